@@ -1,0 +1,1 @@
+"""Typer: options -> one pipeline call -> one output call."""

@@ -1,0 +1,61 @@
+"""The errors mlrek raises; each message says what, where, and what to do next.
+
+MlrekError
+├── SourceError(uri, reason)              an evaluation cannot be read
+│   ├── SourceNotFoundError               what is named is not there (404)
+│   └── ParseError(uri, line, reason)     it is there, but is not what it should be
+├── EvaluationError                       what was read contradicts itself, or cannot carry the request
+├── TrackingError                         MLflow cannot be reached, or refuses
+├── PolicyError                           a policy file is not valid
+└── UsageError                            the command asks for something that does not exist
+"""
+
+
+class MlrekError(Exception):
+    """Base of every error that mlrek raises on purpose."""
+
+
+class SourceError(MlrekError):
+    """An evaluation, or a part of it, cannot be read."""
+
+    def __init__(self, uri: str, reason: str) -> None:
+        super().__init__(f"{uri}: {reason}")
+        self.uri = uri
+        self.reason = reason
+
+    def __reduce__(self) -> tuple[type["SourceError"], tuple[str, ...]]:
+        """Pickle by the arguments of `__init__`, so that errors cross process boundaries."""
+        return type(self), (self.uri, self.reason)
+
+
+class SourceNotFoundError(SourceError):
+    """What a source names is not there."""
+
+
+class ParseError(SourceError):
+    """A file is there, but does not hold what its format says; `line` counts from 1, 0 is the file."""
+
+    def __init__(self, uri: str, line: int, reason: str) -> None:
+        super().__init__(f"{uri}:{line}" if line else uri, reason)
+        self.uri = uri
+        self.line = line
+
+    def __reduce__(self) -> tuple[type["ParseError"], tuple[str, int, str]]:  # type: ignore[override]
+        """Pickle by the three arguments, so that errors cross process boundaries."""
+        return type(self), (self.uri, self.line, self.reason)
+
+
+class EvaluationError(MlrekError):
+    """An evaluation contradicts itself, or cannot carry what was asked of it."""
+
+
+class TrackingError(MlrekError):
+    """MLflow cannot be reached or refuses the request."""
+
+
+class PolicyError(MlrekError):
+    """A policy file is not valid."""
+
+
+class UsageError(MlrekError):
+    """A command asks for something that does not exist; the exit code is 2."""

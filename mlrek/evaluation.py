@@ -1,0 +1,255 @@
+"""The one in-memory shape of an evaluation: what a provider published about testing one version.
+
+Columns are numpy arrays, labels are integer codes, images are positions in `Evaluation.images`.
+Everything is validated when it is built, so later code does not check again.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import IntEnum, StrEnum
+from hashlib import sha256
+from typing import Any, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlrek.errors import EvaluationError
+
+NONE_LABEL = "(none)"
+OTHER_LABEL = "(other)"
+BACKGROUND_LABEL = "(background)"
+
+IntArray: TypeAlias = NDArray[np.integer[Any]]
+FloatArray: TypeAlias = NDArray[np.float64]
+BoolArray: TypeAlias = NDArray[np.bool_]
+
+
+class Provider(StrEnum):
+    """The service that trained the model."""
+
+    REKOGNITION = "rekognition"
+    LOOKOUT = "lookoutvision"
+    AUTOML = "automl-vision"
+    VERTEX = "vertex-ai"
+
+
+class Task(StrEnum):
+    """What a model answers about an image."""
+
+    CLASSIFICATION = "classification"
+    MULTILABEL = "multilabel"
+    DETECTION = "detection"
+    SEGMENTATION = "segmentation"
+
+
+class Outcome(IntEnum):
+    """What the provider's flags say of a record, at the assumed threshold of its label."""
+
+    UNKNOWN = 0
+    TP = 1
+    FP = 2
+    FN = 3
+    TN = 4
+
+
+class RecordsKind(StrEnum):
+    """How much the provider wrote down: decides which numbers can be computed at all."""
+
+    COMPLETE = "complete"  # every label has a confidence on every image
+    TOP1 = "top1"  # one record an image, of whatever outcome
+    PARTIAL = "partial"  # anything else
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Project:
+    """What groups versions. `arn` is an AWS ARN or Google's resource name."""
+
+    provider: Provider
+    arn: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Version:
+    """One trained model of a project. Times are milliseconds since the epoch, UTC."""
+
+    project: Project
+    arn: str
+    name: str
+    status: str = ""
+    training_start_ms: int | None = None
+    training_end_ms: int | None = None
+    billable_minutes: float | None = None
+    copied_from: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reported:
+    """The provider's own numbers, never mixed with computed ones.
+
+    `aggregate` and the inner maps of `per_label` hold the names of the contract (`f1`, `precision`,
+    `recall`, `average_precision`, …; per label also `test_images`). A number the provider left
+    out, or gave as null or NaN, is absent. `confusion` holds the provider's matrix as it stands:
+    (true label, predicted label, value).
+    """
+
+    aggregate: Mapping[str, float] = field(default_factory=dict)
+    per_label: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    confusion: tuple[tuple[str, str, float], ...] = ()
+    test_images: int | None = None
+    train_images: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelSets:
+    """The true labels of each image: image i has `label_idx[offsets[i]:offsets[i + 1]]`.
+
+    `offsets` (n_images + 1,), `label_idx` (n,); within an image sorted and distinct.
+    """
+
+    offsets: IntArray
+    label_idx: IntArray
+
+    def __post_init__(self) -> None:
+        _check_offsets(self.offsets, len(self.label_idx))
+        _check_sorted_labels(self.image_idx, self.label_idx)
+
+    @property
+    def counts(self) -> IntArray:
+        """Labels per image, (n_images,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def image_idx(self) -> IntArray:
+        """The image of each entry, (n,)."""
+        return np.repeat(np.arange(len(self.offsets) - 1), self.counts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Records:
+    """What the provider wrote for each image: one row per (image, label) with a confidence.
+
+    `offsets` (n_images + 1,), `label_idx`, `confidence` (0 to 1) and `outcome` (codes of `Outcome`)
+    all (n,); within an image sorted by label and distinct.
+    """
+
+    offsets: IntArray
+    label_idx: IntArray
+    confidence: FloatArray
+    outcome: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        _check_offsets(self.offsets, len(self.label_idx))
+        _check_sorted_labels(self.image_idx, self.label_idx)
+        if not len(self.label_idx) == len(self.confidence) == len(self.outcome):
+            raise EvaluationError("records: columns of unequal length")
+        if not np.all((self.confidence >= 0) & (self.confidence <= 1)):
+            raise EvaluationError("records: a confidence is not between 0 and 1")
+
+    @property
+    def counts(self) -> IntArray:
+        """Records per image, (n_images,)."""
+        return np.diff(self.offsets)
+
+    @property
+    def image_idx(self) -> IntArray:
+        """The image of each record, (n,)."""
+        return np.repeat(np.arange(len(self.offsets) - 1), self.counts)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceFile:
+    """A file that an evaluation was read from. `role` is `manifest`, `summary`, …"""
+
+    role: str
+    uri: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evaluation:
+    """Everything a provider published about testing one version.
+
+    `labels` in the provider's order, then further ones alphabetically. `thresholds` (n_labels,) are
+    the assumed thresholds, NaN where none is published. `images` are URIs in file order; without a
+    readable manifest there are none, and only `reported` speaks. `summary` is the provider's
+    summary file, byte for byte.
+    """
+
+    version: Version
+    task: Task
+    labels: tuple[str, ...]
+    images: tuple[str, ...]
+    truth: LabelSets
+    records: Records
+    thresholds: FloatArray
+    reported: Reported = field(default_factory=Reported)
+    files: tuple[SourceFile, ...] = ()
+    summary: bytes = b""
+    warnings: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(set(self.labels)) != len(self.labels):
+            raise EvaluationError(f"{self.version.arn}: a label stands twice in the list of labels")
+        if len(self.thresholds) != len(self.labels):
+            raise EvaluationError(f"{self.version.arn}: thresholds and labels differ in number")
+        for column in (self.truth, self.records):
+            if len(column.offsets) != len(self.images) + 1:
+                raise EvaluationError(f"{self.version.arn}: columns and images differ in number")
+            if len(column.label_idx) and column.label_idx.max() >= len(self.labels):
+                raise EvaluationError(f"{self.version.arn}: a label code has no label")
+
+    @property
+    def has_images(self) -> bool:
+        """Whether there is a record of the test images, not only the provider's numbers."""
+        return bool(self.images)
+
+    @property
+    def records_kind(self) -> RecordsKind:
+        """How much the provider wrote down (contract, section 6)."""
+        counts = self.records.counts
+        if self.labels and np.all(counts == len(self.labels)):
+            return RecordsKind.COMPLETE
+        return RecordsKind.TOP1 if np.all(counts == 1) else RecordsKind.PARTIAL
+
+
+def order_labels(published: Sequence[str], found: set[str]) -> tuple[str, ...]:
+    """The label order of a run: the provider's list, then any further label alphabetically."""
+    listed = dict.fromkeys(published)
+    return (*listed, *sorted(found - listed.keys()))
+
+
+def test_set_digest(evaluation: Evaluation) -> str:
+    """Identity of the test set: equal exactly when images and truth are equal; '' without images.
+
+    Order of images, of labels and of the provider's list does not matter; duplicates do.
+
+    Returns:
+        32 hexadecimal digits of a SHA-256.
+    """
+    if not evaluation.has_images:
+        return ""
+    names = [label.encode("utf-8", "surrogatepass") for label in evaluation.labels]
+    alphabetical = np.argsort(np.argsort(np.array(names, dtype=object)))
+    offsets, label_idx = evaluation.truth.offsets, evaluation.truth.label_idx
+    digests = []
+    for i, image in enumerate(evaluation.images):
+        codes = label_idx[offsets[i] : offsets[i + 1]]
+        true_names = [names[code] for code in sorted(codes, key=alphabetical.__getitem__)]
+        parts = [image.encode("utf-8", "surrogatepass"), *true_names]
+        digests.append(sha256(b"".join(len(p).to_bytes(8) + p for p in parts)).digest())
+    return sha256(b"".join(sorted(digests))).hexdigest()[:32]
+
+
+def _check_offsets(offsets: IntArray, n: int) -> None:
+    if len(offsets) == 0 or offsets[0] != 0 or offsets[-1] != n or np.any(np.diff(offsets) < 0):
+        raise EvaluationError("offsets do not partition their column")
+
+
+def _check_sorted_labels(image_idx: IntArray, label_idx: IntArray) -> None:
+    if len(label_idx) and label_idx.min() < 0:
+        raise EvaluationError("a label code is negative")
+    same_image = image_idx[1:] == image_idx[:-1]
+    if np.any(same_image & (label_idx[1:] <= label_idx[:-1])):
+        raise EvaluationError("labels of an image are not sorted and distinct")

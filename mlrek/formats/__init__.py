@@ -1,0 +1,1 @@
+"""bytes -> Evaluation. Pure, one module a provider: no network, no paths."""

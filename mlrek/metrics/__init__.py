@@ -1,0 +1,144 @@
+"""Evaluation -> numbers. Pure: arrays in, frozen results out. This module holds the results' types.
+
+`compute_metrics` of `mlrek.metrics.compute` dispatches by task.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import isnan, nan
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlrek.evaluation import FloatArray, IntArray, RecordsKind, Task
+
+
+class PredictionRule(StrEnum):
+    """Which record is an image's prediction in one-label classification."""
+
+    TOP1 = "top1"
+    THRESHOLD = "threshold"
+    NOTEBOOK = "notebook"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Number:
+    """One metric: its value, its 95 % interval, and why it is undefined where it is NaN."""
+
+    value: float
+    low: float = nan
+    high: float = nan
+    reason: str = ""
+
+    @property
+    def is_defined(self) -> bool:
+        """Whether there is a value at all."""
+        return not isnan(self.value)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConfusionMatrix:
+    """Counts, rows true, columns predicted.
+
+    `counts` (rows, columns) int64. Rows and columns carry raw label names; our own `(none)`,
+    `(background)` stand last, and a real label of that name keeps its quotes (`display_labels`).
+    """
+
+    counts: NDArray[np.int64]
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelScores:
+    """Per-label numbers in label order, each (n_labels,); NaN where undefined.
+
+    `precision_low` … are 95 % Wilson intervals; `ap` and `roc_auc` need complete records.
+    """
+
+    support: IntArray
+    tp: IntArray
+    fp: IntArray
+    fn: IntArray
+    precision: FloatArray
+    precision_low: FloatArray
+    precision_high: FloatArray
+    recall: FloatArray
+    recall_low: FloatArray
+    recall_high: FloatArray
+    f1: FloatArray
+    ap: FloatArray
+    roc_auc: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThresholdCurves:
+    """Counts at thresholds 0.00, 0.01 … 1.00: a record counts as predicted where confidence >= t.
+
+    `thresholds` (101,); `tp`, `fp`, `fn` (101, n_labels) int64 per label; the overall curve is
+    their sum over labels (micro). `stops_at` says where the records stop, '' when they do not.
+    """
+
+    thresholds: FloatArray
+    tp: NDArray[np.int64]
+    fp: NDArray[np.int64]
+    fn: NDArray[np.int64]
+    stops_at: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PrecisionRecallCurve:
+    """One precision-recall curve with points in order of falling threshold; `label` '' is micro."""
+
+    label: str
+    precision: FloatArray
+    recall: FloatArray
+    average_precision: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predictions:
+    """What was predicted, a row per image (classification) or per image and label (multilabel).
+
+    `image_idx`, `y_true`, `y_pred` (label codes, -1: none), `confidence` (NaN: none) and `outcome`
+    (str) are all (n,), in image order.
+    """
+
+    image_idx: IntArray
+    y_true: IntArray
+    y_pred: IntArray
+    confidence: FloatArray
+    outcome: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reconciled:
+    """A number the provider reported beside what mlrek computes by the same rule."""
+
+    name: str  # as in `reported/…`; per label `f1/<label>`
+    reported: float
+    computed: float  # NaN: cannot be computed from what was published
+    agrees: bool | None  # None: cannot be compared
+    rule: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metrics:
+    """Every number of one version. Undefined ones are there as NaN with their reason."""
+
+    task: Task
+    labels: tuple[str, ...]
+    prediction_rule: str
+    records: RecordsKind | None  # None: no manifest
+    test_images: int | None
+    aggregate: Mapping[str, Number] = field(default_factory=dict)
+    at_threshold: Mapping[str, Number] = field(default_factory=dict)
+    per_label: LabelScores | None = None
+    at_threshold_per_label: LabelScores | None = None
+    confusion: ConfusionMatrix | None = None
+    curves: ThresholdCurves | None = None
+    precision_recall: tuple[PrecisionRecallCurve, ...] = ()
+    predictions: Predictions | None = None
+    reconciliation: tuple[Reconciled, ...] = ()
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,1 @@
+"""Where bytes come from: the only input of the reading side."""
