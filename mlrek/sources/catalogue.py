@@ -1,0 +1,64 @@
+"""What a source knows of a version before any evaluation file is read."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mlrek.evaluation import Evaluation, Version
+
+OnBytes = Callable[[int], None]
+"""Told how many bytes were just read; drives the progress bar."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One file of an evaluation that the provider names. `role` is `summary`, `manifest`, ….
+
+    `origin` is where the provider keeps it, when `uri` is a copy of it (an archive); else `uri`.
+    """
+
+    role: str
+    uri: str
+    version_id: str = ""
+    origin: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionEntry:
+    """One version as its source lists it: what it is and which files hold its evaluation.
+
+    `skipped` says why there is no evaluation (still training, training failed); `refused` why the
+    named one cannot be read at all (another kind of file). `description` is the provider's own,
+    as JSON bytes; `reported` the numbers that it holds itself.
+    """
+
+    version: Version
+    parts: tuple[Part, ...] = ()
+    description: bytes = b""
+    reported: Mapping[str, float] = field(default_factory=dict)
+    test_images: int | None = None
+    skipped: str = ""
+    refused: str = ""
+    warnings: tuple[str, ...] = ()
+
+
+class Source(Protocol):
+    """A place that evaluations are read from. Safe to use from several threads."""
+
+    def list_versions(self) -> Sequence[VersionEntry]:
+        """Every version, by project, then by training start."""
+
+    def read_state(self, entry: VersionEntry) -> Mapping[str, str]:
+        """Identity of each evaluation file without a download: URI -> ETag, size, version id.
+
+        A file that is not there has the state `missing`. Local files give their SHA-256.
+        """
+
+    def load(
+        self, entry: VersionEntry, *, skip_bad_lines: bool = False, on_bytes: OnBytes | None = None
+    ) -> Evaluation:
+        """Read and parse the evaluation of one version.
+
+        Raises:
+            SourceError: A named file is denied, broken, or gone with nothing left to report.
+        """
