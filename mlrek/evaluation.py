@@ -84,18 +84,33 @@ class Version:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ReportedCurve:
+    """A provider's own numbers over thresholds, rising; NaN where it gives none. All (n,)."""
+
+    thresholds: FloatArray
+    precision: FloatArray
+    recall: FloatArray
+    f1: FloatArray
+    tp: FloatArray
+    fp: FloatArray
+    fn: FloatArray
+    tn: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Reported:
     """The provider's own numbers, never mixed with computed ones.
 
     `aggregate` and the inner maps of `per_label` hold the names of the contract (`f1`, `precision`,
     `recall`, `average_precision`, …; per label also `test_images`). A number the provider left
     out, or gave as null or NaN, is absent. `confusion` holds the provider's matrix as it stands:
-    (true label, predicted label, value).
+    (true label, predicted label, value); `curves` its numbers over thresholds, per label, '' for all.
     """
 
     aggregate: Mapping[str, float] = field(default_factory=dict)
     per_label: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     confusion: tuple[tuple[str, str, float], ...] = ()
+    curves: Mapping[str, ReportedCurve] = field(default_factory=dict)
     test_images: int | None = None
     train_images: int | None = None
 
@@ -158,6 +173,64 @@ class Records:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Boxes:
+    """Boxes on images: image i has rows `offsets[i]:offsets[i + 1]`, in the provider's order.
+
+    `offsets` (n_images + 1,); `label_idx`, `confidence` (0 to 1; NaN for truth) and `outcome`
+    (codes of `Outcome`) all (n,); `boxes_xyxy` (n, 4) in pixels of the image, or as shares of its
+    width and height where the provider writes those (`Detections.normalized`).
+    """
+
+    offsets: IntArray
+    label_idx: IntArray
+    boxes_xyxy: FloatArray
+    confidence: FloatArray
+    outcome: NDArray[np.uint8]
+
+    def __post_init__(self) -> None:
+        n = len(self.label_idx)
+        _check_offsets(self.offsets, n)
+        if self.boxes_xyxy.shape != (n, 4) or not len(self.confidence) == len(self.outcome) == n:
+            raise EvaluationError("boxes: columns of unequal length")
+        if not np.all(np.isfinite(self.boxes_xyxy)):
+            raise EvaluationError("boxes: a coordinate is not finite")
+
+    @property
+    def image_idx(self) -> IntArray:
+        """The image of each box, (n,)."""
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Detections:
+    """True and predicted boxes of a detection evaluation.
+
+    `image_sizes` (n_images, 2) width and height in pixels, NaN where unknown.
+    """
+
+    truth: Boxes
+    records: Boxes
+    image_sizes: FloatArray
+    normalized: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskCounts:
+    """Pixel counts of a segmentation evaluation, one row per (image, label) that either mask has.
+
+    All (n,): `image_idx`, `label_idx`, and the pixels that are true and predicted (`tp`), predicted
+    only (`fp`), true only (`fn`). `readable` (n_images,) tells which images had both masks.
+    """
+
+    image_idx: IntArray
+    label_idx: IntArray
+    tp: NDArray[np.int64]
+    fp: NDArray[np.int64]
+    fn: NDArray[np.int64]
+    readable: BoolArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
     """A file that an evaluation was read from. `role` is `manifest`, `summary`, …"""
 
@@ -173,8 +246,9 @@ class Evaluation:
 
     `labels` in the provider's order, then further ones alphabetically. `thresholds` (n_labels,) are
     the assumed thresholds, NaN where none is published. `images` are URIs in file order; without a
-    readable manifest there are none, and only `reported` speaks. `summary` is the provider's
-    summary file, byte for byte.
+    readable manifest there are none, and only `reported` speaks. `detections` and `masks` exist for
+    their tasks, whose `truth` and `records` may be empty. `summary` is the provider's summary file,
+    byte for byte.
     """
 
     version: Version
@@ -184,6 +258,8 @@ class Evaluation:
     truth: LabelSets
     records: Records
     thresholds: FloatArray
+    detections: Detections | None = None
+    masks: MaskCounts | None = None
     reported: Reported = field(default_factory=Reported)
     files: tuple[SourceFile, ...] = ()
     summary: bytes = b""
