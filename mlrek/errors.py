@@ -4,7 +4,7 @@ MlrekError
 ├── SourceError(uri, reason)              an evaluation cannot be read
 │   ├── SourceNotFoundError               what is named is not there (404)
 │   └── ParseError(uri, line, reason)     it is there, but is not what it should be
-├── EvaluationError                       what was read contradicts itself, or cannot carry the request
+├── EvaluationError                       what was read contradicts itself or cannot answer
 ├── TrackingError                         MLflow cannot be reached, or refuses
 ├── PolicyError                           a policy file is not valid
 └── UsageError                            the command asks for something that does not exist
@@ -33,7 +33,7 @@ class SourceNotFoundError(SourceError):
 
 
 class ParseError(SourceError):
-    """A file is there, but does not hold what its format says; `line` counts from 1, 0 is the file."""
+    """A file does not hold what its format says; `line` counts from 1, 0 is the whole file."""
 
     def __init__(self, uri: str, line: int, reason: str) -> None:
         super().__init__(f"{uri}:{line}" if line else uri, reason)

@@ -104,7 +104,7 @@ class Reported:
     `aggregate` and the inner maps of `per_label` hold the names of the contract (`f1`, `precision`,
     `recall`, `average_precision`, …; per label also `test_images`). A number the provider left
     out, or gave as null or NaN, is absent. `confusion` holds the provider's matrix as it stands:
-    (true label, predicted label, value); `curves` its numbers over thresholds, per label, '' for all.
+    (true label, predicted label, value); `curves` its numbers over thresholds, per label or '' (all).
     """
 
     aggregate: Mapping[str, float] = field(default_factory=dict)
@@ -232,7 +232,7 @@ class MaskCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceFile:
-    """A file that an evaluation was read from. `role` is `manifest`, `summary`, …"""
+    """A file that an evaluation was read from; `role` is `manifest`, `summary` or the like."""
 
     role: str
     uri: str
