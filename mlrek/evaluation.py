@@ -104,7 +104,7 @@ class Reported:
     `aggregate` and the inner maps of `per_label` hold the names of the contract (`f1`, `precision`,
     `recall`, `average_precision`, …; per label also `test_images`). A number the provider left
     out, or gave as null or NaN, is absent. `confusion` holds the provider's matrix as it stands:
-    (true label, predicted label, value); `curves` its numbers over thresholds, per label or '' (all).
+    (true label, predicted label, value); `curves` its numbers over thresholds, '' for all labels.
     """
 
     aggregate: Mapping[str, float] = field(default_factory=dict)
