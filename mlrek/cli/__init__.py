@@ -1,1 +1,50 @@
-"""Typer: options -> one pipeline call -> one output call."""
+"""The command line: options -> one pipeline call -> one output call."""
+
+from typing import Annotated
+
+import typer
+
+from mlrek.cli.boundary import CommandGroup
+from mlrek.cli.catalogue import archive, projects, versions
+from mlrek.cli.show import show
+from mlrek.cli.sync import sync
+
+app = typer.Typer(
+    name="mlrek",
+    cls=CommandGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the shape that Typer calls
+    if wanted:
+        from mlrek import __version__
+
+        typer.echo(f"mlrek {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    _version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+    ] = False,
+) -> None:
+    """Evaluations of managed vision models as MLflow runs that compare side by side.
+
+    A SOURCE is a Rekognition project ARN or name, a version ARN, an s3:// prefix, or a folder or
+    file of saved evaluation outputs.
+    """
+
+
+for command in (sync, versions, show, projects, archive):
+    app.command()(command)
+
+
+def main() -> None:
+    """Run the command line."""
+    app()

@@ -1,0 +1,5 @@
+"""`python -m mlrek`."""
+
+from mlrek.cli import main
+
+main()

@@ -1,0 +1,40 @@
+"""The one place where an error becomes a line on stderr and an exit code."""
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperGroup
+
+from mlrek.errors import MlrekError, PolicyError, UsageError
+
+if TYPE_CHECKING:
+    from typer._click import Context  # pragma: no cover - a name for the type checker only
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_INTERRUPTED = 130
+EXIT_CODES: dict[type[MlrekError], int] = {UsageError: EXIT_USAGE, PolicyError: EXIT_USAGE}
+"""Errors with an exit code of their own; every other one is `EXIT_FAILED`."""
+
+
+class CommandGroup(TyperGroup):
+    """Commands whose errors are one line each, never a traceback."""
+
+    def invoke(self, ctx: "Context") -> Any:
+        """Run the command that was typed."""
+        try:
+            return super().invoke(ctx)
+        except MlrekError as exc:
+            say_error(str(exc))
+            raise typer.Exit(EXIT_CODES.get(type(exc), EXIT_FAILED)) from exc
+        except KeyboardInterrupt as exc:
+            say_error("interrupted; what is complete stays")
+            raise typer.Exit(EXIT_INTERRUPTED) from exc
+
+
+def say_error(text: str) -> None:
+    """One error line on stderr, its control characters made visible."""
+    from mlrek.cli.output import printable
+
+    sys.stderr.write(f"mlrek: {printable(text)}\n")

@@ -1,0 +1,41 @@
+"""Options that several commands share."""
+
+from typing import Annotated
+
+import typer
+
+SourceArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="SOURCE",
+        help="Rekognition project ARN or name, version ARN, s3:// prefix, folder or file.",
+    ),
+]
+TrackingUri = Annotated[
+    str,
+    typer.Option(
+        "--tracking-uri",
+        help="MLflow store; else MLFLOW_TRACKING_URI, else MLflow's own default.",
+        show_default=False,
+    ),
+]
+Experiment = Annotated[
+    str,
+    typer.Option(
+        "--experiment", help="Experiment name; default: mlrek/<project>.", show_default=False
+    ),
+]
+Region = Annotated[
+    str,
+    typer.Option("--region", help="AWS region; else the ARN's or your own.", show_default=False),
+]
+Profile = Annotated[
+    str, typer.Option("--profile", help="AWS profile; else AWS_PROFILE.", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, warnings or hints.")]
+Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say what is done on the way.")]
+SkipBadLines = Annotated[
+    bool,
+    typer.Option("--skip-bad-lines", help="Skip malformed manifest lines, counted and warned of."),
+]

@@ -1,0 +1,116 @@
+"""The one output sink: results to stdout, everything else to stderr."""
+
+import json
+import logging
+import math
+import sys
+import unicodedata
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PIPE_WIDTH = 160
+"""Columns of a table that no terminal bounds."""
+
+
+@dataclass(frozen=True)
+class Output:
+    """Where a command's words go."""
+
+    as_json: bool = False
+    quiet: bool = False
+    verbose: bool = False
+
+    @cached_property
+    def console(self) -> "Console":
+        """Rich's console on stdout; it minds NO_COLOR and pipes by itself."""
+        return _console(stderr=False)
+
+    @cached_property
+    def err_console(self) -> "Console":
+        """Rich's console on stderr."""
+        return _console(stderr=True)
+
+    @property
+    def shows_progress(self) -> bool:
+        """Progress bars are for people at a terminal."""
+        return not self.quiet and sys.stderr.isatty()
+
+    def set_up_logging(self) -> None:
+        """With --verbose, what libraries and mlrek say on the way goes to stderr."""
+        level = logging.INFO if self.verbose else logging.ERROR
+        logging.basicConfig(level=level, stream=sys.stderr, format="%(name)s: %(message)s")
+
+    def document(self, value: Mapping[str, Any]) -> None:
+        """Print one JSON document; a number that does not exist is null."""
+        typer.echo(json.dumps(_strict(value), indent=2, ensure_ascii=False))
+
+    def line(self, text: str = "") -> None:
+        """One line of the result; long links are not wrapped."""
+        typer.echo(printable(text))
+
+    def warn(self, lines: Iterable[str]) -> None:
+        """Warnings, a line each."""
+        if not self.quiet:
+            for line in lines:
+                typer.echo(f"warning: {printable(line)}", err=True)
+
+    def hint(self, text: str) -> None:
+        """What to do next."""
+        if not self.quiet:
+            typer.echo(printable(text), err=True)
+
+    def table(
+        self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: frozenset[str]
+    ) -> None:
+        """A table of plain text; columns named in `numeric` are right-aligned."""
+        from rich.box import SIMPLE_HEAD
+        from rich.table import Table
+        from rich.text import Text
+
+        table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+        for column in columns:
+            table.add_column(
+                column,
+                justify="right" if column in numeric else "left",
+                no_wrap=column in numeric,
+                overflow="fold",
+            )
+        for row in rows:
+            table.add_row(*(Text(printable(cell)) for cell in row))
+        self.console.print(table)
+
+
+def printable(text: str) -> str:
+    """Text of untrusted names without what could steer a terminal."""
+    return "".join(
+        char
+        if char == "\n" or unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
+        else f"\\u{ord(char):04x}"
+        for char in text
+    )
+
+
+def _console(*, stderr: bool) -> "Console":
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else PIPE_WIDTH
+    return Console(stderr=stderr, width=width, highlight=False, markup=False, soft_wrap=False)
+
+
+def _strict(value: Any) -> Any:
+    """JSON without NaN: what does not exist is null."""
+    if isinstance(value, Mapping):
+        return {key: _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

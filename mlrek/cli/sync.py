@@ -1,0 +1,143 @@
+"""`mlrek sync`: the main job."""
+
+import os
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mlrek.cli import options as opt
+from mlrek.cli.boundary import EXIT_FAILED
+from mlrek.cli.output import Output
+
+if TYPE_CHECKING:
+    from mlrek.pipeline import SyncOptions, SyncResult, VersionResult
+
+
+class Rule(StrEnum):
+    """The prediction rules (the metrics' own enum would pay for numpy in --help)."""
+
+    TOP1 = "top1"
+    THRESHOLD = "threshold"
+    NOTEBOOK = "notebook"
+
+
+def sync(  # noqa: PLR0913 - each parameter is one option of the contract
+    sources: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="SOURCE...",
+            help="Rekognition project ARN or name, version ARN, s3:// prefix, folder or file.",
+        ),
+    ],
+    version: Annotated[
+        list[str] | None,
+        typer.Option("--version", metavar="NAME", help="Only this version (repeatable)."),
+    ] = None,
+    tracking_uri: opt.TrackingUri = "",
+    experiment: opt.Experiment = "",
+    jobs: Annotated[
+        int, typer.Option("--jobs", min=0, help="Versions at once; 0: as many as help.")
+    ] = 0,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Read and compute, but write nothing.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Log again what is logged already.")
+    ] = False,
+    skip_bad_lines: opt.SkipBadLines = False,
+    prediction_rule: Annotated[
+        Rule, typer.Option("--prediction-rule", help="What counts as an image's prediction.")
+    ] = Rule.TOP1,
+    region: opt.Region = "",
+    profile: opt.Profile = "",
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+) -> None:
+    """Log each version's evaluation as one MLflow run.
+
+    Reads the evaluation outputs of every version, computes all metrics, and logs them with the
+    confusion matrix, the classification report and the curves. A second sync writes nothing.
+
+    Example: mlrek sync arn:aws:rekognition:eu-west-1:111122223333:project/digits/1690474772815
+    """
+    from mlrek.pipeline import SyncOptions, default_jobs
+    from mlrek.sources import AwsOptions
+    from mlrek.tracking.description import Options
+
+    output = Output(as_json=json, quiet=quiet, verbose=verbose)
+    output.set_up_logging()
+    result = _run(
+        sources,
+        tracking_uri,
+        SyncOptions(
+            experiment=experiment,
+            versions=tuple(filter(None, version or ())),
+            jobs=jobs or default_jobs(),
+            dry_run=dry_run,
+            force=force,
+            options=Options(prediction_rule=prediction_rule.value, skip_bad_lines=skip_bad_lines),
+            aws=AwsOptions(region=region, profile=profile),
+        ),
+        output,
+    )
+    _report(result, output)
+    if result.any_failed:
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _run(
+    sources: list[str], tracking_uri: str, options: "SyncOptions", output: Output
+) -> "SyncResult":
+    from mlrek.cli.progress import show_progress
+    from mlrek.pipeline import sync as run_sync
+
+    with show_progress(output) as progress:
+        return run_sync(sources, tracking_uri, options, progress, environ=os.environ)
+
+
+def _report(result: "SyncResult", output: Output) -> None:
+    from mlrek.cli.sync_report import print_report
+
+    if output.as_json:
+        output.document(describe_result(result))
+    else:
+        print_report(result, output)
+
+
+def describe_result(result: "SyncResult") -> dict[str, Any]:
+    """The stable JSON form of a sync's result."""
+    return {
+        "tracking_uri": result.tracking_uri,
+        "projects": [
+            {
+                "project_arn": project.project.arn,
+                "experiment": project.experiment,
+                "experiment_id": project.experiment_id,
+                "links": {
+                    "charts": project.links.charts,
+                    "compare": project.links.compare,
+                    "runs": project.links.runs,
+                    "images": project.links.images,
+                },
+            }
+            for project in result.projects
+        ],
+        "versions": [_describe_version(version) for version in result.versions],
+    }
+
+
+def _describe_version(result: "VersionResult") -> dict[str, Any]:
+    version, run = result.entry.version, result.run
+    return {
+        "project_arn": version.project.arn,
+        "version": version.name,
+        "version_arn": version.arn,
+        "action": result.action,
+        "run_id": run.run_id if run else None,
+        "experiment_id": result.experiment_id or None,
+        "task": run.tags.get("task") if run else None,
+        "reason": result.reason or None,
+        "warnings": list(result.warnings),
+    }

@@ -1,0 +1,125 @@
+"""What a person reads after a sync: the versions, what changed, where to look."""
+
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from mlrek.cli.output import Output
+
+if TYPE_CHECKING:
+    from mlrek.pipeline import ProjectResult, SyncResult, VersionResult
+    from mlrek.tracking.runs import LoggedRun
+
+NUMERIC = frozenset({"images", "F1 macro", "change", "service F1"})
+HEADLINES = (("accuracy", "accuracy"), ("subset_accuracy", "subset accuracy"))
+"""Aggregates shown with their interval -> column title; the first that a project has."""
+
+
+def print_report(result: "SyncResult", output: Output) -> None:
+    """The table of each project, then what did not work, then the links."""
+    for project in result.projects:
+        results = [r for r in result.versions if r.entry.version.project == project.project]
+        _print_project(project, results, output)
+    _print_unlogged(result, output)
+    for version in result.versions:
+        name = version.entry.version.name
+        output.warn(f"{name}: {warning}" for warning in version.warnings)
+    for project in result.projects:
+        if project.runs:
+            _print_links(result.tracking_uri, project, output)
+
+
+def _print_project(
+    project: "ProjectResult", results: Sequence["VersionResult"], output: Output
+) -> None:
+    from mlrek.tracking.notes import test_set_letters
+
+    output.line(f"{project.project.name}  {project.project.arn}")
+    output.line(f"experiment {project.experiment}")
+    output.line()
+    if not project.runs:
+        return
+    letters = test_set_letters(project.runs)
+    actions = {r.run.run_id: r.action for r in results if r.run is not None}
+    headline = next((h for h in HEADLINES if _has(project.runs, f"aggregate/{h[0]}")), HEADLINES[0])
+    columns = ["version", "trained", "test set", "images", f"{headline[1]} (95 %)", "F1 macro"]
+    columns += ["change", "service F1", ""]
+    rows = _rows(project.runs, headline[0], letters, actions)
+    output.table(columns, rows, numeric=NUMERIC)
+    if len(letters) > 1:
+        output.line()
+        output.line(
+            "Test sets differ: numbers compare only between versions with the same letter."
+        )
+    output.line()
+
+
+def _rows(
+    runs: Sequence["LoggedRun"], headline: str, letters: dict[str, str], actions: dict[str, str]
+) -> Iterator[list[str]]:
+    previous: dict[str, float] = {}
+    for run in runs:
+        digest = run.tags.get("test_set_digest", "")
+        f1 = run.metrics.get("aggregate/f1_macro")
+        yield [
+            run.tags.get("version_name", ""),
+            datetime.fromtimestamp(run.start_ms / 1000, UTC).date().isoformat(),
+            letters.get(digest, ""),
+            run.params.get("test_images", ""),
+            _with_interval(run, headline),
+            _number(f1),
+            _change(f1, previous.get(digest)),
+            _number(run.metrics.get("reported/f1")),
+            actions.get(run.run_id, ""),
+        ]
+        if f1 is not None and digest:
+            previous[digest] = f1
+
+
+def _print_unlogged(result: "SyncResult", output: Output) -> None:
+    """Versions without a run: skipped, failed, or (in a dry run) not written."""
+    unlogged = [r for r in result.versions if r.run is None or r.action == "failed"]
+    for version in unlogged:
+        reason = f": {version.reason}" if version.reason else ""
+        output.line(f"{version.action:8} {version.entry.version.name}{reason}")
+    if unlogged:
+        output.line()
+
+
+def _print_links(tracking_uri: str, project: "ProjectResult", output: Output) -> None:
+    from mlrek.tracking.links import LOCAL_UI, is_local_store
+
+    links = project.links
+    if not links.charts:
+        return
+    if is_local_store(tracking_uri):
+        port = LOCAL_UI.rpartition(":")[2]
+        output.line("Start MLflow's pages, then open the links:")
+        output.line(f"  mlflow ui --backend-store-uri {tracking_uri} --port {port}")
+    for title, link in (
+        ("charts", links.charts),
+        ("compare", links.compare),
+        ("images", links.images),
+    ):
+        output.line(f"  {title:8} {link}")
+
+
+def _has(runs: Sequence["LoggedRun"], key: str) -> bool:
+    return any(key in run.metrics for run in runs)
+
+
+def _with_interval(run: "LoggedRun", name: str) -> str:
+    value = run.metrics.get(f"aggregate/{name}")
+    low = run.metrics.get(f"interval/{name}_low")
+    high = run.metrics.get(f"interval/{name}_high")
+    if value is None or low is None or high is None:
+        return _number(value)
+    return f"{value:.3f} ({low:.3f}–{high:.3f})"
+
+
+def _number(value: float | None) -> str:
+    return "—" if value is None else f"{value:.3f}"
+
+
+def _change(value: float | None, before: float | None) -> str:
+    return "" if value is None or before is None else f"{value - before:+.3f}"

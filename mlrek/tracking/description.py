@@ -1,0 +1,299 @@
+"""What is logged for one version, as plain data: nothing here talks to MLflow."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import groupby
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlrek import __version__
+from mlrek.evaluation import Evaluation, Version, test_set_digest
+from mlrek.label_keys import metric_key_labels
+from mlrek.metrics import LabelScores, Metrics, Number, ThresholdCurves
+
+LOG_SCHEMA = 1
+"""Raised whenever a run of the same evaluation would hold something else than before."""
+
+MAX_METRIC_KEYS = 400
+MAX_DETAILED_LABELS = 50
+MAX_TAG = 5000
+MAX_NOTED_WARNINGS = 8
+EVALUATOR_NAMES = {
+    "accuracy_score": "accuracy",
+    "precision_score": "precision_weighted",
+    "recall_score": "recall_weighted",
+    "f1_score": "f1_weighted",
+}
+"""MLflow's own evaluator's names -> ours, where both mean the same (weighted averages)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricPoint:
+    """One logged number."""
+
+    key: str
+    value: float
+    step: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatasetInput:
+    """The test set as MLflow's dataset input. `digest` is at most 36 characters."""
+
+    uri: str
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunDescription:
+    """Everything a run of one version holds. `files` are artifact path -> content."""
+
+    run_name: str
+    start_ms: int | None
+    end_ms: int | None
+    tags: Mapping[str, str]
+    params: Mapping[str, str]
+    metrics: tuple[MetricPoint, ...]
+    files: Mapping[str, bytes] = field(default_factory=dict)
+    table: Mapping[str, Sequence[str | float | None]] | None = None
+    picture: NDArray[np.uint8] | None = None
+    dataset: DatasetInput | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """Every option that changes a number."""
+
+    prediction_rule: str = "top1"
+    skip_bad_lines: bool = False
+
+    def describe(self) -> dict[str, object]:
+        """The options as stable JSON values."""
+        return {"prediction_rule": self.prediction_rule, "skip_bad_lines": self.skip_bad_lines}
+
+
+def compute_evaluation_key(evaluation: Evaluation, options: Options) -> str:
+    """Content identity of a run: version, evaluation content, log schema, options."""
+    version = evaluation.version
+    identity = {
+        "schema": LOG_SCHEMA,
+        "version_arn": version.arn,
+        "files": sorted((file.role, file.sha256) for file in evaluation.files),
+        "training": [version.training_start_ms, version.training_end_ms, version.billable_minutes],
+        "reported": sorted(evaluation.reported.aggregate.items()),
+        "options": options.describe(),
+    }
+    return sha256(_dump(identity).encode()).hexdigest()
+
+
+def describe_state(state: Mapping[str, str], options: Options) -> str:
+    """The tag that tells `unchanged` without a download; longer than a tag may be: its digest."""
+    text = _dump(
+        {"schema": LOG_SCHEMA, "options": options.describe(), "files": dict(sorted(state.items()))}
+    )
+    return text if len(text) <= MAX_TAG else "sha256:" + sha256(text.encode()).hexdigest()
+
+
+def describe_tags(
+    evaluation: Evaluation, metrics: Metrics, *, key: str, state: str, logged_at: str
+) -> dict[str, str]:
+    """The tags of a run, without `mlrek.complete`, which the writer sets last."""
+    version = evaluation.version
+    warnings = describe_warnings(evaluation, metrics)
+    tags = {
+        "project_arn": version.project.arn,
+        "version_arn": version.arn,
+        "project_name": version.project.name,
+        "version_name": version.name,
+        "provider": version.project.provider.value,
+        "task": metrics.task.value,
+        "version_status": version.status,
+        "source_version_arn": version.copied_from,
+        "test_set_digest": test_set_digest(evaluation),
+        "mlrek.evaluation_key": key,
+        "mlrek.source_state": state,
+        "mlrek.version": __version__,
+        "mlrek.logged_at": logged_at,
+        "mlrek.warnings": _cut_lines(warnings),
+        "mlflow.note.content": describe_note(version, metrics, warnings),
+    }
+    return {name: value for name, value in tags.items() if value}
+
+
+def describe_params(evaluation: Evaluation, metrics: Metrics) -> dict[str, str]:
+    """Few and short: the UI prints all of them above every picture."""
+    params = {
+        "labels": len(evaluation.labels) or None,
+        "test_images": metrics.test_images,
+        "train_images": evaluation.reported.train_images,
+        "prediction_rule": metrics.prediction_rule or None,
+        "records": metrics.records.value if metrics.records else None,
+    }
+    return {name: str(value) for name, value in params.items() if value is not None}
+
+
+def describe_metrics(evaluation: Evaluation, metrics: Metrics) -> tuple[MetricPoint, ...]:
+    """Every number of a run under its contract key, at most `MAX_METRIC_KEYS` keys."""
+    points = [
+        *_numbers("aggregate", metrics.aggregate),
+        *_numbers("at_threshold", metrics.at_threshold),
+        *_intervals(metrics.aggregate),
+        *_reported(evaluation),
+        *_evaluator_names(metrics),
+    ]
+    if metrics.curves is not None:
+        points += _curve_points(metrics.curves)
+    if metrics.per_label is not None:
+        room = MAX_METRIC_KEYS - len({point.key for point in points})
+        points += _label_points(metrics.labels, metrics.per_label, room)
+    return tuple(points)
+
+
+def describe_warnings(evaluation: Evaluation, metrics: Metrics) -> tuple[str, ...]:
+    """Everything a reader must know: of the reading, the computing, and what is undefined."""
+    undefined = [
+        (number.reason, f"{group}/{name}")
+        for group, numbers in (
+            ("aggregate", metrics.aggregate),
+            ("at_threshold", metrics.at_threshold),
+        )
+        for name, number in numbers.items()
+        if not number.is_defined
+    ]
+    by_reason = groupby(sorted(undefined), key=lambda pair: pair[0])
+    left_out = (
+        f"not logged: {', '.join(name for _, name in pairs)}: {reason or 'undefined'}"
+        for reason, pairs in by_reason
+    )
+    return tuple(
+        dict.fromkeys((*evaluation.warnings, *metrics.warnings, *left_out, *_no_interval(metrics)))
+    )
+
+
+def describe_note(version: Version, metrics: Metrics, warnings: Sequence[str]) -> str:
+    """A short markdown summary of a run, beginning with a plain sentence."""
+    images = "an unknown number of" if metrics.test_images is None else f"{metrics.test_images:,}"
+    lines = [f"Version {version.name} of {version.project.name}, tested on {images} images."]
+    shown = [
+        (name, metrics.aggregate[name])
+        for name in ("accuracy", "subset_accuracy", "f1_macro", "f1_micro")
+        if name in metrics.aggregate and metrics.aggregate[name].is_defined
+    ]
+    if shown:
+        lines += ["", "| metric | value | 95 % interval |", "| --- | --- | --- |"]
+        lines += [f"| {name} | {number.value:.4f} | {_span(number)} |" for name, number in shown]
+    lines += ["", *(f"- {escape_markdown(warning)}" for warning in warnings[:MAX_NOTED_WARNINGS])]
+    if len(warnings) > MAX_NOTED_WARNINGS:
+        lines.append(f"- and {len(warnings) - MAX_NOTED_WARNINGS} more: see the tag mlrek.warnings")
+    return "\n".join(lines).strip()[:MAX_TAG]
+
+
+def describe_dataset(evaluation: Evaluation) -> DatasetInput | None:
+    """The test set as dataset input; equal digests mean equal test sets."""
+    manifest = next((file for file in evaluation.files if file.role == "manifest"), None)
+    if manifest is None:
+        return None
+    name = manifest.uri.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return DatasetInput(uri=manifest.uri, name=name[:500], digest=test_set_digest(evaluation))
+
+
+def _numbers(group: str, numbers: Mapping[str, Number]) -> Iterator[MetricPoint]:
+    for name, number in numbers.items():
+        if number.is_defined:
+            yield MetricPoint(key=f"{group}/{name}", value=number.value)
+
+
+def _intervals(numbers: Mapping[str, Number]) -> Iterator[MetricPoint]:
+    for name, number in numbers.items():
+        if number.is_defined and not np.isnan([number.low, number.high]).any():
+            yield MetricPoint(key=f"interval/{name}_low", value=number.low)
+            yield MetricPoint(key=f"interval/{name}_high", value=number.high)
+
+
+def _no_interval(metrics: Metrics) -> Iterator[str]:
+    names = [
+        name
+        for name, number in metrics.aggregate.items()
+        if number.is_defined and np.isnan([number.low, number.high]).any()
+    ]
+    if names:
+        yield (
+            f"no interval for {', '.join(names)}: resampling the images never changes the value, "
+            "which shows too few images, not certainty"
+        )
+
+
+def _reported(evaluation: Evaluation) -> Iterator[MetricPoint]:
+    for name, value in evaluation.reported.aggregate.items():
+        yield MetricPoint(key=f"reported/{name}", value=value)
+    if evaluation.version.billable_minutes is not None:
+        yield MetricPoint(
+            key="training/billable_minutes", value=evaluation.version.billable_minutes
+        )
+
+
+def _evaluator_names(metrics: Metrics) -> Iterator[MetricPoint]:
+    if "accuracy" not in metrics.aggregate:
+        return
+    for name, ours in EVALUATOR_NAMES.items():
+        if metrics.aggregate[ours].is_defined:
+            yield MetricPoint(key=name, value=metrics.aggregate[ours].value)
+    if metrics.per_label is not None:
+        yield MetricPoint(key="example_count", value=float(metrics.per_label.support.sum()))
+
+
+def _curve_points(curves: ThresholdCurves) -> Iterator[MetricPoint]:
+    tp, fp, fn = (counts.sum(axis=1) for counts in (curves.tp, curves.fp, curves.fn))
+    for name, part, whole in (
+        ("precision", tp, tp + fp),
+        ("recall", tp, tp + fn),
+        ("f1", 2 * tp, 2 * tp + fp + fn),
+    ):
+        for step in np.flatnonzero(whole):
+            yield MetricPoint(
+                key=f"curve/{name}", value=float(part[step] / whole[step]), step=int(step)
+            )
+
+
+def _label_points(labels: Sequence[str], scores: LabelScores, room: int) -> Iterator[MetricPoint]:
+    keys = metric_key_labels(labels)
+    detailed = len(labels) <= MAX_DETAILED_LABELS
+    columns = {"label_f1": scores.f1}
+    if detailed:
+        columns |= {"label_precision": scores.precision, "label_recall": scores.recall}
+        columns |= {"label_ap": scores.ap}
+    most_frequent = np.sort(np.argsort(-scores.support, kind="stable")[: room // len(columns)])
+    for group, values in columns.items():
+        for i in most_frequent:
+            if not np.isnan(values[i]):
+                yield MetricPoint(key=f"{group}/{keys[i]}", value=float(values[i]))
+
+
+def _span(number: Number) -> str:
+    if np.isnan([number.low, number.high]).any():
+        return "—"
+    return f"{number.low:.4f} to {number.high:.4f}"
+
+
+def _cut_lines(lines: Sequence[str]) -> str:
+    """Lines joined, cut between lines at what MLflow keeps of a tag."""
+    kept: list[str] = []
+    for i, line in enumerate(lines):
+        if sum(map(len, kept)) + len(kept) + len(line) > MAX_TAG:
+            kept.append(f"… and {len(lines) - i} more: see evaluation.json"[:MAX_TAG])
+            break
+        kept.append(line)
+    return "\n".join(kept)
+
+
+def escape_markdown(text: str) -> str:
+    """Text of untrusted names as plain text in a markdown table or list."""
+    return text.replace("\n", " ").translate({ord(c): f"\\{c}" for c in "\\`*_{}[]<>|#"})
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, sort_keys=True, separators=(",", ":"))

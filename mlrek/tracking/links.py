@@ -1,0 +1,59 @@
+"""Links into the MLflow UI. Without `workflowType` the browser opens another page."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from urllib.parse import quote
+
+from mlrek.tracking.connection import hide_userinfo
+
+LOCAL_UI = "http://127.0.0.1:5000"
+WORKFLOW = "workflowType=machine_learning"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Links:
+    """The pages that show the versions of a project side by side; '' where there is no web page."""
+
+    charts: str
+    compare: str
+    runs: str
+    images: str
+
+
+def describe_links(tracking_uri: str, experiment_id: str, run_ids: Sequence[str]) -> Links:
+    """Links to the charts, compare, runs and image pages of an experiment.
+
+    A local store has no page until `mlflow ui` runs: its links are those that will work then.
+    """
+    base = ui_address(tracking_uri)
+    if not base:
+        return Links(charts="", compare="", runs="", images="")
+    page = f"{base}/#/experiments/{experiment_id}/runs?{WORKFLOW}&compareRunsMode="
+    runs, experiments = (
+        quote(json.dumps(ids, separators=(",", ":")), safe="")
+        for ids in (list(run_ids), [experiment_id])
+    )
+    first = run_ids[0] if run_ids else ""
+    return Links(
+        charts=page + "CHART",
+        compare=f"{base}/#/compare-runs?runs={runs}&experiments={experiments}&{WORKFLOW}",
+        runs=page + "TABLE",
+        images=(
+            f"{base}/#/experiments/{experiment_id}/runs/{first}/artifacts/confusion_matrix.png"
+            f"?{WORKFLOW}"
+        ),
+    )
+
+
+def ui_address(tracking_uri: str) -> str:
+    """Where the web pages of a store are, '' when that cannot be told (a managed service)."""
+    if tracking_uri.startswith(("http://", "https://")):
+        return hide_userinfo(tracking_uri).rstrip("/")
+    return LOCAL_UI if is_local_store(tracking_uri) else ""
+
+
+def is_local_store(tracking_uri: str) -> bool:
+    """Whether the store is a database or folder here, which `mlflow ui` shows."""
+    managed = ("http://", "https://", "databricks", "arn:", "uc:")
+    return not tracking_uri.startswith(managed)

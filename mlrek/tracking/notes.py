@@ -1,0 +1,61 @@
+"""The experiment's note: its versions in one short markdown table."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from string import ascii_uppercase
+
+from mlrek.tracking.description import escape_markdown
+from mlrek.tracking.runs import LoggedRun
+
+HEADLINES = (
+    "aggregate/accuracy",
+    "aggregate/subset_accuracy",
+    "aggregate/f1_macro",
+    "aggregate/ap",
+    "aggregate/mean_iou",
+    "reported/f1",
+)
+MAX_NOTED_VERSIONS = 100
+
+
+def describe_experiment_note(project_name: str, runs: Sequence[LoggedRun]) -> str:
+    """A plain sentence, a table of the versions by training start, the test-set warning."""
+    letters = test_set_letters(runs)
+    shown = [name for name in HEADLINES if any(name in run.metrics for run in runs)]
+    titles = ["version", "trained", "test images", "test set"]
+    titles += [name.rpartition("/")[2] if "reported" not in name else "service F1" for name in shown]
+    lines = [
+        f"Evaluations of {escape_markdown(project_name)}: {len(runs)} versions, logged by mlrek.",
+        "",
+        _row(titles),
+        _row(["---"] * len(titles)),
+        *(_row(_cells(run, letters, shown)) for run in runs[-MAX_NOTED_VERSIONS:]),
+    ]
+    if len(set(letters.values())) > 1:
+        lines += ["", "The versions were not all tested on the same images: compare within a test set."]
+    return "\n".join(lines)
+
+
+def test_set_letters(runs: Sequence[LoggedRun]) -> dict[str, str]:
+    """A, B, … for each test-set digest in order of first use; a run without images has none."""
+    digests = dict.fromkeys(run.tags.get("test_set_digest", "") for run in runs)
+    return {digest: _letter(i) for i, digest in enumerate(filter(None, digests))}
+
+
+def _letter(i: int) -> str:
+    return ascii_uppercase[i] if i < len(ascii_uppercase) else f"#{i + 1}"
+
+
+def _cells(run: LoggedRun, letters: dict[str, str], shown: Sequence[str]) -> list[str]:
+    trained = datetime.fromtimestamp(run.start_ms / 1000, UTC).date().isoformat()
+    return [
+        escape_markdown(run.tags.get("version_name", "")),
+        trained if run.start_ms else "",
+        run.params.get("test_images", ""),
+        letters.get(run.tags.get("test_set_digest", ""), ""),
+        *(f"{run.metrics[name]:.4f}" if name in run.metrics else "" for name in shown),
+    ]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"

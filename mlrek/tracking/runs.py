@@ -1,0 +1,81 @@
+"""The runs of a project as MLflow lists them, and the rules by which all readers agree on one."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+LEFTOVER_AFTER_MS = 15 * 60 * 1000
+"""A run without `mlrek.complete` is somebody's work in progress until its heartbeat is this old."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedRun:
+    """One run that mlrek wrote. `start_ms` is the training's start."""
+
+    run_id: str
+    start_ms: int
+    end_ms: int | None = None
+    tags: Mapping[str, str] = field(default_factory=dict)
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    params: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def version_arn(self) -> str:
+        """The version that the run is about."""
+        return self.tags.get("version_arn", "")
+
+    @property
+    def evaluation_key(self) -> str:
+        """Content identity of what was logged."""
+        return self.tags.get("mlrek.evaluation_key", "")
+
+    @property
+    def source_state(self) -> str:
+        """Identity of the files it was read from."""
+        return self.tags.get("mlrek.source_state", "")
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether everything was logged; a run that is not counts for nothing."""
+        return self.tags.get("mlrek.complete") == "true"
+
+    def is_leftover(self, now_ms: int) -> bool:
+        """Whether the run was given up before it was complete."""
+        heartbeat = self.tags.get("mlrek.heartbeat", "")
+        beat_ms = int(heartbeat) if heartbeat.isascii() and heartbeat.isdigit() else 0
+        return not self.is_complete and now_ms - beat_ms > LEFTOVER_AFTER_MS
+
+
+def current_run(runs: Iterable[LoggedRun]) -> LoggedRun | None:
+    """The one run of a version that counts: complete, newest content, smallest run id of that.
+
+    Two processes that log the same evaluation at once leave two runs for a moment; everybody picks
+    the same one of them.
+    """
+    complete = [run for run in runs if run.is_complete]
+    if not complete:
+        return None
+    newest = max(complete, key=lambda run: (run.tags.get("mlrek.logged_at", ""), run.run_id))
+    same = (run for run in complete if run.evaluation_key == newest.evaluation_key)
+    return min(same, key=lambda run: run.run_id)
+
+
+def current_runs(runs: Iterable[LoggedRun]) -> tuple[LoggedRun, ...]:
+    """The run that counts of each version, by training start."""
+    by_version: dict[str, list[LoggedRun]] = {}
+    for run in runs:
+        by_version.setdefault(run.version_arn, []).append(run)
+    chosen = (current_run(group) for arn, group in by_version.items() if arn)
+    return tuple(
+        sorted(
+            (run for run in chosen if run is not None), key=lambda run: (run.start_ms, run.run_id)
+        )
+    )
+
+
+def superseded_runs(runs: Sequence[LoggedRun], kept: LoggedRun) -> tuple[LoggedRun, ...]:
+    """Complete runs of the version that no reader counts any more."""
+    return tuple(
+        run
+        for run in runs
+        if run.is_complete and run.version_arn == kept.version_arn and run.run_id != kept.run_id
+    )

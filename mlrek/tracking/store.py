@@ -1,0 +1,312 @@
+"""The one writer: everything mlrek reads from or writes to an MLflow tracking store."""
+
+import contextlib
+import logging
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from hashlib import sha256
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlrek.errors import TrackingError, UsageError
+from mlrek.evaluation import Project
+from mlrek.tracking.connection import check_reachable, translate_errors
+from mlrek.tracking.description import DatasetInput, MetricPoint, RunDescription
+from mlrek.tracking.runs import LoggedRun
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Experiment, Run
+
+METRICS_PER_BATCH = 900
+PICTURE_KEY = "charts/confusion_matrix"
+TABLE_PATH = "predictions.json"
+
+
+class Store:
+    """An MLflow tracking store. Safe to use from several threads."""
+
+    def __init__(self, client: "MlflowClient", tracking_uri: str) -> None:
+        self.client = client
+        self.tracking_uri = tracking_uri
+
+    def get_or_create_experiment(self, project: Project, name: str = "") -> "Experiment":
+        """The experiment of a project: the named one, or `mlrek/<project name>`.
+
+        When the default name belongs to another project ARN already, account and region follow it.
+        """
+        with translate_errors(self.tracking_uri):
+            if name:
+                return self._open_experiment(name, project)
+            experiment = self._open_experiment(f"mlrek/{project.name}", project)
+            if experiment.tags.get("project_arn", project.arn) == project.arn:
+                return experiment
+            return self._open_experiment(f"mlrek/{project.name}@{_account(project)}", project)
+
+    def find_experiment(self, project: Project, name: str = "") -> "Experiment | None":
+        """The experiment that `get_or_create_experiment` would give, when it exists."""
+        names = [name] if name else [f"mlrek/{project.name}"]
+        names += [] if name else [f"mlrek/{project.name}@{_account(project)}"]
+        with translate_errors(self.tracking_uri):
+            for candidate in names:
+                found = self.client.get_experiment_by_name(candidate)
+                if found and (name or found.tags.get("project_arn", project.arn) == project.arn):
+                    return found
+        return None
+
+    def list_runs(self, experiment_id: str, tags: Mapping[str, str]) -> tuple[LoggedRun, ...]:
+        """Every run, complete or not, that bears all of `tags`."""
+        query = " and ".join(f"tags.`{key}` = {_quote(value)}" for key, value in tags.items())
+        runs: list[LoggedRun] = []
+        token = None
+        with translate_errors(self.tracking_uri):
+            while True:
+                page = self.client.search_runs(
+                    [experiment_id], query, max_results=200, page_token=token
+                )
+                runs += map(_logged_run, page)
+                token = page.token
+                if not token:
+                    return tuple(runs)
+
+    def write_run(self, experiment_id: str, description: RunDescription) -> LoggedRun:
+        """Log one version and mark it complete; a run that fails half way is taken back.
+
+        Raises:
+            TrackingError: MLflow cannot be reached or refuses.
+        """
+        with translate_errors(self.tracking_uri):
+            created = self.client.create_run(
+                experiment_id,
+                start_time=description.start_ms,
+                tags={**description.tags, **_table_tag(description), "mlrek.heartbeat": _now()},
+                run_name=description.run_name,
+            )
+            run_id = created.info.run_id
+            try:
+                self._fill_run(run_id, description)
+            except BaseException:
+                with contextlib.suppress(Exception):  # the error that led here matters more
+                    self.client.delete_run(run_id)
+                raise
+            return _logged_run(self.client.get_run(run_id))
+
+    def settle(self, experiment_id: str, written: LoggedRun) -> LoggedRun:
+        """Leave one run of an evaluation key, whoever wrote it: that with the smallest run id."""
+        same = [
+            run
+            for run in self.list_runs(
+                experiment_id, {"mlrek.evaluation_key": written.evaluation_key}
+            )
+            if run.is_complete
+        ]
+        kept = min(same, key=lambda run: run.run_id, default=written)
+        self.delete_runs(run for run in same if run.run_id != kept.run_id)
+        return kept
+
+    def delete_runs(self, runs: Iterable[LoggedRun]) -> None:
+        """Delete runs (soft, as MLflow does); one that somebody else deleted already is fine."""
+        from mlflow.exceptions import MlflowException
+
+        with translate_errors(self.tracking_uri):
+            for run in runs:
+                try:
+                    self.client.delete_run(run.run_id)
+                except MlflowException as exc:
+                    if exc.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
+                        raise
+
+    def set_experiment_note(self, experiment: "Experiment", note: str) -> None:
+        """Write the experiment's note, unless it says so already."""
+        if experiment.tags.get("mlflow.note.content") == note:
+            return
+        with translate_errors(self.tracking_uri):
+            self.client.set_experiment_tag(
+                experiment.experiment_id, "mlflow.note.content", note[:20000]
+            )
+
+    def set_run_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
+        """Set tags of any run."""
+        with translate_errors(self.tracking_uri):
+            for key, value in tags.items():
+                self.client.set_tag(run_id, key, value)
+
+    def get_run(self, run_id: str) -> LoggedRun:
+        """One run by its id."""
+        with translate_errors(self.tracking_uri):
+            return _logged_run(self.client.get_run(run_id))
+
+    def read_artifact(self, run_id: str, path: str) -> bytes:
+        """The content of one artifact of a run."""
+        with translate_errors(self.tracking_uri), tempfile.TemporaryDirectory() as folder:
+            return Path(self.client.download_artifacts(run_id, path, folder)).read_bytes()
+
+    def find_model_run(self, name: str, version_or_alias: str, *, is_alias: bool) -> str:
+        """The run id behind a registered model's version or alias."""
+        with translate_errors(self.tracking_uri):
+            if is_alias:
+                found = self.client.get_model_version_by_alias(name, version_or_alias)
+            else:
+                found = self.client.get_model_version(name, version_or_alias)
+        if not found.run_id:
+            raise TrackingError(f"models:/{name}/{found.version} is not linked to any run")
+        return str(found.run_id)
+
+    def _open_experiment(self, name: str, project: Project) -> "Experiment":
+        from mlflow.exceptions import MlflowException
+
+        if self.tracking_uri.startswith("databricks") and not name.startswith("/"):
+            raise UsageError(
+                f"Databricks wants absolute experiment names, not {name!r}: "
+                "give one with --experiment /Users/you@example.com/name"
+            )
+        experiment = self.client.get_experiment_by_name(name)
+        if experiment is None:
+            with contextlib.suppress(MlflowException):  # somebody else may have been faster
+                self.client.create_experiment(
+                    name, tags={"project_arn": project.arn, "project_name": project.name}
+                )
+            experiment = self.client.get_experiment_by_name(name)
+        if experiment is None:
+            self.client.create_experiment(name)  # raises what went wrong
+            raise TrackingError(f"{self.tracking_uri}: experiment {name!r} cannot be created")
+        if experiment.lifecycle_stage == "deleted":
+            raise TrackingError(
+                f"experiment {name!r} is in the trash: restore it with `mlflow experiments restore "
+                f"--experiment-id {experiment.experiment_id}`, or name another with --experiment"
+            )
+        return experiment
+
+    def _fill_run(self, run_id: str, description: RunDescription) -> None:
+        self._log_numbers(run_id, description)
+        if description.dataset is not None:
+            self._log_dataset(run_id, description.dataset)
+        self.client.set_tag(run_id, "mlrek.heartbeat", _now())
+        self._log_files(run_id, description.files)
+        if description.picture is not None:
+            self.client.log_image(run_id, description.picture, key=PICTURE_KEY, step=0)
+        self.client.set_terminated(run_id, "FINISHED", end_time=description.end_ms)
+        self.client.set_tag(run_id, "mlrek.complete", "true")
+
+    def _log_numbers(self, run_id: str, description: RunDescription) -> None:
+        from mlflow.entities import Param
+
+        params = [Param(key, value) for key, value in description.params.items()]
+        self.client.log_batch(run_id, params=params)
+        timestamp = description.end_ms or int(time.time() * 1000)
+        for batch in _batches(description.metrics):
+            self.client.log_batch(run_id, metrics=[_metric(point, timestamp) for point in batch])
+
+    def _log_dataset(self, run_id: str, dataset: DatasetInput) -> None:
+        import json
+
+        from mlflow.entities import Dataset, DatasetInput, InputTag
+
+        scheme = "s3" if dataset.uri.startswith("s3://") else "local"
+        entity = Dataset(
+            name=dataset.name,
+            digest=dataset.digest,
+            source_type=scheme,
+            source=json.dumps({"uri": dataset.uri}),
+        )
+        context = InputTag("mlflow.data.context", "testing")
+        self.client.log_inputs(run_id, [DatasetInput(entity, [context])])
+
+    def _log_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
+        with tempfile.TemporaryDirectory(prefix="mlrek-") as folder:
+            for path, content in files.items():
+                target = Path(folder, path)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content)
+            self.client.log_artifacts(run_id, folder)
+
+
+def connect(tracking_uri: str = "") -> Store:
+    """A store at `tracking_uri`, else MLflow's own default (MLFLOW_TRACKING_URI, a local file).
+
+    Raises:
+        TrackingError: It cannot be reached, or refuses the user.
+    """
+    for name in ("alembic", "mlflow"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    import mlflow
+
+    uri = tracking_uri or mlflow.get_tracking_uri()
+    check_reachable(uri)
+    with translate_errors(uri):
+        client = mlflow.MlflowClient(tracking_uri=uri)
+        with _first_use(uri):
+            client.search_experiments(max_results=1)
+    return Store(client, uri)
+
+
+def connect_existing(tracking_uri: str = "") -> Store | None:
+    """Like `connect`, but without creating a local database that is not there yet."""
+    import mlflow
+
+    uri = tracking_uri or mlflow.get_tracking_uri()
+    path = uri.removeprefix("sqlite:///")
+    if uri.startswith("sqlite:") and not Path(path).exists():
+        return None
+    return connect(uri)
+
+
+@contextlib.contextmanager
+def _first_use(uri: str) -> Iterator[None]:
+    """Guard a fresh database file: its migrations race when two processes meet it first."""
+    if not uri.startswith("sqlite:"):
+        yield
+        return
+    from filelock import FileLock
+
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    name = f"mlrek-{user}-{sha256(uri.encode()).hexdigest()[:16]}.lock"
+    with FileLock(Path(tempfile.gettempdir(), name)):
+        yield
+
+
+def _logged_run(run: "Run") -> LoggedRun:
+    return LoggedRun(
+        run_id=run.info.run_id,
+        start_ms=run.info.start_time or 0,
+        end_ms=run.info.end_time,
+        tags=dict(run.data.tags),
+        metrics=dict(run.data.metrics),
+        params=dict(run.data.params),
+    )
+
+
+def _metric(point: MetricPoint, timestamp: int):  # type: ignore[no-untyped-def]  # noqa: ANN202
+    from mlflow.entities import Metric
+
+    return Metric(point.key, point.value, timestamp, point.step)
+
+
+def _batches(points: Sequence[MetricPoint]) -> Iterator[list[MetricPoint]]:
+    rest = iter(points)
+    while batch := list(islice(rest, METRICS_PER_BATCH)):
+        yield batch
+
+
+def _table_tag(description: RunDescription) -> dict[str, str]:
+    """What `log_table` would set: makes MLflow's evaluation view read the file as a table."""
+    if TABLE_PATH not in description.files:
+        return {}
+    return {"mlflow.loggedArtifacts": f'[{{"path": "{TABLE_PATH}", "type": "table"}}]'}
+
+
+def _account(project: Project) -> str:
+    _, _, service, region, account, *_ = (*project.arn.split(":"), "", "", "", "", "")
+    known = service and region and account
+    return f"{account}-{region}" if known else sha256(project.arn.encode()).hexdigest()[:8]
+
+
+def _quote(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"
+
+
+def _now() -> str:
+    return str(int(time.time() * 1000))
