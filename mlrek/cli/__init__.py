@@ -19,7 +19,7 @@ app = typer.Typer(
 )
 
 
-def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the shape that Typer calls
+def _print_version(wanted: bool) -> None:
     if wanted:
         from mlrek import __version__
 
@@ -31,7 +31,7 @@ def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the shape that Typer
 def root(
     _version: Annotated[
         bool,
-        typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version."),
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Its own version."),
     ] = False,
 ) -> None:
     """Evaluations of managed vision models as MLflow runs that compare side by side.

@@ -18,7 +18,7 @@ def projects(
     """List the Rekognition projects of the account and region with their ARNs."""
 
 
-def versions(  # noqa: PLR0913 - each parameter is one option of the contract
+def versions(
     source: opt.SourceArgument,
     tracking_uri: opt.TrackingUri = "",
     experiment: opt.Experiment = "",
@@ -31,7 +31,7 @@ def versions(  # noqa: PLR0913 - each parameter is one option of the contract
     """List the versions of a source: status, training, evaluation, MLflow run."""
 
 
-def archive(  # noqa: PLR0913 - each parameter is one option of the contract
+def archive(
     source: opt.SourceArgument,
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Where to save.")],
     region: opt.Region = "",

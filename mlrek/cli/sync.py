@@ -22,7 +22,7 @@ class Rule(StrEnum):
     NOTEBOOK = "notebook"
 
 
-def sync(  # noqa: PLR0913 - each parameter is one option of the contract
+def sync(
     sources: Annotated[
         list[str],
         typer.Argument(

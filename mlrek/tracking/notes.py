@@ -22,8 +22,7 @@ def describe_experiment_note(project_name: str, runs: Sequence[LoggedRun]) -> st
     """A plain sentence, a table of the versions by training start, the test-set warning."""
     letters = test_set_letters(runs)
     shown = [name for name in HEADLINES if any(name in run.metrics for run in runs)]
-    titles = ["version", "trained", "test images", "test set"]
-    titles += [name.rpartition("/")[2] if "reported" not in name else "service F1" for name in shown]
+    titles = ["version", "trained", "test images", "test set", *map(_title, shown)]
     lines = [
         f"Evaluations of {escape_markdown(project_name)}: {len(runs)} versions, logged by mlrek.",
         "",
@@ -32,7 +31,7 @@ def describe_experiment_note(project_name: str, runs: Sequence[LoggedRun]) -> st
         *(_row(_cells(run, letters, shown)) for run in runs[-MAX_NOTED_VERSIONS:]),
     ]
     if len(set(letters.values())) > 1:
-        lines += ["", "The versions were not all tested on the same images: compare within a test set."]
+        lines += ["", "Not all were tested on the same images: compare within a test set only."]
     return "\n".join(lines)
 
 
@@ -40,6 +39,10 @@ def test_set_letters(runs: Sequence[LoggedRun]) -> dict[str, str]:
     """A, B, … for each test-set digest in order of first use; a run without images has none."""
     digests = dict.fromkeys(run.tags.get("test_set_digest", "") for run in runs)
     return {digest: _letter(i) for i, digest in enumerate(filter(None, digests))}
+
+
+def _title(metric: str) -> str:
+    return "service F1" if metric == "reported/f1" else metric.rpartition("/")[2]
 
 
 def _letter(i: int) -> str:
