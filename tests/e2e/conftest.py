@@ -1,0 +1,158 @@
+"""Real things: the command as a process, MLflow servers over HTTP, a headless browser."""
+
+import contextlib
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+STARTED_WITHIN_S = 120
+
+
+@pytest.fixture(scope="session")
+def digits() -> Path:
+    """The shipped example."""
+    return REPOSITORY / "examples" / "digits"
+
+
+@pytest.fixture
+def run_mlrek(tmp_path):
+    """Run `mlrek …` as a process in an empty folder, with nothing inherited from MLflow or AWS."""
+
+    def run(*args, env=None, cwd=tmp_path, check=True):
+        done = subprocess.run(
+            [sys.executable, "-m", "mlrek", *map(str, args)],
+            cwd=cwd,
+            env=clean_env() | (env or {}),
+            capture_output=True,
+            text=True,
+            timeout=240,
+            check=False,
+        )
+        assert not check or done.returncode == 0, done.stdout + done.stderr
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def mlflow_server(tmp_path_factory) -> Iterator[str]:
+    """The address of a real MLflow server with a database and an artifact proxy of its own."""
+    with serve_mlflow(tmp_path_factory.mktemp("mlflow")) as uri:
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def auth_server(tmp_path_factory) -> Iterator[str]:
+    """The address of a real MLflow server that wants a user (admin) and a password."""
+    folder = tmp_path_factory.mktemp("mlflow-auth")
+    config = folder / "auth.ini"
+    config.write_text(
+        "[mlflow]\ndefault_permission = READ\n"
+        f"database_uri = sqlite:///{folder}/auth.db\n"
+        "admin_username = admin\nadmin_password = a-long-password-1\n"
+        "authorization_function = mlflow.server.auth:authenticate_request_basic_auth\n"
+    )
+    env = {
+        "MLFLOW_AUTH_CONFIG_PATH": str(config),
+        "MLFLOW_AUTH_ADMIN_PASSWORD": "a-long-password-1",
+        "MLFLOW_FLASK_SERVER_SECRET_KEY": "only-for-this-test",
+    }
+    with serve_mlflow(folder, "--app-name", "basic-auth", env=env) as uri:
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory):
+    """Headless Chromium."""
+    chromium = shutil.which("chromium") or shutil.which("google-chrome")
+    driver = shutil.which("chromedriver")
+    if not (chromium and driver):
+        pytest.skip("needs Chromium and its driver: apt-get install chromium chromium-driver")
+    from selenium.webdriver import Chrome, ChromeOptions, ChromeService
+
+    options = ChromeOptions()
+    options.binary_location = chromium
+    for flag in (
+        "headless=new",
+        "no-sandbox",
+        "disable-gpu",
+        "disable-quic",
+        "disable-dev-shm-usage",
+        "no-first-run",
+        "disable-background-networking",
+        "disable-component-update",
+        "disable-sync",
+        "window-size=1500,1100",
+        f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
+    ):
+        options.add_argument(f"--{flag}")
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    chrome = Chrome(options=options, service=ChromeService(driver))
+    yield chrome
+    chrome.quit()
+
+
+@contextlib.contextmanager
+def serve_mlflow(folder: Path, *args: str, env: dict[str, str] | None = None) -> Iterator[str]:
+    """Start `mlflow server` on a free port and stop it with all its processes."""
+    port = free_port()
+    uri = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
+    command += ["--port", str(port), "--workers", "1"]
+    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db"]
+    command += ["--artifacts-destination", str(folder / "artifacts"), *args]
+    with (folder / "server.log").open("w") as log:
+        server = subprocess.Popen(
+            command,
+            cwd=folder,
+            env=clean_env() | (env or {}),
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+        try:
+            wait_for(f"{uri}/health", server, folder / "server.log")
+            yield uri
+        finally:
+            os.killpg(server.pid, 15)
+            server.wait(30)
+
+
+def wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
+    """Wait until a server answers."""
+    deadline = time.monotonic() + STARTED_WITHIN_S
+    while time.monotonic() < deadline and server.poll() is None:
+        with contextlib.suppress(OSError, urllib.error.URLError):
+            urllib.request.urlopen(url, timeout=2).close()
+            return
+        time.sleep(0.2)
+    pytest.fail(f"the MLflow server did not start:\n{log.read_text()[-3000:]}")
+
+
+def free_port() -> int:
+    """A port nobody uses right now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def clean_env() -> dict[str, str]:
+    """This environment without anything that would lead to another store or account."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "AWS_"))}
+    return kept | {
+        "AWS_ACCESS_KEY_ID": "testing",
+        "AWS_SECRET_ACCESS_KEY": "testing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+        "NO_COLOR": "1",
+    }

@@ -1,0 +1,172 @@
+"""What a run holds, as plain data."""
+
+from dataclasses import replace
+
+import numpy as np
+from mlflow.utils.validation import _validate_metric_name
+
+from mlrek.metrics import Number
+from mlrek.tracking.description import (
+    MAX_METRIC_KEYS,
+    MAX_TAG,
+    Options,
+    compute_evaluation_key,
+    describe_dataset,
+    describe_metrics,
+    describe_note,
+    describe_params,
+    describe_state,
+    describe_tags,
+    describe_warnings,
+)
+
+
+def tags_of(evaluation, metrics):
+    """The tags with fixed key, state and time."""
+    return describe_tags(evaluation, metrics, key="k", state="s", logged_at="2026-01-01T00:00:00Z")
+
+
+def test_metrics_stand_under_their_contract_keys(make_evaluation, make_metrics):
+    """Computed, reported, interval, training and evaluator's numbers have their own prefixes."""
+    points = {p.key: p.value for p in describe_metrics(make_evaluation(), make_metrics())}
+
+    assert points["aggregate/accuracy"] == 0.5
+    assert points["reported/f1"] == 0.75
+    assert (points["interval/accuracy_low"], points["interval/accuracy_high"]) == (0.1, 0.9)
+    assert points["training/billable_minutes"] == 31.65
+    assert points["label_f1/a"] == 0.5
+    assert (points["accuracy_score"], points["f1_score"], points["example_count"]) == (0.5, 0.55, 2)
+
+
+def test_an_undefined_number_is_left_out_and_named_with_its_reason(make_evaluation, make_metrics):
+    """NaN is never logged; the warnings say which number is missing and why."""
+    keys = {p.key for p in describe_metrics(make_evaluation(), make_metrics())}
+    warnings = describe_warnings(make_evaluation(), make_metrics())
+
+    assert "aggregate/mcc" not in keys
+    assert "not logged: aggregate/mcc: only one label was predicted" in warnings
+    assert any("no interval for recall_weighted" in warning for warning in warnings)
+
+
+def test_curves_leave_out_undefined_points(make_evaluation, make_metrics):
+    """Nothing is predicted from 0.50 on, so precision ends at step 49; recall goes on with 0."""
+    points = describe_metrics(make_evaluation(), make_metrics())
+    precision = [p for p in points if p.key == "curve/precision"]
+    recall = [p for p in points if p.key == "curve/recall"]
+
+    assert [p.step for p in precision] == list(range(50))
+    assert [p.value for p in recall] == [1.0] * 50 + [0.0] * 51
+
+
+def test_many_labels_keep_a_run_within_the_limit(make_evaluation, make_metrics):
+    """Past 50 labels only label_f1 is logged; past the limit the most frequent labels stay."""
+    labels = tuple(f"label {i}" for i in range(1000))
+    metrics = make_metrics(labels)
+    support = np.arange(1000)
+    metrics = replace(metrics, per_label=replace(metrics.per_label, support=support))
+    keys = {p.key for p in describe_metrics(make_evaluation(labels), metrics)}
+
+    assert len(keys) == MAX_METRIC_KEYS
+    assert not any(key.startswith("label_precision/") for key in keys)
+    assert "label_f1/label 999" in keys
+    assert "label_f1/label 0" not in keys
+
+
+def test_every_key_is_one_that_mlflow_takes(make_evaluation, make_metrics):
+    """Label names of any kind become valid metric keys."""
+    labels = ("a/b", "..", " ", "50%", "\N{ROSE}", "x" * 256, "tab\t", "naïve", "数字", "<b>")
+    for point in describe_metrics(make_evaluation(labels), make_metrics(labels)):
+        _validate_metric_name(point.key)
+
+
+def test_tags_identify_the_version_and_leave_completeness_to_the_writer(
+    make_evaluation, make_metrics
+):
+    """ARNs are tags; `mlrek.complete` is not among them."""
+    tags = tags_of(make_evaluation(), make_metrics())
+
+    assert tags["project_arn"].endswith("project/digits/1690474772815")
+    assert tags["version_arn"].endswith("version/v1/1690556751958")
+    assert (tags["provider"], tags["task"], tags["version_status"]) == (
+        "rekognition",
+        "classification",
+        "STOPPED",
+    )
+    assert len(tags["test_set_digest"]) == 32
+    assert "mlrek.complete" not in tags
+    assert "source_version_arn" not in tags
+
+
+def test_note_escapes_names_from_outside(make_evaluation, make_metrics):
+    """A warning that quotes a hostile label is text, not markdown."""
+    note = describe_note(make_evaluation().version, make_metrics(), ["label <b>*x*</b>|"])
+
+    assert note.startswith("Version v1 of digits, tested on 2 images.")
+    assert "\\<b\\>\\*x\\*\\</b\\>\\|" in note
+
+
+def test_long_warnings_are_cut_between_lines_and_counted(make_evaluation, make_metrics):
+    """MLflow would cut in the middle of a word and say nothing."""
+    evaluation = make_evaluation(warnings=tuple(f"warning {i} " + "x" * 200 for i in range(100)))
+    lines = tags_of(evaluation, make_metrics())["mlrek.warnings"].splitlines()
+
+    assert sum(map(len, lines)) <= MAX_TAG + 100
+    assert lines[-1].startswith("… and ")
+    assert int(lines[-1].split()[2]) == 100 + 2 - (len(lines) - 1)
+
+
+def test_params_are_few_and_short(make_evaluation, make_metrics):
+    """The UI prints them above every picture."""
+    assert describe_params(make_evaluation(), make_metrics()) == {
+        "labels": "2",
+        "test_images": "2",
+        "train_images": "40",
+        "prediction_rule": "top1",
+        "records": "partial",
+    }
+
+
+def test_dataset_is_the_manifest_with_the_test_sets_identity(make_evaluation):
+    """Equal digests in the UI mean equal test sets; MLflow takes at most 36 characters."""
+    dataset = describe_dataset(make_evaluation())
+
+    assert (dataset.uri, dataset.name) == ("s3://b/k/T.json", "T.json")
+    assert len(dataset.digest) == 32
+    assert describe_dataset(make_evaluation(files=())) is None
+
+
+def test_evaluation_key_changes_with_content_and_options_only(make_evaluation):
+    """Status and place of the files change no number."""
+    one = make_evaluation()
+    moved = replace(one, files=tuple(replace(f, uri="s3://other/T.json") for f in one.files))
+    running = replace(one, version=replace(one.version, status="RUNNING"))
+    changed = replace(one, files=tuple(replace(f, sha256="cd") for f in one.files))
+    key = compute_evaluation_key(one, Options())
+
+    assert compute_evaluation_key(moved, Options()) == key
+    assert compute_evaluation_key(running, Options()) == key
+    assert compute_evaluation_key(changed, Options()) != key
+    assert compute_evaluation_key(one, Options(prediction_rule="threshold")) != key
+    assert compute_evaluation_key(one, Options(skip_bad_lines=True)) != key
+
+
+def test_state_holds_the_options_and_fits_a_tag():
+    """The same files read by another rule are not `unchanged`."""
+    files = {"s3://b/k": "etag"}
+
+    assert describe_state(files, Options()) != describe_state(files, Options(skip_bad_lines=True))
+    assert describe_state({"x" * 9000: "e"}, Options()).startswith("sha256:")
+
+
+def test_reported_numbers_never_mix_with_computed_ones(make_evaluation, make_metrics):
+    """A version without a manifest has reported numbers and no aggregate ones."""
+    metrics = make_metrics(aggregate={}, per_label=None, curves=None, test_images=None)
+    keys = {p.key for p in describe_metrics(make_evaluation(), metrics)}
+
+    assert keys == {"reported/f1", "training/billable_minutes"}
+
+
+def test_number_without_value_is_not_defined():
+    """NaN means undefined."""
+    assert not Number(value=float("nan")).is_defined
+    assert Number(value=0.0).is_defined

@@ -1,0 +1,62 @@
+"""Links into the MLflow UI, and the experiment's note."""
+
+import json
+from urllib.parse import parse_qs, urlsplit
+
+import pytest
+
+from mlrek.tracking.links import describe_links
+from mlrek.tracking.notes import describe_experiment_note
+from mlrek.tracking.notes import test_set_letters as letters_of
+from mlrek.tracking.runs import LoggedRun
+
+
+@pytest.mark.parametrize("uri", ["http://mlflow.example.com/base/", "sqlite:////tmp/mlflow.db"])
+def test_links_name_the_workflow(uri):
+    """Without it the browser opens the page for language models."""
+    links = describe_links(uri, "7", ["a", "b"])
+    base = "http://mlflow.example.com/base" if uri.startswith("http") else "http://127.0.0.1:5000"
+
+    for link in (links.charts, links.compare, links.runs, links.images):
+        assert link.startswith(f"{base}/#/")
+        assert "workflowType=machine_learning" in link
+
+
+def test_compare_link_holds_every_run():
+    """The compare page reads JSON lists."""
+    fragment = urlsplit(describe_links("http://h", "7", ["a", "b"]).compare).fragment
+    query = parse_qs(urlsplit(fragment).query)
+
+    assert json.loads(query["runs"][0]) == ["a", "b"]
+    assert json.loads(query["experiments"][0]) == ["7"]
+
+
+def test_a_managed_service_has_no_links_to_guess():
+    """Databricks and SageMaker have pages elsewhere."""
+    assert describe_links("databricks", "7", ["a"]).charts == ""
+    assert describe_links("arn:aws:sagemaker:eu-west-1:1:mlflow-app/x", "7", ["a"]).runs == ""
+
+
+def test_user_and_password_are_not_printed():
+    """A tracking URI may carry them."""
+    assert "secret" not in describe_links("https://me:secret@h:5000", "7", ["a"]).charts
+
+
+def test_experiment_note_marks_different_test_sets():
+    """A table of the versions, and a warning where numbers do not compare."""
+    runs = [
+        LoggedRun(
+            run_id=name,
+            start_ms=1_700_000_000_000,
+            tags={"version_name": name, "test_set_digest": digest},
+            metrics={"aggregate/accuracy": 0.5, "reported/f1": 0.25},
+            params={"test_images": "10"},
+        )
+        for name, digest in (("v1", "x"), ("v2", "y"), ("v3", "x"))
+    ]
+    note = describe_experiment_note("my|project", runs)
+
+    assert note.splitlines()[0] == "Evaluations of my\\|project: 3 versions, logged by mlrek."
+    assert "| v2 | 2023-11-14 | 10 | B | 0.5000 | 0.2500 |" in note
+    assert note.endswith("compare within a test set only.")
+    assert letters_of(runs) == {"x": "A", "y": "B"}
