@@ -20,26 +20,31 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def pyproject() -> dict[str, Any]:
+    """What the package declares."""
     return tomllib.loads((ROOT / "pyproject.toml").read_text())
 
 
 @pytest.fixture(scope="module")
 def conda() -> dict[str, Any]:
+    """The environment of `mlflow run`."""
     return yaml.safe_load((ROOT / "conda.yaml").read_text())
 
 
 @pytest.fixture(scope="module")
 def mlproject() -> dict[str, Any]:
+    """The MLflow project."""
     return yaml.safe_load((ROOT / "MLproject").read_text())
 
 
 @pytest.fixture(scope="module")
 def main_entry(mlproject) -> dict[str, Any]:
+    """Its one entry point."""
     return mlproject["entry_points"]["main"]
 
 
 @pytest.fixture(scope="module")
 def sync_command() -> typer.core.TyperCommand:
+    """`mlrek sync`, as Typer built it."""
     return get_command(app).commands["sync"]
 
 
