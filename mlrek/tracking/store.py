@@ -230,6 +230,7 @@ def connect(tracking_uri: str = "") -> Store:
     Raises:
         TrackingError: It cannot be reached, or refuses the user.
     """
+    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # stdout is the result's
     for name in ("alembic", "mlflow"):
         logging.getLogger(name).setLevel(logging.WARNING)
     import mlflow

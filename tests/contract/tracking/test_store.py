@@ -1,0 +1,238 @@
+"""What mlrek writes to real MLflow stores: a database file, and a server over HTTP."""
+
+import threading
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from mlflow import MlflowClient
+
+from mlrek.errors import TrackingError, UsageError
+from mlrek.evaluation import Project, Provider
+from mlrek.tracking.description import DatasetInput, MetricPoint, RunDescription
+from mlrek.tracking.runs import current_run
+from mlrek.tracking.store import Store, connect, connect_existing
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory) -> str:
+    """A database file: making one takes seconds."""
+    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+
+
+@pytest.fixture(params=["database", "mlflow_server"])
+def store(request) -> Store:
+    """A store of each kind."""
+    return connect(request.getfixturevalue(request.param))
+
+
+@pytest.fixture
+def project(request) -> Project:
+    """A project of this test alone, since the server is shared."""
+    name = f"p{abs(hash(request.node.nodeid))}"
+    arn = f"arn:aws:rekognition:eu-west-1:111122223333:project/{name}/1"
+    return Project(provider=Provider.REKOGNITION, arn=arn, name=name)
+
+
+@pytest.fixture
+def experiment_id(store, project, tmp_path) -> str:
+    """An experiment whose artifacts do not land in this folder."""
+    if store.tracking_uri.startswith("sqlite"):
+        store.client.create_experiment(
+            f"mlrek/{project.name}",
+            artifact_location=(tmp_path / "artifacts").as_uri(),
+            tags={"project_arn": project.arn},
+        )
+    return store.get_or_create_experiment(project).experiment_id
+
+
+@pytest.fixture
+def description(project) -> RunDescription:
+    """A small run with one thing of each kind."""
+    return RunDescription(
+        run_name="v1",
+        start_ms=1_690_556_751_958,
+        end_ms=1_690_558_410_827,
+        tags={
+            "project_arn": project.arn,
+            "version_arn": "v1",
+            "mlrek.evaluation_key": "key",
+            "mlrek.logged_at": "2026-01-01",
+        },
+        params={"labels": "2"},
+        metrics=(
+            *(MetricPoint(key="curve/recall", value=i / 100, step=i) for i in range(101)),
+            *(MetricPoint(key=f"label_f1/{i}", value=0.5) for i in range(950)),
+        ),
+        files={
+            "labels.json": b"{}",
+            "source/summary.json": b"{ }",
+            "predictions.json": b'{"columns":["image","predicted"],"data":[["a","b"]]}',
+        },
+        picture=np.zeros((20, 30, 3), np.uint8),
+        dataset=DatasetInput(uri="s3://b/T.json", name="T.json", digest="d" * 32),
+    )
+
+
+def test_a_run_holds_all_that_was_described(store, experiment_id, description):
+    """Name, times, numbers with their steps, files, the picture grid's image, the dataset."""
+    written = store.write_run(experiment_id, description)
+    run = MlflowClient(store.tracking_uri).get_run(written.run_id)
+    paths = {item.path for item in store.client.list_artifacts(written.run_id)}
+    history = store.client.get_metric_history(written.run_id, "curve/recall")
+    dataset = run.inputs.dataset_inputs[0]
+
+    assert (run.info.run_name, run.info.status) == ("v1", "FINISHED")
+    assert (run.info.start_time, run.info.end_time) == (1_690_556_751_958, 1_690_558_410_827)
+    assert run.data.tags["mlrek.complete"] == "true"
+    assert run.data.params == {"labels": "2"}
+    assert [(point.step, point.value) for point in history] == [(i, i / 100) for i in range(101)]
+    assert len(run.data.metrics) == 951
+    assert {"labels.json", "source", "predictions.json", "images"} <= paths
+    assert store.read_artifact(written.run_id, "source/summary.json") == b"{ }"
+    assert (dataset.dataset.name, dataset.dataset.digest) == ("T.json", "d" * 32)
+    assert dataset.tags[0].value == "testing"
+
+
+def test_the_predictions_are_a_table_for_mlflow(store, experiment_id, description):
+    """MLflow's own reader of tables gives them back."""
+    import mlflow
+
+    written = store.write_run(experiment_id, description)
+    use = getattr(mlflow, "set_tracking_uri")  # noqa: B009 - the reader below knows no other way
+    before = mlflow.get_tracking_uri()
+    try:
+        use(store.tracking_uri)
+        client = MlflowClient(store.tracking_uri)
+        table = client.load_table(experiment_id, "predictions.json", run_ids=[written.run_id])
+    finally:
+        use(before)
+
+    assert table.to_dict("records") == [{"image": "a", "predicted": "b"}]
+
+
+def test_a_run_that_fails_half_way_counts_for_nothing(store, experiment_id, description, project):
+    """What was begun is taken back, and the error says what happened."""
+    bad = replace(description, metrics=(MetricPoint(key="../x", value=1.0),))
+    with pytest.raises(TrackingError):
+        store.write_run(experiment_id, bad)
+
+    assert store.list_runs(experiment_id, {"project_arn": project.arn}) == ()
+
+
+def test_two_writers_leave_one_run(store, experiment_id, description, project):
+    """After both settled, one run is left, and both name it."""
+    barrier = threading.Barrier(2)
+    kept = []
+
+    def write():
+        written = store.write_run(experiment_id, description)
+        barrier.wait()
+        kept.append(store.settle(experiment_id, written).run_id)
+
+    threads = [threading.Thread(target=write) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    runs = store.list_runs(experiment_id, {"project_arn": project.arn})
+
+    assert [run.run_id for run in runs] == [kept[0]]
+    assert kept[0] == kept[1]
+
+
+def test_nothing_but_the_result_goes_to_stdout(store, experiment_id, description, capsys):
+    """MLflow prints links of its own when a run ends."""
+    store.write_run(experiment_id, description)
+
+    assert capsys.readouterr().out == ""
+
+
+def test_a_run_of_somebody_at_work_is_left_alone(store, experiment_id, description, project):
+    """Only an incomplete run whose heartbeat is old is a leftover."""
+    now_ms = int(time.time() * 1000)
+    tags = {**description.tags, "mlrek.heartbeat": str(now_ms)}
+    run = store.client.create_run(experiment_id, tags=tags, run_name="v1")
+    listed = store.list_runs(experiment_id, {"project_arn": project.arn})
+
+    assert [r.run_id for r in listed] == [run.info.run_id]
+    assert current_run(listed) is None
+    assert not listed[0].is_leftover(now_ms)
+    assert listed[0].is_leftover(now_ms + 15 * 60 * 1000 + 1)
+
+
+def test_projects_of_one_name_do_not_share_an_experiment(store, project):
+    """The second gets its account and region into the name."""
+    other = replace(project, arn=project.arn.replace("eu-west-1", "us-east-1"))
+
+    assert store.get_or_create_experiment(project).name == f"mlrek/{project.name}"
+    assert (
+        store.get_or_create_experiment(other).name == f"mlrek/{project.name}@111122223333-us-east-1"
+    )
+    assert store.find_experiment(other).name.endswith("@111122223333-us-east-1")
+
+
+def test_an_experiment_in_the_trash_says_how_to_get_it_out(store, project):
+    """MLflow itself only says that it exists already."""
+    experiment = store.get_or_create_experiment(project)
+    store.client.delete_experiment(experiment.experiment_id)
+
+    with pytest.raises(TrackingError, match="mlflow experiments restore"):
+        store.get_or_create_experiment(project)
+
+
+def test_deleting_what_is_deleted_is_no_error(store, experiment_id, description):
+    """Another process may have been faster."""
+    written = store.write_run(experiment_id, description)
+    store.delete_runs([written, written])
+
+
+def test_a_quote_in_a_value_is_no_query(store, experiment_id, description, project):
+    """Names come from outside."""
+    tags = {**description.tags, "mlrek.evaluation_key": "o'neil\" or 1=1"}
+    written = store.write_run(experiment_id, replace(description, tags=tags))
+
+    assert store.settle(experiment_id, written).run_id == written.run_id
+
+
+def test_databricks_wants_absolute_names(project):
+    """It refuses `mlrek/…` with a message of its own that helps nobody."""
+    store = Store(client=None, tracking_uri="databricks")
+
+    with pytest.raises(UsageError, match="/Users/"):
+        store.get_or_create_experiment(project)
+
+
+def test_a_server_that_does_not_answer_is_named_at_once():
+    """MLflow's client alone retries for minutes."""
+    with pytest.raises(TrackingError, match="does not answer") as caught:
+        connect("http://me:secret@127.0.0.1:9")
+
+    assert "secret" not in str(caught.value)
+
+
+def test_looking_does_not_create_a_database(tmp_path):
+    """`mlrek versions` and a dry run leave nothing behind."""
+    assert connect_existing(f"sqlite:///{tmp_path}/mlflow.db") is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fresh_database_survives_two_first_uses(tmp_path):
+    """Its migrations race without a lock."""
+    uri = f"sqlite:///{tmp_path}/mlflow.db"
+    failures = []
+
+    def use():
+        try:
+            connect(uri)
+        except TrackingError as exc:
+            failures.append(exc)
+
+    threads = [threading.Thread(target=use) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert failures == []
