@@ -1,11 +1,16 @@
 """`mlrek projects`, `mlrek versions`, `mlrek archive`: what there is, and keeping it."""
 
-from typing import Annotated
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from mlrek.cli import options as opt
+from mlrek.cli.boundary import EXIT_FAILED
 from mlrek.cli.output import Output
+
+if TYPE_CHECKING:
+    from mlrek.listing import ListedVersion
 
 
 def projects(
@@ -16,6 +21,30 @@ def projects(
     verbose: opt.Verbose = False,
 ) -> None:
     """List the Rekognition projects of the account and region with their ARNs."""
+    from mlrek.sources import AwsOptions, list_projects
+
+    output = Output(as_json=json, quiet=quiet, verbose=verbose)
+    output.set_up_logging()
+    found = list_projects(AwsOptions(region=region, profile=profile))
+    if json:
+        rows = [
+            {
+                "name": listed.project.name,
+                "project_arn": listed.project.arn,
+                "status": listed.status,
+                "feature": listed.feature,
+                "created": _iso(listed.created_ms),
+            }
+            for listed in found
+        ]
+        output.document({"projects": rows})
+        return
+    output.table(
+        ["project", "status", "created", "ARN"],
+        [[p.project.name, p.status.lower(), _date(p.created_ms), p.project.arn] for p in found],
+    )
+    if not found:
+        output.hint("No projects here; another --region or --profile?")
 
 
 def versions(
@@ -29,6 +58,21 @@ def versions(
     verbose: opt.Verbose = False,
 ) -> None:
     """List the versions of a source: status, training, evaluation, MLflow run."""
+    from mlrek.listing import list_versions
+    from mlrek.sources import AwsOptions
+    from mlrek.tracking.store import connect_existing
+
+    output = Output(as_json=json, quiet=quiet, verbose=verbose)
+    output.set_up_logging()
+    aws = AwsOptions(region=region, profile=profile)
+    listed = list_versions(source, aws, connect_existing(tracking_uri), experiment)
+    if json:
+        output.document({"versions": [_describe_version(row) for row in listed]})
+        return
+    titles = ["version", "status", "trained", "images", "service F1", "evaluation", "run"]
+    output.table(titles, map(_version_row, listed), numeric=frozenset({"images", "service F1"}))
+    if not listed:
+        output.hint("This project has no versions yet.")
 
 
 def archive(
@@ -40,4 +84,78 @@ def archive(
     quiet: opt.Quiet = False,
     verbose: opt.Verbose = False,
 ) -> None:
-    """Save all that an evaluation consists of, re-readable without an account."""
+    """Save all that an evaluation consists of, re-readable without an account.
+
+    Run it again to go on where it stopped, or to add new versions.
+    """
+    from pathlib import Path
+
+    from mlrek.sources import AwsOptions, open_source
+    from mlrek.sources.archive import write_archive
+
+    output = Output(as_json=json, quiet=quiet, verbose=verbose)
+    output.set_up_logging()
+    opened = open_source(source, AwsOptions(region=region, profile=profile))
+    saved = write_archive(opened, Path(folder))
+    if json:
+        output.document({"versions": [_describe_saved(result) for result in saved]})
+    else:
+        rows = [
+            [r.version.name, r.action, str(len(r.files)), f"{r.size / 1e6:,.1f}", r.reason]
+            for r in saved
+        ]
+        output.table(["version", "", "files", "MB", ""], rows, numeric=frozenset({"files", "MB"}))
+    for result in saved:
+        output.warn(f"{result.version.name}: {warning}" for warning in result.warnings)
+    if any(result.action == "failed" for result in saved):
+        raise typer.Exit(EXIT_FAILED)
+
+
+def _version_row(row: "ListedVersion") -> list[str]:
+    version = row.entry.version
+    return [
+        version.name,
+        version.status.lower().replace("_", " "),
+        _date(version.training_end_ms or version.training_start_ms),
+        "" if row.test_images is None else f"{row.test_images:,}",
+        "" if row.reported_f1 is None else f"{row.reported_f1:.3f}",
+        row.evaluation,
+        row.run.run_id if row.run else "",
+    ]
+
+
+def _describe_version(row: "ListedVersion") -> dict[str, Any]:
+    version = row.entry.version
+    return {
+        "project_arn": version.project.arn,
+        "version": version.name,
+        "version_arn": version.arn,
+        "status": version.status or None,
+        "trained": _iso(version.training_end_ms),
+        "test_images": row.test_images,
+        "reported_f1": row.reported_f1,
+        "has_evaluation": row.evaluation == "yes",
+        "reason": None if row.evaluation == "yes" else row.evaluation,
+        "run_id": row.run.run_id if row.run else None,
+    }
+
+
+def _describe_saved(result: Any) -> dict[str, Any]:
+    return {
+        "project_arn": result.version.project.arn,
+        "version": result.version.name,
+        "version_arn": result.version.arn,
+        "action": result.action,
+        "reason": result.reason or None,
+        "files": list(result.files),
+        "bytes": result.size,
+        "warnings": list(result.warnings),
+    }
+
+
+def _iso(ms: int | None) -> str | None:
+    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).isoformat()
+
+
+def _date(ms: int | None) -> str:
+    return "" if ms is None else datetime.fromtimestamp(ms / 1000, UTC).date().isoformat()

@@ -67,7 +67,11 @@ class Output:
             typer.echo(printable(text), err=True)
 
     def table(
-        self, columns: Sequence[str], rows: Iterable[Sequence[str]], *, numeric: frozenset[str]
+        self,
+        columns: Sequence[str],
+        rows: Iterable[Sequence[str]],
+        *,
+        numeric: frozenset[str] = frozenset(),
     ) -> None:
         """A table of plain text; columns named in `numeric` are right-aligned."""
         from rich.box import SIMPLE_HEAD

@@ -1,13 +1,77 @@
 """`mlrek show`: one version's evaluation for people."""
-from typing import Annotated
+
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mlrek.cli import options as opt
+from mlrek.cli.output import Output
+from mlrek.errors import UsageError
+
+if TYPE_CHECKING:
+    from mlrek.evaluation import Evaluation
 
 
 def show(
-    version: Annotated[str, typer.Argument(metavar="VERSION")],
-    label: Annotated[str, typer.Option("--label")] = "",
+    version: Annotated[
+        str,
+        typer.Argument(
+            metavar="VERSION",
+            help="Version ARN, SOURCE#VERSION, runs:/ID, models:/NAME/3 or models:/NAME@alias.",
+        ),
+    ],
+    label: Annotated[str, typer.Option("--label", help="One label only.")] = "",
+    threshold: Annotated[
+        float | None,
+        typer.Option(
+            "--threshold", min=0.0, max=1.0, help="The same threshold for all labels, 0 to 1."
+        ),
+    ] = None,
+    skip_bad_lines: opt.SkipBadLines = False,
+    tracking_uri: opt.TrackingUri = "",
+    region: opt.Region = "",
+    profile: opt.Profile = "",
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
 ) -> None:
-    """One version's evaluation in the terminal."""
+    """Show one version's evaluation in the terminal.
+
+    Example: mlrek show examples/digits#v2-linear --label 8 --threshold 0.7
+    """
+    from mlrek.cli.show_report import Shown, describe_shown, print_shown
+    from mlrek.metrics.chosen_threshold import compute_at_chosen_threshold
+    from mlrek.metrics.compute import compute_metrics
+    from mlrek.references import load_version
+    from mlrek.sources import AwsOptions
+    from mlrek.tracking.store import connect
+
+    output = Output(as_json=json, quiet=quiet, verbose=verbose)
+    output.set_up_logging()
+    evaluation = load_version(
+        version,
+        AwsOptions(region=region, profile=profile),
+        lambda: connect(tracking_uri),
+        skip_bad_lines=skip_bad_lines,
+    ).evaluation
+    _check_label(evaluation, label)
+    shown = Shown(
+        evaluation=evaluation,
+        metrics=compute_metrics(evaluation),
+        label=label,
+        chosen=None if threshold is None else compute_at_chosen_threshold(evaluation, threshold),
+    )
+    if json:
+        output.document(describe_shown(shown))
+    else:
+        print_shown(shown, output)
+
+
+def _check_label(evaluation: "Evaluation", label: str) -> None:
+    if not label or label in evaluation.labels:
+        return
+    from difflib import get_close_matches
+
+    close = get_close_matches(label, evaluation.labels, n=3)
+    known = ", ".join(map(repr, close or evaluation.labels[:20]))
+    raise UsageError(f"no label {label!r}; {'did you mean' if close else 'there are'}: {known}")

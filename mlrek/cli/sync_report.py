@@ -48,9 +48,7 @@ def _print_project(
     output.table(columns, rows, numeric=NUMERIC)
     if len(letters) > 1:
         output.line()
-        output.line(
-            "Test sets differ: numbers compare only between versions with the same letter."
-        )
+        output.line("Test sets differ: numbers compare only between versions with the same letter.")
     output.line()
 
 

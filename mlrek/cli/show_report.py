@@ -1,0 +1,260 @@
+"""How one version's evaluation is shown: headline, worst labels, confusions, one label."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from math import isnan
+from typing import Any
+
+import numpy as np
+
+from mlrek.cli.output import Output
+from mlrek.evaluation import Evaluation, test_set_digest
+from mlrek.metrics import ConfusionMatrix, LabelScores, Metrics, Number
+from mlrek.metrics.chosen_threshold import AtChosenThreshold
+from mlrek.tracking.description import describe_warnings
+
+WORST_LABELS = 10
+TOP_CONFUSIONS = 10
+COUNT_COLUMNS = frozenset({"images", "TP", "FP", "FN", "count"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shown:
+    """What is to be shown: of all labels or of one, perhaps at a chosen threshold too."""
+
+    evaluation: Evaluation
+    metrics: Metrics
+    label: str = ""
+    chosen: AtChosenThreshold | None = None
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader must know."""
+        return describe_warnings(self.evaluation, self.metrics)
+
+
+def print_shown(shown: Shown, output: Output) -> None:
+    """The evaluation for a person."""
+    _print_title(shown, output)
+    if shown.label:
+        _print_label(shown, output)
+    else:
+        _print_headline(shown, output)
+        _print_worst_labels(shown, output)
+    _print_chosen(shown, output)
+    _print_confusions(shown, output)
+    output.warn(shown.warnings)
+
+
+def describe_shown(shown: Shown) -> dict[str, Any]:
+    """The stable JSON form."""
+    evaluation, metrics = shown.evaluation, shown.metrics
+    version = evaluation.version
+    labels = [shown.label] if shown.label else list(evaluation.labels)
+    return {
+        "project_arn": version.project.arn,
+        "version": version.name,
+        "version_arn": version.arn,
+        "task": metrics.task.value,
+        "test_images": metrics.test_images,
+        "test_set_digest": test_set_digest(evaluation) or None,
+        "prediction_rule": metrics.prediction_rule or None,
+        "records": metrics.records.value if metrics.records else None,
+        "aggregate": _describe_numbers(metrics.aggregate),
+        "at_threshold": _describe_numbers(metrics.at_threshold),
+        "reported": dict(evaluation.reported.aggregate),
+        "labels": [_describe_label(shown, name) for name in labels],
+        "most_confused": [
+            {"true": true, "predicted": predicted, "count": count}
+            for true, predicted, count in _confusions(metrics.confusion, shown.label)
+        ],
+        "threshold": _describe_chosen(shown),
+        "warnings": list(shown.warnings),
+    }
+
+
+def _print_title(shown: Shown, output: Output) -> None:
+    version, metrics = shown.evaluation.version, shown.metrics
+    output.line(f"{version.project.name}  {version.name}")
+    output.line(version.arn)
+    images = "no test images" if metrics.test_images is None else f"{metrics.test_images:,} images"
+    rule = f", predictions by {metrics.prediction_rule}" if metrics.prediction_rule else ""
+    records = f", {metrics.records.value} records" if metrics.records else ""
+    output.line(
+        f"{metrics.task.value}, {images}, {len(shown.evaluation.labels)} labels{rule}{records}"
+    )
+    output.line()
+
+
+def _print_headline(shown: Shown, output: Output) -> None:
+    reported, at_threshold = shown.evaluation.reported.aggregate, shown.metrics.at_threshold
+    rows = []
+    for name, number in shown.metrics.aggregate.items():
+        if number.is_defined and not name.endswith(("_weighted", "_samples")):
+            rows.append([name, f"{number.value:.4f}", _interval(number.low, number.high)])
+    output.table(["computed", "value", "95 % interval"], rows, numeric=frozenset({"value"}))
+    output.line()
+    rows = []
+    for name in dict.fromkeys((*reported, "precision", "recall", "f1")):
+        ours = at_threshold.get(f"{name}_macro")
+        rows.append(
+            [
+                name,
+                f"{reported[name]:.4f}" if name in reported else "—",
+                f"{ours.value:.4f}" if ours is not None and ours.is_defined else "—",
+            ]
+        )
+    output.table(
+        ["at the service's thresholds", "reported", "computed"],
+        rows,
+        numeric=frozenset({"reported", "computed"}),
+    )
+    output.line()
+
+
+def _print_worst_labels(shown: Shown, output: Output) -> None:
+    scores = shown.metrics.per_label
+    if scores is None:
+        return
+    order = np.argsort(np.where(np.isnan(scores.f1), np.inf, scores.f1), kind="stable")
+    worst = [i for i in order if not isnan(scores.f1[i])][:WORST_LABELS]
+    titles = ["worst labels", "images", "precision", "recall", "F1", "threshold"]
+    rows = [
+        [
+            shown.evaluation.labels[i],
+            f"{scores.support[i]:,}",
+            _share(scores, "precision", i),
+            _share(scores, "recall", i),
+            f"{scores.f1[i]:.3f}",
+            _number(shown.evaluation.thresholds[i]),
+        ]
+        for i in worst
+    ]
+    output.table(titles, rows, numeric=COUNT_COLUMNS)
+    output.line()
+
+
+def _print_label(shown: Shown, output: Output) -> None:
+    i = shown.evaluation.labels.index(shown.label)
+    threshold = _number(shown.evaluation.thresholds[i])
+    output.line(f"label {shown.label}, assumed threshold {threshold}")
+    output.line()
+    views = [
+        (f"by {shown.metrics.prediction_rule}", shown.metrics.per_label),
+        ("at the assumed threshold", shown.metrics.at_threshold_per_label),
+    ]
+    if shown.chosen is not None:
+        views.append((f"at {shown.chosen.threshold:g}", shown.chosen.per_label))
+    rows = [_label_row(name, scores, i) for name, scores in views if scores is not None]
+    reported = shown.evaluation.reported.per_label.get(shown.label, {})
+    if reported:
+        numbers = [_number(reported.get(name)) for name in ("precision", "recall", "f1")]
+        rows.append(["the service says", "", "", "", "", *numbers])
+    titles = ["", "images", "TP", "FP", "FN", "precision", "recall", "F1"]
+    output.table(titles, rows, numeric=COUNT_COLUMNS)
+    output.line()
+
+
+def _label_row(name: str, scores: LabelScores, i: int) -> list[str]:
+    counts = [f"{column[i]:,}" for column in (scores.support, scores.tp, scores.fp, scores.fn)]
+    shares = [_share(scores, "precision", i), _share(scores, "recall", i)]
+    return [name, *counts, *shares, _number(scores.f1[i])]
+
+
+def _print_chosen(shown: Shown, output: Output) -> None:
+    chosen = shown.chosen
+    if chosen is None:
+        return
+    if not shown.label:
+        scores = {"precision": chosen.precision, "recall": chosen.recall, "F1": chosen.f1}
+        words = ", ".join(f"{name} {_number(value)}" for name, value in scores.items())
+        counts = f"TP {chosen.tp:,}, FP {chosen.fp:,}, FN {chosen.fn:,}"
+        output.line(f"at threshold {chosen.threshold:g}: {words} ({counts})")
+        output.line()
+    if chosen.stops_at:
+        output.hint(f"Mind: {chosen.stops_at}.")
+
+
+def _print_confusions(shown: Shown, output: Output) -> None:
+    found = _confusions(shown.metrics.confusion, shown.label)[:TOP_CONFUSIONS]
+    if found:
+        rows = [[true, predicted, f"{count:,}"] for true, predicted, count in found]
+        output.table(["true", "most confused with", "count"], rows, numeric=COUNT_COLUMNS)
+        output.line()
+
+
+def _confusions(confusion: ConfusionMatrix | None, label: str) -> list[tuple[str, str, int]]:
+    """Wrong cells of the matrix, largest first; with a label only those it has part in."""
+    if confusion is None:
+        return []
+    cells = (
+        (confusion.rows[row], confusion.columns[column], int(confusion.counts[row, column]))
+        for row, column in zip(*np.nonzero(confusion.counts), strict=True)
+        if confusion.rows[row] != confusion.columns[column]
+    )
+    chosen = [cell for cell in cells if not label or label in cell[:2]]
+    return sorted(chosen, key=lambda cell: (-cell[2], cell[0], cell[1]))
+
+
+def _describe_numbers(numbers: Mapping[str, Number]) -> dict[str, Any]:
+    return {
+        name: {
+            "value": number.value,
+            "low": number.low,
+            "high": number.high,
+            "reason": number.reason or None,
+        }
+        for name, number in numbers.items()
+    }
+
+
+def _describe_label(shown: Shown, label: str) -> dict[str, Any]:
+    i = shown.evaluation.labels.index(label)
+    return {
+        "label": label,
+        "assumed_threshold": float(shown.evaluation.thresholds[i]),
+        "computed": _describe_scores(shown.metrics.per_label, i),
+        "at_threshold": _describe_scores(shown.metrics.at_threshold_per_label, i),
+        "reported": dict(shown.evaluation.reported.per_label.get(label, {})) or None,
+    }
+
+
+def _describe_scores(scores: LabelScores | None, i: int) -> dict[str, Any] | None:
+    if scores is None:
+        return None
+    return dict(_scores_of(scores, i))
+
+
+def _scores_of(scores: LabelScores, i: int) -> Iterator[tuple[str, int | float]]:
+    for name in ("support", "tp", "fp", "fn"):
+        yield name, int(getattr(scores, name)[i])
+    for name in ("precision", "recall", "f1", "ap", "roc_auc"):
+        yield name, float(getattr(scores, name)[i])
+
+
+def _describe_chosen(shown: Shown) -> dict[str, Any] | None:
+    chosen = shown.chosen
+    if chosen is None:
+        return None
+    overall = {
+        name: getattr(chosen, name)
+        for name in ("threshold", "tp", "fp", "fn", "precision", "recall", "f1")
+    }
+    described: dict[str, Any] = overall | {"stops_at": chosen.stops_at or None}
+    if shown.label:
+        i = shown.evaluation.labels.index(shown.label)
+        described["label"] = _describe_scores(chosen.per_label, i)
+    return described
+
+
+def _share(scores: LabelScores, name: str, i: int) -> str:
+    value, low, high = (float(getattr(scores, f"{name}{end}")[i]) for end in ("", "_low", "_high"))
+    return _number(value) if isnan(value) or isnan(low) else f"{value:.3f} ({low:.2f}–{high:.2f})"
+
+
+def _interval(low: float, high: float) -> str:
+    return "—" if isnan(low) or isnan(high) else f"{low:.4f} to {high:.4f}"
+
+
+def _number(value: float | None) -> str:
+    return "—" if value is None or isnan(value) else f"{value:.3f}"
