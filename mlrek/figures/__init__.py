@@ -1,1 +1,58 @@
 """Results -> matplotlib figures: no pyplot, no files."""
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlrek.evaluation import Task
+from mlrek.metrics import Metrics
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+Pixels: TypeAlias = NDArray[np.uint8]
+"""A picture: (height, width, 3), red, green and blue."""
+
+
+def draw_pictures(metrics: Metrics, *, version: str) -> dict[str, Pixels]:
+    """Every picture of a run by its artifact path; one without a meaning is left out.
+
+    Versions with the same labels get pictures of the same size with labels in the same places.
+    `encode_png` of `mlrek.figures.style` makes files of them.
+    """
+    from mlrek.figures.style import render_rgb
+
+    return {path: render_rgb(figure) for path, figure in _draw_figures(metrics, version)}
+
+
+def _draw_figures(metrics: Metrics, version: str) -> Iterator[tuple[str, "Figure"]]:
+    # matplotlib takes half a second to import
+    from mlrek.figures.confusion import draw_confusion_matrix
+    from mlrek.figures.curves import draw_precision_recall, draw_threshold_curves
+
+    images, labels = metrics.test_images or 0, len(metrics.labels)
+    stops_at = metrics.curves.stops_at if metrics.curves else ""
+    if metrics.confusion is not None and metrics.confusion.counts.any():
+        n = int(metrics.confusion.counts.sum()) if metrics.task == Task.CLASSIFICATION else images
+        yield (
+            "confusion_matrix.png",
+            draw_confusion_matrix(metrics.confusion, labels=labels, version=version, images=n),
+        )
+    if metrics.curves is not None and labels:
+        yield (
+            "threshold_curves.png",
+            draw_threshold_curves(metrics.curves, version=version, images=images),
+        )
+    if metrics.precision_recall:
+        yield (
+            "precision_recall.png",
+            draw_precision_recall(
+                metrics.precision_recall,
+                labels=labels,
+                version=version,
+                images=images,
+                stops_at=stops_at,
+            ),
+        )

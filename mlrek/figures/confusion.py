@@ -1,0 +1,265 @@
+"""The heat map of a confusion matrix."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import floor
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mlrek.evaluation import FloatArray
+from mlrek.figures.fonts import text_width
+from mlrek.figures.heatmap import MAX_LABELS, Heatmap, describe_heatmap
+from mlrek.figures.names import fit_name, fit_names
+from mlrek.figures.numerals import Numeral, add_numerals
+from mlrek.figures.style import (
+    HEADER,
+    INK,
+    MARGIN,
+    PAPER,
+    QUIET,
+    TEXT_SIZE,
+    WIDTH,
+    Box,
+    add_axes,
+    add_header,
+    add_lines,
+    add_text,
+    describe_images,
+    new_figure,
+)
+from mlrek.label_keys import display_label
+from mlrek.metrics import ConfusionMatrix
+
+_ROOMY_LABELS: Final = 12
+_LARGE_SCALE: Final = 1.5
+_SHORTEST_NAME: Final = 56.0
+_LONGEST_NAME: Final = 216.0
+_SMALLEST_NAME_SIZE: Final = 17.0
+_AXIS_TITLE: Final = 34.0
+_GAP: Final = 10.0
+_LARGEST_COUNT: Final = 40.0
+_SMALLEST_COUNT: Final = 7.8
+_PERCENT_SIZE: Final = 0.8
+
+# One hue from pale to dark (ColorBrewer's Blues): lightness alone carries the value. It changes
+# fastest among small shares, where confusions are.
+_RAMP_SHARES: Final = (0.0, 0.1, 0.35, 0.7, 1.0)
+_RAMP: Final = np.array(
+    [(229, 239, 249), (190, 215, 237), (107, 174, 214), (25, 100, 170), (8, 48, 107)], dtype=float
+)
+_EMPTY_CELL: Final = (248, 249, 251)
+_LINEAR_BELOW: Final = 0.04045  # of sRGB
+_DARK: Final = 0.22  # below this luminance white has more contrast than ink
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Layout:
+    """Sizes in points. They follow from the list of labels alone, so that versions line up."""
+
+    height: float
+    scale: float
+    grid: Box
+    name_width: float
+    name_size: float
+    rotation: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Cells:
+    """The cells to be drawn: counts, shares of the row, colours, and the size of one in points."""
+
+    counts: np.ndarray[Any, np.dtype[np.int64]]
+    shares: FloatArray
+    colours: FloatArray
+    width: float
+    height: float
+
+
+def draw_confusion_matrix(
+    confusion: ConfusionMatrix, *, labels: int, version: str, images: int
+) -> Figure:
+    """Heat map with count and percent of the row in each cell; colour is the share of the row.
+
+    Cells without a count stay empty. A row or column of our own is drawn only if it has any: the
+    top label of an image is nearly always known, so most versions have none and line up.
+
+    Args:
+        confusion: The whole matrix; its first `labels` rows and columns are the labels.
+        labels: Number of labels; what follows them is our own (`(none)`, …).
+        version: Name of the version, the title.
+        images: Number of images, in the line below the title.
+    """
+    heatmap = describe_heatmap(confusion, labels)
+    names = [display_label(label) for label in confusion.rows[:labels]]
+    layout = _plan_layout(names)
+    figure = new_figure(layout.height, scale=layout.scale)
+    add_header(figure, version, _describe_facts(heatmap, images))
+    _add_grid(add_axes(figure, layout.grid), _describe_cells(heatmap, layout.grid), heatmap)
+    _add_names(figure, names, heatmap, layout)
+    _add_axis_titles(figure, layout)
+    return figure
+
+
+def format_percent(share: float) -> str:
+    """A share above 0 in whole percent, rounded half up; never 0, and 100 only for all of it.
+
+    >>> format_percent(0.125), format_percent(0.001), format_percent(0.999), format_percent(1.0)
+    ('13%', '<1%', '>99%', '100%')
+    """
+    percent = floor(share * 100 + 0.5)
+    if percent == 0:
+        return "<1%"
+    return ">99%" if percent == 100 and share < 1 else f"{percent}%"  # noqa: PLR2004 per cent
+
+
+def _describe_facts(heatmap: Heatmap, images: int) -> str:
+    if not heatmap.pooled:
+        return f"{describe_images(images)} · % and colour: share of the row"
+    shown = len(heatmap.shown)
+    return (
+        f"{describe_images(images)} · the {shown} most confused of {shown + heatmap.pooled} labels"
+    )
+
+
+def _plan_layout(names: Sequence[str]) -> _Layout:
+    slots = min(len(names), MAX_LABELS) + 1
+    roomy = slots <= _ROOMY_LABELS + 1
+    fitted = [fit_name(name, 2 * _LONGEST_NAME, TEXT_SIZE) for name in names]
+    longest = max((text_width(name, 1) for name in fitted), default=0.0)
+    size = TEXT_SIZE if roomy else 0.74 * (WIDTH - 2 * MARGIN - _AXIS_TITLE - _LONGEST_NAME) / slots
+    size = min(size, max(_SMALLEST_NAME_SIZE, _LONGEST_NAME / max(longest, 1)))
+    name_width = min(max(longest * size + 1, _SHORTEST_NAME), _LONGEST_NAME)
+    left = MARGIN + _AXIS_TITLE + name_width + _GAP
+    side = WIDTH - left - MARGIN
+    rotation = _choose_rotation(longest * size, side / slots, roomy=roomy)
+    below = {0: 1.5 * size, 45: 0.71 * name_width + 0.8 * size, 90: name_width}[rotation]
+    return _Layout(
+        height=round(HEADER + side + _GAP + below + _AXIS_TITLE + MARGIN / 2),
+        scale=1.0 if roomy else _LARGE_SCALE,
+        grid=Box(left, HEADER, side, side),
+        name_width=name_width,
+        name_size=size,
+        rotation=rotation,
+    )
+
+
+def _choose_rotation(longest: float, pitch: float, *, roomy: bool) -> int:
+    if not roomy:
+        return 90
+    return 0 if longest <= 0.9 * pitch else 45
+
+
+def _describe_cells(heatmap: Heatmap, grid: Box) -> _Cells:
+    """Shares and colours; the smallest share is still darker than a cell without a count."""
+    rows, columns = heatmap.counts.shape
+    shares = heatmap.counts / np.maximum(heatmap.counts.sum(axis=1, keepdims=True), 1)
+    colours = np.stack([np.interp(shares, _RAMP_SHARES, _RAMP[:, i]) for i in range(3)], axis=-1)
+    colours[heatmap.counts == 0] = _EMPTY_CELL
+    return _Cells(heatmap.counts, shares, colours, grid.width / columns, grid.height / rows)
+
+
+def _add_grid(axes: Axes, cells: _Cells, heatmap: Heatmap) -> None:
+    """Cells in data coordinates that are points, y pointing down."""
+    rows, columns = cells.counts.shape
+    right, bottom = columns * cells.width, rows * cells.height
+    axes.imshow(
+        cells.colours / 255,
+        extent=(0, right, bottom, 0),
+        aspect="auto",
+        interpolation="nearest",
+    )
+    across = [np.array([(0, i * cells.height), (right, i * cells.height)]) for i in range(1, rows)]
+    down = [np.array([(j * cells.width, 0), (j * cells.width, bottom)]) for j in range(1, columns)]
+    add_lines(axes, across + down, color=PAPER, linewidths=1)
+    n = len(heatmap.shown)
+    first_own = across[n - 1 : n] * bool(heatmap.own_rows) + down[n - 1 : n] * bool(
+        heatmap.own_columns
+    )
+    add_lines(axes, first_own, color=PAPER, linewidths=6)
+    _add_cell_texts(axes, cells)
+
+
+def _add_cell_texts(axes: Axes, cells: _Cells) -> None:
+    places = np.argwhere(cells.counts)
+    texts, size = _fit_counts([int(cells.counts[i, j]) for i, j in places], cells)
+    is_dark = _luminance(cells.colours) < _DARK
+    numerals: dict[str, list[Numeral]] = {PAPER: [], INK: []}
+    for (i, j), count in zip(places.tolist(), texts, strict=True):
+        x, y = (j + 0.5) * cells.width, (i + 0.5) * cells.height
+        percent = format_percent(float(cells.shares[i, j]))
+        numerals[PAPER if is_dark[i, j] else INK] += (
+            Numeral(x, y - 0.55 * size, count, size),
+            Numeral(x, y + 0.6 * size, percent, _PERCENT_SIZE * size),
+        )
+    for colour, shapes in numerals.items():
+        add_numerals(axes, shapes, colour)
+
+
+def _fit_counts(counts: Sequence[int], cells: _Cells) -> tuple[list[str], float]:
+    """The counts as text and the one size that lets all of them fit; in thousands if it must."""
+    exact, rough = [f"{n:,}" for n in counts], [_in_thousands(n) for n in counts]
+    size = _fit_size(exact, cells)
+    return (exact, size) if size >= _SMALLEST_COUNT else (rough, _fit_size(rough, cells))
+
+
+def _fit_size(texts: Sequence[str], cells: _Cells) -> float:
+    widest = max(text_width(text, 1) for text in (*texts, "100%"))
+    return min(_LARGEST_COUNT, 0.36 * cells.height, 0.86 * cells.width / widest)
+
+
+def _in_thousands(count: int) -> str:
+    """A count in three digits at most.
+
+    >>> _in_thousands(999), _in_thousands(1234), _in_thousands(123456)
+    ('999', '1.2k', '123k')
+    """
+    if count < 1000:  # noqa: PLR2004 a thousand
+        return str(count)
+    return f"{count / 1000:.1f}k" if count < 9950 else f"{count / 1000:.0f}k"  # noqa: PLR2004 9.95k
+
+
+def _luminance(colours: FloatArray) -> FloatArray:
+    """Relative luminance (WCAG 2) of sRGB colours given as 0 to 255."""
+    share = colours / 255
+    linear = np.where(share <= _LINEAR_BELOW, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    return np.asarray(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def _add_names(figure: Figure, names: Sequence[str], heatmap: Heatmap, layout: _Layout) -> None:
+    """Labels beside the rows and below the columns, and our own names, quieter."""
+    fitted = fit_names(names, layout.name_width, layout.name_size)
+    shown = [(fitted[i], INK) for i in heatmap.shown]
+    rows = [*shown, *((name, QUIET) for name in heatmap.own_rows)]
+    columns = [*shown, *((name, QUIET) for name in heatmap.own_columns)]
+    grid, size = layout.grid, layout.name_size
+    for i, (name, colour) in enumerate(rows):
+        xy = (grid.left - _GAP, grid.top + (i + 0.5) * grid.height / len(rows))
+        fitting = min(size, layout.name_width / text_width(name, 1))
+        look = {"horizontalalignment": "right", "verticalalignment": "center_baseline"}
+        add_text(figure, xy, name, size=fitting, color=colour, **look)
+    pitch = grid.width / len(columns)
+    for j, (name, colour) in enumerate(columns):
+        xy = (grid.left + (j + 0.5) * pitch, grid.top + grid.height + _GAP)
+        fitting = size if layout.rotation else min(size, 0.95 * pitch / text_width(name, 1))
+        add_text(figure, xy, name, size=fitting, color=colour, **_look_below(layout.rotation))
+
+
+def _look_below(rotation: int) -> dict[str, Any]:
+    return {
+        "rotation": rotation,
+        "rotation_mode": "anchor" if rotation == 45 else "default",  # noqa: PLR2004 degrees
+        "horizontalalignment": "right" if rotation == 45 else "center",  # noqa: PLR2004 degrees
+        "verticalalignment": "top",
+    }
+
+
+def _add_axis_titles(figure: Figure, layout: _Layout) -> None:
+    grid = layout.grid
+    look: dict[str, Any] = {"size": TEXT_SIZE, "color": QUIET, "horizontalalignment": "center"}
+    left = (MARGIN + TEXT_SIZE / 2, grid.top + grid.height / 2)
+    below = (grid.left + grid.width / 2, layout.height - MARGIN / 2 - TEXT_SIZE / 2)
+    add_text(figure, left, "True", rotation=90, **look)
+    add_text(figure, below, "Predicted", **look)

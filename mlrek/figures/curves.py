@@ -1,0 +1,165 @@
+"""Precision, recall and F1 over the threshold, and precision against recall."""
+
+from collections.abc import Sequence
+from math import ceil, isnan
+from typing import Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+
+from mlrek.evaluation import FloatArray
+from mlrek.figures.names import fit_names, wrap_text
+from mlrek.figures.plot import (
+    BELOW_PLOT,
+    LEGEND_ROW,
+    NOTE_ROW,
+    Line,
+    add_legend,
+    add_notes,
+    add_plot,
+    draw_line,
+)
+from mlrek.figures.style import (
+    HEADER,
+    INK,
+    MARGIN,
+    PALETTE,
+    PAPER,
+    TEXT_SIZE,
+    WIDTH,
+    add_header,
+    add_lines,
+    describe_images,
+    new_figure,
+)
+from mlrek.label_keys import display_label
+from mlrek.metrics import PrecisionRecallCurve, ThresholdCurves
+
+_THRESHOLD_PLOT: Final = 470.0
+_RECALL_PLOT: Final = 560.0
+_PALE: Final = "#c3cad3"
+_NAME_WIDTH: Final = 206.0  # beside it `, AP 0.123` in half the width
+
+
+def draw_threshold_curves(curves: ThresholdCurves, *, version: str, images: int) -> Figure:
+    """Precision, recall and F1 of all labels together over the threshold, the best F1 marked.
+
+    Undefined points are left out. Where the records stop is said below the plot.
+    """
+    precision, recall, f1 = _pooled_scores(curves)
+    best = int(np.nanargmax(f1)) if not np.isnan(f1).all() else None
+    legend = "F1" if best is None else f"F1, best {f1[best]:.3f} at {curves.thresholds[best]:.2f}"
+    lines = [
+        Line(points=_over(curves, precision), colour=PALETTE[0], legend="precision"),
+        Line(points=_over(curves, recall), colour=PALETTE[1], legend="recall", style="dashed"),
+        Line(points=_over(curves, f1), colour=INK, legend=legend, width=4.5),
+    ]
+    plot_top = HEADER + LEGEND_ROW + MARGIN
+    bottom = plot_top + _THRESHOLD_PLOT + BELOW_PLOT
+    notes = wrap_text(curves.stops_at, WIDTH - 2 * MARGIN, TEXT_SIZE)
+    figure = new_figure(bottom + len(notes) * NOTE_ROW + MARGIN / 2)
+    add_header(figure, version, f"{describe_images(images)} · all labels together (micro)")
+    add_legend(figure, lines, HEADER, columns=(MARGIN, 232, 402))
+    axes = add_plot(figure, plot_top, _THRESHOLD_PLOT, ("Confidence threshold", "Score"))
+    for line in lines:
+        draw_line(axes, line)
+    if best is not None:
+        _mark(axes, float(curves.thresholds[best]), float(f1[best]))
+    add_notes(figure, notes, bottom)
+    return figure
+
+
+def draw_precision_recall(
+    curves: Sequence[PrecisionRecallCurve],
+    *,
+    labels: int,
+    version: str,
+    images: int,
+    stops_at: str = "",
+) -> Figure:
+    """Precision against recall: all labels together in bold, single labels thin.
+
+    Up to seven labels have a colour; of more, the seven with the smallest area under their curve.
+
+    Args:
+        curves: All labels together, then single labels in label order.
+        labels: Number of labels of the version, which may be more than there are curves.
+        version: Name of the version, the title.
+        images: Number of images, in the line below the title.
+        stops_at: Where the records stop, said below the plot.
+    """
+    single = curves[1:]
+    pale, coloured = _label_lines(single)
+    bold = [_over_recall(curve, "micro", INK, width=5.5) for curve in curves[:1]]
+    legend = [*bold, *coloured, *_describe_pale(len(pale))]
+    plot_bottom = HEADER + _RECALL_PLOT + BELOW_PLOT + MARGIN / 4
+    legend_bottom = plot_bottom + ceil(len(legend) / 2) * LEGEND_ROW + MARGIN / 4
+    notes = wrap_text(stops_at, WIDTH - 2 * MARGIN, TEXT_SIZE)
+    figure = new_figure(legend_bottom + len(notes) * NOTE_ROW + MARGIN / 2)
+    of_labels = f"{len(single)} of {labels} labels" if len(single) < labels else f"{labels} labels"
+    add_header(figure, version, f"{describe_images(images)} · {of_labels}")
+    axes = add_plot(figure, HEADER, _RECALL_PLOT, ("Recall", "Precision"))
+    for line in (*pale, *coloured, *bold):
+        draw_line(axes, line)
+    add_legend(figure, legend, plot_bottom, columns=(MARGIN, WIDTH / 2))
+    add_notes(figure, notes, legend_bottom)
+    return figure
+
+
+def _pooled_scores(curves: ThresholdCurves) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Precision, recall and F1 of all labels together, each (n_thresholds,), NaN if undefined."""
+    tp, fp, fn = (counts.sum(axis=1) for counts in (curves.tp, curves.fp, curves.fn))
+    with np.errstate(invalid="ignore"):  # 0 / 0 is undefined, and left out of the picture
+        return tp / (tp + fp), tp / (tp + fn), 2 * tp / (2 * tp + fp + fn)
+
+
+def _over(curves: ThresholdCurves, scores: FloatArray) -> FloatArray:
+    return np.column_stack([curves.thresholds, scores])
+
+
+def _mark(axes: Axes, x: float, y: float) -> None:
+    """A dot on a curve, with a line down to the axis."""
+    add_lines(axes, [np.array([(x, 0), (x, y)])], color=INK, linewidths=1.5, linestyles="dotted")
+    axes.plot(
+        [x],
+        [y],
+        "o",
+        markersize=13,
+        markerfacecolor=INK,
+        markeredgecolor=PAPER,
+        markeredgewidth=2,
+        clip_on=False,
+        zorder=5,
+    )
+
+
+def _label_lines(curves: Sequence[PrecisionRecallCurve]) -> tuple[list[Line], list[Line]]:
+    """The pale lines, and in label order the coloured ones."""
+    areas = [np.sum(np.diff(curve.recall, prepend=0.0) * curve.precision) for curve in curves]
+    by_area = sorted(range(len(curves)), key=areas.__getitem__)
+    names = fit_names([display_label(curve.label) for curve in curves], _NAME_WIDTH, TEXT_SIZE)
+    pale = [_over_recall(curves[i], "", _PALE, width=1.5) for i in by_area[len(PALETTE) :]]
+    coloured = [
+        _over_recall(curves[i], names[i], colour, width=2.5)
+        for i, colour in zip(sorted(by_area[: len(PALETTE)]), PALETTE, strict=False)
+    ]
+    return pale, coloured
+
+
+def _over_recall(curve: PrecisionRecallCurve, name: str, colour: str, *, width: float) -> Line:
+    """A curve as the steps that its average precision is the area of."""
+    recall = np.concatenate([[0.0], np.repeat(curve.recall, 2)])[:-1]
+    precision = np.repeat(curve.precision, 2)
+    average = curve.average_precision
+    return Line(
+        points=np.column_stack([recall, precision]),
+        colour=colour,
+        legend=name if isnan(average) or not name else f"{name}, AP {average:.3f}",
+        width=width,
+    )
+
+
+def _describe_pale(n: int) -> list[Line]:
+    text = f"{n} more label{'' if n == 1 else 's'}"
+    return [Line(points=np.empty((0, 2)), colour=_PALE, legend=text, width=1.5)] if n else []

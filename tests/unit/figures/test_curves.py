@@ -1,0 +1,96 @@
+"""Curves over the threshold, and precision against recall."""
+
+from dataclasses import replace
+from math import nan
+
+import numpy as np
+import pytest
+from matplotlib.lines import Line2D
+
+from mlrek.figures.curves import draw_precision_recall, draw_threshold_curves
+from mlrek.figures.style import render_rgb
+
+
+def drawn_lines(figure):
+    """Points of each line of the plot (not of the legend), by colour."""
+    plot = next(axes for axes in figure.axes if axes.get_xlim() == (0, 1))
+    return {
+        line.get_color(): np.column_stack([line.get_xdata(), line.get_ydata()]).tolist()
+        for line in plot.findobj(Line2D)
+        if len(line.get_xdata()) > 1 and line.get_linestyle() != "None"
+    }
+
+
+def test_curves_of_all_labels_together(curves):
+    """At 0: 2 TP, 2 FP; at 0.5: 2 TP, 1 FP; at 1 nothing is predicted: precision is left out."""
+    lines = drawn_lines(draw_threshold_curves(curves, version="v", images=2))
+    assert lines["#0072B2"][:2] == [[0, 0.5], [0.5, pytest.approx(2 / 3)]]
+    assert np.isnan(lines["#0072B2"][2][1])
+    assert lines["#D55E00"] == [[0, 1], [0.5, 1], [1, 0]]
+    assert lines["#1f2933"] == [[0, pytest.approx(2 / 3)], [0.5, pytest.approx(0.8)], [1, 0]]
+
+
+def test_the_best_f1_is_named(curves, texts_of):
+    """Its value and its threshold stand in the legend, n in the header."""
+    texts = texts_of(draw_threshold_curves(curves, version="v9", images=2))
+    assert texts[:2] == ["v9", "n = 2 images · all labels together (micro)"]
+    assert "F1, best 0.800 at 0.50" in texts
+
+
+def test_where_records_stop_is_said(curves, texts_of):
+    """The note stands below the plot, in as many lines as it needs."""
+    note = "records stop at the assumed thresholds (0.1 to 0.9): below them only misses are there"
+    texts = texts_of(draw_threshold_curves(replace(curves, stops_at=note), version="v", images=2))
+    assert note in " ".join(texts)
+
+
+def test_nothing_defined_is_an_empty_plot(curves, texts_of):
+    """Without a single record or true label there is no best F1 and no warning."""
+    nothing = np.zeros((3, 2), dtype=np.int64)
+    figure = draw_threshold_curves(
+        replace(curves, tp=nothing, fp=nothing, fn=nothing), version="v", images=0
+    )
+    render_rgb(figure)
+    assert "F1" in texts_of(figure)
+
+
+def test_precision_is_drawn_as_steps(recall_curve):
+    """The area under the drawn line is the average precision: 0.5 · 1 + 0.5 · 0.5."""
+    figure = draw_precision_recall([recall_curve("")], labels=0, version="v", images=4)
+    points = np.array(drawn_lines(figure)["#1f2933"])
+    assert points.tolist() == [[0, 1], [0.5, 1], [0.5, 0.5], [1, 0.5]]
+    assert np.trapezoid(points[:, 1], points[:, 0]) == 0.75
+
+
+def test_average_precision_stands_beside_the_name_where_defined(recall_curve, texts_of):
+    """Partial records have a curve but no average precision."""
+    curves = [recall_curve("", 0.75), recall_curve("roses", 0.5), recall_curve("tulips", nan)]
+    texts = texts_of(draw_precision_recall(curves, labels=2, version="v", images=4))
+    assert {"micro, AP 0.750", "roses, AP 0.500", "tulips"} <= set(texts)
+    assert texts[1] == "n = 4 images · 2 labels"
+
+
+def test_past_seven_labels_the_smallest_areas_have_colours(recall_curve, texts_of):
+    """Of nine labels the two with the largest area are pale and share a line in the legend."""
+    curves = [recall_curve("")]
+    curves += [recall_curve(f"good {i}", 1.0, (1.0, 1.0)) for i in range(2)]
+    curves += [recall_curve(f"weak {i}", 0.4, (0.5, 0.3)) for i in range(7)]
+    texts = texts_of(draw_precision_recall(curves, labels=9, version="v", images=4))
+    assert "2 more labels" in texts
+    assert sum(text.startswith("weak") for text in texts) == 7
+    assert not any(text.startswith("good") for text in texts)
+
+
+def test_labels_without_a_curve_are_counted(recall_curve, texts_of):
+    """The header says of how many labels curves are drawn."""
+    curves = [recall_curve(""), recall_curve("roses")]
+    texts = texts_of(draw_precision_recall(curves, labels=250, version="v", images=4))
+    assert texts[1] == "n = 4 images · 1 of 250 labels"
+
+
+@pytest.mark.parametrize("label", ["_hidden", "$x^{2$", "日本語 🌹", "x" * 256, "a\nb"])
+def test_any_name_can_stand_in_a_legend(label, recall_curve):
+    """Such a name is neither hidden nor interpreted, and brings no warning."""
+    curves = [recall_curve(""), recall_curve(label)]
+    figure = draw_precision_recall(curves, labels=1, version=label, images=4)
+    assert render_rgb(figure).shape[1] == 840
