@@ -111,6 +111,49 @@ def browser(tmp_path_factory):
     chrome.quit()
 
 
+@pytest.fixture(scope="session")
+def _s3() -> Iterator:
+    from fakes.aws import serve_s3
+
+    with serve_s3() as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def _rekognition() -> Iterator:
+    from fakes.aws import serve_rekognition
+
+    with serve_rekognition() as server:
+        yield server
+
+
+@pytest.fixture
+def s3_server(_s3, monkeypatch):
+    """An empty S3 over HTTP; this process finds it, and a command with `s3_server.env`."""
+    _set_aws_env(monkeypatch, _s3.env)
+    yield _s3
+    _s3.reset()
+
+
+@pytest.fixture
+def rekognition_server(_rekognition, monkeypatch):
+    """A Rekognition without projects; this process finds it, and a command with its `env`."""
+    _set_aws_env(monkeypatch, _rekognition.env)
+    yield _rekognition
+    _rekognition.reset()
+
+
+def _set_aws_env(monkeypatch, env: dict[str, str]) -> None:
+    """Leave nothing of this machine's AWS settings but what other servers here have set."""
+    from fakes.aws import CREDENTIALS
+
+    kept = ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL_REKOGNITION")
+    for name in [n for n in os.environ if n.startswith("AWS_") and n not in kept]:
+        monkeypatch.delenv(name)
+    for name, value in (CREDENTIALS | env).items():
+        monkeypatch.setenv(name, value)
+
+
 @contextlib.contextmanager
 def serve_mlflow(folder: Path, *args: str, env: dict[str, str] | None = None) -> Iterator[str]:
     """Start `mlflow server` on a free port and stop it with all its processes."""

@@ -62,3 +62,10 @@ class Source(Protocol):
         Raises:
             SourceError: A named file is denied, broken, or gone with nothing left to report.
         """
+
+    def read_test_images(self, entry: VersionEntry) -> int | None:
+        """How many images the version was tested on, as its summary says; None: it does not.
+
+        Raises:
+            SourceError: The summary is denied or broken.
+        """

@@ -1,0 +1,233 @@
+"""The AWS side of the door: shared clients, and botocore's errors in plain words.
+
+botocore is imported only when AWS is really asked.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from threading import Lock
+from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
+
+from mlrek.errors import SourceError, SourceNotFoundError
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+    from mypy_boto3_rekognition import RekognitionClient
+    from mypy_boto3_s3 import S3Client
+
+MAX_ATTEMPTS = 8  # the service allows 5 calls a second and account, whoever makes them
+CONNECT_TIMEOUT = 10  # seconds
+READ_TIMEOUT = 60  # seconds without one byte
+MAX_CONNECTIONS = 32
+MAX_MESSAGE = 300
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AwsOptions:
+    """What the command line says about AWS. Empty: the ordinary AWS settings decide."""
+
+    region: str = ""
+    profile: str = ""
+
+
+class AwsClients:
+    """One client a service, made when it is first needed and shared by all threads.
+
+    Pickles as its options, so that a source can travel to another process.
+    """
+
+    def __init__(self, options: AwsOptions) -> None:
+        self.options = options
+        self._lock = Lock()
+        self._made: dict[str, Any] = {}
+
+    def __reduce__(self) -> tuple[type["AwsClients"], tuple[AwsOptions]]:
+        return type(self), (self.options,)
+
+    @property
+    def s3(self) -> "S3Client":
+        """The S3 client."""
+        return cast("S3Client", self._get("s3"))
+
+    @property
+    def rekognition(self) -> "RekognitionClient":
+        """The Rekognition client."""
+        return cast("RekognitionClient", self._get("rekognition"))
+
+    def _get(self, service: str) -> object:
+        with self._lock:
+            if service not in self._made:
+                self._made[service] = _make_client(service, self.options)
+            return self._made[service]
+
+
+@contextmanager
+def asking_aws(uri: str, *, needs: str) -> Iterator[None]:
+    """Turn whatever botocore raises into one line about `uri`.
+
+    Args:
+        uri: What is asked for.
+        needs: The permission the request needs, as a clause of the message for a 403.
+
+    Raises:
+        SourceError: Any failure, with what to do next.
+        SourceNotFoundError: AWS says that what is asked for does not exist.
+    """
+    from botocore.exceptions import BotoCoreError, ClientError
+
+    try:
+        yield
+    except ClientError as exc:
+        raise _explain_answer(exc, uri, needs) from exc
+    except BotoCoreError as exc:
+        raise SourceError(uri, _explain_trouble(exc)) from exc
+
+
+def _make_client(service: str, options: AwsOptions) -> object:
+    """A client with the ordinary AWS settings, and patience where they ask for none."""
+    import botocore.session
+    from botocore.config import Config
+
+    from mlrek import __version__
+
+    try:
+        with asking_aws("AWS", needs="a valid configuration"):
+            session = botocore.session.Session(profile=options.profile or None)
+            mode: Any = os.environ.get("AWS_RETRY_MODE")
+            mode = mode or session.get_scoped_config().get("retry_mode")
+            attempts = session.get_config_variable("max_attempts") or MAX_ATTEMPTS
+            config = Config(
+                retries={"mode": mode or "adaptive", "total_max_attempts": attempts},
+                user_agent_extra=f"mlrek/{__version__}",
+                connect_timeout=CONNECT_TIMEOUT,
+                read_timeout=READ_TIMEOUT,
+                max_pool_connections=MAX_CONNECTIONS,
+            )
+            return session.create_client(service, region_name=options.region or None, config=config)
+    except ValueError as exc:  # botocore's answer to a setting that is no number or no URL
+        raise SourceError("AWS", f"a setting is not valid: {one_line(str(exc))}") from exc
+
+
+# ---- what AWS answered ---------------------------------------------------------------------
+
+_Explain = Callable[[str, str], SourceError]
+
+
+def _explain_answer(exc: "ClientError", uri: str, needs: str) -> SourceError:
+    error: Mapping[str, Any] = exc.response.get("Error", {})
+    status = exc.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    code, message = str(error.get("Code", "")), str(error.get("Message", ""))
+    explain = _BY_CODE.get(code) or _BY_STATUS.get(status) or _BY_STATUS.get(status // 100)
+    if explain is None:
+        return SourceError(uri, f"AWS refuses: {code}: {one_line(message)}")
+    said = f" [{code}{': ' if message else ''}{one_line(message)}]"
+    return explain(uri, needs, said)
+
+
+def _not_found(reason: str, uri: str, _needs: str, said: str) -> SourceError:
+    return SourceNotFoundError(uri, reason + said)
+
+
+def _failed(reason: str, uri: str, needs: str, said: str) -> SourceError:
+    return SourceError(uri, reason.format(needs=needs) + said)
+
+
+_GONE = partial(_not_found, "not there")
+_DELETED = partial(_not_found, "deleted: only a delete marker is left")
+_NO_BUCKET = partial(_not_found, "the bucket does not exist")
+_DENIED = partial(_failed, "access denied; this needs {needs}")
+_EXPIRED = partial(
+    _failed, "the AWS credentials have expired; renew them, e.g. with `aws sso login`"
+)
+_WRONG_KEYS = partial(
+    _failed, "AWS does not accept the credentials; check AWS_PROFILE, --profile and the access key"
+)
+_WRONG_CLOCK = partial(_failed, "AWS refuses requests from this machine's clock; set its time")
+_WRONG_REGION = partial(_failed, "the bucket is in another region; name it with --region")
+_COLD = partial(_failed, "in an archive storage class; restore the object in S3 first")
+_CHANGED = partial(_failed, "changed while it was read; run the command again")
+_THROTTLED = partial(
+    _failed, "AWS keeps throttling; run the command again later or raise AWS_MAX_ATTEMPTS"
+)
+_BROKEN = partial(_failed, "AWS answers with an error of its own; run the command again later")
+
+_BY_CODE = {
+    "NoSuchKey": _GONE,
+    "NoSuchVersion": _GONE,
+    "ResourceNotFoundException": _GONE,
+    "NoSuchBucket": _NO_BUCKET,
+    "AccessDenied": _DENIED,
+    "AccessDeniedException": _DENIED,
+    "ExpiredToken": _EXPIRED,
+    "ExpiredTokenException": _EXPIRED,
+    "RequestExpired": _EXPIRED,
+    "InvalidAccessKeyId": _WRONG_KEYS,
+    "InvalidClientTokenId": _WRONG_KEYS,
+    "InvalidToken": _WRONG_KEYS,
+    "InvalidSignatureException": _WRONG_KEYS,
+    "SignatureDoesNotMatch": _WRONG_KEYS,
+    "UnrecognizedClientException": _WRONG_KEYS,
+    "RequestTimeTooSkewed": _WRONG_CLOCK,
+    "AuthorizationHeaderMalformed": _WRONG_REGION,
+    "PermanentRedirect": _WRONG_REGION,
+    "InvalidObjectState": _COLD,
+    "PreconditionFailed": _CHANGED,
+    "ThrottlingException": _THROTTLED,
+    "ProvisionedThroughputExceededException": _THROTTLED,
+    "SlowDown": _THROTTLED,
+}
+_BY_STATUS = {
+    301: _WRONG_REGION,
+    403: _DENIED,
+    404: _GONE,
+    405: _DELETED,
+    412: _CHANGED,
+    429: _THROTTLED,
+    5: _BROKEN,
+}
+
+
+# ---- what kept us from asking --------------------------------------------------------------
+
+
+def _explain_trouble(exc: Exception) -> str:
+    for kind in type(exc).__mro__:
+        if kind.__name__ in _TROUBLES:
+            details = getattr(exc, "kwargs", {})
+            url = urlsplit(str(details.get("endpoint_url") or ""))
+            host = url.netloc.rpartition("@")[2] or "AWS"
+            return _TROUBLES[kind.__name__].format(host=host, said=one_line(str(exc)))
+    return f"AWS cannot be asked: {one_line(str(exc))}"
+
+
+_TROUBLES = {
+    "NoCredentialsError": "no AWS credentials; set AWS_PROFILE or run `aws configure`",
+    "PartialCredentialsError": "the AWS credentials are incomplete; run `aws configure`",
+    "CredentialRetrievalError": "the AWS credentials cannot be fetched; check the profile",
+    "NoAuthTokenError": "no AWS login; run `aws sso login`",
+    "SSOError": "the AWS login is not valid any more; run `aws sso login`",
+    "TokenRetrievalError": "the AWS login is not valid any more; run `aws sso login`",
+    "ProfileNotFound": "{said}; `aws configure list-profiles` names those there are",
+    "NoRegionError": "no AWS region; pass --region or set AWS_DEFAULT_REGION",
+    "InvalidRegionError": "{said}; pass another --region",
+    "ProxyConnectionError": "the proxy cannot be reached; check HTTPS_PROXY",
+    "SSLError": "{host} is not trusted (TLS); check AWS_CA_BUNDLE",
+    "EndpointConnectionError": (
+        "{host} cannot be reached; check the network, the region and AWS_ENDPOINT_URL"
+    ),
+    "ConnectTimeoutError": "{host} does not answer; check the network and the region",
+    "ReadTimeoutError": "{host} stopped answering; run the command again",
+    "ConnectionClosedError": "{host} closed the connection; run the command again",
+    "HTTPClientError": "{host} cannot be asked; check the network and run the command again",
+    "FlexibleChecksumError": "damaged on its way (checksum differs); run the command again",
+}
+
+
+def one_line(text: str) -> str:
+    """Untrusted text without line breaks and control characters, and not endless."""
+    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
+    return line if len(line) <= MAX_MESSAGE else line[:MAX_MESSAGE] + "…"

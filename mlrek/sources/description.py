@@ -1,0 +1,213 @@
+"""Rekognition's description of a version (JSON) -> what a source knows of that version.
+
+The live source gets the description from the service, an archive keeps it as `version.json`.
+Whether there is an evaluation is decided by what the description names, never by the status.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from math import isfinite
+
+from msgspec import Struct, field
+from msgspec.json import Decoder
+
+from mlrek.errors import ParseError
+from mlrek.evaluation import Project, Version
+from mlrek.formats.json_text import NotANumber, decode_json, show
+from mlrek.formats.rekognition_arn import parse_arn, parse_project_arn, parse_version_arn
+from mlrek.formats.rekognition_sniff import Role
+from mlrek.sources.catalogue import Part, VersionEntry
+from mlrek.sources.storage import S3_SCHEME
+
+EVALUATION_ROLES = (Role.SUMMARY, Role.MANIFEST)
+
+MODERATION = "moderation adapter: its files have another format, which mlrek does not read yet"
+AUTO_SPLIT = (
+    "the service split this version's test set off the training images by itself; other versions "
+    "may have been tested on other images"
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_UNFINISHED = {
+    "TRAINING_IN_PROGRESS": "training is in progress",
+    "TRAINING_FAILED": "training failed",
+    "COPYING_IN_PROGRESS": "it is being copied",
+    "COPYING_FAILED": "copying failed",
+    "DELETING": "it is being deleted",
+}
+_PROJECT_IN_KEY = re.compile(r"arn:[a-z0-9-]+:rekognition:[^/]*:project/[A-Za-z0-9_.-]+/[0-9]+")
+
+
+class _S3Object(Struct, rename="pascal"):
+    bucket: str = ""
+    name: str = ""
+    version: str | None = None
+
+
+class _Located(Struct, rename="pascal"):
+    s3_object: _S3Object | None = None
+
+
+class _Asset(Struct, rename="pascal"):
+    ground_truth_manifest: _Located | None = None
+
+
+class _Data(Struct, rename="pascal"):
+    assets: list[_Asset] | None = None
+    auto_create: bool | None = None
+
+
+class _DataResult(Struct, rename="pascal"):
+    input: _Data | None = None
+    output: _Data | None = None
+    validation: _Data | None = None
+
+
+class _EvaluationResult(Struct, rename="pascal"):
+    f1_score: float | NotANumber = field(name="F1Score", default=None)
+    summary: _Located | None = None
+
+
+class _Description(Struct, rename="pascal"):
+    project_version_arn: str | None = None
+    creation_timestamp: str | float | None = None
+    training_end_timestamp: str | float | None = None
+    billable_training_time_in_seconds: float | None = None
+    status: str | None = None
+    status_message: str | None = None
+    training_data_result: _DataResult | None = None
+    testing_data_result: _DataResult | None = None
+    evaluation_result: _EvaluationResult | None = None
+    manifest_summary: _Located | None = None
+    source_project_version_arn: str | None = None
+    feature: str | None = None
+
+
+_DECODER = Decoder(_Description)
+
+
+def describe_version(data: bytes, *, uri: str, project: Project | None = None) -> VersionEntry:
+    """What a version's description says.
+
+    Args:
+        data: The description as JSON, kept unchanged in the entry.
+        uri: Where it was read, for messages.
+        project: The project of the archive around it, or the one that was asked for.
+
+    Raises:
+        ParseError: It is no JSON object, a field is of another kind, or it names no version.
+    """
+    try:
+        file = decode_json(_DECODER, data.removeprefix(b"\xef\xbb\xbf"))
+    except ValueError as exc:
+        raise ParseError(uri, 0, f"is not the description of a version: {exc}") from exc
+    version = parse_version_arn(file.project_version_arn or "")
+    if version is None:
+        said = show(file.project_version_arn)
+        raise ParseError(uri, 0, f"ProjectVersionArn is not the ARN of a version: {said}")
+    parts = tuple(dict.fromkeys(_list_parts(file)))
+    reported = _report(file.evaluation_result or _EvaluationResult())
+    names_evaluation = bool(reported) or any(part.role in EVALUATION_ROLES for part in parts)
+    is_adapter = file.feature == "CONTENT_MODERATION"
+    return VersionEntry(
+        version=_describe_training(
+            file, choose_project(version, (project, *(find_project(part.uri) for part in parts)))
+        ),
+        parts=parts,
+        description=data,
+        reported=reported,
+        skipped="" if names_evaluation else _explain_status(file),
+        refused=MODERATION if names_evaluation and is_adapter else "",
+        warnings=(AUTO_SPLIT,) if _is_auto_split(file) else (),
+    )
+
+
+def find_project(key: str) -> Project | None:
+    """The project whose whole ARN an S3 key or a path spells out.
+
+    The console keeps its files below `evaluation/<project ARN>/`.
+    """
+    match = _PROJECT_IN_KEY.search(key)
+    return parse_project_arn(match[0]) if match else None
+
+
+def choose_project(version: Version, candidates: Iterable[Project | None]) -> Version:
+    """The version with the first candidate that is its project: that one's ARN is whole."""
+    own = version.project
+    chosen = next((p for p in candidates if p and p.arn.startswith(f"{own.arn}/")), own)
+    return replace(version, project=chosen)
+
+
+def make_up_version(project: Project, name: str) -> Version:
+    """An identity for a version whose own ARN nothing tells."""
+    arn = parse_arn(project.arn)
+    prefix = arn.project_prefix if arn else project.arn
+    return Version(project=project, arn=f"{prefix}/version/{name}", name=name)
+
+
+def _describe_training(file: _Description, version: Version) -> Version:
+    start = _parse_time(file.creation_timestamp)
+    seconds = file.billable_training_time_in_seconds
+    return replace(
+        version,
+        status=file.status or "",
+        training_start_ms=version.training_start_ms if start is None else start,
+        training_end_ms=_parse_time(file.training_end_timestamp),
+        billable_minutes=None if seconds is None else seconds / 60,
+        copied_from=file.source_project_version_arn or "",
+    )
+
+
+def _list_parts(file: _Description) -> Iterator[Part]:
+    evaluation = file.evaluation_result or _EvaluationResult()
+    testing = file.testing_data_result or _DataResult()
+    training = file.training_data_result or _DataResult()
+    yield from _locate(Role.SUMMARY, evaluation.summary)
+    yield from _locate_assets(Role.MANIFEST, testing.output)
+    yield from _locate_assets("testing_validation", testing.validation)
+    yield from _locate_assets(Role.TRAINING_MANIFEST, training.output)
+    yield from _locate_assets("training_validation", training.validation)
+    yield from _locate(Role.MANIFEST_SUMMARY, file.manifest_summary)
+
+
+def _locate_assets(role: str, data: _Data | None) -> Iterator[Part]:
+    for asset in (data and data.assets) or ():
+        yield from _locate(role, asset.ground_truth_manifest)
+
+
+def _locate(role: str, located: _Located | None) -> Iterator[Part]:
+    place = located and located.s3_object
+    if place and place.bucket and place.name:
+        uri = f"{S3_SCHEME}{place.bucket}/{place.name}"
+        yield Part(role=role, uri=uri, version_id=place.version or "", origin=uri)
+
+
+def _report(evaluation: _EvaluationResult) -> Mapping[str, float]:
+    f1 = evaluation.f1_score
+    return {"f1": f1} if isinstance(f1, float) and isfinite(f1) else {}
+
+
+def _explain_status(file: _Description) -> str:
+    status = file.status or ""
+    reason = _UNFINISHED.get(status, f"no evaluation is named (status {status or 'unknown'})")
+    message = " ".join((file.status_message or "").split())
+    return f"{reason}: {message}" if message and status.endswith("FAILED") else reason
+
+
+def _is_auto_split(file: _Description) -> bool:
+    testing = file.testing_data_result or _DataResult()
+    return any(data is not None and data.auto_create for data in (testing.input, testing.output))
+
+
+def _parse_time(time: str | float | None) -> int | None:
+    """Milliseconds since the epoch from ISO 8601 (UTC where no zone is told) or epoch seconds."""
+    try:
+        if isinstance(time, str):
+            moment = datetime.fromisoformat(time)
+            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+            return (moment - _EPOCH) // timedelta(milliseconds=1)
+        return None if time is None else round(time * 1000)
+    except (ValueError, OverflowError):
+        return None

@@ -1,0 +1,150 @@
+"""Evaluation files that no description comes with, as people download them from the console.
+
+They are known by their content, whatever they are called. A summary and a manifest belong together
+when they lie in one folder and share the end of their names, or are the only ones there.
+"""
+
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath
+
+from mlrek.errors import SourceError
+from mlrek.evaluation import Project, Provider, Version
+from mlrek.formats.rekognition import Role, Summary, parse_summary, sniff
+from mlrek.formats.rekognition_arn import parse_version_arn
+from mlrek.formats.rekognition_sniff import HEAD_BYTES
+from mlrek.sources.catalogue import Part, VersionEntry
+from mlrek.sources.description import (
+    EVALUATION_ROLES,
+    MODERATION,
+    choose_project,
+    find_project,
+    make_up_version,
+)
+from mlrek.sources.storage import S3_SCHEME, Storage, StoredFile, parent_uri, read_bytes
+
+EVALUATION_SUFFIXES = frozenset((".json", ".jsonl", ".ndjson", ".manifest"))
+
+_SERVICE_NAME = re.compile(r"(?:Evaluation(?:Result)?Summary|TestingGroundTruth)-(.+)")
+_OTHER_OUTPUT = re.compile(
+    r"TrainingGroundTruth-|T(?:rain|est)ingManifestWithValidation-|ManifestSummary-"
+    r"|(?:train|test)ing_manifest_with_validation"
+)
+_BROWSER_COUNTER = re.compile(r" ?\([0-9]+\)$")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LooseFile:
+    """A summary or manifest. `summary` is what a summary says, `broken` why nothing can be read.
+
+    `project` is the one that an archive around it names.
+    """
+
+    file: StoredFile
+    role: str
+    project: Project | None = None
+    summary: Summary | None = None
+    broken: str = ""
+
+    @property
+    def folder(self) -> str:
+        """The path of its folder from the listed place."""
+        return str(PurePosixPath(self.file.name).parent)
+
+    @property
+    def stem(self) -> str:
+        """Its name without what the service, the file's kind and a browser put around it."""
+        stem = _BROWSER_COUNTER.sub("", PurePosixPath(self.file.name).stem)
+        match = _SERVICE_NAME.fullmatch(stem)
+        return match[1] if match else stem
+
+    @property
+    def is_named_by_service(self) -> bool:
+        """Whether the end of its name tells the version."""
+        return _SERVICE_NAME.match(PurePosixPath(self.file.name).name) is not None
+
+
+def seems_evaluation(file: StoredFile) -> bool:
+    """Whether it is worth a look: JSON by its name, and no other output of the service."""
+    path = PurePosixPath(file.name)
+    return path.suffix.lower() in EVALUATION_SUFFIXES and not _OTHER_OUTPUT.match(path.name)
+
+
+def inspect_file(storage: Storage, file: StoredFile, project: Project | None) -> LooseFile | None:
+    """What a file is by its head; None when it is nothing of an evaluation."""
+    role = sniff(storage.read_head(file.uri, HEAD_BYTES), PurePosixPath(file.name).name)
+    if role not in (Role.SUMMARY, Role.MANIFEST, Role.MODERATION):
+        return None
+    found = LooseFile(file=file, role=role, project=project)
+    if role == Role.MODERATION:
+        return replace(found, broken=MODERATION)
+    if role == Role.MANIFEST:
+        return found
+    try:
+        summary = parse_summary(file.uri, read_bytes(storage, file.uri))
+    except SourceError as exc:
+        return replace(found, broken=str(exc))
+    return replace(found, summary=summary)
+
+
+def list_loose(files: Iterable[LooseFile]) -> list[VersionEntry]:
+    """A version for each pair of files and each file without a twin."""
+    by_folder: dict[str, list[LooseFile]] = {}
+    for file in files:
+        by_folder.setdefault(file.folder, []).append(file)
+    return [_make_entry(pair) for beside in by_folder.values() for pair in pair_files(beside)]
+
+
+def pair_files(beside: list[LooseFile]) -> list[list[LooseFile]]:
+    """The files of one folder, by version: each alone or with its twin."""
+    by_version: dict[str, list[LooseFile]] = {}
+    for file in beside:
+        by_version.setdefault(file.stem, []).append(file)
+    pairs = [alike for alike in by_version.values() if _are_twins(alike)]
+    readable = [file for file in beside if file.role in EVALUATION_ROLES]
+    if not pairs and _are_twins(readable) and not all(f.is_named_by_service for f in readable):
+        pairs = [readable]
+    paired = {file.file.uri for pair in pairs for file in pair}
+    return [*pairs, *([file] for file in beside if file.file.uri not in paired)]
+
+
+def make_up_project(folder: str) -> Project:
+    """An identity for a project that nothing but the folder's name tells."""
+    path = PurePosixPath(folder) if folder.startswith(S3_SCHEME) else Path(folder).resolve()
+    name = path.name or "_"
+    return Project(provider=Provider.REKOGNITION, arn=f"local:project/{name}", name=name)
+
+
+def _are_twins(files: list[LooseFile]) -> bool:
+    return sorted(file.role for file in files) == sorted(EVALUATION_ROLES)
+
+
+def _make_entry(pair: list[LooseFile]) -> VersionEntry:
+    named = next((file for file in pair if file.role == Role.SUMMARY), None)
+    summary = (named and named.summary) or Summary()
+    version, warnings = _identify(pair[0], summary.version_arn)
+    f1 = summary.reported.aggregate.get("f1")
+    return VersionEntry(
+        version=version,
+        parts=tuple(Part(role=file.role, uri=file.file.uri, origin=file.file.uri) for file in pair),
+        reported={} if f1 is None else {"f1": f1},
+        test_images=summary.reported.test_images,
+        refused="; ".join(file.broken for file in pair if file.broken),
+        warnings=warnings,
+    )
+
+
+def _identify(file: LooseFile, version_arn: str) -> tuple[Version, tuple[str, ...]]:
+    """Which version a file is of, by the summary, else by its place; and a warning if so."""
+    uri = file.file.uri
+    version = parse_version_arn(version_arn)
+    if version is not None:
+        return choose_project(version, (file.project, find_project(uri))), ()
+    project = file.project or find_project(uri) or make_up_project(parent_uri(uri))
+    version = make_up_version(project, file.stem.removeprefix(f"{project.name}-"))
+    warning = (
+        f"{uri}: nothing tells which version this is, so it is called {version.arn}; "
+        "put the version's EvaluationResultSummary-….json beside it to give it its own name"
+    )
+    return version, (warning,)

@@ -1,0 +1,138 @@
+"""Files below an S3 prefix. A download that is cut off goes on where it stopped."""
+
+from collections.abc import Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypedDict
+
+from mlrek.errors import SourceError
+from mlrek.sources.aws import AwsClients, asking_aws
+from mlrek.sources.storage import CHUNK, S3_SCHEME, FileState, StoredFile, is_hidden, parse_s3_uri
+
+if TYPE_CHECKING:
+    from botocore.exceptions import ClientError
+    from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
+
+MAX_RESUMES = 5
+MD5_DIGITS = 32
+NOT_FOUND = 404
+EMPTY_FILE = 416  # the status of a range of an object without bytes
+
+NEEDS_GET = (
+    "s3:GetObject (AWS also answers so for a missing file without s3:ListBucket, "
+    "and for an encrypted one without kms:Decrypt)"
+)
+NEEDS_LIST = "s3:ListBucket on the bucket"
+
+
+class _Place(TypedDict, total=False):
+    Bucket: str
+    Key: str
+    VersionId: str
+
+
+@dataclass(frozen=True, slots=True)
+class S3Storage:
+    """Files in S3, read with one shared client; see `Storage` for the methods."""
+
+    clients: AwsClients
+
+    def list_files(self, uri: str, *, deep: bool = True) -> Iterator[StoredFile]:
+        """See `Storage`. Where nothing is below `uri/`: the files whose keys begin with `uri`."""
+        bucket, prefix = parse_s3_uri(uri)
+        folder = f"{prefix.rstrip('/')}/" if prefix.strip("/") else ""
+        found = False
+        for file in self._list(bucket, folder, cut=len(folder), deep=deep):
+            found = True
+            yield file
+        if not found and folder:
+            yield from self._list(bucket, prefix, cut=prefix.rfind("/") + 1, deep=False)
+
+    def read(self, uri: str, version_id: str = "") -> Iterator[bytes]:
+        """See `Storage`."""
+        place = _place(uri, version_id)
+        with asking_aws(uri, needs=NEEDS_GET):
+            answer = self.clients.s3.get_object(**place)
+        return self._continue(uri, place, answer)
+
+    def read_head(self, uri: str, size: int) -> bytes:
+        """See `Storage`."""
+        from botocore.exceptions import ClientError
+
+        place = _place(uri, "")
+        with asking_aws(uri, needs=NEEDS_GET):
+            try:
+                answer = self.clients.s3.get_object(**place, Range=f"bytes=0-{size - 1}")
+            except ClientError as exc:
+                if _status(exc) == EMPTY_FILE:
+                    return b""
+                raise
+        return b"".join(self._continue(uri, place, answer))
+
+    def read_state(self, uri: str, version_id: str = "") -> FileState:
+        """See `Storage`. `md5` is empty where the ETag is none (parts, KMS)."""
+        from botocore.exceptions import ClientError
+
+        place = _place(uri, version_id)
+        with asking_aws(uri, needs=NEEDS_GET):
+            try:
+                head = self.clients.s3.head_object(**place)
+            except ClientError as exc:
+                if _status(exc) != NOT_FOUND:  # a HEAD does not say why; a GET does
+                    self.clients.s3.get_object(**place, Range="bytes=0-0")["Body"].close()
+                raise
+        etag = head["ETag"].strip('"')
+        is_md5 = len(etag) == MD5_DIGITS and head.get("ServerSideEncryption", "AES256") == "AES256"
+        return FileState(
+            size=head["ContentLength"],
+            etag=etag,
+            version_id=head.get("VersionId", ""),
+            md5=etag if is_md5 and not head.get("SSECustomerAlgorithm") else "",
+        )
+
+    def _list(self, bucket: str, prefix: str, *, cut: int, deep: bool) -> Iterator[StoredFile]:
+        with asking_aws(f"{S3_SCHEME}{bucket}/{prefix}", needs=NEEDS_LIST):
+            pages = self.clients.s3.get_paginator("list_objects_v2").paginate(
+                Bucket=bucket, Prefix=prefix, Delimiter="" if deep else "/"
+            )
+            for item in (item for page in pages for item in page.get("Contents", [])):
+                key, name = item["Key"], item["Key"][cut:]
+                if not key.endswith("/") and not is_hidden(name):
+                    yield StoredFile(uri=f"{S3_SCHEME}{bucket}/{key}", name=name, size=item["Size"])
+
+    def _continue(
+        self, uri: str, place: _Place, answer: "GetObjectOutputTypeDef"
+    ) -> Iterator[bytes]:
+        """All bytes that `answer` promises; after a cut, the same object from there on."""
+        from botocore.exceptions import HTTPClientError, IncompleteReadError
+
+        size, etag, done = answer["ContentLength"], answer["ETag"], 0
+        for resumes in range(MAX_RESUMES + 1):
+            with asking_aws(uri, needs=NEEDS_GET):
+                if resumes:
+                    rest = f"bytes={done}-{size - 1}"
+                    answer = self.clients.s3.get_object(**place, Range=rest, IfMatch=etag)
+                    if not answer.get("ContentRange", "").startswith(f"bytes {done}-"):
+                        break
+                try:
+                    with closing(answer["Body"]) as body:
+                        for chunk in body.iter_chunks(CHUNK):
+                            done += len(chunk)
+                            yield chunk
+                except (HTTPClientError, IncompleteReadError):
+                    pass  # the length tells what is missing
+            if done == size:
+                return
+        raise SourceError(uri, f"the download was cut off at byte {done}; run the command again")
+
+
+def _status(exc: "ClientError") -> int:
+    return exc.response["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def _place(uri: str, version_id: str) -> _Place:
+    bucket, key = parse_s3_uri(uri)
+    place = _Place(Bucket=bucket, Key=key)
+    if version_id:
+        place["VersionId"] = version_id
+    return place

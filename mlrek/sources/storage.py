@@ -1,0 +1,182 @@
+"""One way to list and read files, in a folder or below an S3 prefix.
+
+A place is `s3://bucket/key` with the raw key (nothing is escaped), or a path on this machine.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from hashlib import md5, sha256
+from pathlib import Path
+from typing import Protocol
+
+from mlrek.errors import SourceError, SourceNotFoundError
+from mlrek.sources.aws import AwsClients
+
+CHUNK = 1 << 20  # bytes read at a time
+S3_SCHEME = "s3://"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredFile:
+    """A file below the place that was listed; `name` is its path from there, with slashes."""
+
+    uri: str
+    name: str
+    size: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileState:
+    """What tells two contents of a file apart without reading it (locally: with reading it).
+
+    `md5` and `sha256` are empty where the storage does not tell them.
+    """
+
+    size: int
+    etag: str = ""
+    version_id: str = ""
+    md5: str = ""
+    sha256: str = ""
+
+    def __str__(self) -> str:
+        told = {"etag": self.etag, "version": self.version_id, "sha256": self.sha256}
+        return " ".join([f"size={self.size}", *(f"{k}={v}" for k, v in told.items() if v)])
+
+
+class Storage(Protocol):
+    """Where files are. Safe to use from several threads.
+
+    Each method raises SourceNotFoundError for what is not there and SourceError for what may not
+    be read.
+    """
+
+    def list_files(self, uri: str, *, deep: bool = True) -> Iterator[StoredFile]:
+        """The files below `uri` (not `deep`: right below it), or the one file that it is.
+
+        Hidden ones, with a leading dot in the name or a folder's name, are left out.
+        """
+
+    def read(self, uri: str, version_id: str = "") -> Iterator[bytes]:
+        """The content in chunks. The file is opened by the call, not by the first chunk."""
+
+    def read_head(self, uri: str, size: int) -> bytes:
+        """The first `size` bytes."""
+
+    def read_state(self, uri: str, version_id: str = "") -> FileState:
+        """What tells this content from another."""
+
+
+def open_storage(uri: str, clients: AwsClients) -> Storage:
+    """The storage that `uri` lies in."""
+    if uri.startswith(S3_SCHEME):
+        from mlrek.sources.s3 import S3Storage
+
+        return S3Storage(clients)
+    return LocalStorage()
+
+
+def read_bytes(storage: Storage, uri: str, version_id: str = "") -> bytes:
+    """The whole content of a small file."""
+    return b"".join(storage.read(uri, version_id))
+
+
+def parse_s3_uri(uri: str) -> tuple[str, str]:
+    """Bucket and raw key.
+
+    >>> parse_s3_uri("s3://bucket/a b/arn:aws:x.json")
+    ('bucket', 'a b/arn:aws:x.json')
+    """
+    bucket, _, key = uri.removeprefix(S3_SCHEME).partition("/")
+    return bucket, key
+
+
+def parent_uri(uri: str) -> str:
+    """The folder or prefix around `uri`; a bucket and a root are their own parents."""
+    if uri.startswith(S3_SCHEME):
+        bucket, key = parse_s3_uri(uri.rstrip("/"))
+        return f"{S3_SCHEME}{bucket}/{key.rpartition('/')[0]}".rstrip("/")
+    path = Path(uri)
+    return str(path.parent if path.name not in ("", "..") else path.resolve().parent)
+
+
+def join_uri(uri: str, *names: str) -> str:
+    """A place below `uri`."""
+    if uri.startswith(S3_SCHEME):
+        return "/".join([uri.rstrip("/"), *names])
+    return str(Path(uri, *names))
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a path from the listed place goes through something with a leading dot."""
+    return any(part.startswith(".") for part in name.split("/"))
+
+
+class LocalStorage:
+    """Files on this machine."""
+
+    def list_files(self, uri: str, *, deep: bool = True) -> Iterator[StoredFile]:
+        """See `Storage`; links to folders are not followed."""
+        root = Path(uri)
+        if root.is_file():
+            yield _describe_file(root, root.name)
+            return
+        for folder, folders, names in os.walk(root, onerror=partial(_raise_for, uri)):
+            folders[:] = [name for name in folders if deep and not is_hidden(name)]
+            for name in (name for name in names if not is_hidden(name)):
+                path = Path(folder, name)
+                if path.is_file():
+                    yield _describe_file(path, path.relative_to(root).as_posix())
+
+    def read(self, uri: str, version_id: str = "") -> Iterator[bytes]:  # noqa: ARG002 (the protocol's)
+        """See `Storage`."""
+        try:
+            file = Path(uri).open("rb")  # noqa: SIM115 (closed by the iterator)
+        except (OSError, ValueError) as exc:
+            raise _explain(uri, exc) from exc
+
+        def chunks() -> Iterator[bytes]:
+            with file:
+                try:
+                    while chunk := file.read(CHUNK):
+                        yield chunk
+                except OSError as exc:
+                    raise _explain(uri, exc) from exc
+
+        return chunks()
+
+    def read_head(self, uri: str, size: int) -> bytes:
+        """See `Storage`."""
+        try:
+            with Path(uri).open("rb") as file:
+                return file.read(size)
+        except (OSError, ValueError) as exc:
+            raise _explain(uri, exc) from exc
+
+    def read_state(self, uri: str, version_id: str = "") -> FileState:
+        """See `Storage`; reads the file, for nothing less tells contents apart."""
+        size, sha, md = 0, sha256(), md5(usedforsecurity=False)
+        for chunk in self.read(uri, version_id):
+            size += len(chunk)
+            sha.update(chunk)
+            md.update(chunk)
+        return FileState(size=size, sha256=sha.hexdigest(), md5=md.hexdigest())
+
+
+def _describe_file(path: Path, name: str) -> StoredFile:
+    return StoredFile(uri=str(path), name=name, size=path.stat().st_size)
+
+
+def _raise_for(uri: str, exc: OSError) -> None:
+    raise _explain(str(exc.filename or uri), exc) from exc
+
+
+def _explain(uri: str, exc: Exception) -> SourceError:
+    if isinstance(exc, FileNotFoundError | NotADirectoryError):
+        return SourceNotFoundError(uri, "no such file or folder")
+    if isinstance(exc, IsADirectoryError):
+        return SourceError(uri, "is a folder, where a file should be")
+    if isinstance(exc, PermissionError):
+        return SourceError(uri, "permission denied; make it readable for this user")
+    return SourceError(uri, f"cannot be read: {getattr(exc, 'strerror', None) or exc}")

@@ -1,0 +1,133 @@
+"""A proxy in front of moto's S3 server that denies, cuts off and breaks what a test names."""
+
+import http.client
+import threading
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import unquote, urlsplit
+
+HOP_BY_HOP = frozenset(("connection", "transfer-encoding", "keep-alive", "content-length", "date"))
+
+
+@dataclass
+class S3Fault:
+    """What happens to requests whose path (decoded) ends with `key`, so many times.
+
+    Either an error (`status`, `code`), or the body is cut off after `cut_after` bytes.
+    """
+
+    key: str
+    method: str = ""
+    status: int = 0
+    code: str = ""
+    cut_after: int | None = None
+    times: int = 1_000_000
+
+
+@dataclass
+class S3Proxy:
+    """The proxy: set `faults`, read `requests` (method, decoded path with query, Range)."""
+
+    target: str
+    faults: list[S3Fault] = field(default_factory=list)
+    requests: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def __post_init__(self):
+        self._lock = threading.Lock()
+        self._http: ThreadingHTTPServer | None = None
+
+    @property
+    def url(self) -> str:
+        """Where it listens."""
+        return f"http://127.0.0.1:{self._http.server_port}"
+
+    def fail(self, key: str, status: int, code: str, times: int = 1_000_000) -> None:
+        """Answer requests of `key` with an error."""
+        self.faults.append(S3Fault(key=key, status=status, code=code, times=times))
+
+    def cut_off(self, key: str, *, after: int, times: int) -> None:
+        """Close the connection after so many bytes of a body."""
+        self.faults.append(S3Fault(key=key, method="GET", cut_after=after, times=times))
+
+    def requests_for(self, key: str, method: str = "GET") -> list[str]:
+        """The Range headers of the requests of one key."""
+        return [
+            rest
+            for m, path, rest in self.requests
+            if m == method and path.partition("?")[0].endswith(key)
+        ]
+
+    def reset(self) -> None:
+        """Forget faults and requests."""
+        self.faults.clear()
+        self.requests.clear()
+
+    def start(self) -> None:
+        """Listen on a free port, in a thread."""
+        self._http = _Server(("127.0.0.1", 0), _Handler)
+        self._http.proxy = self
+        threading.Thread(target=self._http.serve_forever, args=(0.05,), daemon=True).start()
+
+    def stop(self) -> None:
+        """Close the port."""
+        self._http.shutdown()
+        self._http.server_close()
+
+    def take_fault(self, method: str, path: str) -> S3Fault | None:
+        """The first fault that meets a request, used up once."""
+        with self._lock:
+            for fault in self.faults:
+                if fault.times and fault.method in ("", method) and path.endswith(fault.key):
+                    fault.times -= 1
+                    return fault
+        return None
+
+
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+    proxy: S3Proxy
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: _Server
+
+    def forward(self):
+        sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        decoded, proxy = unquote(self.path), self.server.proxy
+        proxy.requests.append((self.command, decoded, self.headers.get("Range", "")))
+        fault = proxy.take_fault(self.command, decoded.partition("?")[0])
+        if fault is not None and fault.status:
+            body = f"<Error><Code>{fault.code}</Code><Message>on demand</Message></Error>"
+            self.answer(fault.status, {"Content-Type": "application/xml"}, body.encode())
+            return
+        status, headers, body = self.ask(sent)
+        self.answer(status, headers, body, cut_after=fault.cut_after if fault else None)
+
+    def ask(self, sent):
+        connection = http.client.HTTPConnection(urlsplit(self.server.proxy.target).netloc)
+        connection.request(self.command, self.path, body=sent, headers=dict(self.headers))
+        response = connection.getresponse()
+        body = response.read()
+        headers = {k: v for k, v in response.getheaders() if k.lower() not in HOP_BY_HOP}
+        if self.command == "HEAD":
+            headers["Content-Length"] = response.getheader("Content-Length", "0")
+        connection.close()
+        return response.status, headers, body
+
+    def answer(self, status, headers, body, *, cut_after=None):
+        self.send_response(status)
+        for name, value in {"Content-Length": str(len(body)), **headers}.items():
+            self.send_header(name, value)
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body[:cut_after])
+        if cut_after is not None:
+            self.close_connection = True
+
+    def log_message(self, *args):
+        pass
+
+
+for _method in ("GET", "HEAD", "PUT", "POST", "DELETE"):
+    setattr(_Handler, f"do_{_method}", _Handler.forward)
