@@ -1,0 +1,135 @@
+"""Curves over the confidence: counts at 101 thresholds, and precision against recall."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import nan
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray, Outcome, RecordsKind
+from mlrek.metrics import PrecisionRecallCurve, ThresholdCurves
+from mlrek.metrics.pairs import Pairs
+
+N_STEPS: Final = 101
+_MAX_POINTS: Final = 400
+_MAX_LABELS: Final = 25
+_N_LOWEST: Final = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Trace:
+    """Precision and recall at distinct scores, falling, thinned; `area` is that of all of them."""
+
+    label: str
+    precision: FloatArray
+    recall: FloatArray
+    area: float
+
+
+def compute_threshold_curves(evaluation: Evaluation, pairs: Pairs) -> ThresholdCurves:
+    """Counts per label where a recorded pair is predicted at confidence >= i / 100.
+
+    A true label that is not predicted at a threshold is a false negative there, with a record or
+    without.
+    """
+    thresholds = np.arange(N_STEPS) / 100
+    reached = np.searchsorted(thresholds, pairs.confidence, side="right")
+    is_true = pairs.is_true
+    tp = _count_reaching(reached[is_true], pairs.label_idx[is_true], pairs.n_labels)
+    fp = _count_reaching(reached[~is_true], pairs.label_idx[~is_true], pairs.n_labels)
+    return ThresholdCurves(
+        thresholds=thresholds,
+        tp=tp,
+        fp=fp,
+        fn=pairs.support - tp,
+        stops_at=describe_stop(evaluation),
+    )
+
+
+def describe_stop(evaluation: Evaluation) -> str:
+    """Where the records stop, '' where they do not."""
+    kind, records = evaluation.records_kind, evaluation.records
+    if kind == RecordsKind.COMPLETE:
+        return ""
+    if not len(records.confidence):
+        return "no label is recorded on any image"
+    if kind == RecordsKind.TOP1:
+        return "records stop at the top label of each image: labels below it are not recorded"
+    published = evaluation.thresholds[~np.isnan(evaluation.thresholds)]
+    if len(published) and not np.any(records.outcome == Outcome.TN):
+        return (
+            f"records stop at the assumed thresholds ({_span(published)}): "
+            "below them only missed true labels are recorded"
+        )
+    return f"records are incomplete: none is below confidence {records.confidence.min():.2g}"
+
+
+def compute_precision_recall(
+    evaluation: Evaluation, pairs: Pairs
+) -> tuple[PrecisionRecallCurve, ...]:
+    """The curve of all pairs together, then those of the labels that are true on some image.
+
+    Past 25 labels only the ten with the smallest area, which is their average precision where the
+    records are complete. Long curves keep at most 400 points.
+    """
+    if not len(pairs.confidence) or not pairs.support.any():
+        return ()
+    pooled = _trace("", pairs.confidence, pairs.is_true, int(pairs.support.sum()))
+    traces = list(_trace_labels(evaluation, pairs))
+    if len(evaluation.labels) > _MAX_LABELS:
+        smallest = sorted(trace.area for trace in traces)[:_N_LOWEST]
+        traces = [trace for trace in traces if trace.area <= smallest[-1]][:_N_LOWEST]
+    complete = evaluation.records_kind == RecordsKind.COMPLETE
+    return tuple(
+        PrecisionRecallCurve(
+            label=trace.label,
+            precision=trace.precision,
+            recall=trace.recall,
+            average_precision=trace.area if complete else nan,
+        )
+        for trace in (pooled, *traces)
+    )
+
+
+def _count_reaching(reached: IntArray, label_idx: IntArray, n_labels: int) -> NDArray[np.int64]:
+    """How many pairs of each label reach each threshold; `reached` is how many one reaches."""
+    cells = (reached.astype(np.int64) - 1) * n_labels + label_idx
+    last_reached = np.bincount(cells, minlength=N_STEPS * n_labels).reshape(N_STEPS, n_labels)
+    return np.cumsum(last_reached[::-1], axis=0)[::-1]
+
+
+def _trace_labels(evaluation: Evaluation, pairs: Pairs) -> Iterator[_Trace]:
+    by_label = np.argsort(pairs.label_idx, kind="stable")
+    ends = np.cumsum(np.bincount(pairs.label_idx, minlength=pairs.n_labels))
+    for i, rows in enumerate(np.split(by_label, ends[:-1])):
+        if pairs.support[i] and len(rows):
+            scores, is_true = pairs.confidence[rows], pairs.is_true[rows]
+            yield _trace(evaluation.labels[i], scores, is_true, int(pairs.support[i]))
+
+
+def _trace(label: str, scores: FloatArray, is_true: BoolArray, n_true: int) -> _Trace:
+    order = np.argsort(-scores, kind="stable")
+    scores, tp = scores[order], np.cumsum(is_true[order])
+    last_of_tie = np.flatnonzero(np.diff(scores, append=-1.0))
+    recall = tp[last_of_tie] / n_true
+    precision = tp[last_of_tie] / (last_of_tie + 1)
+    area = float(np.sum(np.diff(recall, prepend=0.0) * precision))
+    kept = _spread_points(recall)
+    return _Trace(label=label, precision=precision[kept], recall=recall[kept], area=area)
+
+
+def _spread_points(recall: FloatArray) -> IntArray:
+    """Positions of at most 400 points, half of them evenly along recall, half along the ranks."""
+    if len(recall) <= _MAX_POINTS:
+        return np.arange(len(recall))
+    half = _MAX_POINTS // 2
+    along_recall = np.searchsorted(recall, np.linspace(0, recall[-1], half))
+    along_ranks = np.linspace(0, len(recall) - 1, half).astype(np.int64)
+    return np.union1d(along_recall, along_ranks)
+
+
+def _span(values: FloatArray) -> str:
+    low, high = f"{values.min():.2g}", f"{values.max():.2g}"
+    return low if low == high else f"{low} to {high}"

@@ -1,0 +1,181 @@
+"""Numbers that need the order of scores: average precision and the area under the ROC curve."""
+
+from dataclasses import dataclass
+from math import nan
+from typing import Any, Final
+
+import numpy as np
+import scipy.sparse as sp
+from numpy.typing import NDArray
+
+from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray, RecordsKind
+from mlrek.metrics.counts import divide
+from mlrek.metrics.pairs import Pairs
+from mlrek.metrics.resampling import MAX_BLOCK, Weights
+
+_EXACT_FLOAT32: Final = 2**24
+_BLOCK: Final = 16
+
+RANKING_REASONS: Final = {
+    "roc_auc_macro": "no label is true on some images and not on others",
+    "average_precision_macro": "no label is true on any image",
+    "average_precision_micro": "no label is true on any image",
+}
+"""Why areas of complete records are undefined."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankedScores:
+    """Scores of one label in falling order, summed up to what the areas depend on.
+
+    A place is a distinct score that some positive has. Times image weights, `runs` gives for each
+    place the negatives since the place before (its own score included), then the positives of each
+    place, then for the places in `tied_places` the negatives of exactly this score:
+    (2 * n_places + n_tied, n_images). Sums of these numbers are whole and exact in its float type.
+    """
+
+    n_scores: int
+    runs: sp.csr_array
+    tied_places: IntArray
+
+    def compute(self, weights: Weights) -> FloatArray:
+        """Average precision and ROC AUC of weighted images.
+
+        Average precision is Σ (R_k - R_(k-1)) P_k over falling distinct scores, without
+        interpolation; the AUC is the share of (positive, negative) pairs in right order, ties
+        counting half (Mann-Whitney). Both as scikit-learn's.
+
+        Args:
+            weights: How often each image counts, (n_images, n), `n_images` in total.
+
+        Returns:
+            (2, n); NaN without positives, the AUC also without negatives.
+        """
+        n_rows, n = self.runs.shape[0], weights.shape[1]
+        if n > 1 and n_rows * n > MAX_BLOCK:
+            halves = self.compute(weights[:, : n // 2]), self.compute(weights[:, n // 2 :])
+            return np.concatenate(halves, axis=1)
+        n_places = (n_rows - len(self.tied_places)) // 2
+        fp, positive, tied = np.split(self.runs @ weights, [n_places, 2 * n_places])
+        tp = positive.copy()
+        _accumulate(fp)
+        _accumulate(tp)
+        n_positive = positive.sum(axis=0).astype(np.float64)
+        wrong_order = _sum_products(positive, fp)
+        wrong_order -= _sum_products(positive[self.tied_places], tied) / 2
+        n_predicted = np.maximum(np.add(tp, fp, out=fp), 1, out=fp)  # 0 only where tp is 0
+        precision = np.divide(tp, n_predicted, dtype=np.float64)
+        n_pairs = n_positive * (self.n_scores - n_positive)
+        return np.array(
+            [
+                divide(_sum_products(positive, precision), n_positive),
+                1 - divide(wrong_order, n_pairs),
+            ]
+        )
+
+
+def rank_scores(
+    image_idx: IntArray, scores: FloatArray, is_true: BoolArray, n_images: int
+) -> RankedScores:
+    """Order the scores of one label; an image may have several (all labels pooled).
+
+    >>> ranked = rank_scores(np.arange(3), np.array([0.9, 0.4, 0.6]), np.array([1, 1, 0]) > 0, 3)
+    >>> ranked.compute(np.ones((3, 1), dtype=np.float32))
+    array([[0.83333333],
+           [0.5       ]])
+    """
+    order = np.argsort(-scores, kind="stable")
+    image_idx, scores, positive = image_idx[order], scores[order], is_true[order]
+    tie = np.cumsum(np.diff(scores, prepend=scores[:1]) != 0)
+    ties_with_positive = np.unique(tie[positive])
+    n_places = len(ties_with_positive)
+    place = np.searchsorted(ties_with_positive, tie)
+    negative = ~positive & (place < n_places)  # what ranks below all positives never matters
+    is_tied = negative.copy()
+    is_tied[negative] = tie[negative] == ties_with_positive[place[negative]]
+    tied_places, tied_row = np.unique(place[is_tied], return_inverse=True)
+    row = np.concatenate([place[negative], n_places + place[positive], 2 * n_places + tied_row])
+    column = np.concatenate([image_idx[negative], image_idx[positive], image_idx[is_tied]])
+    n_rows = 2 * n_places + len(tied_places)
+    starts = np.searchsorted(row, np.arange(n_rows + 1))
+    # Whole numbers below 2**24 are exact in single precision, which is twice as fast.
+    ones = np.ones(len(row), dtype=np.float32 if len(order) < _EXACT_FLOAT32 else np.float64)
+    runs = sp.csr_array((ones, column.astype(np.int32), starts), shape=(n_rows, n_images))
+    return RankedScores(n_scores=len(order), runs=runs, tied_places=tied_places)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ranking:
+    """The scores of each label in order, and of all together; `missing` says why there are none."""
+
+    labels: tuple[RankedScores, ...] = ()
+    pooled: RankedScores | None = None
+    missing: str = ""
+
+    def compute_macro(self, weights: Weights) -> dict[str, FloatArray]:
+        """The statistic of `average_precision_macro` and `roc_auc_macro`.
+
+        Each is the mean over the labels for which it is defined (in a resample: there).
+        """
+        ap, roc_auc = self._compute_labels(weights)
+        return {"average_precision_macro": _mean(ap), "roc_auc_macro": _mean(roc_auc)}
+
+    def compute_micro(self, weights: Weights) -> dict[str, FloatArray]:
+        """The statistic of `average_precision_micro`: all (image, label) pairs as one label's."""
+        if self.pooled is None:
+            return {}
+        return {"average_precision_micro": self.pooled.compute(weights)[0]}
+
+    def score_labels(self, pairs: Pairs) -> tuple[FloatArray, FloatArray]:
+        """Average precision and ROC AUC of each label, (n_labels,) each; NaN where undefined."""
+        if self.missing:
+            return np.full(pairs.n_labels, nan), np.full(pairs.n_labels, nan)
+        ap, roc_auc = self._compute_labels(np.ones((pairs.n_images, 1), dtype=np.float32))
+        return ap[:, 0], roc_auc[:, 0]
+
+    def _compute_labels(self, weights: Weights) -> tuple[FloatArray, FloatArray]:
+        """Both areas of each label, (n_labels, n) each."""
+        areas = np.array([label.compute(weights) for label in self.labels])
+        return areas[:, 0], areas[:, 1]
+
+
+def rank_records(evaluation: Evaluation, pairs: Pairs, *, pooled: bool = False) -> Ranking:
+    """The order of the scores, of complete records only; `pooled` also of all labels together."""
+    kind = evaluation.records_kind
+    if kind != RecordsKind.COMPLETE:
+        return Ranking(
+            missing=f"needs the confidence of every label on every image; records are {kind}"
+        )
+    places = pairs.places[pairs.image_idx]
+    by_label = np.argsort(pairs.label_idx, kind="stable").reshape(pairs.n_labels, -1)
+    ranked = tuple(
+        rank_scores(places[rows], pairs.confidence[rows], pairs.is_true[rows], pairs.n_images)
+        for rows in by_label
+    )
+    return Ranking(
+        labels=ranked,
+        pooled=rank_scores(places, pairs.confidence, pairs.is_true, pairs.n_images)
+        if pooled
+        else None,
+    )
+
+
+def _mean(values: FloatArray) -> FloatArray:
+    """Mean over rows of what is defined, (rows, n) -> (n,)."""
+    return divide(np.nansum(values, axis=0), (~np.isnan(values)).sum(axis=0))
+
+
+def _sum_products(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Σ a b over rows, (rows, n) each -> (n,)."""
+    return np.asarray(np.einsum("ij,ij->j", a, b, dtype=np.float64))
+
+
+def _accumulate(values: NDArray[Any]) -> None:
+    """Cumulative sums over rows in place, (rows, n); `np.cumsum` takes three times as long here."""
+    whole = len(values) // _BLOCK * _BLOCK
+    blocks = values[:whole].reshape(-1, _BLOCK, values.shape[1])
+    for i in range(1, _BLOCK):
+        blocks[:, i] += blocks[:, i - 1]
+    blocks[1:] += np.cumsum(blocks[:-1, -1], axis=0)[:, np.newaxis]
+    for i in range(max(whole, 1), len(values)):
+        values[i] += values[i - 1]
