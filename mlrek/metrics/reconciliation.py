@@ -1,0 +1,222 @@
+"""What the provider reported, beside what mlrek computes by the same rule."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from math import isnan, nan
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlrek.evaluation import (
+    BoolArray,
+    Evaluation,
+    FloatArray,
+    IntArray,
+    Provider,
+    RecordsKind,
+)
+from mlrek.metrics import Reconciled
+from mlrek.metrics.at_threshold import AtThreshold
+from mlrek.metrics.confusion_counts import Normalisation, denominators, find_normalisation
+from mlrek.metrics.counts import divide
+
+TOLERANCE: Final = 1e-6
+"""Providers publish single precision; a count that differs by one shows far above this."""
+
+NO_RULE: Final = "no rule is known to compute this number"
+MEAN_RULE: Final = "unweighted mean of the labels' reported values"
+MACRO_RULE: Final = "macro average at the assumed thresholds"
+LABEL_RULE: Final = "one label against the rest, at its assumed threshold"
+SUPPORT_RULE: Final = "test images where the label is true"
+IMAGES_RULE: Final = "images in the evaluation manifest"
+TRAINING_RULE: Final = "training images are no part of an evaluation"
+UNKNOWN_MATRIX_RULE: Final = "top label, divided by an unknown number"
+MATRIX_RULES: Mapping[Normalisation, str] = MappingProxyType(
+    {
+        Normalisation.TRUE: "top label, divided by the test images of the true label",
+        Normalisation.PREDICTED: "top label, divided by the test images of the predicted label",
+    }
+)
+
+_AT_THRESHOLD_PROVIDERS: Final = frozenset({Provider.REKOGNITION})
+_SCORES: Final = ("precision", "recall", "f1")
+_THRESHOLD: Final = "threshold"  # a setting among the reported numbers, not a result
+_N_NAMED: Final = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Basis:
+    """What mlrek computed, to hold the reported numbers against; nothing of it without images.
+
+    `support` (n_labels,) and the counts of top labels `top1` (n_labels, n_labels + 1), the latter
+    only where an image has one label.
+    """
+
+    support: IntArray | None = None
+    at_threshold: AtThreshold | None = None
+    top1: NDArray[np.int64] | None = None
+
+
+def reconcile(evaluation: Evaluation, basis: Basis) -> tuple[Reconciled, ...]:
+    """Every number the provider reported, with what mlrek computes by the same rule."""
+    return (
+        *_reconcile_images(evaluation),
+        *_reconcile_aggregate(evaluation, basis),
+        *_reconcile_labels(evaluation, basis),
+        *_reconcile_matrix(evaluation, basis),
+    )
+
+
+def warn_disagreement(reconciled: Sequence[Reconciled]) -> Iterator[str]:
+    """One sentence on all numbers that differ, the farthest apart by name."""
+    compared = [number for number in reconciled if number.agrees is not None]
+    apart = sorted((number for number in compared if not number.agrees), key=_distance)
+    if apart:
+        named = "; ".join(
+            f"{number.name!r} reported {number.reported:.6g}, computed {number.computed:.6g} "
+            f"({number.rule})"
+            for number in apart[:_N_NAMED]
+        )
+        more = "; …" if len(apart) > _N_NAMED else ""
+        yield (
+            f"{len(apart)} of {len(compared)} reported numbers that can be compared differ from "
+            f"what the records give: {named}{more}"
+        )
+
+
+def _distance(number: Reconciled) -> tuple[float, str]:
+    """Sorts what is farthest apart first, relative to its size."""
+    size = max(abs(number.reported), abs(number.computed))
+    return -abs(number.reported - number.computed) / size, number.name
+
+
+def _compare(name: str, reported: float, computed: float, rule: str) -> Reconciled:
+    agrees = None if isnan(computed) else abs(reported - computed) <= TOLERANCE
+    return Reconciled(name=name, reported=reported, computed=computed, agrees=agrees, rule=rule)
+
+
+def _reconcile_images(evaluation: Evaluation) -> Iterator[Reconciled]:
+    reported = evaluation.reported
+    if reported.test_images is not None:
+        n_images = len(evaluation.images) if evaluation.has_images else nan
+        yield _compare("test_images", reported.test_images, n_images, IMAGES_RULE)
+    if reported.train_images is not None:
+        yield _compare("train_images", reported.train_images, nan, TRAINING_RULE)
+
+
+def _reconcile_aggregate(evaluation: Evaluation, basis: Basis) -> Iterator[Reconciled]:
+    """Each aggregate against the mean of the provider's own label values, and against ours."""
+    reported = evaluation.reported
+    is_known = evaluation.version.project.provider in _AT_THRESHOLD_PROVIDERS
+    for name, value in reported.aggregate.items():
+        if name == _THRESHOLD:
+            continue
+        if not is_known or name not in _SCORES:
+            yield _compare(name, value, nan, NO_RULE)
+            continue
+        own = [scores[name] for scores in reported.per_label.values() if name in scores]
+        yield _compare(name, value, float(np.mean(own)) if own else nan, MEAN_RULE)
+        if basis.at_threshold is not None:
+            computed = basis.at_threshold.numbers[f"{name}_macro"].value
+            yield _lenient(evaluation, _compare(name, value, computed, MACRO_RULE))
+
+
+def _reconcile_labels(evaluation: Evaluation, basis: Basis) -> Iterator[Reconciled]:
+    columns = _computed_columns(evaluation, basis)
+    codes = {label: code for code, label in enumerate(evaluation.labels)}
+    for label, scores in evaluation.reported.per_label.items():
+        for name, value in scores.items():
+            if name == _THRESHOLD:
+                continue
+            rule, column = columns.get(name, (NO_RULE, None))
+            computed = nan if column is None or label not in codes else float(column[codes[label]])
+            number = _compare(f"{name}/{label}", value, computed, rule)
+            yield _lenient(evaluation, number) if rule == LABEL_RULE else number
+
+
+def _computed_columns(
+    evaluation: Evaluation, basis: Basis
+) -> dict[str, tuple[str, FloatArray | IntArray | None]]:
+    """Name of a label's number -> its rule, and our values (n_labels,) where there are any."""
+    columns: dict[str, tuple[str, FloatArray | IntArray | None]] = {
+        "test_images": (SUPPORT_RULE, basis.support)
+    }
+    if evaluation.version.project.provider in _AT_THRESHOLD_PROVIDERS:
+        scores = basis.at_threshold.per_label if basis.at_threshold else None
+        columns["precision"] = LABEL_RULE, scores.precision if scores else None
+        columns["recall"] = LABEL_RULE, scores.recall if scores else None
+        columns["f1"] = LABEL_RULE, scores.f1 if scores else None
+    return columns
+
+
+def _lenient(evaluation: Evaluation, number: Reconciled) -> Reconciled:
+    """Records of the top label alone can confirm a number at the thresholds, not refute it."""
+    if number.agrees is False and evaluation.records_kind == RecordsKind.TOP1:
+        rule = f"{number.rule}; labels below the top one are not recorded"
+        return replace(number, agrees=None, rule=rule)
+    return number
+
+
+def _reconcile_matrix(evaluation: Evaluation, basis: Basis) -> Iterator[Reconciled]:
+    """Each cell that the provider lists, or that we count in; a cell left out is zero.
+
+    Where the top label of some image is unknown, its true label's row is compared in part only: a
+    cell that differs says nothing.
+    """
+    reported = evaluation.reported
+    if not reported.confusion:
+        return
+    named = [name for true, pred, _ in reported.confusion for name in (true, pred)]
+    labels = tuple(dict.fromkeys((*evaluation.labels, *named)))
+    codes = {label: code for code, label in enumerate(labels)}
+    values = np.full((len(labels), len(labels)), nan)
+    for true, pred, value in reported.confusion:
+        values[codes[true], codes[pred]] = value
+    listed, values = ~np.isnan(values), np.nan_to_num(values)
+    support = _test_images(evaluation, basis, labels)
+    normalisation = find_normalisation(values, support)
+    rule = MATRIX_RULES[normalisation] if normalisation else UNKNOWN_MATRIX_RULE
+    computed, is_partial = _top1_shares(basis, normalisation, support)
+    for i, j in np.argwhere(listed | (computed > 0)):
+        number = _compare(
+            f"confusion_matrix/{labels[i]}/{labels[j]}",
+            float(values[i, j]),
+            float(computed[i, j]),
+            rule,
+        )
+        yield replace(number, agrees=number.agrees or None) if is_partial[i] else number
+
+
+def _test_images(evaluation: Evaluation, basis: Basis, labels: Sequence[str]) -> FloatArray:
+    """Test images of each label, the provider's number before ours; NaN where unknown."""
+    ours = (
+        dict(zip(evaluation.labels, basis.support, strict=True))
+        if basis.support is not None
+        else {}
+    )
+    per_label = evaluation.reported.per_label
+    return np.array(
+        [per_label.get(label, {}).get("test_images", ours.get(label, nan)) for label in labels],
+        dtype=np.float64,
+    )
+
+
+def _top1_shares(
+    basis: Basis, normalisation: Normalisation | None, support: FloatArray
+) -> tuple[FloatArray, BoolArray]:
+    """Our counts of top labels as the provider divides them, NaN where unknown.
+
+    Returns:
+        Shares (n_labels, n_labels), and which rows have images of unknown top label, (n_labels,).
+    """
+    n = len(support)
+    if basis.top1 is None or normalisation is None:
+        return np.full((n, n), nan), np.zeros(n, dtype=np.bool_)
+    counts, unknown = np.zeros((n, n)), np.zeros(n, dtype=np.bool_)
+    n_known = len(basis.top1)
+    counts[:n_known, :n_known] = basis.top1[:, :-1]
+    unknown[:n_known] = basis.top1[:, -1] > 0
+    divisors = denominators(normalisation, support)
+    return np.where(divisors > 0, divide(counts, divisors), nan), unknown
