@@ -24,7 +24,7 @@ class PredictionRule(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Number:
-    """One metric: its value, its 95 % interval, and why it is undefined where it is NaN."""
+    """One metric: its value, its 95 % interval, and why either is undefined where it is NaN."""
 
     value: float
     low: float = nan
@@ -42,7 +42,8 @@ class ConfusionMatrix:
     """Counts, rows true, columns predicted.
 
     `counts` (rows, columns) int64. Rows and columns carry raw label names; our own `(none)`,
-    `(background)` stand last, and a real label of that name keeps its quotes (`display_labels`).
+    `(background)` stand last, after all labels. Several labels an image: no label is confused with
+    another, `(none)` has what is true but not predicted (column) or the reverse (row).
     """
 
     counts: NDArray[np.int64]

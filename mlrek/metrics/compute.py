@@ -1,0 +1,79 @@
+"""All numbers of one version: the one entry to this package."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from types import MappingProxyType
+
+from mlrek.errors import EvaluationError
+from mlrek.evaluation import Evaluation, Task
+from mlrek.metrics import Metrics, PredictionRule
+from mlrek.metrics.classification import compute_classification
+from mlrek.metrics.multilabel import compute_multilabel
+from mlrek.metrics.reconciliation import Basis, reconcile, warn_disagreement
+from mlrek.metrics.resampling import Bootstrap
+
+_Compute = Callable[[Evaluation, PredictionRule, Bootstrap], Metrics]
+
+
+def compute_metrics(
+    evaluation: Evaluation,
+    *,
+    prediction_rule: PredictionRule = PredictionRule.TOP1,
+    seed: int = 0,
+    resamples: int = 1000,
+) -> Metrics:
+    """Every number of a version, with 95 % intervals, curves, predictions and warnings.
+
+    Args:
+        evaluation: What was read. Without images only the provider's own numbers are reconciled.
+        prediction_rule: Which record is an image's prediction in one-label classification.
+        seed: Of the bootstrap; the same seed gives the same intervals.
+        resamples: Of the bootstrap; 0 leaves out the intervals that need it.
+
+    Raises:
+        EvaluationError: The task cannot be computed, or the evaluation contradicts it.
+    """
+    compute = _COMPUTE.get(evaluation.task)
+    if compute is None:
+        raise EvaluationError(
+            f"{evaluation.version.arn}: this version of mlrek computes no numbers for the task "
+            f"{evaluation.task.value}, only for {', '.join(task.value for task in _COMPUTE)}"
+        )
+    if not evaluation.has_images:
+        return _describe_reported(evaluation, prediction_rule)
+    return compute(evaluation, prediction_rule, Bootstrap(seed=seed, resamples=resamples))
+
+
+def _compute_multilabel(
+    evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap
+) -> Metrics:
+    metrics = compute_multilabel(evaluation, bootstrap)
+    if rule == PredictionRule.TOP1:
+        return metrics
+    warning = (
+        f"the prediction rule {rule.value} is for one label an image and was not used: images here "
+        f"may have several, predicted by {metrics.prediction_rule}"
+    )
+    return replace(metrics, warnings=(warning, *metrics.warnings))
+
+
+_COMPUTE: Mapping[Task, _Compute] = MappingProxyType(
+    {Task.CLASSIFICATION: compute_classification, Task.MULTILABEL: _compute_multilabel}
+)
+
+
+def _describe_reported(evaluation: Evaluation, rule: PredictionRule) -> Metrics:
+    """Without images there is nothing but the provider's own numbers."""
+    reconciled = reconcile(evaluation, Basis())
+    return Metrics(
+        task=evaluation.task,
+        labels=evaluation.labels,
+        prediction_rule=rule.value if evaluation.task == Task.CLASSIFICATION else "",
+        records=None,
+        test_images=evaluation.reported.test_images,
+        reconciliation=reconciled,
+        warnings=(
+            "there are no test images to compute from: only the numbers that the provider reports",
+            *warn_disagreement(reconciled),
+        ),
+    )
