@@ -1,0 +1,122 @@
+"""What each number means, in plain words: it stands beside the number in `evaluation.json`."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from types import MappingProxyType
+from typing import Final
+
+from mlrek.evaluation import Task
+
+_SCORES: Final = MappingProxyType(
+    {
+        "precision": "TP / (TP + FP)",
+        "recall": "TP / (TP + FN)",
+        "f1": "2 TP / (2 TP + FP + FN)",
+        "jaccard": "TP / (TP + FP + FN)",
+    }
+)
+_AVERAGES: Final = MappingProxyType(
+    {
+        "micro": "of the counts of all labels together",
+        "macro": "unweighted mean over the labels that are true or predicted; 0 where undefined",
+        "weighted": "mean over labels, weighted by their true images; 0 where undefined",
+        "samples": "mean over images of the score of each image's own labels; 0 where undefined",
+    }
+)
+_AREAS: Final = MappingProxyType(
+    {
+        "average_precision_macro": (
+            "mean over labels that are true on some image of Σ (R_k - R_(k-1)) P_k over falling "
+            "distinct confidences, without interpolation; complete records only"
+        ),
+        "roc_auc_macro": (
+            "mean of the areas under the ROC curves of one label against the rest, over labels "
+            "that are true on some images and not on others; complete records only"
+        ),
+    }
+)
+_CLASSIFICATION: Final = MappingProxyType(
+    {
+        "accuracy": "share of images with truth whose prediction is the true label",
+        "balanced_accuracy": "mean recall of the labels that are true on some image",
+        "hamming_loss": "1 - accuracy",
+        "mcc": (
+            "Matthews correlation of many classes (Gorodkin 2004); no prediction is one more class"
+        ),
+        "cohen_kappa": "Cohen's kappa; no prediction is one more class",
+        "ece": (
+            "expected calibration error over images with a prediction: Σ n_b / n |accuracy_b - "
+            "mean confidence_b| over 15 equal bins of the predicted confidence, closed on the "
+            "right, the first also on the left"
+        ),
+        "log_loss": (
+            "mean of -ln of the true label's confidence, the confidences of each image scaled to "
+            "sum to 1; complete records that sum to 1 within 0.001 only"
+        ),
+        **_AREAS,
+    }
+)
+_MULTILABEL: Final = MappingProxyType(
+    {
+        "subset_accuracy": "share of images whose predicted labels are exactly the true ones",
+        "hamming_loss": "share of wrong decisions among all images x labels",
+        "average_precision_micro": (
+            "Σ (R_k - R_(k-1)) P_k over falling distinct confidences of all (image, label) pairs "
+            "together, without interpolation; complete records only"
+        ),
+        **_AREAS,
+    }
+)
+_LABEL: Final = MappingProxyType(
+    {
+        "precision": "share of the images predicted as the label where it is true",
+        "recall": "share of the images where the label is true that are predicted as it",
+        "f1": "2 TP / (2 TP + FP + FN) of the label",
+        "ap": "average precision of the label against the rest; complete records only",
+    }
+)
+_INTERVAL: Final = (
+    "95 % interval: Wilson's for plain shares of images, else percentile bootstrap over images"
+)
+
+
+def describe_metrics(task: Task) -> dict[str, str]:
+    """The definition of every number of a task, by the key it is logged under.
+
+    Groups of keys that mean the same stand once: `label_<name>`, `interval`, `reported`.
+    """
+    definitions = {f"aggregate/{name}": text for name, text in _describe_aggregate(task)}
+    if not definitions:
+        return {}
+    for score, average in _combine(("precision", "recall", "f1"), ("micro", "macro", "weighted")):
+        definitions[f"at_threshold/{score}_{average}"] = (
+            "predicted is every label whose confidence reaches its assumed threshold, one label "
+            f"against the rest: {_SCORES[score]}, {_AVERAGES[average]}"
+        )
+    for score in ("precision", "recall", "f1"):
+        definitions[f"curve/{score}"] = (
+            "predicted is every recorded (image, label) with confidence >= step / 100: "
+            f"{_SCORES[score]} of all labels together"
+        )
+    definitions |= {f"label_{name}": text for name, text in _LABEL.items()}
+    return definitions | {"interval": _INTERVAL, "reported": "as the provider published it"}
+
+
+def _describe_aggregate(task: Task) -> Iterator[tuple[str, str]]:
+    if task not in _TASKS:
+        return
+    averages, own = _TASKS[task]
+    for score, average in _combine(_SCORES, averages):
+        yield f"{score}_{average}", f"{_SCORES[score]}, {_AVERAGES[average]}"
+    yield from own.items()
+
+
+def _combine(scores: Iterable[str], averages: Iterable[str]) -> Iterator[tuple[str, str]]:
+    return ((score, average) for score in scores for average in averages)
+
+
+_TASKS: Mapping[Task, tuple[tuple[str, ...], Mapping[str, str]]] = MappingProxyType(
+    {
+        Task.CLASSIFICATION: (("micro", "macro", "weighted"), _CLASSIFICATION),
+        Task.MULTILABEL: (("micro", "macro", "weighted", "samples"), _MULTILABEL),
+    }
+)
