@@ -1,0 +1,58 @@
+"""One JSON text -> a typed value, and any value -> text that is safe to print in a message."""
+
+import re
+from reprlib import Repr
+from typing import Annotated, Literal, TypeAlias, TypeVar
+
+from msgspec import DecodeError, Meta, ValidationError
+from msgspec.json import Decoder
+
+T = TypeVar("T")
+
+LabelName: TypeAlias = Annotated[str, Meta(min_length=1, pattern=r"\A[^\0]+\Z")]
+"""A label as a file may name it: not empty, no NUL (no store takes one)."""
+
+NotANumber: TypeAlias = Literal["NaN", "nan"] | None
+"""How writers spell a number that does not exist, besides leaving it out."""
+
+# A whole string, also one that never ends (which keeps the search linear), or a bare constant.
+_STRING_OR_CONSTANT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|-?\b(?:NaN|Infinity)\b', re.DOTALL)
+
+_SHORT = Repr()
+_SHORT.maxstring = _SHORT.maxother = 200
+
+
+def decode_json(decoder: Decoder[T], text: bytes) -> T:
+    """Decode one JSON text; a bare NaN or Infinity, which is no JSON, reads as null.
+
+    Raises:
+        ValueError: The text is not what the decoder expects; the message says where (`at $.key`).
+    """
+    try:
+        return _decode(decoder, text)
+    except ValidationError:
+        raise
+    except ValueError as exc:
+        raise ValueError(f"not valid JSON: {exc}") from exc
+    except RecursionError as exc:
+        raise ValueError("not valid JSON: nested too deeply") from exc
+
+
+def show(value: object) -> str:
+    """An untrusted value for a message: quoted, control characters escaped, cut when long."""
+    return _SHORT.repr(value)
+
+
+def _decode(decoder: Decoder[T], text: bytes) -> T:
+    try:
+        return decoder.decode(text)
+    except ValidationError:
+        raise
+    except DecodeError:
+        if b"NaN" not in text and b"Infinity" not in text:
+            raise
+    return decoder.decode(_STRING_OR_CONSTANT.sub(_constant_to_null, text))
+
+
+def _constant_to_null(match: re.Match[bytes]) -> bytes:
+    return match[0] if match[0].startswith(b'"') else b"null"
