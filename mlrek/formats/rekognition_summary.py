@@ -1,0 +1,206 @@
+"""Rekognition's summary file (`EvaluationResultSummary-….json`): bytes -> reported numbers."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from math import isfinite
+from typing import Annotated, TypeAlias
+
+from msgspec import Meta, Struct
+from msgspec.json import Decoder
+
+from mlrek.errors import ParseError, SourceError
+from mlrek.evaluation import Reported
+from mlrek.formats.json_text import LabelName, NotANumber, decode_json, show
+
+MODERATION_REASON = (
+    "belongs to a custom moderation adapter, which mlrek does not read; it reads the evaluations "
+    "of Rekognition Custom Labels projects"
+)
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+_Number: TypeAlias = float | NotANumber
+_Threshold: TypeAlias = Annotated[float, Meta(ge=0, le=1)] | NotANumber
+_Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)] | NotANumber
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SummaryInput:
+    """A summary file as it was read."""
+
+    uri: str
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Summary:
+    """What a summary file says.
+
+    `labels` in the provider's order, then those that only have results; `evaluation_end_ms` is
+    milliseconds since the epoch, UTC. Assumed thresholds are `reported.per_label[…]["threshold"]`.
+    """
+
+    version_arn: str = ""
+    labels: tuple[str, ...] = ()
+    reported: Reported = field(default_factory=Reported)
+    evaluation_end_ms: int | None = None
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def is_detection(self) -> bool:
+        """Whether it holds the averages that only object detection has."""
+        return not self.reported.aggregate.keys().isdisjoint(
+            ("average_precision", "average_recall")
+        )
+
+    @property
+    def has_several_labels_an_image(self) -> bool:
+        """Whether the labels' image counts add up to more than there are images."""
+        counts = (scores.get("test_images", 0) for scores in self.reported.per_label.values())
+        return self.reported.test_images is not None and sum(counts) > self.reported.test_images
+
+
+class _Cell(Struct, rename="pascal"):
+    ground_truth_label: str
+    predicted_label: str
+    value: _Number = None
+
+
+class _Scores(Struct, rename="pascal"):
+    precision: _Number = None
+    recall: _Number = None
+    f1_score: _Number = None
+    average_precision: _Number = None
+    average_recall: _Number = None
+    threshold: _Threshold = None
+    confusion_matrix: list[_Cell] | None = None
+
+
+class _Aggregates(_Scores, rename="pascal"):
+    metrics: _Scores | None = None  # an extra layer that the service's reference page shows
+
+
+class _LabelResult(Struct, rename="pascal"):
+    label: LabelName
+    number_of_testing_images: _Count = None
+    metrics: _Scores | None = None
+
+
+class _Details(Struct, rename="pascal"):
+    project_version_arn: str | None = None
+    evaluation_end_timestamp: str | None = None
+    labels: list[LabelName] | None = None
+    number_of_training_images: _Count = None
+    number_of_testing_images: _Count = None
+
+
+class _SummaryFile(Struct, rename="pascal"):
+    evaluation_details: _Details | None = None
+    aggregated_evaluation_results: _Aggregates | None = None
+    label_evaluation_results: list[_LabelResult] | None = None
+    content_moderation: object = None
+
+
+_DECODER = Decoder(_SummaryFile)
+
+
+def parse_summary(uri: str, data: bytes) -> Summary:
+    """What a summary file says; a number it leaves out, or gives as null or NaN, is absent.
+
+    Raises:
+        ParseError: It is not JSON, or a key holds something else than its format says.
+        SourceError: It is the summary of a moderation adapter.
+    """
+    file = _decode(uri, data)
+    details = file.evaluation_details or _Details()
+    results = file.label_evaluation_results or []
+    aggregates = file.aggregated_evaluation_results or _Aggregates()
+    end_ms = _parse_time(details.evaluation_end_timestamp)
+    return Summary(
+        version_arn=details.project_version_arn or "",
+        labels=tuple(dict.fromkeys((*(details.labels or ()), *(r.label for r in results)))),
+        reported=_report(aggregates, results, details),
+        evaluation_end_ms=end_ms,
+        warnings=(*_check_labels(uri, results), *_check_time(uri, details, end_ms)),
+    )
+
+
+def _decode(uri: str, data: bytes) -> _SummaryFile:
+    try:
+        file = decode_json(_DECODER, data.removeprefix(b"\xef\xbb\xbf"))
+    except ValueError as exc:
+        raise ParseError(uri, 0, f"is not a Rekognition evaluation summary: {exc}") from exc
+    if file.content_moderation is not None:
+        raise SourceError(uri, MODERATION_REASON)
+    if file == _SummaryFile():
+        reason = "is not a Rekognition evaluation summary: it has none of that file's keys"
+        raise ParseError(uri, 0, reason)
+    return file
+
+
+def _report(
+    aggregates: _Aggregates, results: Iterable[_LabelResult], details: _Details
+) -> Reported:
+    inner = aggregates.metrics or _Scores()
+    cells = inner.confusion_matrix or aggregates.confusion_matrix or []
+    per_label: dict[str, Mapping[str, float]] = {}
+    for result in results:
+        scores = _scores(result.metrics or _Scores(), result.number_of_testing_images)
+        per_label.setdefault(result.label, scores)
+    return Reported(
+        aggregate=_scores(aggregates) | _scores(inner),
+        per_label=per_label,
+        confusion=tuple(
+            (cell.ground_truth_label, cell.predicted_label, cell.value)
+            for cell in cells
+            if isinstance(cell.value, float) and isfinite(cell.value)
+        ),
+        test_images=_count(details.number_of_testing_images),
+        train_images=_count(details.number_of_training_images),
+    )
+
+
+def _scores(scores: _Scores, test_images: _Count = None) -> dict[str, float]:
+    named = {
+        "precision": scores.precision,
+        "recall": scores.recall,
+        "f1": scores.f1_score,
+        "average_precision": scores.average_precision,
+        "average_recall": scores.average_recall,
+        "threshold": scores.threshold,
+        "test_images": test_images,
+    }
+    return {
+        name: float(value)
+        for name, value in named.items()
+        if isinstance(value, (int, float)) and isfinite(value)
+    }
+
+
+def _count(value: _Count) -> int | None:
+    return value if isinstance(value, int) else None
+
+
+def _parse_time(text: str | None) -> int | None:
+    """Milliseconds since the epoch; a time without a zone is UTC, as the service writes it."""
+    try:
+        time = datetime.fromisoformat(text or "")
+        time = time if time.tzinfo else time.replace(tzinfo=UTC)
+        return (time - _EPOCH) // timedelta(milliseconds=1)
+    except (ValueError, OverflowError):
+        return None
+
+
+def _check_time(uri: str, details: _Details, end_ms: int | None) -> list[str]:
+    text = details.evaluation_end_timestamp
+    if not text or end_ms is not None:
+        return []
+    return [f"{uri}: the end of the evaluation is not a time and was left out: {show(text)}"]
+
+
+def _check_labels(uri: str, results: list[_LabelResult]) -> list[str]:
+    repeated = len(results) - len({result.label for result in results})
+    if not repeated:
+        return []
+    return [f"{uri}: {repeated} labels have results twice or more; their first results count"]
