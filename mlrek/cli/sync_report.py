@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from mlrek.tracking.runs import LoggedRun
 
 NUMERIC = frozenset({"images", "F1 macro", "change", "service F1"})
+MAX_NAMES = 5
 HEADLINES = (("accuracy", "accuracy"), ("subset_accuracy", "subset accuracy"))
 """Aggregates shown with their interval -> column title; the first that a project has."""
 
@@ -21,9 +22,7 @@ def print_report(result: "SyncResult", output: Output) -> None:
         results = [r for r in result.versions if r.entry.version.project == project.project]
         _print_project(project, results, output)
     _print_unlogged(result, output)
-    for version in result.versions:
-        name = version.entry.version.name
-        output.warn(f"{name}: {warning}" for warning in version.warnings)
+    output.warn(_gather_warnings(result.versions))
     for project in result.projects:
         if project.runs:
             _print_links(result.tracking_uri, project, output)
@@ -100,6 +99,17 @@ def _print_links(tracking_uri: str, project: "ProjectResult", output: Output) ->
         ("images", links.images),
     ):
         output.line(f"  {title:8} {link}")
+
+
+def _gather_warnings(versions: Sequence["VersionResult"]) -> Iterator[str]:
+    """Each warning once, with the versions that it is about."""
+    about: dict[str, list[str]] = {}
+    for version in versions:
+        for warning in version.warnings:
+            about.setdefault(warning, []).append(version.entry.version.name)
+    for warning, names in about.items():
+        shown = ", ".join(names[:MAX_NAMES]) + (" …" if len(names) > MAX_NAMES else "")
+        yield f"{shown}: {warning}" if len(names) < len(versions) else f"all versions: {warning}"
 
 
 def _has(runs: Sequence["LoggedRun"], key: str) -> bool:

@@ -71,7 +71,7 @@ class Options:
     prediction_rule: str = "top1"
     skip_bad_lines: bool = False
 
-    def describe(self) -> dict[str, object]:
+    def describe(self) -> dict[str, str | bool]:
         """The options as stable JSON values."""
         return {"prediction_rule": self.prediction_rule, "skip_bad_lines": self.skip_bad_lines}
 

@@ -231,9 +231,10 @@ def connect(tracking_uri: str = "") -> Store:
         TrackingError: It cannot be reached, or refuses the user.
     """
     os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # stdout is the result's
-    for name in ("alembic", "mlflow"):
-        logging.getLogger(name).setLevel(logging.WARNING)
     import mlflow
+
+    for name in ("alembic", "mlflow"):  # after the import, which sets levels of its own
+        logging.getLogger(name).setLevel(logging.WARNING)
 
     uri = tracking_uri or mlflow.get_tracking_uri()
     check_reachable(uri)

@@ -1,0 +1,308 @@
+"""The story of a sync: read, compute, draw, log. It only joins what other modules do."""
+
+import os
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Protocol
+
+from mlrek.errors import MlrekError, UsageError
+from mlrek.evaluation import Project
+from mlrek.run_content import describe_run
+from mlrek.sources import AwsOptions, open_source
+from mlrek.sources.catalogue import Source, VersionEntry
+from mlrek.tracking.description import Options, RunDescription, describe_state
+from mlrek.tracking.links import Links, describe_links
+from mlrek.tracking.notes import describe_experiment_note
+from mlrek.tracking.runs import LoggedRun, current_run, current_runs, superseded_runs
+from mlrek.tracking.store import Store, connect, connect_existing
+
+
+class Progress(Protocol):
+    """Told how a sync goes on; drives the progress bars."""
+
+    def start(self, versions: int) -> None:
+        """The number of versions is known."""
+
+    def on_bytes(self, n: int) -> None:
+        """So many more bytes of evaluation files are read."""
+
+    def finish_version(self, result: "VersionResult") -> None:
+        """One version is done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncOptions:
+    """What a sync is asked to do, besides which sources to read."""
+
+    experiment: str = ""
+    versions: tuple[str, ...] = ()
+    jobs: int = 1
+    dry_run: bool = False
+    force: bool = False
+    options: Options = field(default_factory=Options)
+    aws: AwsOptions = field(default_factory=AwsOptions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionResult:
+    """What became of one version. `run` is the run that counts now, if there is one."""
+
+    entry: VersionEntry
+    action: str  # created, unchanged, replaced, skipped, failed
+    reason: str = ""
+    experiment_id: str = ""
+    run: LoggedRun | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectResult:
+    """What became of one project: `runs` are all that count in its experiment, by training start."""
+
+    project: Project
+    experiment: str
+    experiment_id: str
+    links: Links
+    runs: tuple[LoggedRun, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncResult:
+    """What became of everything that was asked for."""
+
+    tracking_uri: str
+    projects: tuple[ProjectResult, ...]
+    versions: tuple[VersionResult, ...]
+
+    @property
+    def any_failed(self) -> bool:
+        """Whether a version names an evaluation that could not be read or logged."""
+        return any(version.action == "failed" for version in self.versions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """One version to bring up to date: everything needed, nothing of another version."""
+
+    source: Source
+    entry: VersionEntry
+    store: Store | None
+    experiment_id: str
+    runs: tuple[LoggedRun, ...]
+
+
+def list_entries(
+    sources: Iterable[str], aws: AwsOptions, names: Sequence[str] = ()
+) -> list[tuple[Source, VersionEntry]]:
+    """Every version of the sources, each once; `names` keeps only versions so named.
+
+    Raises:
+        UsageError: A name is not there.
+    """
+    found: dict[str, tuple[Source, VersionEntry]] = {}
+    for text in sources:
+        source = open_source(text, aws)
+        for entry in source.list_versions():
+            found.setdefault(entry.version.arn, (source, entry))
+    known = [entry.version.name for _, entry in found.values()]
+    if missing := [name for name in names if name not in known]:
+        raise UsageError(
+            f"no version is named {', '.join(map(repr, missing))}; "
+            f"there are: {', '.join(map(repr, known)) or 'none'}"
+        )
+    return [pair for pair in found.values() if not names or pair[1].version.name in names]
+
+
+def sync(
+    sources: Sequence[str],
+    tracking_uri: str,
+    options: SyncOptions,
+    progress: Progress,
+    *,
+    environ: Mapping[str, str],
+) -> SyncResult:
+    """Bring MLflow up to date: one complete run for each version that has an evaluation.
+
+    A version that fails does not stop the others; its result says why.
+
+    Raises:
+        SourceError: A source cannot be listed at all.
+        TrackingError: MLflow cannot be reached or refuses.
+        UsageError: A source or version that was named does not exist.
+    """
+    entries = list_entries(sources, options.aws, options.versions)
+    progress.start(len(entries))
+    store = connect_existing(tracking_uri) if options.dry_run else connect(tracking_uri)
+    options = replace(options, experiment=_choose_experiment(options.experiment, store, environ))
+    jobs = _plan(entries, store, options)
+    with ThreadPoolExecutor(max_workers=max(1, options.jobs)) as pool:
+        results = list(pool.map(lambda job: _sync_version(job, options, progress), jobs))
+    result = SyncResult(
+        tracking_uri=store.tracking_uri if store else tracking_uri,
+        projects=_finish_projects(store, jobs, results),
+        versions=tuple(results),
+    )
+    if store and not options.dry_run and environ.get("MLFLOW_RUN_ID"):
+        _mark_wrapper_run(store, environ["MLFLOW_RUN_ID"], result)
+    return result
+
+
+def _plan(
+    entries: Sequence[tuple[Source, VersionEntry]], store: Store | None, options: SyncOptions
+) -> list[_Job]:
+    """A job for each version, with the runs that its experiment holds of it already."""
+    experiments: dict[str, str] = {}
+    runs: dict[str, list[LoggedRun]] = {}
+    for project in dict.fromkeys(entry.version.project for _, entry in entries):
+        if store is None:
+            continue
+        experiment = store.find_experiment(project, options.experiment)
+        logs = any(
+            not (entry.skipped or entry.refused)
+            for _, entry in entries
+            if entry.version.project == project
+        )
+        if experiment is None and logs and not options.dry_run:
+            experiment = store.get_or_create_experiment(project, options.experiment)
+        if experiment is not None:
+            experiments[project.arn] = experiment.experiment_id
+            for run in store.list_runs(experiment.experiment_id, {"project_arn": project.arn}):
+                runs.setdefault(run.version_arn, []).append(run)
+    return [
+        _Job(
+            source=source,
+            entry=entry,
+            store=None if options.dry_run else store,
+            experiment_id=experiments.get(entry.version.project.arn, ""),
+            runs=tuple(runs.get(entry.version.arn, ())),
+        )
+        for source, entry in entries
+    ]
+
+
+def _sync_version(job: _Job, options: SyncOptions, progress: Progress) -> VersionResult:
+    """One version, from its files to its run; whatever goes wrong is its result."""
+    try:
+        result = _update_version(job, options, progress)
+    except MlrekError as exc:
+        result = VersionResult(entry=job.entry, action="failed", reason=str(exc))
+    result = replace(result, experiment_id=job.experiment_id)
+    progress.finish_version(result)
+    return result
+
+
+def _update_version(job: _Job, options: SyncOptions, progress: Progress) -> VersionResult:
+    entry, current = job.entry, current_run(job.runs)
+    if entry.skipped:
+        return VersionResult(entry=entry, action="skipped", reason=entry.skipped, run=current)
+    if entry.refused:
+        return VersionResult(entry=entry, action="failed", reason=entry.refused)
+    _delete_leftovers(job)
+    state = describe_state(job.source.read_state(entry), options.options)
+    if current and current.source_state == state and not options.force:
+        return _keep(job, current)
+    evaluation = job.source.load(
+        entry, skip_bad_lines=options.options.skip_bad_lines, on_bytes=progress.on_bytes
+    )
+    description = describe_run(
+        evaluation, options.options, state=state, logged_at=datetime.now(UTC).isoformat()
+    )
+    key = description.tags["mlrek.evaluation_key"]
+    if current and current.evaluation_key == key and not options.force:
+        return _keep(job, current)
+    return _log(job, description)
+
+
+def _keep(job: _Job, current: LoggedRun) -> VersionResult:
+    if job.store is not None:
+        job.store.delete_runs(superseded_runs(job.runs, current))
+    warnings = _warnings(current.tags)
+    return VersionResult(entry=job.entry, action="unchanged", run=current, warnings=warnings)
+
+
+def _log(job: _Job, description: RunDescription) -> VersionResult:
+    """Write the new run; only when it is complete the old ones go."""
+    old = tuple(run for run in job.runs if run.is_complete)
+    action = "replaced" if old else "created"
+    warnings = _warnings(description.tags)
+    if job.store is None:
+        return VersionResult(entry=job.entry, action=action, warnings=warnings)
+    written = job.store.write_run(job.experiment_id, description)
+    job.store.delete_runs(old)
+    run = job.store.settle(job.experiment_id, written)
+    reason = "" if run.run_id == written.run_id else "another process logged it at the same time"
+    return VersionResult(entry=job.entry, action=action, run=run, reason=reason, warnings=warnings)
+
+
+def _delete_leftovers(job: _Job) -> None:
+    if job.store is not None:
+        now_ms = int(time.time() * 1000)
+        job.store.delete_runs(run for run in job.runs if run.is_leftover(now_ms))
+
+
+def _finish_projects(
+    store: Store | None, jobs: Sequence[_Job], results: Sequence[VersionResult]
+) -> tuple[ProjectResult, ...]:
+    """The experiment's note and links of each project."""
+    if store is None:
+        return ()
+    finished = []
+    by_experiment = {
+        job.entry.version.project: job.experiment_id for job in jobs if job.experiment_id
+    }
+    changed = {
+        result.experiment_id
+        for result in results
+        if result.run is not None and result.action in {"created", "replaced"}
+    }
+    for project, experiment_id in by_experiment.items():
+        runs = current_runs(store.list_runs(experiment_id, {"project_arn": project.arn}))
+        experiment = store.client.get_experiment(experiment_id)
+        if experiment_id in changed:
+            store.set_experiment_note(experiment, describe_experiment_note(project.name, runs))
+        finished.append(
+            ProjectResult(
+                project=project,
+                experiment=experiment.name,
+                experiment_id=experiment_id,
+                links=describe_links(
+                    store.tracking_uri, experiment_id, [run.run_id for run in runs]
+                ),
+                runs=runs,
+            )
+        )
+    return tuple(finished)
+
+
+def _choose_experiment(option: str, store: Store | None, environ: Mapping[str, str]) -> str:
+    """The experiment to use: the option, else MLflow's own environment, else '' (the default).
+
+    `mlflow run` sets MLFLOW_EXPERIMENT_ID to 0, the default experiment, when nobody chose one.
+    """
+    chosen = option or environ.get("MLFLOW_EXPERIMENT_NAME", "")
+    experiment_id = environ.get("MLFLOW_EXPERIMENT_ID", "0")
+    if chosen or experiment_id == "0" or store is None:
+        return chosen
+    return str(store.client.get_experiment(experiment_id).name)
+
+
+def _mark_wrapper_run(store: Store, run_id: str, result: SyncResult) -> None:
+    """Mark the run that `mlflow run` opened around this command: it is no version's run."""
+    actions = [version.action for version in result.versions]
+    summary = ", ".join(f"{actions.count(a)} {a}" for a in dict.fromkeys(actions)) or "no versions"
+    note = f"mlrek sync: {summary}. The versions' own runs are beside this one, or in: " + ", ".join(
+        project.experiment for project in result.projects
+    )
+    store.set_run_tags(run_id, {"mlrek.kind": "project-wrapper", "mlflow.note.content": note})
+
+
+def default_jobs() -> int:
+    """Versions worked on at once."""
+    return min(4, os.cpu_count() or 1)
+
+
+def _warnings(tags: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(tags.get("mlrek.warnings", "").splitlines())
