@@ -35,6 +35,7 @@ from mlrek.figures.style import (
 )
 from mlrek.label_keys import display_label
 from mlrek.metrics import PrecisionRecallCurve, ThresholdCurves
+from mlrek.metrics.curve_scores import score_all_labels
 
 _THRESHOLD_PLOT: Final = 470.0
 _RECALL_PLOT: Final = 560.0
@@ -47,7 +48,7 @@ def draw_threshold_curves(curves: ThresholdCurves, *, version: str, images: int)
 
     Undefined points are left out. Where the records stop is said below the plot.
     """
-    precision, recall, f1 = _pooled_scores(curves)
+    precision, recall, f1 = score_all_labels(curves)
     best = int(np.nanargmax(f1)) if not np.isnan(f1).all() else None
     legend = "F1" if best is None else f"F1, best {f1[best]:.3f} at {curves.thresholds[best]:.2f}"
     lines = [
@@ -105,13 +106,6 @@ def draw_precision_recall(
     add_legend(figure, legend, plot_bottom, columns=(MARGIN, WIDTH / 2))
     add_notes(figure, notes, legend_bottom)
     return figure
-
-
-def _pooled_scores(curves: ThresholdCurves) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """Precision, recall and F1 of all labels together, each (n_thresholds,), NaN if undefined."""
-    tp, fp, fn = (counts.sum(axis=1) for counts in (curves.tp, curves.fp, curves.fn))
-    with np.errstate(invalid="ignore"):  # 0 / 0 is undefined, and left out of the picture
-        return tp / (tp + fp), tp / (tp + fn), 2 * tp / (2 * tp + fp + fn)
 
 
 def _over(curves: ThresholdCurves, scores: FloatArray) -> FloatArray:

@@ -61,7 +61,7 @@ def test_a_rare_label_is_as_dark_as_a_frequent_one(confusion):
 
 
 def test_title_says_version_and_number_of_images(confusion, texts_of):
-    """The number of images stands under the name of the version, and both axes have their titles."""
+    """The number of images stands under the version, and both axes have their titles."""
     figure = draw_confusion_matrix(
         confusion([[1200, 0], [0, 300]], ["a", "b"]), labels=2, version="v7", images=1500
     )

@@ -1,0 +1,178 @@
+"""`evaluation.json`: every number of a run under raw label names, with all that it rests on."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlrek import __version__
+from mlrek.evaluation import Evaluation, SourceFile, Version
+from mlrek.label_keys import metric_key_labels
+from mlrek.metrics import ConfusionMatrix, Metrics, Number, Reconciled, ThresholdCurves
+from mlrek.metrics.curve_scores import score_all_labels
+from mlrek.metrics.definitions import describe_metrics
+from mlrek.tables.json_text import Json, number_or_null
+from mlrek.tables.labels import label_columns
+
+SCHEMA_VERSION: Final = 1
+"""Raised when a key changes its meaning or goes away; new keys may come without."""
+
+
+def describe_evaluation(
+    evaluation: Evaluation,
+    metrics: Metrics,
+    *,
+    test_set_digest: str,
+    settings: Mapping[str, Json],
+    warnings: Sequence[str],
+) -> dict[str, Json]:
+    """The whole document; an undefined number is null, with its reason where one is known.
+
+    Args:
+        evaluation: What was read.
+        metrics: What was computed of it.
+        test_set_digest: Identity of the test set, as in the run's tag.
+        settings: Further options that numbers depend on (seed and number of resamples, …).
+        warnings: Everything a reader must know, in plain words.
+    """
+    definitions = describe_metrics(metrics.task)
+    return {
+        "schema_version": SCHEMA_VERSION,
+        "mlrek_version": __version__,
+        "provider": evaluation.version.project.provider.value,
+        "task": metrics.task.value,
+        "project": {
+            "arn": evaluation.version.project.arn,
+            "name": evaluation.version.project.name,
+        },
+        "version": _describe_version(evaluation.version),
+        "settings": {
+            "prediction_rule": metrics.prediction_rule or None,
+            "records": metrics.records.value if metrics.records else None,
+            **settings,
+        },
+        "test_set": {
+            "digest": test_set_digest or None,
+            "images": metrics.test_images,
+            "train_images": evaluation.reported.train_images,
+        },
+        "files": [_describe_file(file) for file in evaluation.files],
+        "labels": list(metrics.labels),
+        "aggregate": _describe_numbers("aggregate", metrics.aggregate, definitions),
+        "at_threshold": _describe_numbers("at_threshold", metrics.at_threshold, definitions),
+        "reported": _describe_reported(evaluation),
+        "per_label": _describe_labels(evaluation, metrics),
+        "confusion_matrix": _describe_confusion(metrics.confusion),
+        "curves": _describe_curves(metrics.curves),
+        "reconciliation": [_describe_reconciled(number) for number in metrics.reconciliation],
+        "warnings": list(warnings),
+        "definitions": dict(definitions),
+    }
+
+
+def _describe_version(version: Version) -> dict[str, Json]:
+    return {
+        "arn": version.arn,
+        "name": version.name,
+        "status": version.status or None,
+        "training_start": _time(version.training_start_ms),
+        "training_end": _time(version.training_end_ms),
+        "billable_minutes": version.billable_minutes,
+        "copied_from": version.copied_from or None,
+    }
+
+
+def _time(milliseconds: int | None) -> str | None:
+    if milliseconds is None:
+        return None
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(timespec="milliseconds")
+
+
+def _describe_file(file: SourceFile) -> dict[str, Json]:
+    return {"role": file.role, "uri": file.uri, "size": file.size, "sha256": file.sha256}
+
+
+def _describe_numbers(
+    group: str, numbers: Mapping[str, Number], definitions: Mapping[str, str]
+) -> dict[str, Json]:
+    """Value, interval, reason and definition of each number of a group."""
+    return {
+        name: {
+            "value": number_or_null(number.value),
+            "low": number_or_null(number.low),
+            "high": number_or_null(number.high),
+            "reason": number.reason or None,
+            "definition": definitions.get(f"{group}/{name}"),
+        }
+        for name, number in numbers.items()
+    }
+
+
+def _describe_reported(evaluation: Evaluation) -> dict[str, Json]:
+    """The provider's own numbers as they stand; those of labels are in `per_label`."""
+    reported = evaluation.reported
+    return {
+        "aggregate": {name: number_or_null(value) for name, value in reported.aggregate.items()},
+        "test_images": reported.test_images,
+        "confusion_matrix": [
+            [true, predicted, number_or_null(value)]
+            for true, predicted, value in reported.confusion
+        ],
+    }
+
+
+def _describe_labels(evaluation: Evaluation, metrics: Metrics) -> list[Json]:
+    """One entry a label, in label order: the columns of `per_label.csv`, null where undefined."""
+    columns = {name: _values(column) for name, column in label_columns(evaluation, metrics).items()}
+    keys = metric_key_labels(metrics.labels)
+    return [
+        {
+            "label": label,
+            "metric_key": keys[i],
+            **{name: values[i] for name, values in columns.items()},
+        }
+        for i, label in enumerate(metrics.labels)
+    ]
+
+
+def _describe_confusion(confusion: ConfusionMatrix | None) -> dict[str, Json] | None:
+    if confusion is None:
+        return None
+    return {
+        "rows": list(confusion.rows),
+        "columns": list(confusion.columns),
+        "counts": confusion.counts.tolist(),
+    }
+
+
+def _describe_curves(curves: ThresholdCurves | None) -> dict[str, Json] | None:
+    """All labels together; `threshold_curves.csv` has those of each label."""
+    if curves is None:
+        return None
+    columns = {
+        "threshold": curves.thresholds,
+        "tp": curves.tp.sum(axis=1),
+        "fp": curves.fp.sum(axis=1),
+        "fn": curves.fn.sum(axis=1),
+        **score_all_labels(curves)._asdict(),
+    }
+    return {
+        "stops_at": curves.stops_at or None,
+        **{name: _values(column) for name, column in columns.items()},
+    }
+
+
+def _describe_reconciled(number: Reconciled) -> dict[str, Json]:
+    return {
+        "name": number.name,
+        "reported": number_or_null(number.reported),
+        "computed": number_or_null(number.computed),
+        "agrees": number.agrees,
+        "rule": number.rule,
+    }
+
+
+def _values(column: NDArray[np.generic]) -> list[Json]:
+    return [number_or_null(value) for value in column.tolist()]

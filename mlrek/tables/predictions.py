@@ -1,0 +1,73 @@
+"""What was predicted, image by image."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from mlrek.evaluation import NONE_LABEL, Evaluation, IntArray
+from mlrek.label_keys import display_label
+from mlrek.metrics import Predictions
+from mlrek.tables.csv_text import number_cells, text_cells, write_csv
+
+COLUMNS: Final = ("image", "predicted", "truth", "confidence", "outcome")
+"""In this order MLflow's evaluation view groups by image and compares the predictions."""
+
+MAX_TABLE_ROWS: Final = 5000
+"""More rows freeze the browser in MLflow's evaluation view."""
+
+_NO_TRUTH: Final = "no truth"
+
+
+def write_predictions(evaluation: Evaluation, predictions: Predictions) -> bytes:
+    """All predictions in image order; `(none)` is no prediction, or no true label."""
+    labels = text_cells(_displayed(evaluation.labels))
+    images = text_cells(evaluation.images)
+    return write_csv(
+        COLUMNS,
+        (
+            [images[i] for i in predictions.image_idx.tolist()],
+            [labels[i] for i in predictions.y_pred.tolist()],
+            [labels[i] for i in predictions.y_true.tolist()],
+            number_cells(predictions.confidence),
+            text_cells(predictions.outcome),
+        ),
+    )
+
+
+def describe_predictions(
+    evaluation: Evaluation, predictions: Predictions
+) -> dict[str, list[str] | list[float | None]]:
+    """The columns of MLflow's table: at most 5,000 rows, mistakes first.
+
+    Mistakes with the highest confidence come first and those without a prediction last; then what
+    is right, least confident first; then images without truth.
+    """
+    rows = _order_rows(predictions)[:MAX_TABLE_ROWS].tolist()
+    labels = [_encodable(label) for label in _displayed(evaluation.labels)]
+    confidence = predictions.confidence
+    return {
+        "image": [_encodable(evaluation.images[predictions.image_idx[i]]) for i in rows],
+        "predicted": [labels[predictions.y_pred[i]] for i in rows],
+        "truth": [labels[predictions.y_true[i]] for i in rows],
+        "confidence": [None if np.isnan(confidence[i]) else float(confidence[i]) for i in rows],
+        "outcome": [predictions.outcome[i] for i in rows],
+    }
+
+
+def _order_rows(predictions: Predictions) -> IntArray:
+    is_right = predictions.y_true == predictions.y_pred
+    has_no_truth = np.array([outcome == _NO_TRUTH for outcome in predictions.outcome], dtype=bool)
+    group = np.where(has_no_truth, 2, np.where(is_right, 1, 0))
+    confidence = np.nan_to_num(predictions.confidence, nan=-1.0)
+    return np.lexsort((np.where(group == 0, -confidence, confidence), group))
+
+
+def _displayed(labels: Sequence[str]) -> list[str]:
+    """Display names by label code; the last one, code -1, is no label."""
+    return [*map(display_label, labels), NONE_LABEL]
+
+
+def _encodable(text: str) -> str:
+    """Text that UTF-8 can hold: half a character is escaped."""
+    return text.encode("utf-8", "backslashreplace").decode()

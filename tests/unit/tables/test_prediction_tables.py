@@ -1,0 +1,118 @@
+"""What was predicted, image by image."""
+
+from math import nan
+
+import numpy as np
+import pytest
+
+from mlrek.metrics import Predictions
+from mlrek.tables.predictions import COLUMNS, describe_predictions, write_predictions
+
+IMAGES = ("s3://b/0.jpg", "s3://b/1.jpg", "s3://b/2.jpg", "s3://b/3.jpg", "s3://b/4.jpg")
+
+
+@pytest.fixture
+def evaluation(make_evaluation):
+    """Labels a, b and five images."""
+    return make_evaluation(images=IMAGES)
+
+
+@pytest.fixture
+def predictions(make_predictions):
+    """Right, missed, wrong with little and with much confidence, and an image without truth."""
+    return make_predictions(
+        [
+            (0, 0, 0, 0.9, "correct"),
+            (1, 0, -1, nan, "missed"),
+            (2, 0, 1, 0.6, "wrong"),
+            (3, 1, 0, 0.8, "wrong"),
+            (4, -1, 0, 0.99, "no truth"),
+        ]
+    )
+
+
+def test_all_of_it_in_image_order(evaluation, predictions, read_csv):
+    """Every row is there; no prediction and no truth are `(none)`, no confidence is empty."""
+    assert read_csv(write_predictions(evaluation, predictions)) == [
+        ["image", "predicted", "truth", "confidence", "outcome"],
+        ["s3://b/0.jpg", "a", "a", "0.9", "correct"],
+        ["s3://b/1.jpg", "(none)", "a", "", "missed"],
+        ["s3://b/2.jpg", "b", "a", "0.6", "wrong"],
+        ["s3://b/3.jpg", "a", "b", "0.8", "wrong"],
+        ["s3://b/4.jpg", "a", "(none)", "0.99", "no truth"],
+    ]
+
+
+def test_mistakes_come_first(evaluation, predictions):
+    """The most confident mistake first, then misses, then what is right, then no truth."""
+    table = describe_predictions(evaluation, predictions)
+    assert tuple(table) == COLUMNS
+    assert table["image"] == [IMAGES[i] for i in (3, 2, 1, 0, 4)]
+    assert table["predicted"] == ["a", "b", "(none)", "a", "a"]
+    assert table["truth"] == ["b", "a", "a", "a", "(none)"]
+    assert table["confidence"] == [0.8, 0.6, None, 0.9, 0.99]
+    assert table["outcome"] == ["wrong", "wrong", "missed", "correct", "no truth"]
+
+
+def test_of_right_predictions_the_least_sure_come_first(evaluation, make_predictions):
+    """They are nearest to a mistake; equals stay in image order."""
+    predictions = make_predictions(
+        [(i, 0, 0, c, "correct") for i, c in enumerate((0.9, 0.7, 0.8, 0.7))]
+    )
+    table = describe_predictions(evaluation, predictions)
+    assert table["image"] == [IMAGES[i] for i in (1, 3, 2, 0)]
+
+
+def test_several_labels_an_image(evaluation, make_predictions):
+    """False positives and false negatives are mistakes; an image rightly left empty is none."""
+    predictions = make_predictions(
+        [
+            (0, 0, 0, 0.9, "TP"),
+            (0, -1, 1, 0.8, "FP"),
+            (1, 1, -1, 0.1, "FN"),
+            (2, -1, -1, nan, "TN"),
+        ]
+    )
+    table = describe_predictions(evaluation, predictions)
+    assert table["outcome"] == ["FP", "FN", "TN", "TP"]
+
+
+def test_at_most_5000_rows_and_no_mistake_lost_to_them(make_evaluation):
+    """Of 7,000 rows the 5,000 hold all 10 mistakes, which are the last images."""
+    n = 7000
+    wrong = np.arange(n) >= n - 10
+    predictions = Predictions(
+        image_idx=np.arange(n),
+        y_true=np.zeros(n, dtype=np.int64),
+        y_pred=wrong.astype(np.int64),
+        confidence=np.full(n, 0.5),
+        outcome=tuple(np.where(wrong, "wrong", "correct").tolist()),
+    )
+    evaluation = make_evaluation(images=tuple(f"s3://b/{i}" for i in range(n)))
+    table = describe_predictions(evaluation, predictions)
+    assert len(table["image"]) == 5000
+    assert table["outcome"].count("wrong") == 10
+    assert write_predictions(evaluation, predictions).count(b"\n") == n + 1
+
+
+def test_names_from_strangers(make_evaluation, make_predictions, read_csv):
+    """Images and labels are disarmed in CSV and plain in the table, half characters escaped."""
+    evaluation = make_evaluation(labels=("=cmd", "(none)"), images=("@image", "\ud800"))
+    predictions = make_predictions([(0, 0, 1, 0.5, "wrong"), (1, 1, 1, 0.5, "correct")])
+    assert read_csv(write_predictions(evaluation, predictions))[1:] == [
+        ["'@image", '"(none)"', "'=cmd", "0.5", "wrong"],
+        ["\\ud800", '"(none)"', '"(none)"', "0.5", "correct"],
+    ]
+    table = describe_predictions(evaluation, predictions)
+    assert table["image"] == ["@image", "\\ud800"]
+    assert table["truth"] == ["=cmd", '"(none)"']
+
+
+def test_no_rows(evaluation):
+    """Nothing predicted at all is a table without rows."""
+    nothing = np.zeros(0, dtype=np.int64)
+    predictions = Predictions(
+        image_idx=nothing, y_true=nothing, y_pred=nothing, confidence=np.zeros(0), outcome=()
+    )
+    assert describe_predictions(evaluation, predictions) == {column: [] for column in COLUMNS}
+    assert write_predictions(evaluation, predictions).decode() == ",".join(COLUMNS) + "\n"
