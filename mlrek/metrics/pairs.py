@@ -46,7 +46,7 @@ def pair_records(evaluation: Evaluation, keep: BoolArray | None = None) -> Pairs
     )
     pairs = Pairs(
         n_images=len(evaluation.images),
-        places=_order_images(evaluation.images),
+        places=order_images(evaluation.images),
         image_idx=image_idx,
         label_idx=records.label_idx,
         confidence=records.confidence,
@@ -85,7 +85,7 @@ def _keep_images(evaluation: Evaluation, pairs: Pairs, keep: BoolArray) -> Pairs
     true_label_idx = evaluation.truth.label_idx[np.repeat(keep, evaluation.truth.counts)]
     return Pairs(
         n_images=len(images),
-        places=_order_images(images),
+        places=order_images(images),
         image_idx=(np.cumsum(keep) - 1)[pairs.image_idx[kept]],
         label_idx=pairs.label_idx[kept],
         confidence=pairs.confidence[kept],
@@ -94,7 +94,8 @@ def _keep_images(evaluation: Evaluation, pairs: Pairs, keep: BoolArray) -> Pairs
     )
 
 
-def _order_images(images: Sequence[str]) -> IntArray:
+def order_images(images: Sequence[str]) -> IntArray:
+    """The place of each image in the order of URIs, (n_images,)."""
     places = np.empty(len(images), dtype=np.int32)
     places[sorted(range(len(images)), key=images.__getitem__)] = np.arange(len(images))
     return places
