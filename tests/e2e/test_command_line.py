@@ -1,0 +1,99 @@
+"""What a person meets at the command line: help, typing mistakes, exit codes."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"mlflow", "numpy", "pandas", "sklearn", "scipy", "matplotlib", "boto3", "pyarrow"}
+
+
+def test_help_pays_no_heavy_import():
+    """`mlrek --help` and `mlrek sync --help` import nothing that takes long."""
+    code = (
+        "import sys; from mlrek.cli import main\n"
+        "sys.argv = ['mlrek', *sys.argv[1:], '--help']\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
+    )
+    for args in ([], ["sync"], ["show"], ["versions"], ["archive"], ["projects"]):
+        done = subprocess.run(
+            [sys.executable, "-c", code, *args], capture_output=True, text=True, check=True
+        )
+        assert "Usage:" in done.stdout
+        assert not HEAVY & set(done.stderr.split())
+
+
+@pytest.mark.parametrize(
+    ("args", "code", "words"),
+    [
+        (["sync", "no/such/folder"], 1, ["no/such/folder", "not"]),
+        (["sync", "{digits}", "--version", "v9"], 2, ["v9", "v1-naive-bayes"]),
+        (["sync"], 2, ["SOURCE"]),
+        (["snyc", "x"], 2, ["sync"]),
+        (["sync", "{digits}", "--prediction-rule", "best"], 2, ["top1", "threshold"]),
+        (["show", "{digits}"], 2, ["4 versions", "#v1-naive-bayes"]),
+        (["show", "{digits}#v9"], 1, ["v9", "v1-naive-bayes"]),
+        (["show", "{digits}#v2-linear", "--label", "eigth"], 2, ["eight"]),
+        (["show", "{digits}#v2-linear", "--threshold", "50"], 2, ["1.0"]),
+        (["show", "models:/digits"], 2, ["models:/NAME/3"]),
+        (["sync", "arn:aws:lookoutvision:us-east-1:1:model/p/1"], 2, ["2025-10-31"]),
+        (["sync", "{digits}", "--tracking-uri", "http://127.0.0.1:9"], 1, ["does not answer"]),
+    ],
+)
+def test_a_mistake_is_answered_by_what_to_do(run_mlrek, digits, args, code, words):
+    """The right exit code, nothing on stdout, no traceback, and words that help."""
+    done = run_mlrek(*(arg.format(digits=digits) for arg in args), check=False)
+
+    assert done.returncode == code, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    for word in words:
+        assert word in done.stderr
+
+
+def test_json_is_one_document_and_quiet_says_nothing_else(run_mlrek, digits):
+    """The result goes to stdout, and only that."""
+    done = run_mlrek("show", f"{digits}#v4-new-split", "--json", "-q", "--label", "eight")
+    shown = json.loads(done.stdout)
+
+    assert done.stderr == ""
+    assert shown["version"] == "v4-new-split"
+    assert [label["label"] for label in shown["labels"]] == ["eight"]
+
+
+def test_show_reads_a_run_like_its_source(run_mlrek, digits, tmp_path):
+    """Years later, without the files, a run's artifacts give the same answer."""
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    synced = run_mlrek("sync", digits, "--tracking-uri", store, "--version", "v2-linear", "--json")
+    run_id = json.loads(synced.stdout)["versions"][0]["run_id"]
+    args = ["--json", "--threshold", "0.7"]
+    from_run = run_mlrek("show", f"runs:/{run_id}", "--tracking-uri", store, *args)
+    from_files = run_mlrek("show", f"{digits}#v2-linear", *args)
+
+    assert json.loads(from_run.stdout) == json.loads(from_files.stdout)
+
+
+def test_versions_lists_what_there_is_and_what_is_logged(run_mlrek, digits, tmp_path):
+    """Name, status, images, the service's F1, and the run once there is one."""
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    before = json.loads(run_mlrek("versions", digits, "--tracking-uri", store, "--json").stdout)[
+        "versions"
+    ]
+    run_mlrek("sync", digits, "--tracking-uri", store, "--version", "v2-linear")
+    after = json.loads(run_mlrek("versions", digits, "--tracking-uri", store, "--json").stdout)[
+        "versions"
+    ]
+
+    assert [row["version"] for row in before] == [
+        "v1-naive-bayes",
+        "v2-linear",
+        "v3-neighbours",
+        "v4-new-split",
+    ]
+    assert all(row["has_evaluation"] and row["reported_f1"] > 0.5 for row in before)
+    assert all(row["test_images"] > 300 for row in before)
+    assert [bool(row["run_id"]) for row in before] == [False] * 4
+    assert [bool(row["run_id"]) for row in after] == [False, True, False, False]

@@ -1,0 +1,127 @@
+"""The pages that the printed links open, in headless Chromium on a real MLflow server."""
+
+import json
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+
+PATIENCE_S = 120
+SCREENSHOTS = Path(os.environ.get("MLREK_SCREENSHOTS", Path(__file__).parents[2] / "screenshots"))
+
+
+@pytest.fixture(scope="module")
+def synced(tmp_path_factory, digits, mlflow_server):
+    """The digits project on the server, as `mlrek sync --json` tells of it."""
+    import subprocess
+    import sys
+
+    done = subprocess.run(
+        [sys.executable, "-m", "mlrek", "sync", str(digits), "--json"],
+        env=os.environ
+        | {"MLFLOW_TRACKING_URI": mlflow_server, "MLFLOW_EXPERIMENT_NAME": f"pages-{os.getpid()}"},
+        cwd=tmp_path_factory.mktemp("pages"),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def page(browser, synced):
+    """Open a link, wait until all words are on the page, keep a screenshot."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    def open_link(name: str, link: str, *words: str) -> str:
+        browser.get("about:blank")
+        browser.get(link)
+        WebDriverWait(browser, PATIENCE_S).until(
+            lambda b: all(word in text_of(b) for word in words), f"{words} on {link}"
+        )
+        SCREENSHOTS.mkdir(exist_ok=True)
+        browser.save_screenshot(SCREENSHOTS / f"{name}.png")
+        return text_of(browser)
+
+    return open_link
+
+
+def text_of(browser) -> str:
+    """All text of the page, charts included."""
+    return browser.execute_script("return document.body.textContent") or ""
+
+
+def wait_for_pictures(browser, selector: str, n: int) -> list[tuple[int, int]]:
+    """Wait until `n` pictures are loaded and say their sizes."""
+    from selenium.webdriver.support.ui import WebDriverWait
+
+    script = (
+        "return [...document.querySelectorAll(arguments[0])]"
+        ".filter(i => i.complete && i.naturalWidth > 100)"
+        ".map(i => [i.naturalWidth, i.naturalHeight])"
+    )
+    wait = WebDriverWait(browser, PATIENCE_S)
+    return wait.until(lambda b: (s := b.execute_script(script, selector)) and len(s) >= n and s)
+
+
+def test_the_charts_page_shows_all_versions_side_by_side(page, synced):
+    """One bar a version in each chart of the aggregate numbers, without a click."""
+    link = synced["projects"][0]["links"]["charts"]
+    text = page("charts", link, "aggregate", "v1-naive-bayes", "v4-new-split", "0.93", "0.83")
+
+    assert re.search(r"aggregate \(\d+\)", text)
+
+
+def test_the_charts_page_shows_the_heat_maps_in_its_picture_grid(page, synced, browser):
+    """One picture a version, under `charts/`."""
+    from selenium.webdriver.common.by import By
+
+    page("charts-loaded", synced["projects"][0]["links"]["charts"], "aggregate", "v1-naive-bayes")
+    search = browser.find_element(By.CSS_SELECTOR, "input[placeholder*='Search metric']")
+    search.send_keys("confusion_matrix")
+    sizes = wait_for_pictures(browser, "img", 1)
+    browser.save_screenshot(SCREENSHOTS / "picture-grid.png")
+
+    assert len(set(map(tuple, sizes))) == 1
+
+
+def test_the_compare_page_shows_the_numbers_of_all_versions(page, synced):
+    """A column a version: names, times, params and metrics."""
+    link = synced["projects"][0]["links"]["compare"]
+    text = page("compare", link, "Comparing 4 Runs", "v3-neighbours", "aggregate/f1_macro")
+
+    assert "test_images" in text
+    assert "754" in text
+    assert "359" in text
+
+
+def test_the_image_link_shows_the_heat_map(page, synced, browser):
+    """The confusion matrix among the run's artifacts."""
+    page("heat-map", synced["projects"][0]["links"]["images"], "confusion_matrix.png")
+    ((width, height),) = wait_for_pictures(browser, "img", 1)[-1:]
+
+    assert width > 400
+    assert height > 400
+
+
+def test_the_table_view_compares_predictions_by_image(page, synced):
+    """`predictions.json`, grouped by image, one column a version."""
+    link = synced["projects"][0]["links"]["runs"].replace("=TABLE", "=ARTIFACT")
+    text = page("predictions", link, "predictions.json", "s3://digits/", "v1-naive-bayes")
+
+    assert "Compare: predicted" in text
+
+
+def test_the_runs_page_shows_the_note(page, synced):
+    """A plain sentence, then the metrics that the run holds."""
+    run = synced["versions"][1]
+    link = synced["projects"][0]["links"]["runs"].partition("/#/")[0]
+    link += f"/#/experiments/{run['experiment_id']}/runs/{run['run_id']}"
+    link += "?workflowType=machine_learning"
+    text = page("run", link, "Version v2-linear of digits", "aggregate/accuracy")
+
+    assert "at_threshold/f1_macro" in text
+    assert "0.93" in text
