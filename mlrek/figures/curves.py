@@ -40,7 +40,8 @@ from mlrek.metrics.curve_scores import score_all_labels
 _THRESHOLD_PLOT: Final = 470.0
 _RECALL_PLOT: Final = 560.0
 _PALE: Final = "#c3cad3"
-_NAME_WIDTH: Final = 206.0  # beside it `, AP 0.123` in half the width
+_NAME_WIDTH: Final = 332.0
+_AVERAGE_WIDTH: Final = 126.0  # `, AP 0.123` beside a name
 
 
 def draw_threshold_curves(curves: ThresholdCurves, *, version: str, images: int) -> Figure:
@@ -132,7 +133,9 @@ def _label_lines(curves: Sequence[PrecisionRecallCurve]) -> tuple[list[Line], li
     """The pale lines, and in label order the coloured ones."""
     areas = [np.sum(np.diff(curve.recall, prepend=0.0) * curve.precision) for curve in curves]
     by_area = sorted(range(len(curves)), key=areas.__getitem__)
-    names = fit_names([display_label(curve.label) for curve in curves], _NAME_WIDTH, TEXT_SIZE)
+    any_average = any(not isnan(curve.average_precision) for curve in curves)
+    width = _NAME_WIDTH - (_AVERAGE_WIDTH if any_average else 0)
+    names = fit_names([display_label(curve.label) for curve in curves], width, TEXT_SIZE)
     pale = [_over_recall(curves[i], "", _PALE, width=1.5) for i in by_area[len(PALETTE) :]]
     coloured = [
         _over_recall(curves[i], names[i], colour, width=2.5)
@@ -142,9 +145,13 @@ def _label_lines(curves: Sequence[PrecisionRecallCurve]) -> tuple[list[Line], li
 
 
 def _over_recall(curve: PrecisionRecallCurve, name: str, colour: str, *, width: float) -> Line:
-    """A curve as the steps that its average precision is the area of."""
-    recall = np.concatenate([[0.0], np.repeat(curve.recall, 2)])[:-1]
-    precision = np.repeat(curve.precision, 2)
+    """A curve as the steps that its average precision is the area of.
+
+    Before the first hit there is no area: precision and recall are both 0.
+    """
+    hit = curve.recall > 0
+    recall = np.concatenate([[0.0], np.repeat(curve.recall[hit], 2)])[: 2 * hit.sum()]
+    precision = np.repeat(curve.precision[hit], 2)
     average = curve.average_precision
     return Line(
         points=np.column_stack([recall, precision]),

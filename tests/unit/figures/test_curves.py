@@ -62,6 +62,21 @@ def test_precision_is_drawn_as_steps(recall_curve):
     assert np.trapezoid(points[:, 1], points[:, 0]) == 0.75
 
 
+def test_steps_begin_with_the_first_hit(recall_curve):
+    """Wrong predictions of high confidence come before any recall: they add no area."""
+    curve = replace(recall_curve("", precision=(0.0, 0.5)), recall=np.array([0.0, 1.0]))
+    figure = draw_precision_recall([curve], labels=0, version="v", images=4)
+    assert drawn_lines(figure)["#1f2933"] == [[0, 0.5], [1, 0.5]]
+
+
+def test_a_label_that_is_never_hit_has_no_steps(recall_curve):
+    """Its recall stays 0, and so does its line."""
+    curve = replace(recall_curve("", precision=(0.0, 0.0)), recall=np.array([0.0, 0.0]))
+    figure = draw_precision_recall([curve], labels=0, version="v", images=4)
+    render_rgb(figure)
+    assert "#1f2933" not in drawn_lines(figure)
+
+
 def test_average_precision_stands_beside_the_name_where_defined(recall_curve, texts_of):
     """Partial records have a curve but no average precision."""
     curves = [recall_curve("", 0.75), recall_curve("roses", 0.5), recall_curve("tulips", nan)]
