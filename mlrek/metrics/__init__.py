@@ -55,7 +55,9 @@ class ConfusionMatrix:
 class LabelScores:
     """Per-label numbers in label order, each (n_labels,); NaN where undefined.
 
-    `precision_low` … are 95 % Wilson intervals; `ap` and `roc_auc` need complete records.
+    `precision_low` … are 95 % Wilson intervals (of pixels: by bootstrap over images); `ap` and
+    `roc_auc` need complete records. Boxes count in detection, pixels in segmentation, which alone
+    has `iou` and `dice`.
     """
 
     support: IntArray
@@ -71,6 +73,8 @@ class LabelScores:
     f1: FloatArray
     ap: FloatArray
     roc_auc: FloatArray
+    iou: FloatArray | None = None
+    dice: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,10 +104,11 @@ class PrecisionRecallCurve:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Predictions:
-    """What was predicted, a row per image (classification) or per image and label (multilabel).
+    """What was predicted: a row per image (classification), image and label (multilabel), or box.
 
     `image_idx`, `y_true`, `y_pred` (label codes, -1: none), `confidence` (NaN: none) and `outcome`
-    (str) are all (n,), in image order.
+    (str) are all (n,), in image order. Detection also has `boxes_xyxy` (n, 4), of what is missed
+    the true box, and `error` (n,), the kind of a mistake or '' (a key of `Metrics.errors`).
     """
 
     image_idx: IntArray
@@ -111,6 +116,8 @@ class Predictions:
     y_pred: IntArray
     confidence: FloatArray
     outcome: tuple[str, ...]
+    boxes_xyxy: FloatArray | None = None
+    error: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,7 +133,11 @@ class Reconciled:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Metrics:
-    """Every number of one version. Undefined ones are there as NaN with their reason."""
+    """Every number of one version. Undefined ones are there as NaN with their reason.
+
+    `extra` are numbers that stand in `evaluation.json` alone; `errors` counts the mistakes of a
+    detection by kind.
+    """
 
     task: Task
     labels: tuple[str, ...]
@@ -142,4 +153,6 @@ class Metrics:
     precision_recall: tuple[PrecisionRecallCurve, ...] = ()
     predictions: Predictions | None = None
     reconciliation: tuple[Reconciled, ...] = ()
+    extra: Mapping[str, Number] = field(default_factory=dict)
+    errors: Mapping[str, int] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
