@@ -6,11 +6,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Protocol
 
 from mlrek.errors import MlrekError, UsageError
 from mlrek.evaluation import Project
-from mlrek.run_content import describe_run
 from mlrek.sources import AwsOptions, open_source
 from mlrek.sources.catalogue import Source, VersionEntry
 from mlrek.tracking.description import Options, RunDescription, describe_state
@@ -18,6 +18,7 @@ from mlrek.tracking.links import Links, describe_links
 from mlrek.tracking.notes import describe_experiment_note
 from mlrek.tracking.runs import LoggedRun, current_run, current_runs, superseded_runs
 from mlrek.tracking.store import Store, connect, connect_existing
+from mlrek.workers import Work, Workers, count_bytes
 
 
 class Progress(Protocol):
@@ -60,7 +61,7 @@ class VersionResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProjectResult:
-    """What became of one project: `runs` are all that count in its experiment, by training start."""
+    """What became of one project: `runs` are all that count, by training start."""
 
     project: Project
     experiment: str
@@ -138,12 +139,11 @@ def sync(
     store = connect_existing(tracking_uri) if options.dry_run else connect(tracking_uri)
     options = replace(options, experiment=_choose_experiment(options.experiment, store, environ))
     jobs = _plan(entries, store, options)
-    with ThreadPoolExecutor(max_workers=max(1, options.jobs)) as pool:
-        results = list(pool.map(lambda job: _sync_version(job, options, progress), jobs))
+    results = _run_jobs(jobs, options, progress)
     result = SyncResult(
         tracking_uri=store.tracking_uri if store else tracking_uri,
         projects=_finish_projects(store, jobs, results),
-        versions=tuple(results),
+        versions=results,
     )
     if store and not options.dry_run and environ.get("MLFLOW_RUN_ID"):
         _mark_wrapper_run(store, environ["MLFLOW_RUN_ID"], result)
@@ -183,10 +183,22 @@ def _plan(
     ]
 
 
-def _sync_version(job: _Job, options: SyncOptions, progress: Progress) -> VersionResult:
+def _run_jobs(
+    jobs: Sequence[_Job], options: SyncOptions, progress: Progress
+) -> tuple[VersionResult, ...]:
+    """All versions: threads ask and write, `options.jobs` workers read and compute."""
+    n = options.jobs if len(jobs) > 1 else 1
+    with Workers(n) as workers, ThreadPoolExecutor(max_workers=n if n == 1 else n + 1) as pool:
+        update = partial(_sync_version, options=options, workers=workers, progress=progress)
+        return tuple(pool.map(update, jobs))
+
+
+def _sync_version(
+    job: _Job, *, options: SyncOptions, workers: Workers, progress: Progress
+) -> VersionResult:
     """One version, from its files to its run; whatever goes wrong is its result."""
     try:
-        result = _update_version(job, options, progress)
+        result = _update_version(job, options, workers, progress)
     except MlrekError as exc:
         result = VersionResult(entry=job.entry, action="failed", reason=str(exc))
     result = replace(result, experiment_id=job.experiment_id)
@@ -194,22 +206,27 @@ def _sync_version(job: _Job, options: SyncOptions, progress: Progress) -> Versio
     return result
 
 
-def _update_version(job: _Job, options: SyncOptions, progress: Progress) -> VersionResult:
+def _update_version(
+    job: _Job, options: SyncOptions, workers: Workers, progress: Progress
+) -> VersionResult:
     entry, current = job.entry, current_run(job.runs)
     if entry.skipped:
         return VersionResult(entry=entry, action="skipped", reason=entry.skipped, run=current)
     if entry.refused:
         return VersionResult(entry=entry, action="failed", reason=entry.refused)
     _delete_leftovers(job)
-    state = describe_state(job.source.read_state(entry), options.options)
+    files = job.source.read_state(entry)
+    state = describe_state(files, options.options)
     if current and current.source_state == state and not options.force:
         return _keep(job, current)
-    evaluation = job.source.load(
-        entry, skip_bad_lines=options.options.skip_bad_lines, on_bytes=progress.on_bytes
+    work = Work(
+        source=job.source,
+        entry=entry,
+        options=options.options,
+        state=state,
+        logged_at=datetime.now(UTC).isoformat(),
     )
-    description = describe_run(
-        evaluation, options.options, state=state, logged_at=datetime.now(UTC).isoformat()
-    )
+    description = workers.describe(work, size=count_bytes(files), on_bytes=progress.on_bytes)
     key = description.tags["mlrek.evaluation_key"]
     if current and current.evaluation_key == key and not options.force:
         return _keep(job, current)
@@ -293,9 +310,8 @@ def _mark_wrapper_run(store: Store, run_id: str, result: SyncResult) -> None:
     """Mark the run that `mlflow run` opened around this command: it is no version's run."""
     actions = [version.action for version in result.versions]
     summary = ", ".join(f"{actions.count(a)} {a}" for a in dict.fromkeys(actions)) or "no versions"
-    note = f"mlrek sync: {summary}. The versions' own runs are beside this one, or in: " + ", ".join(
-        project.experiment for project in result.projects
-    )
+    places = ", ".join(project.experiment for project in result.projects) or "no experiment"
+    note = f"mlrek sync: {summary}. The versions have runs of their own, in {places}."
     store.set_run_tags(run_id, {"mlrek.kind": "project-wrapper", "mlflow.note.content": note})
 
 

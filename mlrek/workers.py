@@ -1,0 +1,104 @@
+"""Reading and computing, in processes of their own where a version is large enough for that."""
+
+import multiprocessing
+import signal
+import sys
+from collections.abc import Mapping
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from threading import Lock
+from types import TracebackType
+from typing import Self
+
+from mlrek.errors import EvaluationError
+from mlrek.sources.catalogue import OnBytes, Source, VersionEntry
+from mlrek.tracking.description import Options, RunDescription
+
+WORTH_A_PROCESS = 4_000_000
+"""Bytes of evaluation files from which on a process of its own pays for its start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """One version to read and describe: all that is needed, and it travels to any process."""
+
+    source: Source
+    entry: VersionEntry
+    options: Options
+    state: str
+    logged_at: str
+
+
+class Workers:
+    """Describes runs; up to `jobs` at once in processes, which start when they are first needed."""
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+        self._lock = Lock()
+        self._pool: ProcessPoolExecutor | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._pool is not None:
+            self._pool.shutdown(wait=error is None, cancel_futures=True)
+
+    def describe(self, work: Work, *, size: int, on_bytes: OnBytes) -> RunDescription:
+        """Read one version and describe its run; `size` are the bytes to read.
+
+        Raises:
+            MlrekError: The version cannot be read or computed.
+        """
+        if self.jobs == 1 or size < WORTH_A_PROCESS:
+            return describe_version(work, on_bytes)
+        try:
+            return self._start_pool().submit(describe_version, work).result()
+        except BrokenProcessPool as exc:
+            raise EvaluationError(
+                f"{work.entry.version.arn}: the process that read it was killed; out of memory? "
+                "try --jobs 1"
+            ) from exc
+
+    def _start_pool(self) -> ProcessPoolExecutor:
+        with self._lock:
+            if self._pool is None:
+                self._pool = ProcessPoolExecutor(
+                    self.jobs, mp_context=_context(), initializer=_leave_interrupts_to_the_parent
+                )
+            return self._pool
+
+
+def describe_version(work: Work, on_bytes: OnBytes | None = None) -> RunDescription:
+    """Read, compute, draw: everything the run of one version holds."""
+    from mlrek.run_content import describe_run  # figures and statistics, heavy to import
+
+    evaluation = work.source.load(
+        work.entry, skip_bad_lines=work.options.skip_bad_lines, on_bytes=on_bytes
+    )
+    return describe_run(evaluation, work.options, state=work.state, logged_at=work.logged_at)
+
+
+def count_bytes(state: Mapping[str, str]) -> int:
+    """The bytes of a version's files, from their states (`size=N …`)."""
+    sizes = (text.partition("size=")[2].partition(" ")[0] for text in state.values())
+    return sum(int(size) for size in sizes if size.isdecimal())
+
+
+def _context() -> multiprocessing.context.BaseContext:
+    """Processes forked from a clean one that has the imports; where there is no fork, spawned."""
+    if sys.platform == "win32":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mlrek.run_content", "mlrek.sources"])
+    return context
+
+
+def _leave_interrupts_to_the_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
