@@ -1,6 +1,7 @@
 """Precision, recall and F1 over the threshold, and precision against recall."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from math import ceil, isnan
 from typing import Final
 
@@ -9,16 +10,16 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mlrek.evaluation import FloatArray
-from mlrek.figures.names import fit_names, wrap_text
+from mlrek.figures.names import fit_names
 from mlrek.figures.plot import (
     BELOW_PLOT,
     LEGEND_ROW,
-    NOTE_ROW,
     Line,
     add_legend,
     add_notes,
     add_plot,
     draw_line,
+    notes_height,
 )
 from mlrek.figures.style import (
     HEADER,
@@ -40,6 +41,7 @@ from mlrek.metrics.curve_scores import score_all_labels
 _THRESHOLD_PLOT: Final = 470.0
 _RECALL_PLOT: Final = 560.0
 _PALE: Final = "#c3cad3"
+_STYLES: Final = ("solid", "dashed", "dotted", "dashdot")
 _NAME_WIDTH: Final = 332.0
 _AVERAGE_WIDTH: Final = 126.0  # `, AP 0.123` beside a name
 
@@ -47,10 +49,11 @@ _AVERAGE_WIDTH: Final = 126.0  # `, AP 0.123` beside a name
 def draw_threshold_curves(curves: ThresholdCurves, *, version: str, images: int) -> Figure:
     """Precision, recall and F1 of all labels together over the threshold, the best F1 marked.
 
-    Undefined points are left out. Where the records stop is said below the plot.
+    Undefined points are left out. Where the records stop is said below the plot, and no best F1 is
+    marked: below that point hits are recorded and false alarms are not.
     """
     precision, recall, f1 = score_all_labels(curves)
-    best = int(np.nanargmax(f1)) if not np.isnan(f1).all() else None
+    best = None if curves.stops_at or np.isnan(f1).all() else int(np.nanargmax(f1))
     legend = "F1" if best is None else f"F1, best {f1[best]:.3f} at {curves.thresholds[best]:.2f}"
     lines = [
         Line(points=_over(curves, precision), colour=PALETTE[0], legend="precision"),
@@ -59,8 +62,7 @@ def draw_threshold_curves(curves: ThresholdCurves, *, version: str, images: int)
     ]
     plot_top = HEADER + LEGEND_ROW + MARGIN
     bottom = plot_top + _THRESHOLD_PLOT + BELOW_PLOT
-    notes = wrap_text(curves.stops_at, WIDTH - 2 * MARGIN, TEXT_SIZE)
-    figure = new_figure(bottom + len(notes) * NOTE_ROW + MARGIN / 2)
+    figure = new_figure(bottom + notes_height(curves.stops_at) + MARGIN / 2)
     add_header(figure, version, f"{describe_images(images)} · all labels together (micro)")
     add_legend(figure, lines, HEADER, columns=(MARGIN, 232, 402))
     axes = add_plot(figure, plot_top, _THRESHOLD_PLOT, ("Confidence threshold", "Score"))
@@ -68,7 +70,7 @@ def draw_threshold_curves(curves: ThresholdCurves, *, version: str, images: int)
         draw_line(axes, line)
     if best is not None:
         _mark(axes, float(curves.thresholds[best]), float(f1[best]))
-    add_notes(figure, notes, bottom)
+    add_notes(figure, curves.stops_at, bottom)
     return figure
 
 
@@ -97,15 +99,14 @@ def draw_precision_recall(
     legend = [*bold, *coloured, *_describe_pale(len(pale))]
     plot_bottom = HEADER + _RECALL_PLOT + BELOW_PLOT + MARGIN / 4
     legend_bottom = plot_bottom + ceil(len(legend) / 2) * LEGEND_ROW + MARGIN / 4
-    notes = wrap_text(stops_at, WIDTH - 2 * MARGIN, TEXT_SIZE)
-    figure = new_figure(legend_bottom + len(notes) * NOTE_ROW + MARGIN / 2)
+    figure = new_figure(legend_bottom + notes_height(stops_at) + MARGIN / 2)
     of_labels = f"{len(single)} of {labels} labels" if len(single) < labels else f"{labels} labels"
     add_header(figure, version, f"{describe_images(images)} · {of_labels}")
     axes = add_plot(figure, HEADER, _RECALL_PLOT, ("Recall", "Precision"))
     for line in (*pale, *coloured, *bold):
         draw_line(axes, line)
     add_legend(figure, legend, plot_bottom, columns=(MARGIN, WIDTH / 2))
-    add_notes(figure, notes, legend_bottom)
+    add_notes(figure, stops_at, legend_bottom)
     return figure
 
 
@@ -130,7 +131,10 @@ def _mark(axes: Axes, x: float, y: float) -> None:
 
 
 def _label_lines(curves: Sequence[PrecisionRecallCurve]) -> tuple[list[Line], list[Line]]:
-    """The pale lines, and in label order the coloured ones."""
+    """The pale lines, and in label order the coloured ones.
+
+    The look of a label follows from its place, so that it is the same in every version.
+    """
     areas = [np.sum(np.diff(curve.recall, prepend=0.0) * curve.precision) for curve in curves]
     by_area = sorted(range(len(curves)), key=areas.__getitem__)
     any_average = any(not isnan(curve.average_precision) for curve in curves)
@@ -138,8 +142,11 @@ def _label_lines(curves: Sequence[PrecisionRecallCurve]) -> tuple[list[Line], li
     names = fit_names([display_label(curve.label) for curve in curves], width, TEXT_SIZE)
     pale = [_over_recall(curves[i], "", _PALE, width=1.5) for i in by_area[len(PALETTE) :]]
     coloured = [
-        _over_recall(curves[i], names[i], colour, width=2.5)
-        for i, colour in zip(sorted(by_area[: len(PALETTE)]), PALETTE, strict=False)
+        replace(
+            _over_recall(curves[i], names[i], PALETTE[i % len(PALETTE)], width=2.5),
+            style=_STYLES[i // len(PALETTE) % len(_STYLES)],
+        )
+        for i in sorted(by_area[: len(PALETTE)])
     ]
     return pale, coloured
 

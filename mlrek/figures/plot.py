@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from mlrek.figures.names import wrap_text
 from mlrek.figures.style import (
     MARGIN,
     QUIET,
@@ -78,10 +79,15 @@ def draw_line(axes: Axes, line: Line) -> None:
     )
 
 
-def add_notes(figure: Figure, notes: Sequence[str], top: float) -> None:
-    """Lines of text over the whole width, each `NOTE_ROW` high."""
-    for i, note in enumerate(notes):
-        add_text(figure, (MARGIN, top + (i + 0.5) * NOTE_ROW), note, size=TEXT_SIZE)
+def notes_height(note: str) -> float:
+    """The height that `add_notes` needs: at least two rows, so that versions line up."""
+    return max(2, len(_wrap_note(note))) * NOTE_ROW if note else 0.0
+
+
+def add_notes(figure: Figure, note: str, top: float) -> None:
+    """A text over the whole width, in as many rows as it needs."""
+    for i, row in enumerate(_wrap_note(note)):
+        add_text(figure, (MARGIN, top + (i + 0.5) * NOTE_ROW), row, size=TEXT_SIZE)
 
 
 def add_legend(figure: Figure, lines: Sequence[Line], top: float, columns: Sequence[float]) -> None:
@@ -107,3 +113,7 @@ def _add_tick(figure: Figure, box: Box, tick: float) -> None:
     add_text(figure, below, f"{tick:g}", size=TEXT_SIZE, horizontalalignment="center")
     numbered: dict[str, Any] = {"size": TEXT_SIZE, "verticalalignment": "center_baseline"}
     add_text(figure, beside, f"{tick:g}", horizontalalignment="right", **numbered)
+
+
+def _wrap_note(note: str) -> list[str]:
+    return wrap_text(note, WIDTH - 2 * MARGIN, TEXT_SIZE)

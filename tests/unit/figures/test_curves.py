@@ -44,6 +44,21 @@ def test_where_records_stop_is_said(curves, texts_of):
     assert note in " ".join(texts)
 
 
+def test_no_best_f1_is_named_where_records_stop(curves, texts_of):
+    """Without the false alarms below a threshold the best F1 is not known."""
+    figure = draw_threshold_curves(replace(curves, stops_at="at 0.5"), version="v", images=2)
+    assert "F1" in texts_of(figure)
+
+
+def test_a_longer_note_does_not_shift_anything(curves):
+    """Pictures of versions with one and with two rows of notes have one size."""
+    one, two = (
+        draw_threshold_curves(replace(curves, stops_at=note), version="v", images=2)
+        for note in ("records stop at 0.5", "records stop somewhere " * 4)
+    )
+    assert one.get_size_inches().tolist() == two.get_size_inches().tolist()
+
+
 def test_nothing_defined_is_an_empty_plot(curves, texts_of):
     """Without a single record or true label there is no best F1 and no warning."""
     nothing = np.zeros((3, 2), dtype=np.int64)
@@ -94,6 +109,19 @@ def test_past_seven_labels_the_smallest_areas_have_colours(recall_curve, texts_o
     assert "2 more labels" in texts
     assert sum(text.startswith("weak") for text in texts) == 7
     assert not any(text.startswith("good") for text in texts)
+
+
+def test_a_label_looks_the_same_in_every_version(recall_curve):
+    """The ninth of nine labels is dashed vermilion, whichever others are shown."""
+    weak, good = (0.3, 0.2), (1.0, 1.0)
+    looks = []
+    for shown in (range(2, 9), (0, 1, 2, 3, 4, 5, 8)):
+        curves = [recall_curve("")]
+        curves += [recall_curve(str(i), 0.5, weak if i in shown else good) for i in range(9)]
+        figure = draw_precision_recall(curves, labels=9, version="v", images=4)
+        lines = [line for axes in figure.axes for line in axes.lines]
+        looks.append({(line.get_color(), line.get_linestyle()) for line in lines})
+    assert all(("#D55E00", "--") in look for look in looks)
 
 
 def test_labels_without_a_curve_are_counted(recall_curve, texts_of):
