@@ -10,7 +10,6 @@ from pathlib import Path
 
 from mlrek.errors import SourceNotFoundError, UsageError
 from mlrek.formats.rekognition_arn import parse_arn
-from mlrek.sources.archive import SavedVersions
 from mlrek.sources.aws import AwsClients, AwsOptions
 from mlrek.sources.catalogue import Part, Source, VersionEntry
 from mlrek.sources.loose import EVALUATION_SUFFIXES
@@ -24,6 +23,7 @@ from mlrek.sources.rekognition import (
     list_projects,
 )
 from mlrek.sources.s3 import S3Storage
+from mlrek.sources.saved import SavedVersions
 from mlrek.sources.storage import LocalStorage
 
 __all__ = [

@@ -1,220 +1,252 @@
-"""Saved evaluations below a folder or an S3 prefix: archives, and files from a console.
+"""`mlrek archive`: copy all that evaluations consist of, so that they outlive account and service.
 
-An archive holds for each project `project.json` and `versions/VERSION/version.json` with the
-version's files beside it. Any number of them may lie below the place that is read.
+Every file appears under its name only when it is whole, and `version.json` comes last: whatever
+stops the work, the next run goes on with what is missing.
 """
 
-from collections.abc import Callable, Iterable, Sequence
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from pathlib import PurePath, PurePosixPath
-from typing import TypeVar
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from threading import Event
+from typing import BinaryIO
+from uuid import uuid4
 
-from msgspec import Struct
-from msgspec.json import Decoder
+from msgspec.json import encode
+from msgspec.json import format as format_json
 
-from mlrek.errors import ParseError, SourceError, SourceNotFoundError
-from mlrek.evaluation import Project, Provider
-from mlrek.sources.catalogue import Part, VersionEntry
-from mlrek.sources.description import EVALUATION_ROLES, describe_version, make_up_version
-from mlrek.sources.file_names import name_files
-from mlrek.sources.loose import (
-    LooseFile,
-    inspect_file,
-    list_loose,
-    make_up_project,
-    seems_evaluation,
-)
-from mlrek.sources.storage import (
-    Storage,
-    StoredFile,
-    join_uri,
-    parent_uri,
-    read_bytes,
-)
+from mlrek.errors import MlrekError, SourceError, SourceNotFoundError
+from mlrek.evaluation import Project, Version
+from mlrek.sources.archive_folders import place_projects, place_versions
+from mlrek.sources.catalogue import OnBytes, Part, VersionEntry
+from mlrek.sources.description import EVALUATION_ROLES
+from mlrek.sources.reading import StoredSource
+from mlrek.sources.saved import PROJECT_FILE, VERSION_FILE, ProjectFile, place_parts
+from mlrek.sources.storage import FileState, Storage
 
-PROJECT_FILE = "project.json"
-VERSION_FILE = "version.json"
-VERSIONS_FOLDER = "versions"
-MAX_READERS = 16  # small files read at once
+LEFTOVER_SECONDS = 3600  # a temporary file of that age belongs to nobody any more
 
-T = TypeVar("T")
-
-
-class ProjectFile(Struct, frozen=True, kw_only=True):
-    """What an archive's `project.json` says; `read_at` is ISO 8601, UTC."""
-
-    provider: str
-    project_arn: str
-    project_name: str
-    read_at: str = ""
-    read_by: str = ""
-    read_from: str = ""
-
-
-_PROJECT_DECODER = Decoder(ProjectFile)
-
-
-@dataclass(frozen=True, slots=True)
-class SavedVersions:
-    """The versions saved below a place, or in the one file that it is."""
-
-    storage: Storage
-    uri: str
-
-    def list_versions(self) -> Sequence[VersionEntry]:
-        """Every version, each once; whole manifests are not read.
-
-        Raises:
-            SourceNotFoundError: There is nothing that mlrek knows.
-        """
-        files = list(self.storage.list_files(self.uri))
-        if any(file.uri == self.uri for file in files):
-            return [self._find_version_of_file()]
-        found = _Listing(self.storage).list_entries(files)
-        if not found:
-            raise SourceNotFoundError(
-                self.uri,
-                f"no evaluation among its {len(files)} files; looked for {VERSIONS_FOLDER}/*/"
-                f"{VERSION_FILE}, EvaluationResultSummary-….json and TestingGroundTruth-….json",
-            )
-        return _keep_one_each(found)
-
-    def _find_version_of_file(self) -> VersionEntry:
-        """The version that a single file belongs to, with the file's twin beside it."""
-        folder = parent_uri(self.uri)
-        beside = list(self.storage.list_files(folder, deep=False))
-        for entry in _Listing(self.storage, self.uri).list_entries(beside):
-            if self.uri in (join_uri(folder, VERSION_FILE), *(part.uri for part in entry.parts)):
-                return entry
-        raise SourceError(
-            self.uri,
-            "is neither an evaluation manifest (TestingGroundTruth-….json) nor a summary "
-            "(EvaluationResultSummary-….json); name one of them, or a folder",
-        )
-
-
-def place_parts(parts: Iterable[Part], folder: str) -> tuple[Part, ...]:
-    """The parts as an archive keeps them: in the version's folder, under safe names."""
-    parts = tuple(parts)
-    origins = tuple(dict.fromkeys((part.origin, part.version_id) for part in parts))
-    names = name_files([origin for origin, _ in origins], taken=(VERSION_FILE,))
-    placed = dict(zip(origins, names, strict=True))
-    return tuple(
-        Part(
-            role=part.role,
-            uri=join_uri(folder, placed[part.origin, part.version_id]),
-            origin=part.origin,
-        )
-        for part in parts
-    )
-
-
-def read_project(storage: Storage, uri: str) -> Project | None:
-    """The project that a `project.json` names; None when there is no such file.
-
-    Raises:
-        ParseError: The file is not what it should be.
-    """
-    try:
-        said = _PROJECT_DECODER.decode(read_bytes(storage, uri))
-        return Project(
-            provider=Provider(said.provider), arn=said.project_arn, name=said.project_name
-        )
-    except SourceNotFoundError:
-        return None
-    except ValueError as exc:
-        raise ParseError(uri, 0, f"is not the head of an archive: {exc}") from exc
+_TEMPORARY = (".mlrek-", ".part")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Around:
-    """The archive around a file: its project, or why that is not known."""
+class ArchivedVersion:
+    """What became of one version in the archive.
 
-    project: Project | None = None
+    `action` is `saved`, `unchanged` or `failed` (`reason` says why). `files` are the names of those
+    written now, `size` their bytes.
+    """
+
+    version: Version
+    action: str
+    reason: str = ""
+    files: tuple[str, ...] = ()
+    size: int = 0
     warnings: tuple[str, ...] = ()
 
 
-class _Listing:
-    """One look at a number of files; each `project.json` is read once."""
+OnVersion = Callable[[ArchivedVersion], None]
+"""Told what became of a version as soon as that is known."""
 
-    def __init__(self, storage: Storage, chosen: str = "") -> None:
-        self._storage = storage
-        self._chosen = chosen
-        self._around: dict[str, _Around] = {}
 
-    def list_entries(self, files: Iterable[StoredFile]) -> list[VersionEntry]:
-        """Described versions first, then loose files in the folders that describe none."""
-        files = sorted(files, key=lambda file: file.name)
-        descriptions = [file for file in files if PurePosixPath(file.name).name == VERSION_FILE]
-        described = dict(_read_all(self._read_version, descriptions))
-        unknown = [
-            file
-            for file in files
-            if (seems_evaluation(file) or file.uri == self._chosen)
-            and parent_uri(file.uri) not in described
-        ]
-        return [*described.values(), *list_loose(_read_all(self._inspect_file, unknown))]
+def write_archive(
+    source: StoredSource,
+    folder: Path,
+    *,
+    jobs: int = 8,
+    on_bytes: OnBytes | None = None,
+    on_version: OnVersion | None = None,
+) -> tuple[ArchivedVersion, ...]:
+    """Copy all versions of a source into the archive in `folder`; what is there already stays.
 
-    def _inspect_file(self, file: StoredFile) -> LooseFile | None:
-        return inspect_file(self._storage, file, self._find_around(file).project)
+    Several projects get a folder each. A version that fails does not stop the others.
 
-    def _read_version(self, file: StoredFile) -> tuple[str, VersionEntry] | None:
-        """A version's folder and what `version.json` says; None when that is another tool's."""
-        folder, data = parent_uri(file.uri), read_bytes(self._storage, file.uri)
-        around = self._find_around(file)
-        if around == _Around() and b"ProjectVersionArn" not in data:
-            return None
+    Returns:
+        What became of each version, in the order of the source.
+
+    Raises:
+        SourceError: The source cannot be listed, or the folder is not to be written to.
+    """
+    entries = source.list_versions()
+    with _writing(folder):
+        projects = place_projects(folder, (entry.version.project for entry in entries))
+        places = _place_entries(projects, entries)
+        for project, place in projects.items():
+            if not (place / PROJECT_FILE).exists():
+                _write_project(project, place, source.uri)
+    results = _save_all(entries, places, _Writer(source.storage, on_bytes), jobs, on_version)
+    for project in {r.version.project for r in results if r.action == "saved"}:
+        _write_project(project, projects[project], source.uri)
+    return results
+
+
+def _place_entries(
+    projects: Mapping[Project, Path], entries: Sequence[VersionEntry]
+) -> dict[str, Path]:
+    places: dict[str, Path] = {}
+    for project, place in projects.items():
+        own = [entry.version for entry in entries if entry.version.project == project]
+        places.update(place_versions(place, own))
+    return places
+
+
+def _save_all(
+    entries: Sequence[VersionEntry],
+    places: Mapping[str, Path],
+    writer: "_Writer",
+    jobs: int,
+    on_version: OnVersion | None,
+) -> tuple[ArchivedVersion, ...]:
+    results = []
+    with ThreadPoolExecutor(max(1, jobs)) as pool:
         try:
-            entry = describe_version(data, uri=file.uri, project=around.project)
-        except ParseError as exc:
-            project = around.project or make_up_project(folder)
-            version = make_up_version(project, PurePath(folder).name)
-            return folder, VersionEntry(version=version, description=data, refused=str(exc))
-        parts = place_parts(entry.parts, folder)
-        return folder, replace(entry, parts=parts, warnings=(*entry.warnings, *around.warnings))
-
-    def _find_around(self, file: StoredFile) -> _Around:
-        """The archive in which a file below `versions/VERSION` lies."""
-        versions = parent_uri(parent_uri(file.uri))
-        if PurePath(versions).name != VERSIONS_FOLDER:
-            return _Around()
-        uri = join_uri(parent_uri(versions), PROJECT_FILE)
-        if uri not in self._around:
-            self._around[uri] = _read_around(self._storage, uri)
-        return self._around[uri]
+            work = [pool.submit(writer.save, entry, places[entry.version.arn]) for entry in entries]
+            for future in work:
+                results.append(future.result())
+                if on_version is not None:
+                    on_version(results[-1])
+        finally:
+            writer.stop()
+            pool.shutdown(cancel_futures=True)
+    return tuple(results)
 
 
-def _read_around(storage: Storage, uri: str) -> _Around:
+class _Writer:
+    """Saves versions, in several threads, until it is stopped."""
+
+    def __init__(self, storage: Storage, on_bytes: OnBytes | None) -> None:
+        self._storage = storage
+        self._on_bytes = on_bytes
+        self._stopped = Event()
+
+    def stop(self) -> None:
+        """Give up what is not finished."""
+        self._stopped.set()
+
+    def save(self, entry: VersionEntry, folder: Path) -> ArchivedVersion:
+        """One version with all its files."""
+        written: dict[str, int] = {}
+        try:
+            with _writing(folder):
+                _delete_leftovers(folder)
+                warnings = self._save_parts(entry, folder, written)
+                if entry.description:
+                    size = _write_if_other(folder / VERSION_FILE, entry.description)
+                    written |= {VERSION_FILE: size} if size else {}
+        except MlrekError as exc:
+            return ArchivedVersion(version=entry.version, action="failed", reason=str(exc))
+        return ArchivedVersion(
+            version=entry.version,
+            action="saved" if written else "unchanged",
+            files=tuple(written),
+            size=sum(written.values()),
+            warnings=tuple(warnings),
+        )
+
+    def _save_parts(self, entry: VersionEntry, folder: Path, written: dict[str, int]) -> list[str]:
+        """Fill in what was written, and return warnings about what could not be."""
+        by_target: dict[Path, Part] = {}
+        for part, copy in zip(entry.parts, place_parts(entry.parts, str(folder)), strict=True):
+            by_target.setdefault(Path(copy.uri), part)
+        warnings = []
+        for target, part in by_target.items():
+            try:
+                size = self._save_file(part, target)
+                written |= {} if size is None else {target.name: size}
+            except SourceNotFoundError as exc:
+                kept = "the copy saved earlier stays" if target.exists() else "there is no copy"
+                warnings.append(f"{exc}; {kept}")
+            except SourceError as exc:
+                if part.role in EVALUATION_ROLES:
+                    raise
+                warnings.append(f"{exc}; left out, no evaluation needs it")
+        return warnings
+
+    def _save_file(self, part: Part, target: Path) -> int | None:
+        if target.exists():
+            state = self._storage.read_state(part.uri, part.version_id)
+            if _is_same(target, state):
+                return None
+        size = 0
+        with _replacing(target) as file:
+            for chunk in self._storage.read(part.uri, part.version_id):
+                if self._stopped.is_set():
+                    raise SourceError(part.uri, "not finished: the work was stopped")
+                size += file.write(chunk)
+                if self._on_bytes is not None:
+                    self._on_bytes(len(chunk))
+        return size
+
+
+def _write_project(project: Project, folder: Path, source_uri: str) -> None:
+    from mlrek import __version__
+
+    head = ProjectFile(
+        provider=project.provider.value,
+        project_arn=project.arn,
+        project_name=project.name,
+        read_at=datetime.now(UTC).isoformat(timespec="seconds"),
+        read_by=f"mlrek {__version__}",
+        read_from=source_uri,
+    )
+    with _writing(folder):
+        _write_if_other(folder / PROJECT_FILE, format_json(encode(head), indent=1) + b"\n")
+
+
+def _write_if_other(target: Path, data: bytes) -> int | None:
+    """The number of bytes written; None when the file holds them already."""
+    if target.exists() and target.read_bytes() == data:
+        return None
+    with _replacing(target) as file:
+        return file.write(data)
+
+
+def _is_same(file: Path, state: FileState) -> bool:
+    """Whether a file has the size, and where its storage tells a digest the content, of `state`."""
+    if file.stat().st_size != state.size:
+        return False
+    for name, digest in (("sha256", state.sha256), ("md5", state.md5)):
+        if digest:
+            with file.open("rb") as opened:
+                algorithm = partial(hashlib.new, name, usedforsecurity=False)
+                return hashlib.file_digest(opened, algorithm).hexdigest() == digest
+    return True
+
+
+@contextmanager
+def _replacing(target: Path) -> Iterator[BinaryIO]:
+    """A file to write that takes the target's place when it is whole, and vanishes otherwise."""
+    prefix, suffix = _TEMPORARY
+    temporary = target.with_name(f"{prefix}{uuid4().hex}{suffix}")
     try:
-        return _Around(project=read_project(storage, uri))
-    except SourceError as exc:
-        return _Around(warnings=(f"{exc}; the project is taken from the versions' own ARNs",))
+        with temporary.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(target)
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
-def _read_all(read: Callable[[StoredFile], T | None], files: Iterable[StoredFile]) -> list[T]:
-    """What each file says, in order, without those that say nothing."""
-    with ThreadPoolExecutor(MAX_READERS) as pool:
-        return [said for said in pool.map(read, files) if said is not None]
+def _delete_leftovers(folder: Path) -> None:
+    """Delete what a killed run left half written, but not what another is writing."""
+    for file in folder.glob("*".join(_TEMPORARY)):
+        if time.time() - file.stat().st_mtime > LEFTOVER_SECONDS:
+            file.unlink(missing_ok=True)
 
 
-def _keep_one_each(entries: Iterable[VersionEntry]) -> list[VersionEntry]:
-    """Each version once: described rather than loose, whole rather than half, the first found."""
-    by_arn: dict[str, list[VersionEntry]] = {}
-    for entry in entries:
-        by_arn.setdefault(entry.version.arn, []).append(entry)
-    kept = []
-    for same in by_arn.values():
-        best, *others = sorted(same, key=_count_parts, reverse=True)
-        warnings = [
-            f"{other.parts[0].uri if other.parts else other.version.arn}: is another copy of this "
-            "version; it is left out"
-            for other in others
-        ]
-        kept.append(replace(best, warnings=(*best.warnings, *warnings)))
-    return kept
-
-
-def _count_parts(entry: VersionEntry) -> tuple[bool, int]:
-    roles = {part.role for part in entry.parts}
-    return bool(entry.description), len(roles.intersection(EVALUATION_ROLES))
+@contextmanager
+def _writing(folder: Path) -> Iterator[None]:
+    """Make the folder; what the disk says against it is one line."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        yield
+    except OSError as exc:
+        where = exc.filename or folder
+        raise SourceError(str(where), f"cannot be written: {exc.strerror or exc}") from exc

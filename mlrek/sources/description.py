@@ -206,8 +206,11 @@ def _parse_time(time: str | float | None) -> int | None:
     try:
         if isinstance(time, str):
             moment = datetime.fromisoformat(time)
-            moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-            return (moment - _EPOCH) // timedelta(milliseconds=1)
-        return None if time is None else round(time * 1000)
+        elif time is not None:
+            moment = _EPOCH + timedelta(milliseconds=round(time * 1000))
+        else:
+            return None
     except (ValueError, OverflowError):
         return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    return (moment - _EPOCH) // timedelta(milliseconds=1)

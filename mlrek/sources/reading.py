@@ -57,7 +57,7 @@ class StoredSource:
         reader = _Reader(self.storage, on_bytes)
         summary, manifest = reader.open_summary(entry), reader.open_manifest(entry)
         if summary is None and manifest is None and not entry.reported:
-            reason = "; ".join(reader.gone) or "no evaluation file is named"
+            reason = "; ".join(reader.gone)
             raise SourceNotFoundError(entry.version.arn, f"nothing is left to read: {reason}")
         evaluation = parse_evaluation(
             entry.version,
@@ -95,19 +95,25 @@ class _Reader:
 
     def open_summary(self, entry: VersionEntry) -> SummaryInput | None:
         """The summary; None when none is named, or the named one is not there."""
-        for part in _with_role(entry, Role.SUMMARY):
+        for part in self._find_parts(entry, Role.SUMMARY):
             if chunks := self._open(part):
                 return SummaryInput(uri=part.uri, data=b"".join(chunks))
         return None
 
     def open_manifest(self, entry: VersionEntry) -> ManifestInput | None:
         """All manifests in a row; None when one is not there: half a test set is none."""
-        parts = _with_role(entry, Role.MANIFEST)
+        parts = self._find_parts(entry, Role.MANIFEST)
         opened = [self._open(part) for part in parts]
         chunks = [chunk for chunk in opened if chunk is not None]
         if not parts or len(chunks) < len(parts):
             return None
         return ManifestInput(uri=parts[0].uri, chunks=_chain_lines(chunks))
+
+    def _find_parts(self, entry: VersionEntry, role: Role) -> list[Part]:
+        parts = [part for part in entry.parts if part.role == role]
+        if not parts:
+            self.gone.append(_LOSSES[role].format(said="none is named"))
+        return parts
 
     def _open(self, part: Part) -> "_Measured | None":
         try:
@@ -144,13 +150,9 @@ class _Measured:
 
 
 _LOSSES: dict[str, str] = {
-    Role.MANIFEST: "the manifest is gone, so nothing can be computed from images ({said})",
-    Role.SUMMARY: "the summary is gone, and with it thresholds and reported numbers ({said})",
+    Role.MANIFEST: "there is no manifest, so nothing can be computed from images ({said})",
+    Role.SUMMARY: "there is no summary, and so no thresholds and reported numbers ({said})",
 }
-
-
-def _with_role(entry: VersionEntry, role: str) -> list[Part]:
-    return [part for part in entry.parts if part.role == role]
 
 
 def _read_part_state(storage: Storage, part: Part) -> str:

@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from hashlib import md5, sha256
+from hashlib import sha256
 from pathlib import Path
 from typing import Protocol
 
@@ -156,12 +156,11 @@ class LocalStorage:
 
     def read_state(self, uri: str, version_id: str = "") -> FileState:
         """See `Storage`; reads the file, for nothing less tells contents apart."""
-        size, sha, md = 0, sha256(), md5(usedforsecurity=False)
+        size, digest = 0, sha256()
         for chunk in self.read(uri, version_id):
             size += len(chunk)
-            sha.update(chunk)
-            md.update(chunk)
-        return FileState(size=size, sha256=sha.hexdigest(), md5=md.hexdigest())
+            digest.update(chunk)
+        return FileState(size=size, sha256=digest.hexdigest())
 
 
 def _describe_file(path: Path, name: str) -> StoredFile:

@@ -21,6 +21,7 @@ class S3Fault:
     status: int = 0
     code: str = ""
     cut_after: int | None = None
+    headers: dict[str, str] = field(default_factory=dict)
     times: int = 1_000_000
 
 
@@ -31,6 +32,7 @@ class S3Proxy:
     target: str
     faults: list[S3Fault] = field(default_factory=list)
     requests: list[tuple[str, str, str]] = field(default_factory=list)
+    authorizations: list[str] = field(default_factory=list)
 
     def __post_init__(self):
         self._lock = threading.Lock()
@@ -41,9 +43,12 @@ class S3Proxy:
         """Where it listens."""
         return f"http://127.0.0.1:{self._http.server_port}"
 
-    def fail(self, key: str, status: int, code: str, times: int = 1_000_000) -> None:
-        """Answer requests of `key` with an error."""
-        self.faults.append(S3Fault(key=key, status=status, code=code, times=times))
+    def fail(
+        self, key: str, status: int, code: str, *, times: int = 1_000_000, **headers: str
+    ) -> None:
+        """Answer requests of `key` with an error; `_` in the name of a header stands for `-`."""
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        self.faults.append(S3Fault(key=key, status=status, code=code, headers=named, times=times))
 
     def cut_off(self, key: str, *, after: int, times: int) -> None:
         """Close the connection after so many bytes of a body."""
@@ -61,6 +66,7 @@ class S3Proxy:
         """Forget faults and requests."""
         self.faults.clear()
         self.requests.clear()
+        self.authorizations.clear()
 
     def start(self) -> None:
         """Listen on a free port, in a thread."""
@@ -96,10 +102,12 @@ class _Handler(BaseHTTPRequestHandler):
         sent = self.rfile.read(int(self.headers.get("Content-Length") or 0))
         decoded, proxy = unquote(self.path), self.server.proxy
         proxy.requests.append((self.command, decoded, self.headers.get("Range", "")))
+        proxy.authorizations.append(self.headers.get("Authorization", ""))
         fault = proxy.take_fault(self.command, decoded.partition("?")[0])
         if fault is not None and fault.status:
             body = f"<Error><Code>{fault.code}</Code><Message>on demand</Message></Error>"
-            self.answer(fault.status, {"Content-Type": "application/xml"}, body.encode())
+            headers = {"Content-Type": "application/xml", **fault.headers}
+            self.answer(fault.status, headers, body.encode())
             return
         status, headers, body = self.ask(sent)
         self.answer(status, headers, body, cut_after=fault.cut_after if fault else None)

@@ -118,7 +118,7 @@ def test_without_its_manifest_the_summary_speaks(source, publisher):
     publisher.delete("TestingGroundTruth")
     evaluation = _load(source)
     assert (evaluation.images, evaluation.reported.test_images) == ((), 3)
-    assert any("the manifest is gone" in w for w in evaluation.warnings)
+    assert any("there is no manifest" in w for w in evaluation.warnings)
 
 
 def test_without_its_summary_the_manifest_speaks(source, publisher):
@@ -126,7 +126,7 @@ def test_without_its_summary_the_manifest_speaks(source, publisher):
     publisher.delete("EvaluationResultSummary")
     evaluation = _load(source)
     assert (evaluation.images, evaluation.reported.aggregate) == (IMAGES, {"f1": F1})
-    assert any("the summary is gone" in w for w in evaluation.warnings)
+    assert any("there is no summary" in w for w in evaluation.warnings)
 
 
 def test_without_both_the_service_s_f1_speaks(source, publisher):
@@ -221,7 +221,7 @@ def test_the_state_names_the_evaluation_files_alone(source, publisher, s3_server
 
 
 def test_the_number_of_test_images_comes_from_the_summary(source, publisher):
-    """Without reading the manifest; unknown when the summary is gone."""
+    """Without reading the manifest; unknown when there is no summary."""
     (entry,) = source.list_versions()
     assert source.read_test_images(entry) == 3
     publisher.delete("EvaluationResultSummary")

@@ -5,8 +5,8 @@ from fakes.evaluations import PROJECT_ARN, version_arn
 
 from mlrek.errors import SourceNotFoundError, UsageError
 from mlrek.sources import open_source
-from mlrek.sources.archive import SavedVersions
 from mlrek.sources.rekognition import LiveProject, LiveVersion, NamedProject
+from mlrek.sources.saved import SavedVersions
 
 NAMELESS = PROJECT_ARN.rpartition("/")[0]
 

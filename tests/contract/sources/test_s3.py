@@ -281,6 +281,23 @@ def test_a_bucket_name_that_cannot_exist_is_one_line(storage):
     assert "\n" not in str(info.value)
 
 
+def test_a_bucket_in_another_region_is_asked_there(storage, s3_server):
+    """S3 says where the bucket is, and the request is signed again for that region."""
+    s3_server.put("bucket", "key", b"content")
+    s3_server.proxy.fail(
+        "/key", 301, "PermanentRedirect", times=1, x_amz_bucket_region="eu-central-1"
+    )
+    assert _read(storage, "s3://bucket/key") == b"content"
+    assert "/eu-central-1/s3/" in s3_server.proxy.authorizations[-1]
+
+
+def test_s3_needs_no_region(s3_server, monkeypatch):
+    """A bucket is found without one."""
+    monkeypatch.delenv("AWS_DEFAULT_REGION")
+    s3_server.put("bucket", "key", b"content")
+    assert _read(S3Storage(AwsClients(AwsOptions())), "s3://bucket/key") == b"content"
+
+
 def test_threads_share_one_client(storage, s3_server):
     """However many read at once."""
     s3_server.put("bucket", "key", b"content")
