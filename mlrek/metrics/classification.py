@@ -20,7 +20,6 @@ from mlrek.metrics.counts import (
     count_pairs,
 )
 from mlrek.metrics.curves import compute_precision_recall, compute_threshold_curves
-from mlrek.metrics.decisions import warn_contradictions
 from mlrek.metrics.intervals import resampled_numbers, share_of_images
 from mlrek.metrics.label_scores import score_labels, warn_zero_division
 from mlrek.metrics.pairs import pair_records
@@ -77,7 +76,6 @@ def compute_classification(
         warnings=(
             *_warn_without_truth(evaluation),
             *sample.warnings,
-            *warn_contradictions(evaluation),
             *warn_zero_division(count_labels(matrix), labels),
             *at_threshold.warnings,
             *warn_disagreement(reconciled),

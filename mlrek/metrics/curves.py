@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray, Outcome, RecordsKind
+from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray, RecordsKind
 from mlrek.metrics import PrecisionRecallCurve, ThresholdCurves
 from mlrek.metrics.pairs import Pairs
 
@@ -50,20 +50,18 @@ def compute_threshold_curves(evaluation: Evaluation, pairs: Pairs) -> ThresholdC
 
 def describe_stop(evaluation: Evaluation) -> str:
     """Where the records stop, '' where they do not."""
-    kind, records = evaluation.records_kind, evaluation.records
+    kind, n_records = evaluation.records_kind, len(evaluation.records.confidence)
     if kind == RecordsKind.COMPLETE:
         return ""
-    if not len(records.confidence):
+    if not n_records:
         return "no label is recorded on any image"
     if kind == RecordsKind.TOP1:
-        return "records stop at the top label of each image: labels below it are not recorded"
+        return "only the top label of each image is recorded"
     published = evaluation.thresholds[~np.isnan(evaluation.thresholds)]
-    if len(published) and not np.any(records.outcome == Outcome.TN):
-        return (
-            f"records stop at the assumed thresholds ({_span(published)}): "
-            "below them only missed true labels are recorded"
-        )
-    return f"records are incomplete: none is below confidence {records.confidence.min():.2g}"
+    if len(published):
+        return f"below the assumed thresholds ({_span(published)}) the records are incomplete"
+    share = n_records / (len(evaluation.images) * len(evaluation.labels))
+    return f"the records are incomplete: {share:.0%} of all labels of all images"
 
 
 def compute_precision_recall(

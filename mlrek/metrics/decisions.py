@@ -62,19 +62,6 @@ def is_flagged_predicted(evaluation: Evaluation) -> BoolArray:
     return np.asarray((outcome == Outcome.TP) | (outcome == Outcome.FP))
 
 
-def warn_contradictions(evaluation: Evaluation) -> Iterator[str]:
-    """Counts the records whose flag says other than confidence and threshold."""
-    records = evaluation.records
-    thresholds = evaluation.thresholds[records.label_idx]
-    comparable = ~np.isnan(thresholds) & (records.outcome != Outcome.UNKNOWN)
-    reached = records.confidence >= thresholds
-    if n := np.count_nonzero(comparable & (reached != is_flagged_predicted(evaluation))):
-        yield (
-            f"the flags of {n} of {len(reached)} records contradict their confidence and the "
-            "assumed threshold of their label: confidence decides"
-        )
-
-
 def top_records(evaluation: Evaluation, eligible: BoolArray | None = None) -> IntArray:
     """The record with the highest confidence of each image, ties to the first in label order.
 

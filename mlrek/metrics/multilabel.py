@@ -11,7 +11,7 @@ from mlrek.metrics import ConfusionMatrix, Metrics, Predictions
 from mlrek.metrics.at_threshold import compute_at_threshold
 from mlrek.metrics.counts import NOTHING_REASON, LabelCounts
 from mlrek.metrics.curves import compute_precision_recall, compute_threshold_curves
-from mlrek.metrics.decisions import decide_records, warn_contradictions
+from mlrek.metrics.decisions import decide_records
 from mlrek.metrics.image_sums import (
     AVERAGE_NAMES,
     count_images,
@@ -79,7 +79,6 @@ def compute_multilabel(evaluation: Evaluation, bootstrap: Bootstrap) -> Metrics:
         reconciliation=reconciled,
         warnings=(
             *decision.warnings,
-            *warn_contradictions(evaluation),
             *warn_zero_division(counts, labels),
             *warn_empty_images(images),
             *at_threshold.warnings,
