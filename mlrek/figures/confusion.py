@@ -97,8 +97,9 @@ def draw_confusion_matrix(
     layout = _plan_layout(names)
     figure = new_figure(layout.height, scale=layout.scale)
     add_header(figure, version, _describe_facts(heatmap, images))
-    _add_grid(add_axes(figure, layout.grid), _describe_cells(heatmap, layout.grid), heatmap)
-    _add_names(figure, names, heatmap, layout)
+    if heatmap.counts.size:
+        _add_grid(add_axes(figure, layout.grid), _describe_cells(heatmap, layout.grid), heatmap)
+        _add_names(figure, names, heatmap, layout)
     _add_axis_titles(figure, layout)
     return figure
 

@@ -129,3 +129,11 @@ def test_a_label_without_images_has_an_empty_row(written, confusion):
     matrix = confusion([[0, 0], [0, 3]], ["a", "b"])
     draw_confusion_matrix(matrix, labels=2, version="v", images=3)
     assert written == {"#ffffff": ["3", "100%"], "#1f2933": []}
+
+
+def test_a_matrix_without_labels_is_an_empty_picture(confusion, texts_of):
+    """Title and axes are there, cells and names are not."""
+    matrix = confusion(np.zeros((0, 1)), [], own_columns=["(none)"])
+    figure = draw_confusion_matrix(matrix, labels=0, version="v", images=0)
+    assert render_rgb(figure).shape[1] == 840
+    assert texts_of(figure)[2:] == ["True", "Predicted"]
