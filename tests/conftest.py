@@ -167,7 +167,7 @@ def serve_mlflow(folder: Path, *args: str, env: dict[str, str] | None = None) ->
         server = subprocess.Popen(
             command,
             cwd=folder,
-            env=clean_env() | (env or {}),
+            env=clean_env() | {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"} | (env or {}),
             stdout=log,
             stderr=log,
             start_new_session=True,
