@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrek import __version__
-from mlrek.evaluation import Evaluation, Version, test_set_digest
+from mlrek.evaluation import Evaluation, Version
 from mlrek.label_keys import metric_key_labels
 from mlrek.metrics import LabelScores, Metrics, Number, ThresholdCurves
+from mlrek.metrics.curve_scores import score_all_labels
 
 LOG_SCHEMA = 1
 """Raised whenever a run of the same evaluation would hold something else than before."""
@@ -76,6 +77,16 @@ class Options:
         return {"prediction_rule": self.prediction_rule, "skip_bad_lines": self.skip_bad_lines}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """What tells one run of a version from another."""
+
+    key: str
+    state: str
+    test_set_digest: str
+    logged_at: str
+
+
 def compute_evaluation_key(evaluation: Evaluation, options: Options) -> str:
     """Content identity of a run: version, evaluation content, log schema, options."""
     version = evaluation.version
@@ -98,9 +109,7 @@ def describe_state(state: Mapping[str, str], options: Options) -> str:
     return text if len(text) <= MAX_TAG else "sha256:" + sha256(text.encode()).hexdigest()
 
 
-def describe_tags(
-    evaluation: Evaluation, metrics: Metrics, *, key: str, state: str, logged_at: str
-) -> dict[str, str]:
+def describe_tags(evaluation: Evaluation, metrics: Metrics, identity: Identity) -> dict[str, str]:
     """The tags of a run, without `mlrek.complete`, which the writer sets last."""
     version = evaluation.version
     warnings = describe_warnings(evaluation, metrics)
@@ -113,11 +122,11 @@ def describe_tags(
         "task": metrics.task.value,
         "version_status": version.status,
         "source_version_arn": version.copied_from,
-        "test_set_digest": test_set_digest(evaluation),
-        "mlrek.evaluation_key": key,
-        "mlrek.source_state": state,
+        "test_set_digest": identity.test_set_digest,
+        "mlrek.evaluation_key": identity.key,
+        "mlrek.source_state": identity.state,
         "mlrek.version": __version__,
-        "mlrek.logged_at": logged_at,
+        "mlrek.logged_at": identity.logged_at,
         "mlrek.warnings": _cut_lines(warnings),
         "mlflow.note.content": describe_note(version, metrics, warnings),
     }
@@ -192,13 +201,18 @@ def describe_note(version: Version, metrics: Metrics, warnings: Sequence[str]) -
     return "\n".join(lines).strip()[:MAX_TAG]
 
 
-def describe_dataset(evaluation: Evaluation) -> DatasetInput | None:
+def describe_dataset(evaluation: Evaluation, digest: str) -> DatasetInput | None:
     """The test set as dataset input; equal digests mean equal test sets."""
     manifest = next((file for file in evaluation.files if file.role == "manifest"), None)
     if manifest is None:
         return None
     name = manifest.uri.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    return DatasetInput(uri=manifest.uri, name=name[:500], digest=test_set_digest(evaluation))
+    return DatasetInput(uri=manifest.uri, name=name[:500], digest=digest)
+
+
+def escape_markdown(text: str) -> str:
+    """Text of untrusted names as plain text in a markdown table or list."""
+    return text.replace("\n", " ").translate({ord(c): f"\\{c}" for c in "\\`*_{}[]<>|#"})
 
 
 def _numbers(group: str, numbers: Mapping[str, Number]) -> Iterator[MetricPoint]:
@@ -247,16 +261,9 @@ def _evaluator_names(metrics: Metrics) -> Iterator[MetricPoint]:
 
 
 def _curve_points(curves: ThresholdCurves) -> Iterator[MetricPoint]:
-    tp, fp, fn = (counts.sum(axis=1) for counts in (curves.tp, curves.fp, curves.fn))
-    for name, part, whole in (
-        ("precision", tp, tp + fp),
-        ("recall", tp, tp + fn),
-        ("f1", 2 * tp, 2 * tp + fp + fn),
-    ):
-        for step in np.flatnonzero(whole):
-            yield MetricPoint(
-                key=f"curve/{name}", value=float(part[step] / whole[step]), step=int(step)
-            )
+    for name, values in score_all_labels(curves)._asdict().items():
+        for step in np.flatnonzero(~np.isnan(values)):
+            yield MetricPoint(key=f"curve/{name}", value=float(values[step]), step=int(step))
 
 
 def _label_points(labels: Sequence[str], scores: LabelScores, room: int) -> Iterator[MetricPoint]:
@@ -288,11 +295,6 @@ def _cut_lines(lines: Sequence[str]) -> str:
             break
         kept.append(line)
     return "\n".join(kept)
-
-
-def escape_markdown(text: str) -> str:
-    """Text of untrusted names as plain text in a markdown table or list."""
-    return text.replace("\n", " ").translate({ord(c): f"\\{c}" for c in "\\`*_{}[]<>|#"})
 
 
 def _dump(value: object) -> str:

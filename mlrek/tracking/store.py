@@ -230,7 +230,9 @@ def connect(tracking_uri: str = "") -> Store:
     Raises:
         TrackingError: It cannot be reached, or refuses the user.
     """
-    os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")  # stdout is the result's
+    os.environ.setdefault(
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"
+    )  # stdout is the result's
     import mlflow
 
     for name in ("alembic", "mlflow"):  # after the import, which sets levels of its own

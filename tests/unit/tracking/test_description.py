@@ -9,6 +9,7 @@ from mlrek.metrics import Number
 from mlrek.tracking.description import (
     MAX_METRIC_KEYS,
     MAX_TAG,
+    Identity,
     Options,
     compute_evaluation_key,
     describe_dataset,
@@ -23,7 +24,8 @@ from mlrek.tracking.description import (
 
 def tags_of(evaluation, metrics):
     """The tags with fixed key, state and time."""
-    return describe_tags(evaluation, metrics, key="k", state="s", logged_at="2026-01-01T00:00:00Z")
+    identity = Identity(key="k", state="s", test_set_digest="d" * 32, logged_at="2026-01-01")
+    return describe_tags(evaluation, metrics, identity)
 
 
 def test_metrics_stand_under_their_contract_keys(make_evaluation, make_metrics):
@@ -128,11 +130,11 @@ def test_params_are_few_and_short(make_evaluation, make_metrics):
 
 def test_dataset_is_the_manifest_with_the_test_sets_identity(make_evaluation):
     """Equal digests in the UI mean equal test sets; MLflow takes at most 36 characters."""
-    dataset = describe_dataset(make_evaluation())
+    dataset = describe_dataset(make_evaluation(), "d" * 32)
 
     assert (dataset.uri, dataset.name) == ("s3://b/k/T.json", "T.json")
     assert len(dataset.digest) == 32
-    assert describe_dataset(make_evaluation(files=())) is None
+    assert describe_dataset(make_evaluation(files=()), "") is None
 
 
 def test_evaluation_key_changes_with_content_and_options_only(make_evaluation):
