@@ -22,7 +22,7 @@ def make_safe_name(name: str) -> str:
     >>> make_safe_name("EvaluationResultSummary-P-v 1.json")
     'EvaluationResultSummary-P-v 1.json'
     >>> make_safe_name("..")
-    '_._'
+    '__'
     >>> make_safe_name("C:\\x")
     'C__x'
     """

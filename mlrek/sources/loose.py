@@ -5,7 +5,7 @@ when they lie in one folder and share the end of their names, or are the only on
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
@@ -72,20 +72,20 @@ def seems_evaluation(file: StoredFile) -> bool:
 
 
 def inspect_file(storage: Storage, file: StoredFile, project: Project | None) -> LooseFile | None:
-    """What a file is by its head; None when it is nothing of an evaluation."""
-    role = sniff(storage.read_head(file.uri, HEAD_BYTES), PurePosixPath(file.name).name)
-    if role not in (Role.SUMMARY, Role.MANIFEST, Role.MODERATION):
-        return None
-    found = LooseFile(file=file, role=role, project=project)
-    if role == Role.MODERATION:
-        return replace(found, broken=MODERATION)
-    if role == Role.MANIFEST:
-        return found
+    """What a file is by its head; None when it is nothing of an evaluation.
+
+    A file that may not be read is what its name says, and broken.
+    """
+    name = PurePosixPath(file.name).name
+    found = LooseFile(file=file, role=_guess_role(name), project=project)
     try:
-        summary = parse_summary(file.uri, read_bytes(storage, file.uri))
+        role = sniff(storage.read_head(file.uri, HEAD_BYTES), name)
+        if role is None or role not in _READ:
+            return None
+        found = replace(found, role=role)
+        return _READ[role](storage, found)
     except SourceError as exc:
         return replace(found, broken=str(exc))
-    return replace(found, summary=summary)
 
 
 def list_loose(files: Iterable[LooseFile]) -> list[VersionEntry]:
@@ -114,6 +114,24 @@ def make_up_project(folder: str) -> Project:
     path = PurePosixPath(folder) if folder.startswith(S3_SCHEME) else Path(folder).resolve()
     name = path.name or "_"
     return Project(provider=Provider.REKOGNITION, arn=f"local:project/{name}", name=name)
+
+
+def _guess_role(name: str) -> str:
+    if not _SERVICE_NAME.match(name):
+        return ""
+    return Role.MANIFEST if name.startswith("Testing") else Role.SUMMARY
+
+
+def _read_summary(storage: Storage, found: LooseFile) -> LooseFile:
+    uri = found.file.uri
+    return replace(found, summary=parse_summary(uri, read_bytes(storage, uri)))
+
+
+_READ: Mapping[Role, Callable[[Storage, LooseFile], LooseFile]] = {
+    Role.SUMMARY: _read_summary,
+    Role.MANIFEST: lambda _, found: found,
+    Role.MODERATION: lambda _, found: replace(found, broken=MODERATION),
+}
 
 
 def _are_twins(files: list[LooseFile]) -> bool:

@@ -161,13 +161,13 @@ class _Listing:
 
     def _read_version(self, file: StoredFile) -> tuple[str, VersionEntry] | None:
         """A version's folder and what `version.json` says; None when that is another tool's."""
-        folder, data = parent_uri(file.uri), read_bytes(self._storage, file.uri)
-        around = self._find_around(file)
-        if around == _Around() and b"ProjectVersionArn" not in data:
-            return None
+        folder, around, data = parent_uri(file.uri), self._find_around(file), b""
         try:
+            data = read_bytes(self._storage, file.uri)
+            if around == _Around() and b"ProjectVersionArn" not in data:
+                return None
             entry = describe_version(data, uri=file.uri, project=around.project)
-        except ParseError as exc:
+        except SourceError as exc:
             project = around.project or make_up_project(folder)
             version = make_up_version(project, PurePath(folder).name)
             return folder, VersionEntry(version=version, description=data, refused=str(exc))

@@ -347,6 +347,30 @@ def test_listing_reads_no_manifest(s3_server):
     assert s3_server.proxy.requests_for(f"saved/{MANIFEST}") == ["bytes=0-65535"]
 
 
+@pytest.mark.parametrize("denied", [SUMMARY, MANIFEST])
+def test_a_denied_download_fails_its_version_alone(s3_server, denied):
+    """The half that can be read makes no evaluation, and the other version is read."""
+    files = _download()
+    files["EvaluationResultSummary-pets-v2.json"] = make_summary(version_arn("v2"))
+    for path, content in files.items():
+        s3_server.put("saved", path, content)
+    s3_server.proxy.fail(denied, 403, "AccessDenied")
+    refused, read = sorted(open_source("s3://saved").list_versions(), key=lambda e: not e.refused)
+    assert f"s3://saved/{denied}: access denied" in refused.refused
+    assert (len(refused.parts), read.version.name, read.refused) == (2, "v2", "")
+
+
+def test_a_denied_description_fails_its_version_alone(s3_server):
+    """The other version is read."""
+    files = _archive(describe(version_arn("v1"))) | _archive(describe(version_arn("v2")), "", "v2")
+    for path, content in files.items():
+        s3_server.put("saved", path, content)
+    s3_server.proxy.fail("v1/version.json", 403, "AccessDenied")
+    entries = {entry.version.name: entry for entry in open_source("s3://saved").list_versions()}
+    assert "access denied" in entries["v1"].refused
+    assert (entries["v2"].refused, entries["v1"].version.project) == ("", PROJECT)
+
+
 def test_the_state_of_a_file_on_disk_is_its_content(tmp_path):
     """SHA-256 under the provider's place; a file that is not there is `missing`."""
     files = _archive(describe(version_arn("v1")))
