@@ -17,7 +17,6 @@ import botocore.session
 from botocore.validate import ParamValidator
 
 TARGET = "RekognitionService."
-RETRYABLE = ("ThrottlingException", "ProvisionedThroughputExceededException")
 
 
 @dataclass
