@@ -40,12 +40,15 @@ def check_reachable(tracking_uri: str) -> None:
 def translate_errors(tracking_uri: str) -> Iterator[None]:
     """Turn what MLflow raises into a `TrackingError` of one line."""
     from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
 
     place = hide_userinfo(tracking_uri)
     try:
         yield
     except MlflowException as exc:
         raise TrackingError(f"{place}: {_explain(exc)}") from exc
+    except SQLAlchemyError as exc:  # of a local database, before MLflow sees it
+        raise TrackingError(f"{place}: {_first_line(exc)}") from exc
     except OSError as exc:
         raise TrackingError(f"{place}: {exc.strerror or type(exc).__name__}") from exc
 
@@ -57,6 +60,10 @@ def hide_userinfo(uri: str) -> str:
         return uri
     netloc = parts.netloc.rpartition("@")[2]
     return parts._replace(netloc=netloc, query="", fragment="").geturl()
+
+
+def _first_line(exc: Exception) -> str:
+    return str(exc).partition("\n")[0]
 
 
 def _explain(exc: "Exception") -> str:

@@ -240,10 +240,9 @@ def connect(tracking_uri: str = "") -> Store:
 
     uri = tracking_uri or mlflow.get_tracking_uri()
     check_reachable(uri)
-    with translate_errors(uri):
+    with translate_errors(uri), _first_use(uri):
         client = mlflow.MlflowClient(tracking_uri=uri)
-        with _first_use(uri):
-            client.search_experiments(max_results=1)
+        client.search_experiments(max_results=1)
     return Store(client, uri)
 
 
