@@ -4,8 +4,9 @@ Lines are decoded a block at a time, which is much faster than one by one. Only 
 each line of the block looked at by itself, to say which one it is and what is wrong with it.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import chain
+from typing import TypeAlias, TypeVar
 
 from msgspec.json import Decoder
 
@@ -19,38 +20,52 @@ BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 T = TypeVar("T")
 
+OnBadLine: TypeAlias = Callable[[int, ValueError], None]
+"""Told the number of a line that is left out, and why; it may raise instead."""
+
 
 def iter_json_lines(
     decoder: Decoder[T],
     chunks: Iterable[bytes],
     uri: str,
-    on_bad_line: Callable[[int, ValueError], None],
+    on_bad_line: OnBadLine,
     *,
     max_line_bytes: int = MAX_LINE_BYTES,
-) -> Iterator[tuple[int, T]]:
-    r"""Yield (line number from 1, value) for every line that is not blank.
+) -> Iterator[tuple[int, Sequence[T]]]:
+    r"""Yield (number of the first line, from 1; values of that line and the following ones).
 
-    A byte-order mark (also of a file that was appended to another), either line end (`\n`, `\r\n`)
-    and blanks around a line do not matter, nor where the chunks are cut. `on_bad_line` gets the
-    number of a line that cannot be decoded, and why; when it returns, the line is left out.
+    Blank lines have no value. A byte-order mark (also of a file that was appended to another),
+    either line end (`\n`, `\r\n`) and blanks around a line do not matter, nor where the chunks are
+    cut. `on_bad_line` gets the number of a line that cannot be decoded, and why; when it returns,
+    the line is left out.
 
     Raises:
         ParseError: A line is longer than `max_line_bytes`.
     """
+    block_decoder = Decoder(list[tuple[decoder.type]])  # type: ignore[name-defined]
     for number, n_lines, block in _iter_blocks(chunks, uri, max_line_bytes):
-        try:
-            values = decoder.decode_lines(block)
-        except (ValueError, RecursionError):
-            values = []
+        values = _decode_together(block_decoder, block)
         if len(values) == n_lines:
-            yield from enumerate(values, number)
+            yield number, list(chain.from_iterable(values))
         else:
             yield from _decode_each(decoder, number, block, on_bad_line)
 
 
+def _decode_together(decoder: Decoder[list[tuple[T]]], block: bytes) -> list[tuple[T]]:
+    """The value of each line; fewer or more when some line is not exactly one value.
+
+    The lines become lists of one in a list. (`Decoder.decode_lines` would also take two values on
+    one line, or one value on two.)
+    """
+    try:
+        return decoder.decode(b"[[%b]]" % block.replace(b"\n", b"],["))
+    except (ValueError, RecursionError):
+        return []
+
+
 def _decode_each(
-    decoder: Decoder[T], number: int, block: bytes, on_bad_line: Callable[[int, ValueError], None]
-) -> Iterator[tuple[int, T]]:
+    decoder: Decoder[T], number: int, block: bytes, on_bad_line: OnBadLine
+) -> Iterator[tuple[int, Sequence[T]]]:
     for line_number, line in enumerate(block.split(b"\n"), number):
         text = line.removeprefix(BYTE_ORDER_MARK).strip()
         if not text:
@@ -60,7 +75,7 @@ def _decode_each(
         except ValueError as exc:
             on_bad_line(line_number, exc)
         else:
-            yield line_number, value
+            yield line_number, (value,)
 
 
 def _iter_blocks(

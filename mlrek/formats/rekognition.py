@@ -125,8 +125,8 @@ def _find_labels(columns: ManifestColumns) -> set[str]:
 
 def _sort_truth(columns: ManifestColumns, labels: Sequence[str]) -> LabelSets:
     """The true labels of each image, distinct and in label order."""
-    offsets, codes = np.asarray(columns.true_offsets), np.asarray(columns.true_label)
-    keys = np.unique(_make_keys(columns, labels, offsets, codes))
+    counts, codes = np.asarray(columns.true_counts), np.asarray(columns.true_label)
+    keys = np.unique(_make_keys(columns, labels, counts, codes))
     image_idx, label_idx = np.divmod(keys, max(len(labels), 1))
     return LabelSets(
         offsets=_make_offsets(image_idx, len(columns.images)), label_idx=label_idx.astype(np.int32)
@@ -140,8 +140,8 @@ def _sort_records(
 
     Of several records of one label the most confident is kept, the first of equals.
     """
-    offsets, codes = np.asarray(columns.record_offsets), np.asarray(columns.record_label)
-    keys = _make_keys(columns, labels, offsets, codes)
+    counts, codes = np.asarray(columns.record_counts), np.asarray(columns.record_label)
+    keys = _make_keys(columns, labels, counts, codes)
     confidence = np.asarray(columns.confidence)
     order = np.lexsort((-confidence, keys))
     kept = order[np.diff(keys[order], prepend=-1) > 0]
@@ -157,12 +157,12 @@ def _sort_records(
 
 
 def _make_keys(
-    columns: ManifestColumns, labels: Sequence[str], offsets: IntArray, codes: IntArray
+    columns: ManifestColumns, labels: Sequence[str], counts: IntArray, codes: IntArray
 ) -> IntArray:
     """One integer for each entry of a column, (n,): rises by image, then by label order."""
     position = {label: i for i, label in enumerate(labels)}
     label_idx = np.array([position.get(name, -1) for name in columns.label_codes], dtype=np.int64)
-    image_idx = np.repeat(np.arange(len(columns.images)), np.diff(offsets))
+    image_idx = np.repeat(np.arange(len(columns.images)), counts)
     keys: IntArray = image_idx * len(labels) + label_idx[codes]
     return keys
 
@@ -189,10 +189,10 @@ def _check_reported(
 
 def _check_repeated(columns: ManifestColumns, records: Records) -> Iterator[str]:
     """Which records were left out because another one of their image has the same label."""
-    left_out = np.diff(np.asarray(columns.record_offsets)) - records.counts
+    left_out = np.asarray(columns.record_counts) - records.counts
     if n := int(left_out.sum()):
         first = columns.images[int(np.argmax(left_out > 0))]
         yield (
-            f"{n} records repeat a label of their image and were left out, the most confident one "
-            f"counts; first: {show(first)}"
+            f"{n} of {len(columns.record_label)} records repeat a label of their image and were "
+            f"left out, the most confident one counts; first: {show(first)}"
         )

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from mlrek.evaluation import BoolArray, FloatArray, IntArray, LabelSets, Outcome, Records
 from mlrek.formats.json_text import show
-from mlrek.formats.rekognition_manifest import (
+from mlrek.formats.rekognition_line import (
     IS_ABSENT,
     IS_FALSE_NEGATIVE,
     IS_FALSE_POSITIVE,
@@ -54,7 +54,7 @@ def check_flags(
     for reason, doubtful in doubts.items():
         if n := np.count_nonzero(doubtful):
             first = images[records.image_idx[np.argmax(doubtful)]]
-            yield f"{n} records {reason}; first: {show(first)}"
+            yield f"{n} of {len(doubtful)} records {reason}; first: {show(first)}"
 
 
 def _contradict_threshold(records: Records, thresholds: FloatArray) -> BoolArray:

@@ -203,4 +203,5 @@ def _check_labels(uri: str, results: list[_LabelResult]) -> list[str]:
     repeated = len(results) - len({result.label for result in results})
     if not repeated:
         return []
-    return [f"{uri}: {repeated} labels have results twice or more; their first results count"]
+    several = f"{repeated} of {len(results)} results are of a label that has some already"
+    return [f"{uri}: {several}, and were left out"]

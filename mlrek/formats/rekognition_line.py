@@ -1,0 +1,160 @@
+"""One line of a Rekognition manifest: its type, and which of its keys carry labels."""
+
+import re
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, TypeAlias
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+from msgspec import field as key
+from msgspec.json import Decoder
+
+from mlrek.formats.json_text import show
+from mlrek.formats.rekognition_summary import MODERATION_REASON
+
+# The bits of the column `flags`: what the service says of a record.
+IS_TRUE_POSITIVE = 1
+IS_FALSE_POSITIVE = 2
+IS_FALSE_NEGATIVE = 4
+IS_TRUE_NEGATIVE = 8
+IS_PRESENT = 16  # in the truth of the image
+IS_ABSENT = 32
+
+_DETECTION_REASON = (
+    "this is the evaluation of an object-detection model, which this version of mlrek does not "
+    "read; it reads image classification, with one label an image or several"
+)
+_METADATA = "-metadata"
+_NAMED = re.compile(r"rekognition-custom-labels-(training|evaluation)(?:-[0-9]+)?(?:-metadata)?")
+_MODERATION = re.compile(r"content-moderation-groundtruth|detect-moderation-labels(-base-model)?")
+_CLASSIFICATION = "groundtruth/image-classification"
+_DETECTION = "groundtruth/object-detection"
+_VERIFICATION = "groundtruth/label-verification"
+
+
+class Details(Struct, gc=False, frozen=True, rename=lambda name: "is-" + name.replace("_", "-")):
+    """What the service says of a record."""
+
+    true_positive: bool | None = None
+    false_positive: bool | None = None
+    false_negative: bool | None = None
+    true_negative: bool | None = None
+    present_in_ground_truth: bool | None = None
+
+
+class Attribute(Struct, gc=False, rename="kebab"):
+    """Any object on a line: metadata of a label attribute, boxes, or what has no meaning here."""
+
+    class_name: str | float | bool | None = None
+    confidence: str | float | None = None
+    type: str | float | bool | None = None
+    human_annotated: str | float | bool | None = None
+    details: Details | None = key(name="rekognition-custom-labels-evaluation-details", default=None)
+    annotations: Raw | UnsetType = UNSET
+
+
+Line: TypeAlias = dict[str, Attribute | list[Any] | str | int | float | bool | None]
+LINE_DECODER = Decoder(Line)
+
+FLAGS: dict[Details | None, int] = {None: 0} | {
+    Details(tp, fp, fn, tn, present): (
+        bool(tp) * IS_TRUE_POSITIVE
+        + bool(fp) * IS_FALSE_POSITIVE
+        + bool(fn) * IS_FALSE_NEGATIVE
+        + bool(tn) * IS_TRUE_NEGATIVE
+        + {True: IS_PRESENT, False: IS_ABSENT, None: 0}[present]
+    )
+    for tp, fp, fn, tn, present in product((True, False, None), repeat=5)
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelKeys:
+    """The keys of the metadata of a line's label attributes.
+
+    `unnamed` are those under the customer's own names, on a line without the service's names.
+    """
+
+    truth: tuple[str, ...] = ()
+    evaluation: tuple[str, ...] = ()
+    unnamed: tuple[str, ...] = ()
+
+
+class RefusedError(ValueError):
+    """The whole file is of a kind that is not read, whatever else stands in it."""
+
+
+def find_keys(names: tuple[str, ...]) -> LabelKeys:
+    """Which keys of a line are label attributes: the service's, else any that have metadata."""
+    present = frozenset(names)
+    found: dict[str, list[str]] = {"training": [], "evaluation": []}
+    for name in names:
+        if _MODERATION.fullmatch(name):
+            raise RefusedError(MODERATION_REASON)
+        if match := _NAMED.fullmatch(name):
+            value_name = name.removesuffix(_METADATA)
+            if not present.issuperset((value_name, value_name + _METADATA)):
+                raise ValueError(f"{value_name} and {value_name}{_METADATA} do not stand together")
+            if name != value_name:
+                found[match[1]].append(name)
+    if any(found.values()):
+        return LabelKeys(truth=tuple(found["training"]), evaluation=tuple(found["evaluation"]))
+    unnamed = (name + _METADATA for name in names if name != "source-ref")
+    return LabelKeys(unnamed=tuple(name for name in unnamed if name in present))
+
+
+def malformed(what: str, found: object, expected: str) -> ValueError:
+    """The error of a line that has something else where `expected` belongs."""
+    return ValueError(f"{what} is {show(found)}, not {expected}")
+
+
+def find_labels(line: Line) -> tuple[list[Attribute], list[Attribute]]:
+    """The metadata of the true labels and of the records on a line of any kind.
+
+    Raises:
+        ValueError: The line is malformed.
+        RefusedError: It is of a kind that is not read.
+    """
+    keys = find_keys(tuple(line))
+    if keys.unnamed:
+        keys = _sort_unnamed(line, keys.unnamed)
+    for name in keys.evaluation:
+        _check_record(line, name)
+    # Where the truth is boxes the image as a whole has no label, which is no error.
+    truth = [_get_metadata(line, name) for name in keys.truth if not _has_boxes(line, name)]
+    return truth, [_get_metadata(line, name) for name in keys.evaluation]
+
+
+def _sort_unnamed(line: Line, names: tuple[str, ...]) -> LabelKeys:
+    """What a machine wrote, with details of its evaluation, is a record; other labels are truth."""
+    truth, evaluation = [], []
+    for name in names:
+        metadata = line[name]
+        if not isinstance(metadata, Attribute) or metadata.type == _VERIFICATION:
+            continue
+        if metadata.human_annotated == "no" and metadata.details is not None:
+            evaluation.append(name)
+        elif metadata.class_name is not None or metadata.type == _CLASSIFICATION:
+            truth.append(name)
+    return LabelKeys(truth=tuple(truth), evaluation=tuple(evaluation))
+
+
+def _check_record(line: Line, name: str) -> None:
+    if _has_boxes(line, name):
+        raise RefusedError(_DETECTION_REASON)
+    confidence = _get_metadata(line, name).confidence
+    if not isinstance(confidence, float) or not 0 <= confidence <= 1:
+        raise malformed(f"confidence in {name}", confidence, "a number from 0 to 1")
+
+
+def _get_metadata(line: Line, name: str) -> Attribute:
+    metadata = line[name]
+    if not isinstance(metadata, Attribute):
+        raise malformed(name, metadata, "a JSON object")
+    return metadata
+
+
+def _has_boxes(line: Line, name: str) -> bool:
+    value, metadata = line[name.removesuffix(_METADATA)], _get_metadata(line, name)
+    has_annotations = isinstance(value, Attribute) and value.annotations is not UNSET
+    return metadata.class_name is None and (has_annotations or metadata.type == _DETECTION)
