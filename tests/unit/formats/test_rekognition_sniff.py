@@ -1,0 +1,92 @@
+"""What a file is, by its first bytes."""
+
+import json
+
+import pytest
+
+from mlrek.formats.rekognition_sniff import HEAD_BYTES, Role, sniff
+
+
+@pytest.mark.parametrize(
+    ("name", "role"),
+    [
+        ("EvaluationResultSummary-capwatch.json", Role.SUMMARY),
+        ("TestingGroundTruth-classification.jsonl", Role.MANIFEST),
+        ("TestingGroundTruth-detection.jsonl", Role.MANIFEST),
+        ("ManifestSummary.json", Role.MANIFEST_SUMMARY),
+    ],
+)
+@pytest.mark.parametrize("bom", [b"", b"\xef\xbb\xbf\r\n"])
+def test_files_of_the_guide(guide, name, role, bom):
+    """Each file is known by its content, whatever it is called, with a byte-order mark or not."""
+    assert sniff(bom + (guide / name).read_bytes()[:HEAD_BYTES], "download (1).json") == role
+
+
+def test_minified_summary(make_summary):
+    """Line ends do not matter."""
+    assert sniff(make_summary(labels=["a"]), "x") == Role.SUMMARY
+
+
+def test_input_manifest():
+    """Images with the customer's own labels, and none of the service's, are the input."""
+    metadata = {"class-name": "camellia", "type": "groundtruth/image-classification"}
+    line = {"source-ref": "s3://b/1.jpg", "camellia": 1, "camellia-metadata": metadata}
+    assert sniff(json.dumps(line).encode(), "x.json") == Role.INPUT_MANIFEST
+
+
+def test_prediction_in_a_later_line(make_line):
+    """One image with a prediction makes an evaluation manifest, also when the first has none."""
+    lines = [{"source-ref": "1"}, make_line(truth=())]
+    text = b"\n".join(json.dumps(line).encode() for line in lines)
+    assert sniff(text, "x.json") == Role.MANIFEST
+
+
+def test_truth_under_the_services_names_is_an_output(make_line):
+    """The customer's names do not survive into the evaluation: truth under others is its mark."""
+    assert sniff(json.dumps(make_line(records=())).encode(), "x.json") == Role.MANIFEST
+
+
+def test_line_longer_than_the_head(make_line):
+    """A head that ends in the middle of the first line is enough."""
+    line = json.dumps(make_line(x="y" * HEAD_BYTES)).encode()
+    assert sniff(line[:HEAD_BYTES], "x.json") == Role.MANIFEST
+
+
+def test_name_decides_where_the_content_cannot(make_line):
+    """Training images look like test images; a manifest may begin without labels at all."""
+    line = json.dumps(make_line()).encode()
+    assert sniff(line, "TrainingGroundTruth-pets-v1.json") == Role.TRAINING_MANIFEST
+    assert sniff(b'{"source-ref": "1"}', "TestingGroundTruth-pets-v1.json") == Role.MANIFEST
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'{"source-ref": "1", "content-moderation-groundtruth": {"ModerationLabels": []}}',
+        b'{"source-ref": "1", "detect-moderation-labels" : {}}',
+        b'{"AggregatedEvaluationResults": {"F1Score": 1}, "ContentModeration": {}}',
+    ],
+)
+def test_moderation(text):
+    """Files of moderation adapters are told apart from those of label projects."""
+    assert sniff(text, "x.json") == Role.MODERATION
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"",
+        b"  ",
+        b"[]",
+        b"\x89PNG",
+        b"\xff\xfe",
+        b'{"ProjectVersionDescriptions": []}',
+        b'{"version": "1", "text": "rekognition-custom-labels-evaluation-0"}',
+        rb'{"cells": ["{\"AggregatedEvaluationResults\": 1, \"source-ref\": 2}"]}',
+        b'[{"source-ref": "1"}]',
+        b'{"EvaluationDetails": {"ModelArn": "arn:aws:lookoutvision:us-east-1:1:model/p/1"}}',
+    ],
+)
+def test_nothing_of_ours(text):
+    """Other JSON, other bytes, and another service's files are none."""
+    assert sniff(text, "EvaluationSummary-p-v.json") is None

@@ -1,0 +1,286 @@
+"""`evaluation.parquet`: what is written is read, now and later."""
+
+import io
+import json
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pyarrow import parquet
+
+from mlrek.errors import EvaluationError, MlrekError
+from mlrek.evaluation import (
+    Evaluation,
+    LabelSets,
+    MaskCounts,
+    Outcome,
+    Project,
+    Provider,
+    Records,
+    Reported,
+    ReportedCurve,
+    SourceFile,
+    Task,
+    Version,
+)
+from mlrek.formats.stored import dump_evaluation, load_evaluation
+
+_TEXT = st.text(st.characters(codec="utf-8"), max_size=6)
+_NUMBER = st.floats(allow_nan=False, allow_infinity=False)
+_COUNT = st.none() | st.integers(0, 2**40)
+
+
+@st.composite
+def _lists(draw, n_images, n_labels):
+    """(offsets, label codes): each image has distinct labels, rising."""
+    labels = st.lists(st.integers(0, n_labels - 1), unique=True, max_size=4).map(sorted)
+    per_image = [draw(labels) if n_labels else [] for _ in range(n_images)]
+    offsets = np.cumsum([0, *map(len, per_image)])
+    return offsets, np.array([x for each in per_image for x in each], dtype=np.int32)
+
+
+@st.composite
+def _curves(draw):
+    n = draw(st.integers(0, 3))
+    column = st.lists(st.floats(allow_infinity=False), min_size=n, max_size=n).map(np.array)
+    return ReportedCurve(**{field.name: draw(column) for field in fields(ReportedCurve)})
+
+
+_REPORTED = st.builds(
+    Reported,
+    aggregate=st.dictionaries(_TEXT, _NUMBER, max_size=3),
+    per_label=st.dictionaries(_TEXT, st.dictionaries(_TEXT, _NUMBER, max_size=2), max_size=3),
+    confusion=st.lists(st.tuples(_TEXT, _TEXT, _NUMBER), max_size=3).map(tuple),
+    curves=st.dictionaries(_TEXT, _curves(), max_size=2),
+    test_images=_COUNT,
+    train_images=_COUNT,
+)
+_VERSION = st.builds(
+    Version,
+    project=st.builds(Project, provider=st.sampled_from(Provider), arn=_TEXT, name=_TEXT),
+    arn=_TEXT,
+    name=_TEXT,
+    status=_TEXT,
+    training_start_ms=_COUNT,
+    training_end_ms=_COUNT,
+    billable_minutes=st.none() | _NUMBER,
+    copied_from=_TEXT,
+)
+_FILE = st.builds(SourceFile, role=_TEXT, uri=_TEXT, size=st.integers(0, 2**40), sha256=_TEXT)
+
+
+@st.composite
+def evaluations(draw):
+    """Any evaluation of whole images."""
+    labels = tuple(draw(st.lists(_TEXT, unique=True, max_size=5)))
+    images = tuple(draw(st.lists(_TEXT, max_size=5)))
+    offsets, label_idx = draw(_lists(len(images), len(labels)))
+    n = len(label_idx)
+    confidence = draw(st.lists(st.floats(0, 1), min_size=n, max_size=n))
+    outcome = draw(st.lists(st.sampled_from(Outcome), min_size=n, max_size=n))
+    threshold = st.just(np.nan) | st.floats(0, 1)
+    true_offsets, true_label = draw(_lists(len(images), len(labels)))
+    return Evaluation(
+        version=draw(_VERSION),
+        task=draw(st.sampled_from([Task.CLASSIFICATION, Task.MULTILABEL])),
+        labels=labels,
+        images=images,
+        truth=LabelSets(offsets=true_offsets, label_idx=true_label),
+        records=Records(
+            offsets=offsets,
+            label_idx=label_idx,
+            confidence=np.array(confidence, dtype=np.float64),
+            outcome=np.array(outcome, dtype=np.uint8),
+        ),
+        thresholds=np.array([draw(threshold) for _ in labels], dtype=np.float64),
+        reported=draw(_REPORTED),
+        files=tuple(draw(st.lists(_FILE, max_size=2))),
+        summary=draw(st.binary(max_size=20)),
+        warnings=tuple(draw(st.lists(_TEXT, max_size=2))),
+    )
+
+
+def _plain(value):
+    """A value without arrays, so that two of them compare; NaN equals NaN."""
+    if is_dataclass(value):
+        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+    if isinstance(value, np.ndarray):
+        return [_plain(x) for x in value.tolist()]
+    if isinstance(value, dict):
+        return {name: _plain(x) for name, x in value.items()}
+    return "NaN" if isinstance(value, float) and np.isnan(value) else value
+
+
+@pytest.fixture(scope="module")
+def evaluation() -> Evaluation:
+    """Three images: two labels, one label without a record, and nothing at all."""
+    project = Project(provider=Provider.REKOGNITION, arn="arn:p", name="pets")
+    return Evaluation(
+        version=Version(project=project, arn="arn:v", name="v1", training_start_ms=5),
+        task=Task.MULTILABEL,
+        labels=("cat", "dog 🌹"),
+        images=("s3://b/1.jpg", "s3://b/ü.jpg", "s3://b/3.jpg"),
+        truth=LabelSets(offsets=np.array([0, 2, 3, 3]), label_idx=np.array([0, 1, 1])),
+        records=Records(
+            offsets=np.array([0, 2, 2, 2]),
+            label_idx=np.array([0, 1]),
+            confidence=np.array([0.1, 1 / 3]),
+            outcome=np.array([Outcome.FN, Outcome.TP], dtype=np.uint8),
+        ),
+        thresholds=np.array([0.25, np.nan]),
+        reported=Reported(aggregate={"f1": 0.1}, confusion=(("cat", "dog 🌹", 0.5),)),
+        files=(SourceFile(role="manifest", uri="s3://b/m", size=7, sha256="ab"),),
+        summary=b'{"x": \xff}',
+        warnings=("one", "two"),
+    )
+
+
+@given(evaluation=evaluations())
+@settings(deadline=None)  # the first write starts Arrow's threads
+def test_what_is_written_is_read(evaluation):
+    """Every field of an evaluation comes back as it was."""
+    assert _plain(load_evaluation(dump_evaluation(evaluation))) == _plain(evaluation)
+
+
+def test_types_of_columns_come_back(evaluation):
+    """Codes are integers, confidences doubles, as in an evaluation that was parsed."""
+    loaded = load_evaluation(dump_evaluation(evaluation))
+    assert loaded.truth.label_idx.dtype == np.int32
+    assert loaded.records.offsets.dtype == np.int64
+    assert loaded.records.confidence.dtype == np.float64
+    assert loaded.records.outcome.dtype == np.uint8
+
+
+def test_equal_evaluations_give_equal_bytes(evaluation):
+    """Nothing but the evaluation goes into the file."""
+    assert dump_evaluation(evaluation) == dump_evaluation(replace(evaluation))
+
+
+def test_columns_as_documented(evaluation):
+    """Any Parquet reader finds a row for each image, in columns as they are documented."""
+    table = parquet.read_table(io.BytesIO(dump_evaluation(evaluation)))
+    assert table.to_pylist() == [
+        {
+            "image": "s3://b/1.jpg",
+            "truth": [0, 1],
+            "label": [0, 1],
+            "confidence": [0.1, 1 / 3],
+            "outcome": [3, 1],
+        },
+        {"image": "s3://b/ü.jpg", "truth": [1], "label": [], "confidence": [], "outcome": []},
+        {"image": "s3://b/3.jpg", "truth": [], "label": [], "confidence": [], "outcome": []},
+    ]
+    types = {
+        field.name: str(field.type.value_type) for field in table.schema if field.name[0] > "i"
+    }
+    assert types == {"label": "int32", "truth": "int32", "outcome": "uint8"}
+
+
+def test_header_as_documented(evaluation):
+    """What is not per image stands as JSON in the schema's metadata."""
+    schema = parquet.read_schema(io.BytesIO(dump_evaluation(evaluation)))
+    header = json.loads(schema.metadata[b"mlrek"])
+    assert header["schema_version"] == 1
+    assert header["task"] == "multilabel"
+    assert header["labels"] == ["cat", "dog 🌹"]
+    assert header["thresholds"] == [0.25, None]
+    assert header["version"]["project"]["name"] == "pets"
+    assert header["reported"]["aggregate"] == {"f1": 0.1}
+    assert header["files"] == [{"role": "manifest", "uri": "s3://b/m", "size": 7, "sha256": "ab"}]
+    assert header["warnings"] == ["one", "two"]
+
+
+def test_numbers_alone(evaluation):
+    """An evaluation without images, of whatever task, is stored too."""
+    empty = LabelSets(offsets=np.zeros(1, np.int64), label_idx=np.zeros(0, np.int32))
+    records = Records(
+        offsets=empty.offsets,
+        label_idx=empty.label_idx,
+        confidence=np.zeros(0),
+        outcome=np.zeros(0, np.uint8),
+    )
+    for task in Task:
+        bare = replace(evaluation, task=task, images=(), truth=empty, records=records)
+        assert _plain(load_evaluation(dump_evaluation(bare))) == _plain(bare)
+
+
+def test_boxes_and_masks_are_not_dropped_silently(evaluation):
+    """What has no place in the schema is refused."""
+    none = np.zeros(0, np.int64)
+    masks = MaskCounts(image_idx=none, label_idx=none, tp=none, fp=none, fn=none, readable=none > 0)
+    with pytest.raises(EvaluationError, match="cannot be stored yet"):
+        dump_evaluation(replace(evaluation, task=Task.SEGMENTATION, masks=masks))
+
+
+def _rewrite(data, **header):
+    table = parquet.read_table(io.BytesIO(data))
+    told = json.loads(table.schema.metadata[b"mlrek"]) | header
+    sink = io.BytesIO()
+    parquet.write_table(table.replace_schema_metadata({b"mlrek": json.dumps(told)}), sink)
+    return sink.getvalue()
+
+
+def test_later_schema_says_to_upgrade(evaluation):
+    """A file of a later version is not misread, even when its header has another shape."""
+    data = _rewrite(dump_evaluation(evaluation), schema_version=2, labels={"a": 1})
+    with pytest.raises(EvaluationError, match=r"has schema 2, .*upgrade it"):
+        load_evaluation(data)
+
+
+def test_unknown_keys_of_the_header_are_ignored(evaluation):
+    """A later version may add what this one need not know."""
+    data = _rewrite(dump_evaluation(evaluation), more=[1])
+    assert _plain(load_evaluation(data)) == _plain(evaluation)
+
+
+def _table(**columns):
+    sink = io.BytesIO()
+    parquet.write_table(pa.table(columns), sink)
+    return sink.getvalue()
+
+
+@pytest.mark.parametrize(
+    "data", [b"", b"PAR1", b"x" * 100, _table(image=["a"]), b"PAR1" + b"\0" * 50 + b"PAR1"]
+)
+def test_another_file_is_refused(data):
+    """What mlrek did not write is no evaluation."""
+    with pytest.raises(EvaluationError, match=r"this is no evaluation\.parquet that can be read"):
+        load_evaluation(data)
+
+
+def test_missing_column_is_refused(evaluation):
+    """A file that lost a column is damaged."""
+    table = parquet.read_table(io.BytesIO(dump_evaluation(evaluation)))
+    sink = io.BytesIO()
+    parquet.write_table(table.drop_columns(["outcome"]), sink)
+    with pytest.raises(EvaluationError, match="outcome"):
+        load_evaluation(sink.getvalue())
+
+
+def test_gap_in_a_column_is_refused(evaluation):
+    """So is one with gaps."""
+    table = parquet.read_table(io.BytesIO(dump_evaluation(evaluation)))
+    gaps = pa.array([[0, None], [1], []], pa.list_(pa.int32()))
+    sink = io.BytesIO()
+    parquet.write_table(table.set_column(1, "truth", gaps), sink)
+    with pytest.raises(EvaluationError, match="column truth has gaps"):
+        load_evaluation(sink.getvalue())
+
+
+@given(st.floats(0, 1, exclude_max=True))
+def test_cut_file_is_refused(evaluation, share):
+    """A download that broke off is an error of mlrek's, never another."""
+    data = dump_evaluation(evaluation)
+    with pytest.raises(MlrekError):
+        load_evaluation(data[: int(share * len(data))])
+
+
+def test_first_schema_is_read_forever(evaluation):
+    """The file that schema 1 was introduced with reads as it was meant."""
+    folder = Path(__file__).parents[2] / "data" / "stored"
+    data = (folder / "evaluation-schema-1.parquet").read_bytes()
+    assert _plain(load_evaluation(data)) == _plain(evaluation)
