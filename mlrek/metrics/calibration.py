@@ -1,7 +1,6 @@
 """Numbers of the scores as probabilities: log loss and expected calibration error."""
 
 from functools import partial
-from math import nan
 from typing import Final
 
 import numpy as np
@@ -58,7 +57,7 @@ def count_not_summing_to_one(scores: FloatArray) -> int:
 
 
 def mean_of_images(name: str, values: FloatArray, places: IntArray) -> Statistic:
-    """The statistic of a mean over images: `values` (n_images,), `places` as for weights."""
+    """The statistic of a mean over images, at least one: `values` (n_images,), their `places`."""
     ordered = np.empty(len(values))
     ordered[places] = values
     return partial(_compute_mean, name, ordered)
@@ -70,6 +69,4 @@ def _compute_calibration_error(sums: sp.csr_array, weights: Weights) -> dict[str
 
 
 def _compute_mean(name: str, values: FloatArray, weights: Weights) -> dict[str, FloatArray]:
-    if not len(values):
-        return {name: np.full(weights.shape[1], nan)}
     return {name: values @ weights / len(values)}

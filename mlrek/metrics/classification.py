@@ -19,7 +19,11 @@ from mlrek.metrics.counts import (
     count_labels,
     count_pairs,
 )
-from mlrek.metrics.curves import compute_precision_recall, compute_threshold_curves
+from mlrek.metrics.curves import (
+    compute_precision_recall,
+    compute_threshold_curves,
+    warn_constant,
+)
 from mlrek.metrics.intervals import resampled_numbers, share_of_images
 from mlrek.metrics.label_scores import score_labels, warn_zero_division
 from mlrek.metrics.pairs import pair_records
@@ -78,6 +82,7 @@ def compute_classification(
             *sample.warnings,
             *warn_zero_division(count_labels(matrix), labels),
             *at_threshold.warnings,
+            *warn_constant(pairs),
             *warn_disagreement(reconciled),
         ),
     )

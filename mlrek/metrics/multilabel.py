@@ -1,7 +1,8 @@
 """All numbers of a model that gives an image any number of labels."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import nan
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -10,7 +11,11 @@ from mlrek.evaluation import NONE_LABEL, BoolArray, Evaluation, Task
 from mlrek.metrics import ConfusionMatrix, Metrics, Predictions
 from mlrek.metrics.at_threshold import compute_at_threshold
 from mlrek.metrics.counts import NOTHING_REASON, LabelCounts
-from mlrek.metrics.curves import compute_precision_recall, compute_threshold_curves
+from mlrek.metrics.curves import (
+    compute_precision_recall,
+    compute_threshold_curves,
+    warn_constant,
+)
 from mlrek.metrics.decisions import decide_records
 from mlrek.metrics.image_sums import (
     AVERAGE_NAMES,
@@ -28,14 +33,20 @@ from mlrek.metrics.pairs import (
     pair_codes,
     pair_records,
 )
-from mlrek.metrics.ranking import RANKING_REASONS, rank_records
+from mlrek.metrics.ranking import RANKING_REASONS, rank_pooled, rank_records
 from mlrek.metrics.reconciliation import Basis, reconcile, warn_disagreement
 from mlrek.metrics.resampling import Bootstrap
 
 _SUM_NAMES: Final = (*AVERAGE_NAMES, "subset_accuracy", "hamming_loss")
 _MACRO_NAMES: Final = ("average_precision_macro", "roc_auc_macro")
 _MICRO_NAMES: Final = ("average_precision_micro",)
-_UNDEFINED_REASONS: Final = {**dict.fromkeys(AVERAGE_NAMES, NOTHING_REASON), **RANKING_REASONS}
+_UNDEFINED_REASONS: Mapping[str, str] = MappingProxyType(
+    {
+        **dict.fromkeys(AVERAGE_NAMES, NOTHING_REASON),
+        "hamming_loss": "there is no label",
+        **RANKING_REASONS,
+    }
+)
 
 _OUTCOMES: Final = np.array(["TP", "FP", "FN", "TN"], dtype=object)
 _TP, _FP, _FN, _TN = range(4)
@@ -51,14 +62,14 @@ def compute_multilabel(evaluation: Evaluation, bootstrap: Bootstrap) -> Metrics:
     pairs = pair_records(evaluation)
     counts = count_predicted(pairs, decision.is_predicted)
     images = count_images(pairs, decision.is_predicted, truth)
-    ranking = rank_records(evaluation, pairs, pooled=True)
+    ranking = rank_records(evaluation, pairs)
     ap, roc_auc = ranking.score_labels(pairs)
     at_threshold = compute_at_threshold(evaluation, pairs, ap, roc_auc)
     reconciled = reconcile(evaluation, Basis(support=pairs.support, at_threshold=at_threshold))
     plans: dict[tuple[str, ...], Plan] = {
         _SUM_NAMES: sum_images(pairs, decision.is_predicted, truth).compute,
         _MACRO_NAMES: ranking.missing or ranking.compute_macro,
-        _MICRO_NAMES: ranking.missing or ranking.compute_micro,
+        _MICRO_NAMES: ranking.missing or rank_pooled(pairs),
     }
     numbers = compute_planned(plans, pairs.n_images, bootstrap, _UNDEFINED_REASONS)
     exact = share_of_images(int(find_exact(images).sum()), pairs.n_images)
@@ -82,6 +93,7 @@ def compute_multilabel(evaluation: Evaluation, bootstrap: Bootstrap) -> Metrics:
             *warn_zero_division(counts, labels),
             *warn_empty_images(images),
             *at_threshold.warnings,
+            *warn_constant(pairs),
             *warn_disagreement(reconciled),
         ),
     )

@@ -1,7 +1,10 @@
 """Numbers that need the order of scores: average precision and the area under the ROC curve."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from math import nan
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -11,16 +14,18 @@ from numpy.typing import NDArray
 from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray, RecordsKind
 from mlrek.metrics.counts import divide
 from mlrek.metrics.pairs import Pairs
-from mlrek.metrics.resampling import MAX_BLOCK, Weights
+from mlrek.metrics.resampling import MAX_BLOCK, Statistic, Weights
 
 _EXACT_FLOAT32: Final = 2**24
 _BLOCK: Final = 16
 
-RANKING_REASONS: Final = {
-    "roc_auc_macro": "no label is true on some images and not on others",
-    "average_precision_macro": "no label is true on any image",
-    "average_precision_micro": "no label is true on any image",
-}
+RANKING_REASONS: Mapping[str, str] = MappingProxyType(
+    {
+        "roc_auc_macro": "no label is true on some images and not on others",
+        "average_precision_macro": "no label is true on any image",
+        "average_precision_micro": "no label is true on any image",
+    }
+)
 """Why areas of complete records are undefined."""
 
 
@@ -106,10 +111,9 @@ def rank_scores(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
-    """The scores of each label in order, and of all together; `missing` says why there are none."""
+    """The scores of each label in order; `missing` says why there are none."""
 
     labels: tuple[RankedScores, ...] = ()
-    pooled: RankedScores | None = None
     missing: str = ""
 
     def compute_macro(self, weights: Weights) -> dict[str, FloatArray]:
@@ -119,12 +123,6 @@ class Ranking:
         """
         ap, roc_auc = self._compute_labels(weights)
         return {"average_precision_macro": _mean(ap), "roc_auc_macro": _mean(roc_auc)}
-
-    def compute_micro(self, weights: Weights) -> dict[str, FloatArray]:
-        """The statistic of `average_precision_micro`: all (image, label) pairs as one label's."""
-        if self.pooled is None:
-            return {}
-        return {"average_precision_micro": self.pooled.compute(weights)[0]}
 
     def score_labels(self, pairs: Pairs) -> tuple[FloatArray, FloatArray]:
         """Average precision and ROC AUC of each label, (n_labels,) each; NaN where undefined."""
@@ -139,8 +137,8 @@ class Ranking:
         return areas[:, 0], areas[:, 1]
 
 
-def rank_records(evaluation: Evaluation, pairs: Pairs, *, pooled: bool = False) -> Ranking:
-    """The order of the scores, of complete records only; `pooled` also of all labels together."""
+def rank_records(evaluation: Evaluation, pairs: Pairs) -> Ranking:
+    """The order of the scores of each label, of complete records only."""
     kind = evaluation.records_kind
     if kind != RecordsKind.COMPLETE:
         return Ranking(
@@ -148,16 +146,24 @@ def rank_records(evaluation: Evaluation, pairs: Pairs, *, pooled: bool = False) 
         )
     places = pairs.places[pairs.image_idx]
     by_label = np.argsort(pairs.label_idx, kind="stable").reshape(pairs.n_labels, -1)
-    ranked = tuple(
-        rank_scores(places[rows], pairs.confidence[rows], pairs.is_true[rows], pairs.n_images)
-        for rows in by_label
-    )
     return Ranking(
-        labels=ranked,
-        pooled=rank_scores(places, pairs.confidence, pairs.is_true, pairs.n_images)
-        if pooled
-        else None,
+        labels=tuple(
+            rank_scores(places[rows], pairs.confidence[rows], pairs.is_true[rows], pairs.n_images)
+            for rows in by_label
+        )
     )
+
+
+def rank_pooled(pairs: Pairs) -> Statistic:
+    """The statistic of `average_precision_micro`: all pairs ranked as those of one label."""
+    places = pairs.places[pairs.image_idx]
+    return partial(
+        _compute_micro, rank_scores(places, pairs.confidence, pairs.is_true, pairs.n_images)
+    )
+
+
+def _compute_micro(ranked: RankedScores, weights: Weights) -> dict[str, FloatArray]:
+    return {"average_precision_micro": ranked.compute(weights)[0]}
 
 
 def _mean(values: FloatArray) -> FloatArray:

@@ -83,11 +83,12 @@ def count_labels_in_cells(
 
 
 def draw_weights(n_images: int, bootstrap: Bootstrap) -> Iterator[Weights]:
-    """How often each image is drawn: blocks (n_images, n) whose n add up to all resamples."""
-    if not n_images:
-        return
+    """How often each image is drawn: blocks (n_images, n) whose n add up to all resamples.
+
+    There must be an image.
+    """
     rng = bootstrap.start()
-    width = max(1, min(_MAX_COLUMNS, MAX_BLOCK // max(n_images, 1)))
+    width = max(1, min(_MAX_COLUMNS, MAX_BLOCK // n_images))
     for start in range(0, bootstrap.resamples, width):
         drawn = np.empty((min(width, bootstrap.resamples - start), n_images), dtype=np.int32)
         for row in drawn:

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from hypothesis import HealthCheck, settings
 
 from mlrek.evaluation import (
     Evaluation,
@@ -14,6 +15,10 @@ from mlrek.evaluation import (
     Task,
     Version,
 )
+
+# No test here is about time, and machines are busy.
+settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")

@@ -157,7 +157,7 @@ def _answers(draw):
     return np.array(truth), scores
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(answers=_answers())
 def test_complete_records_give_scikit_learns_numbers(build_scores, answers):
     """All that need scores, over the images with truth."""
@@ -188,7 +188,7 @@ def test_complete_records_give_scikit_learns_numbers(build_scores, answers):
     )
 
 
-@settings(deadline=None, max_examples=25)
+@settings(max_examples=25)
 @given(answers=_answers(), data=st.data())
 def test_order_of_images_does_not_matter(build_scores, answers, data):
     """Neither for the numbers nor for their intervals."""
@@ -369,6 +369,16 @@ def test_one_label(build):
         "roc_auc_macro",
         "log_loss",
     }
+
+
+@pytest.mark.parametrize("records", [[[], []], [[(0, 0.2, "FN")], [(1, 0.1, "FN")]]])
+def test_no_prediction_at_all(build, records):
+    """Everything is missed: precision counts as 0 and has no interval, calibration is undefined."""
+    aggregate = compute_metrics(build([[0], [1]], records)).aggregate
+
+    assert (aggregate["accuracy"].value, aggregate["precision_micro"].value) == (0, 0)
+    assert isnan(aggregate["precision_micro"].low)
+    assert aggregate["ece"].reason == "no image has a prediction"
 
 
 def test_no_image_with_truth_leaves_all_undefined(build):

@@ -58,7 +58,7 @@ def _sets():
     )
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(sets=_sets())
 def test_numbers_are_scikit_learns(build, sets):
     """Averages over labels that are true or predicted, and over images."""
@@ -76,7 +76,7 @@ def test_numbers_are_scikit_learns(build, sets):
         assert isnan(ours["f1_samples"])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(sets=_sets(), data=st.data())
 def test_numbers_of_a_resample_are_scikit_learns(build, sets, data):
     """Weights of a resample give exactly what scikit-learn gives of the images drawn."""
@@ -99,7 +99,7 @@ def test_numbers_of_a_resample_are_scikit_learns(build, sets, data):
         assert isnan(values["f1_macro"][0])
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(seed=st.integers(0, 2**32 - 1))
 def test_complete_records_give_scikit_learns_areas(build_scores, seed):
     """Images without truth are negatives of every label."""

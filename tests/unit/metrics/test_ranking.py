@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from mlrek.evaluation import RecordsKind, Task
 from mlrek.metrics import ranking
 from mlrek.metrics.pairs import pair_records
-from mlrek.metrics.ranking import rank_records, rank_scores
+from mlrek.metrics.ranking import rank_pooled, rank_records, rank_scores
 
 # Few distinct scores, so that ties within and across true and untrue are common.
 SCORES = st.sampled_from([0.0, 0.1, 0.2, 0.5, 0.7, 0.9, 1.0])
@@ -54,10 +54,9 @@ def test_pooled_area_of_a_resample_is_scikit_learns(build_scores, images):
     """An image that is drawn twice counts twice with all its labels."""
     scores, truth, drawn = images
     evaluation = build_scores([np.flatnonzero(row) for row in truth], scores, task=Task.MULTILABEL)
-    ranked = rank_records(evaluation, pair_records(evaluation), pooled=True)
-    places = pair_records(evaluation).places
+    pairs = pair_records(evaluation)
 
-    value = ranked.compute_micro(_weigh(places[drawn]))["average_precision_micro"][0]
+    value = rank_pooled(pairs)(_weigh(pairs.places[drawn]))["average_precision_micro"][0]
 
     if truth[drawn].any():
         expected = average_precision_score(truth[drawn], scores[drawn], average="micro")
