@@ -105,6 +105,13 @@ def test_records_of_the_top_label_alone_are_doubtful(build):
     )
 
 
+def test_records_of_the_top_label_are_enough_where_no_other_can_reach(build):
+    """Every other label's threshold is above the top confidence."""
+    evaluation = build([[0]], [[(0, 0.6)]], n_labels=2, thresholds=[0.5, 0.7])
+
+    assert _compute(evaluation).warnings == ()
+
+
 def test_zero_division_names_the_labels(build):
     """Label b is true but never reaches its threshold, c is predicted but never true."""
     evaluation = build(

@@ -102,6 +102,13 @@ def test_images_that_fit_agree_in_every_number(cap_watch):
     assert metrics.warnings == ()
 
 
+def test_a_threshold_is_no_result(build):
+    """Neither of a label nor of all."""
+    reported = Reported(aggregate={"threshold": 0.5}, per_label={"a": {"threshold": 0.5}})
+
+    assert compute_metrics(build([[0]], [[(0, 0.9)]], reported=reported)).reconciliation == ()
+
+
 def test_names_and_rules(cap_watch):
     """Every reported number is there, a threshold is none."""
     names = [number.name for number in compute_metrics(cap_watch).reconciliation]
@@ -141,8 +148,9 @@ def test_disagreement_is_one_warning(build):
         (
             "4 of 7 reported numbers that can be compared differ from what the records give: "
             "'recall/b' reported 0.1, computed 1 (one label against the rest, at its assumed "
-            "threshold); 'recall' reported 0.5, computed 1 (macro average at the assumed thresholds); "
-            "'test_images' reported 4, computed 3 (images in the evaluation manifest); …"
+            "threshold); 'recall' reported 0.5, computed 1 (macro average at the assumed "
+            "thresholds); 'test_images' reported 4, computed 3 (images in the evaluation "
+            "manifest); …"
         )
     ]
 
