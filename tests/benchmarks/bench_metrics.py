@@ -1,0 +1,170 @@
+"""The numbers of `mlrek.metrics` against the plain way of computing them: how much faster?
+
+Prints a line for each pair with both times, the best of a few rounds, and their ratio:
+- all numbers that follow from a confusion matrix, against scikit-learn on integer codes;
+- their bootstrap intervals, against a loop that draws images and counts them (a part of the
+  resamples, scaled up);
+- the bootstrap of ROC AUC and average precision, against scikit-learn on the images drawn (a few
+  resamples, scaled up).
+
+    python tests/benchmarks/bench_metrics.py --images 250000
+"""
+
+import argparse
+import time
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn import metrics as sk
+
+from mlrek.evaluation import Evaluation, LabelSets, Project, Provider, Records, Task, Version
+from mlrek.metrics.classification import compute_aggregates
+from mlrek.metrics.counts import count_labels, count_pairs
+from mlrek.metrics.pairs import pair_records
+from mlrek.metrics.ranking import rank_records
+from mlrek.metrics.resampling import Bootstrap, resample, resample_counts
+
+RESAMPLES = 1000
+LOOPED = 50
+LOOPED_SCORES = 2
+
+Codes = NDArray[np.int64]
+
+
+def main() -> None:
+    """Run all pairs."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--images", type=int, default=250_000)
+    parser.add_argument("--scored-images", type=int, default=20_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    options = parser.parse_args()
+    for n_labels in (2, 10, 250):
+        y_true, y_pred = draw_codes(options.images, n_labels, accuracy=0.9)
+        name = f"{options.images:,} images, {n_labels} labels"
+        compare_counts(name, y_true, y_pred, n_labels, options.rounds)
+        compare_intervals(name, y_true, y_pred, n_labels, options.rounds)
+    compare_areas(options.scored_images, 20, options.rounds)
+
+
+def draw_codes(n_images: int, n_labels: int, *, accuracy: float) -> tuple[Codes, Codes]:
+    """True and predicted codes; mistakes are spread over all labels."""
+    rng = np.random.default_rng(0)
+    y_true = rng.integers(n_labels, size=n_images)
+    wrong = rng.integers(n_labels, size=n_images)
+    return y_true, np.where(rng.random(n_images) < accuracy, y_true, wrong)
+
+
+def compare_counts(name: str, y_true: Codes, y_pred: Codes, n_labels: int, rounds: int) -> None:
+    """All numbers of the matrix, from the codes."""
+
+    def compute_here() -> None:
+        compute_aggregates(count_labels(count_pairs(y_true, y_pred, n_labels)))
+
+    report(
+        f"numbers of the matrix, {name}",
+        measure(compute_here, rounds),
+        measure(lambda: compute_with_sklearn(y_true, y_pred), 1),
+    )
+
+
+def compute_with_sklearn(y_true: Codes, y_pred: Codes) -> None:
+    """The same numbers, call by call."""
+    for average in ("micro", "macro", "weighted"):
+        sk.precision_score(y_true, y_pred, average=average, zero_division=0)
+        sk.recall_score(y_true, y_pred, average=average, zero_division=0)
+        sk.f1_score(y_true, y_pred, average=average, zero_division=0)
+        sk.jaccard_score(y_true, y_pred, average=average, zero_division=0)
+    sk.accuracy_score(y_true, y_pred)
+    sk.balanced_accuracy_score(y_true, y_pred)
+    sk.hamming_loss(y_true, y_pred)
+    sk.matthews_corrcoef(y_true, y_pred)
+    sk.cohen_kappa_score(y_true, y_pred)
+
+
+def compare_intervals(name: str, y_true: Codes, y_pred: Codes, n_labels: int, rounds: int) -> None:
+    """1,000 resamples of all these numbers, from the matrix."""
+    matrix = count_pairs(y_true, y_pred, n_labels)
+    bootstrap = Bootstrap(resamples=RESAMPLES)
+    rng = np.random.default_rng(0)
+
+    def loop() -> None:
+        for _ in range(LOOPED):
+            drawn = rng.integers(len(y_true), size=len(y_true))
+            resampled = count_pairs(y_true[drawn], y_pred[drawn], n_labels)
+            compute_aggregates(count_labels(resampled))
+
+    report(
+        f"intervals of these, {name}",
+        measure(lambda: compute_aggregates(resample_counts(matrix, bootstrap)), rounds),
+        measure(loop, 1) * RESAMPLES / LOOPED,
+    )
+
+
+def compare_areas(n_images: int, n_labels: int, rounds: int) -> None:
+    """1,000 resamples of macro ROC AUC and average precision."""
+    evaluation, one_hot, scores = draw_scores(n_images, n_labels)
+    rng = np.random.default_rng(0)
+
+    def resample_here() -> None:
+        pairs = pair_records(evaluation)
+        ranking = rank_records(evaluation, pairs)
+        resample(ranking.compute_macro, n_images, Bootstrap(resamples=RESAMPLES))
+
+    def loop() -> None:
+        for _ in range(LOOPED_SCORES):
+            drawn = rng.integers(n_images, size=n_images)
+            sk.roc_auc_score(one_hot[drawn], scores[drawn], average="macro")
+            sk.average_precision_score(one_hot[drawn], scores[drawn], average="macro")
+
+    report(
+        f"intervals of both areas, {n_images:,} images, {n_labels} labels",
+        measure(resample_here, rounds),
+        measure(loop, 1) * RESAMPLES / LOOPED_SCORES,
+    )
+
+
+def draw_scores(
+    n_images: int, n_labels: int
+) -> tuple[Evaluation, NDArray[np.bool_], NDArray[np.float64]]:
+    """Complete records of a softmax that is mostly right."""
+    rng = np.random.default_rng(0)
+    y_true = rng.integers(n_labels, size=n_images)
+    one_hot = np.eye(n_labels, dtype=np.bool_)[y_true]
+    odds = np.exp(rng.normal(size=one_hot.shape) + 3 * one_hot)
+    scores = odds / odds.sum(axis=1, keepdims=True)
+    project = Project(provider=Provider.REKOGNITION, arn="project", name="project")
+    evaluation = Evaluation(
+        version=Version(project=project, arn="version", name="version"),
+        task=Task.CLASSIFICATION,
+        labels=tuple(map(str, range(n_labels))),
+        images=tuple(map(str, range(n_images))),
+        truth=LabelSets(offsets=np.arange(n_images + 1), label_idx=y_true),
+        records=Records(
+            offsets=np.arange(n_images + 1) * n_labels,
+            label_idx=np.tile(np.arange(n_labels), n_images),
+            confidence=scores.ravel(),
+            outcome=np.zeros(scores.size, dtype=np.uint8),
+        ),
+        thresholds=np.full(n_labels, 0.5),
+    )
+    return evaluation, one_hot, scores
+
+
+def measure(run: Callable[[], object], rounds: int) -> float:
+    """Seconds of the fastest round."""
+    times = []
+    for _ in range(rounds):
+        start = time.perf_counter()
+        run()
+        times.append(time.perf_counter() - start)
+    return min(times)
+
+
+def report(name: str, ours: float, plain: float) -> None:
+    """One line: what, both times, and how many times faster."""
+    print(f"{name}: {ours * 1e3:.1f} ms against {plain * 1e3:,.0f} ms, {plain / ours:,.0f} times")
+
+
+if __name__ == "__main__":
+    main()
