@@ -21,6 +21,7 @@ from mlrek.formats.google_collection import (
 )
 from mlrek.formats.google_columns import DataInput
 from mlrek.formats.google_join import Joined, join_images
+from mlrek.formats.google_listing import ListedEvaluation, list_evaluations
 from mlrek.formats.google_predictions import parse_predictions
 from mlrek.formats.google_reported import GoogleSettings, PublishedNumbers
 from mlrek.formats.google_resources import JobParameters
@@ -34,7 +35,9 @@ __all__ = [
     "GoogleRole",
     "GoogleSettings",
     "GoogleVersion",
+    "ListedEvaluation",
     "collect_google",
+    "list_evaluations",
     "parse_google",
     "sniff_google",
 ]

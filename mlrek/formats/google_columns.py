@@ -50,14 +50,21 @@ class ImageColumns:
     warnings: list[str] = field(default_factory=list)
 
     def append_image(self, image: str, labels: Iterable[str], boxes: Iterable[Box]) -> None:
-        """One more image with its labels, and as many boxes or none."""
-        codes = self.label_codes
-        n_before = len(self.label)
-        self.label.extend([codes.setdefault(label, len(codes)) for label in labels])
+        """One more image with its labels, and as many boxes or none.
+
+        Raises:
+            ValueError: A label has no name; nothing is appended then.
+        """
+        known = self.label_codes
+        codes = [known[label] if label in known else self._add_label(label) for label in labels]
+        self.label.extend(codes)
         self.images.append(image)
-        self.counts.append(len(self.label) - n_before)
+        self.counts.append(len(codes))
         for box in boxes:
             self.boxes.extend(box)
+
+    def _add_label(self, label: str) -> int:
+        return self.label_codes.setdefault(check_label(label), len(self.label_codes))
 
 
 class BadLines:

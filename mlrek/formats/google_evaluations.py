@@ -90,11 +90,11 @@ def _group_legacy(found: Iterable[Found[EvaluationResource]]) -> Iterator[Evalua
         by_model.setdefault(one.name.key, []).append(one)
     for key, evaluations in by_model.items():
         parts = [_make_part(one) for one in evaluations if one.content.any_metrics]
-        by_label: dict[str, list[PublishedPart]] = {}
+        by_label: dict[tuple[str, str], list[PublishedPart]] = {}
         for part in parts:
-            by_label.setdefault(part.label or part.label_id, []).append(part)
+            by_label.setdefault((part.label, part.label_id), []).append(part)
         chosen = {label: max(alike, key=_preference) for label, alike in by_label.items()}
-        overall = chosen.pop("", None)
+        overall = chosen.pop(("", ""), None)
         first = overall or next(iter(chosen.values()), None)
         yield EvaluationOf(
             key=key,

@@ -151,9 +151,9 @@ def _recode(columns: ImageColumns, rows: _Rows, labels: Sequence[str]) -> _Rows:
 
 def _make_label_sets(rows: _Rows) -> LabelSets:
     """The distinct true labels of each image."""
-    pairs = np.unique(np.stack([rows.image_idx, rows.label_idx], axis=1), axis=0)
-    offsets = _offsets(pairs[:, 0], rows.n_images)
-    return LabelSets(offsets=offsets, label_idx=pairs[:, 1])
+    n_labels = int(rows.label_idx.max(initial=0)) + 1
+    keys = np.unique(rows.image_idx * n_labels + rows.label_idx)
+    return LabelSets(offsets=_offsets(keys // n_labels, rows.n_images), label_idx=keys % n_labels)
 
 
 def _make_records(columns: PredictionColumns, rows: _Rows) -> tuple[Records, int]:
@@ -161,10 +161,12 @@ def _make_records(columns: PredictionColumns, rows: _Rows) -> tuple[Records, int
     if columns.has_boxes:
         rows = _Rows(n_images=rows.n_images, image_idx=_NONE, label_idx=_NONE, source=_NONE)
     confidence = np.asarray(columns.confidence, dtype=np.float64)[rows.source]
-    order = np.lexsort((-confidence, rows.label_idx, rows.image_idx))
+    key = rows.image_idx * (rows.label_idx.max(initial=0) + 1) + rows.label_idx
+    order = np.argsort(key, kind="stable")
+    is_first = np.concatenate((np.ones(min(len(key), 1), dtype=np.bool_), np.diff(key[order]) != 0))
+    if not np.all(is_first):
+        order = np.lexsort((-confidence, key))  # slower, and seldom needed
     image_idx, label_idx = rows.image_idx[order], rows.label_idx[order]
-    is_first = np.ones(len(order), dtype=np.bool_)
-    is_first[1:] = (np.diff(image_idx) != 0) | (np.diff(label_idx) != 0)
     n = int(is_first.sum())
     records = Records(
         offsets=_offsets(image_idx[is_first], rows.n_images),

@@ -7,7 +7,7 @@ shards of either. What a line means is told by its keys.
 from array import array
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, NamedTuple
 
 from msgspec import Struct
 from msgspec import field as key
@@ -19,7 +19,6 @@ from mlrek.formats.google_columns import (
     DataInput,
     ImageColumns,
     check_image,
-    check_label,
     make_box,
     read_json_lines,
 )
@@ -96,7 +95,13 @@ class _Line(Struct):
 
 _DECODER = Decoder(_Line)
 
-_Record: TypeAlias = tuple[str, float, Box | None]
+
+class _Found(NamedTuple):
+    """What was predicted of one image; `boxes` is None where labels of the whole image were."""
+
+    labels: list[str]
+    confidences: list[float]
+    boxes: list[Box] | None
 
 
 def parse_predictions(
@@ -140,16 +145,16 @@ class _Reader:
                 raise ValueError("holds neither a prediction nor an error")
             self.columns.failed.setdefault(image, _message_of(line))
             return
-        records = self._read_records(line)
-        self._decide(line, records)
-        self.columns.append_image(
-            image, (label for label, _, _ in records), (box for _, _, box in records if box)
-        )
-        self.columns.confidence.extend([confidence for _, confidence, _ in records])
+        found = self._read(line)
+        if not all(0 <= confidence <= 1 for confidence in found.confidences):
+            raise ValueError(f"a confidence is not from 0 to 1: {show(found.confidences)}")
+        self._decide(found)
+        self.columns.append_image(image, found.labels, found.boxes or ())
+        self.columns.confidence.extend(found.confidences)
 
-    def _read_records(self, line: _Line) -> list[_Record]:
+    def _read(self, line: _Line) -> _Found:
         if line.annotations is not None:
-            return [self._read_annotation(annotation) for annotation in line.annotations]
+            return self._read_annotations(line.annotations)
         if not isinstance(line.prediction, _Prediction):
             raise ValueError(  # noqa: TRY004 (the line is malformed, not the program)
                 "prediction is not that of an image model trained by AutoML, which has "
@@ -157,48 +162,48 @@ class _Reader:
             )
         return self._read_prediction(line.prediction)
 
-    def _read_prediction(self, prediction: _Prediction) -> list[_Record]:
-        ids = prediction.ids or []
-        names = prediction.display_names or prediction.snake_names
-        labels = names or [self._name_of(label_id) for label_id in ids]
-        confidences = prediction.confidences or []
-        boxes: list[Box | None] = [None] * len(labels)
-        if prediction.bboxes is not None:
-            boxes = list(map(_read_box, prediction.bboxes))
-        if not len(labels) == len(confidences) == len(boxes):
+    def _read_prediction(self, prediction: _Prediction) -> _Found:
+        labels = prediction.display_names or prediction.snake_names
+        if not labels:
+            labels = [self._name_of(label_id) for label_id in prediction.ids or ()]
+        confidences, bboxes = prediction.confidences or [], prediction.bboxes
+        if len(labels) != len(confidences) or (bboxes is not None and len(bboxes) != len(labels)):
             raise ValueError(
                 f"prediction holds {len(labels)} labels, {len(confidences)} confidences"
-                + (f" and {len(boxes)} boxes" if prediction.bboxes is not None else "")
+                + (f" and {len(bboxes)} boxes" if bboxes is not None else "")
             )
-        return [
-            (check_label(label), _check_confidence(confidence), box)
-            for label, confidence, box in zip(labels, confidences, boxes, strict=True)
-        ]
+        boxes = None if bboxes is None else list(map(_read_box, bboxes))
+        return _Found(labels, confidences, boxes)
 
-    def _read_annotation(self, annotation: _Annotation) -> _Record:
-        label_id = annotation.id or annotation.snake_id
-        label = annotation.display_name or annotation.snake_name or self._name_of(label_id)
-        detection = annotation.detection or annotation.snake_detection
-        if detection is not None:
-            polygon = detection.box or detection.snake_box or _Polygon()
-            corners = polygon.normalized or polygon.snake_normalized or []
-            box = make_box([corner.x for corner in corners], [corner.y for corner in corners])
-            return check_label(label), _check_confidence(detection.score), box
-        if annotation.classification is None:
-            raise ValueError("an annotation is neither a classification nor a box")
-        return check_label(label), _check_confidence(annotation.classification.score), None
+    def _read_annotations(self, annotations: list[_Annotation]) -> _Found:
+        """As the legacy service writes them; none at all may be of either kind."""
+        labels: list[str] = []
+        confidences: list[float] = []
+        boxes: list[Box] = []
+        for annotation in annotations:
+            label_id = annotation.id or annotation.snake_id
+            name = annotation.display_name or annotation.snake_name or self._name_of(label_id)
+            detection = annotation.detection or annotation.snake_detection
+            score = detection or annotation.classification
+            if score is None:
+                raise ValueError("an annotation is neither a classification nor a box")
+            labels.append(name)
+            confidences.append(score.score)
+            if detection is not None:
+                boxes.append(_read_polygon(detection))
+        return _Found(labels, confidences, boxes or None)
 
     def _name_of(self, label_id: str | int) -> str:
         return self._label_names.get(str(label_id), str(label_id))
 
-    def _decide(self, line: _Line, records: list[_Record]) -> None:
+    def _decide(self, found: _Found) -> None:
         """Tell boxes from labels by the first line that has either; all others must agree."""
-        says_boxes = isinstance(line.prediction, _Prediction) and line.prediction.bboxes is not None
-        if not records and not says_boxes:
+        if not found.labels and found.boxes != []:
             return
-        has_boxes = says_boxes or records[0][2] is not None
-        kinds = {box is not None for _, _, box in records} | {has_boxes}
-        if len(kinds) > 1 or (self._is_decided and has_boxes != self.columns.has_boxes):
+        has_boxes = found.boxes is not None
+        if (found.boxes and len(found.boxes) < len(found.labels)) or (
+            self._is_decided and has_boxes != self.columns.has_boxes
+        ):
             raise ValueError("boxes stand beside labels of whole images: these are two models'")
         self.columns.has_boxes, self._is_decided = has_boxes, True
 
@@ -215,14 +220,14 @@ def _message_of(line: _Line) -> str:
     return show(message)
 
 
-def _check_confidence(confidence: float) -> float:
-    if not 0 <= confidence <= 1:
-        raise ValueError(f"a confidence is {confidence}, not a number from 0 to 1")
-    return confidence
-
-
 def _read_box(bbox: list[float]) -> Box:
     """Vertex AI's order is xMin, xMax, yMin, yMax."""
     if len(bbox) != _N_COORDINATES or bbox[0] > bbox[1] or bbox[2] > bbox[3]:
         raise ValueError(f"a box is not xMin, xMax, yMin, yMax: {show(bbox)}")
     return make_box(bbox[:2], bbox[2:])
+
+
+def _read_polygon(detection: _Detected) -> Box:
+    polygon = detection.box or detection.snake_box or _Polygon()
+    corners = polygon.normalized or polygon.snake_normalized or []
+    return make_box([corner.x for corner in corners], [corner.y for corner in corners])

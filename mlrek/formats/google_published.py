@@ -96,12 +96,16 @@ def parse_published(evaluation: PublishedEvaluation) -> ParsedEvaluation:
         overall = PublishedMetrics(is_detection=is_detection, scores={})
     listed = [names[label_id] for label_id in overall.label_ids if label_id in names]
     matrix = _name_matrix(overall.matrix, names)
+    labels = tuple(dict.fromkeys((*listed, *(true for true, _, _ in matrix), *by_label)))
+    if any(not label or "\0" in label for label in labels):
+        file = (evaluation.overall or evaluation.labels[0]).file
+        raise ParseError(file, 0, f"evaluation {show(evaluation.id)} has a label without a name")
     return ParsedEvaluation(
         overall=overall,
         by_label=by_label,
         test_images=test_images,
         names=names,
-        labels=tuple(dict.fromkeys((*listed, *(true for true, _, _ in matrix), *by_label))),
+        labels=labels,
         matrix=matrix,
     )
 
