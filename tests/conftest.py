@@ -34,6 +34,12 @@ def digits() -> Path:
 
 
 @pytest.fixture
+def clean_environment() -> dict[str, str]:
+    """This environment without anything that would lead to another store or account."""
+    return clean_env()
+
+
+@pytest.fixture
 def run_mlrek(tmp_path):
     """Run `mlrek …` as a process in an empty folder, with nothing inherited from MLflow or AWS."""
 
