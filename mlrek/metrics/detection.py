@@ -1,0 +1,227 @@
+"""All numbers of a model that finds objects."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import nan
+from typing import Final
+
+import numpy as np
+
+from mlrek.errors import EvaluationError
+from mlrek.evaluation import Boxes, Evaluation, IntArray, RecordsKind, Task
+from mlrek.metrics import (
+    ConfusionMatrix,
+    LabelScores,
+    Metrics,
+    Number,
+    PrecisionRecallCurve,
+    ThresholdCurves,
+)
+from mlrek.metrics.at_threshold import AT_THRESHOLD_NAMES
+from mlrek.metrics.counts import LabelCounts, compute_averages
+from mlrek.metrics.curves import compute_precision_recall, compute_threshold_curves
+from mlrek.metrics.detection_ap import AP_50, IOU_THRESHOLDS
+from mlrek.metrics.detection_boxes import Scenes, arrange_boxes, warn_sizes
+from mlrek.metrics.detection_numbers import LabelAp, compute_box_numbers, compute_optimistic
+from mlrek.metrics.detection_outcomes import describe_boxes, describe_confusion, find_outcomes
+from mlrek.metrics.detection_records import BoxDecision, count_flags, decide_boxes
+from mlrek.metrics.detection_reported import reconcile_boxes
+from mlrek.metrics.label_scores import score_labels, warn_zero_division
+from mlrek.metrics.matching import NO_MATCH
+from mlrek.metrics.pairs import Pairs, order_images
+from mlrek.metrics.reconciliation import warn_disagreement
+from mlrek.metrics.resampling import Bootstrap
+
+IOU_THRESHOLD: Final = 0.5
+NOTHING_REASON: Final = "no box is true or predicted on any test image"
+PARTIAL_WARNING: Final = (
+    "boxes below their threshold that find nothing are not published: every average precision and "
+    "ar_100 look at the predictions alone and are lower bounds"
+)
+
+
+def compute_detection(
+    evaluation: Evaluation, bootstrap: Bootstrap, *, iou_threshold: float = IOU_THRESHOLD
+) -> Metrics:
+    """Every number of a detection that has images.
+
+    Average precision and recall follow COCO's protocol. The service's own flags give the numbers
+    at its threshold; without flags, and for the matrix, curves, labels and kinds of error, a box
+    has found a true one by our own greedy matching.
+
+    Args:
+        evaluation: What was read.
+        bootstrap: How to resample images for intervals.
+        iou_threshold: The overlap at which a box has found a true one in our own matching.
+
+    Raises:
+        EvaluationError: There are no boxes to compute from.
+    """
+    if evaluation.detections is None:
+        raise EvaluationError(f"{evaluation.version.arn}: a detection without a table of boxes")
+    detections, labels = evaluation.detections, evaluation.labels
+    decision = decide_boxes(evaluation, detections.records)
+    scenes = arrange_boxes(
+        detections, decision.is_detection, len(labels), min(iou_threshold, IOU_THRESHOLDS[0])
+    )
+    predictions = scenes.keep(decision.is_predicted[scenes.records])
+    ranked = scenes if decision.kind == RecordsKind.COMPLETE else predictions
+    places = order_images(evaluation.images)
+    numbers, label_ap = compute_box_numbers(ranked, places, bootstrap)
+    outcomes = find_outcomes(predictions, iou_threshold)
+    confusion, errors = describe_confusion(outcomes, labels), outcomes.errors.count()
+    at_threshold = _compute_at_threshold(
+        evaluation, decision, detections.records, _count_confusion(confusion), label_ap
+    )
+    pairs = _pair_found(ranked, places, iou_threshold)
+    reconciled = reconcile_boxes(evaluation, numbers | at_threshold.numbers, at_threshold.per_label)
+    return Metrics(
+        task=Task.DETECTION,
+        labels=labels,
+        prediction_rule=decision.rule,
+        records=decision.kind,
+        test_images=len(evaluation.images),
+        aggregate=numbers,
+        at_threshold=at_threshold.numbers,
+        per_label=_score(_count_confusion(confusion), label_ap),
+        at_threshold_per_label=at_threshold.per_label,
+        confusion=confusion,
+        curves=_describe_curves(evaluation, decision, pairs),
+        precision_recall=_describe_precision_recall(evaluation, pairs, label_ap, iou_threshold),
+        predictions=describe_boxes(outcomes),
+        reconciliation=reconciled,
+        extra=_describe_extra(decision, scenes, places, errors),
+        errors=errors,
+        warnings=(
+            *decision.warnings,
+            *warn_sizes(detections),
+            *_warn_partial(decision),
+            *at_threshold.warnings,
+            *warn_disagreement(reconciled),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _AtThreshold:
+    numbers: dict[str, Number]
+    per_label: LabelScores
+    warnings: tuple[str, ...]
+
+
+def _compute_at_threshold(
+    evaluation: Evaluation,
+    decision: BoxDecision,
+    records: Boxes,
+    matched: LabelCounts,
+    label_ap: LabelAp,
+) -> _AtThreshold:
+    """Numbers at the threshold: by the provider's flags, or where one lacks by our own matching."""
+    counts, warnings = matched, tuple(_warn_without_flags(decision))
+    if decision.is_flagged.all():
+        counts, warnings = count_flags(evaluation, records, decision, matched.support)
+    averages = compute_averages(counts)
+    undefined = np.isnan(averages["f1_micro"])
+    return _AtThreshold(
+        numbers={
+            name: Number(value=float(averages[name]), reason=NOTHING_REASON if undefined else "")
+            for name in AT_THRESHOLD_NAMES
+        },
+        per_label=_score(counts, label_ap),
+        warnings=(
+            *warnings,
+            *warn_zero_division(counts, evaluation.labels, where=" at the assumed thresholds"),
+        ),
+    )
+
+
+def _count_confusion(confusion: ConfusionMatrix) -> LabelCounts:
+    """Boxes of each label: rightly predicted, predicted, true."""
+    counts = confusion.counts
+    return LabelCounts(
+        tp=np.diagonal(counts)[:-1],
+        predicted=counts.sum(axis=0)[:-1],
+        support=counts.sum(axis=1)[:-1],
+    )
+
+
+def _score(counts: LabelCounts, label_ap: LabelAp) -> LabelScores:
+    return score_labels(counts, label_ap.ap, np.full(len(label_ap.ap), nan))
+
+
+def _pair_found(scenes: Scenes, places: IntArray, iou_threshold: float) -> Pairs:
+    """Detections as recorded pairs; one is true when it has found a true box of its label."""
+    found = scenes.found
+    return Pairs(
+        n_images=scenes.n_images,
+        places=places,
+        image_idx=found.image_idx,
+        label_idx=found.label_idx,
+        confidence=found.confidence,
+        is_true=scenes.match(np.array([iou_threshold]))[0] != NO_MATCH,
+        support=scenes.n_true,
+    )
+
+
+def _describe_curves(
+    evaluation: Evaluation, decision: BoxDecision, pairs: Pairs
+) -> ThresholdCurves:
+    """Counts over the confidence. Greedy matching in falling confidence needs no second pass.
+
+    What a detection finds depends on surer ones alone, so that leaving out less sure ones changes
+    nothing.
+    """
+    curves = compute_threshold_curves(evaluation, pairs)
+    return replace(curves, stops_at=_describe_stop(evaluation, decision, len(pairs.confidence)))
+
+
+def _describe_stop(evaluation: Evaluation, decision: BoxDecision, n_found: int) -> str:
+    if not n_found:
+        return "no box is found on any image"
+    if decision.kind == RecordsKind.COMPLETE:
+        return ""
+    published = evaluation.thresholds[~np.isnan(evaluation.thresholds)]
+    if not len(published):
+        return "only predicted boxes count: others are incomplete"
+    low, high = f"{published.min():.2g}", f"{published.max():.2g}"
+    span = low if low == high else f"{low} to {high}"
+    return f"below the assumed thresholds ({span}) the boxes are incomplete, and none counts"
+
+
+def _describe_precision_recall(
+    evaluation: Evaluation, pairs: Pairs, label_ap: LabelAp, iou_threshold: float
+) -> tuple[PrecisionRecallCurve, ...]:
+    """Curves at the IoU of our matching; the area of a label is COCO's, known at 0.50 alone."""
+    areas = dict(zip(evaluation.labels, label_ap.ap_50.tolist(), strict=True))
+    if iou_threshold != IOU_THRESHOLDS[AP_50]:
+        areas = {}
+    curves = compute_precision_recall(evaluation, pairs)
+    return tuple(
+        replace(curve, average_precision=areas.get(curve.label, nan) if i else nan)
+        for i, curve in enumerate(curves)  # the first one is all labels together
+    )
+
+
+def _describe_extra(
+    decision: BoxDecision, scenes: Scenes, places: IntArray, errors: Mapping[str, int]
+) -> dict[str, Number]:
+    """Counts of errors; of partial records also the averages with the matched boxes below it."""
+    extra = {f"error/{kind}": Number(value=float(n)) for kind, n in errors.items()}
+    if decision.kind == RecordsKind.PARTIAL and not decision.is_predicted[scenes.records].all():
+        extra |= compute_optimistic(scenes, places)
+    return extra
+
+
+def _warn_partial(decision: BoxDecision) -> Iterator[str]:
+    if decision.kind == RecordsKind.PARTIAL and decision.is_detection.any():
+        yield PARTIAL_WARNING
+
+
+def _warn_without_flags(decision: BoxDecision) -> Iterator[str]:
+    """Says so where some boxes have a flag, but not all."""
+    if decision.is_flagged.any():
+        n = np.count_nonzero(~decision.is_flagged)
+        yield (
+            f"{n} of {len(decision.is_flagged)} recorded boxes have no flag: the numbers at the "
+            "threshold come from our own matching instead"
+        )

@@ -1,0 +1,114 @@
+"""The aggregate numbers of a detection evaluation: COCO's averages, of all boxes and by size."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+import numpy as np
+
+from mlrek.evaluation import FloatArray, IntArray
+from mlrek.metrics import Number
+from mlrek.metrics.detection_ap import (
+    IOU_THRESHOLDS,
+    RankedDetections,
+    average_labels,
+    count_truth,
+    rank_detections,
+)
+from mlrek.metrics.detection_boxes import MAX_AREA, MAX_DETECTIONS, SIZES, Scenes
+from mlrek.metrics.intervals import Plan, compute_planned
+from mlrek.metrics.matching import NO_MATCH
+from mlrek.metrics.resampling import Bootstrap, Weights, evaluate
+
+AVERAGE_NAMES: Final = ("ap", "ap_50", "ap_75", "ar_100")
+NO_TRUTH_REASON: Final = "no image has a true box"
+_ALL_SIZES: Final = (0.0, MAX_AREA)
+_WHERE: Final = {
+    "small": "no true box has at most 32² pixels",
+    "medium": "no true box has 32² to 96² pixels",
+    "large": "no true box has 96² pixels or more",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelAp:
+    """Average precision of each label, (n_labels,); NaN for labels without a true box.
+
+    `ap` is the mean over `IOU_THRESHOLDS`, `ap_50` that at the first of them.
+    """
+
+    ap: FloatArray
+    ap_50: FloatArray
+
+
+def compute_box_numbers(
+    scenes: Scenes, places: IntArray, bootstrap: Bootstrap
+) -> tuple[dict[str, Number], LabelAp]:
+    """The aggregates with their intervals, and the average precision of each label.
+
+    Args:
+        scenes: The boxes.
+        places: The place of each image among the weights, (n_images,).
+        bootstrap: How to resample.
+    """
+    ranked = _rank(scenes, places, _ALL_SIZES)
+    plans: dict[tuple[str, ...], Plan] = {AVERAGE_NAMES: partial(average_labels, ranked)}
+    for size, area_range in SIZES.items():
+        plans[f"ap_{size}",] = (
+            partial(_average_size, size, _rank(scenes, places, area_range))
+            if scenes.has_sizes
+            else "the sizes of images are unknown"
+        )
+    undefined = dict.fromkeys(AVERAGE_NAMES, NO_TRUTH_REASON) | {
+        f"ap_{size}": reason for size, reason in _WHERE.items()
+    }
+    numbers = compute_planned(plans, scenes.n_images, bootstrap, undefined)
+    ap = [one.compute(np.ones((scenes.n_images, 1), dtype=np.float32))[0][:, 0] for one in ranked]
+    return numbers, LabelAp(ap=np.mean(ap, axis=0), ap_50=ap[0])
+
+
+def compute_optimistic(scenes: Scenes, places: IntArray) -> dict[str, Number]:
+    """The averages over all detections, also where only matched ones are published below it."""
+    statistic = partial(average_labels, _rank(scenes, places, _ALL_SIZES))
+    return {
+        f"{name}_optimistic": Number(
+            value=float(value), reason=NO_TRUTH_REASON if np.isnan(value) else ""
+        )
+        for name, value in evaluate(statistic, scenes.n_images).items()
+    }
+
+
+def _rank(
+    scenes: Scenes, places: IntArray, area_range: tuple[float, float]
+) -> list[RankedDetections]:
+    """Detections in order at each IoU threshold, boxes of other sizes left out.
+
+    A true box of another size is no miss, and neither it nor a detection that finds it counts; a
+    detection of another size that finds nothing does not count either.
+    """
+    truth, found = scenes.truth, scenes.found
+    ignored, outside = truth.lies_outside(area_range), found.lies_outside(area_range)
+    rows = np.flatnonzero(scenes.rank < MAX_DETECTIONS)
+    rows = rows[np.lexsort((-found.confidence[rows], found.label_idx[rows]))]
+    images, label_idx = places[found.image_idx[rows]], found.label_idx[rows]
+    counted = np.flatnonzero(~ignored)
+    n_true = count_truth(
+        places[truth.image_idx[counted]],
+        truth.label_idx[counted],
+        (scenes.n_labels, scenes.n_images),
+    )
+    if_match, if_none = np.append(~ignored, False), ~outside[rows]
+    ranked = []
+    for matches in scenes.match(IOU_THRESHOLDS, ignored if ignored.any() else None):
+        match = matches[rows]
+        is_hit = match != NO_MATCH
+        kept = np.flatnonzero(if_match[match] | (if_none & ~is_hit))
+        ranked.append(rank_detections(images[kept], label_idx[kept], is_hit[kept], n_true))
+    return ranked
+
+
+def _average_size(
+    size: str, ranked: Sequence[RankedDetections], weights: Weights
+) -> dict[str, FloatArray]:
+    return {f"ap_{size}": average_labels(ranked, weights)["ap"]}
