@@ -60,20 +60,27 @@ def check_flags(
 def _contradict_threshold(records: Records, thresholds: FloatArray) -> BoolArray:
     """Flagged as predicted below the threshold, or as not predicted above it; equal is neither."""
     assumed = thresholds[records.label_idx]  # NaN where not published: compares as False
-    is_predicted = np.isin(records.outcome, (Outcome.TP, Outcome.FP))
-    is_left_out = np.isin(records.outcome, (Outcome.FN, Outcome.TN))
-    return (is_predicted & (records.confidence < assumed)) | (
-        is_left_out & (records.confidence > assumed)
-    )
+    is_predicted = _is_any(records, Outcome.TP, Outcome.FP)
+    is_left_out = _is_any(records, Outcome.FN, Outcome.TN)
+    below, above = records.confidence < assumed, records.confidence > assumed
+    return (is_predicted & below) | (is_left_out & above)
 
 
 def _contradict_truth(truth: LabelSets, records: Records, flags: NDArray[np.uint8]) -> BoolArray:
     """Flagged as in the truth but not there, or the other way round; only where there is truth."""
-    is_true = np.isin(_pair_keys(records), _pair_keys(truth))
-    says_true = np.isin(records.outcome, (Outcome.TP, Outcome.FN)) | ((flags & IS_PRESENT) > 0)
-    says_untrue = np.isin(records.outcome, (Outcome.FP, Outcome.TN)) | ((flags & IS_ABSENT) > 0)
+    true_keys, keys = _pair_keys(truth), _pair_keys(records)  # both rise
+    place = np.searchsorted(true_keys, keys)
+    is_true = np.append(true_keys, -1)[place] == keys
+    says_true = _is_any(records, Outcome.TP, Outcome.FN) | ((flags & IS_PRESENT) > 0)
+    says_untrue = _is_any(records, Outcome.FP, Outcome.TN) | ((flags & IS_ABSENT) > 0)
     has_truth = truth.counts[records.image_idx] > 0
-    return has_truth & ((says_true & ~is_true) | (says_untrue & is_true))
+    contradicted: BoolArray = (says_true & ~is_true) | (says_untrue & is_true)
+    return contradicted & has_truth
+
+
+def _is_any(records: Records, one: Outcome, other: Outcome) -> BoolArray:
+    is_any: BoolArray = (records.outcome == one) | (records.outcome == other)
+    return is_any
 
 
 def _pair_keys(rows: LabelSets | Records) -> IntArray:

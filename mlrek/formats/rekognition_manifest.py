@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import groupby
 from typing import Any
 
 from mlrek.errors import ParseError
@@ -17,7 +18,6 @@ from mlrek.formats.lines import OnBadLine, iter_json_lines
 from mlrek.formats.rekognition_line import (
     FLAGS,
     LINE_DECODER,
-    LabelKeys,
     Line,
     RefusedError,
     find_keys,
@@ -116,11 +116,11 @@ class _Skipped:
 class _Rows:
     """Lines of a manifest, not checked yet."""
 
-    images: Sequence[Any]
-    truth: Sequence[Any]
-    true_counts: Sequence[int]
-    records: Sequence[Any]
-    record_counts: Sequence[int]
+    images: list[Any] = field(default_factory=list)
+    true_counts: list[int] = field(default_factory=list)
+    truth: list[Any] = field(default_factory=list)
+    record_counts: list[int] = field(default_factory=list)
+    records: list[Any] = field(default_factory=list)
 
 
 class _Reader:
@@ -129,8 +129,6 @@ class _Reader:
     def __init__(self) -> None:
         self.columns = ManifestColumns()
         self._find_keys = lru_cache(maxsize=64)(find_keys)
-        self._names: tuple[str, ...] = ()
-        self._keys = LabelKeys()
 
     def read_plain(self, lines: Sequence[Line]) -> None:
         """Append lines of the usual kind, all or none.
@@ -138,23 +136,18 @@ class _Reader:
         Raises:
             ValueError: Some line is of another kind, or malformed; `read_each` finds it.
         """
-        images, truth, true_counts, records, record_counts = [], [], [], [], []
-        for line in lines:
-            names = tuple(line)
-            if names != self._names:  # rarely: the next line mostly has the same keys
-                self._keys, self._names = self._find_keys(names), names
-            keys = self._keys
+        rows = _Rows()
+        for names, group in groupby(lines, key=tuple):  # mostly all lines have the same keys
+            keys, alike = self._find_keys(names), list(group)
             if keys.unnamed:
                 raise ValueError("labels under other names")
-            images.append(line.get("source-ref"))
-            for name in keys.truth:
-                truth.append(line[name])  # noqa: PERF401 (a comprehension a line is slower)
-            for name in keys.evaluation:
-                records.append(line[name])  # noqa: PERF401 (same)
-            true_counts.append(len(keys.truth))
-            record_counts.append(len(keys.evaluation))
+            rows.images += [line.get("source-ref") for line in alike]
+            rows.true_counts += [len(keys.truth)] * len(alike)
+            rows.truth += [line[name] for line in alike for name in keys.truth]
+            rows.record_counts += [len(keys.evaluation)] * len(alike)
+            rows.records += [line[name] for line in alike for name in keys.evaluation]
         try:
-            self._append(_Rows(images, truth, true_counts, records, record_counts))
+            self._append(rows)
         except (TypeError, AttributeError) as exc:
             raise ValueError("not the type that belongs there") from exc
 
@@ -166,7 +159,7 @@ class _Reader:
                 image = line.get("source-ref")
                 if not isinstance(image, str) or not image or "\0" in image:
                     raise malformed("source-ref", image, "the place of an image")
-                self._append(_Rows([image], truth, [len(truth)], records, [len(records)]))
+                self._append(_Rows([image], [len(truth)], truth, [len(records)], records))
             except ValueError as exc:
                 on_bad_line(line_number, exc)
 
