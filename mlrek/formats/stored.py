@@ -74,7 +74,8 @@ def load_evaluation(data: bytes) -> Evaluation:
         file = parquet.ParquetFile(pa.BufferReader(data))
         header = _decode_header(file.schema_arrow.metadata or {})
         layout = _LAYOUTS[header.task]
-        columns = layout.read(file.read(columns=layout.schema.names))
+        table = file.read(columns=layout.schema.names)
+        columns = layout.read(table.select(layout.schema.names).cast(layout.schema))
         summary = zlib.decompress(header.summary)
     except (pa.ArrowException, OSError, MsgspecError, zlib.error, LookupError, ValueError) as exc:
         raise EvaluationError(f"this is no evaluation.parquet that can be read: {exc}") from exc
@@ -169,6 +170,8 @@ def _read_image_labels(table: pa.Table) -> dict[str, Any]:
     lists = {name: _read_lists(table, name) for name in ("truth", "confidence", "outcome")}
     if not all(np.array_equal(offsets, lists[name][0]) for name in ("confidence", "outcome")):
         raise ValueError("the columns of the records differ in length")
+    if table["image"].null_count:
+        raise ValueError("an image has no place")
     return {
         "images": tuple(table["image"].to_pylist()),
         "truth": LabelSets(offsets=lists["truth"][0], label_idx=lists["truth"][1]),

@@ -261,13 +261,26 @@ def test_missing_column_is_refused(evaluation):
         load_evaluation(sink.getvalue())
 
 
-def test_gap_in_a_column_is_refused(evaluation):
-    """So is one with gaps."""
+@pytest.mark.parametrize(
+    ("name", "column", "reason"),
+    [
+        ("truth", [[0, None], [1], []], "column truth has gaps"),
+        ("truth", [None, [1], []], "column truth has gaps"),
+        ("truth", [[0, 7], [1], []], "a label code has no label"),
+        ("truth", [[1, 0], [1], []], "labels of an image are not sorted and distinct"),
+        ("truth", [0, 1, 1], "can be read"),
+        ("confidence", [[0.5], [], []], "the columns of the records differ in length"),
+        ("confidence", [[0.5, 1.5], [], []], "a confidence is not between 0 and 1"),
+        ("image", [1.5, 2.5, None], "an image has no place"),
+    ],
+)
+def test_damaged_column_is_refused(evaluation, name, column, reason):
+    """So is one whose columns are not what they were."""
     table = parquet.read_table(io.BytesIO(dump_evaluation(evaluation)))
-    gaps = pa.array([[0, None], [1], []], pa.list_(pa.int32()))
     sink = io.BytesIO()
-    parquet.write_table(table.set_column(1, "truth", gaps), sink)
-    with pytest.raises(EvaluationError, match="column truth has gaps"):
+    index = table.schema.get_field_index(name)
+    parquet.write_table(table.set_column(index, name, pa.array(column)), sink)
+    with pytest.raises(EvaluationError, match=reason):
         load_evaluation(sink.getvalue())
 
 
