@@ -140,10 +140,11 @@ def sync(
     options = replace(options, experiment=_choose_experiment(options.experiment, store, environ))
     jobs = _plan(entries, store, options)
     results = _run_jobs(jobs, options, progress)
+    projects = _finish_projects(store, jobs, results)
     result = SyncResult(
         tracking_uri=store.tracking_uri if store else tracking_uri,
-        projects=_finish_projects(store, jobs, results),
-        versions=results,
+        projects=projects,
+        versions=_name_runs_that_count(results, projects),
     )
     if store and not options.dry_run and environ.get("MLFLOW_RUN_ID"):
         _mark_wrapper_run(store, environ["MLFLOW_RUN_ID"], result)
@@ -292,6 +293,19 @@ def _finish_projects(
             )
         )
     return tuple(finished)
+
+
+def _name_runs_that_count(
+    results: Sequence[VersionResult], projects: Sequence[ProjectResult]
+) -> tuple[VersionResult, ...]:
+    """Another process may have settled on its own run of a version since ours was written."""
+    counting = {run.version_arn: run for project in projects for run in project.runs}
+    return tuple(
+        result
+        if result.run is None
+        else replace(result, run=counting.get(result.entry.version.arn, result.run))
+        for result in results
+    )
 
 
 def _choose_experiment(option: str, store: Store | None, environ: Mapping[str, str]) -> str:

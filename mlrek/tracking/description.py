@@ -229,16 +229,14 @@ def _intervals(numbers: Mapping[str, Number]) -> Iterator[MetricPoint]:
 
 
 def _no_interval(metrics: Metrics) -> Iterator[str]:
-    names = [
-        name
+    """Names the defined numbers that have no interval, by reason."""
+    lacking = sorted(
+        (number.reason, name)
         for name, number in metrics.aggregate.items()
-        if number.is_defined and np.isnan([number.low, number.high]).any()
-    ]
-    if names:
-        yield (
-            f"no interval for {', '.join(names)}: resampling the images never changes the value, "
-            "which shows too few images, not certainty"
-        )
+        if number.is_defined and number.reason and np.isnan([number.low, number.high]).any()
+    )
+    for reason, pairs in groupby(lacking, key=lambda pair: pair[0]):
+        yield f"no interval for {', '.join(name for _, name in pairs)}: {reason}"
 
 
 def _reported(evaluation: Evaluation) -> Iterator[MetricPoint]:
