@@ -52,11 +52,11 @@ def compute_box_numbers(
         places: The place of each image among the weights, (n_images,).
         bootstrap: How to resample.
     """
-    ranked = _rank(scenes, places, _ALL_SIZES)
+    ranked = rank_boxes(scenes, places, _ALL_SIZES)
     plans: dict[tuple[str, ...], Plan] = {AVERAGE_NAMES: partial(average_labels, ranked)}
     for size, area_range in SIZES.items():
         plans[f"ap_{size}",] = (
-            partial(_average_size, size, _rank(scenes, places, area_range))
+            partial(_average_size, size, rank_boxes(scenes, places, area_range))
             if scenes.has_sizes
             else "the sizes of images are unknown"
         )
@@ -70,7 +70,7 @@ def compute_box_numbers(
 
 def compute_optimistic(scenes: Scenes, places: IntArray) -> dict[str, Number]:
     """The averages over all detections, also where only matched ones are published below it."""
-    statistic = partial(average_labels, _rank(scenes, places, _ALL_SIZES))
+    statistic = partial(average_labels, rank_boxes(scenes, places, _ALL_SIZES))
     return {
         f"{name}_optimistic": Number(
             value=float(value), reason=NO_TRUTH_REASON if np.isnan(value) else ""
@@ -79,7 +79,7 @@ def compute_optimistic(scenes: Scenes, places: IntArray) -> dict[str, Number]:
     }
 
 
-def _rank(
+def rank_boxes(
     scenes: Scenes, places: IntArray, area_range: tuple[float, float]
 ) -> list[RankedDetections]:
     """Detections in order at each IoU threshold, boxes of other sizes left out.
