@@ -95,7 +95,9 @@ def test_average_precision_by_hand(build):
     numbers, ap = _compute(build(truth, records, thresholds=(2.0, 2.0)))
 
     assert numbers["ap_50"] == pytest.approx((51 * 1 + 50 * 2 / 3) / 101)
-    assert [ap[0], numbers["ap"]] == pytest.approx([numbers["ap_50"]] * 2)  # overlaps of 1 pass every threshold
+    assert [ap[0], numbers["ap"]] == pytest.approx(
+        [numbers["ap_50"]] * 2
+    )  # overlaps of 1 pass every threshold
 
 
 def test_average_precision_falls_with_the_threshold_by_hand(build):
