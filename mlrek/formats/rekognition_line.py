@@ -43,18 +43,22 @@ class Details(Struct, gc=False, frozen=True, rename=lambda name: "is-" + name.re
 
 
 class Attribute(Struct, gc=False, rename="kebab"):
-    """Any object on a line: metadata of a label attribute, boxes, or what has no meaning here."""
+    """Any object on a line: metadata of a label attribute, boxes, or what has no meaning here.
 
-    class_name: str | float | bool | None = None
-    confidence: str | float | None = None
-    type: str | float | bool | None = None
-    human_annotated: str | float | bool | None = None
+    Nothing is known of the types: in an object without meaning they do no harm.
+    """
+
+    class_name: Any = None
+    confidence: Any = None
+    type: Any = None
+    human_annotated: Any = None
     details: Details | None = key(name="rekognition-custom-labels-evaluation-details", default=None)
     annotations: Raw | UnsetType = UNSET
 
 
 Line: TypeAlias = dict[str, Attribute | list[Any] | str | int | float | bool | None]
 LINE_DECODER = Decoder(Line)
+NUMBERS = frozenset((float, int))  # no bool, which Python takes for one
 
 FLAGS: dict[Details | None, int] = {None: 0} | {
     Details(tp, fp, fn, tn, present): (
@@ -118,11 +122,14 @@ def find_labels(line: Line) -> tuple[list[Attribute], list[Attribute]]:
     keys = find_keys(tuple(line))
     if keys.unnamed:
         keys = _sort_unnamed(line, keys.unnamed)
-    for name in keys.evaluation:
-        _check_record(line, name)
     # Where the truth is boxes the image as a whole has no label, which is no error.
-    truth = [_get_metadata(line, name) for name in keys.truth if not _has_boxes(line, name)]
-    return truth, [_get_metadata(line, name) for name in keys.evaluation]
+    truth = [_get_labelled(line, name) for name in keys.truth if not _has_boxes(line, name)]
+    return truth, [_get_record(line, name) for name in keys.evaluation]
+
+
+def is_label(name: object) -> bool:
+    """Whether a class-name names a class; no store takes a NUL."""
+    return isinstance(name, str) and name != "" and "\0" not in name
 
 
 def _sort_unnamed(line: Line, names: tuple[str, ...]) -> LabelKeys:
@@ -139,12 +146,21 @@ def _sort_unnamed(line: Line, names: tuple[str, ...]) -> LabelKeys:
     return LabelKeys(truth=tuple(truth), evaluation=tuple(evaluation))
 
 
-def _check_record(line: Line, name: str) -> None:
+def _get_record(line: Line, name: str) -> Attribute:
     if _has_boxes(line, name):
         raise RefusedError(_DETECTION_REASON)
-    confidence = _get_metadata(line, name).confidence
-    if not isinstance(confidence, float) or not 0 <= confidence <= 1:
+    metadata = _get_labelled(line, name)
+    confidence = metadata.confidence
+    if type(confidence) not in NUMBERS or not 0 <= confidence <= 1:
         raise malformed(f"confidence in {name}", confidence, "a number from 0 to 1")
+    return metadata
+
+
+def _get_labelled(line: Line, name: str) -> Attribute:
+    metadata = _get_metadata(line, name)
+    if not is_label(metadata.class_name):
+        raise malformed(f"class-name in {name}", metadata.class_name, "a label")
+    return metadata
 
 
 def _get_metadata(line: Line, name: str) -> Attribute:

@@ -18,10 +18,12 @@ from mlrek.formats.lines import OnBadLine, iter_json_lines
 from mlrek.formats.rekognition_line import (
     FLAGS,
     LINE_DECODER,
+    NUMBERS,
     Line,
     RefusedError,
     find_keys,
     find_labels,
+    is_label,
     malformed,
 )
 
@@ -45,8 +47,8 @@ class ManifestInput:
 class _LabelCodes(dict[str, int]):
     """Label -> code; a new label gets the next one."""
 
-    def __missing__(self, label: object) -> int:
-        if not isinstance(label, str) or not label or "\0" in label:
+    def __missing__(self, label: str) -> int:
+        if not is_label(label):
             raise malformed("class-name", label, "a label")
         return self.setdefault(label, len(self))
 
@@ -168,10 +170,12 @@ class _Reader:
         columns, codes = self.columns, self.columns.label_codes
         true_label = [codes[metadata.class_name] for metadata in rows.truth]
         record_label = [codes[metadata.class_name] for metadata in rows.records]
-        confidence = array("d", [metadata.confidence for metadata in rows.records])
+        confidence = [metadata.confidence for metadata in rows.records]
         flags = [FLAGS[metadata.details] for metadata in rows.records]
         if not all(rows.images) or "\0" in "".join(rows.images):
             raise ValueError("no image")
+        if not NUMBERS.issuperset(map(type, confidence)):
+            raise ValueError("no number")
         if confidence and not 0 <= min(confidence) <= max(confidence) <= 1:
             raise ValueError("no confidence")
         columns.images += rows.images

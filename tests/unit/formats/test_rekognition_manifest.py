@@ -106,6 +106,7 @@ def test_boxes_are_no_truth_of_the_image(read, make_line, describe):
         {"dog": 1, "dog-metadata": {"class-name": "dog", "human-annotated": "yes"}},
         {"rekognition-custom-labels": 1, "rekognition-custom-labels-evaluation-x": 1},
         {"other-metadata": {"class-name": "dog"}, "-metadata": {"class-name": "dog"}},
+        {"new": {"class-name": ["dog"], "confidence": True, "type": {}, "human-annotated": []}},
     ],
 )
 def test_other_keys_do_not_matter(read, make_line, describe, extra):
@@ -211,7 +212,7 @@ class TestOwnNames:
         """A job's labels as one list are not what the service writes, and not dropped silently."""
         metadata = {"class-map": {"1": "cat"}, "type": "groundtruth/image-classification"}
         line = {"source-ref": "2", "pets": [1], "pets-metadata": metadata}
-        with pytest.raises(ParseError, match=r"manifest.json:2: class-name is None, not a label"):
+        with pytest.raises(ParseError, match="2: class-name in pets-metadata is None"):
             read([make_line(), line])
 
 
