@@ -83,4 +83,4 @@ def round_half_up(value: float, digits: int = 0) -> float:
     if not abs(value) < _TOO_LARGE:
         return value
     step = Decimal(1).scaleb(-digits)
-    return float(Decimal(repr(value)).quantize(step, rounding=ROUND_HALF_UP))
+    return float(Decimal(repr(float(value))).quantize(step, rounding=ROUND_HALF_UP))

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import inf
 from posixpath import basename, dirname, splitext
 from typing import Any, TypeVar
 
@@ -131,7 +132,7 @@ def _preference(part: PublishedPart) -> tuple[float, int]:
     try:
         position = part.parse().position
     except ParseError:
-        position = -1
+        position = inf  # not passed over: it is refused, with its reason
     return position, part.created_ms or 0
 
 

@@ -13,7 +13,6 @@ from msgspec import Struct
 
 from mlrek.evaluation import BoolArray, FloatArray, ReportedCurve
 from mlrek.formats.google_resources import Count, Number
-from mlrek.reported import SAME_THRESHOLD
 
 _LARGEST = float(np.finfo(np.float32).max)
 RATES = {
@@ -112,7 +111,7 @@ def _choose_entries(entries: Sequence[GridEntry]) -> tuple[list[GridEntry], int]
     ]
     kept: list[GridEntry] = []
     for entry in sorted(within, key=_threshold):
-        if not kept or _threshold(entry) - _threshold(kept[-1]) > SAME_THRESHOLD:
+        if not kept or _threshold(entry) > _threshold(kept[-1]):
             kept.append(entry)
     return kept, sum(not _threshold(entry) <= 1 for entry in entries)
 
