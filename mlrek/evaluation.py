@@ -247,8 +247,8 @@ class Evaluation:
     `labels` in the provider's order, then further ones alphabetically. `thresholds` (n_labels,) are
     the assumed thresholds, NaN where none is published. `images` are URIs in file order; without a
     readable manifest there are none, and only `reported` speaks. `detections` and `masks` exist for
-    their tasks, whose `truth` and `records` may be empty. `summary` is the provider's summary file,
-    byte for byte.
+    their tasks, whose `truth` and `records` may be empty. `pos_label` is the positive class where
+    the provider names one. `summary` is the provider's summary file, byte for byte.
     """
 
     version: Version
@@ -260,6 +260,7 @@ class Evaluation:
     thresholds: FloatArray
     detections: Detections | None = None
     masks: MaskCounts | None = None
+    pos_label: str = ""
     reported: Reported = field(default_factory=Reported)
     files: tuple[SourceFile, ...] = ()
     summary: bytes = b""
@@ -270,6 +271,8 @@ class Evaluation:
             raise EvaluationError(f"{self.version.arn}: a label stands twice in the list of labels")
         if len(self.thresholds) != len(self.labels):
             raise EvaluationError(f"{self.version.arn}: thresholds and labels differ in number")
+        if self.pos_label and self.pos_label not in self.labels:
+            raise EvaluationError(f"{self.version.arn}: the positive class is no label")
         for column in (self.truth, self.records):
             if len(column.offsets) != len(self.images) + 1:
                 raise EvaluationError(f"{self.version.arn}: columns and images differ in number")

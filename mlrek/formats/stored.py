@@ -11,8 +11,9 @@ One row an image, in the order of the provider's manifest:
 | `outcome`    | list of uint8  | the provider's flag: 0 unknown, 1 TP, 2 FP, 3 FN, 4 TN |
 
 A code is a position in `labels`. The schema's metadata holds one JSON object under `mlrek`:
-`schema_version`, `task`, `labels`, `thresholds` (null: not published), `version` with its project,
-`reported`, `files`, `warnings`, and `summary`, the provider's file as base64 of zlib.
+`schema_version`, `task`, `labels`, `thresholds` (null: not published), `pos_label` ('': none),
+`version` with its project, `reported`, `files`, `warnings`, and `summary`, the provider's file as
+base64 of zlib.
 """
 
 import zlib
@@ -84,6 +85,7 @@ def load_evaluation(data: bytes) -> Evaluation:
         task=header.task,
         labels=header.labels,
         thresholds=header.thresholds,
+        pos_label=header.pos_label,
         reported=header.reported,
         files=header.files,
         warnings=header.warnings,
@@ -101,6 +103,7 @@ class _Header(Struct, kw_only=True):
     task: Task
     labels: tuple[str, ...]
     thresholds: FloatArray
+    pos_label: str = ""
     version: Version
     reported: Reported
     files: tuple[SourceFile, ...]
@@ -122,6 +125,7 @@ def _describe(evaluation: Evaluation) -> _Header:
         task=evaluation.task,
         labels=evaluation.labels,
         thresholds=evaluation.thresholds,
+        pos_label=evaluation.pos_label,
         version=evaluation.version,
         reported=evaluation.reported,
         files=evaluation.files,

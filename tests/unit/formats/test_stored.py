@@ -97,6 +97,7 @@ def evaluations(draw):
             outcome=np.array(outcome, dtype=np.uint8),
         ),
         thresholds=np.array([draw(threshold) for _ in labels], dtype=np.float64),
+        pos_label=draw(st.sampled_from(("", *labels))),
         reported=draw(_REPORTED),
         files=tuple(draw(st.lists(_FILE, max_size=2))),
         summary=draw(st.binary(max_size=20)),
