@@ -9,6 +9,7 @@ from mlrek.evaluation import Evaluation, Task
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.classification import compute_classification
 from mlrek.metrics.multilabel import compute_multilabel
+from mlrek.metrics.positive_class import add_positive_class
 from mlrek.metrics.reconciliation import Basis, reconcile, warn_disagreement
 from mlrek.metrics.resampling import Bootstrap
 
@@ -41,7 +42,11 @@ def compute_metrics(
         )
     if not evaluation.has_images:
         return _describe_reported(evaluation, prediction_rule)
-    return compute(evaluation, prediction_rule, Bootstrap(seed=seed, resamples=resamples))
+    bootstrap = Bootstrap(seed=seed, resamples=resamples)
+    metrics = compute(evaluation, prediction_rule, bootstrap)
+    if not evaluation.pos_label:
+        return metrics
+    return add_positive_class(metrics, evaluation, prediction_rule, bootstrap)
 
 
 def _compute_multilabel(

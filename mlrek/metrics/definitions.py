@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from mlrek.evaluation import Task
+from mlrek.metrics.positive_class import describe_positive_class
 
 _SCORES: Final = MappingProxyType(
     {
@@ -79,10 +80,11 @@ _INTERVAL: Final = (
 )
 
 
-def describe_metrics(task: Task) -> dict[str, str]:
+def describe_metrics(task: Task, pos_label: str = "") -> dict[str, str]:
     """The definition of every number of a task, by the key it is logged under.
 
-    Groups of keys that mean the same stand once: `label_<name>`, `interval`, `reported`.
+    Groups of keys that mean the same stand once: `label_<name>`, `interval`, `reported`. Where the
+    provider names a positive class, `pos_label`, its numbers stand there too.
     """
     definitions = {f"aggregate/{name}": text for name, text in _describe_aggregate(task)}
     if not definitions:
@@ -98,6 +100,9 @@ def describe_metrics(task: Task) -> dict[str, str]:
             f"{_SCORES[score]} of all labels together"
         )
     definitions |= {f"label_{name}": text for name, text in _LABEL.items()}
+    if pos_label:
+        own = describe_positive_class(pos_label)
+        definitions |= {f"aggregate/{name}": text for name, text in own.items()}
     return definitions | {"interval": _INTERVAL, "reported": "as the provider published it"}
 
 

@@ -37,7 +37,7 @@ def describe_evaluation(
         settings: Further options that numbers depend on (seed and number of resamples, …).
         warnings: Everything a reader must know, in plain words.
     """
-    definitions = describe_metrics(metrics.task)
+    definitions = describe_metrics(metrics.task, evaluation.pos_label)
     return {
         "schema_version": SCHEMA_VERSION,
         "mlrek_version": __version__,
