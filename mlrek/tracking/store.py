@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING
 
 from mlrek.errors import TrackingError, UsageError
@@ -32,6 +33,8 @@ class Store:
     def __init__(self, client: "MlflowClient", tracking_uri: str) -> None:
         self.client = client
         self.tracking_uri = tracking_uri
+        # threads that write to one database file wait for each other in sleeps of seconds
+        self._turn = Lock() if tracking_uri.startswith("sqlite:") else contextlib.nullcontext()
 
     def get_or_create_experiment(self, project: Project, name: str = "") -> "Experiment":
         """The experiment of a project: the named one, or `mlrek/<project name>`.
@@ -78,7 +81,7 @@ class Store:
         Raises:
             TrackingError: MLflow cannot be reached or refuses.
         """
-        with translate_errors(self.tracking_uri):
+        with self._turn, translate_errors(self.tracking_uri):
             created = self.client.create_run(
                 experiment_id,
                 start_time=description.start_ms,
@@ -111,7 +114,7 @@ class Store:
         """Delete runs (soft, as MLflow does); one that somebody else deleted already is fine."""
         from mlflow.exceptions import MlflowException
 
-        with translate_errors(self.tracking_uri):
+        with self._turn, translate_errors(self.tracking_uri):
             for run in runs:
                 try:
                     self.client.delete_run(run.run_id)
