@@ -101,7 +101,7 @@ def collect_google(
         own = order_evaluations(evaluations.get((key, number), []), evaluation_id)
         known = directory.describe(key, number) if key else make_up_known(own[0])
         drafts.append(make_draft(known, own))
-    roles = {file: sniff_google(data, file) for file, data in documents.items()}
+    roles = {file: _role_of_document(data, file) for file, data in documents.items()}
     broken = [file for file in resources.broken if roles[file] in _EVALUATION_ROLES]
     drafts += (make_up_broken(file, resources.broken[file]) for file in broken)
     homeless = add_data_files(drafts, data_files)
@@ -123,12 +123,12 @@ def collect_google(
 def _finish(
     draft: Draft,
     documents: Mapping[str, bytes],
-    roles: Mapping[str, GoogleRole | None],
+    roles: Mapping[str, GoogleRole],
     settings: GoogleSettings,
 ) -> GoogleVersion:
     known, evaluations = draft.known, tuple(draft.evaluations)
     has_images = bool(draft.predictions and draft.truth)
-    parts = [(roles[file] or GoogleRole.EVALUATIONS, file) for file in draft.documents]
+    parts = [(roles[file], file) for file in draft.documents]
     parts += [(GoogleRole.PREDICTIONS, file) for file in draft.predictions]
     parts += [(GoogleRole.TRUTH, file) for file in draft.truth]
     numbers, refused = None, draft.refused
@@ -146,6 +146,12 @@ def _finish(
         refused=refused,
         warnings=(*known.warnings, *draft.warnings),
     )
+
+
+def _role_of_document(data: bytes, file: str) -> GoogleRole:
+    """What a document is; one of an odd form that holds something all the same: evaluations."""
+    role = sniff_google(data, file)
+    return GoogleRole.EVALUATIONS if role is None or role.is_data else role
 
 
 def _warn_renamed(versions: Iterable[GoogleVersion]) -> Iterator[str]:

@@ -130,7 +130,7 @@ def _make_part(found: Found[EvaluationResource]) -> PublishedPart:
 def _preference(part: PublishedPart) -> tuple[float, int]:
     """Of evaluations of one label: the one over all predictions of an image, then the newest."""
     try:
-        position = part.parse().position
+        position = max((grid.position for _, grid in part.parse().grids), default=0.0)
     except ParseError:
         position = inf  # not passed over: it is refused, with its reason
     return position, part.created_ms or 0

@@ -10,11 +10,11 @@ from math import isfinite, nan
 
 import numpy as np
 from msgspec import Struct
+from msgspec.structs import astuple
 
 from mlrek.evaluation import BoolArray, FloatArray, ReportedCurve
 from mlrek.formats.google_resources import Count, Number
 
-_LARGEST = float(np.finfo(np.float32).max)
 RATES = {
     "precision": "precision",
     "recall": "recall",
@@ -56,12 +56,14 @@ class Grid:
     """Numbers over rising thresholds, (n,) each; NaN where undefined or not published.
 
     `columns` are `precision`, `recall`, `f1`, `false_positive_rate`, the same three with `_at_1`
-    (an image's top label only), and `tp`, `fp`, `fn`, `tn`. `n_beyond` entries had thresholds
-    above 1 and are left out.
+    (an image's top label only), and `tp`, `fp`, `fn`, `tn`. `position` is the largest number of
+    labels an image that was counted (0: not told). `n_beyond` entries had thresholds above 1 and
+    are left out.
     """
 
     thresholds: FloatArray
     columns: Mapping[str, FloatArray]
+    position: float = 0.0
     n_beyond: int = 0
 
     def to_curve(self) -> ReportedCurve:
@@ -75,6 +77,10 @@ class Grid:
 def read_grid(entries: Sequence[GridEntry], *, boxes: int | None, is_legacy: bool) -> Grid:
     """The entries of one list, over thresholds.
 
+    Of entries at one threshold the first counts. A threshold below 0 stands for "everything" and
+    repeats the one at 0. Entries that count fewer labels an image than others are another table,
+    which the service mixes in.
+
     Args:
         entries: In any order, with thresholds that repeat or lie outside 0 to 1.
         boxes: How many true boxes a detection was tested on; None for classification.
@@ -83,37 +89,29 @@ def read_grid(entries: Sequence[GridEntry], *, boxes: int | None, is_legacy: boo
     Raises:
         ValueError: A rate is not between 0 and 1.
     """
-    kept, n_beyond = _choose_entries(entries)
-    columns = {
-        name: np.array([_or_nan(getattr(entry, field)) for entry in kept], dtype=np.float64)
-        for name, field in (RATES | _COUNT_FIELDS).items()
-    }
-    for name in RATES:
-        rates = [shorten(float(value)) for value in columns[name]]
-        check_rates((name, value) for value in rates)
-        columns[name] = np.array(rates, dtype=np.float64)
-        if is_legacy:
-            columns[name][columns[name] == 0] = nan
-    _tell_zeros(columns, boxes)
-    thresholds = np.array([_threshold(entry) for entry in kept], dtype=np.float64)
-    return Grid(thresholds=thresholds, columns=columns, n_beyond=n_beyond)
+    table = np.array([astuple(entry) for entry in entries], dtype=np.float64)  # None becomes NaN
+    table = table.reshape(len(entries), len(GridEntry.__struct_fields__))
+    columns = dict(zip(GridEntry.__struct_fields__, table.T, strict=True))
+    missing = [entry.confidence_threshold is None for entry in entries]
+    thresholds = _shorten_all(np.where(missing, 0.0, columns["confidence_threshold"]))
+    wide = np.fmax(columns["max_predictions"], columns["position_threshold"])
+    position = np.where(np.isfinite(wide), wide, 0.0)
+    widest = float(np.max(position, initial=0.0))
+    within = np.flatnonzero((thresholds >= 0) & (thresholds <= 1) & (position == widest))
+    rising, first = np.unique(thresholds[within], return_index=True)
+    kept = within[first]
+    chosen = {name: _read_rates(name, columns[field][kept]) for name, field in RATES.items()}
+    if is_legacy:
+        chosen = {name: np.where(rates == 0, nan, rates) for name, rates in chosen.items()}
+    chosen |= {name: columns[field][kept] for name, field in _COUNT_FIELDS.items()}
+    _tell_zeros(chosen, boxes)
+    n_beyond = int(np.sum(~(thresholds <= 1)))
+    return Grid(thresholds=rising, columns=chosen, position=widest, n_beyond=n_beyond)
 
 
-def _choose_entries(entries: Sequence[GridEntry]) -> tuple[list[GridEntry], int]:
-    """One entry a threshold, by rising threshold, and how many have none from 0 to 1.
-
-    A threshold below 0 stands for "everything" and repeats the one at 0. Entries that count fewer
-    labels an image than others are another table, which the service mixes in.
-    """
-    widest = max(map(position_of, entries), default=0.0)
-    within = [
-        entry for entry in entries if 0 <= _threshold(entry) <= 1 and position_of(entry) == widest
-    ]
-    kept: list[GridEntry] = []
-    for entry in sorted(within, key=_threshold):
-        if not kept or _threshold(entry) > _threshold(kept[-1]):
-            kept.append(entry)
-    return kept, sum(not _threshold(entry) <= 1 for entry in entries)
+def _read_rates(name: str, rates: FloatArray) -> FloatArray:
+    check_rates((name, float(rate)) for rate in rates[(rates < 0) | (rates > 1)])
+    return _shorten_all(rates)
 
 
 def _tell_zeros(columns: dict[str, FloatArray], boxes: int | None) -> None:
@@ -143,30 +141,23 @@ def _fill(column: FloatArray, undefined: BoolArray, *, is_published: bool = Fals
     return np.where((filled == 0) & undefined, nan, filled)
 
 
-def position_of(entry: GridEntry) -> float:
-    """How many labels an image the numbers were counted with; 0: not told."""
-    return finite(entry.max_predictions) or finite(entry.position_threshold) or 0.0
-
-
-def _threshold(entry: GridEntry) -> float:
-    return shorten(entry.confidence_threshold or 0.0)
-
-
 def finite(value: Number) -> float | None:
     """The number, unless it is none."""
     return value if value is not None and isfinite(value) else None
 
 
-def _or_nan(value: float | None) -> float:
-    return nan if value is None else value
-
-
 def shorten(value: float) -> float:
     """A 32-bit number that was widened to 64 (0.05000000074505806) as REST writes it (0.05)."""
-    if not abs(value) < _LARGEST:
-        return value
-    narrow = np.float32(value)
-    return float(str(narrow)) if float(narrow) == value else value
+    return float(_shorten_all(np.array([value]))[0])
+
+
+def _shorten_all(values: FloatArray) -> FloatArray:
+    with np.errstate(over="ignore"):
+        narrow = values.astype(np.float32)
+    widened = np.flatnonzero(narrow.astype(np.float64) == values)
+    short = values.copy()
+    short[widened] = [float(str(value)) for value in narrow[widened]]
+    return short
 
 
 def check_rates(rates: Iterable[tuple[str, float]]) -> None:

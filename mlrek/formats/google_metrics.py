@@ -16,7 +16,6 @@ from mlrek.formats.google_grid import (
     GridEntry,
     check_rates,
     finite,
-    position_of,
     read_grid,
     shorten,
 )
@@ -82,8 +81,7 @@ class PublishedMetrics:
     """What Google publishes of one model, or of one of its labels.
 
     `scores` need no threshold. `grids` are one for classification (at IoU NaN), one for each IoU
-    threshold of a detection, rising. `boxes` counts true boxes; `position` is the largest number of
-    labels an image that the grid was counted with (0: not told).
+    threshold of a detection, rising. `boxes` counts true boxes.
     """
 
     is_detection: bool
@@ -92,7 +90,6 @@ class PublishedMetrics:
     boxes: int | None = None
     label_ids: tuple[str, ...] = ()
     matrix: PublishedMatrix | None = None
-    position: float = 0.0
 
 
 def parse_metrics(data: bytes, *, is_legacy: bool) -> PublishedMetrics:
@@ -139,7 +136,6 @@ def _read_classification(metrics: _Metrics, *, is_legacy: bool) -> PublishedMetr
         grids=((nan, grid),) if len(grid.thresholds) else (),
         label_ids=tuple(map(str, metrics.annotation_spec_id or ())),
         matrix=_read_matrix(metrics.confusion_matrix),
-        position=max(map(position_of, entries), default=0.0),
     )
 
 

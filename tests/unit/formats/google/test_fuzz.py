@@ -118,3 +118,10 @@ def test_deep_nesting(opening):
     text = opening * 100_000
     collection = collect_google({"x.json": text}, {})
     assert len(collection.versions) + len(collection.warnings) == 1
+
+
+def test_document_that_looks_like_data():
+    """A document is no file of images, whatever stands in it beside a model."""
+    text = b'{"name": "projects/1/locations/l/models/2", "imageGcsUri": null}'
+    (found,) = collect_google({"x.json": text}, {}).versions
+    assert [part.role for part in found.parts] == [GoogleRole.EVALUATIONS]
