@@ -74,7 +74,9 @@ def compute_detection(
         evaluation, decision, detections.records, _count_confusion(confusion), label_ap
     )
     pairs = _pair_found(ranked, places, iou_threshold)
-    reconciled = reconcile_boxes(evaluation, numbers | at_threshold.numbers, at_threshold.per_label)
+    reconciled = reconcile_boxes(
+        evaluation, detections, numbers | at_threshold.numbers, at_threshold.per_label
+    )
     return Metrics(
         task=Task.DETECTION,
         labels=labels,

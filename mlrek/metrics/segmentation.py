@@ -1,0 +1,237 @@
+"""All numbers of a model that marks areas. The background is no label."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from math import nan
+from typing import Final
+
+import numpy as np
+import scipy.sparse as sp
+
+from mlrek.errors import EvaluationError
+from mlrek.evaluation import Evaluation, FloatArray, IntArray, MaskCounts, Task
+from mlrek.metrics import LabelScores, Metrics, Number, Predictions, Reconciled
+from mlrek.metrics.counts import FRACTIONS, LabelCounts, divide
+from mlrek.metrics.intervals import compute_planned
+from mlrek.metrics.label_scores import score_labels
+from mlrek.metrics.pairs import order_images
+from mlrek.metrics.resampling import Bootstrap, Weights
+from mlrek.metrics.side_by_side import put_side_by_side
+
+PIXEL_SCORES: Final = ("precision", "recall", "f1")
+AGGREGATE_NAMES: Final = ("mean_iou", "mean_dice", *(f"pixel_{score}" for score in PIXEL_SCORES))
+EXTRA_NAMES: Final = ("mean_iou_pooled", "mean_iou_all_images")
+NOTHING_REASON: Final = "no label is true or predicted on any image"
+UNREADABLE_REASON: Final = "no image has two masks that could be read"
+_UNDEFINED: Final = dict.fromkeys((*AGGREGATE_NAMES, *EXTRA_NAMES), NOTHING_REASON) | {
+    "pixel_precision": "no pixel is predicted as any label",
+    "pixel_recall": "no pixel has a true label",
+}
+_PARTS: Final = ("tp", "predicted", "support", "iou", "dice", "images")
+_PIXEL_RULE: Final = "pixels of the label in all masks; the provider does not say how it averages"
+_IOU_RULE: Final = (
+    "mean over the images where truth or prediction has the label; the provider does not say how "
+    "it averages"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LabelSums:
+    """What images add up to for each label, (n_labels, n) each.
+
+    `tp`, `predicted` and `support` count pixels; `images` those where truth or prediction has the
+    label, over which `iou` and `dice` are summed.
+    """
+
+    tp: FloatArray
+    predicted: FloatArray
+    support: FloatArray
+    iou: FloatArray
+    dice: FloatArray
+    images: FloatArray
+
+    @property
+    def pixels(self) -> LabelCounts:
+        """Counts of pixels, (n, n_labels)."""
+        tp, predicted, support = (
+            part.T.round().astype(np.int64) for part in (self.tp, self.predicted, self.support)
+        )
+        return LabelCounts(tp=tp, predicted=predicted, support=support)
+
+    @property
+    def mean_iou(self) -> FloatArray:
+        """IoU over the images that have the label, (n_labels, n); NaN where none has."""
+        return divide(self.iou, self.images)
+
+    @property
+    def mean_dice(self) -> FloatArray:
+        """Dice over the same images, (n_labels, n)."""
+        return divide(self.dice, self.images)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageAreas:
+    """What each image adds: `rows` (6 * n_labels, n_images), the fields of `LabelSums` in turn."""
+
+    rows: sp.csr_array
+
+    def sum(self, weights: Weights) -> LabelSums:
+        """Sums over weighted images; weights (n_images, n)."""
+        parts = np.split(self.rows @ weights, len(_PARTS))
+        return LabelSums(**dict(zip(_PARTS, parts, strict=True)))
+
+    def compute_averages(self, weights: Weights) -> dict[str, FloatArray]:
+        """The statistic of all averages, over the labels that some weighted image has."""
+        sums = self.sum(weights)
+        n_images = weights.sum(axis=0, dtype=np.float64)
+        pixels = sums.pixels
+        pooled = LabelCounts(
+            tp=pixels.tp.sum(axis=1),
+            predicted=pixels.predicted.sum(axis=1),
+            support=pixels.support.sum(axis=1),
+        )
+        right_without = np.where(sums.images > 0, n_images - sums.images, nan)
+        return {
+            "mean_iou": _mean(sums.mean_iou),
+            "mean_dice": _mean(sums.mean_dice),
+            **{f"pixel_{score}": divide(*FRACTIONS[score](pooled)) for score in PIXEL_SCORES},
+            "mean_iou_pooled": _mean(divide(*FRACTIONS["jaccard"](pixels)).T),
+            "mean_iou_all_images": _mean((sums.iou + right_without) / n_images),
+        }
+
+    def score_labels(self, weights: Weights) -> dict[str, FloatArray]:
+        """The statistic of the precision and recall of each label: `precision/<code>`, …."""
+        pixels = self.sum(weights).pixels
+        return {
+            f"{score}/{code}": values
+            for score in ("precision", "recall")
+            for code, values in enumerate(divide(*FRACTIONS[score](pixels)).T)
+        }
+
+
+def compute_segmentation(evaluation: Evaluation, bootstrap: Bootstrap) -> Metrics:
+    """Every number of a segmentation that has images.
+
+    IoU and Dice are computed for each label and image, averaged over the images where truth or
+    prediction has the label, then over labels; `pixel_…` pool the pixels of all labels. The two
+    other usual means of IoU are in `extra`: `mean_iou_pooled` divides the pixels of each label in
+    all images together, and `mean_iou_all_images` counts an image without the label, where nothing
+    was to be found and nothing was, as 1.
+
+    Raises:
+        EvaluationError: There are no counts of pixels to compute from.
+    """
+    if evaluation.masks is None:
+        raise EvaluationError(f"{evaluation.version.arn}: a segmentation without counts of pixels")
+    masks = evaluation.masks
+    areas = sum_areas(masks, order_images(evaluation.images), len(evaluation.labels))
+    numbers = _compute_numbers(masks, areas, len(evaluation.labels), bootstrap)
+    sums = areas.sum(np.ones((np.count_nonzero(masks.readable), 1), dtype=np.float32))
+    per_label = _score(sums, numbers)
+    return Metrics(
+        task=Task.SEGMENTATION,
+        labels=evaluation.labels,
+        prediction_rule="",
+        records=None,
+        test_images=len(evaluation.images),
+        aggregate={name: numbers[name] for name in AGGREGATE_NAMES},
+        per_label=per_label,
+        predictions=_describe_areas(masks),
+        reconciliation=_reconcile(evaluation, per_label, sums.mean_iou[:, 0]),
+        extra={name: numbers[name] for name in EXTRA_NAMES},
+        warnings=tuple(_warn_unreadable(masks)),
+    )
+
+
+def sum_areas(masks: MaskCounts, places: IntArray, n_labels: int) -> ImageAreas:
+    """Lay out what each readable image adds.
+
+    Args:
+        masks: The counts of pixels.
+        places: The place of each image, (n_images,); only the order of the readable ones is kept.
+        n_labels: The number of labels.
+    """
+    readable = np.flatnonzero(masks.readable)
+    columns = np.zeros(len(places), dtype=np.int64)
+    columns[readable[np.argsort(places[readable])]] = np.arange(len(readable))
+    counts = LabelCounts(tp=masks.tp, predicted=masks.tp + masks.fp, support=masks.tp + masks.fn)
+    kept = np.flatnonzero(masks.readable[masks.image_idx] & counts.occurs)
+    iou, dice = (divide(*FRACTIONS[score](counts)) for score in ("jaccard", "f1"))
+    parts = (counts.tp, counts.predicted, counts.support, iou, dice, counts.occurs)
+    rows = np.concatenate([masks.label_idx[kept] + i * n_labels for i in range(len(parts))])
+    values = np.concatenate([part[kept] for part in parts], dtype=np.float64)
+    cells = (rows, np.tile(columns[masks.image_idx[kept]], len(parts)))
+    shape = (len(parts) * n_labels, len(readable))
+    return ImageAreas(rows=sp.csr_array((values, cells), shape=shape))
+
+
+def _compute_numbers(
+    masks: MaskCounts, areas: ImageAreas, n_labels: int, bootstrap: Bootstrap
+) -> dict[str, Number]:
+    names = (*AGGREGATE_NAMES, *EXTRA_NAMES)
+    per_label = tuple(f"{s}/{code}" for s in ("precision", "recall") for code in range(n_labels))
+    n_images = int(np.count_nonzero(masks.readable))
+    if not n_images:
+        return dict.fromkeys((*names, *per_label), Number(value=nan, reason=UNREADABLE_REASON))
+    plans = {names: areas.compute_averages, per_label: areas.score_labels}
+    return compute_planned(plans, n_images, bootstrap, _UNDEFINED)
+
+
+def _score(sums: LabelSums, numbers: dict[str, Number]) -> LabelScores:
+    """Counts of pixels are no sample of their own: intervals are of images drawn again."""
+    pixels = sums.pixels
+    counts = LabelCounts(tp=pixels.tp[0], predicted=pixels.predicted[0], support=pixels.support[0])
+    precision, recall = (
+        [numbers[f"{score}/{code}"] for code in range(len(sums.images))]
+        for score in ("precision", "recall")
+    )
+    undefined = np.full(len(sums.images), nan)
+    return replace(
+        score_labels(counts, undefined, undefined),
+        precision_low=np.array([number.low for number in precision]),
+        precision_high=np.array([number.high for number in precision]),
+        recall_low=np.array([number.low for number in recall]),
+        recall_high=np.array([number.high for number in recall]),
+        iou=sums.mean_iou[:, 0],
+        dice=sums.mean_dice[:, 0],
+    )
+
+
+def _describe_areas(masks: MaskCounts) -> Predictions:
+    """A row for each label of an image that either mask has."""
+    is_true, is_pred = masks.tp + masks.fn > 0, masks.tp + masks.fp > 0
+    outcome = np.select([is_true & is_pred, is_pred], ["TP", "FP"], "FN")
+    order = np.lexsort((masks.label_idx, masks.image_idx))
+    order = order[(masks.readable[masks.image_idx] & (is_true | is_pred))[order]]
+    return Predictions(
+        image_idx=masks.image_idx[order],
+        y_true=np.where(is_true, masks.label_idx, -1)[order],
+        y_pred=np.where(is_pred, masks.label_idx, -1)[order],
+        confidence=np.full(len(order), nan),
+        outcome=tuple(outcome[order].tolist()),
+    )
+
+
+def _reconcile(
+    evaluation: Evaluation, per_label: LabelScores, iou: FloatArray
+) -> tuple[Reconciled, ...]:
+    labels = {
+        "precision": (per_label.precision, _PIXEL_RULE),
+        "recall": (per_label.recall, _PIXEL_RULE),
+        "f1": (per_label.f1, _PIXEL_RULE),
+        "aiou": (iou, _IOU_RULE),
+    }
+    return put_side_by_side(evaluation, {}, labels)
+
+
+def _warn_unreadable(masks: MaskCounts) -> Iterator[str]:
+    if n := np.count_nonzero(~masks.readable):
+        yield (
+            f"the masks of {n} of {len(masks.readable)} test images could not be read: these "
+            "images are left out"
+        )
+
+
+def _mean(values: FloatArray) -> FloatArray:
+    """Mean over rows of what is defined, (rows, n) -> (n,)."""
+    return divide(np.nansum(values, axis=0), (~np.isnan(values)).sum(axis=0))
