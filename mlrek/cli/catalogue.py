@@ -12,6 +12,10 @@ from mlrek.cli.output import Output
 if TYPE_CHECKING:
     from mlrek.listing import ListedVersion
 
+WIDE = 104
+"""Columns of a terminal from which on whole run ids have room."""
+SHORT_ID = 8
+
 
 def projects(
     region: opt.Region = "",
@@ -69,8 +73,9 @@ def versions(
     if json:
         output.document({"versions": [_describe_version(row) for row in listed]})
         return
-    titles = ["version", "status", "trained", "images", "service F1", "evaluation", "run"]
-    output.table(titles, map(_version_row, listed), numeric=frozenset({"images", "service F1"}))
+    titles = ["version", "status", "trained", "images", "F1", "evaluation", "run"]
+    rows = (_version_row(row, short=output.width < WIDE) for row in listed)
+    output.table(titles, rows, numeric=frozenset({"images", "F1"}))
     if not listed:
         output.hint("This project has no versions yet.")
 
@@ -111,7 +116,7 @@ def archive(
         raise typer.Exit(EXIT_FAILED)
 
 
-def _version_row(row: "ListedVersion") -> list[str]:
+def _version_row(row: "ListedVersion", *, short: bool) -> list[str]:
     version = row.entry.version
     return [
         version.name,
@@ -120,7 +125,7 @@ def _version_row(row: "ListedVersion") -> list[str]:
         "" if row.test_images is None else f"{row.test_images:,}",
         "" if row.reported_f1 is None else f"{row.reported_f1:.3f}",
         row.evaluation,
-        row.run.run_id if row.run else "",
+        row.run.run_id[: SHORT_ID if short else None] if row.run else "",
     ]
 
 

@@ -38,6 +38,11 @@ class Output:
         return _console(stderr=True)
 
     @property
+    def width(self) -> int:
+        """Columns that a table may take."""
+        return self.console.width
+
+    @property
     def shows_progress(self) -> bool:
         """Progress bars are for people at a terminal."""
         return not self.quiet and sys.stderr.isatty()
@@ -78,7 +83,9 @@ class Output:
         from rich.table import Table
         from rich.text import Text
 
-        table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", show_edge=False)
+        table = Table(
+            box=SIMPLE_HEAD, pad_edge=False, padding=0, header_style="bold", show_edge=False
+        )
         for column in columns:
             table.add_column(
                 column,

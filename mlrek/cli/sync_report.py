@@ -10,7 +10,9 @@ if TYPE_CHECKING:
     from mlrek.pipeline import ProjectResult, SyncResult, VersionResult
     from mlrek.tracking.runs import LoggedRun
 
-NUMERIC = frozenset({"images", "F1 macro", "change", "service F1"})
+NUMERIC = frozenset({"images", "F1 macro", "change", "service"})
+WIDE = 92
+"""Columns of a terminal from which on the training's date has room."""
 MAX_NAMES = 5
 HEADLINES = (("accuracy", "accuracy"), ("subset_accuracy", "subset accuracy"))
 """Aggregates shown with their interval -> column title; the first that a project has."""
@@ -41,18 +43,26 @@ def _print_project(
     letters = test_set_letters(project.runs)
     actions = {r.run.run_id: r.action for r in results if r.run is not None}
     headline = next((h for h in HEADLINES if _has(project.runs, f"aggregate/{h[0]}")), HEADLINES[0])
-    columns = ["version", "trained", "test set", "images", f"{headline[1]} (95 %)", "F1 macro"]
-    columns += ["change", "service F1", ""]
-    rows = _rows(project.runs, headline[0], letters, actions)
+    columns = ["version", "trained", "set", "images", f"{headline[1]} (95 %)", "F1 macro"]
+    columns += ["change", "service", ""]
+    wide = output.width >= WIDE
+    rows = _rows(project.runs, headline[0], letters, actions, digits=3 if wide else 2)
+    if not wide:
+        columns, rows = _without(1, columns), (_without(1, row) for row in rows)
     output.table(columns, rows, numeric=NUMERIC)
     if len(letters) > 1:
         output.line()
-        output.line("Test sets differ: numbers compare only between versions with the same letter.")
+        output.line("Test sets differ: numbers compare only between versions of the same set.")
     output.line()
 
 
 def _rows(
-    runs: Sequence["LoggedRun"], headline: str, letters: dict[str, str], actions: dict[str, str]
+    runs: Sequence["LoggedRun"],
+    headline: str,
+    letters: dict[str, str],
+    actions: dict[str, str],
+    *,
+    digits: int,
 ) -> Iterator[list[str]]:
     previous: dict[str, float] = {}
     for run in runs:
@@ -63,7 +73,7 @@ def _rows(
             datetime.fromtimestamp(run.start_ms / 1000, UTC).date().isoformat(),
             letters.get(digest, ""),
             run.params.get("test_images", ""),
-            _with_interval(run, headline),
+            _with_interval(run, headline, digits),
             _number(f1),
             _change(f1, previous.get(digest)),
             _number(run.metrics.get("reported/f1")),
@@ -71,6 +81,10 @@ def _rows(
         ]
         if f1 is not None and digest:
             previous[digest] = f1
+
+
+def _without(place: int, cells: list[str]) -> list[str]:
+    return cells[:place] + cells[place + 1 :]
 
 
 def _print_unlogged(result: "SyncResult", output: Output) -> None:
@@ -116,13 +130,13 @@ def _has(runs: Sequence["LoggedRun"], key: str) -> bool:
     return any(key in run.metrics for run in runs)
 
 
-def _with_interval(run: "LoggedRun", name: str) -> str:
+def _with_interval(run: "LoggedRun", name: str, digits: int) -> str:
     value = run.metrics.get(f"aggregate/{name}")
     low = run.metrics.get(f"interval/{name}_low")
     high = run.metrics.get(f"interval/{name}_high")
     if value is None or low is None or high is None:
         return _number(value)
-    return f"{value:.3f} ({low:.3f}–{high:.3f})"
+    return f"{value:.3f} ({low:.{digits}f}–{high:.{digits}f})"
 
 
 def _number(value: float | None) -> str:
