@@ -45,9 +45,7 @@ __all__ = [
 OpenFile = Callable[[str], Iterable[bytes]]
 """The chunks of a file, by the name it was collected under."""
 
-_LEGACY_MINIMUM = (
-    0.5  # below it the legacy batch prediction leaves scores out unless asked for them
-)
+_LEGACY_MINIMUM = 0.5  # what is below is left out by default in legacy batch predictions
 _NO_NUMBERS = PublishedNumbers(
     reported=Reported(), labels=(), label_names={}, task=Task.CLASSIFICATION, is_task_known=False
 )
@@ -75,7 +73,8 @@ def parse_google(
 ) -> Evaluation:
     """The evaluation of one version.
 
-    Google publishes no threshold of its own: `thresholds` are NaN, and no record has an outcome.
+    Google publishes no threshold of its own: `thresholds` are NaN and no record has an outcome, so
+    that several labels an image are predicted at the 0.5 of whoever computes.
 
     Args:
         found: A version that is neither `skipped` nor `refused`.

@@ -27,7 +27,6 @@ class Draft:
 
     known: KnownVersion
     evaluations: Sequence[EvaluationOf] = ()
-    name: str = ""
     predictions: Sequence[str] = ()
     truth: Sequence[str] = ()
     refused: str = ""

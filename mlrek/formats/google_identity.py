@@ -73,7 +73,7 @@ class Directory:
     def list_versions(self) -> Iterator[tuple[ModelKey, str]]:
         """Every version that a document describes."""
         for key in self._models:
-            yield from ((key, number) for number in self._numbers(key))
+            yield from ((key, number) for number in sorted(self._numbers(key)))
 
     def is_legacy(self, key: ModelKey) -> bool:
         """Whether it is a model of the legacy service, which has no versions."""
@@ -206,16 +206,16 @@ class Directory:
         )
 
     def _describe(self, key: ModelKey, number: str) -> KnownVersion:
-        models = self._models.get(key, ())
-        found = next((model for model in models if _number_of(model) == number), None)
-        any_model = found or next(iter(models), None)
-        name = (any_model and any_model.content.display_name) or key.id
+        models = {_number_of(model): model for model in reversed(self._models.get(key, ()))}
+        named = models.get(self._resolve_alias(key, DEFAULT)) or next(iter(models.values()), None)
+        name = (named and named.content.display_name) or key.id
         project = Project(provider=Provider.VERTEX, arn=key.arn, name=name)
         version = Version(project=project, arn=f"{key.arn}@{number}", name=number)
+        found = models.get(number)
         if found is None:
             return KnownVersion(
                 version=version,
-                files=(any_model.file,) if any_model else (),
+                files=(named.file,) if named else (),
                 warnings=(f"{version.arn}: {_NO_VERSION}",),
             )
         return self._add_training(version, found)
@@ -229,7 +229,11 @@ class Directory:
         cost = (training.training_task_metadata or TaskMetadata()).cost_milli_node_hours
         stats = model.data_stats or DataStats()
         several = {True: Task.MULTILABEL, False: Task.CLASSIFICATION, None: None}
-        end_ms, start_ms = _trained_ms(found), parse_time(training.start_time)
+        start_ms, end_ms = parse_time(training.start_time), _trained_ms(found)
+        if end_ms is None:
+            end_ms = parse_time(training.end_time)
+        if start_ms is not None and end_ms is not None and start_ms > end_ms:
+            start_ms = None  # of the training of another version
         return KnownVersion(
             version=Version(
                 project=version.project,

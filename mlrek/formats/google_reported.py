@@ -183,14 +183,18 @@ def _count_test_images(
     known_task: Task | None,
     chosen: _Chosen | None,
 ) -> int | None:
-    """As told; else the sum of the matrix; else (one label an image) TP + FN; else the model's."""
+    """As told; else the sum of the matrix or, of one label an image, TP + FN; else the model's.
+
+    The matrix may leave out labels that nothing else names: then TP + FN is more.
+    """
     if evaluation.overall and evaluation.overall.test_images is not None:
         return evaluation.overall.test_images
-    if parsed.matrix and not _missing_in_matrix(parsed):
-        return int(sum(count for _, _, count in parsed.matrix))
-    if known_task is Task.CLASSIFICATION and chosen is not None and not isnan(chosen.n_true):
-        return int(chosen.n_true)
-    return evaluation.test_images
+    counted = [evaluation.test_images or 0]
+    if known_task is Task.CLASSIFICATION:
+        n_true = chosen.n_true if chosen else nan
+        in_matrix = 0 if _missing_in_matrix(parsed) else sum(n for _, _, n in parsed.matrix)
+        counted = [int(max(in_matrix, 0 if isnan(n_true) else n_true)), *counted]
+    return next((count for count in counted if count), None)
 
 
 def _missing_in_matrix(parsed: ParsedEvaluation) -> int:

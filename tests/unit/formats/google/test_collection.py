@@ -158,6 +158,27 @@ def test_vertex_identity(collect, vertex, vertex_model):
     assert found.numbers.reported.train_images == 2936
 
 
+def test_versions_of_one_model_are_of_one_project(collect, vertex_model):
+    """A model that was renamed has one name: that of its default version."""
+    models = [vertex_model("1", displayName="old"), vertex_model("2", displayName="new")]
+    found = collect({"m.json": {"models": models}}).versions
+    assert {version.version.project.name for version in found} == {"new"}
+
+
+def test_training_of_another_version(collect, vertex_model):
+    """A training that began after the version was made is not its own; it tells a missing end."""
+    pipeline = {
+        "name": f"{LOCATION}/trainingPipelines/77",
+        "startTime": "2025-07-01T00:00:00Z",
+        "endTime": "2025-07-01T01:00:00Z",
+    }
+    later = vertex_model(trainingPipeline=pipeline["name"])
+    other = vertex_model("3", created=None, trainingPipeline=pipeline["name"])
+    found = collect({"m.json": {"models": [later, other]}, "p.json": pipeline}).versions
+    assert [one.version.training_start_ms for one in found] == [None, 1751328000000]
+    assert found[1].version.training_end_ms == 1751331600000
+
+
 @pytest.mark.parametrize("listed", ["models", "model", None])
 def test_models_in_lists_or_alone(collect, vertex_model, listed):
     """A model is found in an answer with a list, in a plain list, and alone."""

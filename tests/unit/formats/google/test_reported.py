@@ -308,6 +308,15 @@ def test_test_images_by_counts(read_one, vertex, vertex_slice):
     assert read_one(files).reported.test_images == 4
 
 
+def test_matrix_that_leaves_out_unknown_labels(read_one, vertex):
+    """More true labels than the matrix holds images: it is not the whole test set."""
+    matrix = {"annotationSpecs": [{"displayName": c} for c in "ab"], "rows": [[3, 1], [0, 2]]}
+    metrics = {"confusionMatrix": matrix, "confidenceMetrics": make_entries(7, 4, 3, 0)}
+    evaluation = read_one({"e.json": vertex(metrics)})
+    assert evaluation.reported.test_images == 10
+    assert any("holds 6 images, the test set 10" in warning for warning in evaluation.warnings)
+
+
 def test_test_images_of_the_model(read_one, vertex, vertex_model):
     """The model counts the test images of its first evaluation, and of no later one."""
     files = {
