@@ -4,14 +4,15 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from mlrek.errors import EvaluationError
 from mlrek.evaluation import Evaluation, Task
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.classification import compute_classification
+from mlrek.metrics.detection import compute_detection
 from mlrek.metrics.multilabel import compute_multilabel
 from mlrek.metrics.positive_class import add_positive_class
 from mlrek.metrics.reconciliation import Basis, reconcile, warn_disagreement
 from mlrek.metrics.resampling import Bootstrap
+from mlrek.metrics.segmentation import compute_segmentation
 
 _Compute = Callable[[Evaluation, PredictionRule, Bootstrap], Metrics]
 
@@ -32,18 +33,12 @@ def compute_metrics(
         resamples: Of the bootstrap; 0 leaves out the intervals that need it.
 
     Raises:
-        EvaluationError: The task cannot be computed, or the evaluation contradicts it.
+        EvaluationError: The evaluation contradicts its task.
     """
-    compute = _COMPUTE.get(evaluation.task)
-    if compute is None:
-        raise EvaluationError(
-            f"{evaluation.version.arn}: this version of mlrek computes no numbers for the task "
-            f"{evaluation.task.value}, only for {', '.join(task.value for task in _COMPUTE)}"
-        )
     if not evaluation.has_images:
         return _describe_reported(evaluation, prediction_rule)
     bootstrap = Bootstrap(seed=seed, resamples=resamples)
-    metrics = compute(evaluation, prediction_rule, bootstrap)
+    metrics = _COMPUTE[evaluation.task](evaluation, prediction_rule, bootstrap)
     if not evaluation.pos_label:
         return metrics
     return add_positive_class(metrics, evaluation, prediction_rule, bootstrap)
@@ -53,17 +48,38 @@ def _compute_multilabel(
     evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap
 ) -> Metrics:
     metrics = compute_multilabel(evaluation, bootstrap)
+    return _warn_unused(
+        rule, metrics, f"images here may have several, predicted by {metrics.prediction_rule}"
+    )
+
+
+def _compute_detection(
+    evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap
+) -> Metrics:
+    return _warn_unused(rule, compute_detection(evaluation, bootstrap), "images here have boxes")
+
+
+def _compute_segmentation(
+    evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap
+) -> Metrics:
+    return _warn_unused(rule, compute_segmentation(evaluation, bootstrap), "images here have masks")
+
+
+def _warn_unused(rule: PredictionRule, metrics: Metrics, why: str) -> Metrics:
+    """Say so where a rule was asked for that this task does not have."""
     if rule == PredictionRule.TOP1:
         return metrics
-    warning = (
-        f"the prediction rule {rule.value} is for one label an image and was not used: images here "
-        f"may have several, predicted by {metrics.prediction_rule}"
-    )
+    warning = f"the prediction rule {rule.value} is for one label an image and was not used: {why}"
     return replace(metrics, warnings=(warning, *metrics.warnings))
 
 
 _COMPUTE: Mapping[Task, _Compute] = MappingProxyType(
-    {Task.CLASSIFICATION: compute_classification, Task.MULTILABEL: _compute_multilabel}
+    {
+        Task.CLASSIFICATION: compute_classification,
+        Task.MULTILABEL: _compute_multilabel,
+        Task.DETECTION: _compute_detection,
+        Task.SEGMENTATION: _compute_segmentation,
+    }
 )
 
 

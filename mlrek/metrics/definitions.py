@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Final
 
 from mlrek.evaluation import Task
+from mlrek.metrics.area_definitions import AREA_DEFINITIONS
 from mlrek.metrics.positive_class import describe_positive_class
 
 _SCORES: Final = MappingProxyType(
@@ -80,15 +81,18 @@ _INTERVAL: Final = (
 )
 
 
+REPORTED: Final = "as the provider published it"
+
+
 def describe_metrics(task: Task, pos_label: str = "") -> dict[str, str]:
     """The definition of every number of a task, by the key it is logged under.
 
     Groups of keys that mean the same stand once: `label_<name>`, `interval`, `reported`. Where the
     provider names a positive class, `pos_label`, its numbers stand there too.
     """
+    if task in AREA_DEFINITIONS:
+        return {**AREA_DEFINITIONS[task], "reported": REPORTED}
     definitions = {f"aggregate/{name}": text for name, text in _describe_aggregate(task)}
-    if not definitions:
-        return {}
     for score, average in _combine(("precision", "recall", "f1"), ("micro", "macro", "weighted")):
         definitions[f"at_threshold/{score}_{average}"] = (
             "predicted is every label whose confidence reaches its assumed threshold, one label "
@@ -103,12 +107,10 @@ def describe_metrics(task: Task, pos_label: str = "") -> dict[str, str]:
     if pos_label:
         own = describe_positive_class(pos_label)
         definitions |= {f"aggregate/{name}": text for name, text in own.items()}
-    return definitions | {"interval": _INTERVAL, "reported": "as the provider published it"}
+    return definitions | {"interval": _INTERVAL, "reported": REPORTED}
 
 
 def _describe_aggregate(task: Task) -> Iterator[tuple[str, str]]:
-    if task not in _TASKS:
-        return
     averages, own = _TASKS[task]
     for score, average in _combine(_SCORES, averages):
         yield f"{score}_{average}", f"{_SCORES[score]}, {_AVERAGES[average]}"

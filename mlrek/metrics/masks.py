@@ -20,7 +20,7 @@ _MAX_BLOCK: Final = 2**18  # pixels or colours worked on at once
 
 
 def decode_mask(
-    rgba: NDArray[np.uint8], colours: Mapping[int, Colour], background: Colour | None = None
+    rgba: NDArray[np.uint8], colors: Mapping[int, Colour], background: Colour | None = None
 ) -> NDArray[np.int32]:
     """Which label each pixel of a mask has.
 
@@ -29,7 +29,7 @@ def decode_mask(
 
     Args:
         rgba: The mask, (height, width, 4).
-        colours: The red, green and blue of each label code.
+        colors: The red, green and blue of each label code.
         background: The colour of the background, where it has one.
 
     Returns:
@@ -40,8 +40,8 @@ def decode_mask(
     """
     if rgba.ndim != 3 or rgba.shape[2] != _CHANNELS or rgba.dtype != np.uint8:  # noqa: PLR2004 - an image
         raise EvaluationError(f"a mask of shape {rgba.shape} is no image of RGBA bytes")
-    codes = sorted(colours)
-    known = [colours[code] for code in codes]
+    codes = sorted(colors)
+    known = [colors[code] for code in codes]
     if background is not None:
         codes, known = [*codes, BACKGROUND], [*known, background]
     pixels = np.ascontiguousarray(rgba).view(np.uint32).ravel()

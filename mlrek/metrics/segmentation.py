@@ -227,8 +227,8 @@ def _reconcile(
 def _warn_unreadable(masks: MaskCounts) -> Iterator[str]:
     if n := np.count_nonzero(~masks.readable):
         yield (
-            f"the masks of {n} of {len(masks.readable)} test images could not be read: these "
-            "images are left out"
+            f"{n} of {len(masks.readable)} test images have not both masks, and are no part of the "
+            "pixel numbers"
         )
 
 

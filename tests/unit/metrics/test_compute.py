@@ -7,12 +7,13 @@ from mlrek.evaluation import Task
 from mlrek.metrics.compute import compute_metrics
 
 
-def test_a_task_that_cannot_be_computed_is_refused(build):
-    """The message names it, and what can be computed."""
-    evaluation = build([[]], [[]], task=Task.SEGMENTATION)
-
-    with pytest.raises(EvaluationError, match="for the task segmentation, only for classification"):
-        compute_metrics(evaluation)
+@pytest.mark.parametrize(
+    ("task", "lacks"), [(Task.DETECTION, "table of boxes"), (Task.SEGMENTATION, "counts of pixels")]
+)
+def test_an_evaluation_that_contradicts_its_task_is_refused(build, task, lacks):
+    """Labels of images are neither boxes nor areas."""
+    with pytest.raises(EvaluationError, match=f"without .*{lacks}"):
+        compute_metrics(build([[]], [[]], task=task))
 
 
 def test_same_seed_gives_the_same_metrics(build):

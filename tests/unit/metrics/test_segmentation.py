@@ -151,7 +151,7 @@ def test_images_that_cannot_be_read_are_left_out_and_counted(build_masks):
     assert metrics.aggregate["mean_iou"].value == 0.75
     assert metrics.test_images == 3
     assert metrics.warnings == (
-        "the masks of 1 of 3 test images could not be read: these images are left out",
+        "1 of 3 test images have not both masks, and are no part of the pixel numbers",
     )
     assert metrics.predictions.image_idx.tolist() == [0, 2]
 
