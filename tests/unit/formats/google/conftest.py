@@ -20,7 +20,6 @@ DATA = Path(__file__).parents[3] / "data" / "google"
 LOCATION = "projects/493052112345/locations/us-central1"
 LEGACY_MODEL = f"{LOCATION}/models/ICN4021"
 VERTEX_MODEL = f"{LOCATION}/models/8321"
-MAX_INT = 2147483647
 
 Files = Mapping[str, object]
 
@@ -99,8 +98,7 @@ def legacy() -> Callable[..., dict]:
     def make(metrics: dict | None, label: str = "", *, model=LEGACY_MODEL, **fields) -> dict:
         number = f"7{len(label)}{sum(map(ord, label))}"
         own = {"displayName": label, "annotationSpecId": f"id-{label}"} if label else {}
-        kind = "imageObjectDetection" if metrics and "boxes" in str(metrics) else "classification"
-        own |= {f"{kind}EvaluationMetrics": metrics} if metrics is not None else {}
+        own |= {"classificationEvaluationMetrics": metrics} if metrics is not None else {}
         return {
             "name": f"{model}/modelEvaluations/{number}",
             "createTime": "2019-10-02T18:20:41.512347Z",
