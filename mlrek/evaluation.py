@@ -194,6 +194,8 @@ class Boxes:
             raise EvaluationError("boxes: columns of unequal length")
         if not np.all(np.isfinite(self.boxes_xyxy)):
             raise EvaluationError("boxes: a coordinate is not finite")
+        if n and self.label_idx.min() < 0:
+            raise EvaluationError("boxes: a label code is negative")
 
     @property
     def image_idx(self) -> IntArray:
@@ -228,6 +230,13 @@ class MaskCounts:
     fp: NDArray[np.int64]
     fn: NDArray[np.int64]
     readable: BoolArray
+
+    def __post_init__(self) -> None:
+        columns = (self.image_idx, self.label_idx, self.tp, self.fp, self.fn)
+        if len({len(column) for column in columns}) != 1:
+            raise EvaluationError("masks: columns of unequal length")
+        if any(len(column) and column.min() < 0 for column in columns):
+            raise EvaluationError("masks: a code or count is negative")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -273,11 +282,22 @@ class Evaluation:
             raise EvaluationError(f"{self.version.arn}: thresholds and labels differ in number")
         if self.pos_label and self.pos_label not in self.labels:
             raise EvaluationError(f"{self.version.arn}: the positive class is no label")
-        for column in (self.truth, self.records):
+        boxes = (self.detections.truth, self.detections.records) if self.detections else ()
+        for column in (self.truth, self.records, *boxes):
             if len(column.offsets) != len(self.images) + 1:
                 raise EvaluationError(f"{self.version.arn}: columns and images differ in number")
             if len(column.label_idx) and column.label_idx.max() >= len(self.labels):
                 raise EvaluationError(f"{self.version.arn}: a label code has no label")
+        if self.masks is not None:
+            self._check_masks(self.masks)
+
+    def _check_masks(self, masks: MaskCounts) -> None:
+        if len(masks.readable) != len(self.images):
+            raise EvaluationError(f"{self.version.arn}: masks and images differ in number")
+        if np.any(masks.label_idx >= len(self.labels)):
+            raise EvaluationError(f"{self.version.arn}: a label code of a mask has no label")
+        if np.any(masks.image_idx >= len(self.images)):
+            raise EvaluationError(f"{self.version.arn}: counts of a mask have no image")
 
     @property
     def has_images(self) -> bool:
