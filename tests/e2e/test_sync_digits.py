@@ -282,3 +282,34 @@ def test_a_server_with_users_takes_user_and_password(run_mlrek, digits, auth_ser
         assert len(done.stderr.strip().splitlines()) == 1
     assert "created" in accepted.stdout
     assert "a-long-password-1" not in accepted.stdout + accepted.stderr
+
+
+def test_a_user_without_permission_is_told_so(run_mlrek, digits, auth_server):
+    """403 is not 401: the login is right, the right is missing."""
+    import requests
+
+    admin = ("admin", "a-long-password-1")
+    guest = {"username": "guest", "password": "another-password-2"}
+    answer = requests.post(
+        f"{auth_server}/api/2.0/mlflow/users/create", json=guest, auth=admin, timeout=30
+    )
+    answer.raise_for_status()
+    args = ["sync", digits, "--tracking-uri", auth_server, "--version", "v3-neighbours"]
+    args += ["--experiment", "only-for-admin"]
+    run_mlrek(
+        *args,
+        env={"MLFLOW_TRACKING_USERNAME": admin[0], "MLFLOW_TRACKING_PASSWORD": admin[1]},
+    )
+    refused = run_mlrek(
+        *args,
+        "--force",
+        env={
+            "MLFLOW_TRACKING_USERNAME": guest["username"],
+            "MLFLOW_TRACKING_PASSWORD": guest["password"],
+        },
+        check=False,
+    )
+
+    assert refused.returncode == 1
+    assert "403" in refused.stdout + refused.stderr
+    assert "Traceback" not in refused.stderr
