@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from mlrek.errors import EvaluationError
 from mlrek.evaluation import (
     Evaluation,
+    FloatArray,
     IntArray,
     LabelSets,
     Records,
@@ -18,6 +19,7 @@ from mlrek.evaluation import (
     order_labels,
 )
 from mlrek.formats.json_text import show
+from mlrek.formats.rekognition_detection import Objects, gather_objects
 from mlrek.formats.rekognition_flags import check_flags, find_outcomes
 from mlrek.formats.rekognition_manifest import ManifestColumns, ManifestInput, parse_manifest
 from mlrek.formats.rekognition_sniff import Role, sniff
@@ -87,9 +89,11 @@ def parse_evaluation(
 
 
 def _join(version: Version, columns: ManifestColumns, told: Summary) -> Evaluation:
+    """What the manifest's records are of decides the task, whatever else its lines hold."""
+    if columns.has_found_boxes:
+        return _join_objects(version, gather_objects(columns, told.labels), told)
     labels = order_labels(told.labels, _find_labels(columns))
-    scores = told.reported.per_label
-    thresholds = np.array([scores.get(label, {}).get("threshold", nan) for label in labels])
+    thresholds = _find_thresholds(labels, told)
     images, truth = tuple(columns.images), _sort_truth(columns, labels)
     records, flags = _sort_records(columns, labels)
     return Evaluation(
@@ -99,12 +103,38 @@ def _join(version: Version, columns: ManifestColumns, told: Summary) -> Evaluati
         images=images,
         truth=truth,
         records=records,
-        thresholds=thresholds.astype(np.float64),
+        thresholds=thresholds,
         warnings=(
             *_check_repeated(columns, records),
             *check_flags(images, truth, records, flags, thresholds),
         ),
     )
+
+
+def _join_objects(version: Version, objects: Objects, told: Summary) -> Evaluation:
+    n_images = len(objects.images)
+    return Evaluation(
+        version=version,
+        task=Task.DETECTION,
+        labels=objects.labels,
+        images=objects.images,
+        truth=objects.truth,
+        records=Records(
+            offsets=np.zeros(n_images + 1, dtype=np.int64),
+            label_idx=np.zeros(0, dtype=np.int32),
+            confidence=np.zeros(0),
+            outcome=np.zeros(0, dtype=np.uint8),
+        ),
+        thresholds=_find_thresholds(objects.labels, told),
+        detections=objects.detections,
+        warnings=objects.warnings,
+    )
+
+
+def _find_thresholds(labels: Sequence[str], told: Summary) -> FloatArray:
+    """The assumed threshold of each label, NaN where the summary has none."""
+    scores = told.reported.per_label
+    return np.array([scores.get(label, {}).get("threshold", nan) for label in labels], dtype=float)
 
 
 def _find_task(truth: LabelSets, told: Summary) -> Task:

@@ -3,14 +3,13 @@
 import re
 from dataclasses import dataclass
 from itertools import product
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeGuard
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec import field as key
 from msgspec.json import Decoder
 
 from mlrek.formats.json_text import show
-from mlrek.formats.rekognition_summary import MODERATION_REASON
 
 # The bits of the column `flags`: what the service says of a record.
 IS_TRUE_POSITIVE = 1
@@ -20,10 +19,10 @@ IS_TRUE_NEGATIVE = 8
 IS_PRESENT = 16  # in the truth of the image
 IS_ABSENT = 32
 
-_DETECTION_REASON = (
-    "this is the evaluation of an object-detection model, which this version of mlrek does not "
-    "read; it reads image classification, with one label an image or several"
+_MODERATION_REASON = (
+    "belongs to a custom moderation adapter, whose lines do not stand with those of Custom Labels"
 )
+DETAILS_KEY = "rekognition-custom-labels-evaluation-details"
 _METADATA = "-metadata"
 _NAMED = re.compile(r"rekognition-custom-labels-(training|evaluation)(?:-[0-9]+)?(?:-metadata)?")
 _MODERATION = re.compile(r"content-moderation-groundtruth|detect-moderation-labels(-base-model)?")
@@ -52,8 +51,11 @@ class Attribute(Struct, gc=False, rename="kebab"):
     confidence: Any = None
     type: Any = None
     human_annotated: Any = None
-    details: Details | None = key(name="rekognition-custom-labels-evaluation-details", default=None)
+    details: Details | None = key(name=DETAILS_KEY, default=None)
     annotations: Raw | UnsetType = UNSET
+    objects: Raw | UnsetType = UNSET
+    image_size: Raw | UnsetType = key(name="image_size", default=UNSET)
+    class_map: Any = None
 
 
 Line: TypeAlias = dict[str, Attribute | list[Any] | str | int | float | bool | None]
@@ -94,7 +96,7 @@ def find_keys(names: tuple[str, ...]) -> LabelKeys:
     found: dict[str, list[str]] = {"training": [], "evaluation": []}
     for name in names:
         if _MODERATION.fullmatch(name):
-            raise RefusedError(MODERATION_REASON)
+            raise RefusedError(_MODERATION_REASON)
         if match := _NAMED.fullmatch(name):
             value_name = name.removesuffix(_METADATA)
             if not present.issuperset((value_name, value_name + _METADATA)):
@@ -112,22 +114,56 @@ def malformed(what: str, found: object, expected: str) -> ValueError:
     return ValueError(f"{what} is {show(found)}, not {expected}")
 
 
-def find_labels(line: Line) -> tuple[list[Attribute], list[Attribute]]:
-    """The metadata of the true labels and of the records on a line of any kind.
+def find_label_keys(line: Line) -> LabelKeys:
+    """Which keys of a line of any kind are true labels and which are records, none left unnamed.
 
     Raises:
         ValueError: The line is malformed.
         RefusedError: It is of a kind that is not read.
     """
     keys = find_keys(tuple(line))
-    if keys.unnamed:
-        keys = _sort_unnamed(line, keys.unnamed)
-    # Where the truth is boxes the image as a whole has no label, which is no error.
-    truth = [_get_labelled(line, name) for name in keys.truth if not _has_boxes(line, name)]
-    return truth, [_get_record(line, name) for name in keys.evaluation]
+    return _sort_unnamed(line, keys.unnamed) if keys.unnamed else keys
 
 
-def is_label(name: object) -> bool:
+def find_labels(line: Line, keys: LabelKeys) -> tuple[list[Attribute], list[Attribute]]:
+    """The metadata of the true labels and of the records that are of the image as a whole.
+
+    Raises:
+        ValueError: The line is malformed.
+    """
+    truth = [_get_labelled(line, name) for name in keys.truth if not has_boxes(line, name)]
+    records = [_get_record(line, name) for name in keys.evaluation if not has_boxes(line, name)]
+    return truth, records
+
+
+def get_metadata(line: Line, name: str) -> Attribute:
+    """The metadata that a key holds.
+
+    Raises:
+        ValueError: It holds something else.
+    """
+    metadata = line[name]
+    if not isinstance(metadata, Attribute):
+        raise malformed(name, metadata, "a JSON object")
+    return metadata
+
+
+def get_value(line: Line, name: str) -> object:
+    """The value that the metadata under `name` is of."""
+    return line[name.removesuffix(_METADATA)]
+
+
+def has_boxes(line: Line, name: str) -> bool:
+    """Whether the label attribute whose metadata stands under `name` is boxes."""
+    metadata = get_metadata(line, name)
+    if metadata.class_name is not None:
+        return False
+    value = get_value(line, name)
+    has_annotations = isinstance(value, Attribute) and value.annotations is not UNSET
+    return has_annotations or metadata.type == _DETECTION
+
+
+def is_label(name: object) -> TypeGuard[str]:
     """Whether a class-name names a class; no store takes a NUL."""
     return isinstance(name, str) and name != "" and "\0" not in name
 
@@ -139,16 +175,20 @@ def _sort_unnamed(line: Line, names: tuple[str, ...]) -> LabelKeys:
         metadata = line[name]
         if not isinstance(metadata, Attribute) or metadata.type == _VERIFICATION:
             continue
-        if metadata.human_annotated == "no" and metadata.details is not None:
+        is_boxes = has_boxes(line, name)
+        if metadata.human_annotated == "no" and _has_details(metadata):
             evaluation.append(name)
-        elif metadata.class_name is not None or metadata.type == _CLASSIFICATION:
+        elif is_boxes or metadata.class_name is not None or metadata.type == _CLASSIFICATION:
             truth.append(name)
     return LabelKeys(truth=tuple(truth), evaluation=tuple(evaluation))
 
 
+def _has_details(metadata: Attribute) -> bool:
+    """Whether the service says what it made of the label, or of some box."""
+    return metadata.details is not None or DETAILS_KEY.encode() in bytes(metadata.objects or b"")
+
+
 def _get_record(line: Line, name: str) -> Attribute:
-    if _has_boxes(line, name):
-        raise RefusedError(_DETECTION_REASON)
     metadata = _get_labelled(line, name)
     confidence = metadata.confidence
     if type(confidence) not in NUMBERS or not 0 <= confidence <= 1:
@@ -157,20 +197,7 @@ def _get_record(line: Line, name: str) -> Attribute:
 
 
 def _get_labelled(line: Line, name: str) -> Attribute:
-    metadata = _get_metadata(line, name)
+    metadata = get_metadata(line, name)
     if not is_label(metadata.class_name):
         raise malformed(f"class-name in {name}", metadata.class_name, "a label")
     return metadata
-
-
-def _get_metadata(line: Line, name: str) -> Attribute:
-    metadata = line[name]
-    if not isinstance(metadata, Attribute):
-        raise malformed(name, metadata, "a JSON object")
-    return metadata
-
-
-def _has_boxes(line: Line, name: str) -> bool:
-    value, metadata = line[name.removesuffix(_METADATA)], _get_metadata(line, name)
-    has_annotations = isinstance(value, Attribute) and value.annotations is not UNSET
-    return metadata.class_name is None and (has_annotations or metadata.type == _DETECTION)

@@ -15,6 +15,7 @@ from typing import Any
 from mlrek.errors import ParseError
 from mlrek.formats.json_text import show
 from mlrek.formats.lines import OnBadLine, iter_json_lines
+from mlrek.formats.rekognition_boxes import BoxColumns, find_boxes
 from mlrek.formats.rekognition_line import (
     FLAGS,
     LINE_DECODER,
@@ -22,6 +23,7 @@ from mlrek.formats.rekognition_line import (
     Line,
     RefusedError,
     find_keys,
+    find_label_keys,
     find_labels,
     is_label,
     malformed,
@@ -59,7 +61,8 @@ class ManifestColumns:
 
     Image i has the next `true_counts[i]` codes of `true_label` and the next `record_counts[i]` of
     `record_label`, with their `confidence` and `flags`. Labels of an image are in any order and
-    may repeat; some of `label_codes` may not occur at all.
+    may repeat; some of `label_codes` may not occur at all. What is about a part of an image is in
+    `boxes`.
     """
 
     images: list[str] = field(default_factory=list)
@@ -70,7 +73,13 @@ class ManifestColumns:
     record_label: "array[int]" = field(default_factory=lambda: array("i"))
     confidence: "array[float]" = field(default_factory=lambda: array("d"))
     flags: "array[int]" = field(default_factory=lambda: array("B"))
+    boxes: BoxColumns = field(default_factory=BoxColumns)
     warnings: list[str] = field(default_factory=list)
+
+    @property
+    def has_found_boxes(self) -> bool:
+        """Whether what is evaluated finds objects; it may have found none."""
+        return bool(self.boxes.records.attributes)
 
 
 def parse_manifest(manifest: ManifestInput, *, skip_bad_lines: bool = False) -> ManifestColumns:
@@ -78,7 +87,7 @@ def parse_manifest(manifest: ManifestInput, *, skip_bad_lines: bool = False) -> 
 
     Raises:
         ParseError: A line is malformed (not with `skip_bad_lines`: then it is left out and counted
-            in a warning), the file is empty, holds no predictions, or those of another task.
+            in a warning), the file is empty or holds no predictions.
     """
     skipped = _Skipped()
 
@@ -157,11 +166,14 @@ class _Reader:
         """Append lines of any kind, one by one; `number` is that of the first."""
         for line_number, line in enumerate(lines, number):
             try:
-                truth, records = find_labels(line)
+                keys = find_label_keys(line)
+                truth, records = find_labels(line, keys)
+                boxes = find_boxes(line, keys, self.columns.label_codes)
                 image = line.get("source-ref")
                 if not isinstance(image, str) or not image or "\0" in image:
                     raise malformed("source-ref", image, "the place of an image")
                 self._append(_Rows([image], [len(truth)], truth, [len(records)], records))
+                self.columns.boxes.add(len(self.columns.images) - 1, *boxes)
             except ValueError as exc:
                 on_bad_line(line_number, exc)
 
@@ -188,7 +200,7 @@ class _Reader:
 
 
 def _check_predictions(uri: str, columns: ManifestColumns, skipped: _Skipped) -> None:
-    if columns.record_label:
+    if columns.record_label or columns.has_found_boxes:
         return
     if skipped.n:
         line, reason = skipped.first[0]

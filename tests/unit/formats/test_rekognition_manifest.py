@@ -92,7 +92,8 @@ def test_boxes_are_no_truth_of_the_image(read, make_line, describe):
     """An image with boxes only, but whole-image predictions, has no label as a whole."""
     name = "rekognition-custom-labels-training-0"
     metadata = {"class-map": {"0": "Cap"}, "objects": [{}], "type": "groundtruth/object-detection"}
-    line = make_line(truth=()) | {name: {"annotations": []}, f"{name}-metadata": metadata}
+    box = {"class_id": 0, "left": 1, "top": 2, "width": 3, "height": 4}
+    line = make_line(truth=()) | {name: {"annotations": [box]}, f"{name}-metadata": metadata}
     assert describe(read([line])) == [("s3://b/1.jpg", set(), {"cat": 0.9})]
 
 
@@ -369,21 +370,6 @@ class TestRefused:
         metadata = {"class-name": "cat", "human-annotated": "yes", "confidence": 1}
         line = {"source-ref": "1", "pets": 1, "pets-metadata": metadata}
         with pytest.raises(ParseError, match="holds no predictions"):
-            read([line], skip_bad_lines=skip)
-
-    def test_detection(self, read, guide, make_line, skip):
-        """Predicted boxes are an object-detection evaluation."""
-        boxes = (guide / "TestingGroundTruth-detection.jsonl").read_bytes().strip()
-        reason = "this is the evaluation of an object-detection model"
-        with pytest.raises(ParseError, match=f"manifest.json:2: {reason}"):
-            read([make_line(), boxes], skip_bad_lines=skip)
-
-    def test_detection_without_boxes(self, read, make_line, skip):
-        """Their type tells even where there is no box."""
-        name = "rekognition-custom-labels-evaluation"
-        metadata = {"type": "groundtruth/object-detection", "objects": []}
-        line = make_line(records=()) | {name: {}, f"{name}-metadata": metadata}
-        with pytest.raises(ParseError, match="object-detection"):
             read([line], skip_bad_lines=skip)
 
     @pytest.mark.parametrize(

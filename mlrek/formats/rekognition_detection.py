@@ -1,0 +1,129 @@
+"""The boxes of a Rekognition manifest, put in order: true ones and those that the service found."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from math import nan
+
+import numpy as np
+
+from mlrek.evaluation import (
+    BoolArray,
+    Boxes,
+    Detections,
+    FloatArray,
+    IntArray,
+    LabelSets,
+    Outcome,
+    order_labels,
+)
+from mlrek.formats.json_text import show
+from mlrek.formats.rekognition_boxes import BoxColumns, BoxRows
+from mlrek.formats.rekognition_flags import find_outcomes
+from mlrek.formats.rekognition_manifest import ManifestColumns
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objects:
+    """Everything a manifest says about objects; `truth` are the distinct labels of true boxes."""
+
+    labels: tuple[str, ...]
+    images: tuple[str, ...]
+    truth: LabelSets
+    detections: Detections
+    warnings: tuple[str, ...]
+
+
+def gather_objects(columns: ManifestColumns, published: Sequence[str]) -> Objects:
+    """The boxes of a manifest by image, each image's in the order of its line.
+
+    Args:
+        columns: The manifest of a model that finds objects.
+        published: The labels in the provider's order; further ones follow alphabetically.
+    """
+    boxes, names, n_images = columns.boxes, tuple(columns.label_codes), len(columns.images)
+    used = {names[code] for code in {*boxes.truth.label, *boxes.records.label}}
+    labels = order_labels(published, used)
+    position = {label: i for i, label in enumerate(labels)}
+    label_idx = np.array([position.get(name, -1) for name in names], dtype=np.int32)
+    detections = Detections(
+        truth=_make_boxes(boxes.truth, label_idx, n_images),
+        records=_make_boxes(boxes.records, label_idx, n_images),
+        image_sizes=_find_sizes(boxes, n_images),
+    )
+    return Objects(
+        labels=labels,
+        images=tuple(columns.images),
+        truth=_find_label_sets(detections.truth, len(labels)),
+        detections=detections,
+        warnings=(
+            *_warn_images(columns, detections),
+            *_warn_flags(columns.images, detections.records),
+        ),
+    )
+
+
+def _make_boxes(rows: BoxRows, label_idx: IntArray, n_images: int) -> Boxes:
+    image_idx, n = np.asarray(rows.image), len(rows.image)
+    is_truth = not len(rows.confidence)
+    outcome = np.full(n, Outcome.UNKNOWN, dtype=np.uint8)
+    return Boxes(
+        offsets=np.searchsorted(image_idx, np.arange(n_images + 1)).astype(np.int64),
+        label_idx=label_idx[np.asarray(rows.label)],
+        boxes_xyxy=np.asarray(rows.corners, dtype=np.float64).reshape(n, 4),
+        confidence=np.full(n, nan) if is_truth else np.asarray(rows.confidence),
+        outcome=outcome if is_truth else find_outcomes(np.asarray(rows.flags)),
+    )
+
+
+def _find_sizes(boxes: BoxColumns, n_images: int) -> FloatArray:
+    """Width and height of each image, (n_images, 2), as the first attribute that tells has them."""
+    sizes = np.full((n_images, 2), nan)
+    image_idx = np.asarray(boxes.size_image)[::-1]
+    told = np.asarray(boxes.sizes).reshape(-1, 2)[::-1]
+    is_known = ~np.isnan(told).any(axis=1)
+    sizes[image_idx[is_known]] = told[is_known]  # of several the last counts: the file's first
+    return sizes
+
+
+def _find_label_sets(truth: Boxes, n_labels: int) -> LabelSets:
+    keys = np.unique(truth.image_idx * max(n_labels, 1) + truth.label_idx)
+    image_idx, label_idx = np.divmod(keys, max(n_labels, 1))
+    return LabelSets(
+        offsets=np.searchsorted(image_idx, np.arange(len(truth.offsets))).astype(np.int64),
+        label_idx=label_idx.astype(np.int32),
+    )
+
+
+def _warn_images(columns: ManifestColumns, detections: Detections) -> Iterator[str]:
+    n_images = len(columns.images)
+    has_boxes = np.diff(detections.truth.offsets) > 0
+    has_labels = np.asarray(columns.true_counts) > 0
+    has_records = np.asarray(columns.record_counts) > 0
+    is_evaluated = np.zeros(n_images, dtype=np.bool_)
+    is_evaluated[np.asarray(columns.boxes.records.attributes)] = True
+    reasons = {
+        "have no evaluation of boxes: nothing counts as found on them": ~is_evaluated,
+        "have true labels but no true boxes: whatever is found on them counts as false": (
+            has_labels & ~has_boxes
+        ),
+        "have records of the image as a whole, which are left out: only boxes count": has_records,
+    }
+    for reason, concerned in reasons.items():
+        yield from _warn(columns.images, concerned, concerned, "images", reason)
+
+
+def _warn_flags(images: Sequence[str], records: Boxes) -> Iterator[str]:
+    unclear = records.outcome == Outcome.UNKNOWN
+    concerned = np.zeros(len(images), dtype=np.bool_)
+    concerned[records.image_idx[unclear]] = True
+    reason = "do not have exactly one of the four outcome flags"
+    yield from _warn(images, concerned, unclear, "recorded boxes", reason)
+
+
+def _warn(
+    images: Sequence[str], concerned: BoolArray, counted: BoolArray, what: str, reason: str
+) -> Iterator[str]:
+    """A counted warning that names the first concerned image."""
+    if n := np.count_nonzero(counted):
+        first = show(images[int(np.argmax(concerned))])
+        yield f"{n} of {len(counted)} {what} {reason}; first: {first}"
