@@ -1,0 +1,174 @@
+"""Lookout for Vision's evaluation manifest (`EvaluationManifest-….json`): JSON lines -> columns."""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from math import nan
+from typing import TypeAlias, TypeVar
+
+import numpy as np
+
+from mlrek.errors import ParseError, SourceError
+from mlrek.evaluation import FloatArray, IntArray
+from mlrek.formats.bad_lines import BadLines
+from mlrek.formats.json_text import show
+from mlrek.formats.lines import iter_json_lines
+from mlrek.formats.lookout_line import (
+    CLASSES,
+    LINE_DECODER,
+    LineContent,
+    MaskRef,
+    Scalar,
+    read_line,
+)
+
+NO_CLASS = -1
+
+_INPUT_MANIFEST_REASON = (
+    "holds no predictions (no attribute that ends in -detected): it is probably the manifest of a "
+    "data set; the predictions are in EvaluationManifest-….json"
+)
+
+T = TypeVar("T")
+
+ReadMasks: TypeAlias = Callable[[Sequence[str]], Iterable[bytes | SourceError]]
+"""Reads masks: for each URI as it stands in the manifest, in order, the bytes of the PNG file or
+why there are none. What it raises ends the reading."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestInput:
+    """A manifest as it is read: chunks of any size, used up once, and how its masks are read."""
+
+    uri: str
+    chunks: Iterable[bytes]
+    read_masks: ReadMasks | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LookoutManifest:
+    """A manifest in file order, one entry an image.
+
+    `y_true` and `y_pred` (n_images,) are positions in `CLASSES`, -1 for none; `confidence`
+    (n_images,) is that of the predicted class, NaN without one. Masks are None where none is named.
+    `model_arns` are those of the models that answered.
+    """
+
+    images: tuple[str, ...]
+    y_true: IntArray
+    y_pred: IntArray
+    confidence: FloatArray
+    true_masks: tuple[MaskRef | None, ...]
+    predicted_masks: tuple[MaskRef | None, ...]
+    model_arns: tuple[str, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+EMPTY_MANIFEST = LookoutManifest(
+    images=(),
+    y_true=np.zeros(0, dtype=np.int64),
+    y_pred=np.zeros(0, dtype=np.int64),
+    confidence=np.zeros(0),
+    true_masks=(),
+    predicted_masks=(),
+)
+
+
+def parse_manifest(manifest: ManifestInput, *, skip_bad_lines: bool = False) -> LookoutManifest:
+    """Every line of an evaluation manifest.
+
+    Raises:
+        ParseError: A line is malformed (not with `skip_bad_lines`: then it is left out and counted
+            in a warning), or the file is empty or holds no predictions.
+    """
+    bad_lines = BadLines(manifest.uri, skip=skip_bad_lines)
+    lines = list(_read_lines(manifest, bad_lines))
+    if not any(line.prediction for line in lines):
+        raise _explain_no_answer(manifest.uri, lines, bad_lines)
+    names = {line.true_name for line in lines}
+    mask_names = {line.true_mask_name for line in lines}
+    classes = [_choose(line.classes, line.true_name, names) for line in lines]
+    masks = [_choose(line.true_masks, line.true_mask_name, mask_names) for line in lines]
+    answers = [line.prediction for line in lines]
+    return LookoutManifest(
+        images=tuple(line.image for line in lines),
+        y_true=_encode(classes),
+        y_pred=_encode(answer.class_name if answer else None for answer in answers),
+        confidence=np.array([answer.confidence if answer else nan for answer in answers]),
+        true_masks=tuple(masks),
+        predicted_masks=tuple(line.predicted_mask for line in lines),
+        model_arns=tuple(dict.fromkeys(a.model_arn for a in answers if a and a.model_arn)),
+        warnings=(
+            *bad_lines.warn(len(lines)),
+            *_warn_repeated([line.image for line in lines]),
+            *_warn_other_classes(lines, classes),
+            *_warn_unanswered(lines),
+        ),
+    )
+
+
+def _read_lines(manifest: ManifestInput, bad_lines: BadLines) -> Iterator[LineContent]:
+    for first, lines in iter_json_lines(LINE_DECODER, manifest.chunks, manifest.uri, bad_lines.add):
+        for number, line in enumerate(lines, first):
+            try:
+                content = read_line(line)
+            except ValueError as exc:
+                bad_lines.add(number, exc)
+            else:
+                yield content
+
+
+def _explain_no_answer(uri: str, lines: Sequence[LineContent], bad_lines: BadLines) -> ParseError:
+    first = bad_lines.first
+    if first is not None:
+        reason = f"{first.reason}; no line that could be read holds a prediction"
+        return ParseError(uri, first.line, reason)
+    return ParseError(uri, 0, _INPUT_MANIFEST_REASON if lines else "is empty: not one line")
+
+
+def _choose(candidates: Mapping[str, T], name: str, names: Collection[str]) -> T | None:
+    """The truth among what a line holds: what the model's answer is named after.
+
+    On a line without an answer, what other lines' answers are named after, or the only candidate.
+    """
+    if name:
+        return candidates.get(name)
+    known = [each for name, each in candidates.items() if name in names]
+    if known or len(candidates) == 1:
+        return (known or list(candidates.values()))[0]
+    return None
+
+
+def _encode(classes: Iterable[Scalar]) -> IntArray:
+    codes = {label: code for code, label in enumerate(CLASSES)}
+    return np.array(
+        [codes.get(each, NO_CLASS) if isinstance(each, str) else NO_CLASS for each in classes],
+        dtype=np.int64,
+    )
+
+
+def _warn_repeated(images: list[str]) -> Iterator[str]:
+    counts = Counter(images)
+    repeated = [image for image, n in counts.items() if n > 1]
+    if repeated:
+        several = f"{len(repeated)} of {len(counts)} images stand on more than one manifest line"
+        yield f"{several}; each line counts as an image of its own; first: {show(repeated[0])}"
+
+
+def _warn_other_classes(lines: Sequence[LineContent], classes: Sequence[Scalar]) -> Iterator[str]:
+    others = [i for i, each in enumerate(classes) if each is not None and each not in CLASSES]
+    if others:
+        first = f"{show(classes[others[0]])} of {show(lines[others[0]].image)}"
+        yield (
+            f"{len(others)} of {len(lines)} images have a true class that is neither normal nor "
+            f"anomaly and count as unlabelled, as with the service; first: {first}"
+        )
+
+
+def _warn_unanswered(lines: Sequence[LineContent]) -> Iterator[str]:
+    unanswered = [line.image for line in lines if line.prediction is None]
+    if unanswered:
+        yield (
+            f"{len(unanswered)} of {len(lines)} images have no prediction: each counts as a miss; "
+            f"first: {show(unanswered[0])}"
+        )

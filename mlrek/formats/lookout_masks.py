@@ -1,0 +1,229 @@
+"""Lookout for Vision's masks: PNG bytes -> label maps -> pixel counts. Experimental, see below.
+
+The service never documented how its evaluation manifests name predicted masks; the names read here
+are those of its successor on the edge. A mask that a normal image does not have marks nothing.
+"""
+
+import struct
+import zlib
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from io import BytesIO
+from typing import Final, TypeAlias
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlrek.errors import EvaluationError, SourceError
+from mlrek.evaluation import IntArray, MaskCounts
+from mlrek.formats.json_text import show
+from mlrek.formats.lookout_line import CLASSES, NORMAL, MaskRef
+from mlrek.formats.lookout_manifest import NO_CLASS, LookoutManifest, ReadMasks
+from mlrek.metrics.masks import BACKGROUND, count_masks, decode_mask
+
+MAX_MASK_PIXELS: Final = 4096 * 4096
+"""The largest image that the service took."""
+
+PixelCounts: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
+"""Pixels that are true and predicted, predicted only, and true only, (n_labels,) each."""
+
+_PNG_HEAD: Final = struct.Struct(">16sII")
+_PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
+_WHITE: Final = (255, 255, 255)  # the background of the service's masks that do not name one
+_NORMAL: Final = CLASSES.index(NORMAL)
+_N_NAMED: Final = 3
+_NOTHING: IntArray = np.full((1, 1), BACKGROUND)
+_BROKEN: Final = (  # what Pillow raises of broken files
+    *(OSError, SyntaxError, ValueError, IndexError, OverflowError, struct.error, zlib.error),
+)
+_NO_MASKS: Final = "no mask was read, so nothing is computed from pixels"
+_NO_PREDICTED_MASKS: Final = (
+    "the manifest names no predicted mask, so nothing is computed from pixels"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MaskPair:
+    """The true and the predicted mask of an image; None marks nothing, and is not to be read."""
+
+    image_idx: int
+    truth: MaskRef | None
+    predicted: MaskRef | None
+
+    @property
+    def uris(self) -> tuple[str, ...]:
+        """What is to be read, the true mask first."""
+        return tuple(ref.uri for ref in (self.truth, self.predicted) if ref is not None)
+
+
+def list_mask_pairs(manifest: LookoutManifest) -> list[MaskPair]:
+    """The masks of each image where both are known.
+
+    What has no mask marks nothing where it is normal, or not predicted at all; else its mask is
+    unknown. Where no predicted mask stands in the whole manifest, all are.
+    """
+    if not has_predicted_masks(manifest):
+        return []
+    masks = enumerate(zip(manifest.true_masks, manifest.predicted_masks, strict=True))
+    return [
+        MaskPair(image_idx=i, truth=_marking(truth), predicted=_marking(predicted))
+        for i, (truth, predicted) in masks
+        if (truth is not None or manifest.y_true[i] == _NORMAL)
+        and (predicted is not None or manifest.y_pred[i] in {_NORMAL, NO_CLASS})
+    ]
+
+
+def has_predicted_masks(manifest: LookoutManifest) -> bool:
+    """Whether the manifest is of a model that marks pixels."""
+    return any(ref is not None for ref in manifest.predicted_masks)
+
+
+def find_mask_labels(manifest: LookoutManifest) -> set[str]:
+    """What the colours of all masks stand for; the background is no label."""
+    refs = (*manifest.true_masks, *manifest.predicted_masks)
+    return {label for ref in refs if ref is not None for label in ref.labels}
+
+
+def count_mask_pairs(
+    manifest: LookoutManifest, codes: Mapping[str, int], read_masks: ReadMasks | None
+) -> tuple[MaskCounts, list[str]]:
+    """The pixels of all images whose two masks are known and can be read, and what could not.
+
+    Args:
+        manifest: The images and where their masks are.
+        codes: The code of each label, from 0.
+        read_masks: Reads masks; without it none is.
+    """
+    pairs = list_mask_pairs(manifest)
+    counts = _Counts(len(manifest.images), len(codes))
+    if not manifest.images:
+        return counts.finish(), []
+    if not pairs or read_masks is None:
+        return counts.finish(), [_NO_MASKS if pairs else _NO_PREDICTED_MASKS]
+    refused: list[str] = []
+    contents = iter(read_masks([uri for pair in pairs for uri in pair.uris]))
+    for pair in pairs:
+        files = [next(contents) for _ in pair.uris]
+        try:
+            counts.add(pair, count_mask_pair(pair, files, codes))
+        except (SourceError, EvaluationError) as exc:
+            refused.append(f"{show(manifest.images[pair.image_idx])}: {exc}")
+    n_unknown = len(manifest.images) - len(pairs)
+    return counts.finish(), [*_warn_unknown(n_unknown, manifest), *_warn_refused(refused, pairs)]
+
+
+def count_mask_pair(
+    pair: MaskPair, contents: Sequence[bytes | SourceError], codes: Mapping[str, int]
+) -> PixelCounts:
+    """The pixels of one image.
+
+    Args:
+        pair: Its masks.
+        contents: The PNG files, as many as `pair.uris`, or why they cannot be read.
+        codes: The code of each label, from 0.
+
+    Returns:
+        Pixels that are true and predicted, predicted only, and true only, (n_labels,) each.
+
+    Raises:
+        SourceError: A mask cannot be read, is no PNG image, broken, or too large.
+        EvaluationError: Both mark something, and differ in size.
+    """
+    files = iter(contents)
+    truth = parse_mask(pair.truth, next(files), codes) if pair.truth else _NOTHING
+    predicted = parse_mask(pair.predicted, next(files), codes) if pair.predicted else _NOTHING
+    # One dummy of any size serves for all normal images.
+    if not np.any(truth != BACKGROUND):
+        truth = np.full_like(predicted, BACKGROUND)
+    if not np.any(predicted != BACKGROUND):
+        predicted = np.full_like(truth, BACKGROUND)
+    return count_masks(truth, predicted, len(codes))
+
+
+def parse_mask(ref: MaskRef, content: bytes | SourceError, codes: Mapping[str, int]) -> IntArray:
+    """The label of each pixel of a mask: (height, width), -1 for the background.
+
+    Raises:
+        SourceError: The file cannot be read, is no PNG image, broken, or too large.
+    """
+    if isinstance(content, SourceError):
+        raise content
+    # A colour may stand for the background, and two for one label: each has a code of its own.
+    label_of = np.array([*(codes.get(name, BACKGROUND) for name, _ in ref.colors), BACKGROUND])
+    colors = {i: rgb for i, (_, rgb) in enumerate(ref.colors)}
+    names_background = len(ref.labels) < len(ref.colors) or _WHITE in colors.values()
+    place = decode_mask(_read_rgba(ref.uri, content), colors, None if names_background else _WHITE)
+    return np.asarray(label_of[place])
+
+
+def _read_rgba(uri: str, data: bytes) -> NDArray[np.uint8]:
+    """The pixels of a PNG image, (height, width, 4)."""
+    from PIL import Image
+
+    if len(data) < _PNG_HEAD.size or not data.startswith(_PNG_SIGNATURE):
+        raise SourceError(uri, "is no PNG image, as masks are")
+    _, width, height = _PNG_HEAD.unpack_from(data)
+    if width * height > MAX_MASK_PIXELS:
+        reason = f"is {width} x {height} pixels; masks are of at most {MAX_MASK_PIXELS} pixels"
+        raise SourceError(uri, reason)
+    try:
+        with Image.open(BytesIO(data), formats=("PNG",)) as image:
+            if image.size != (width, height):
+                raise SourceError(uri, "is a broken PNG image of several sizes")
+            image.verify()  # its checksums, which decoding passes over; it cannot be used after
+        with Image.open(BytesIO(data), formats=("PNG",)) as image:
+            return np.asarray(image.convert("RGBA"))
+    except (*_BROKEN, Image.DecompressionBombError) as exc:
+        raise SourceError(uri, "is a broken PNG image") from exc
+
+
+class _Counts:
+    """Pixel counts of images, as they come."""
+
+    def __init__(self, n_images: int, n_labels: int) -> None:
+        self._readable = np.zeros(n_images, dtype=np.bool_)
+        self._image_idx: list[int] = []
+        self._columns: list[NDArray[np.int64]] = [np.zeros((3, 0, n_labels), dtype=np.int64)]
+
+    def add(self, pair: MaskPair, counts: PixelCounts) -> None:
+        """One more image."""
+        self._readable[pair.image_idx] = True
+        self._image_idx.append(pair.image_idx)
+        self._columns.append(np.stack(counts)[:, np.newaxis])
+
+    def finish(self) -> MaskCounts:
+        """All of them, without labels that neither mask of an image has."""
+        columns = np.concatenate(self._columns, axis=1)
+        rows, label_idx = np.nonzero(columns.any(axis=0))
+        tp, fp, fn = columns[:, rows, label_idx]
+        return MaskCounts(
+            image_idx=np.array(self._image_idx, dtype=np.int64)[rows],
+            label_idx=label_idx,
+            tp=tp,
+            fp=fp,
+            fn=fn,
+            readable=self._readable,
+        )
+
+
+def _marking(ref: MaskRef | None) -> MaskRef | None:
+    """A mask, unless the classes of its colours say that it marks nothing."""
+    return ref if ref is not None and ref.labels else None
+
+
+def _warn_unknown(n_unknown: int, manifest: LookoutManifest) -> Iterator[str]:
+    if n_unknown:
+        yield (
+            f"{n_unknown} of {len(manifest.images)} images are no part of the pixel numbers: the "
+            "manifest names no true or no predicted mask of an anomaly, or the image is unlabelled"
+        )
+
+
+def _warn_refused(refused: Sequence[str], pairs: Sequence[MaskPair]) -> Iterator[str]:
+    if refused:
+        named = "; ".join(refused[:_N_NAMED])
+        more = "; …" if len(refused) > _N_NAMED else ""
+        yield (
+            f"the masks of {len(refused)} of {len(pairs)} images cannot be compared, which are no "
+            f"part of the pixel numbers: {named}{more}"
+        )
