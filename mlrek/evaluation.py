@@ -257,7 +257,9 @@ class Evaluation:
     the assumed thresholds, NaN where none is published. `images` are URIs in file order; without a
     readable manifest there are none, and only `reported` speaks. `detections` and `masks` exist for
     their tasks, whose `truth` and `records` may be empty. `pos_label` is the positive class where
-    the provider names one. `summary` is the provider's summary file, byte for byte.
+    the provider names one. `baseline` are the records of the model that this one was adapted from,
+    on the same images, where the provider publishes them. `summary` is the provider's summary file,
+    byte for byte.
     """
 
     version: Version
@@ -269,6 +271,7 @@ class Evaluation:
     thresholds: FloatArray
     detections: Detections | None = None
     masks: MaskCounts | None = None
+    baseline: Records | None = None
     pos_label: str = ""
     reported: Reported = field(default_factory=Reported)
     files: tuple[SourceFile, ...] = ()
@@ -283,7 +286,8 @@ class Evaluation:
         if self.pos_label and self.pos_label not in self.labels:
             raise EvaluationError(f"{self.version.arn}: the positive class is no label")
         boxes = (self.detections.truth, self.detections.records) if self.detections else ()
-        for column in (self.truth, self.records, *boxes):
+        baseline = (self.baseline,) if self.baseline else ()
+        for column in (self.truth, self.records, *boxes, *baseline):
             if len(column.offsets) != len(self.images) + 1:
                 raise EvaluationError(f"{self.version.arn}: columns and images differ in number")
             if len(column.label_idx) and column.label_idx.max() >= len(self.labels):
@@ -336,9 +340,23 @@ def test_set_digest(evaluation: Evaluation) -> str:
     for i, image in enumerate(evaluation.images):
         codes = label_idx[offsets[i] : offsets[i + 1]]
         true_names = [names[code] for code in sorted(codes, key=alphabetical.__getitem__)]
-        parts = [image.encode("utf-8", "surrogatepass"), *true_names]
+        parts = [image.encode("utf-8", "surrogatepass"), *true_names, *_name_boxes(evaluation, i)]
         digests.append(sha256(b"".join(len(p).to_bytes(8) + p for p in parts)).digest())
     return sha256(b"".join(sorted(digests))).hexdigest()[:32]
+
+
+def _name_boxes(evaluation: Evaluation, image: int) -> list[bytes]:
+    """The true boxes of an image, each with its label, in an order that they alone decide."""
+    if evaluation.detections is None:
+        return []
+    truth = evaluation.detections.truth
+    mine = slice(truth.offsets[image], truth.offsets[image + 1])
+    return sorted(
+        repr((evaluation.labels[code], *corners)).encode("utf-8", "surrogatepass")
+        for code, corners in zip(
+            truth.label_idx[mine].tolist(), truth.boxes_xyxy[mine].tolist(), strict=True
+        )
+    )
 
 
 def _check_offsets(offsets: IntArray, n: int) -> None:

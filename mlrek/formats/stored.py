@@ -10,35 +10,50 @@ One row an image, in the order of the provider's manifest:
 | `confidence` | list of double | of those records, 0 to 1                               |
 | `outcome`    | list of uint8  | the provider's flag: 0 unknown, 1 TP, 2 FP, 3 FN, 4 TN |
 
+Where the evaluation has boxes, masks, or the answers of the model that this one was adapted from:
+
+| column                               | type           | what                                   |
+| ---                                  | ---            | ---                                    |
+| `box_label`                          | list of int32  | codes of recorded boxes, in their order|
+| `box_left`, `…_top`, `…_right`, …    | list of double | their corners (see `normalized`)       |
+| `box_confidence`                     | list of double | 0 to 1; NaN: none                      |
+| `box_outcome`                        | list of uint8  | as `outcome`                           |
+| `true_box_label`                     | list of int32  | codes of true boxes                    |
+| `true_box_left`, `…_top`, …          | list of double | their corners                          |
+| `width`, `height`                    | double         | of the image in pixels; NaN: unknown   |
+| `mask_readable`                      | bool           | whether both masks could be read       |
+| `mask_label`                         | list of int32  | codes of labels that either mask has   |
+| `mask_tp`, `mask_fp`, `mask_fn`      | list of int64  | pixels of each: in both masks, in the  |
+|                                      |                | predicted one only, the true one only  |
+| `base_label`, `…_confidence`, …      | as `label`, …  | the records of the model adapted from  |
+
 A code is a position in `labels`. The schema's metadata holds one JSON object under `mlrek`:
 `schema_version`, `task`, `labels`, `thresholds` (null: not published), `pos_label` ('': none),
+`normalized` (whether corners are shares of the image's width and height, else they are pixels),
 `version` with its project, `reported`, `files`, `warnings`, and `summary`, the provider's file as
 base64 of zlib.
 """
 
 import zlib
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from msgspec import MsgspecError, Struct, json
-from numpy.typing import NDArray
 from pyarrow import parquet
 
 from mlrek.errors import EvaluationError
 from mlrek.evaluation import (
     Evaluation,
     FloatArray,
-    IntArray,
-    LabelSets,
-    Records,
     Reported,
     SourceFile,
     Task,
     Version,
 )
+from mlrek.formats.stored_columns import GROUPS, find_groups
 
 SCHEMA_VERSION = 1
 
@@ -46,18 +61,13 @@ _METADATA_KEY = b"mlrek"
 
 
 def dump_evaluation(evaluation: Evaluation) -> bytes:
-    """The evaluation as the bytes of a Parquet file; equal evaluations give equal bytes.
-
-    Raises:
-        EvaluationError: It has columns that this schema has no place for.
-    """
-    if evaluation.detections is not None or evaluation.masks is not None:
-        reason = f"boxes and masks cannot be stored yet (task {evaluation.task})"
-        raise EvaluationError(f"{evaluation.version.arn}: {reason}")
-    layout = _LAYOUTS[evaluation.task]
+    """The evaluation as the bytes of a Parquet file; equal evaluations give equal bytes."""
+    groups = [group for group in GROUPS if group.is_in(evaluation)]
     header = json.encode(_describe(evaluation), enc_hook=_encode_array)
+    schema = pa.unify_schemas([group.schema for group in groups])
     table = pa.Table.from_arrays(
-        layout.write(evaluation), schema=layout.schema.with_metadata({_METADATA_KEY: header})
+        [column for group in groups for column in group.write(evaluation)],
+        schema=schema.with_metadata({_METADATA_KEY: header}),
     )
     sink = pa.BufferOutputStream()
     parquet.write_table(table, sink, compression="zstd")
@@ -74,9 +84,12 @@ def load_evaluation(data: bytes) -> Evaluation:
     try:
         file = parquet.ParquetFile(pa.BufferReader(data))
         header = _decode_header(file.schema_arrow.metadata or {})
-        layout = _LAYOUTS[header.task]
-        table = file.read(columns=layout.schema.names)
-        columns = layout.read(table.select(layout.schema.names).cast(layout.schema))
+        columns: dict[str, Any] = {}
+        for group in find_groups(file.schema_arrow.names):
+            table = file.read(columns=group.schema.names)
+            columns |= group.read(table.select(group.schema.names).cast(group.schema))
+        if "detections" in columns:
+            columns["detections"] = replace(columns["detections"], normalized=header.normalized)
         summary = zlib.decompress(header.summary)
     except (pa.ArrowException, OSError, MsgspecError, zlib.error, LookupError, ValueError) as exc:
         raise EvaluationError(f"this is no evaluation.parquet that can be read: {exc}") from exc
@@ -104,20 +117,12 @@ class _Header(Struct, kw_only=True):
     labels: tuple[str, ...]
     thresholds: FloatArray
     pos_label: str = ""
+    normalized: bool = False
     version: Version
     reported: Reported
     files: tuple[SourceFile, ...]
     warnings: tuple[str, ...]
     summary: bytes
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Layout:
-    """The columns of a task, and how they become fields of an evaluation and back."""
-
-    schema: pa.Schema
-    write: Callable[[Evaluation], list[pa.Array]]
-    read: Callable[[pa.Table], dict[str, Any]]
 
 
 def _describe(evaluation: Evaluation) -> _Header:
@@ -126,6 +131,7 @@ def _describe(evaluation: Evaluation) -> _Header:
         labels=evaluation.labels,
         thresholds=evaluation.thresholds,
         pos_label=evaluation.pos_label,
+        normalized=evaluation.detections is not None and evaluation.detections.normalized,
         version=evaluation.version,
         reported=evaluation.reported,
         files=evaluation.files,
@@ -156,66 +162,3 @@ def _encode_array(array: object) -> list[float]:
 
 def _decode_array(_type: type, values: object) -> FloatArray:
     return np.array(values, dtype=np.float64)  # null becomes NaN
-
-
-def _write_image_labels(evaluation: Evaluation) -> list[pa.Array]:
-    truth, records = evaluation.truth, evaluation.records
-    return [
-        pa.array(evaluation.images, pa.string()),
-        _write_lists(truth.offsets, truth.label_idx, pa.int32()),
-        _write_lists(records.offsets, records.label_idx, pa.int32()),
-        _write_lists(records.offsets, records.confidence, pa.float64()),
-        _write_lists(records.offsets, records.outcome, pa.uint8()),
-    ]
-
-
-def _read_image_labels(table: pa.Table) -> dict[str, Any]:
-    offsets, label_idx = _read_lists(table, "label")
-    lists = {name: _read_lists(table, name) for name in ("truth", "confidence", "outcome")}
-    if not all(np.array_equal(offsets, lists[name][0]) for name in ("confidence", "outcome")):
-        raise ValueError("the columns of the records differ in length")
-    if table["image"].null_count:
-        raise ValueError("an image has no place")
-    return {
-        "images": tuple(table["image"].to_pylist()),
-        "truth": LabelSets(offsets=lists["truth"][0], label_idx=lists["truth"][1]),
-        "records": Records(
-            offsets=offsets,
-            label_idx=label_idx,
-            confidence=lists["confidence"][1],
-            outcome=lists["outcome"][1],
-        ),
-    }
-
-
-def _write_lists(offsets: IntArray, values: NDArray[Any], value_type: pa.DataType) -> pa.Array:
-    flat = pa.array(values, value_type)
-    return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), flat)
-
-
-def _read_lists(table: pa.Table, name: str) -> tuple[IntArray, NDArray[Any]]:
-    """Offsets (n_images + 1,) and values of a column of lists."""
-    lists = table[name].combine_chunks()
-    values = lists.flatten()
-    if lists.null_count or values.null_count:
-        raise ValueError(f"column {name} has gaps")
-    offsets = lists.offsets.to_numpy().astype(np.int64)
-    return offsets - offsets[0], values.to_numpy()
-
-
-_IMAGE_LABELS = _Layout(
-    schema=pa.schema(
-        {
-            "image": pa.string(),
-            "truth": pa.list_(pa.int32()),
-            "label": pa.list_(pa.int32()),
-            "confidence": pa.list_(pa.float64()),
-            "outcome": pa.list_(pa.uint8()),
-        }
-    ),
-    write=_write_image_labels,
-    read=_read_image_labels,
-)
-
-# Detection and segmentation: only what has no images as yet, the provider's numbers alone.
-_LAYOUTS: Mapping[Task, _Layout] = dict.fromkeys(Task, _IMAGE_LABELS)
