@@ -149,7 +149,8 @@ def parse_mask(ref: MaskRef, content: bytes | SourceError, codes: Mapping[str, i
     if isinstance(content, SourceError):
         raise content
     # A colour may stand for the background, and two for one label: each has a code of its own.
-    label_of = np.array([*(codes.get(name, BACKGROUND) for name, _ in ref.colors), BACKGROUND])
+    own = [codes.get(name, BACKGROUND) for name, _ in ref.colors]
+    label_of = np.array([*own, BACKGROUND], dtype=np.int32)
     colors = {i: rgb for i, (_, rgb) in enumerate(ref.colors)}
     names_background = len(ref.labels) < len(ref.colors) or _WHITE in colors.values()
     place = decode_mask(_read_rgba(ref.uri, content), colors, None if names_background else _WHITE)
