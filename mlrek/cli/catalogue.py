@@ -64,7 +64,7 @@ def versions(
     """List the versions of a source: status, training, evaluation, MLflow run."""
     from mlrek.listing import list_versions
     from mlrek.sources import AwsOptions
-    from mlrek.tracking.store import connect_existing
+    from mlrek.tracking.connection import connect_existing
 
     output = Output(as_json=json, quiet=quiet, verbose=verbose)
     output.set_up_logging()

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
 
-    from mlrek.pipeline import VersionResult
+    from mlrek.results import VersionResult
 
 SHOW_AFTER_S = 1.0
 

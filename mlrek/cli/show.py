@@ -44,7 +44,7 @@ def show(
     from mlrek.metrics.compute import compute_metrics
     from mlrek.references import load_version
     from mlrek.sources import AwsOptions
-    from mlrek.tracking.store import connect
+    from mlrek.tracking.connection import connect
 
     output = Output(as_json=json, quiet=quiet, verbose=verbose)
     output.set_up_logging()

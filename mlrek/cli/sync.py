@@ -11,7 +11,7 @@ from mlrek.cli.boundary import EXIT_FAILED
 from mlrek.cli.output import Output
 
 if TYPE_CHECKING:
-    from mlrek.pipeline import SyncOptions, SyncResult, VersionResult
+    from mlrek.results import SyncOptions, SyncResult, VersionResult
 
 
 class Rule(StrEnum):
@@ -62,7 +62,8 @@ def sync(
 
     Example: mlrek sync arn:aws:rekognition:eu-west-1:111122223333:project/digits/1690474772815
     """
-    from mlrek.pipeline import SyncOptions, default_jobs
+    from mlrek.pipeline import default_jobs
+    from mlrek.results import SyncOptions
     from mlrek.sources import AwsOptions
     from mlrek.tracking.description import Options
 

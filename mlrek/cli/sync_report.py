@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from mlrek.cli.output import Output
 
 if TYPE_CHECKING:
-    from mlrek.pipeline import ProjectResult, SyncResult, VersionResult
+    from mlrek.results import ProjectResult, SyncResult, VersionResult
     from mlrek.tracking.runs import LoggedRun
 
 NUMERIC = frozenset({"images", "F1 macro", "change", "service"})

@@ -1,82 +1,59 @@
-"""MLflow's errors, translated at its door into one line that says what to do."""
+"""Opening a tracking store: MLflow's own default, a database file, a server."""
 
 import contextlib
+import logging
+import os
+import tempfile
 from collections.abc import Iterator
-from urllib.parse import urlsplit
+from hashlib import sha256
+from pathlib import Path
 
-from mlrek.errors import TrackingError
-
-CONNECT_TIMEOUT_S = 5
-READ_TIMEOUT_S = 30
+from mlrek.tracking.store import Store
+from mlrek.tracking.translation import check_reachable, translate_errors
 
 
-def check_reachable(tracking_uri: str) -> None:
-    """Knock once at an HTTP server, since MLflow's own client retries for minutes.
+def connect(tracking_uri: str = "") -> Store:
+    """A store at `tracking_uri`, else MLflow's own default (MLFLOW_TRACKING_URI, a local file).
 
     Raises:
-        TrackingError: Nobody answers.
+        TrackingError: It cannot be reached, or refuses the user.
     """
-    if not tracking_uri.startswith(("http://", "https://")):
-        return
-    import requests
+    os.environ.setdefault(
+        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"
+    )  # stdout is the result's
+    import mlflow
 
-    try:
-        requests.head(
-            tracking_uri, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), allow_redirects=False
-        )
-    except requests.exceptions.SSLError as exc:
-        raise TrackingError(
-            f"{hide_userinfo(tracking_uri)}: its certificate is not trusted; for a private one set "
-            "MLFLOW_TRACKING_SERVER_CERT_PATH"
-        ) from exc
-    except requests.exceptions.RequestException as exc:
-        raise TrackingError(
-            f"{hide_userinfo(tracking_uri)}: the MLflow server does not answer; is it running, and "
-            "is --tracking-uri (or MLFLOW_TRACKING_URI) right?"
-        ) from exc
+    for name in ("alembic", "mlflow"):  # after the import, which sets levels of its own
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+    uri = tracking_uri or mlflow.get_tracking_uri()
+    check_reachable(uri)
+    with translate_errors(uri), _first_use(uri):
+        client = mlflow.MlflowClient(tracking_uri=uri)
+        client.search_experiments(max_results=1)
+    return Store(client, uri)
+
+
+def connect_existing(tracking_uri: str = "") -> Store | None:
+    """Like `connect`, but without creating a local database that is not there yet."""
+    import mlflow
+
+    uri = tracking_uri or mlflow.get_tracking_uri()
+    path = uri.removeprefix("sqlite:///")
+    if uri.startswith("sqlite:") and not Path(path).exists():
+        return None
+    return connect(uri)
 
 
 @contextlib.contextmanager
-def translate_errors(tracking_uri: str) -> Iterator[None]:
-    """Turn what MLflow raises into a `TrackingError` of one line."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    place = hide_userinfo(tracking_uri)
-    try:
+def _first_use(uri: str) -> Iterator[None]:
+    """Guard a fresh database file: its migrations race when two processes meet it first."""
+    if not uri.startswith("sqlite:"):
         yield
-    except MlflowException as exc:
-        raise TrackingError(f"{place}: {_explain(exc)}") from exc
-    except SQLAlchemyError as exc:  # of a local database, before MLflow sees it
-        raise TrackingError(f"{place}: {_first_line(exc)}") from exc
-    except OSError as exc:
-        raise TrackingError(f"{place}: {exc.strerror or type(exc).__name__}") from exc
+        return
+    from filelock import FileLock
 
-
-def hide_userinfo(uri: str) -> str:
-    """The URI without the user and password that it may carry, and without its query."""
-    parts = urlsplit(uri)
-    if parts.scheme in {"", "sqlite"}:
-        return uri
-    netloc = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=netloc, query="", fragment="").geturl()
-
-
-def _first_line(exc: Exception) -> str:
-    return str(exc).partition("\n")[0]
-
-
-def _explain(exc: "Exception") -> str:
-    """One line for a person; MLflow's own words where nothing better is known."""
-    text = " ".join(str(exc).split())
-    status = getattr(exc, "get_http_status_code", lambda: 500)()
-    if status == 401 or "error code 401" in text:  # noqa: PLR2004
-        return (
-            "the MLflow server wants a login (401): set MLFLOW_TRACKING_USERNAME and "
-            "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
-        )
-    if status == 403 or "error code 403" in text:  # noqa: PLR2004
-        return "the MLflow server refuses this user (403): ask for EDIT permission there"
-    if "absolute path" in text:
-        return f"{text} Give an absolute name with --experiment /Users/you@example.com/name"
-    return text[:500]
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    name = f"mlrek-{user}-{sha256(uri.encode()).hexdigest()[:16]}.lock"
+    with FileLock(Path(tempfile.gettempdir(), name)):
+        yield

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
-from mlrek.tracking.connection import hide_userinfo
+from mlrek.tracking.translation import hide_userinfo
 
 LOCAL_UI = "http://127.0.0.1:5000"
 WORKFLOW = "workflowType=machine_learning"

@@ -1,8 +1,6 @@
 """The one writer: everything mlrek reads from or writes to an MLflow tracking store."""
 
 import contextlib
-import logging
-import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,9 +12,9 @@ from typing import TYPE_CHECKING
 
 from mlrek.errors import TrackingError, UsageError
 from mlrek.evaluation import Project
-from mlrek.tracking.connection import check_reachable, translate_errors
 from mlrek.tracking.description import DatasetInput, MetricPoint, RunDescription
 from mlrek.tracking.runs import LoggedRun
+from mlrek.tracking.translation import translate_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -225,53 +223,6 @@ class Store:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
             self.client.log_artifacts(run_id, folder)
-
-
-def connect(tracking_uri: str = "") -> Store:
-    """A store at `tracking_uri`, else MLflow's own default (MLFLOW_TRACKING_URI, a local file).
-
-    Raises:
-        TrackingError: It cannot be reached, or refuses the user.
-    """
-    os.environ.setdefault(
-        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"
-    )  # stdout is the result's
-    import mlflow
-
-    for name in ("alembic", "mlflow"):  # after the import, which sets levels of its own
-        logging.getLogger(name).setLevel(logging.WARNING)
-
-    uri = tracking_uri or mlflow.get_tracking_uri()
-    check_reachable(uri)
-    with translate_errors(uri), _first_use(uri):
-        client = mlflow.MlflowClient(tracking_uri=uri)
-        client.search_experiments(max_results=1)
-    return Store(client, uri)
-
-
-def connect_existing(tracking_uri: str = "") -> Store | None:
-    """Like `connect`, but without creating a local database that is not there yet."""
-    import mlflow
-
-    uri = tracking_uri or mlflow.get_tracking_uri()
-    path = uri.removeprefix("sqlite:///")
-    if uri.startswith("sqlite:") and not Path(path).exists():
-        return None
-    return connect(uri)
-
-
-@contextlib.contextmanager
-def _first_use(uri: str) -> Iterator[None]:
-    """Guard a fresh database file: its migrations race when two processes meet it first."""
-    if not uri.startswith("sqlite:"):
-        yield
-        return
-    from filelock import FileLock
-
-    user = os.getuid() if hasattr(os, "getuid") else "user"
-    name = f"mlrek-{user}-{sha256(uri.encode()).hexdigest()[:16]}.lock"
-    with FileLock(Path(tempfile.gettempdir(), name)):
-        yield
 
 
 def _logged_run(run: "Run") -> LoggedRun:

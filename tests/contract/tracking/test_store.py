@@ -10,9 +10,10 @@ from mlflow import MlflowClient
 
 from mlrek.errors import TrackingError, UsageError
 from mlrek.evaluation import Project, Provider
+from mlrek.tracking.connection import connect, connect_existing
 from mlrek.tracking.description import DatasetInput, MetricPoint, RunDescription
 from mlrek.tracking.runs import current_run
-from mlrek.tracking.store import Store, connect, connect_existing
+from mlrek.tracking.store import Store
 
 
 @pytest.fixture(scope="module")

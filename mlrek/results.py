@@ -1,0 +1,74 @@
+"""What a sync is asked for, and what became of it."""
+
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from mlrek.evaluation import Project
+from mlrek.sources import AwsOptions
+from mlrek.sources.catalogue import VersionEntry
+from mlrek.tracking.description import Options
+from mlrek.tracking.links import Links
+from mlrek.tracking.runs import LoggedRun
+
+
+class Progress(Protocol):
+    """Told how a sync goes on; drives the progress bars."""
+
+    def start(self, versions: int) -> None:
+        """The number of versions is known."""
+
+    def on_bytes(self, n: int) -> None:
+        """So many more bytes of evaluation files are read."""
+
+    def finish_version(self, result: "VersionResult") -> None:
+        """One version is done."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncOptions:
+    """What a sync is asked to do, besides which sources to read."""
+
+    experiment: str = ""
+    versions: tuple[str, ...] = ()
+    jobs: int = 1
+    dry_run: bool = False
+    force: bool = False
+    options: Options = field(default_factory=Options)
+    aws: AwsOptions = field(default_factory=AwsOptions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VersionResult:
+    """What became of one version. `run` is the run that counts now, if there is one."""
+
+    entry: VersionEntry
+    action: str  # created, unchanged, replaced, skipped, failed
+    reason: str = ""
+    experiment_id: str = ""
+    run: LoggedRun | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProjectResult:
+    """What became of one project: `runs` are all that count, by training start."""
+
+    project: Project
+    experiment: str
+    experiment_id: str
+    links: Links
+    runs: tuple[LoggedRun, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SyncResult:
+    """What became of everything that was asked for."""
+
+    tracking_uri: str
+    projects: tuple[ProjectResult, ...]
+    versions: tuple[VersionResult, ...]
+
+    @property
+    def any_failed(self) -> bool:
+        """Whether a version names an evaluation that could not be read or logged."""
+        return any(version.action == "failed" for version in self.versions)
