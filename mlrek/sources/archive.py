@@ -25,10 +25,10 @@ from mlrek.errors import MlrekError, SourceError, SourceNotFoundError
 from mlrek.evaluation import Project, Version
 from mlrek.sources.archive_folders import place_projects, place_versions
 from mlrek.sources.catalogue import OnBytes, Part, VersionEntry
-from mlrek.sources.description import EVALUATION_ROLES
+from mlrek.sources.file_formats import FILE_FORMATS
 from mlrek.sources.reading import StoredSource
-from mlrek.sources.saved import PROJECT_FILE, VERSION_FILE, ProjectFile, place_parts
 from mlrek.sources.storage import FileState, Storage
+from mlrek.sources.tree import PROJECT_FILE, VERSION_FILE, ProjectFile, place_parts
 
 LEFTOVER_SECONDS = 3600  # a temporary file of that age belongs to nobody any more
 
@@ -163,7 +163,7 @@ class _Writer:
                 kept = "the copy saved earlier stays" if target.exists() else "there is no copy"
                 warnings.append(f"{exc}; {kept}")
             except SourceError as exc:
-                if part.role in EVALUATION_ROLES:
+                if part.role in FILE_FORMATS[entry.format].roles:
                     raise
                 warnings.append(f"{exc}; left out, no evaluation needs it")
         return warnings

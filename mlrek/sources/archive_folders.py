@@ -10,8 +10,8 @@ from msgspec.json import Decoder
 from mlrek.errors import SourceError
 from mlrek.evaluation import Project, Version
 from mlrek.sources.file_names import fold_name, make_safe_name
-from mlrek.sources.saved import PROJECT_FILE, VERSION_FILE, VERSIONS_FOLDER, read_project
 from mlrek.sources.storage import LocalStorage
+from mlrek.sources.tree import PROJECT_FILE, VERSION_FILE, VERSIONS_FOLDER, read_project
 
 
 class _Identity(Struct, rename="pascal"):

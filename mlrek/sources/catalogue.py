@@ -6,6 +6,8 @@ from typing import Protocol
 
 from mlrek.evaluation import Evaluation, Version
 
+DEFAULT_THRESHOLD = 0.5
+
 OnBytes = Callable[[int], None]
 """Told how many bytes were just read; drives the progress bar."""
 
@@ -15,12 +17,14 @@ class Part:
     """One file of an evaluation that the provider names. `role` is `summary`, `manifest`, ….
 
     `origin` is where the provider keeps it, when `uri` is a copy of it (an archive); else `uri`.
+    `name` is the one an archive gives it, '' for the end of `origin`.
     """
 
     role: str
     uri: str
     version_id: str = ""
     origin: str = ""
+    name: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,10 +33,12 @@ class VersionEntry:
 
     `skipped` says why there is no evaluation (still training, training failed); `refused` why the
     named one cannot be read at all (another kind of file). `description` is the provider's own,
-    as JSON bytes; `reported` the numbers that it holds itself.
+    as JSON bytes; `reported` the numbers that it holds itself. `format` is how its files are read:
+    a key of `FILE_FORMATS`.
     """
 
     version: Version
+    format: str = "rekognition"
     parts: tuple[Part, ...] = ()
     description: bytes = b""
     reported: Mapping[str, float] = field(default_factory=dict)
@@ -40,6 +46,17 @@ class VersionEntry:
     skipped: str = ""
     refused: str = ""
     warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadOptions:
+    """What the reading of an evaluation depends on besides its files.
+
+    `threshold` is where a provider's own numbers are read that it publishes over thresholds.
+    """
+
+    skip_bad_lines: bool = False
+    threshold: float = DEFAULT_THRESHOLD
 
 
 class Source(Protocol):
@@ -55,7 +72,12 @@ class Source(Protocol):
         """
 
     def load(
-        self, entry: VersionEntry, *, skip_bad_lines: bool = False, on_bytes: OnBytes | None = None
+        self,
+        entry: VersionEntry,
+        *,
+        skip_bad_lines: bool = False,
+        threshold: float = DEFAULT_THRESHOLD,
+        on_bytes: OnBytes | None = None,
     ) -> Evaluation:
         """Read and parse the evaluation of one version.
 

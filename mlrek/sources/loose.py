@@ -13,7 +13,6 @@ from mlrek.errors import SourceError
 from mlrek.evaluation import Project, Provider, Version
 from mlrek.formats.rekognition import Role, Summary, parse_summary, sniff
 from mlrek.formats.rekognition_arn import parse_version_arn
-from mlrek.formats.rekognition_sniff import HEAD_BYTES
 from mlrek.sources.catalogue import Part, VersionEntry
 from mlrek.sources.description import (
     EVALUATION_ROLES,
@@ -22,7 +21,8 @@ from mlrek.sources.description import (
     find_project,
     make_up_version,
 )
-from mlrek.sources.storage import S3_SCHEME, Storage, StoredFile, parent_uri, read_bytes
+from mlrek.sources.storage import S3_SCHEME, StoredFile, parent_uri
+from mlrek.sources.tree import Tree
 
 EVALUATION_SUFFIXES = frozenset((".json", ".jsonl", ".ndjson", ".manifest"))
 
@@ -71,21 +71,21 @@ def seems_evaluation(file: StoredFile) -> bool:
     return path.suffix.lower() in EVALUATION_SUFFIXES and not _OTHER_OUTPUT.match(path.name)
 
 
-def inspect_file(storage: Storage, file: StoredFile, project: Project | None) -> LooseFile | None:
+def inspect_file(tree: Tree, file: StoredFile, project: Project | None) -> LooseFile | None:
     """What a file is by its head; None when it is nothing of an evaluation.
 
-    A file that may not be read is what its name says, and broken.
+    A file that may not be read is what its name says, and broken; None when that says nothing.
     """
     name = PurePosixPath(file.name).name
     found = LooseFile(file=file, role=_guess_role(name), project=project)
     try:
-        role = sniff(storage.read_head(file.uri, HEAD_BYTES), name)
+        role = sniff(tree.read_head(file), name)
         if role is None or role not in _READ:
             return None
         found = replace(found, role=role)
-        return _READ[role](storage, found)
+        return _READ[role](tree, found)
     except SourceError as exc:
-        return replace(found, broken=str(exc))
+        return replace(found, broken=str(exc)) if found.role else None
 
 
 def list_loose(files: Iterable[LooseFile]) -> list[VersionEntry]:
@@ -122,12 +122,11 @@ def _guess_role(name: str) -> str:
     return Role.MANIFEST if name.startswith("Testing") else Role.SUMMARY
 
 
-def _read_summary(storage: Storage, found: LooseFile) -> LooseFile:
-    uri = found.file.uri
-    return replace(found, summary=parse_summary(uri, read_bytes(storage, uri)))
+def _read_summary(tree: Tree, found: LooseFile) -> LooseFile:
+    return replace(found, summary=parse_summary(found.file.uri, tree.read(found.file)))
 
 
-_READ: Mapping[Role, Callable[[Storage, LooseFile], LooseFile]] = {
+_READ: Mapping[Role, Callable[[Tree, LooseFile], LooseFile]] = {
     Role.SUMMARY: _read_summary,
     Role.MANIFEST: lambda _, found: found,
     Role.MODERATION: lambda _, found: replace(found, broken=MODERATION),

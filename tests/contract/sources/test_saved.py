@@ -274,7 +274,7 @@ def test_a_single_file_may_have_any_ending(save):
 def test_a_single_file_of_something_else_is_refused(save, content):
     """With what it should have been."""
     source = save({"file.json": content}, "file.json")
-    with pytest.raises(SourceError, match=r"neither an evaluation manifest .* nor a summary"):
+    with pytest.raises(SourceError, match=r"is no file of an evaluation; name one"):
         source.list_versions()
 
 

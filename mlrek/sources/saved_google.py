@@ -1,0 +1,127 @@
+"""Google's saved files (AutoML Vision, Vertex AI): which versions there are, and their loading."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import PurePosixPath
+
+from mlrek.errors import SourceError
+from mlrek.evaluation import Evaluation, Provider
+from mlrek.formats.google import (
+    GoogleCollection,
+    GooglePart,
+    GoogleRole,
+    GoogleSettings,
+    GoogleVersion,
+    collect_google,
+    parse_google,
+    sniff_google,
+)
+from mlrek.sources.catalogue import Part, VersionEntry
+from mlrek.sources.parts import PartReader
+from mlrek.sources.storage import StoredFile, join_uri, parent_uri
+from mlrek.sources.tree import VERSION_FILE, Found, Tree, is_description, read_all
+
+FORMAT = "google"
+ROLES = frozenset(GoogleRole)
+
+_SUFFIXES = frozenset(("", ".json", ".jsonl", ".ndjson", ".csv", ".txt"))
+_PROVIDERS = frozenset((Provider.AUTOML, Provider.VERTEX))
+
+
+def find_versions(tree: Tree) -> Found:
+    """Every version that any file of the tree tells of, whatever the files are called."""
+    roles = dict(read_all(lambda file: _sniff(tree, file), tree.files))
+    documents = [file for file in tree.files if file.uri in roles and not roles[file.uri].is_data]
+    data = {uri: role for uri, role in roles.items() if role.is_data}
+    contents = dict(read_all(lambda file: (file.uri, tree.read(file)), documents))
+    collection = collect_google(contents, data)
+    entries = [_make_entry(found) for found in collection.versions]
+    return Found(entries=_warn_first(entries, collection), taken=frozenset(roles))
+
+
+def load_evaluation(entry: VersionEntry, reader: PartReader) -> Evaluation:
+    """The evaluation of one version, its published numbers read at the threshold asked for."""
+    documents = {
+        part.uri: reader.read(part) for part in entry.parts if not GoogleRole(part.role).is_data
+    }
+    if entry.description:
+        beside = parent_uri(entry.parts[0].uri) if entry.parts else ""
+        documents.setdefault(join_uri(beside, VERSION_FILE), entry.description)
+    collection = collect_google(
+        documents, {}, settings=GoogleSettings(threshold=reader.options.threshold)
+    )
+    parts = {part.uri: part for part in entry.parts}
+    found = replace(
+        _find(collection, entry.version.arn),
+        version=entry.version,
+        parts=tuple(GooglePart(role=GoogleRole(p.role), name=p.uri) for p in entry.parts),
+        skipped="",
+        warnings=entry.warnings,
+    )
+    return parse_google(
+        found,
+        lambda uri: reader.open(parts[uri]),
+        skip_bad_lines=reader.options.skip_bad_lines,
+    )
+
+
+def _sniff(tree: Tree, file: StoredFile) -> tuple[str, GoogleRole] | None:
+    """A file's URI and what it holds; None when it is nothing of Google's."""
+    suffix = PurePosixPath(file.name).suffix.lower()
+    if suffix not in _SUFFIXES and file.uri != tree.chosen:
+        return None
+    try:
+        role = sniff_google(tree.read_head(file), PurePosixPath(file.name).name)
+    except SourceError:
+        return None  # nobody knows what it holds; the caller says so
+    project = tree.find_around(file).project
+    if role is None and is_description(file) and project and project.provider in _PROVIDERS:
+        role = GoogleRole.EVALUATIONS  # broken, and not to be overlooked
+    return None if role is None else (file.uri, role)
+
+
+def _make_entry(found: GoogleVersion) -> VersionEntry:
+    reported = found.numbers.reported if found.numbers else None
+    return VersionEntry(
+        version=found.version,
+        format=FORMAT,
+        parts=tuple(_list_parts(found)),
+        description=found.description,
+        reported=reported.aggregate if reported else {},
+        test_images=reported.test_images if reported else None,
+        skipped=found.skipped,
+        refused=found.refused,
+        warnings=found.warnings,
+    )
+
+
+def _list_parts(found: GoogleVersion) -> Iterator[Part]:
+    """Its files, without those that only hold its description beside others'."""
+    for part in found.parts:
+        if part.role is not GoogleRole.MODELS or not found.description:
+            yield Part(role=part.role, uri=part.name, origin=part.name)
+
+
+def _warn_first(entries: list[VersionEntry], collection: GoogleCollection) -> list[VersionEntry]:
+    """What is to be said of files that belong to no version is said once, with the first one."""
+    if not entries:
+        return []
+    first = replace(entries[0], warnings=(*entries[0].warnings, *collection.warnings))
+    return [first, *entries[1:]]
+
+
+def _find(collection: GoogleCollection, arn: str) -> GoogleVersion:
+    """The version with a resource name; the project in it may be spelled in another way."""
+    versions = collection.versions
+    same = [found for found in versions if found.version.arn == arn]
+    name = _without_project(arn)
+    alike = [found for found in versions if _without_project(found.version.arn) == name]
+    told = [found for found in versions if found.numbers or found.refused]
+    for candidates in (same, alike, told, versions):
+        if candidates:
+            return candidates[0]
+    raise SourceError(arn, "its files do not tell of it any more")
+
+
+def _without_project(arn: str) -> str:
+    return arn.partition("/locations/")[2] or arn

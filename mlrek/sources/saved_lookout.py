@@ -1,0 +1,281 @@
+"""Lookout for Vision's saved files: which versions they are of, and their loading."""
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import PurePosixPath
+
+from mlrek.errors import SourceError, SourceNotFoundError
+from mlrek.evaluation import Evaluation, Project, Provider, Version
+from mlrek.formats.lookout import (
+    LookoutDescription,
+    LookoutResult,
+    LookoutRole,
+    ManifestInput,
+    ResultInput,
+    find_lookout_version,
+    parse_description,
+    parse_lookout_evaluation,
+    parse_lookout_name,
+    parse_result,
+    sniff_lookout,
+)
+from mlrek.sources.catalogue import Part, VersionEntry
+from mlrek.sources.masks import MaskFolder
+from mlrek.sources.parts import PartReader, chain_lines
+from mlrek.sources.storage import StoredFile, parent_uri
+from mlrek.sources.tree import Found, Tree, is_description, place_parts, read_all
+
+FORMAT = "lookoutvision"
+ROLES = frozenset((LookoutRole.RESULT, LookoutRole.MANIFEST))
+
+_SUFFIXES = frozenset((".json", ".jsonl", ".ndjson", ".manifest"))
+_NO_MANIFEST = "there is no manifest, so nothing can be computed from images ({said})"
+_NO_RESULT = "there is no result file, and so not all reported numbers ({said})"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _SavedFile:
+    """A file of Lookout's: what it is, which version it names, and what it says.
+
+    `broken` says why it cannot be read.
+    """
+
+    file: StoredFile
+    role: LookoutRole
+    version: Version | None = None
+    data: bytes = b""
+    description: LookoutDescription | None = None
+    result: LookoutResult | None = None
+    broken: str = ""
+
+    @property
+    def folder(self) -> str:
+        return parent_uri(self.file.uri)
+
+
+def find_versions(tree: Tree) -> Found:
+    """Every version that a file of the tree is of; manifests are read by their heads alone."""
+    found = read_all(lambda file: _inspect(tree, file), tree.files)
+    groups: dict[tuple[str, str], list[_SavedFile]] = {}
+    for one in _name_all(found):
+        arn = one.version.arn if one.version else ""
+        groups.setdefault((one.folder, arn), []).append(one)
+    entries = [_make_entry(group, tree) for group in _join_descriptions(groups)]
+    return Found(entries=entries, taken=frozenset(one.file.uri for one in found))
+
+
+def load_evaluation(entry: VersionEntry, reader: PartReader) -> Evaluation:
+    """The evaluation of one version.
+
+    Raises:
+        SourceNotFoundError: Nothing is left of it.
+    """
+    manifest, masks = _open_manifest(entry, reader)
+    result = _read_result(entry, reader)
+    if manifest is None and result is None and not entry.reported:
+        reason = "; ".join(reader.gone)
+        raise SourceNotFoundError(entry.version.arn, f"nothing is left to read: {reason}")
+    description = None
+    if entry.description:
+        description = parse_description(entry.version.arn, entry.description)
+    evaluation = parse_lookout_evaluation(
+        entry.version,
+        manifest=manifest,
+        result=result,
+        description=description,
+        skip_bad_lines=reader.options.skip_bad_lines,
+        warnings=(*entry.warnings, *reader.gone),
+    )
+    if masks is not None and masks.n_read:
+        reader.add_file(masks.describe())
+    return evaluation
+
+
+def _inspect(tree: Tree, file: StoredFile) -> _SavedFile | None:
+    """What a file is by its head; None when it is nothing of Lookout's."""
+    path = PurePosixPath(file.name)
+    if path.suffix.lower() not in _SUFFIXES and file.uri != tree.chosen:
+        return None
+    named = parse_lookout_name(path.name)
+    role = named.role if named else None
+    try:
+        head = tree.read_head(file)
+        role = sniff_lookout(head, path.name) or _claim_description(tree, file)
+        if role is None:
+            return None
+        version = find_lookout_version(head)
+        return _READ[role](tree, _SavedFile(file=file, role=role, version=version))
+    except SourceError as exc:
+        return None if role is None else _SavedFile(file=file, role=role, broken=str(exc))
+
+
+def _claim_description(tree: Tree, file: StoredFile) -> LookoutRole | None:
+    """The description in an archive of this provider, even if it is broken."""
+    project = tree.find_around(file).project
+    is_ours = project is not None and project.provider is Provider.LOOKOUT
+    return LookoutRole.DESCRIPTION if is_ours and is_description(file) else None
+
+
+def _read_description(tree: Tree, found: _SavedFile) -> _SavedFile:
+    data = tree.read(found.file)
+    try:
+        description = parse_description(found.file.uri, data)
+    except SourceError as exc:
+        return replace(found, data=data, broken=str(exc))
+    return replace(found, data=data, description=description, version=description.version)
+
+
+def _read_result_file(tree: Tree, found: _SavedFile) -> _SavedFile:
+    return replace(
+        found, result=parse_result(ResultInput(uri=found.file.uri, data=tree.read(found.file)))
+    )
+
+
+_READ: Mapping[LookoutRole, Callable[[Tree, _SavedFile], _SavedFile]] = {
+    LookoutRole.DESCRIPTION: _read_description,
+    LookoutRole.RESULT: _read_result_file,
+    LookoutRole.MANIFEST: lambda _tree, found: found,
+}
+
+
+def _name_all(found: Sequence[_SavedFile]) -> Iterator[_SavedFile]:
+    """Every file with its version: its own, that of its twin by name, the only one beside it."""
+    by_name: dict[tuple[str, str], Version] = {}
+    by_folder: dict[str, dict[str, Version]] = {}
+    for one in found:
+        if one.version is not None:
+            by_folder.setdefault(one.folder, {})[one.version.arn] = one.version
+            by_name.setdefault((one.version.project.name, one.version.name), one.version)
+    for one in found:
+        named = parse_lookout_name(PurePosixPath(one.file.name).name)
+        beside = list(by_folder.get(one.folder, {}).values())
+        if one.version is not None:
+            yield one
+        elif named and (named.project_name, named.version_name) in by_name:
+            yield replace(one, version=by_name[named.project_name, named.version_name])
+        elif not named and len(beside) == 1:
+            yield replace(one, version=beside[0])
+        elif named:
+            yield replace(one, version=_make_up(named.project_name, named.version_name))
+        else:
+            yield replace(one, version=_make_up(PurePosixPath(one.folder).name or "_", _stem(one)))
+
+
+def _join_descriptions(
+    groups: Mapping[tuple[str, str], list[_SavedFile]],
+) -> Iterator[list[_SavedFile]]:
+    """The files of each version in each folder; a description alone goes to its version's files."""
+    lonely: dict[str, list[_SavedFile]] = {}
+    for (_, arn), group in groups.items():
+        if all(one.role is LookoutRole.DESCRIPTION and not one.broken for one in group):
+            lonely.setdefault(arn, []).extend(group)
+    for (_, arn), group in groups.items():
+        if group[0] in lonely.get(arn, ()):
+            continue
+        has_own = any(one.role is LookoutRole.DESCRIPTION for one in group)
+        yield group if has_own else [*group, *lonely.pop(arn, [])[:1]]
+    yield from lonely.values()
+
+
+def _make_entry(group: Sequence[_SavedFile], tree: Tree) -> VersionEntry:
+    described = next((one for one in group if one.description), None)
+    description = described.description if described else None
+    result = next((one.result for one in group if one.result), None)
+    aggregate = result.reported.aggregate if result else {}
+    reported = {**(description.reported if description else {}), **aggregate}
+    version, warnings = _identify(group, description)
+    parts = tuple(_list_parts(group, described))
+    around = tree.find_around(group[0].file)
+    return VersionEntry(
+        version=version,
+        format=FORMAT,
+        parts=parts,
+        description=described.data if described else b"",
+        reported=reported,
+        test_images=result.reported.test_images if result else None,
+        skipped="" if parts or reported else _explain_status(description),
+        refused="; ".join(one.broken for one in group if one.broken),
+        warnings=(*warnings, *around.warnings),
+    )
+
+
+def _identify(
+    group: Sequence[_SavedFile], description: LookoutDescription | None
+) -> tuple[Version, tuple[str, ...]]:
+    version = description.version if description else group[0].version
+    if version is None:
+        version = _make_up(PurePosixPath(group[0].folder).name or "_", _stem(group[0]))
+    if not description:
+        ends = [one.result.evaluation_end_ms for one in group if one.result]
+        version = replace(version, training_end_ms=next(iter(ends), None))
+    if not version.arn.startswith("local:"):
+        return version, ()
+    warning = (
+        f"{group[0].file.uri}: nothing tells which version this is, so it is called {version.arn}; "
+        "put the version's EvaluationResult-….json beside it to give it its own name"
+    )
+    return version, (warning,)
+
+
+def _list_parts(group: Sequence[_SavedFile], described: _SavedFile | None) -> Iterator[Part]:
+    """The files of its evaluation; also those that only the description names, as it is a loss."""
+    here: dict[LookoutRole, str] = {}
+    for one in group:
+        if one.role is not LookoutRole.DESCRIPTION and one.role not in here:
+            here[one.role] = one.file.uri
+    description = described.description if described else None
+    if described is None or description is None:
+        yield from (Part(role=role, uri=uri, origin=uri) for role, uri in here.items())
+        return
+    origins = {
+        LookoutRole.RESULT: description.result_uri,
+        LookoutRole.MANIFEST: description.manifest_uri,
+    }
+    named = [Part(role=role, uri=uri, origin=uri) for role, uri in origins.items() if uri]
+    placed = {part.role: part for part in place_parts(named, described.folder)}
+    for role in origins:
+        if role in here:
+            origin = placed[role].origin if role in placed else here[role]
+            yield Part(role=role, uri=here[role], origin=origin)
+        elif role in placed:
+            yield placed[role]
+
+
+def _open_manifest(
+    entry: VersionEntry, reader: PartReader
+) -> tuple[ManifestInput | None, MaskFolder | None]:
+    for part in reader.find(entry, LookoutRole.MANIFEST, _NO_MANIFEST):
+        chunks = reader.open_if_there(part, _NO_MANIFEST)
+        if chunks is not None:
+            masks = MaskFolder(reader.storage, parent_uri(part.uri))
+            manifest = ManifestInput(
+                uri=part.uri, chunks=chain_lines([chunks]), read_masks=masks.read
+            )
+            return manifest, masks
+    return None, None
+
+
+def _read_result(entry: VersionEntry, reader: PartReader) -> ResultInput | None:
+    for part in reader.find(entry, LookoutRole.RESULT, _NO_RESULT):
+        chunks = reader.open_if_there(part, _NO_RESULT)
+        if chunks is not None:
+            return ResultInput(uri=part.uri, data=b"".join(chunks))
+    return None
+
+
+def _explain_status(description: LookoutDescription | None) -> str:
+    if description is None:
+        return "no evaluation is here"
+    status = description.version.status or "unknown"
+    message = f": {description.status_message}" if description.status_message else ""
+    return f"no evaluation is named (status {status}){message}"
+
+
+def _make_up(project_name: str, version_name: str) -> Version:
+    arn = f"local:project/{project_name}"
+    project = Project(provider=Provider.LOOKOUT, arn=arn, name=project_name)
+    return Version(project=project, arn=f"{arn}/version/{version_name}", name=version_name)
+
+
+def _stem(one: _SavedFile) -> str:
+    return PurePosixPath(one.file.name).stem

@@ -1,0 +1,126 @@
+"""Rekognition's saved evaluations: archived versions, then loose files; and their loading."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import PurePath
+
+from mlrek.errors import SourceError, SourceNotFoundError
+from mlrek.evaluation import Evaluation, Provider
+from mlrek.formats.rekognition import (
+    ManifestInput,
+    Role,
+    SummaryInput,
+    parse_evaluation,
+    parse_summary,
+)
+from mlrek.sources.catalogue import VersionEntry
+from mlrek.sources.description import EVALUATION_ROLES, describe_version, make_up_version
+from mlrek.sources.loose import (
+    LooseFile,
+    inspect_file,
+    list_loose,
+    make_up_project,
+    seems_evaluation,
+)
+from mlrek.sources.parts import PartReader, chain_lines
+from mlrek.sources.storage import StoredFile, parent_uri
+from mlrek.sources.tree import Found, Tree, is_description, place_parts, read_all
+
+FORMAT = "rekognition"
+ROLES = EVALUATION_ROLES
+
+_NO_MANIFEST = "there is no manifest, so nothing can be computed from images ({said})"
+_NO_SUMMARY = "there is no summary, and so no thresholds and reported numbers ({said})"
+
+
+def find_versions(tree: Tree) -> Found:
+    """Described versions first, then loose files in the folders that describe none."""
+
+    def read_version(file: StoredFile) -> tuple[str, VersionEntry] | None:
+        return _read_version(tree, file)
+
+    def inspect(file: StoredFile) -> LooseFile | None:
+        return inspect_file(tree, file, tree.find_around(file).project)
+
+    described = dict(read_all(read_version, filter(is_description, tree.files)))
+    beside = [file for file in tree.files if parent_uri(file.uri) in described]
+    unknown = [
+        file
+        for file in tree.files
+        if (seems_evaluation(file) or file.uri == tree.chosen)
+        and parent_uri(file.uri) not in described
+    ]
+    loose = read_all(inspect, unknown)
+    return Found(
+        entries=[*described.values(), *list_loose(loose)],
+        taken=_uris(beside) | _uris(one.file for one in loose),
+    )
+
+
+def load_evaluation(entry: VersionEntry, reader: PartReader) -> Evaluation:
+    """The evaluation of one version.
+
+    Raises:
+        SourceNotFoundError: Nothing is left of it.
+    """
+    summary, manifest = _read_summary(entry, reader), _open_manifest(entry, reader)
+    if summary is None and manifest is None and not entry.reported:
+        reason = "; ".join(reader.gone)
+        raise SourceNotFoundError(entry.version.arn, f"nothing is left to read: {reason}")
+    return parse_evaluation(
+        entry.version,
+        manifest=manifest,
+        summary=summary,
+        reported=entry.reported,
+        skip_bad_lines=reader.options.skip_bad_lines,
+        warnings=(*entry.warnings, *reader.gone),
+    )
+
+
+def read_test_images(entry: VersionEntry, reader: PartReader) -> int | None:
+    """How many images the version was tested on, as its summary says; None: it does not."""
+    summary = _read_summary(entry, reader)
+    if summary is None:
+        return None
+    return parse_summary(summary.uri, summary.data).reported.test_images
+
+
+def _read_version(tree: Tree, file: StoredFile) -> tuple[str, VersionEntry] | None:
+    """A version's folder and what `version.json` says; None when that is another's."""
+    folder, around, data = parent_uri(file.uri), tree.find_around(file), b""
+    if around.project and around.project.provider is not Provider.REKOGNITION:
+        return None
+    try:
+        data = tree.read(file)
+        if around.project is None and b"ProjectVersionArn" not in data:
+            return None
+        entry = describe_version(data, uri=file.uri, project=around.project)
+    except SourceError as exc:
+        project = around.project or make_up_project(folder)
+        version = make_up_version(project, PurePath(folder).name)
+        return folder, VersionEntry(version=version, description=data, refused=str(exc))
+    parts = place_parts(entry.parts, folder)
+    return folder, replace(entry, parts=parts, warnings=(*entry.warnings, *around.warnings))
+
+
+def _read_summary(entry: VersionEntry, reader: PartReader) -> SummaryInput | None:
+    """The summary; None when none is named, or the named one is not there."""
+    for part in reader.find(entry, Role.SUMMARY, _NO_SUMMARY):
+        chunks = reader.open_if_there(part, _NO_SUMMARY)
+        if chunks is not None:
+            return SummaryInput(uri=part.uri, data=b"".join(chunks))
+    return None
+
+
+def _open_manifest(entry: VersionEntry, reader: PartReader) -> ManifestInput | None:
+    """All manifests in a row; None when one is not there: half a test set is none."""
+    parts = reader.find(entry, Role.MANIFEST, _NO_MANIFEST)
+    opened = [reader.open_if_there(part, _NO_MANIFEST) for part in parts]
+    chunks = [chunk for chunk in opened if chunk is not None]
+    if not parts or len(chunks) < len(parts):
+        return None
+    return ManifestInput(uri=parts[0].uri, chunks=chain_lines(chunks))
+
+
+def _uris(files: Iterable[StoredFile]) -> frozenset[str]:
+    return frozenset(file.uri for file in files)

@@ -1,0 +1,168 @@
+"""The files below a place, as those who look for evaluations among them see it."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import PurePath, PurePosixPath
+from typing import TypeVar
+
+from msgspec import Struct
+from msgspec.json import Decoder
+
+from mlrek.errors import ParseError, SourceError, SourceNotFoundError
+from mlrek.evaluation import Project, Provider
+from mlrek.sources.catalogue import Part, VersionEntry
+from mlrek.sources.file_names import name_files
+from mlrek.sources.storage import Storage, StoredFile, join_uri, parent_uri, read_bytes
+
+PROJECT_FILE = "project.json"
+VERSION_FILE = "version.json"
+VERSIONS_FOLDER = "versions"
+MAX_READERS = 16  # small files read at once
+HEAD_BYTES = 64 * 1024  # enough for every format to be known by
+
+T = TypeVar("T")
+
+
+class ProjectFile(Struct, frozen=True, kw_only=True):
+    """What an archive's `project.json` says; `read_at` is ISO 8601, UTC."""
+
+    provider: str
+    project_arn: str
+    project_name: str
+    read_at: str = ""
+    read_by: str = ""
+    read_from: str = ""
+
+
+_PROJECT_DECODER = Decoder(ProjectFile)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """The archive around a file: its project, or why that is not known."""
+
+    project: Project | None = None
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """What a finder made of a tree: the versions, and the files (URIs) that are nobody else's."""
+
+    entries: Sequence[VersionEntry]
+    taken: frozenset[str]
+
+
+@dataclass(slots=True)
+class Tree:
+    """Files in order of their names. Each head and each `project.json` is read once.
+
+    `chosen` is the URI of the file that was named, '' when it was a folder.
+    """
+
+    storage: Storage
+    files: Sequence[StoredFile]
+    chosen: str = ""
+    _heads: dict[str, bytes | SourceError] = field(default_factory=dict)
+    _around: dict[str, Around] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.files = sorted(self.files, key=lambda file: file.name)
+
+    def without(self, taken: Iterable[str]) -> "Tree":
+        """The same tree without some files; what was read of it stays known."""
+        gone = frozenset(taken)
+        left = [file for file in self.files if file.uri not in gone]
+        return Tree(self.storage, left, self.chosen, self._heads, self._around)
+
+    def read(self, file: StoredFile) -> bytes:
+        """The whole content of a small file."""
+        return read_bytes(self.storage, file.uri)
+
+    def read_head(self, file: StoredFile) -> bytes:
+        """The first `HEAD_BYTES`.
+
+        Raises:
+            SourceError: It may not be read.
+        """
+        if file.uri not in self._heads:
+            try:
+                self._heads[file.uri] = self.storage.read_head(file.uri, HEAD_BYTES)
+            except SourceError as exc:
+                self._heads[file.uri] = exc
+        head = self._heads[file.uri]
+        if isinstance(head, SourceError):
+            raise head
+        return head
+
+    def find_around(self, file: StoredFile) -> Around:
+        """The archive in which a file below `versions/VERSION` lies."""
+        versions = parent_uri(parent_uri(file.uri))
+        if PurePath(versions).name != VERSIONS_FOLDER:
+            return Around()
+        uri = join_uri(parent_uri(versions), PROJECT_FILE)
+        if uri not in self._around:
+            self._around[uri] = _read_around(self.storage, uri)
+        return self._around[uri]
+
+    def list_unreadable(self) -> list[SourceError]:
+        """Why heads of files that are still here cannot be read."""
+        return [
+            error
+            for file in self.files
+            if isinstance(error := self._heads.get(file.uri), SourceError)
+        ]
+
+
+def read_all(read: Callable[[StoredFile], T | None], files: Iterable[StoredFile]) -> list[T]:
+    """What each file says, in order, without those that say nothing; several at once."""
+    with ThreadPoolExecutor(MAX_READERS) as pool:
+        return [said for said in pool.map(read, files) if said is not None]
+
+
+def is_description(file: StoredFile) -> bool:
+    """Whether it has the name of an archived version's description."""
+    return PurePosixPath(file.name).name == VERSION_FILE
+
+
+def place_parts(parts: Iterable[Part], folder: str) -> tuple[Part, ...]:
+    """The parts as an archive keeps them: in the version's folder, under safe names."""
+    parts = tuple(parts)
+    keys: Mapping[tuple[str, str], str] = {
+        (part.origin, part.version_id): part.name or part.origin for part in parts
+    }
+    names = name_files(list(keys.values()), taken=(VERSION_FILE,))
+    placed = dict(zip(keys, names, strict=True))
+    return tuple(
+        Part(
+            role=part.role,
+            uri=join_uri(folder, placed[part.origin, part.version_id]),
+            origin=part.origin,
+        )
+        for part in parts
+    )
+
+
+def read_project(storage: Storage, uri: str) -> Project | None:
+    """The project that a `project.json` names; None when there is no such file.
+
+    Raises:
+        ParseError: The file is not what it should be.
+    """
+    try:
+        said = _PROJECT_DECODER.decode(read_bytes(storage, uri))
+        return Project(
+            provider=Provider(said.provider), arn=said.project_arn, name=said.project_name
+        )
+    except SourceNotFoundError:
+        return None
+    except ValueError as exc:
+        raise ParseError(uri, 0, f"is not the head of an archive: {exc}") from exc
+
+
+def _read_around(storage: Storage, uri: str) -> Around:
+    try:
+        return Around(project=read_project(storage, uri))
+    except SourceError as exc:
+        return Around(warnings=(f"{exc}; the project is taken from the versions' own ARNs",))
