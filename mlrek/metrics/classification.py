@@ -92,18 +92,23 @@ def compute_count_numbers(
     matrix: NDArray[np.int64], sample: Sample, bootstrap: Bootstrap
 ) -> dict[str, Number]:
     """What follows from the count matrix: plain shares of images by Wilson, the rest resampled."""
+    if sample.has_one_row_an_image or not matrix.sum():
+        return compute_matrix_numbers(matrix, bootstrap)
+    return {
+        name: Number(
+            value=float(value),
+            reason=UNDEFINED_REASONS[name] if np.isnan(value) else DEPENDENT_REASON,
+        )
+        for name, value in compute_aggregates(count_labels(matrix)).items()
+    }
+
+
+def compute_matrix_numbers(matrix: NDArray[np.int64], bootstrap: Bootstrap) -> dict[str, Number]:
+    """What follows from a matrix that counts every image once."""
     counts = count_labels(matrix)
     values = compute_aggregates(counts)
     if not matrix.sum():
         return dict.fromkeys(values, Number(value=nan, reason=NO_TRUTH_REASON))
-    if not sample.has_one_row_an_image:
-        return {
-            name: Number(
-                value=float(value),
-                reason=UNDEFINED_REASONS[name] if np.isnan(value) else DEPENDENT_REASON,
-            )
-            for name, value in values.items()
-        }
     resampled = compute_aggregates(resample_counts(matrix, bootstrap))
     return resampled_numbers(values, resampled, UNDEFINED_REASONS) | _compute_shares(counts)
 

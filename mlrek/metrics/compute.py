@@ -8,6 +8,7 @@ from mlrek.evaluation import Evaluation, Task
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.classification import compute_classification
 from mlrek.metrics.detection import compute_detection
+from mlrek.metrics.from_counts import compute_from_counts
 from mlrek.metrics.multilabel import compute_multilabel
 from mlrek.metrics.positive_class import add_positive_class
 from mlrek.metrics.reconciliation import Basis, reconcile, warn_disagreement
@@ -35,9 +36,12 @@ def compute_metrics(
     Raises:
         EvaluationError: The evaluation contradicts its task.
     """
-    if not evaluation.has_images:
-        return _describe_reported(evaluation, prediction_rule)
     bootstrap = Bootstrap(seed=seed, resamples=resamples)
+    if not evaluation.has_images:
+        counted = compute_from_counts(evaluation, bootstrap)
+        if counted is None:
+            return _describe_reported(evaluation, prediction_rule)
+        return _warn_unused(prediction_rule, counted, "published counts are of the top labels")
     metrics = _COMPUTE[evaluation.task](evaluation, prediction_rule, bootstrap)
     if not evaluation.pos_label:
         return metrics
