@@ -16,18 +16,22 @@ Pixels: TypeAlias = NDArray[np.uint8]
 """A picture: (height, width, 3), red, green and blue."""
 
 
-def draw_pictures(metrics: Metrics, *, version: str) -> dict[str, Pixels]:
+def draw_pictures(metrics: Metrics, *, version: str, top_labels: int = 0) -> dict[str, Pixels]:
     """Every picture of a run by its artifact path; one without a meaning is left out.
 
     Versions with the same labels get pictures of the same size with labels in the same places.
-    `encode_png` of `mlrek.figures.style` makes files of them.
+    `encode_png` of `mlrek.figures.style` makes files of them. The confusion matrix has the
+    `top_labels` most confused labels, if that is not 0.
     """
     from mlrek.figures.style import render_rgb
 
-    return {path: render_rgb(figure) for path, figure in _draw_figures(metrics, version)}
+    figures = _draw_figures(metrics, version, top_labels)
+    return {path: render_rgb(figure) for path, figure in figures}
 
 
-def _draw_figures(metrics: Metrics, version: str) -> Iterator[tuple[str, "Figure"]]:
+def _draw_figures(
+    metrics: Metrics, version: str, top_labels: int
+) -> Iterator[tuple[str, "Figure"]]:
     # matplotlib takes half a second to import
     from mlrek.figures.confusion import draw_confusion_matrix
     from mlrek.figures.curves import draw_precision_recall, draw_threshold_curves
@@ -38,7 +42,9 @@ def _draw_figures(metrics: Metrics, version: str) -> Iterator[tuple[str, "Figure
         n = int(metrics.confusion.counts.sum()) if metrics.task == Task.CLASSIFICATION else images
         yield (
             "confusion_matrix.png",
-            draw_confusion_matrix(metrics.confusion, labels=labels, version=version, images=n),
+            draw_confusion_matrix(
+                metrics.confusion, labels=labels, version=version, images=n, top_labels=top_labels
+            ),
         )
     if metrics.curves is not None and labels:
         yield (

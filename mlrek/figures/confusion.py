@@ -79,7 +79,7 @@ class _Cells:
 
 
 def draw_confusion_matrix(
-    confusion: ConfusionMatrix, *, labels: int, version: str, images: int
+    confusion: ConfusionMatrix, *, labels: int, version: str, images: int, top_labels: int = 0
 ) -> Figure:
     """Heat map with count and percent of the row in each cell; colour is the share of the row.
 
@@ -91,10 +91,12 @@ def draw_confusion_matrix(
         labels: Number of labels; what follows them is our own (`(none)`, …).
         version: Name of the version, the title.
         images: Number of images, in the line below the title.
+        top_labels: Draw so many labels, those with most mistakes in their row and column (ties to
+            the first); 0: all, up to 25.
     """
-    heatmap = describe_heatmap(confusion, labels)
+    heatmap = describe_heatmap(confusion, labels, top_labels)
     names = [display_label(label) for label in confusion.rows[:labels]]
-    layout = _plan_layout(names)
+    layout = _plan_layout(names, top_labels or MAX_LABELS)
     figure = new_figure(layout.height, scale=layout.scale)
     add_header(figure, version, _describe_facts(heatmap, images))
     if heatmap.counts.size:
@@ -125,8 +127,8 @@ def _describe_facts(heatmap: Heatmap, images: int) -> str:
     )
 
 
-def _plan_layout(names: Sequence[str]) -> _Layout:
-    slots = min(len(names), MAX_LABELS) + 1
+def _plan_layout(names: Sequence[str], most: int) -> _Layout:
+    slots = min(len(names), most, MAX_LABELS) + 1
     roomy = slots <= _ROOMY_LABELS + 1
     fitted = [fit_name(name, 2 * _LONGEST_NAME, TEXT_SIZE) for name in names]
     longest = max((text_width(name, 1) for name in fitted), default=0.0)

@@ -28,18 +28,20 @@ class Heatmap:
     pooled: int
 
 
-def describe_heatmap(confusion: ConfusionMatrix, labels: int) -> Heatmap:
+def describe_heatmap(confusion: ConfusionMatrix, labels: int, top_labels: int = 0) -> Heatmap:
     """Leave out empty rows and columns of our own, and pool all but the most confused labels.
 
     Args:
         confusion: Its first `labels` rows and columns are the labels.
         labels: Number of labels; what follows them is our own.
+        top_labels: Show so many, if there are more; 0: all, up to `MAX_LABELS`.
 
     Returns:
         A heat map whose counts have the same sum as those of the matrix.
     """
     counts = confusion.counts
-    shown = np.arange(labels) if labels <= MAX_LABELS else _find_most_confused(counts, labels)
+    most = count_shown(labels, top_labels)
+    shown = np.arange(labels) if most == labels else _find_most_confused(counts, labels, most)
     own_rows = labels + np.flatnonzero(counts.sum(axis=1)[labels:])
     own_columns = labels + np.flatnonzero(counts.sum(axis=0)[labels:])
     other = (OTHER_LABEL,) if len(shown) < labels else ()
@@ -59,6 +61,13 @@ def describe_heatmap(confusion: ConfusionMatrix, labels: int) -> Heatmap:
     )
 
 
+def count_shown(labels: int, top_labels: int = 0) -> int:
+    """How many of the labels a heat map shows; one place is kept for the others."""
+    if not top_labels and labels <= MAX_LABELS:
+        return labels
+    return min(labels, top_labels or MAX_LABELS, MAX_LABELS - 1)
+
+
 def _place(n: int, shown: IntArray, own: IntArray, n_other: int) -> IntArray:
     """Where each of n rows stands in the heat map, (n,).
 
@@ -70,8 +79,8 @@ def _place(n: int, shown: IntArray, own: IntArray, n_other: int) -> IntArray:
     return places
 
 
-def _find_most_confused(counts: NDArray[np.int64], labels: int) -> IntArray:
+def _find_most_confused(counts: NDArray[np.int64], labels: int, most: int) -> IntArray:
     """The labels with most wrong counts in their row and column, ties to the first, in order."""
     total = counts.sum(axis=1)[:labels] + counts.sum(axis=0)[:labels]
     wrong = total - 2 * np.diagonal(counts)[:labels]
-    return np.sort(np.argsort(-wrong, kind="stable")[: MAX_LABELS - 1])
+    return np.sort(np.argsort(-wrong, kind="stable")[:most])

@@ -86,3 +86,22 @@ def test_no_count_is_lost(n, own, seed):
     assert heatmap.counts.sum() == counts.sum()
     rows = heatmap.counts[: len(heatmap.shown)].sum(axis=1)
     assert rows.tolist() == counts.sum(axis=1)[heatmap.shown].tolist()
+
+
+def test_asked_for_the_top_labels_the_most_confused_ones_are_shown(confusion):
+    """Mistakes in row and column: a 5, b 1, c 6, d 0; the others are pooled, nothing is lost."""
+    matrix = confusion([[9, 0, 3, 0], [0, 9, 1, 0], [2, 0, 9, 0], [0, 0, 0, 9]], list("abcd"))
+    heatmap = describe_heatmap(matrix, 4, top_labels=2)
+    assert heatmap.shown.tolist() == [0, 2]
+    assert (heatmap.own_rows, heatmap.pooled) == (("(other)",), 2)
+    assert heatmap.counts.tolist() == [[9, 3, 0], [2, 9, 0], [0, 1, 18]]
+
+
+@pytest.mark.parametrize(
+    ("labels", "top_labels", "shown"),
+    [(5, 0, 5), (5, 5, 5), (5, 9, 5), (25, 0, 25), (26, 0, 24), (30, 10, 10), (99, 60, 24)],
+)
+def test_so_many_labels_are_shown(even_confusion, labels, top_labels, shown):
+    """All, where there are not more; never more than are legible with the row of the others."""
+    heatmap = describe_heatmap(even_confusion(labels), labels, top_labels)
+    assert (len(heatmap.shown), heatmap.pooled) == (shown, labels - shown)
