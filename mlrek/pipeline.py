@@ -4,16 +4,19 @@ import os
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
 from mlrek.errors import MlrekError, UsageError
+from mlrek.reported import DEFAULT_THRESHOLD
 from mlrek.results import Progress, ProjectResult, SyncOptions, SyncResult, VersionResult
 from mlrek.sources import AwsOptions, open_source
 from mlrek.sources.catalogue import Source, VersionEntry
-from mlrek.tracking.connection import connect, connect_existing
-from mlrek.tracking.description import RunDescription, describe_state
+from mlrek.sources.file_formats import FILE_FORMATS
+from mlrek.tracking.connection import connect, connect_existing, is_fresh
+from mlrek.tracking.description import Options, RunDescription, describe_state
 from mlrek.tracking.links import describe_links
 from mlrek.tracking.notes import describe_experiment_note
 from mlrek.tracking.runs import LoggedRun, current_run, current_runs, superseded_runs
@@ -73,10 +76,14 @@ def sync(
     """
     entries = list_entries(sources, options.aws, options.versions)
     progress.start(len(entries))
-    store = connect_existing(tracking_uri) if options.dry_run else connect(tracking_uri)
-    options = replace(options, experiment=_choose_experiment(options.experiment, store, environ))
-    jobs = _plan(entries, store, options)
-    results = _run_jobs(jobs, options, progress)
+    with Workers(options.jobs if len(entries) > 1 else 1) as workers:
+        if is_fresh(tracking_uri, environ):
+            _begin(entries, options, workers)
+        store = connect_existing(tracking_uri) if options.dry_run else connect(tracking_uri)
+        experiment = _choose_experiment(options.experiment, store, environ)
+        options = replace(options, experiment=experiment)
+        jobs = _plan(entries, store, options)
+        results = _run_jobs(jobs, options, workers, progress)
     projects = _finish_projects(store, jobs, results)
     result = SyncResult(
         tracking_uri=store.tracking_uri if store else tracking_uri,
@@ -121,12 +128,22 @@ def _plan(
     ]
 
 
+def _begin(
+    entries: Sequence[tuple[Source, VersionEntry]], options: SyncOptions, workers: Workers
+) -> None:
+    """Nothing is logged in a store that is not there: read while MLflow is imported and set up."""
+    for source, entry in entries:
+        if not (entry.skipped or entry.refused):
+            with suppress(MlrekError):  # it comes again, as the version's result
+                work, size = _describe_work(source, entry, options)
+                workers.begin(work, size=size)
+
+
 def _run_jobs(
-    jobs: Sequence[_Job], options: SyncOptions, progress: Progress
+    jobs: Sequence[_Job], options: SyncOptions, workers: Workers, progress: Progress
 ) -> tuple[VersionResult, ...]:
-    """All versions: threads ask and write, `options.jobs` workers read and compute."""
-    n = options.jobs if len(jobs) > 1 else 1
-    with Workers(n) as workers, ThreadPoolExecutor(max_workers=n if n == 1 else n + 1) as pool:
+    """All versions: threads ask and write, workers read and compute."""
+    with ThreadPoolExecutor(max_workers=workers.jobs + 1 if workers.jobs > 1 else 1) as pool:
         update = partial(_sync_version, options=options, workers=workers, progress=progress)
         return tuple(pool.map(update, jobs))
 
@@ -153,22 +170,35 @@ def _update_version(
     if entry.refused:
         return VersionResult(entry=entry, action="failed", reason=entry.refused)
     _delete_leftovers(job)
-    files = job.source.read_state(entry)
-    state = describe_state(files, options.options)
-    if current and current.source_state == state and not options.force:
+    work, size = _describe_work(job.source, entry, options)
+    if current and current.source_state == work.state and not options.force:
         return _keep(job, current)
-    work = Work(
-        source=job.source,
-        entry=entry,
-        options=options.options,
-        state=state,
-        logged_at=datetime.now(UTC).isoformat(),
-    )
-    description = workers.describe(work, size=count_bytes(files), on_bytes=progress.on_bytes)
+    description = workers.describe(work, size=size, on_bytes=progress.on_bytes)
     key = description.tags["mlrek.evaluation_key"]
     if current and current.evaluation_key == key and not options.force:
         return _keep(job, current)
     return _log(job, description)
+
+
+def _choose_options(entry: VersionEntry, options: Options) -> Options:
+    """The options without a threshold that changes nothing here, and so makes no other run."""
+    if FILE_FORMATS[entry.format].reads_threshold:
+        return options
+    return replace(options, threshold=DEFAULT_THRESHOLD)
+
+
+def _describe_work(source: Source, entry: VersionEntry, options: SyncOptions) -> tuple[Work, int]:
+    """What a worker needs for a version, and the bytes that it will read."""
+    files = source.read_state(entry)
+    run_options = _choose_options(entry, options.options)
+    work = Work(
+        source=source,
+        entry=entry,
+        options=run_options,
+        state=describe_state(files, run_options),
+        logged_at=datetime.now(UTC).isoformat(),
+    )
+    return work, count_bytes(files)
 
 
 def _keep(job: _Job, current: LoggedRun) -> VersionResult:

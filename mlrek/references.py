@@ -8,6 +8,7 @@ from pathlib import Path
 from mlrek.errors import SourceNotFoundError, UsageError
 from mlrek.evaluation import Evaluation
 from mlrek.formats.stored import load_evaluation
+from mlrek.reported import DEFAULT_THRESHOLD
 from mlrek.sources import AwsOptions, open_source
 from mlrek.sources.catalogue import Source, VersionEntry
 from mlrek.tracking.store import Store
@@ -31,6 +32,7 @@ def load_version(
     open_store: Callable[[], Store],
     *,
     skip_bad_lines: bool = False,
+    threshold: float = DEFAULT_THRESHOLD,
 ) -> Referred:
     """Read the evaluation that a VERSION names.
 
@@ -40,6 +42,7 @@ def load_version(
         aws: Region and profile.
         open_store: Called only for runs and models.
         skip_bad_lines: Skip malformed lines of a manifest, counted.
+        threshold: Where a source's published numbers are read; a run keeps its own.
 
     Raises:
         UsageError: The text names no version, or more than one.
@@ -51,7 +54,8 @@ def load_version(
     source_text, name = _split_name(text)
     source = open_source(source_text, aws)
     entry = _choose_entry(source, source_text, name)
-    return Referred(evaluation=source.load(entry, skip_bad_lines=skip_bad_lines))
+    evaluation = source.load(entry, skip_bad_lines=skip_bad_lines, threshold=threshold)
+    return Referred(evaluation=evaluation)
 
 
 def _load_run(text: str, store: Store) -> Referred:

@@ -9,6 +9,7 @@ import numpy as np
 
 from mlrek.evaluation import Evaluation, FloatArray, IntArray, Provider, ReportedCurve
 
+DEFAULT_THRESHOLD = 0.5  # where numbers published over thresholds are read unless asked otherwise
 SAME_THRESHOLD = 1e-6  # published thresholds are 32-bit numbers
 
 _PUBLISHES_COUNTS = frozenset((Provider.AUTOML, Provider.VERTEX))

@@ -24,6 +24,7 @@ SEED = 0
 RESAMPLES = 1000
 HEAT_MAP = "confusion_matrix.png"
 UNNAMED_SUMMARY = "summary.json"
+_SUMMARY_ROLES = frozenset(("summary", "evaluations"))
 
 
 def describe_run(
@@ -38,7 +39,7 @@ def describe_run(
     )
     version, digest = evaluation.version, test_set_digest(evaluation)
     key = compute_evaluation_key(evaluation, options)
-    pictures = draw_pictures(metrics, version=version.name)
+    pictures = draw_pictures(metrics, version=version.name, top_labels=options.top_labels)
     return RunDescription(
         run_name=version.name,
         start_ms=version.training_start_ms,
@@ -88,7 +89,7 @@ def _write_table(evaluation: Evaluation, metrics: Metrics) -> bytes:
 
 def _summary_name(evaluation: Evaluation) -> str:
     """The summary's own file name, without what no file name may hold."""
-    uri = next((file.uri for file in evaluation.files if file.role == "summary"), "")
+    uri = next((file.uri for file in evaluation.files if file.role in _SUMMARY_ROLES), "")
     name = uri.replace("\\", "/").rpartition("/")[2]
     safe = "".join(c if c.isalnum() or c in "._- ()" else "_" for c in name).strip(" .")
     return safe[:200] or UNNAMED_SUMMARY

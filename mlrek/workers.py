@@ -4,7 +4,7 @@ import multiprocessing
 import signal
 import sys
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from threading import Lock
@@ -37,6 +37,7 @@ class Workers:
         self.jobs = jobs
         self._lock = Lock()
         self._pool: ProcessPoolExecutor | None = None
+        self._begun: dict[tuple[str, str], Future[RunDescription]] = {}
 
     def __enter__(self) -> Self:
         return self
@@ -56,15 +57,21 @@ class Workers:
         Raises:
             MlrekError: The version cannot be read or computed.
         """
-        if self.jobs == 1 or size < WORTH_A_PROCESS:
+        begun = self._begun.pop(_identify(work), None)
+        if begun is None and (self.jobs == 1 or size < WORTH_A_PROCESS):
             return describe_version(work, on_bytes)
         try:
-            return self._start_pool().submit(describe_version, work).result()
+            return (begun or self._start_pool().submit(describe_version, work)).result()
         except BrokenProcessPool as exc:
             raise EvaluationError(
                 f"{work.entry.version.arn}: the process that read it was killed; out of memory? "
                 "try --jobs 1"
             ) from exc
+
+    def begin(self, work: Work, *, size: int) -> None:
+        """Begin what `describe` will be asked for; only where it is worth a process."""
+        if self.jobs > 1 and size >= WORTH_A_PROCESS:
+            self._begun[_identify(work)] = self._start_pool().submit(describe_version, work)
 
     def _start_pool(self) -> ProcessPoolExecutor:
         with self._lock:
@@ -80,7 +87,10 @@ def describe_version(work: Work, on_bytes: OnBytes | None = None) -> RunDescript
     from mlrek.run_content import describe_run  # figures and statistics, heavy to import
 
     evaluation = work.source.load(
-        work.entry, skip_bad_lines=work.options.skip_bad_lines, on_bytes=on_bytes
+        work.entry,
+        skip_bad_lines=work.options.skip_bad_lines,
+        threshold=work.options.threshold,
+        on_bytes=on_bytes,
     )
     return describe_run(evaluation, work.options, state=work.state, logged_at=work.logged_at)
 
@@ -89,6 +99,10 @@ def count_bytes(state: Mapping[str, str]) -> int:
     """The bytes of a version's files, from their states (`size=N …`)."""
     sizes = (text.partition("size=")[2].partition(" ")[0] for text in state.values())
     return sum(int(size) for size in sizes if size.isdecimal())
+
+
+def _identify(work: Work) -> tuple[str, str]:
+    return work.entry.version.arn, work.state
 
 
 def _context() -> multiprocessing.context.BaseContext:

@@ -1,6 +1,6 @@
 """`mlrek show`: one version's evaluation for people."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -21,6 +21,12 @@ def show(
         ),
     ],
     label: Annotated[str, typer.Option("--label", help="One label only.")] = "",
+    outcome: Annotated[
+        Literal["tp", "fn", "fp"] | None,
+        typer.Option(
+            "--outcome", help="List the label's images with this outcome, the least sure first."
+        ),
+    ] = None,
     threshold: Annotated[
         float | None,
         typer.Option(
@@ -42,10 +48,14 @@ def show(
     from mlrek.cli.show_report import Shown, describe_shown, print_shown
     from mlrek.metrics.chosen_threshold import compute_at_chosen_threshold
     from mlrek.metrics.compute import compute_metrics
+    from mlrek.metrics.outcomes import LabelOutcome
     from mlrek.references import load_version
+    from mlrek.reported import DEFAULT_THRESHOLD
     from mlrek.sources import AwsOptions
     from mlrek.tracking.connection import connect
 
+    if outcome and not label:
+        raise UsageError("--outcome lists the images of one label: name it with --label")
     output = Output(as_json=json, quiet=quiet, verbose=verbose)
     output.set_up_logging()
     evaluation = load_version(
@@ -53,12 +63,14 @@ def show(
         AwsOptions(region=region, profile=profile),
         lambda: connect(tracking_uri),
         skip_bad_lines=skip_bad_lines,
+        threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
     ).evaluation
     _check_label(evaluation, label)
     shown = Shown(
         evaluation=evaluation,
         metrics=compute_metrics(evaluation),
         label=label,
+        outcome=LabelOutcome(outcome) if outcome else None,
         chosen=None if threshold is None else compute_at_chosen_threshold(evaluation, threshold),
     )
     if json:

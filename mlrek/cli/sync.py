@@ -49,6 +49,21 @@ def sync(
     prediction_rule: Annotated[
         Rule, typer.Option("--prediction-rule", help="What counts as an image's prediction.")
     ] = Rule.TOP1,
+    threshold: Annotated[
+        float,
+        typer.Option(
+            "--threshold",
+            min=0.0,
+            max=1.0,
+            help="Where numbers that Google publishes over thresholds are read.",
+        ),
+    ] = 0.5,
+    top_labels: Annotated[
+        int,
+        typer.Option(
+            "--top-labels", min=0, help="Draw the matrix of the N most confused labels; 0: of all."
+        ),
+    ] = 0,
     region: opt.Region = "",
     profile: opt.Profile = "",
     json: opt.Json = False,
@@ -78,7 +93,12 @@ def sync(
             jobs=jobs or default_jobs(),
             dry_run=dry_run,
             force=force,
-            options=Options(prediction_rule=prediction_rule.value, skip_bad_lines=skip_bad_lines),
+            options=Options(
+                prediction_rule=prediction_rule.value,
+                skip_bad_lines=skip_bad_lines,
+                threshold=threshold,
+                top_labels=top_labels,
+            ),
             aws=AwsOptions(region=region, profile=profile),
         ),
         output,

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mlrek.evaluation import Evaluation, Version
-
-DEFAULT_THRESHOLD = 0.5
+from mlrek.reported import DEFAULT_THRESHOLD
 
 OnBytes = Callable[[int], None]
 """Told how many bytes were just read; drives the progress bar."""

@@ -6,7 +6,8 @@ from typing import Protocol
 
 from mlrek.errors import SourceError, SourceNotFoundError
 from mlrek.evaluation import Evaluation
-from mlrek.sources.catalogue import DEFAULT_THRESHOLD, OnBytes, Part, ReadOptions, VersionEntry
+from mlrek.reported import DEFAULT_THRESHOLD
+from mlrek.sources.catalogue import OnBytes, Part, ReadOptions, VersionEntry
 from mlrek.sources.file_formats import FILE_FORMATS
 from mlrek.sources.parts import PartReader
 from mlrek.sources.storage import Storage

@@ -14,6 +14,7 @@ from mlrek.evaluation import Evaluation, Version
 from mlrek.label_keys import metric_key_labels
 from mlrek.metrics import LabelScores, Metrics, Number, ThresholdCurves
 from mlrek.metrics.curve_scores import score_all_labels
+from mlrek.reported import DEFAULT_THRESHOLD
 
 LOG_SCHEMA = 1
 """Raised whenever a run of the same evaluation would hold something else than before."""
@@ -22,6 +23,12 @@ MAX_METRIC_KEYS = 400
 MAX_DETAILED_LABELS = 50
 MAX_TAG = 5000
 MAX_NOTED_WARNINGS = 8
+NOTED_NUMBERS = (
+    *("accuracy", "subset_accuracy", "f1_macro", "f1_micro"),
+    *("ap", "ap_50", "ap_75", "ar_100"),
+    *("mean_iou", "mean_dice", "pixel_f1"),
+)
+TEST_SET_ROLES = frozenset(("manifest", "ground_truth"))
 EVALUATOR_NAMES = {
     "accuracy_score": "accuracy",
     "precision_score": "precision_weighted",
@@ -67,14 +74,31 @@ class RunDescription:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Every option that changes a number."""
+    """Every option that changes a number or a picture.
+
+    `threshold` is where published numbers are read, as far as they are published over thresholds;
+    `top_labels` how many labels, the most confused ones, the confusion matrix is drawn with.
+    """
 
     prediction_rule: str = "top1"
     skip_bad_lines: bool = False
+    threshold: float = DEFAULT_THRESHOLD
+    top_labels: int = 0
 
-    def describe(self) -> dict[str, str | bool]:
-        """The options as stable JSON values."""
-        return {"prediction_rule": self.prediction_rule, "skip_bad_lines": self.skip_bad_lines}
+    def describe(self) -> dict[str, str | bool | float]:
+        """The options as stable JSON values; later ones only where they were given.
+
+        So a run that was logged before there was an option still counts as made with its default.
+        """
+        described: dict[str, str | bool | float] = {
+            "prediction_rule": self.prediction_rule,
+            "skip_bad_lines": self.skip_bad_lines,
+        }
+        if self.threshold != DEFAULT_THRESHOLD:
+            described["threshold"] = self.threshold
+        if self.top_labels:
+            described["top_labels"] = self.top_labels
+        return described
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -151,9 +175,11 @@ def describe_metrics(evaluation: Evaluation, metrics: Metrics) -> tuple[MetricPo
         *_numbers("aggregate", metrics.aggregate),
         *_numbers("at_threshold", metrics.at_threshold),
         *_intervals(metrics.aggregate),
+        *(MetricPoint(key=f"errors/{kind}", value=n) for kind, n in metrics.errors.items()),
         *_reported(evaluation),
         *_evaluator_names(metrics),
     ]
+    points += _reported_curve_points(evaluation)
     if metrics.curves is not None:
         points += _curve_points(metrics.curves)
     if metrics.per_label is not None:
@@ -189,7 +215,7 @@ def describe_note(version: Version, metrics: Metrics, warnings: Sequence[str]) -
     lines = [f"Version {version.name} of {version.project.name}, tested on {images} images."]
     shown = [
         (name, metrics.aggregate[name])
-        for name in ("accuracy", "subset_accuracy", "f1_macro", "f1_micro")
+        for name in NOTED_NUMBERS
         if name in metrics.aggregate and metrics.aggregate[name].is_defined
     ]
     if shown:
@@ -203,7 +229,7 @@ def describe_note(version: Version, metrics: Metrics, warnings: Sequence[str]) -
 
 def describe_dataset(evaluation: Evaluation, digest: str) -> DatasetInput | None:
     """The test set as dataset input; equal digests mean equal test sets."""
-    manifest = next((file for file in evaluation.files if file.role == "manifest"), None)
+    manifest = next((file for file in evaluation.files if file.role in TEST_SET_ROLES), None)
     if manifest is None:
         return None
     name = manifest.uri.replace("\\", "/").rstrip("/").rpartition("/")[2]
@@ -262,6 +288,19 @@ def _curve_points(curves: ThresholdCurves) -> Iterator[MetricPoint]:
     for name, values in score_all_labels(curves)._asdict().items():
         for step in np.flatnonzero(~np.isnan(values)):
             yield MetricPoint(key=f"curve/{name}", value=float(values[step]), step=int(step))
+
+
+def _reported_curve_points(evaluation: Evaluation) -> Iterator[MetricPoint]:
+    """The provider's own curve of all labels; of thresholds with one whole percent the first."""
+    curve = evaluation.reported.curves.get("")
+    if curve is None:
+        return
+    steps, first = np.unique(np.rint(curve.thresholds * 100).astype(int), return_index=True)
+    for name in ("precision", "recall", "f1"):
+        values = getattr(curve, name)[first]
+        for i in np.flatnonzero(~np.isnan(values)):
+            key = f"reported_curve/{name}"
+            yield MetricPoint(key=key, value=float(values[i]), step=int(steps[i]))
 
 
 def _label_points(labels: Sequence[str], scores: LabelScores, room: int) -> Iterator[MetricPoint]:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 from mlflow.utils.validation import _validate_metric_name
 
+from mlrek.evaluation import Reported, ReportedCurve
 from mlrek.metrics import Number
 from mlrek.tracking.description import (
     MAX_METRIC_KEYS,
@@ -172,3 +173,31 @@ def test_number_without_value_is_not_defined():
     """NaN means undefined."""
     assert not Number(value=float("nan")).is_defined
     assert Number(value=0.0).is_defined
+
+
+def test_the_providers_own_curve_is_logged_under_its_own_key(make_evaluation, make_metrics):
+    """With the threshold in percent as step; what is undefined is left out."""
+    nothing = np.full(3, np.nan)
+    curve = ReportedCurve(
+        thresholds=np.array([0.0, 0.049999, 0.5]),
+        precision=np.array([0.2, 0.9, np.nan]),
+        recall=np.array([1.0, 0.95, 0.0]),
+        **dict.fromkeys(("f1", "tp", "fp", "fn", "tn"), nothing),
+    )
+    evaluation = make_evaluation(reported=Reported(curves={"": curve, "a": curve}))
+    points = describe_metrics(evaluation, make_metrics())
+    found = [(p.key, p.step, p.value) for p in points if p.key.startswith("reported_curve/")]
+    assert found == [
+        ("reported_curve/precision", 0, 0.2),
+        ("reported_curve/precision", 5, 0.9),
+        ("reported_curve/recall", 0, 1.0),
+        ("reported_curve/recall", 5, 0.95),
+        ("reported_curve/recall", 50, 0.0),
+    ]
+
+
+def test_an_option_that_was_not_there_yet_changes_no_old_run():
+    """Its default is not part of the identity; any other value is."""
+    assert Options().describe() == {"prediction_rule": "top1", "skip_bad_lines": False}
+    given = Options(threshold=0.84, top_labels=10).describe()
+    assert (given["threshold"], given["top_labels"]) == (0.84, 10)
