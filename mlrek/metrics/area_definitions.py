@@ -83,11 +83,11 @@ _DETECTION: Final = {
         for name in ("ap", "ap_50", "ap_75", "ar_100")
     },
     **{
-        f"extra/error/{kind}": f"predictions of the kind of error that TIDE names: {_ERRORS[kind]}"
+        f"errors/{kind}": f"predictions of the kind of error that TIDE names: {_ERRORS[kind]}"
         for kind in BOX_ERRORS
         if kind != "missed"
     },
-    "extra/error/missed": _ERRORS["missed"],
+    "errors/missed": _ERRORS["missed"],
     "interval": "95 % interval: percentile bootstrap over images",
 }
 _SEGMENTATION: Final = {

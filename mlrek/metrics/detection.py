@@ -1,6 +1,6 @@
 """All numbers of a model that finds objects."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import nan
 from typing import Final
@@ -92,7 +92,7 @@ def compute_detection(
         precision_recall=_describe_precision_recall(evaluation, pairs, label_ap, iou_threshold),
         predictions=describe_boxes(outcomes),
         reconciliation=reconciled,
-        extra=_describe_extra(decision, scenes, places, errors),
+        extra=_describe_extra(decision, scenes, places),
         errors=errors,
         warnings=(
             *decision.warnings,
@@ -204,14 +204,11 @@ def _describe_precision_recall(
     )
 
 
-def _describe_extra(
-    decision: BoxDecision, scenes: Scenes, places: IntArray, errors: Mapping[str, int]
-) -> dict[str, Number]:
-    """Counts of errors; of partial records also the averages with the matched boxes below it."""
-    extra = {f"error/{kind}": Number(value=float(n)) for kind, n in errors.items()}
+def _describe_extra(decision: BoxDecision, scenes: Scenes, places: IntArray) -> dict[str, Number]:
+    """Of partial records the averages with the matched boxes below the threshold."""
     if decision.kind == RecordsKind.PARTIAL and not decision.is_predicted[scenes.records].all():
-        extra |= compute_optimistic(scenes, places)
-    return extra
+        return compute_optimistic(scenes, places)
+    return {}
 
 
 def _warn_partial(decision: BoxDecision) -> Iterator[str]:

@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 
 from mlrek.evaluation import Evaluation
 from mlrek.metrics import Metrics
+from mlrek.metrics.outcomes import list_outcomes
 from mlrek.tables.confusion import write_confusion_matrix, write_most_confused
 from mlrek.tables.document import describe_evaluation
 from mlrek.tables.json_text import Json, write_json
 from mlrek.tables.labels import describe_labels, write_per_label, write_threshold_curves
+from mlrek.tables.outcomes import write_outcomes
 from mlrek.tables.predictions import describe_predictions, write_predictions
 from mlrek.tables.report import describe_report, format_report, report_document
 
@@ -78,4 +80,8 @@ def _describe_label_tables(evaluation: Evaluation, metrics: Metrics) -> dict[str
 def _describe_prediction_table(evaluation: Evaluation, metrics: Metrics) -> dict[str, bytes]:
     if metrics.predictions is None:
         return {}
-    return {"predictions.csv": write_predictions(evaluation, metrics.predictions)}
+    outcomes = list_outcomes(evaluation, metrics.predictions)
+    return {
+        "predictions.csv": write_predictions(evaluation, metrics.predictions),
+        "outcomes.csv": write_outcomes(evaluation, outcomes),
+    }

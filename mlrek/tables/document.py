@@ -62,6 +62,11 @@ def describe_evaluation(
         "labels": list(metrics.labels),
         "aggregate": _describe_numbers("aggregate", metrics.aggregate, definitions),
         "at_threshold": _describe_numbers("at_threshold", metrics.at_threshold, definitions),
+        "extra": _describe_numbers("extra", metrics.extra, definitions),
+        "errors": {
+            kind: {"value": n, "definition": definitions.get(f"errors/{kind}")}
+            for kind, n in metrics.errors.items()
+        },
         "reported": _describe_reported(evaluation),
         "per_label": _describe_labels(evaluation, metrics),
         "confusion_matrix": _describe_confusion(metrics.confusion),

@@ -25,6 +25,7 @@ _SCORES: Final = (
     "ap",
     "roc_auc",
 )
+_AREA_SCORES: Final = ("iou", "dice")  # of masks alone
 _MAIN_SCORES: Final = ("precision", "recall", "f1")
 _THRESHOLD: Final = "threshold"
 
@@ -49,6 +50,9 @@ def label_columns(evaluation: Evaluation, metrics: Metrics) -> dict[str, FloatAr
     """The numbers of `per_label.csv` by column, each (n_labels,), NaN where undefined."""
     n = len(metrics.labels)
     columns = {name: _column(metrics.per_label, name, n) for name in (*_COUNTS, *_SCORES)}
+    for name in _AREA_SCORES:
+        if getattr(metrics.per_label, name, None) is not None:
+            columns[name] = _column(metrics.per_label, name, n)
     columns[_THRESHOLD] = evaluation.thresholds
     for name in _MAIN_SCORES:
         columns[f"at_threshold_{name}"] = _column(metrics.at_threshold_per_label, name, n)

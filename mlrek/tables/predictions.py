@@ -1,17 +1,19 @@
 """What was predicted, image by image."""
 
-from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
-from mlrek.evaluation import NONE_LABEL, Evaluation, IntArray
+from mlrek.evaluation import BACKGROUND_LABEL, NONE_LABEL, Evaluation, IntArray, Task
 from mlrek.label_keys import display_label
 from mlrek.metrics import Predictions
 from mlrek.tables.csv_text import number_cells, text_cells, write_csv
 
 COLUMNS: Final = ("image", "predicted", "truth", "confidence", "outcome")
 """In this order MLflow's evaluation view groups by image and compares the predictions."""
+
+BOX_COLUMNS: Final = ("left", "top", "right", "bottom", "error")
+"""Further columns of boxes, in pixels where the size of the image is known."""
 
 MAX_TABLE_ROWS: Final = 5000
 """More rows freeze the browser in MLflow's evaluation view."""
@@ -20,19 +22,25 @@ _NO_TRUTH: Final = "no truth"
 
 
 def write_predictions(evaluation: Evaluation, predictions: Predictions) -> bytes:
-    """All predictions in image order; `(none)` is no prediction, or no true label."""
-    labels = text_cells(_displayed(evaluation.labels))
+    """All predictions in image order; `(none)` is no prediction, or no true label.
+
+    Of boxes the one and the other is `(background)`. They also have their corners, and the kind of
+    error where there is one.
+    """
+    labels = text_cells(_displayed(evaluation))
     images = text_cells(evaluation.images)
-    return write_csv(
-        COLUMNS,
-        (
-            [images[i] for i in predictions.image_idx.tolist()],
-            [labels[i] for i in predictions.y_pred.tolist()],
-            [labels[i] for i in predictions.y_true.tolist()],
-            number_cells(predictions.confidence),
-            text_cells(predictions.outcome),
-        ),
-    )
+    columns = [
+        [images[i] for i in predictions.image_idx.tolist()],
+        [labels[i] for i in predictions.y_pred.tolist()],
+        [labels[i] for i in predictions.y_true.tolist()],
+        number_cells(predictions.confidence),
+        text_cells(predictions.outcome),
+    ]
+    if predictions.boxes_xyxy is None:
+        return write_csv(COLUMNS, columns)
+    corners = [number_cells(corner) for corner in predictions.boxes_xyxy.T]
+    errors = text_cells(predictions.error)
+    return write_csv((*COLUMNS, *BOX_COLUMNS), (*columns, *corners, errors))
 
 
 def describe_predictions(
@@ -44,7 +52,7 @@ def describe_predictions(
     is right, least confident first; then images without truth.
     """
     rows = _order_rows(predictions)[:MAX_TABLE_ROWS].tolist()
-    labels = [_encodable(label) for label in _displayed(evaluation.labels)]
+    labels = [_encodable(label) for label in _displayed(evaluation)]
     confidence = predictions.confidence
     return {
         "image": [_encodable(evaluation.images[predictions.image_idx[i]]) for i in rows],
@@ -63,9 +71,10 @@ def _order_rows(predictions: Predictions) -> IntArray:
     return np.lexsort((np.where(group == 0, -confidence, confidence), group))
 
 
-def _displayed(labels: Sequence[str]) -> list[str]:
+def _displayed(evaluation: Evaluation) -> list[str]:
     """Display names by label code; the last one, code -1, is no label."""
-    return [*map(display_label, labels), NONE_LABEL]
+    nothing = BACKGROUND_LABEL if evaluation.task == Task.DETECTION else NONE_LABEL
+    return [*map(display_label, evaluation.labels), nothing]
 
 
 def _encodable(text: str) -> str:

@@ -19,6 +19,7 @@ from mlrek.label_keys import display_label, escape_unprintable
 from mlrek.metrics import LabelScores, Metrics
 from mlrek.tables.json_text import Json
 
+_TASKS: Final = (Task.CLASSIFICATION, Task.MULTILABEL)
 _HEADERS: Final = ("precision", "recall", "f1-score", "support")
 _ACCURACY: Final = "accuracy"
 _AVERAGES: Final = ("micro", "macro", "weighted", "samples")
@@ -46,9 +47,12 @@ class ClassificationReport:
 
 
 def describe_report(metrics: Metrics) -> ClassificationReport | None:
-    """The report of a classification, of one label an image or several; None without any image."""
+    """The report of a classification, of one label an image or several; None without any image.
+
+    Boxes and areas have none.
+    """
     scores = metrics.per_label
-    if scores is None or not _occurring(scores).any():
+    if metrics.task not in _TASKS or scores is None or not _occurring(scores).any():
         return None
     return ClassificationReport(
         labels=tuple(_label_rows(metrics.labels, scores)),

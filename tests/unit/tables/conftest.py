@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+from dataclasses import MISSING, fields
 from math import nan
 
 import numpy as np
@@ -83,7 +84,9 @@ def make_scores():
     def make(n, **columns):
         counts = {name: np.zeros(n, dtype=np.int64) for name in ("support", "tp", "fp", "fn")}
         scores = {
-            name: np.full(n, nan) for name in LabelScores.__dataclass_fields__ if name not in counts
+            field.name: np.full(n, nan)
+            for field in fields(LabelScores)
+            if field.default is MISSING and field.name not in counts
         }
         given = {name: np.array(values) for name, values in columns.items()}
         return LabelScores(**{**counts, **scores, **given})

@@ -1,5 +1,6 @@
 """`evaluation.json`, and which files a run has."""
 
+import json
 from dataclasses import replace
 from math import nan
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from mlrek import __version__
-from mlrek.evaluation import RecordsKind
+from mlrek.evaluation import RecordsKind, Task
 from mlrek.metrics import ConfusionMatrix, Number, Reconciled, ThresholdCurves
 from mlrek.tables import describe_tables
 from mlrek.tables.document import describe_evaluation
@@ -91,6 +92,8 @@ def test_the_keys_are_stable(document):
         "labels",
         "aggregate",
         "at_threshold",
+        "extra",
+        "errors",
         "reported",
         "per_label",
         "confusion_matrix",
@@ -194,6 +197,7 @@ def test_the_files_of_a_run(evaluation, metrics):
         "evaluation.json",
         "labels.json",
         "most_confused.csv",
+        "outcomes.csv",
         "per_label.csv",
         "predictions.csv",
         "threshold_curves.csv",
@@ -211,3 +215,26 @@ def test_without_labels_there_is_the_document(make_evaluation, make_metrics):
     """A version of which nothing but one number is known."""
     files = describe_tables(make_evaluation(labels=()), make_metrics(()))
     assert list(files) == ["evaluation.json"]
+
+
+def test_boxes_have_no_classification_report(evaluation, metrics):
+    """It is of whole images; everything else stays."""
+    files = describe_tables(evaluation, metrics)
+    boxes = describe_tables(evaluation, replace(metrics, task=Task.DETECTION))
+    missing = {"classification_report.txt", "classification_report.json"}
+    assert files.keys() - boxes.keys() == missing
+
+
+def test_kinds_of_errors_and_further_numbers(evaluation, make_metrics):
+    """Of boxes: how many mistakes of each kind, and what only this document holds, defined."""
+    metrics = make_metrics(
+        ("a", "b/c"),
+        task=Task.DETECTION,
+        errors={"duplicate": 3},
+        extra={"ap_optimistic": Number(value=0.5)},
+    )
+    document = json.loads(describe_tables(evaluation, metrics)["evaluation.json"])
+    assert document["errors"]["duplicate"]["value"] == 3
+    assert "surer prediction" in document["errors"]["duplicate"]["definition"]
+    assert document["extra"]["ap_optimistic"]["value"] == 0.5
+    assert "too high" in document["extra"]["ap_optimistic"]["definition"]

@@ -1,11 +1,15 @@
 """What was predicted, image by image."""
 
+from dataclasses import replace
 from math import nan
 
 import numpy as np
 import pytest
 
+from mlrek.evaluation import Task
 from mlrek.metrics import Predictions
+from mlrek.metrics.outcomes import list_outcomes
+from mlrek.tables.outcomes import write_outcomes
 from mlrek.tables.predictions import COLUMNS, describe_predictions, write_predictions
 
 IMAGES = ("s3://b/0.jpg", "s3://b/1.jpg", "s3://b/2.jpg", "s3://b/3.jpg", "s3://b/4.jpg")
@@ -116,3 +120,33 @@ def test_no_rows(evaluation):
     )
     assert describe_predictions(evaluation, predictions) == {column: [] for column in COLUMNS}
     assert write_predictions(evaluation, predictions).decode() == ",".join(COLUMNS) + "\n"
+
+
+def test_boxes_have_corners_and_the_kind_of_error(make_evaluation, make_predictions, read_csv):
+    """A false box is on the background, and a missed one has its true place."""
+    evaluation = replace(make_evaluation(images=IMAGES[:1]), task=Task.DETECTION)
+    predictions = replace(
+        make_predictions([(0, -1, 1, 0.9, "FP"), (0, 0, -1, nan, "FN")]),
+        boxes_xyxy=np.array([[1, 2, 3.5, 4], [5, 6, 7, 8]]),
+        error=("background", "missed"),
+    )
+    assert read_csv(write_predictions(evaluation, predictions)) == [
+        [*COLUMNS, "left", "top", "right", "bottom", "error"],
+        [IMAGES[0], "b", "(background)", "0.9", "FP", "1.0", "2.0", "3.5", "4.0", "background"],
+        [IMAGES[0], "(background)", "a", "", "FN", "5.0", "6.0", "7.0", "8.0", "missed"],
+    ]
+    assert tuple(describe_predictions(evaluation, predictions)) == COLUMNS
+
+
+def test_outcomes_by_label(make_evaluation, make_predictions, read_csv):
+    """Label by label: what is right, missed and false; no confidence is empty."""
+    evaluation = make_evaluation(images=IMAGES)
+    rows = [(0, 0, 0, 0.9, "correct"), (1, 0, -1, nan, "missed"), (2, 0, 1, 0.6, "wrong")]
+    outcomes = list_outcomes(evaluation, make_predictions(rows))
+    assert read_csv(write_outcomes(evaluation, outcomes)) == [
+        ["label", "image", "outcome", "confidence"],
+        ["a", "s3://b/0.jpg", "TP", "0.9"],
+        ["a", "s3://b/1.jpg", "FN", ""],
+        ["a", "s3://b/2.jpg", "FN", ""],
+        ["b", "s3://b/2.jpg", "FP", "0.6"],
+    ]
