@@ -8,23 +8,31 @@ from typing import Any
 import numpy as np
 
 from mlrek.cli.output import Output
-from mlrek.evaluation import Evaluation, test_set_digest
+from mlrek.cli.show_outcome import describe_outcome, print_outcome
+from mlrek.evaluation import Evaluation, Task, test_set_digest
 from mlrek.metrics import ConfusionMatrix, LabelScores, Metrics, Number
 from mlrek.metrics.chosen_threshold import AtChosenThreshold
+from mlrek.metrics.outcomes import LabelOutcome
 from mlrek.tracking.description import describe_warnings
 
 WORST_LABELS = 10
 TOP_CONFUSIONS = 10
-COUNT_COLUMNS = frozenset({"images", "TP", "FP", "FN", "count"})
+COUNTED = {Task.DETECTION: "boxes", Task.SEGMENTATION: "pixels"}
+COUNT_COLUMNS = frozenset({"images", *COUNTED.values(), "TP", "FP", "FN", "count"})
+UNDEFINED = "—"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shown:
-    """What is to be shown: of all labels or of one, perhaps at a chosen threshold too."""
+    """What is to be shown: of all labels or of one, perhaps at a chosen threshold too.
+
+    With an `outcome`, the images where the label has it.
+    """
 
     evaluation: Evaluation
     metrics: Metrics
     label: str = ""
+    outcome: LabelOutcome | None = None
     chosen: AtChosenThreshold | None = None
 
     @property
@@ -36,6 +44,9 @@ class Shown:
 def print_shown(shown: Shown, output: Output) -> None:
     """The evaluation for a person."""
     _print_title(shown, output)
+    if shown.outcome:
+        print_outcome(shown.evaluation, shown.metrics, shown.label, shown.outcome, output)
+        return
     if shown.label:
         _print_label(shown, output)
     else:
@@ -43,6 +54,7 @@ def print_shown(shown: Shown, output: Output) -> None:
         _print_worst_labels(shown, output)
     _print_chosen(shown, output)
     _print_confusions(shown, output)
+    _print_errors(shown, output)
     output.warn(shown.warnings)
 
 
@@ -68,7 +80,14 @@ def describe_shown(shown: Shown) -> dict[str, Any]:
             {"true": true, "predicted": predicted, "count": count}
             for true, predicted, count in _confusions(metrics.confusion, shown.label)
         ],
+        "errors": dict(shown.metrics.errors) or None,
         "threshold": _describe_chosen(shown),
+        "outcome": shown.outcome,
+        "images": (
+            describe_outcome(shown.evaluation, shown.metrics, shown.label, shown.outcome)
+            if shown.outcome
+            else None
+        ),
         "warnings": list(shown.warnings),
     }
 
@@ -118,7 +137,7 @@ def _print_worst_labels(shown: Shown, output: Output) -> None:
         return
     order = np.argsort(np.where(np.isnan(scores.f1), np.inf, scores.f1), kind="stable")
     worst = [i for i in order if not isnan(scores.f1[i])][:WORST_LABELS]
-    titles = ["worst labels", "images", "precision", "recall", "F1", "threshold"]
+    titles = ["worst labels", _name_count(shown), "precision", "recall", "F1", "AP", "threshold"]
     rows = [
         [
             shown.evaluation.labels[i],
@@ -126,10 +145,15 @@ def _print_worst_labels(shown: Shown, output: Output) -> None:
             _share(scores, "precision", i),
             _share(scores, "recall", i),
             f"{scores.f1[i]:.3f}",
+            _number(scores.ap[i]),
             _number(shown.evaluation.thresholds[i]),
         ]
         for i in worst
     ]
+    for name in ("AP", "threshold"):  # a column that no label has
+        place = titles.index(name)
+        if all(row[place] == UNDEFINED for row in rows):
+            titles, rows = _without(place, titles), [_without(place, row) for row in rows]
     output.table(titles, rows, numeric=COUNT_COLUMNS)
     output.line()
 
@@ -150,9 +174,25 @@ def _print_label(shown: Shown, output: Output) -> None:
     if reported:
         numbers = [_number(reported.get(name)) for name in ("precision", "recall", "f1")]
         rows.append(["the service says", "", "", "", "", *numbers])
-    titles = ["", "images", "TP", "FP", "FN", "precision", "recall", "F1"]
+    titles = ["", _name_count(shown), "TP", "FP", "FN", "precision", "recall", "F1"]
     output.table(titles, rows, numeric=COUNT_COLUMNS)
     output.line()
+
+
+def _name_count(shown: Shown) -> str:
+    """What a label's support counts."""
+    return COUNTED.get(shown.metrics.task, "images")
+
+
+def _without(place: int, cells: list[str]) -> list[str]:
+    return cells[:place] + cells[place + 1 :]
+
+
+def _print_errors(shown: Shown, output: Output) -> None:
+    if shown.metrics.errors and not shown.label:
+        kinds = ", ".join(f"{kind} {n:,}" for kind, n in shown.metrics.errors.items())
+        output.line(f"errors of boxes: {kinds}")
+        output.line()
 
 
 def _label_row(name: str, scores: LabelScores, i: int) -> list[str]:
@@ -257,4 +297,4 @@ def _interval(low: float, high: float) -> str:
 
 
 def _number(value: float | None) -> str:
-    return "—" if value is None or isnan(value) else f"{value:.3f}"
+    return UNDEFINED if value is None or isnan(value) else f"{value:.3f}"

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from mlrek.cli.output import Output
 
@@ -10,12 +10,27 @@ if TYPE_CHECKING:
     from mlrek.results import ProjectResult, SyncResult, VersionResult
     from mlrek.tracking.runs import LoggedRun
 
-NUMERIC = frozenset({"images", "F1 macro", "change", "service"})
+
+class Headline(NamedTuple):
+    """The two aggregates that a project's table shows: the first with its interval."""
+
+    name: str
+    title: str
+    second: str
+    second_title: str
+
+
 WIDE = 92
 """Columns of a terminal from which on the training's date has room."""
 MAX_NAMES = 5
-HEADLINES = (("accuracy", "accuracy"), ("subset_accuracy", "subset accuracy"))
-"""Aggregates shown with their interval -> column title; the first that a project has."""
+HEADLINES = (
+    Headline("accuracy", "accuracy", "f1_macro", "F1 macro"),
+    Headline("subset_accuracy", "subset accuracy", "f1_macro", "F1 macro"),
+    Headline("ap", "AP", "ap_50", "AP at IoU 0.5"),
+    Headline("mean_iou", "mean IoU", "mean_dice", "mean Dice"),
+)
+"""Of each kind of task; the first that a project has."""
+NUMERIC = frozenset({"images", "change", "service", *(h.second_title for h in HEADLINES)})
 
 
 def print_report(result: "SyncResult", output: Output) -> None:
@@ -42,11 +57,11 @@ def _print_project(
         return
     letters = test_set_letters(project.runs)
     actions = {r.run.run_id: r.action for r in results if r.run is not None}
-    headline = next((h for h in HEADLINES if _has(project.runs, f"aggregate/{h[0]}")), HEADLINES[0])
-    columns = ["version", "trained", "set", "images", f"{headline[1]} (95 %)", "F1 macro"]
-    columns += ["change", "service", ""]
+    headline = _choose_headline(project.runs)
+    columns = ["version", "trained", "set", "images", f"{headline.title} (95 %)"]
+    columns += [headline.second_title, "change", "service", ""]
     wide = output.width >= WIDE
-    rows = _rows(project.runs, headline[0], letters, actions, digits=3 if wide else 2)
+    rows = _rows(project.runs, headline, letters, actions, digits=3 if wide else 2)
     if not wide:
         columns, rows = _without(1, columns), (_without(1, row) for row in rows)
     output.table(columns, rows, numeric=NUMERIC)
@@ -58,7 +73,7 @@ def _print_project(
 
 def _rows(
     runs: Sequence["LoggedRun"],
-    headline: str,
+    headline: Headline,
     letters: dict[str, str],
     actions: dict[str, str],
     *,
@@ -67,20 +82,20 @@ def _rows(
     previous: dict[str, float] = {}
     for run in runs:
         digest = run.tags.get("test_set_digest", "")
-        f1 = run.metrics.get("aggregate/f1_macro")
+        number = run.metrics.get(f"aggregate/{headline.second}")
         yield [
             run.tags.get("version_name", ""),
             datetime.fromtimestamp(run.start_ms / 1000, UTC).date().isoformat(),
             letters.get(digest, ""),
             run.params.get("test_images", ""),
-            _with_interval(run, headline, digits),
-            _number(f1),
-            _change(f1, previous.get(digest)),
+            _with_interval(run, headline.name, digits),
+            _number(number),
+            _change(number, previous.get(digest)),
             _number(run.metrics.get("reported/f1")),
             actions.get(run.run_id, ""),
         ]
-        if f1 is not None and digest:
-            previous[digest] = f1
+        if number is not None and digest:
+            previous[digest] = number
 
 
 def _without(place: int, cells: list[str]) -> list[str]:
@@ -124,6 +139,11 @@ def _gather_warnings(versions: Sequence["VersionResult"]) -> Iterator[str]:
     for warning, names in about.items():
         shown = ", ".join(names[:MAX_NAMES]) + (" …" if len(names) > MAX_NAMES else "")
         yield f"{shown}: {warning}" if len(names) < len(versions) else f"all versions: {warning}"
+
+
+def _choose_headline(runs: Sequence["LoggedRun"]) -> Headline:
+    found = (headline for headline in HEADLINES if _has(runs, f"aggregate/{headline.name}"))
+    return next(found, HEADLINES[0])
 
 
 def _has(runs: Sequence["LoggedRun"], key: str) -> bool:
