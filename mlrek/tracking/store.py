@@ -48,19 +48,21 @@ class Store:
             return self._open_experiment(f"mlrek/{project.name}@{_account(project)}", project)
 
     def find_experiment(self, project: Project, name: str = "") -> "Experiment | None":
-        """The experiment that `get_or_create_experiment` would give, when it exists."""
+        """The experiment that `get_or_create_experiment` would give, when it exists already."""
         names = [name] if name else [f"mlrek/{project.name}"]
         names += [] if name else [f"mlrek/{project.name}@{_account(project)}"]
         with translate_errors(self.tracking_uri):
             for candidate in names:
                 found = self.client.get_experiment_by_name(candidate)
-                if found and (name or found.tags.get("project_arn", project.arn) == project.arn):
+                if found is None or found.lifecycle_stage == "deleted":
+                    continue
+                if name or found.tags.get("project_arn", project.arn) == project.arn:
                     return found
         return None
 
     def list_runs(self, experiment_id: str, tags: Mapping[str, str]) -> tuple[LoggedRun, ...]:
         """Every run, complete or not, that bears all of `tags`."""
-        query = " and ".join(f"tags.`{key}` = {_quote(value)}" for key, value in tags.items())
+        query = " and ".join(_describe_condition(key, value) for key, value in tags.items())
         runs: list[LoggedRun] = []
         token = None
         with translate_errors(self.tracking_uri):
@@ -68,7 +70,7 @@ class Store:
                 page = self.client.search_runs(
                     [experiment_id], query, max_results=200, page_token=token
                 )
-                runs += map(_logged_run, page)
+                runs += (run for run in map(_logged_run, page) if tags.items() <= run.tags.items())
                 token = page.token
                 if not token:
                     return tuple(runs)
@@ -261,8 +263,14 @@ def _account(project: Project) -> str:
     return f"{account}-{region}" if known else sha256(project.arn.encode()).hexdigest()[:8]
 
 
-def _quote(value: str) -> str:
-    return "'" + value.replace("'", "''") + "'"
+def _describe_condition(key: str, value: str) -> str:
+    """A condition that a run with this tag fulfils, others perhaps too.
+
+    MLflow's query language has no escape: a value with both quotes cannot be written in it. And
+    some databases take no notice of case.
+    """
+    quote = next((quote for quote in "'\"" if quote not in value), "")
+    return f"tags.`{key}` = {quote}{value}{quote}" if quote else f"tags.`{key}` LIKE '%'"
 
 
 def _now() -> str:

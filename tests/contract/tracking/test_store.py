@@ -183,18 +183,30 @@ def test_an_experiment_in_the_trash_says_how_to_get_it_out(store, project):
         store.get_or_create_experiment(project)
 
 
+def test_an_experiment_in_the_trash_is_not_found(store, project):
+    """It takes no runs, so nobody should be led to it."""
+    experiment = store.get_or_create_experiment(project)
+    store.client.delete_experiment(experiment.experiment_id)
+
+    assert store.find_experiment(project) is None
+    assert store.find_experiment(project, experiment.name) is None
+
+
 def test_deleting_what_is_deleted_is_no_error(store, experiment_id, description):
     """Another process may have been faster."""
     written = store.write_run(experiment_id, description)
     store.delete_runs([written, written])
 
 
-def test_a_quote_in_a_value_is_no_query(store, experiment_id, description, project):
-    """Names come from outside."""
-    tags = {**description.tags, "mlrek.evaluation_key": "o'neil\" or 1=1"}
+@pytest.mark.parametrize("key", ["o'neil", 'o"neil', "o'neil\" or 1=1", "a`b; -- \n%_"])
+def test_a_quote_in_a_value_is_no_query(store, experiment_id, description, project, key):
+    """Names come from outside: a run is found by any, and by no other."""
+    tags = {**description.tags, "mlrek.evaluation_key": key}
     written = store.write_run(experiment_id, replace(description, tags=tags))
+    store.write_run(experiment_id, description)
 
-    assert store.settle(experiment_id, written).run_id == written.run_id
+    found = store.list_runs(experiment_id, {"mlrek.evaluation_key": key})
+    assert [run.run_id for run in found] == [written.run_id]
 
 
 def test_databricks_wants_absolute_names(project):
