@@ -4,12 +4,15 @@ import contextlib
 import logging
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 
 from mlrek.tracking.store import Store
 from mlrek.tracking.translation import check_reachable, translate_errors
+
+DEFAULT_STORE = "sqlite:///mlflow.db"
+"""Where MLflow itself keeps runs when nobody says otherwise."""
 
 
 def connect(tracking_uri: str = "") -> Store:
@@ -43,6 +46,13 @@ def connect_existing(tracking_uri: str = "") -> Store | None:
     if uri.startswith("sqlite:") and not Path(path).exists():
         return None
     return connect(uri)
+
+
+def is_fresh(tracking_uri: str, environ: Mapping[str, str]) -> bool:
+    """Whether the store is a database file that is not there yet, told without MLflow's help."""
+    uri = tracking_uri or environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
+    path = uri.removeprefix("sqlite:///")
+    return path != uri and not Path(path).exists()
 
 
 @contextlib.contextmanager
