@@ -1,13 +1,20 @@
 """MLflow's errors, translated at its door into one line that says what to do."""
 
 import contextlib
+import re
 from collections.abc import Iterator
-from urllib.parse import urlsplit
+from typing import TYPE_CHECKING
 
-from mlrek.errors import TrackingError
+from mlrek.errors import MlrekError, TrackingError
+
+if TYPE_CHECKING:
+    from mlflow.exceptions import MlflowException
 
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 30
+
+_USERINFO = re.compile(r"(?<=://)[^/?#]*@")
+_QUERY = re.compile(r"[?#].*", re.DOTALL)
 
 
 def check_reachable(tracking_uri: str) -> None:
@@ -38,38 +45,47 @@ def check_reachable(tracking_uri: str) -> None:
 
 @contextlib.contextmanager
 def translate_errors(tracking_uri: str) -> Iterator[None]:
-    """Turn what MLflow raises into a `TrackingError` of one line."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
+    """Turn what MLflow raises, and what it loads for a store, into a `TrackingError` of one line.
 
-    place = hide_userinfo(tracking_uri)
+    To be put around calls of MLflow alone.
+    """
     try:
         yield
-    except MlflowException as exc:
-        raise TrackingError(f"{place}: {_explain(exc)}") from exc
-    except SQLAlchemyError as exc:  # of a local database, before MLflow sees it
-        raise TrackingError(f"{place}: {_first_line(exc)}") from exc
-    except OSError as exc:
-        raise TrackingError(f"{place}: {exc.strerror or type(exc).__name__}") from exc
+    except MlrekError:
+        raise
+    except Exception as exc:  # clients of databases and artifact stores raise what they like
+        place = hide_userinfo(tracking_uri)
+        said = _explain(exc).replace(tracking_uri, place)
+        raise TrackingError(f"{place}: {said}") from exc
 
 
 def hide_userinfo(uri: str) -> str:
     """The URI without the user and password that it may carry, and without its query."""
-    parts = urlsplit(uri)
-    if parts.scheme in {"", "sqlite"}:
+    scheme, colon, _ = uri.partition(":")
+    if not colon or scheme == "sqlite":
         return uri
-    netloc = parts.netloc.rpartition("@")[2]
-    return parts._replace(netloc=netloc, query="", fragment="").geturl()
+    return _QUERY.sub("", _USERINFO.sub("", uri))
 
 
-def _first_line(exc: Exception) -> str:
-    return str(exc).partition("\n")[0]
+def _explain(exc: Exception) -> str:
+    """One line for a person; the error's own words where nothing better is known."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    if isinstance(exc, MlflowException):
+        return _explain_mlflow(exc)
+    if isinstance(exc, ImportError) and exc.name:
+        return f"this needs the Python module {exc.name!r}, which is not installed"
+    if isinstance(exc, OSError) and exc.strerror:
+        return exc.strerror
+    said = str(exc).partition("\n")[0]
+    return said if isinstance(exc, SQLAlchemyError) else f"{type(exc).__name__}: {said}"
 
 
-def _explain(exc: "Exception") -> str:
+def _explain_mlflow(exc: "MlflowException") -> str:
     """One line for a person; MLflow's own words where nothing better is known."""
     text = " ".join(str(exc).split())
-    status = getattr(exc, "get_http_status_code", lambda: 500)()
+    status = exc.get_http_status_code()  # type: ignore[no-untyped-call]
     if status == 401 or "error code 401" in text:  # noqa: PLR2004
         return (
             "the MLflow server wants a login (401): set MLFLOW_TRACKING_USERNAME and "
