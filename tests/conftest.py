@@ -149,6 +149,25 @@ def rekognition_server(_rekognition, monkeypatch):
     _rekognition.reset()
 
 
+@pytest.fixture(scope="session")
+def _vertex() -> Iterator:
+    from fakes.vertex_server import VertexServer
+
+    server = VertexServer()
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def vertex_server(_vertex, monkeypatch):
+    """A Vertex AI without models; this process finds it, and a command with its `env`."""
+    for name, value in _vertex.env.items():
+        monkeypatch.setenv(name, value)
+    yield _vertex
+    _vertex.reset()
+
+
 def _set_aws_env(monkeypatch, env: dict[str, str]) -> None:
     """Leave nothing of this machine's AWS settings but what other servers here have set."""
     from fakes.aws import CREDENTIALS

@@ -24,7 +24,7 @@ from mlrek.sources.rekognition import (
 )
 from mlrek.sources.s3 import S3Storage
 from mlrek.sources.saved import SavedVersions
-from mlrek.sources.storage import LocalStorage
+from mlrek.sources.storage import LocalStorage, path_exists
 
 __all__ = [
     "AwsOptions",
@@ -42,8 +42,8 @@ def open_source(text: str, aws: AwsOptions | None = None) -> StoredSource:
     """The source that `text` names; nothing is read yet.
 
     Args:
-        text: A Rekognition project or version ARN, `s3://bucket/prefix`, a folder or file, or the
-            name of a Rekognition project.
+        text: A Rekognition project or version ARN, `s3://bucket/prefix`, a folder or file, the
+            name of a Rekognition project, or the resource name of a model of Vertex AI.
         aws: Region and profile; the region of an ARN counts where none is given.
 
     Raises:
@@ -68,13 +68,27 @@ def _open_arn(text: str, aws: AwsOptions) -> StoredSource:
     return StoredSource(uri=text, catalogue=catalogue, storage=S3Storage(clients))
 
 
+def _open_vertex(text: str, _aws: AwsOptions) -> StoredSource:
+    from mlrek.sources.vertex import LiveModel, VertexStorage, find_location
+    from mlrek.sources.vertex_api import VertexApi
+
+    location = find_location(text)
+    if not location:
+        raise UsageError(
+            f"{text}: is not the name of a model; it should be "
+            "projects/P/locations/L/models/M, for one version with @VERSION behind it"
+        )
+    storage = VertexStorage(VertexApi(location))
+    return StoredSource(uri=text, catalogue=LiveModel(storage, text), storage=storage)
+
+
 def _open_s3(text: str, aws: AwsOptions) -> StoredSource:
     storage = S3Storage(AwsClients(aws))
     return StoredSource(uri=text, catalogue=SavedVersions(storage, text), storage=storage)
 
 
 def _open_path_or_name(text: str, aws: AwsOptions) -> StoredSource:
-    if text and Path(text).exists():
+    if text and path_exists(text):
         storage, uri = LocalStorage(), str(Path(text))
         return StoredSource(uri=uri, catalogue=SavedVersions(storage, uri), storage=storage)
     if not text.strip("."):
@@ -102,10 +116,7 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[str, AwsOptions], StoredSource]],
         ),
     ),
     (re.compile(r"arn:"), _refuse("mlrek reads ARNs of Rekognition projects and versions only")),
-    (
-        re.compile(r"projects/[^/]+/locations/[^/]+/models/[^/]+$"),
-        _refuse("Vertex AI is not read by this version yet"),
-    ),
+    (re.compile(r"projects/[^/]+/locations/[^/]+/models/"), _open_vertex),
     (re.compile(r"s3://[^/]"), _open_s3),
     (
         re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://"),

@@ -1,8 +1,9 @@
 """Google's saved files (AutoML Vision, Vertex AI): which versions there are, and their loading."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import PurePosixPath
+from types import MappingProxyType
 
 from mlrek.errors import SourceError
 from mlrek.evaluation import Evaluation, Provider
@@ -24,6 +25,8 @@ from mlrek.sources.tree import VERSION_FILE, Found, Tree, is_description, read_a
 FORMAT = "google"
 ROLES = frozenset(GoogleRole)
 
+NO_FILES: Mapping[str, GoogleRole] = MappingProxyType({})
+
 _SUFFIXES = frozenset(("", ".json", ".jsonl", ".ndjson", ".csv", ".txt"))
 _PROVIDERS = frozenset((Provider.AUTOML, Provider.VERTEX))
 
@@ -34,9 +37,15 @@ def find_versions(tree: Tree) -> Found:
     documents = [file for file in tree.files if file.uri in roles and not roles[file.uri].is_data]
     data = {uri: role for uri, role in roles.items() if role.is_data}
     contents = dict(read_all(lambda file: (file.uri, tree.read(file)), documents))
-    collection = collect_google(contents, data)
-    entries = [_make_entry(found) for found in collection.versions]
-    return Found(entries=_warn_first(entries, collection), taken=frozenset(roles))
+    return Found(entries=make_entries(contents, data), taken=frozenset(roles))
+
+
+def make_entries(
+    documents: Mapping[str, bytes], data_files: Mapping[str, GoogleRole] = NO_FILES
+) -> list[VersionEntry]:
+    """The versions that documents and files with a line per image tell of, by their URIs."""
+    collection = collect_google(documents, data_files)
+    return _warn_first([_make_entry(found) for found in collection.versions], collection)
 
 
 def load_evaluation(entry: VersionEntry, reader: PartReader) -> Evaluation:

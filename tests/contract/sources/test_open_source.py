@@ -1,9 +1,11 @@
 """Which source a text names."""
 
+from pathlib import Path
+
 import pytest
 from fakes.evaluations import PROJECT_ARN, version_arn
 
-from mlrek.errors import SourceNotFoundError, UsageError
+from mlrek.errors import SourceError, SourceNotFoundError, UsageError
 from mlrek.sources import open_source
 from mlrek.sources.rekognition import LiveProject, LiveVersion, NamedProject
 from mlrek.sources.saved import SavedVersions
@@ -43,8 +45,7 @@ def test_a_folder_or_file_comes_before_a_project_name(name, tmp_path, monkeypatc
     [
         ("arn:aws:lookoutvision:us-east-1:1:model/p/1", "ended on 2025-10-31.*name the folder"),
         ("arn:aws:lookoutvision:us-east-1:1:project/p", "ended on 2025-10-31.*name the folder"),
-        ("projects/1/locations/eu/models/2", "Vertex AI is not read by this version yet"),
-        ("projects/p/locations/l/models/m@3", "Vertex AI is not read by this version yet"),
+        ("projects/1/locations/eu/models/2/evaluations/3", "is not the name of a model"),
         (
             f"{PROJECT_ARN.rpartition('/')[0]}/dataset/test/1",
             "not the ARN of a Rekognition project",
@@ -65,10 +66,22 @@ def test_what_cannot_be_read_says_what_can(text, advice):
 
 
 @pytest.mark.parametrize(
-    "text", ["./pets", "no/such/folder", "/no/such", "a b", "v1.json", "x.jsonl", "ü", "nul\0"]
+    "text",
+    ["./pets", "no/such/folder", "/no/such", "a b", "v1.json", "x.jsonl", "ü", "nul\0", "x" * 5000],
 )
 def test_a_path_that_is_not_there_is_not_found(text, tmp_path, monkeypatch):
     """No AWS is asked about what cannot be a project's name."""
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SourceNotFoundError, match="no such file or folder"):
         open_source(text)
+
+
+def test_a_path_that_may_not_be_looked_at_says_so(monkeypatch):
+    """Below a folder that this user may not enter."""
+
+    def refuse(_path):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    with pytest.raises(SourceError, match="permission denied; make it readable"):
+        open_source("private/folder")
