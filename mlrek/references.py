@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 from mlrek.errors import SourceNotFoundError, UsageError
 from mlrek.evaluation import Evaluation
@@ -11,6 +10,7 @@ from mlrek.formats.stored import load_evaluation
 from mlrek.reported import DEFAULT_THRESHOLD
 from mlrek.sources import AwsOptions, open_source
 from mlrek.sources.catalogue import Source, VersionEntry
+from mlrek.sources.storage import path_exists
 from mlrek.tracking.store import Store
 
 EVALUATION_PATH = "evaluation.parquet"
@@ -77,7 +77,7 @@ def _find_run_id(text: str, store: Store) -> str:
 def _split_name(text: str) -> tuple[str, str]:
     """`SOURCE#VERSION` at its last `#`, unless a file or folder has that very name."""
     source, mark, name = text.rpartition("#")
-    if not mark or not source or Path(text).exists():
+    if not mark or not source or path_exists(text):
         return text, ""
     return source, name
 

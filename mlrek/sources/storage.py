@@ -6,6 +6,7 @@ A place is `s3://bucket/key` with the raw key (nothing is escaped), or a path on
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from errno import ENAMETOOLONG
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
@@ -66,6 +67,20 @@ class Storage(Protocol):
 
     def read_state(self, uri: str, version_id: str = "") -> FileState:
         """What tells this content from another."""
+
+
+def path_exists(text: str) -> bool:
+    """Whether a file or folder of this name is on this machine; no disk holds an endless name.
+
+    Raises:
+        SourceError: This user may not even look.
+    """
+    try:
+        return Path(text).exists()
+    except OSError as exc:
+        if exc.errno == ENAMETOOLONG:
+            return False
+        raise _explain(text, exc) from exc
 
 
 def open_storage(uri: str, clients: AwsClients) -> Storage:

@@ -36,6 +36,7 @@ def test_help_pays_no_heavy_import():
         (["sync", "{digits}", "--prediction-rule", "best"], 2, ["top1", "threshold"]),
         (["show", "{digits}"], 2, ["4 versions", "#v1-naive-bayes"]),
         (["show", "{digits}#v9"], 1, ["v9", "v1-naive-bayes"]),
+        (["show", "{digits}#" + "v" * 300], 1, ["no version", "v1-naive-bayes"]),
         (["show", "{digits}#v2-linear", "--label", "eigth"], 2, ["eight"]),
         (["show", "{digits}#v2-linear", "--threshold", "50"], 2, ["equal to 1"]),
         (["show", "models:/digits"], 2, ["models:/NAME/3"]),
