@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from hashlib import sha256
 from pathlib import Path
 
+from mlrek.errors import TrackingError
 from mlrek.tracking.store import Store
 from mlrek.tracking.translation import check_reachable, translate_errors
 
@@ -31,6 +32,7 @@ def connect(tracking_uri: str = "") -> Store:
 
     uri = tracking_uri or mlflow.get_tracking_uri()
     check_reachable(uri)
+    _check_database(uri)
     with translate_errors(uri), _first_use(uri):
         client = mlflow.MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)
@@ -42,28 +44,59 @@ def connect_existing(tracking_uri: str = "") -> Store | None:
     import mlflow
 
     uri = tracking_uri or mlflow.get_tracking_uri()
-    path = uri.removeprefix("sqlite:///")
-    if uri.startswith("sqlite:") and not Path(path).exists():
-        return None
-    return connect(uri)
+    path = _database_path(uri)
+    return None if path and not path.exists() else connect(uri)
 
 
 def is_fresh(tracking_uri: str, environ: Mapping[str, str]) -> bool:
     """Whether the store is a database file that is not there yet, told without MLflow's help."""
     uri = tracking_uri or environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
-    path = uri.removeprefix("sqlite:///")
-    return path != uri and not Path(path).exists()
+    path = _database_path(uri)
+    return path is not None and not path.exists()
+
+
+def _database_path(uri: str) -> Path | None:
+    """The file of a local database; None for any other store."""
+    path = uri.removeprefix("sqlite:///").partition("?")[0]
+    return Path(path) if uri.startswith("sqlite:///") and path not in {"", ":memory:"} else None
+
+
+def _check_database(uri: str) -> None:
+    """Look once at a database file, since MLflow retries for minutes what cannot be opened.
+
+    Raises:
+        TrackingError: It may not be read, or may not be made where it is not yet.
+    """
+    path = _database_path(uri)
+    if path and (trouble := _find_trouble(path)):
+        raise TrackingError(
+            f"{uri}: the database cannot be opened: {trouble}; name another place with "
+            "--tracking-uri sqlite:///FILE"
+        )
+
+
+def _find_trouble(path: Path) -> str:
+    """Why a database file can be neither read nor made, '' where it can."""
+    try:
+        place = next(place for place in (path, *path.absolute().parents) if place.exists())
+        if place.is_dir() == (place == path):
+            return f"{place} is {'a' if place == path else 'no'} folder"
+        allowed = os.access(place, os.R_OK if place == path else os.W_OK)
+    except OSError as exc:
+        return exc.strerror or type(exc).__name__
+    return "" if allowed else f"no permission for {place}"
 
 
 @contextlib.contextmanager
 def _first_use(uri: str) -> Iterator[None]:
     """Guard a fresh database file: its migrations race when two processes meet it first."""
-    if not uri.startswith("sqlite:"):
+    path = _database_path(uri)
+    if path is None:
         yield
         return
     from filelock import FileLock
 
     user = os.getuid() if hasattr(os, "getuid") else "user"
-    name = f"mlrek-{user}-{sha256(uri.encode()).hexdigest()[:16]}.lock"
+    name = f"mlrek-{user}-{sha256(str(path.resolve()).encode()).hexdigest()[:16]}.lock"
     with FileLock(Path(tempfile.gettempdir(), name)):
         yield

@@ -1,5 +1,6 @@
 """What mlrek writes to real MLflow stores: a database file, and a server over HTTP."""
 
+import os
 import threading
 import time
 from dataclasses import replace
@@ -223,6 +224,23 @@ def test_a_server_that_does_not_answer_is_named_at_once():
         connect("http://me:secret@127.0.0.1:9")
 
     assert "secret" not in str(caught.value)
+
+
+def test_a_database_that_cannot_be_opened_is_named_at_once(tmp_path):
+    """MLflow alone retries for two minutes."""
+    with pytest.raises(TrackingError, match=r"is a folder; .*--tracking-uri sqlite:///"):
+        connect(f"sqlite:///{tmp_path}")
+    with pytest.raises(TrackingError, match=r"is no folder; "):
+        connect(f"sqlite:///{__file__}/mlflow.db")
+
+
+def test_a_database_that_cannot_be_made_is_named_at_once(tmp_path, monkeypatch):
+    """In a folder that this user may not write to."""
+    monkeypatch.setattr(os, "access", lambda place, mode: not mode & os.W_OK)
+    with pytest.raises(TrackingError, match=r"no permission for .*--tracking-uri sqlite:///"):
+        connect(f"sqlite:///{tmp_path}/new/mlflow.db")
+
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_looking_does_not_create_a_database(tmp_path):
