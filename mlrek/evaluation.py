@@ -105,6 +105,7 @@ class Reported:
     `recall`, `average_precision`, …; per label also `test_images`). A number the provider left
     out, or gave as null or NaN, is absent. `confusion` holds the provider's matrix as it stands:
     (true label, predicted label, value); `curves` its numbers over thresholds, '' for all labels.
+    `baseline` are the same numbers of the model that this one was adapted from.
     """
 
     aggregate: Mapping[str, float] = field(default_factory=dict)
@@ -113,6 +114,7 @@ class Reported:
     curves: Mapping[str, ReportedCurve] = field(default_factory=dict)
     test_images: int | None = None
     train_images: int | None = None
+    baseline: "Reported | None" = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

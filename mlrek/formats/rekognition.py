@@ -5,13 +5,11 @@ from dataclasses import replace
 from math import nan
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlrek.errors import EvaluationError
 from mlrek.evaluation import (
     Evaluation,
     FloatArray,
-    IntArray,
     LabelSets,
     Records,
     Task,
@@ -19,10 +17,12 @@ from mlrek.evaluation import (
     order_labels,
 )
 from mlrek.formats.json_text import show
+from mlrek.formats.moderation import Answers, is_answers, keep_labels, parse_answers, peek
 from mlrek.formats.rekognition_detection import Objects, gather_objects
-from mlrek.formats.rekognition_flags import check_flags, find_outcomes
+from mlrek.formats.rekognition_flags import check_flags
 from mlrek.formats.rekognition_manifest import ManifestColumns, ManifestInput, parse_manifest
 from mlrek.formats.rekognition_sniff import Role, sniff
+from mlrek.formats.rekognition_sorting import find_used_labels, sort_records, sort_truth
 from mlrek.formats.rekognition_summary import Summary, SummaryInput, parse_summary
 
 __all__ = [
@@ -68,10 +68,7 @@ def parse_evaluation(
     if manifest is None and summary is None and not reported:
         raise EvaluationError(f"{version.arn}: no manifest, no summary and no reported number")
     told = parse_summary(summary.uri, summary.data) if summary else Summary()
-    columns = ManifestColumns()
-    if manifest is not None:
-        columns = parse_manifest(manifest, skip_bad_lines=skip_bad_lines)
-    evaluation = _join(version, columns, told)
+    evaluation = _read(version, manifest, told, skip_bad_lines=skip_bad_lines)
     described = reported or {}
     return replace(
         evaluation,
@@ -82,20 +79,53 @@ def parse_evaluation(
             *told.warnings,
             *_check_version(version, told),
             *_check_reported(described, told.reported.aggregate),
-            *columns.warnings,
             *evaluation.warnings,
         ),
+    )
+
+
+def _read(
+    version: Version, manifest: ManifestInput | None, told: Summary, *, skip_bad_lines: bool
+) -> Evaluation:
+    """What the manifest says, or without one what there is to know of labels and task."""
+    if manifest is None:
+        return _join(version, ManifestColumns(), told)
+    head, manifest = peek(manifest)
+    if is_answers(head):
+        answers = parse_answers(manifest, skip_bad_lines=skip_bad_lines)
+        return _join_answers(version, answers, told)
+    return _join(version, parse_manifest(manifest, skip_bad_lines=skip_bad_lines), told)
+
+
+def _join_answers(version: Version, answers: Answers, told: Summary) -> Evaluation:
+    """An adapter and the model it was adapted from, on the same images."""
+    left_out = keep_labels(answers, told.labels)
+    adapter, base = answers.adapter, answers.base
+    labels = order_labels(told.labels, find_used_labels(adapter) | find_used_labels(base))
+    records, _ = sort_records(adapter, labels)
+    baseline, _ = sort_records(base, labels)
+    return Evaluation(
+        version=version,
+        task=Task.MULTILABEL,
+        labels=labels,
+        images=tuple(adapter.images),
+        truth=sort_truth(adapter, labels),
+        records=records,
+        baseline=baseline,
+        thresholds=_find_thresholds(labels, told),
+        warnings=(*adapter.warnings, *left_out, *_check_repeated(adapter, records)),
     )
 
 
 def _join(version: Version, columns: ManifestColumns, told: Summary) -> Evaluation:
     """What the manifest's records are of decides the task, whatever else its lines hold."""
     if columns.has_found_boxes:
-        return _join_objects(version, gather_objects(columns, told.labels), told)
-    labels = order_labels(told.labels, _find_labels(columns))
+        objects = gather_objects(columns, told.labels)
+        return _join_objects(version, objects, told, columns.warnings)
+    labels = order_labels(told.labels, find_used_labels(columns))
     thresholds = _find_thresholds(labels, told)
-    images, truth = tuple(columns.images), _sort_truth(columns, labels)
-    records, flags = _sort_records(columns, labels)
+    images, truth = tuple(columns.images), sort_truth(columns, labels)
+    records, flags = sort_records(columns, labels)
     return Evaluation(
         version=version,
         task=_find_task(truth, told),
@@ -105,13 +135,16 @@ def _join(version: Version, columns: ManifestColumns, told: Summary) -> Evaluati
         records=records,
         thresholds=thresholds,
         warnings=(
+            *columns.warnings,
             *_check_repeated(columns, records),
             *check_flags(images, truth, records, flags, thresholds),
         ),
     )
 
 
-def _join_objects(version: Version, objects: Objects, told: Summary) -> Evaluation:
+def _join_objects(
+    version: Version, objects: Objects, told: Summary, warnings: Sequence[str]
+) -> Evaluation:
     n_images = len(objects.images)
     return Evaluation(
         version=version,
@@ -127,7 +160,7 @@ def _join_objects(version: Version, objects: Objects, told: Summary) -> Evaluati
         ),
         thresholds=_find_thresholds(objects.labels, told),
         detections=objects.detections,
-        warnings=objects.warnings,
+        warnings=(*warnings, *objects.warnings),
     )
 
 
@@ -143,67 +176,11 @@ def _find_task(truth: LabelSets, told: Summary) -> Task:
         return Task.MULTILABEL if truth.counts.max() > 1 else Task.CLASSIFICATION
     if told.is_detection:
         return Task.DETECTION
-    return Task.MULTILABEL if told.has_several_labels_an_image else Task.CLASSIFICATION
-
-
-def _find_labels(columns: ManifestColumns) -> set[str]:
-    """The labels that occur; those of lines that were left out do not."""
-    n = len(columns.label_codes)
-    uses = np.bincount(columns.true_label, minlength=n) + np.bincount(
-        columns.record_label, minlength=n
+    return (
+        Task.MULTILABEL
+        if told.is_adapter or told.has_several_labels_an_image
+        else Task.CLASSIFICATION
     )
-    return {name for name, used in zip(columns.label_codes, uses, strict=True) if used}
-
-
-def _sort_truth(columns: ManifestColumns, labels: Sequence[str]) -> LabelSets:
-    """The true labels of each image, distinct and in label order."""
-    counts, codes = np.asarray(columns.true_counts), np.asarray(columns.true_label)
-    keys = np.sort(_make_keys(columns, labels, counts, codes))
-    keys = keys[np.diff(keys, prepend=-1) > 0]  # np.unique is far slower
-    image_idx, label_idx = np.divmod(keys, max(len(labels), 1))
-    return LabelSets(
-        offsets=_make_offsets(image_idx, len(columns.images)), label_idx=label_idx.astype(np.int32)
-    )
-
-
-def _sort_records(
-    columns: ManifestColumns, labels: Sequence[str]
-) -> tuple[Records, NDArray[np.uint8]]:
-    """The records of each image in label order, and their flags.
-
-    Of several records of one label the most confident is kept, the first of equals.
-    """
-    counts, codes = np.asarray(columns.record_counts), np.asarray(columns.record_label)
-    keys = _make_keys(columns, labels, counts, codes)
-    confidence = np.asarray(columns.confidence)
-    order = np.argsort(keys, kind="stable")
-    if np.any(np.diff(keys[order]) == 0):
-        order = np.lexsort((-confidence, keys))
-    kept = order[np.diff(keys[order], prepend=-1) > 0]
-    image_idx, label_idx = np.divmod(keys[kept], max(len(labels), 1))
-    flags = np.asarray(columns.flags)[kept]
-    records = Records(
-        offsets=_make_offsets(image_idx, len(columns.images)),
-        label_idx=label_idx.astype(np.int32),
-        confidence=confidence[kept],
-        outcome=find_outcomes(flags),
-    )
-    return records, flags
-
-
-def _make_keys(
-    columns: ManifestColumns, labels: Sequence[str], counts: IntArray, codes: IntArray
-) -> IntArray:
-    """One integer for each entry of a column, (n,): rises by image, then by label order."""
-    position = {label: i for i, label in enumerate(labels)}
-    label_idx = np.array([position.get(name, -1) for name in columns.label_codes], dtype=np.int64)
-    image_idx = np.repeat(np.arange(len(columns.images)), counts)
-    keys: IntArray = image_idx * len(labels) + label_idx[codes]
-    return keys
-
-
-def _make_offsets(image_idx: IntArray, n_images: int) -> IntArray:
-    return np.searchsorted(image_idx, np.arange(n_images + 1)).astype(np.int64)
 
 
 def _check_version(version: Version, told: Summary) -> Iterator[str]:

@@ -14,7 +14,6 @@ class Role(StrEnum):
     TRAINING_MANIFEST = "training_manifest"
     INPUT_MANIFEST = "input_manifest"
     MANIFEST_SUMMARY = "manifest_summary"
-    MODERATION = "moderation"
 
 
 def sniff(head: bytes, name: str) -> Role | None:
@@ -44,16 +43,13 @@ _OTHER_SERVICE = re.compile(rb"arn:[a-z0-9-]+:lookoutvision:")
 # the middle of a line does too.
 _MARKS: tuple[tuple[Role, tuple[re.Pattern[bytes], ...]], ...] = (
     (
-        Role.MODERATION,
-        (_key("ContentModeration|content-moderation-groundtruth|detect-moderation-labels"),),
-    ),
-    (
         Role.MANIFEST,
         (
             _key("source-ref"),
             _key(
                 "rekognition-custom-labels-evaluation-details"
                 "|rekognition-custom-labels-(?:training|evaluation)(?:-[0-9]+)?-metadata"
+                "|detect-moderation-labels(?:-base-model)?"
             ),
         ),
     ),

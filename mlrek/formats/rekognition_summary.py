@@ -9,14 +9,10 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta, Struct
 from msgspec.json import Decoder
 
-from mlrek.errors import ParseError, SourceError
+from mlrek.errors import ParseError
 from mlrek.evaluation import Reported
 from mlrek.formats.json_text import LabelName, NotANumber, decode_json, show
-
-MODERATION_REASON = (
-    "belongs to a custom moderation adapter, which mlrek does not read; it reads the evaluations "
-    "of Rekognition Custom Labels projects"
-)
+from mlrek.formats.moderation_summary import ContentModeration, report_adapter
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -53,6 +49,11 @@ class Summary:
         return not self.reported.aggregate.keys().isdisjoint(
             ("average_precision", "average_recall")
         )
+
+    @property
+    def is_adapter(self) -> bool:
+        """Whether it is the summary of a custom moderation adapter."""
+        return self.reported.baseline is not None
 
     @property
     def has_several_labels_an_image(self) -> bool:
@@ -99,7 +100,7 @@ class _SummaryFile(Struct, rename="pascal"):
     evaluation_details: _Details | None = None
     aggregated_evaluation_results: _Aggregates | None = None
     label_evaluation_results: list[_LabelResult] | None = None
-    content_moderation: object = None
+    content_moderation: ContentModeration | None = None
 
 
 _DECODER = Decoder(_SummaryFile)
@@ -110,17 +111,21 @@ def parse_summary(uri: str, data: bytes) -> Summary:
 
     Raises:
         ParseError: It is not JSON, or a key holds something else than its format says.
-        SourceError: It is the summary of a moderation adapter.
     """
     file = _decode(uri, data)
     details = file.evaluation_details or _Details()
     results = file.label_evaluation_results or []
     aggregates = file.aggregated_evaluation_results or _Aggregates()
     end_ms = _parse_time(details.evaluation_end_timestamp)
+    labels = tuple(dict.fromkeys((*(details.labels or ()), *(r.label for r in results))))
+    reported = _report(aggregates, results, details)
+    if file.content_moderation is not None:
+        reported = report_adapter(file.content_moderation, reported, labels)
+        labels = tuple(reported.per_label)
     return Summary(
         version_arn=details.project_version_arn or "",
-        labels=tuple(dict.fromkeys((*(details.labels or ()), *(r.label for r in results)))),
-        reported=_report(aggregates, results, details),
+        labels=labels,
+        reported=reported,
         evaluation_end_ms=end_ms,
         warnings=(*_check_labels(uri, results), *_check_time(uri, details, end_ms)),
     )
@@ -131,8 +136,6 @@ def _decode(uri: str, data: bytes) -> _SummaryFile:
         file = decode_json(_DECODER, data.removeprefix(b"\xef\xbb\xbf"))
     except ValueError as exc:
         raise ParseError(uri, 0, f"is not a Rekognition evaluation summary: {exc}") from exc
-    if file.content_moderation is not None:
-        raise SourceError(uri, MODERATION_REASON)
     if file == _SummaryFile():
         reason = "is not a Rekognition evaluation summary: it has none of that file's keys"
         raise ParseError(uri, 0, reason)

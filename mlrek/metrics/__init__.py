@@ -136,7 +136,7 @@ class Metrics:
     """Every number of one version. Undefined ones are there as NaN with their reason.
 
     `extra` are numbers that stand in `evaluation.json` alone; `errors` counts the mistakes of a
-    detection by kind.
+    detection by kind; `baseline` are the aggregates of the model that this one was adapted from.
     """
 
     task: Task
@@ -155,4 +155,5 @@ class Metrics:
     reconciliation: tuple[Reconciled, ...] = ()
     extra: Mapping[str, Number] = field(default_factory=dict)
     errors: Mapping[str, int] = field(default_factory=dict)
+    baseline: Mapping[str, Number] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()

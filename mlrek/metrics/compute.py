@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from types import MappingProxyType
 
-from mlrek.evaluation import Evaluation, Task
+from mlrek.evaluation import Evaluation, Reported, Task
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.classification import compute_classification
 from mlrek.metrics.detection import compute_detection
@@ -43,6 +43,10 @@ def compute_metrics(
             return _describe_reported(evaluation, prediction_rule)
         return _warn_unused(prediction_rule, counted, "published counts are of the top labels")
     metrics = _COMPUTE[evaluation.task](evaluation, prediction_rule, bootstrap)
+    if evaluation.baseline is not None:
+        base = replace(evaluation, records=evaluation.baseline, reported=Reported(), baseline=None)
+        numbers = _COMPUTE[evaluation.task](base, prediction_rule, bootstrap).aggregate
+        metrics = replace(metrics, baseline=numbers)
     if not evaluation.pos_label:
         return metrics
     return add_positive_class(metrics, evaluation, prediction_rule, bootstrap)

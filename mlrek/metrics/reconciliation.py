@@ -110,6 +110,7 @@ def _reconcile_aggregate(evaluation: Evaluation, basis: Basis) -> Iterator[Recon
     """Each aggregate against the mean of the provider's own label values, and against ours."""
     reported = evaluation.reported
     is_known = evaluation.version.project.provider in _AT_THRESHOLD_PROVIDERS
+    is_known &= reported.baseline is None  # an adapter's aggregates are pooled, by rules untold
     for name, value in reported.aggregate.items():
         if name == _THRESHOLD:
             continue

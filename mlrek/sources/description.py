@@ -23,7 +23,6 @@ from mlrek.sources.storage import S3_SCHEME
 
 EVALUATION_ROLES = (Role.SUMMARY, Role.MANIFEST)
 
-MODERATION = "moderation adapter: its files have another format, which mlrek does not read yet"
 AUTO_SPLIT = (
     "the service split this version's test set off the training images by itself; other versions "
     "may have been tested on other images"
@@ -82,7 +81,6 @@ class _Description(Struct, rename="pascal"):
     evaluation_result: _EvaluationResult | None = None
     manifest_summary: _Located | None = None
     source_project_version_arn: str | None = None
-    feature: str | None = None
 
 
 _DECODER = Decoder(_Description)
@@ -110,7 +108,6 @@ def describe_version(data: bytes, *, uri: str, project: Project | None = None) -
     parts = tuple(dict.fromkeys(_list_parts(file)))
     reported = _report(file.evaluation_result or _EvaluationResult())
     names_evaluation = bool(reported) or any(part.role in EVALUATION_ROLES for part in parts)
-    is_adapter = file.feature == "CONTENT_MODERATION"
     return VersionEntry(
         version=_describe_training(
             file, choose_project(version, (project, *(find_project(part.uri) for part in parts)))
@@ -119,7 +116,6 @@ def describe_version(data: bytes, *, uri: str, project: Project | None = None) -
         description=data,
         reported=reported,
         skipped="" if names_evaluation else _explain_status(file),
-        refused=MODERATION if names_evaluation and is_adapter else "",
         warnings=(AUTO_SPLIT,) if _is_auto_split(file) else (),
     )
 

@@ -16,7 +16,6 @@ from mlrek.formats.rekognition_arn import parse_version_arn
 from mlrek.sources.catalogue import Part, VersionEntry
 from mlrek.sources.description import (
     EVALUATION_ROLES,
-    MODERATION,
     choose_project,
     find_project,
     make_up_version,
@@ -129,7 +128,6 @@ def _read_summary(tree: Tree, found: LooseFile) -> LooseFile:
 _READ: Mapping[Role, Callable[[Tree, LooseFile], LooseFile]] = {
     Role.SUMMARY: _read_summary,
     Role.MANIFEST: lambda _, found: found,
-    Role.MODERATION: lambda _, found: replace(found, broken=MODERATION),
 }
 
 

@@ -62,6 +62,7 @@ def describe_evaluation(
         "labels": list(metrics.labels),
         "aggregate": _describe_numbers("aggregate", metrics.aggregate, definitions),
         "at_threshold": _describe_numbers("at_threshold", metrics.at_threshold, definitions),
+        "base_model": _describe_numbers("aggregate", metrics.baseline, definitions),
         "extra": _describe_numbers("extra", metrics.extra, definitions),
         "errors": {
             kind: {"value": n, "definition": definitions.get(f"errors/{kind}")}
@@ -125,6 +126,7 @@ def _describe_reported(evaluation: Evaluation) -> dict[str, Json]:
             [true, predicted, number_or_null(value)]
             for true, predicted, value in reported.confusion
         ],
+        "base_model": dict(reported.baseline.aggregate) if reported.baseline else None,
     }
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrek import __version__
-from mlrek.evaluation import Evaluation, Version
+from mlrek.evaluation import Evaluation, Reported, Version
 from mlrek.label_keys import metric_key_labels
 from mlrek.metrics import LabelScores, Metrics, Number, ThresholdCurves
 from mlrek.metrics.curve_scores import score_all_labels
@@ -175,6 +175,7 @@ def describe_metrics(evaluation: Evaluation, metrics: Metrics) -> tuple[MetricPo
         *_numbers("aggregate", metrics.aggregate),
         *_numbers("at_threshold", metrics.at_threshold),
         *_intervals(metrics.aggregate),
+        *_numbers("base_model", metrics.baseline),
         *(MetricPoint(key=f"errors/{kind}", value=n) for kind, n in metrics.errors.items()),
         *_reported(evaluation),
         *_evaluator_names(metrics),
@@ -266,8 +267,9 @@ def _no_interval(metrics: Metrics) -> Iterator[str]:
 
 
 def _reported(evaluation: Evaluation) -> Iterator[MetricPoint]:
-    for name, value in evaluation.reported.aggregate.items():
-        yield MetricPoint(key=f"reported/{name}", value=value)
+    for prefix, reported in _reported_models(evaluation):
+        for name, value in reported.aggregate.items():
+            yield MetricPoint(key=f"reported/{prefix}{name}", value=value)
     if evaluation.version.billable_minutes is not None:
         yield MetricPoint(
             key="training/billable_minutes", value=evaluation.version.billable_minutes
@@ -292,15 +294,23 @@ def _curve_points(curves: ThresholdCurves) -> Iterator[MetricPoint]:
 
 def _reported_curve_points(evaluation: Evaluation) -> Iterator[MetricPoint]:
     """The provider's own curve of all labels; of thresholds with one whole percent the first."""
-    curve = evaluation.reported.curves.get("")
-    if curve is None:
-        return
-    steps, first = np.unique(np.rint(curve.thresholds * 100).astype(int), return_index=True)
-    for name in ("precision", "recall", "f1"):
-        values = getattr(curve, name)[first]
-        for i in np.flatnonzero(~np.isnan(values)):
-            key = f"reported_curve/{name}"
-            yield MetricPoint(key=key, value=float(values[i]), step=int(steps[i]))
+    for prefix, reported in _reported_models(evaluation):
+        curve = reported.curves.get("")
+        if curve is None:
+            continue
+        steps, first = np.unique(np.rint(curve.thresholds * 100).astype(int), return_index=True)
+        for name in ("precision", "recall", "f1"):
+            values = getattr(curve, name)[first]
+            for i in np.flatnonzero(~np.isnan(values)):
+                key = f"reported_curve/{prefix}{name}"
+                yield MetricPoint(key=key, value=float(values[i]), step=int(steps[i]))
+
+
+def _reported_models(evaluation: Evaluation) -> Iterator[tuple[str, Reported]]:
+    """What is reported of the version, and under a prefix of the model it was adapted from."""
+    yield "", evaluation.reported
+    if evaluation.reported.baseline is not None:
+        yield "base_", evaluation.reported.baseline
 
 
 def _label_points(labels: Sequence[str], scores: LabelScores, room: int) -> Iterator[MetricPoint]:

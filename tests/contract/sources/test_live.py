@@ -213,13 +213,11 @@ def test_a_copied_version_says_of_what(publisher):
     assert open_source(arn).list_versions()[0].version.copied_from == original
 
 
-def test_a_moderation_adapter_is_refused(publisher):
-    """Its files have another format."""
+def test_a_moderation_adapter_is_listed(publisher):
+    """Like any other version; its files tell that they are another kind."""
     arn = publisher.publish(describe(version_arn("v1"), Feature="CONTENT_MODERATION"))
     (entry,) = open_source(arn).list_versions()
-    assert entry.refused.startswith("moderation adapter: its files have another format")
-    with pytest.raises(SourceError, match="moderation adapter"):
-        open_source(arn).load(entry)
+    assert not entry.refused
 
 
 @pytest.mark.parametrize("where", ["Input", "Output"])

@@ -297,11 +297,15 @@ def test_a_broken_manifest_fails_when_it_is_read(save):
     assert info.value.line == 4
 
 
-def test_files_of_a_moderation_adapter_are_refused(save):
-    """Another format, clearly said."""
-    manifest = b'{"source-ref": "s3://b/k", "content-moderation-groundtruth": {}}\n'
-    (entry,) = save({MANIFEST: manifest}).list_versions()
-    assert entry.refused.startswith("moderation adapter")
+def test_files_of_a_moderation_adapter(save):
+    """Read like any other, though their lines are of another kind."""
+    answers = (
+        '"detect-moderation-labels": {"ModerationLabels": [{"Name": "Gore", "Confidence": 90}]}'
+    )
+    manifest = f'{{"source-ref": "s3://b/k", {answers}}}\n'.encode()
+    source = save({MANIFEST: manifest})
+    (entry,) = source.list_versions()
+    assert source.load(entry).labels == ("Gore",)
 
 
 def test_other_outputs_and_other_tools_files_are_passed_over(save):

@@ -379,11 +379,11 @@ class TestRefused:
             "detect-moderation-labels-base-model",
         ],
     )
-    def test_moderation_adapter(self, read, skip, name):
-        """Lines of a moderation adapter are another format."""
+    def test_moderation_adapter(self, read, make_line, skip, name):
+        """Lines of a moderation adapter do not stand among those of Custom Labels."""
         line = {"source-ref": "1", name: {"ModerationLabels": []}, f"{name}-metadata": {}}
         with pytest.raises(ParseError, match="belongs to a custom moderation adapter"):
-            read([line], skip_bad_lines=skip)
+            read([make_line(), line], skip_bad_lines=skip)
 
 
 def test_no_line_could_be_read(read):

@@ -60,16 +60,17 @@ def test_name_decides_where_the_content_cannot(make_line):
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("text", "role"),
     [
-        b'{"source-ref": "1", "content-moderation-groundtruth": {"ModerationLabels": []}}',
-        b'{"source-ref": "1", "detect-moderation-labels" : {}}',
-        b'{"AggregatedEvaluationResults": {"F1Score": 1}, "ContentModeration": {}}',
+        (b'{"source-ref": "1", "detect-moderation-labels" : {}}', Role.MANIFEST),
+        (b'{"source-ref": "1", "detect-moderation-labels-base-model": {}}', Role.MANIFEST),
+        (b'{"source-ref": "1", "content-moderation-groundtruth": {}}', Role.INPUT_MANIFEST),
+        (b'{"AggregatedEvaluationResults": {}, "ContentModeration": {}}', Role.SUMMARY),
     ],
 )
-def test_moderation(text):
-    """Files of moderation adapters are told apart from those of label projects."""
-    assert sniff(text, "x.json") == Role.MODERATION
+def test_moderation(text, role):
+    """Files of moderation adapters have the same parts; without answers it is an input."""
+    assert sniff(text, "x.json") == role
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlrek.errors import MlrekError, ParseError, SourceError
+from mlrek.errors import MlrekError, ParseError
 from mlrek.formats.rekognition_summary import parse_summary
 
 ABSENT = ["null", '"NaN"', "NaN", "Infinity", "-Infinity"]
@@ -202,12 +202,6 @@ def test_what_is_no_summary_is_refused(parse, data):
     """Another file is not taken for an empty summary."""
     with pytest.raises(ParseError, match="is not a Rekognition evaluation summary"):
         parse(data)
-
-
-def test_moderation_adapter_is_refused(parse):
-    """The summary of a moderation adapter has another format, which the message says."""
-    with pytest.raises(SourceError, match="belongs to a custom moderation adapter"):
-        parse({"AggregatedEvaluationResults": {"F1Score": 0.5}, "ContentModeration": {}})
 
 
 _JSON = st.recursive(

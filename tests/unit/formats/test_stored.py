@@ -52,9 +52,13 @@ def _curves(draw):
     return ReportedCurve(**{field.name: draw(column) for field in fields(ReportedCurve)})
 
 
+_BASELINE = st.builds(
+    Reported, aggregate=st.dictionaries(_TEXT, _NUMBER, max_size=2), curves=st.just({})
+)
 _REPORTED = st.builds(
     Reported,
     aggregate=st.dictionaries(_TEXT, _NUMBER, max_size=3),
+    baseline=st.none() | _BASELINE,
     per_label=st.dictionaries(_TEXT, st.dictionaries(_TEXT, _NUMBER, max_size=2), max_size=3),
     confusion=st.lists(st.tuples(_TEXT, _TEXT, _NUMBER), max_size=3).map(tuple),
     curves=st.dictionaries(_TEXT, _curves(), max_size=2),

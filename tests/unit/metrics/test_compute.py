@@ -1,5 +1,7 @@
 """The one entry to all numbers."""
 
+from dataclasses import replace
+
 import pytest
 
 from mlrek.errors import EvaluationError
@@ -25,3 +27,15 @@ def test_same_seed_gives_the_same_metrics(build):
     first, second = (compute_metrics(evaluation).aggregate for _ in range(2))
 
     assert repr(first) == repr(second)
+
+
+def test_the_model_it_was_adapted_from_has_numbers_of_its_own(build):
+    """Both are held against the same truth; here the one is right twice, the other once."""
+    better = build([[0], [1]], [[(0, 0.9)], [(1, 0.9)]], n_labels=2, task=Task.MULTILABEL)
+    worse = build([[0], [1]], [[(0, 0.9)], [(0, 0.9)]], n_labels=2, task=Task.MULTILABEL)
+
+    metrics = compute_metrics(replace(better, baseline=worse.records))
+
+    assert metrics.aggregate["subset_accuracy"].value == 1
+    assert metrics.baseline["subset_accuracy"].value == 0.5
+    assert compute_metrics(better).baseline == {}

@@ -92,6 +92,7 @@ def test_the_keys_are_stable(document):
         "labels",
         "aggregate",
         "at_threshold",
+        "base_model",
         "extra",
         "errors",
         "reported",
@@ -180,6 +181,7 @@ def test_reported_is_apart_and_reconciled(document):
         "aggregate": {"f1": 0.9},
         "test_images": 12,
         "confusion_matrix": [["a", "b", 0.25]],
+        "base_model": None,
     }
     assert document["reconciliation"] == [
         {"name": "f1", "reported": 0.9, "computed": None, "agrees": None, "rule": "macro"}

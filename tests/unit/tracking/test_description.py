@@ -201,3 +201,29 @@ def test_an_option_that_was_not_there_yet_changes_no_old_run():
     assert Options().describe() == {"prediction_rule": "top1", "skip_bad_lines": False}
     given = Options(threshold=0.84, top_labels=10).describe()
     assert (given["threshold"], given["top_labels"]) == (0.84, 10)
+
+
+def test_the_model_it_was_adapted_from_has_keys_of_its_own(make_evaluation, make_metrics):
+    """What is computed and what is reported of the base model never mixes with the version's."""
+    nan = np.full(1, np.nan)
+    curve = ReportedCurve(
+        **dict.fromkeys(("precision", "recall", "tp", "fp", "fn", "tn"), nan),
+        thresholds=np.array([0.05]),
+        f1=np.array([0.25]),
+    )
+    base = Reported(aggregate={"f1": 0.4}, curves={"": curve})
+    evaluation = make_evaluation(reported=Reported(aggregate={"f1": 0.75}, baseline=base))
+    metrics = replace(make_metrics(), baseline={"accuracy": Number(value=0.3)})
+    points = {p.key: (p.value, p.step) for p in describe_metrics(evaluation, metrics)}
+
+    assert points["aggregate/accuracy"] == (0.5, 0)
+    assert points["base_model/accuracy"] == (0.3, 0)
+    assert (points["reported/f1"], points["reported/base_f1"]) == ((0.75, 0), (0.4, 0))
+    assert points["reported_curve/base_f1"] == (0.25, 5)
+
+
+def test_kinds_of_errors_are_counted(make_evaluation, make_metrics):
+    """One number for each kind of wrong box."""
+    metrics = replace(make_metrics(), errors={"duplicate": 3, "missed": 0})
+    points = {p.key: p.value for p in describe_metrics(make_evaluation(), metrics)}
+    assert (points["errors/duplicate"], points["errors/missed"]) == (3, 0)
