@@ -6,6 +6,7 @@ import typer
 
 from mlrek.cli.boundary import CommandGroup
 from mlrek.cli.catalogue import archive, projects, versions
+from mlrek.cli.output import accept_any_text
 from mlrek.cli.show import show
 from mlrek.cli.sync import sync
 
@@ -47,4 +48,5 @@ for command in (sync, versions, show, projects, archive):
 
 def main() -> None:
     """Run the command line."""
+    accept_any_text()
     app()

@@ -8,6 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -54,7 +55,8 @@ class Output:
 
     def document(self, value: Mapping[str, Any]) -> None:
         """Print one JSON document; a number that does not exist is null."""
-        typer.echo(json.dumps(_strict(value), indent=2, ensure_ascii=False))
+        is_utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
+        typer.echo(json.dumps(_strict(value), indent=2, ensure_ascii=not is_utf8))
 
     def line(self, text: str = "") -> None:
         """One line of the result; long links are not wrapped."""
@@ -96,6 +98,13 @@ class Output:
         for row in rows:
             table.add_row(*(Text(printable(cell)) for cell in row))
         self.console.print(table)
+
+
+def accept_any_text() -> None:
+    """Escape what the encoding of stdout and stderr lacks, where Python would fail."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def printable(text: str) -> str:

@@ -1,0 +1,42 @@
+"""Where a command's words go."""
+
+import io
+import json
+import sys
+
+import pytest
+
+from mlrek.cli.output import Output, accept_any_text
+
+pytestmark = pytest.mark.parametrize("encoding", ["ascii", "cp1252", "utf-8"])
+
+
+def _redirect(monkeypatch, encoding):
+    """Standard output in an encoding; the function that comes back tells what was written."""
+    stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    monkeypatch.setattr(sys, "stdout", stream)
+    accept_any_text()
+
+    def read() -> str:
+        stream.flush()
+        return stream.buffer.getvalue().decode(encoding)
+
+    return read
+
+
+def test_names_that_an_encoding_lacks_are_escaped(encoding, monkeypatch):
+    """On Windows what is redirected to a file has the encoding of the machine's language."""
+    read = _redirect(monkeypatch, encoding)
+    Output().line("日本")
+    Output().table(["label", "F1"], [["日本", "—"]])
+
+    assert read().count("日本" if encoding == "utf-8" else r"\u65e5\u672c") == 2
+
+
+@pytest.mark.parametrize("name", ["日本 – ä \x01", "half \udce9"])
+def test_a_document_is_json_in_any_encoding(encoding, name, monkeypatch):
+    r"""`\xe4` would be none."""
+    read = _redirect(monkeypatch, encoding)
+    Output(as_json=True).document({"label": name})
+
+    assert json.loads(read()) == {"label": name}
