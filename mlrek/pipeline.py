@@ -77,9 +77,10 @@ def sync(
     entries = list_entries(sources, options.aws, options.versions)
     progress.start(len(entries))
     with Workers(options.jobs if len(entries) > 1 else 1) as workers:
-        if is_fresh(tracking_uri, environ):
-            _begin(entries, options, workers)
-        store = connect_existing(tracking_uri) if options.dry_run else connect(tracking_uri)
+        with ThreadPoolExecutor(max_workers=1) as ahead:  # MLflow takes seconds to import
+            if is_fresh(tracking_uri, environ):
+                ahead.submit(_begin, entries, options, workers)
+            store = connect_existing(tracking_uri) if options.dry_run else connect(tracking_uri)
         experiment = _choose_experiment(options.experiment, store, environ)
         options = replace(options, experiment=experiment)
         jobs = _plan(entries, store, options)
@@ -131,7 +132,7 @@ def _plan(
 def _begin(
     entries: Sequence[tuple[Source, VersionEntry]], options: SyncOptions, workers: Workers
 ) -> None:
-    """Nothing is logged in a store that is not there: read while MLflow is imported and set up."""
+    """Nothing is logged in a store that is not there yet: read while MLflow sets it up."""
     for source, entry in entries:
         if not (entry.skipped or entry.refused):
             with suppress(MlrekError):  # it comes again, as the version's result
