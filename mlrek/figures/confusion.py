@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from mlrek.evaluation import FloatArray
+from mlrek.evaluation import BACKGROUND_LABEL, FloatArray
 from mlrek.figures.fonts import text_width
 from mlrek.figures.heatmap import MAX_LABELS, Heatmap, describe_heatmap
 from mlrek.figures.names import fit_name, fit_names
@@ -96,7 +96,8 @@ def draw_confusion_matrix(
     """
     heatmap = describe_heatmap(confusion, labels, top_labels)
     names = [display_label(label) for label in confusion.rows[:labels]]
-    layout = _plan_layout(names, top_labels or MAX_LABELS)
+    background = [name for name in confusion.rows[labels:] if name == BACKGROUND_LABEL]
+    layout = _plan_layout(names, top_labels or MAX_LABELS, background)
     figure = new_figure(layout.height, scale=layout.scale)
     add_header(figure, version, _describe_facts(heatmap, images))
     if heatmap.counts.size:
@@ -127,10 +128,11 @@ def _describe_facts(heatmap: Heatmap, images: int) -> str:
     )
 
 
-def _plan_layout(names: Sequence[str], most: int) -> _Layout:
+def _plan_layout(names: Sequence[str], most: int, background: Sequence[str]) -> _Layout:
+    """Room for the labels, and for the row and column that nearly all matrices of boxes have."""
     slots = min(len(names), most, MAX_LABELS) + 1
     roomy = slots <= _ROOMY_LABELS + 1
-    fitted = [fit_name(name, 2 * _LONGEST_NAME, TEXT_SIZE) for name in names]
+    fitted = [fit_name(name, 2 * _LONGEST_NAME, TEXT_SIZE) for name in (*names, *background)]
     longest = max((text_width(name, 1) for name in fitted), default=0.0)
     size = TEXT_SIZE if roomy else 0.74 * (WIDTH - 2 * MARGIN - _AXIS_TITLE - _LONGEST_NAME) / slots
     size = min(size, max(_SMALLEST_NAME_SIZE, _LONGEST_NAME / max(longest, 1)))
@@ -246,7 +248,8 @@ def _add_names(figure: Figure, names: Sequence[str], heatmap: Heatmap, layout: _
     pitch = grid.width / len(columns)
     for j, (name, colour) in enumerate(columns):
         xy = (grid.left + (j + 0.5) * pitch, grid.top + grid.height + _GAP)
-        fitting = size if layout.rotation else min(size, 0.95 * pitch / text_width(name, 1))
+        room = layout.name_width if layout.rotation else 0.95 * pitch
+        fitting = min(size, room / text_width(name, 1))
         add_text(figure, xy, name, size=fitting, color=colour, **_look_below(layout.rotation))
 
 

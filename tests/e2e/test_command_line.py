@@ -39,6 +39,8 @@ def test_help_pays_no_heavy_import():
         (["show", "{digits}#" + "v" * 300], 1, ["no version", "v1-naive-bayes"]),
         (["show", "{digits}#v2-linear", "--label", "eigth"], 2, ["eight"]),
         (["show", "{digits}#v2-linear", "--threshold", "50"], 2, ["equal to 1"]),
+        (["show", "{digits}#v2-linear", "--outcome", "fp"], 2, ["--label"]),
+        (["show", "{digits}#v2-linear", "--label", "eight", "--outcome", "x"], 2, ["fp"]),
         (["show", "models:/digits"], 2, ["models:/NAME/3"]),
         (["sync", "arn:aws:lookoutvision:us-east-1:1:model/p/1"], 2, ["2025-10-31"]),
         (["sync", "{digits}", "--tracking-uri", "http://127.0.0.1:9"], 1, ["does not answer"]),
@@ -63,6 +65,17 @@ def test_json_is_one_document_and_quiet_says_nothing_else(run_mlrek, digits):
     assert done.stderr == ""
     assert shown["version"] == "v4-new-split"
     assert [label["label"] for label in shown["labels"]] == ["eight"]
+
+
+def test_show_lists_the_images_of_a_label_by_outcome(run_mlrek, digits):
+    """As many as there are in the label's counts, the least sure first."""
+    args = ("show", f"{digits}#v2-linear", "--json", "-q", "--label", "eight")
+    shown = json.loads(run_mlrek(*args, "--outcome", "fn").stdout)
+    confidence = [image["confidence"] for image in shown["images"]]
+
+    assert len(shown["images"]) == shown["labels"][0]["computed"]["fn"] > 0
+    assert confidence == sorted(confidence)
+    assert all(image["image"].startswith("s3://digits/") for image in shown["images"])
 
 
 def test_show_reads_a_run_like_its_source(run_mlrek, digits, tmp_path):
