@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from mlrek import __version__
 from mlrek.evaluation import Evaluation, Reported, Version
-from mlrek.label_keys import metric_key_labels
+from mlrek.label_keys import escape_unprintable, metric_key_labels
 from mlrek.metrics import LabelScores, Metrics, Number, ThresholdCurves
 from mlrek.metrics.curve_scores import score_all_labels
 from mlrek.reported import DEFAULT_THRESHOLD
@@ -190,7 +190,10 @@ def describe_metrics(evaluation: Evaluation, metrics: Metrics) -> tuple[MetricPo
 
 
 def describe_warnings(evaluation: Evaluation, metrics: Metrics) -> tuple[str, ...]:
-    """Everything a reader must know: of the reading, the computing, and what is undefined."""
+    """Everything a reader must know: of the reading, the computing, and what is undefined.
+
+    One line each, whatever stands in the names of files and labels.
+    """
     undefined = [
         (number.reason, f"{group}/{name}")
         for group, numbers in (
@@ -205,15 +208,15 @@ def describe_warnings(evaluation: Evaluation, metrics: Metrics) -> tuple[str, ..
         f"not logged: {', '.join(name for _, name in pairs)}: {reason or 'undefined'}"
         for reason, pairs in by_reason
     )
-    return tuple(
-        dict.fromkeys((*evaluation.warnings, *metrics.warnings, *left_out, *_no_interval(metrics)))
-    )
+    warnings = (*evaluation.warnings, *metrics.warnings, *left_out, *_no_interval(metrics))
+    return tuple(dict.fromkeys(map(escape_unprintable, warnings)))
 
 
 def describe_note(version: Version, metrics: Metrics, warnings: Sequence[str]) -> str:
     """A short markdown summary of a run, beginning with a plain sentence."""
     images = "an unknown number of" if metrics.test_images is None else f"{metrics.test_images:,}"
-    lines = [f"Version {version.name} of {version.project.name}, tested on {images} images."]
+    version_name, project_name = map(escape_markdown, (version.name, version.project.name))
+    lines = [f"Version {version_name} of {project_name}, tested on {images} images."]
     shown = [
         (name, metrics.aggregate[name])
         for name in NOTED_NUMBERS
@@ -255,15 +258,30 @@ def _intervals(numbers: Mapping[str, Number]) -> Iterator[MetricPoint]:
             yield MetricPoint(key=f"interval/{name}_high", value=number.high)
 
 
+def _left_out(group: str, numbers: Mapping[str, Number]) -> Iterator[str]:
+    """Names the undefined numbers of a group, by reason."""
+    undefined = {name: number.reason for name, number in numbers.items() if not number.is_defined}
+    for reason, names in _by_reason(undefined):
+        shown = ["*"] if len(names) == len(numbers) > 1 else names
+        what = ", ".join(f"{group}/{name}" for name in shown)
+        yield f"not logged: {what}: {reason or 'undefined'}"
+
+
 def _no_interval(metrics: Metrics) -> Iterator[str]:
     """Names the defined numbers that have no interval, by reason."""
-    lacking = sorted(
-        (number.reason, name)
+    lacking = {
+        name: number.reason.removeprefix("no interval: ")
         for name, number in metrics.aggregate.items()
         if number.is_defined and number.reason and np.isnan([number.low, number.high]).any()
-    )
-    for reason, pairs in groupby(lacking, key=lambda pair: pair[0]):
-        yield f"no interval for {', '.join(name for _, name in pairs)}: {reason}"
+    }
+    for reason, names in _by_reason(lacking):
+        yield f"no interval for {', '.join(names)}: {reason}"
+
+
+def _by_reason(reasons: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
+    pairs = sorted((reason, name) for name, reason in reasons.items())
+    for reason, group in groupby(pairs, key=lambda pair: pair[0]):
+        yield reason, [name for _, name in group]
 
 
 def _reported(evaluation: Evaluation) -> Iterator[MetricPoint]:

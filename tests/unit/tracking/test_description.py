@@ -108,6 +108,33 @@ def test_note_escapes_names_from_outside(make_evaluation, make_metrics):
     assert "\\<b\\>\\*x\\*\\</b\\>\\|" in note
 
 
+def test_note_escapes_the_names_of_version_and_project(make_evaluation, make_metrics):
+    """In an archive they may be anything."""
+    version = make_evaluation().version
+    version = replace(version, name="[v](x)", project=replace(version.project, name="<b>\nx"))
+    note = describe_note(version, make_metrics(), [])
+
+    assert note.startswith(r"Version \[v\](x) of \<b\> x, tested on ")
+
+
+def test_a_warning_is_one_line(make_evaluation, make_metrics):
+    """The tag holds one a line, and a path may hold line breaks."""
+    evaluation = make_evaluation(warnings=("a\nb.json: gone", "\x1b[31mred\u2028"))
+
+    assert describe_warnings(evaluation, make_metrics())[:2] == (
+        r"a\nb.json: gone",
+        r"\x1b[31mred\u2028",
+    )
+
+
+def test_a_missing_interval_is_said_once(make_evaluation, make_metrics):
+    """The reason alone would not say what is missing."""
+    number = Number(value=1.0, reason="no interval: too few images")
+    warnings = describe_warnings(make_evaluation(), make_metrics(aggregate={"mcc": number}))
+
+    assert "no interval for mcc: too few images" in warnings
+
+
 def test_long_warnings_are_cut_between_lines_and_counted(make_evaluation, make_metrics):
     """MLflow would cut in the middle of a word and say nothing."""
     evaluation = make_evaluation(warnings=tuple(f"warning {i} " + "x" * 200 for i in range(100)))
