@@ -2,10 +2,13 @@
 
 import numpy as np
 import pytest
+from matplotlib.text import Text
 
+from mlrek.evaluation import BACKGROUND_LABEL
 from mlrek.figures import confusion as confusion_module
 from mlrek.figures.confusion import draw_confusion_matrix
 from mlrek.figures.style import render_rgb
+from mlrek.metrics import ConfusionMatrix
 
 DARKEST = (8, 48, 107)
 EMPTY = (248, 249, 251)
@@ -137,3 +140,12 @@ def test_a_matrix_without_labels_is_an_empty_picture(confusion, texts_of):
     figure = draw_confusion_matrix(matrix, labels=0, version="v", images=0)
     assert render_rgb(figure).shape[1] == 840
     assert texts_of(figure)[2:] == ["True", "Predicted"]
+
+
+def test_the_background_has_room_for_its_name():
+    """Nearly all matrices of boxes have it, so that it is written as large as the labels."""
+    names = ("a", "b", BACKGROUND_LABEL)
+    matrix = ConfusionMatrix(counts=np.ones((3, 3), dtype=np.int64), rows=names, columns=names)
+    figure = draw_confusion_matrix(matrix, labels=2, version="v", images=3)
+    sizes = {text.get_text(): text.get_fontsize() for text in figure.findobj(Text)}
+    assert sizes[BACKGROUND_LABEL] == sizes["a"]
