@@ -42,7 +42,7 @@ def describe_run(
     pictures = draw_pictures(metrics, version=version.name, top_labels=options.top_labels)
     return RunDescription(
         run_name=version.name,
-        start_ms=version.training_start_ms,
+        start_ms=version.training_start_ms or version.training_end_ms,
         end_ms=version.training_end_ms,
         tags=describe_tags(
             evaluation,

@@ -40,9 +40,7 @@ def print_report(result: "SyncResult", output: Output) -> None:
         _print_project(project, results, output)
     _print_unlogged(result, output)
     output.warn(_gather_warnings(result.versions))
-    for project in result.projects:
-        if project.runs:
-            _print_links(result.tracking_uri, project, output)
+    _print_links(result, output)
 
 
 def _print_project(
@@ -112,16 +110,22 @@ def _print_unlogged(result: "SyncResult", output: Output) -> None:
         output.line()
 
 
-def _print_links(tracking_uri: str, project: "ProjectResult", output: Output) -> None:
+def _print_links(result: "SyncResult", output: Output) -> None:
+    """Where to look; a local store first needs its pages served."""
     from mlrek.tracking.links import LOCAL_UI, is_local_store
 
-    links = project.links
-    if not links.charts:
-        return
-    if is_local_store(tracking_uri):
+    linked = [project for project in result.projects if project.runs and project.links.charts]
+    if linked and is_local_store(result.tracking_uri):
         port = LOCAL_UI.rpartition(":")[2]
         output.line("Start MLflow's pages, then open the links:")
-        output.line(f"  mlflow ui --backend-store-uri {tracking_uri} --port {port}")
+        output.line(f"  mlflow ui --backend-store-uri {result.tracking_uri} --port {port}")
+    for project in linked:
+        _print_project_links(project, output)
+
+
+def _print_project_links(project: "ProjectResult", output: Output) -> None:
+    links = project.links
+    output.line(f"{project.experiment}:")
     for title, link in (
         ("charts", links.charts),
         ("compare", links.compare),
@@ -133,9 +137,12 @@ def _print_links(tracking_uri: str, project: "ProjectResult", output: Output) ->
 def _gather_warnings(versions: Sequence["VersionResult"]) -> Iterator[str]:
     """Each warning once, with the versions that it is about."""
     about: dict[str, list[str]] = {}
-    for version in versions:
-        for warning in version.warnings:
-            about.setdefault(warning, []).append(version.entry.version.name)
+    several = len({version.entry.version.project for version in versions}) > 1
+    for result in versions:
+        version = result.entry.version
+        name = f"{version.project.name}/{version.name}" if several else version.name
+        for warning in result.warnings:
+            about.setdefault(warning, []).append(name)
     for warning, names in about.items():
         shown = ", ".join(names[:MAX_NAMES]) + (" …" if len(names) > MAX_NAMES else "")
         yield f"{shown}: {warning}" if len(names) < len(versions) else f"all versions: {warning}"

@@ -194,21 +194,13 @@ def describe_warnings(evaluation: Evaluation, metrics: Metrics) -> tuple[str, ..
 
     One line each, whatever stands in the names of files and labels.
     """
-    undefined = [
-        (number.reason, f"{group}/{name}")
-        for group, numbers in (
-            ("aggregate", metrics.aggregate),
-            ("at_threshold", metrics.at_threshold),
-        )
-        for name, number in numbers.items()
-        if not number.is_defined
-    ]
-    by_reason = groupby(sorted(undefined), key=lambda pair: pair[0])
-    left_out = (
-        f"not logged: {', '.join(name for _, name in pairs)}: {reason or 'undefined'}"
-        for reason, pairs in by_reason
+    warnings = (
+        *evaluation.warnings,
+        *metrics.warnings,
+        *_left_out("aggregate", metrics.aggregate),
+        *_left_out("at_threshold", metrics.at_threshold),
+        *_no_interval(metrics),
     )
-    warnings = (*evaluation.warnings, *metrics.warnings, *left_out, *_no_interval(metrics))
     return tuple(dict.fromkeys(map(escape_unprintable, warnings)))
 
 
