@@ -258,8 +258,11 @@ def _table_tag(description: RunDescription) -> dict[str, str]:
 
 
 def _account(project: Project) -> str:
+    """Account and region of an ARN, project and location of Google's name, else a digest."""
     _, _, service, region, account, *_ = (*project.arn.split(":"), "", "", "", "", "")
-    known = service and region and account
+    if not (service and region and account):
+        _, account, _, region, *_ = (*project.arn.split("/"), "", "", "", "")
+    known = region and account
     return f"{account}-{region}" if known else sha256(project.arn.encode()).hexdigest()[:8]
 
 
