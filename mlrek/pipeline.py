@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
 
-from mlrek.errors import MlrekError, UsageError
+from mlrek.errors import MlrekError, TrackingError, UsageError
+from mlrek.evaluation import Project
 from mlrek.reported import DEFAULT_THRESHOLD
 from mlrek.results import Progress, ProjectResult, SyncOptions, SyncResult, VersionResult
 from mlrek.sources import AwsOptions, open_source
@@ -25,14 +26,28 @@ from mlrek.workers import Work, Workers, count_bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where a project's runs are and which there are, or why they cannot be there."""
+
+    experiment_id: str = ""
+    runs: tuple[LoggedRun, ...] = ()
+    trouble: TrackingError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _Job:
     """One version to bring up to date: everything needed, nothing of another version."""
 
     source: Source
     entry: VersionEntry
     store: Store | None
-    experiment_id: str
-    runs: tuple[LoggedRun, ...]
+    place: _Place
+
+    @property
+    def runs(self) -> tuple[LoggedRun, ...]:
+        """The runs of this version that there are already."""
+        arn = self.entry.version.arn
+        return tuple(run for run in self.place.runs if run.version_arn == arn)
 
 
 def list_entries(
@@ -100,33 +115,43 @@ def _plan(
     entries: Sequence[tuple[Source, VersionEntry]], store: Store | None, options: SyncOptions
 ) -> list[_Job]:
     """A job for each version, with the runs that its experiment holds of it already."""
-    experiments: dict[str, str] = {}
-    runs: dict[str, list[LoggedRun]] = {}
-    for project in dict.fromkeys(entry.version.project for _, entry in entries):
-        if store is None:
-            continue
-        experiment = store.find_experiment(project, options.experiment)
-        logs = any(
-            not (entry.skipped or entry.refused)
-            for _, entry in entries
-            if entry.version.project == project
-        )
-        if experiment is None and logs and not options.dry_run:
-            experiment = store.get_or_create_experiment(project, options.experiment)
-        if experiment is not None:
-            experiments[project.arn] = experiment.experiment_id
-            for run in store.list_runs(experiment.experiment_id, {"project_arn": project.arn}):
-                runs.setdefault(run.version_arn, []).append(run)
+    by_project: dict[Project, list[VersionEntry]] = {}
+    for _, entry in entries:
+        by_project.setdefault(entry.version.project, []).append(entry)
+    places = {
+        project: _open_place(project, by_project[project], store, options) for project in by_project
+    }
+    troubles = [place.trouble for place in places.values() if place.trouble]
+    if troubles and len(troubles) == len(places):
+        raise troubles[0]
     return [
         _Job(
             source=source,
             entry=entry,
             store=None if options.dry_run else store,
-            experiment_id=experiments.get(entry.version.project.arn, ""),
-            runs=tuple(runs.get(entry.version.arn, ())),
+            place=places[entry.version.project],
         )
         for source, entry in entries
     ]
+
+
+def _open_place(
+    project: Project, entries: Sequence[VersionEntry], store: Store | None, options: SyncOptions
+) -> _Place:
+    """The experiment of a project, made where there is something to log, and what it holds."""
+    if store is None:
+        return _Place()
+    logs = not options.dry_run and any(not (entry.skipped or entry.refused) for entry in entries)
+    try:
+        experiment = store.find_experiment(project, options.experiment)
+        if experiment is None and logs:
+            experiment = store.get_or_create_experiment(project, options.experiment)
+        if experiment is None:
+            return _Place()
+        runs = store.list_runs(experiment.experiment_id, {"project_arn": project.arn})
+    except TrackingError as exc:
+        return _Place(trouble=exc)
+    return _Place(experiment_id=experiment.experiment_id, runs=runs)
 
 
 def _begin(
@@ -157,7 +182,7 @@ def _sync_version(
         result = _update_version(job, options, workers, progress)
     except MlrekError as exc:
         result = VersionResult(entry=job.entry, action="failed", reason=str(exc))
-    result = replace(result, experiment_id=job.experiment_id)
+    result = replace(result, experiment_id=job.place.experiment_id)
     progress.finish_version(result)
     return result
 
@@ -170,6 +195,8 @@ def _update_version(
         return VersionResult(entry=entry, action="skipped", reason=entry.skipped, run=current)
     if entry.refused:
         return VersionResult(entry=entry, action="failed", reason=entry.refused)
+    if job.place.trouble:
+        raise job.place.trouble
     _delete_leftovers(job)
     work, size = _describe_work(job.source, entry, options)
     if current and current.source_state == work.state and not options.force:
@@ -216,9 +243,9 @@ def _log(job: _Job, description: RunDescription) -> VersionResult:
     warnings = _warnings(description.tags)
     if job.store is None:
         return VersionResult(entry=job.entry, action=action, warnings=warnings)
-    written = job.store.write_run(job.experiment_id, description)
+    written = job.store.write_run(job.place.experiment_id, description)
     job.store.delete_runs(old)
-    run = job.store.settle(job.experiment_id, written)
+    run = job.store.settle(job.place.experiment_id, written)
     reason = "" if run.run_id == written.run_id else "another process logged it at the same time"
     return VersionResult(entry=job.entry, action=action, run=run, reason=reason, warnings=warnings)
 
@@ -237,7 +264,9 @@ def _finish_projects(
         return ()
     finished = []
     by_experiment = {
-        job.entry.version.project: job.experiment_id for job in jobs if job.experiment_id
+        job.entry.version.project: job.place.experiment_id
+        for job in jobs
+        if job.place.experiment_id
     }
     changed = {
         result.experiment_id
@@ -246,7 +275,7 @@ def _finish_projects(
     }
     for project, experiment_id in by_experiment.items():
         runs = current_runs(store.list_runs(experiment_id, {"project_arn": project.arn}))
-        experiment = store.client.get_experiment(experiment_id)
+        experiment = store.get_experiment(experiment_id)
         if experiment_id in changed:
             store.set_experiment_note(experiment, describe_experiment_note(project.name, runs))
         finished.append(
@@ -285,7 +314,7 @@ def _choose_experiment(option: str, store: Store | None, environ: Mapping[str, s
     experiment_id = environ.get("MLFLOW_EXPERIMENT_ID", "0")
     if chosen or experiment_id == "0" or store is None:
         return chosen
-    return str(store.client.get_experiment(experiment_id).name)
+    return store.get_experiment(experiment_id).name
 
 
 def _mark_wrapper_run(store: Store, run_id: str, result: SyncResult) -> None:

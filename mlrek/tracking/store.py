@@ -60,6 +60,11 @@ class Store:
                     return found
         return None
 
+    def get_experiment(self, experiment_id: str) -> "Experiment":
+        """One experiment by its id."""
+        with translate_errors(self.tracking_uri):
+            return self.client.get_experiment(experiment_id)
+
     def list_runs(self, experiment_id: str, tags: Mapping[str, str]) -> tuple[LoggedRun, ...]:
         """Every run, complete or not, that bears all of `tags`."""
         query = " and ".join(_describe_condition(key, value) for key, value in tags.items())

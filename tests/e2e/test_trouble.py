@@ -1,0 +1,65 @@
+"""What goes wrong for one project or version stops no other, and ends in one line."""
+
+import json
+
+import pytest
+from fakes.evaluations import describe, make_files, version_arn
+from mlflow import MlflowClient
+
+
+@pytest.fixture
+def archive(tmp_path):
+    """A folder with two archived projects of one small version each, `cats` and `dogs`."""
+    for name in ("cats", "dogs"):
+        arn = f"arn:aws:rekognition:us-east-1:111122223333:project/{name}/1690474772815"
+        folder = tmp_path / "saved" / name / "versions" / "v1"
+        folder.mkdir(parents=True)
+        head = {"provider": "rekognition", "project_arn": arn, "project_name": name}
+        (folder.parents[1] / "project.json").write_text(json.dumps(head))
+        description = describe(version_arn("v1", project_arn=arn))
+        (folder / "version.json").write_text(json.dumps(description, default=str))
+        for (_, key), content in make_files(description).items():
+            (folder / key.rpartition("/")[2]).write_bytes(content)
+    return tmp_path / "saved"
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A database file."""
+    return f"sqlite:///{tmp_path}/mlflow.db"
+
+
+def test_an_experiment_in_the_trash_stops_no_other_project(run_mlrek, archive, store):
+    """The versions of that project fail with what to do about it."""
+    client = MlflowClient(store)
+    client.delete_experiment(client.create_experiment("mlrek/cats"))
+    done = run_mlrek("sync", archive, "--tracking-uri", store, "--json", check=False)
+    cats, dogs = json.loads(done.stdout)["versions"]
+
+    assert done.returncode == 1
+    assert (cats["action"], dogs["action"]) == ("failed", "created")
+    assert "mlflow experiments restore" in cats["reason"]
+
+
+def test_an_artifact_store_out_of_reach_fails_versions_not_the_command(run_mlrek, archive, store):
+    """MLflow may send artifacts to a place that this machine cannot reach."""
+    MlflowClient(store).create_experiment("e", artifact_location="s3://bucket/artifacts")
+    env = {"AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9", "AWS_MAX_ATTEMPTS": "1"}
+    args = ["sync", archive, "--tracking-uri", store, "--experiment", "e", "--json"]
+    done = run_mlrek(*args, env=env, check=False)
+
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    for version in json.loads(done.stdout)["versions"]:
+        assert version["action"] == "failed"
+        assert "EndpointConnectionError" in version["reason"]
+
+
+def test_an_experiment_id_that_is_not_there_is_one_line(run_mlrek, archive, store):
+    """`mlflow run` hands it over in the environment."""
+    args = ["sync", archive, "--tracking-uri", store]
+    done = run_mlrek(*args, env={"MLFLOW_EXPERIMENT_ID": "77"}, check=False)
+
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+    assert "77" in done.stderr
