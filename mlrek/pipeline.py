@@ -22,6 +22,7 @@ from mlrek.tracking.links import describe_links
 from mlrek.tracking.notes import describe_experiment_note
 from mlrek.tracking.runs import LoggedRun, current_run, current_runs, superseded_runs
 from mlrek.tracking.store import Store
+from mlrek.tracking.translation import hide_userinfo
 from mlrek.workers import Work, Workers, count_bytes
 
 
@@ -102,7 +103,7 @@ def sync(
         results = _run_jobs(jobs, options, workers, progress)
     projects = _finish_projects(store, jobs, results)
     result = SyncResult(
-        tracking_uri=store.tracking_uri if store else tracking_uri,
+        tracking_uri=hide_userinfo(store.tracking_uri if store else tracking_uri),
         projects=projects,
         versions=_name_runs_that_count(results, projects),
     )

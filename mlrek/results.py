@@ -62,7 +62,7 @@ class ProjectResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncResult:
-    """What became of everything that was asked for."""
+    """What became of everything that was asked for. `tracking_uri` bears no user or password."""
 
     tracking_uri: str
     projects: tuple[ProjectResult, ...]

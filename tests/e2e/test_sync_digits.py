@@ -273,6 +273,8 @@ def test_a_server_with_users_takes_user_and_password(run_mlrek, digits, auth_ser
     refused = run_mlrek(*args, check=False)
     wrong = run_mlrek(*args, env=login | {"MLFLOW_TRACKING_PASSWORD": "x"}, check=False)
     accepted = run_mlrek(*args, env=login)
+    in_address = auth_server.replace("http://", "http://admin:a-long-password-1@")
+    again = run_mlrek("sync", digits, "--tracking-uri", in_address, *args[4:], "--json")
 
     for done in (refused, wrong):
         assert done.returncode == 1
@@ -281,7 +283,9 @@ def test_a_server_with_users_takes_user_and_password(run_mlrek, digits, auth_ser
         assert "MLFLOW_TRACKING_USERNAME" in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
     assert "created" in accepted.stdout
-    assert "a-long-password-1" not in accepted.stdout + accepted.stderr
+    assert json.loads(again.stdout)["versions"][0]["action"] == "unchanged"
+    for done in (accepted, again):
+        assert "a-long-password-1" not in done.stdout + done.stderr
 
 
 def test_a_user_without_permission_is_told_so(run_mlrek, digits, auth_server):
