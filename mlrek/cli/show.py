@@ -43,7 +43,7 @@ def show(
 ) -> None:
     """Show one version's evaluation in the terminal.
 
-    Example: mlrek show examples/digits#v2-linear --label 8 --threshold 0.7
+    Example: mlrek show examples/digits#v2-linear --label eight --threshold 0.7
     """
     from mlrek.cli.show_report import Shown, describe_shown, print_shown
     from mlrek.metrics.chosen_threshold import compute_at_chosen_threshold
