@@ -1,5 +1,6 @@
 """`mlrek projects`, `mlrek versions`, `mlrek archive`: what there is, and keeping it."""
 
+from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
 WIDE = 104
 """Columns of a terminal from which on whole run ids have room."""
 SHORT_ID = 8
+REPORTED_COLUMNS = {"AuPRC": "average_precision", "precision": "precision", "recall": "recall"}
+"""Titles of columns that stand where any version has the reported number."""
 
 
 def projects(
@@ -73,9 +76,20 @@ def versions(
     if json:
         output.document({"versions": [_describe_version(row) for row in listed]})
         return
-    titles = ["version", "status", "trained", "images", "F1", "evaluation", "run"]
-    rows = (_version_row(row, short=output.width < WIDE) for row in listed)
-    output.table(titles, rows, numeric=frozenset({"images", "F1"}))
+    more = {
+        title: name
+        for title, name in REPORTED_COLUMNS.items()
+        if any(name in row.entry.reported for row in listed)
+    }
+    titles = ["version", "status", "trained", "images", *more, "F1", "evaluation", "run"]
+    rows = [_version_row(row, more.values(), short=output.width < WIDE) for row in listed]
+    if len({row.entry.version.project for row in listed}) > 1:
+        titles = ["project", *titles]
+        names = (row.entry.version.project.name for row in listed)
+        rows = [[name, *row] for name, row in zip(names, rows, strict=True)]
+    output.table(titles, rows, numeric=frozenset(("images", *more, "F1")))
+    if len(listed) == 1 or verbose:
+        _print_evaluations(listed, output)
     if not listed:
         output.hint("This project has no versions yet.")
 
@@ -116,14 +130,35 @@ def archive(
         raise typer.Exit(EXIT_FAILED)
 
 
-def _version_row(row: "ListedVersion", *, short: bool) -> list[str]:
+def _print_evaluations(listed: "Iterable[ListedVersion]", output: Output) -> None:
+    """The provider's own evaluations, of the versions and of their labels."""
+    rows = [
+        [
+            row.entry.version.name,
+            one.id,
+            one.label,
+            _date(one.created_ms),
+            "" if one.test_images is None else f"{one.test_images:,}",
+            _share(one.average_precision),
+        ]
+        for row in listed
+        for one in row.entry.evaluations
+    ]
+    if rows:
+        output.line()
+        titles = ["version", "evaluation", "label", "created", "images", "AuPRC"]
+        output.table(titles, rows, numeric=frozenset({"images", "AuPRC"}))
+
+
+def _version_row(row: "ListedVersion", reported: Iterable[str], *, short: bool) -> list[str]:
     version = row.entry.version
     return [
         version.name,
         version.status.lower().replace("_", " "),
         _date(version.training_end_ms or version.training_start_ms),
         "" if row.test_images is None else f"{row.test_images:,}",
-        "" if row.reported_f1 is None else f"{row.reported_f1:.3f}",
+        *(_share(row.entry.reported.get(name)) for name in reported),
+        _share(row.reported_f1),
         row.evaluation,
         row.run.run_id[: SHORT_ID if short else None] if row.run else "",
     ]
@@ -139,6 +174,17 @@ def _describe_version(row: "ListedVersion") -> dict[str, Any]:
         "trained": _iso(version.training_end_ms),
         "test_images": row.test_images,
         "reported_f1": row.reported_f1,
+        "reported": dict(row.entry.reported),
+        "evaluations": [
+            {
+                "id": one.id,
+                "label": one.label or None,
+                "created": _iso(one.created_ms),
+                "test_images": one.test_images,
+                "average_precision": one.average_precision,
+            }
+            for one in row.entry.evaluations
+        ],
         "has_evaluation": row.evaluation == "yes",
         "reason": None if row.evaluation == "yes" else row.evaluation,
         "run_id": row.run.run_id if row.run else None,
@@ -156,6 +202,10 @@ def _describe_saved(result: Any) -> dict[str, Any]:
         "bytes": result.size,
         "warnings": list(result.warnings),
     }
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
 
 
 def _iso(ms: int | None) -> str | None:

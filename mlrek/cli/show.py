@@ -45,6 +45,7 @@ def show(
 
     Example: mlrek show examples/digits#v2-linear --label eight --threshold 0.7
     """
+    from mlrek.cli.show_published import find_published, has_published_thresholds
     from mlrek.cli.show_report import Shown, describe_shown, print_shown
     from mlrek.metrics.chosen_threshold import compute_at_chosen_threshold
     from mlrek.metrics.compute import compute_metrics
@@ -66,12 +67,19 @@ def show(
         threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
     ).evaluation
     _check_label(evaluation, label)
+    if threshold is None and has_published_thresholds(evaluation):
+        threshold = DEFAULT_THRESHOLD
     shown = Shown(
         evaluation=evaluation,
         metrics=compute_metrics(evaluation),
         label=label,
         outcome=LabelOutcome(outcome) if outcome else None,
-        chosen=None if threshold is None else compute_at_chosen_threshold(evaluation, threshold),
+        chosen=(
+            compute_at_chosen_threshold(evaluation, threshold)
+            if threshold is not None and evaluation.has_images
+            else None
+        ),
+        published=(find_published(evaluation, label, threshold) if threshold is not None else None),
     )
     if json:
         output.document(describe_shown(shown))

@@ -9,10 +9,12 @@ import numpy as np
 
 from mlrek.cli.output import Output
 from mlrek.cli.show_outcome import describe_outcome, print_outcome
+from mlrek.cli.show_published import describe_published, print_thresholds
 from mlrek.evaluation import Evaluation, Task, test_set_digest
 from mlrek.metrics import ConfusionMatrix, LabelScores, Metrics, Number
 from mlrek.metrics.chosen_threshold import AtChosenThreshold
 from mlrek.metrics.outcomes import LabelOutcome
+from mlrek.reported import ReportedAt
 from mlrek.tracking.description import describe_warnings
 
 WORST_LABELS = 10
@@ -26,7 +28,8 @@ UNDEFINED = "—"
 class Shown:
     """What is to be shown: of all labels or of one, perhaps at a chosen threshold too.
 
-    With an `outcome`, the images where the label has it.
+    With an `outcome`, the images where the label has it. `published` is what the provider says at
+    the threshold nearest to the chosen one.
     """
 
     evaluation: Evaluation
@@ -34,6 +37,12 @@ class Shown:
     label: str = ""
     outcome: LabelOutcome | None = None
     chosen: AtChosenThreshold | None = None
+    published: ReportedAt | None = None
+
+    @property
+    def code(self) -> int | None:
+        """The code of the label; None for all labels."""
+        return self.evaluation.labels.index(self.label) if self.label else None
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -52,7 +61,10 @@ def print_shown(shown: Shown, output: Output) -> None:
     else:
         _print_headline(shown, output)
         _print_worst_labels(shown, output)
-    _print_chosen(shown, output)
+    if shown.published:
+        print_thresholds(shown.published, shown.chosen, shown.code, output)
+    else:
+        _print_chosen(shown, output)
     _print_confusions(shown, output)
     _print_errors(shown, output)
     output.warn(shown.warnings)
@@ -73,6 +85,7 @@ def describe_shown(shown: Shown) -> dict[str, Any]:
         "prediction_rule": metrics.prediction_rule or None,
         "records": metrics.records.value if metrics.records else None,
         "aggregate": _describe_numbers(metrics.aggregate),
+        "base_model": _describe_numbers(metrics.baseline) or None,
         "at_threshold": _describe_numbers(metrics.at_threshold),
         "reported": dict(evaluation.reported.aggregate),
         "labels": [_describe_label(shown, name) for name in labels],
@@ -82,6 +95,7 @@ def describe_shown(shown: Shown) -> dict[str, Any]:
         ],
         "errors": dict(shown.metrics.errors) or None,
         "threshold": _describe_chosen(shown),
+        "published": describe_published(shown.published),
         "outcome": shown.outcome,
         "images": (
             describe_outcome(shown.evaluation, shown.metrics, shown.label, shown.outcome)
@@ -110,8 +124,11 @@ def _print_headline(shown: Shown, output: Output) -> None:
     rows = []
     for name, number in shown.metrics.aggregate.items():
         if number.is_defined and not name.endswith(("_weighted", "_samples")):
-            rows.append([name, f"{number.value:.4f}", _interval(number.low, number.high)])
-    output.table(["computed", "value", "95 % interval"], rows, numeric=frozenset({"value"}))
+            base = shown.metrics.baseline.get(name)
+            others = [] if base is None else [f"{base.value:.4f}" if base.is_defined else UNDEFINED]
+            rows.append([name, f"{number.value:.4f}", _interval(number.low, number.high), *others])
+    titles = ["computed", "value", "95 % interval"] + ["base model"] * bool(shown.metrics.baseline)
+    output.table(titles, rows, numeric=frozenset({"value", "base model"}))
     output.line()
     rows = []
     for name in dict.fromkeys((*reported, "precision", "recall", "f1")):
@@ -167,11 +184,11 @@ def _print_label(shown: Shown, output: Output) -> None:
         (f"by {shown.metrics.prediction_rule}", shown.metrics.per_label),
         ("at the assumed threshold", shown.metrics.at_threshold_per_label),
     ]
-    if shown.chosen is not None:
+    if shown.chosen is not None and shown.published is None:
         views.append((f"at {shown.chosen.threshold:g}", shown.chosen.per_label))
     rows = [_label_row(name, scores, i) for name, scores in views if scores is not None]
     reported = shown.evaluation.reported.per_label.get(shown.label, {})
-    if reported:
+    if reported and shown.published is None:
         numbers = [_number(reported.get(name)) for name in ("precision", "recall", "f1")]
         rows.append(["the service says", "", "", "", "", *numbers])
     titles = ["", _name_count(shown), "TP", "FP", "FN", "precision", "recall", "F1"]

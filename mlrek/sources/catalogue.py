@@ -27,13 +27,24 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationEntry:
+    """A published evaluation by its id: of a version, or of one label of it ('' for all)."""
+
+    id: str
+    label: str = ""
+    created_ms: int | None = None
+    test_images: int | None = None
+    average_precision: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VersionEntry:
     """One version as its source lists it: what it is and which files hold its evaluation.
 
     `skipped` says why there is no evaluation (still training, training failed); `refused` why the
     named one cannot be read at all (another kind of file). `description` is the provider's own,
     as JSON bytes; `reported` the numbers that it holds itself. `format` is how its files are read:
-    a key of `FILE_FORMATS`.
+    a key of `FILE_FORMATS`. `evaluations` are all that the provider has of it, where they have ids.
     """
 
     version: Version
@@ -42,6 +53,7 @@ class VersionEntry:
     description: bytes = b""
     reported: Mapping[str, float] = field(default_factory=dict)
     test_images: int | None = None
+    evaluations: tuple[EvaluationEntry, ...] = ()
     skipped: str = ""
     refused: str = ""
     warnings: tuple[str, ...] = ()

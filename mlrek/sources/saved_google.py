@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from math import isnan
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
@@ -14,10 +15,11 @@ from mlrek.formats.google import (
     GoogleSettings,
     GoogleVersion,
     collect_google,
+    list_evaluations,
     parse_google,
     sniff_google,
 )
-from mlrek.sources.catalogue import Part, VersionEntry
+from mlrek.sources.catalogue import EvaluationEntry, Part, VersionEntry
 from mlrek.sources.parts import PartReader
 from mlrek.sources.storage import StoredFile, join_uri, parent_uri
 from mlrek.sources.tree import VERSION_FILE, Found, Tree, is_description, read_all
@@ -98,10 +100,23 @@ def _make_entry(found: GoogleVersion) -> VersionEntry:
         description=found.description,
         reported=reported.aggregate if reported else {},
         test_images=reported.test_images if reported else None,
+        evaluations=tuple(_list_evaluations(found)),
         skipped=found.skipped,
         refused=found.refused,
         warnings=found.warnings,
     )
+
+
+def _list_evaluations(found: GoogleVersion) -> Iterator[EvaluationEntry]:
+    for one in list_evaluations(found):
+        images, precision = one.test_images, one.average_precision
+        yield EvaluationEntry(
+            id=one.id,
+            label=one.label,
+            created_ms=one.created_ms,
+            test_images=None if isnan(images) else int(images),
+            average_precision=None if isnan(precision) else precision,
+        )
 
 
 def _list_parts(found: GoogleVersion) -> Iterator[Part]:
