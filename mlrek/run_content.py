@@ -64,14 +64,14 @@ def _describe_data(
     evaluation: Evaluation, metrics: Metrics, options: Options, digest: str
 ) -> dict[str, bytes]:
     """Tables and the evaluation itself by artifact path."""
-    files = describe_tables(
+    files = {"evaluation.parquet": dump_evaluation(evaluation)}
+    files |= describe_tables(
         evaluation,
         metrics,
         test_set_digest=digest,
         settings={**options.describe(), "seed": SEED, "resamples": RESAMPLES},
         warnings=describe_warnings(evaluation, metrics),
     )
-    files["evaluation.parquet"] = dump_evaluation(evaluation)
     if metrics.predictions is not None:
         files["predictions.json"] = _write_table(evaluation, metrics)
     if evaluation.summary:

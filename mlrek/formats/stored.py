@@ -57,6 +57,7 @@ from mlrek.formats.stored_columns import GROUPS, find_groups
 
 SCHEMA_VERSION = 1
 
+_ROWS_A_GROUP = 25_000  # what is encoded at once
 _METADATA_KEY = b"mlrek"
 
 
@@ -70,8 +71,10 @@ def dump_evaluation(evaluation: Evaluation) -> bytes:
         schema=schema.with_metadata({_METADATA_KEY: header}),
     )
     sink = pa.BufferOutputStream()
-    parquet.write_table(table, sink, compression="zstd")
+    parquet.write_table(table, sink, compression="zstd", row_group_size=_ROWS_A_GROUP)
     content: bytes = sink.getvalue().to_pybytes()
+    del table, sink
+    pa.default_memory_pool().release_unused()
     return content
 
 

@@ -9,7 +9,7 @@ taking away one leading apostrophe.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 # The full-width signs do the same in East Asian settings.
 _STARTS_FORMULA: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n", "'")
 _NEEDS_QUOTES: Final = re.compile('[",\r\n]')
+_BLOCK_ROWS: Final = 20_000
 _HAZARDS: Final = ('"', ",", "\r", "\n", *(f"\0{start}" for start in _STARTS_FORMULA))
 
 
@@ -38,9 +39,24 @@ def number_cells(numbers: NDArray[Any]) -> list[str]:
 
 def write_csv(header: Sequence[str], columns: Sequence[Sequence[str]]) -> bytes:
     """A CSV file of finished cells."""
+    return _encode_row(header) + _encode_rows(columns)
+
+
+def write_long_csv(
+    header: Sequence[str], n_rows: int, cells: Callable[[slice], Sequence[Sequence[str]]]
+) -> bytes:
+    """A CSV file whose cells exist a block of rows at a time: `cells` gives a block's columns."""
+    blocks = (slice(start, start + _BLOCK_ROWS) for start in range(0, n_rows, _BLOCK_ROWS))
+    return b"".join((_encode_row(header), *(_encode_rows(cells(block)) for block in blocks)))
+
+
+def _encode_row(cells: Sequence[str]) -> bytes:
+    return (",".join(cells) + "\n").encode("utf-8", "backslashreplace")
+
+
+def _encode_rows(columns: Sequence[Sequence[str]]) -> bytes:
     rows = map(",".join, zip(*columns, strict=True))
-    text = "\n".join((",".join(header), *rows, ""))
-    return text.encode("utf-8", "backslashreplace")
+    return "\n".join((*rows, "")).encode("utf-8", "backslashreplace")
 
 
 def _cell(text: str) -> str:

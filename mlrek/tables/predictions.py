@@ -7,7 +7,7 @@ import numpy as np
 from mlrek.evaluation import BACKGROUND_LABEL, NONE_LABEL, Evaluation, IntArray, Task
 from mlrek.label_keys import display_label
 from mlrek.metrics import Predictions
-from mlrek.tables.csv_text import number_cells, text_cells, write_csv
+from mlrek.tables.csv_text import number_cells, text_cells, write_long_csv
 
 COLUMNS: Final = ("image", "predicted", "truth", "confidence", "outcome")
 """In this order MLflow's evaluation view groups by image and compares the predictions."""
@@ -28,19 +28,23 @@ def write_predictions(evaluation: Evaluation, predictions: Predictions) -> bytes
     error where there is one.
     """
     labels = text_cells(_displayed(evaluation))
-    images = text_cells(evaluation.images)
-    columns = [
-        [images[i] for i in predictions.image_idx.tolist()],
-        [labels[i] for i in predictions.y_pred.tolist()],
-        [labels[i] for i in predictions.y_true.tolist()],
-        number_cells(predictions.confidence),
-        text_cells(predictions.outcome),
-    ]
-    if predictions.boxes_xyxy is None:
-        return write_csv(COLUMNS, columns)
-    corners = [number_cells(corner) for corner in predictions.boxes_xyxy.T]
-    errors = text_cells(predictions.error)
-    return write_csv((*COLUMNS, *BOX_COLUMNS), (*columns, *corners, errors))
+    boxes = predictions.boxes_xyxy
+
+    def cells(block: slice) -> list[list[str]]:
+        columns = [
+            text_cells(evaluation.images[i] for i in predictions.image_idx[block].tolist()),
+            [labels[i] for i in predictions.y_pred[block].tolist()],
+            [labels[i] for i in predictions.y_true[block].tolist()],
+            number_cells(predictions.confidence[block]),
+            text_cells(predictions.outcome[block]),
+        ]
+        if boxes is None:
+            return columns
+        corners = [number_cells(corner) for corner in boxes[block].T]
+        return [*columns, *corners, text_cells(predictions.error[block])]
+
+    header = COLUMNS if boxes is None else (*COLUMNS, *BOX_COLUMNS)
+    return write_long_csv(header, len(predictions.image_idx), cells)
 
 
 def describe_predictions(
