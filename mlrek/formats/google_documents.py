@@ -7,7 +7,6 @@ the client libraries snake_case.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
 from typing import Any, Generic, TypeVar
 
 from msgspec import UNSET, Raw, Struct, UnsetType
@@ -34,7 +33,6 @@ from mlrek.formats.json_text import decode_json, show
 
 T = TypeVar("T")
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
 # One of these stands in whatever a client library wrote; other keys may be the user's own.
@@ -120,16 +118,6 @@ def read_resources(documents: Mapping[str, bytes]) -> Resources:
             resources.broken[file] = ParseError(file, 0, f"is not what Google writes: {exc}")
     _agree_on_projects(resources)
     return resources
-
-
-def parse_time(text: str | None) -> int | None:
-    """Milliseconds since the epoch, UTC; None where there is no time."""
-    try:
-        moment = datetime.fromisoformat(text or "")
-        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return (moment - _EPOCH) // timedelta(milliseconds=1)
-    except (ValueError, OverflowError):
-        return None
 
 
 def to_camel_case(data: bytes) -> bytes:

@@ -7,11 +7,12 @@ from posixpath import basename, dirname, splitext
 from typing import Any, TypeVar
 
 from mlrek.errors import ParseError
-from mlrek.formats.google_documents import Found, Resources, parse_time
+from mlrek.formats.google_documents import Found, Resources
 from mlrek.formats.google_identity import Directory
 from mlrek.formats.google_names import GoogleName, ModelKey
 from mlrek.formats.google_published import PublishedEvaluation, PublishedPart
 from mlrek.formats.google_resources import EvaluationResource, SliceOf, SliceResource
+from mlrek.formats.timestamps import parse_timestamp
 
 T = TypeVar("T")
 
@@ -122,7 +123,7 @@ def _make_part(found: Found[EvaluationResource]) -> PublishedPart:
         schema=content.metrics_schema_uri or "",
         label=(content.display_name or "") if found.name.is_legacy_evaluation else "",
         label_id="" if label_id == _NO_ID else label_id,
-        created_ms=parse_time(content.create_time),
+        created_ms=parse_timestamp(content.create_time),
         test_images=content.evaluated_example_count,
     )
 
@@ -158,7 +159,7 @@ def _describe(
     directory: Directory,
 ) -> EvaluationOf:
     first = evaluation or slices[0]
-    created_ms = parse_time(first.content.create_time)
+    created_ms = parse_timestamp(first.content.create_time)
     versions = [one.name.version for one in slices if one.name.version]
     name = replace(first.name, version=first.name.version or next(iter(versions), ""))
     number, doubt = directory.find_number(name, first.file, created_ms)
@@ -191,7 +192,7 @@ def _make_label_part(found: Found[SliceResource]) -> PublishedPart | None:
         is_legacy=False,
         schema=content.metrics_schema_uri or "",
         label=label,
-        created_ms=parse_time(content.create_time),
+        created_ms=parse_timestamp(content.create_time),
     )
 
 
@@ -228,6 +229,6 @@ def _describe_nameless(
         number=number,
         file=file,
         published=PublishedEvaluation(id=stem, overall=part),
-        created_ms=parse_time(content.create_time),
+        created_ms=parse_timestamp(content.create_time),
         is_legacy=is_legacy,
     )

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from posixpath import dirname
 
 from mlrek.evaluation import Project, Provider, Task, Version
-from mlrek.formats.google_documents import Found, Resources, parse_time
+from mlrek.formats.google_documents import Found, Resources
 from mlrek.formats.google_grid import finite
 from mlrek.formats.google_names import DATASETS, GoogleName, ModelKey, parse_google_name
 from mlrek.formats.google_resources import (
@@ -17,6 +17,7 @@ from mlrek.formats.google_resources import (
     TaskInputs,
     TaskMetadata,
 )
+from mlrek.formats.timestamps import parse_timestamp
 
 DEFAULT = "default"  # the alias that exactly one version of a registered model holds
 
@@ -196,7 +197,7 @@ class Directory:
                 arn=key.arn,
                 name=model.display_name or key.id,
                 status=_DEPLOYMENT.get(status, status),
-                training_end_ms=parse_time(model.create_time),
+                training_end_ms=parse_timestamp(model.create_time),
                 billable_minutes=_minutes(model.train_cost),
             ),
             task=_KINDS.get(str(kind.classification_type)),
@@ -229,9 +230,9 @@ class Directory:
         cost = (training.training_task_metadata or TaskMetadata()).cost_milli_node_hours
         stats = model.data_stats or DataStats()
         several = {True: Task.MULTILABEL, False: Task.CLASSIFICATION, None: None}
-        start_ms, end_ms = parse_time(training.start_time), _trained_ms(found)
+        start_ms, end_ms = parse_timestamp(training.start_time), _trained_ms(found)
         if end_ms is None:
-            end_ms = parse_time(training.end_time)
+            end_ms = parse_timestamp(training.end_time)
         if start_ms is not None and end_ms is not None and start_ms > end_ms:
             start_ms = None  # of the training of another version
         return KnownVersion(
@@ -272,7 +273,7 @@ def _number_of(found: Found[Model]) -> str:
 
 
 def _trained_ms(found: Found[Model]) -> int | None:
-    return parse_time(found.content.version_create_time or found.content.create_time)
+    return parse_timestamp(found.content.version_create_time or found.content.create_time)
 
 
 def _minutes(milli_node_hours: float | None) -> float | None:

@@ -4,6 +4,7 @@ import re
 from dataclasses import dataclass
 
 from mlrek.evaluation import Project, Provider, Version
+from mlrek.formats.timestamps import parse_timestamp
 
 # Any partition; the account may be masked, as it is in published examples.
 _ARN = re.compile(
@@ -75,5 +76,5 @@ def parse_version_arn(text: str) -> Version | None:
         ),
         arn=text,
         name=arn.version_name,
-        training_start_ms=arn.created_ms,
+        training_start_ms=parse_timestamp(arn.created_ms / 1000),
     )

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from math import isfinite
 from typing import Annotated, TypeAlias
 
@@ -13,8 +12,7 @@ from mlrek.errors import ParseError
 from mlrek.evaluation import Reported
 from mlrek.formats.json_text import LabelName, NotANumber, decode_json, show
 from mlrek.formats.moderation_summary import ContentModeration, report_adapter
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+from mlrek.formats.timestamps import parse_timestamp
 
 _Number: TypeAlias = float | NotANumber
 _Threshold: TypeAlias = Annotated[float, Meta(ge=0, le=1)] | NotANumber
@@ -116,7 +114,7 @@ def parse_summary(uri: str, data: bytes) -> Summary:
     details = file.evaluation_details or _Details()
     results = file.label_evaluation_results or []
     aggregates = file.aggregated_evaluation_results or _Aggregates()
-    end_ms = _parse_time(details.evaluation_end_timestamp)
+    end_ms = parse_timestamp(details.evaluation_end_timestamp)
     labels = tuple(dict.fromkeys((*(details.labels or ()), *(r.label for r in results))))
     reported = _report(aggregates, results, details)
     if file.content_moderation is not None:
@@ -183,16 +181,6 @@ def _scores(scores: _Scores, test_images: _Count = None) -> dict[str, float]:
 
 def _count(value: _Count) -> int | None:
     return value if isinstance(value, int) else None
-
-
-def _parse_time(text: str | None) -> int | None:
-    """Milliseconds since the epoch; a time without a zone is UTC, as the service writes it."""
-    try:
-        time = datetime.fromisoformat(text or "")
-        time = time if time.tzinfo else time.replace(tzinfo=UTC)
-        return (time - _EPOCH) // timedelta(milliseconds=1)
-    except (ValueError, OverflowError):
-        return None
 
 
 def _check_time(uri: str, details: _Details, end_ms: int | None) -> list[str]:

@@ -7,7 +7,6 @@ Whether there is an evaluation is decided by what the description names, never b
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from math import isfinite
 
 from msgspec import Struct, field
@@ -18,6 +17,7 @@ from mlrek.evaluation import Project, Version
 from mlrek.formats.json_text import NotANumber, decode_json, show
 from mlrek.formats.rekognition_arn import parse_arn, parse_project_arn, parse_version_arn
 from mlrek.formats.rekognition_sniff import Role
+from mlrek.formats.timestamps import parse_timestamp
 from mlrek.sources.catalogue import Part, VersionEntry
 from mlrek.sources.storage import S3_SCHEME
 
@@ -28,7 +28,6 @@ AUTO_SPLIT = (
     "may have been tested on other images"
 )
 
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _UNFINISHED = {
     "TRAINING_IN_PROGRESS": "training is in progress",
     "TRAINING_FAILED": "training failed",
@@ -144,13 +143,13 @@ def make_up_version(project: Project, name: str) -> Version:
 
 
 def _describe_training(file: _Description, version: Version) -> Version:
-    start = _parse_time(file.creation_timestamp)
+    start = parse_timestamp(file.creation_timestamp)
     seconds = file.billable_training_time_in_seconds
     return replace(
         version,
         status=file.status or "",
         training_start_ms=version.training_start_ms if start is None else start,
-        training_end_ms=_parse_time(file.training_end_timestamp),
+        training_end_ms=parse_timestamp(file.training_end_timestamp),
         billable_minutes=None if seconds is None else seconds / 60,
         copied_from=file.source_project_version_arn or "",
     )
@@ -195,18 +194,3 @@ def _explain_status(file: _Description) -> str:
 def _is_auto_split(file: _Description) -> bool:
     testing = file.testing_data_result or _DataResult()
     return any(data is not None and data.auto_create for data in (testing.input, testing.output))
-
-
-def _parse_time(time: str | float | None) -> int | None:
-    """Milliseconds since the epoch from ISO 8601 (UTC where no zone is told) or epoch seconds."""
-    try:
-        if isinstance(time, str):
-            moment = datetime.fromisoformat(time)
-        elif time is not None:
-            moment = _EPOCH + timedelta(milliseconds=round(time * 1000))
-        else:
-            return None
-    except (ValueError, OverflowError):
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (moment - _EPOCH) // timedelta(milliseconds=1)

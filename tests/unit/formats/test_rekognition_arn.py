@@ -85,3 +85,9 @@ def test_anything_else_is_none(text):
     assert parse_arn(text) is None
     assert parse_project_arn(text) is None
     assert parse_version_arn(text) is None
+
+
+def test_an_id_that_is_no_time_tells_no_start():
+    """Whatever its digits say, the version has none in the year 31,688,740."""
+    version = parse_version_arn(VERSION.rpartition("/")[0] + "/999999999999999999")
+    assert version.training_start_ms is None

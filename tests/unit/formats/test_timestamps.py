@@ -21,7 +21,22 @@ def test_spellings_of_one_time(time):
 
 
 @pytest.mark.parametrize(
-    "time", [None, "", "yesterday", "Mon Aug 22 2022", 1e30, -1e30, float("nan"), float("inf")]
+    "time",
+    [
+        None,
+        "",
+        "yesterday",
+        "Mon Aug 22 2022",
+        "1969-12-31T23:59:59",
+        "9999-12-31T23:59:59-12:00",
+        "0001-01-01T00:00:00+12:00",
+        -0.001,
+        253402300800,
+        1e30,
+        -1e30,
+        float("nan"),
+        float("inf"),
+    ],
 )
 def test_what_is_no_time(time):
     """Is none, and no error."""
