@@ -141,9 +141,11 @@ class _Writer:
                     written |= {VERSION_FILE: size} if size else {}
         except MlrekError as exc:
             return ArchivedVersion(version=entry.version, action="failed", reason=str(exc))
+        unknown = entry.refused if not entry.parts else ""  # which files there should be
         return ArchivedVersion(
             version=entry.version,
-            action="saved" if written else "unchanged",
+            action="failed" if unknown else "saved" if written else "unchanged",
+            reason=unknown,
             files=tuple(written),
             size=sum(written.values()),
             warnings=tuple(warnings),

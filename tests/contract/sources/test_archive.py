@@ -386,3 +386,16 @@ def test_a_place_that_cannot_be_written_is_one_line(pets, tmp_path):
     (tmp_path / "file").write_bytes(b"")
     with pytest.raises(SourceError, match=r"file: cannot be written: .*xists"):
         write_archive(open_source(pets), tmp_path / "file")
+
+
+def test_a_version_whose_files_nobody_knows_is_not_saved_but_failed(pet, tmp_path):
+    """Its description cannot be read, so what it names is missing from the archive."""
+    write_archive(pet, tmp_path / "first")
+    (tmp_path / "first/versions/v1/version.json").write_bytes(b"{")
+    source = open_source(str(tmp_path / "first"))
+    (result,) = write_archive(source, tmp_path / "second")
+    (again,) = write_archive(source, tmp_path / "second")
+
+    assert (result.action, again.action) == ("failed", "failed")
+    assert "is not the description of a version" in result.reason
+    assert (tmp_path / "second/versions/v1/version.json").read_bytes() == b"{"
