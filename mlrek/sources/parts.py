@@ -1,16 +1,18 @@
 """The files of one version, opened one by one: what was read, and what is gone, is remembered."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import suppress
 from hashlib import sha256
+from typing import Self
 
-from mlrek.errors import SourceNotFoundError
+from mlrek.errors import SourceError, SourceNotFoundError
 from mlrek.evaluation import SourceFile
 from mlrek.sources.catalogue import OnBytes, Part, ReadOptions, VersionEntry
 from mlrek.sources.storage import Storage
 
 
 class PartReader:
-    """Opens the files of one version. `gone` says in words what is not there."""
+    """Opens the files of one version, until it is left. `gone` says in words what is not there."""
 
     def __init__(
         self, storage: Storage, options: ReadOptions, on_bytes: OnBytes | None = None
@@ -26,6 +28,13 @@ class PartReader:
     def files(self) -> tuple[SourceFile, ...]:
         """The files that were read to their end."""
         return (*(file.describe() for file in self._measured if file.is_whole), *self._more)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        for file in self._measured:
+            file.close()
 
     def open(self, part: Part) -> Iterable[bytes]:
         """The chunks of a file.
@@ -91,6 +100,15 @@ class _Measured:
                 self._on_bytes(len(chunk))
             yield chunk
         self.is_whole = True
+
+    def close(self) -> None:
+        """Let go of a file that was opened and not read to its end."""
+        if self.is_whole:
+            return
+        with suppress(SourceError):
+            next(self._chunks, None)  # what never began does not clean up behind itself
+        if isinstance(self._chunks, Generator):
+            self._chunks.close()
 
     def describe(self) -> SourceFile:
         """What was read."""

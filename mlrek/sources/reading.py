@@ -54,16 +54,16 @@ class StoredSource:
         if entry.refused or entry.skipped:
             raise SourceError(entry.version.arn, entry.refused or entry.skipped)
         options = ReadOptions(skip_bad_lines=skip_bad_lines, threshold=threshold)
-        reader = PartReader(self.storage, options, on_bytes)
-        evaluation = FILE_FORMATS[entry.format].load(entry, reader)
-        return replace(evaluation, files=reader.files)
+        with PartReader(self.storage, options, on_bytes) as reader:
+            evaluation = FILE_FORMATS[entry.format].load(entry, reader)
+            return replace(evaluation, files=reader.files)
 
     def read_test_images(self, entry: VersionEntry) -> int | None:
         """How many images the version was tested on, as its summary says; None: it does not."""
         if entry.test_images is not None:
             return entry.test_images
-        reader = PartReader(self.storage, ReadOptions())
-        return FILE_FORMATS[entry.format].read_test_images(entry, reader)
+        with PartReader(self.storage, ReadOptions()) as reader:
+            return FILE_FORMATS[entry.format].read_test_images(entry, reader)
 
 
 def _read_part_state(storage: Storage, part: Part) -> str:
