@@ -38,29 +38,6 @@ def _archive(description, folder="", version="v1"):
     return files
 
 
-@pytest.fixture(params=["disk", "s3"])
-def save(request, tmp_path):
-    """Save files by path, on disk or in S3, and open them as a source."""
-    if request.param == "s3":
-        server = request.getfixturevalue("s3_server")
-
-        def save_in_s3(files, place=""):
-            for path, content in files.items():
-                server.put("saved", f"some/prefix/{path}", content)
-            return open_source("/".join(["s3://saved/some/prefix", *filter(None, [place])]))
-
-        return save_in_s3
-
-    def save_on_disk(files, place=""):
-        for path, content in files.items():
-            file = tmp_path / "prefix" / path
-            file.parent.mkdir(parents=True, exist_ok=True)
-            file.write_bytes(content)
-        return open_source(str(tmp_path / "prefix" / place))
-
-    return save_on_disk
-
-
 def _load_only(source):
     (entry,) = source.list_versions()
     return source.load(entry)
