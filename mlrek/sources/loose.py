@@ -138,10 +138,10 @@ def _are_twins(files: list[LooseFile]) -> bool:
 def _make_entry(pair: list[LooseFile]) -> VersionEntry:
     named = next((file for file in pair if file.role == Role.SUMMARY), None)
     summary = (named and named.summary) or Summary()
-    version, warnings = _identify(pair[0], summary.version_arn)
+    version, warnings = _identify(named or pair[0], summary.version_arn)
     f1 = summary.reported.aggregate.get("f1")
     return VersionEntry(
-        version=version,
+        version=replace(version, training_end_ms=summary.evaluation_end_ms),
         parts=tuple(Part(role=file.role, uri=file.file.uri, origin=file.file.uri) for file in pair),
         reported={} if f1 is None else {"f1": f1},
         test_images=summary.reported.test_images,
@@ -158,8 +158,11 @@ def _identify(file: LooseFile, version_arn: str) -> tuple[Version, tuple[str, ..
         return choose_project(version, (file.project, find_project(uri))), ()
     project = file.project or find_project(uri) or make_up_project(parent_uri(uri))
     version = make_up_version(project, file.stem.removeprefix(f"{project.name}-"))
-    warning = (
-        f"{uri}: nothing tells which version this is, so it is called {version.arn}; "
-        "put the version's EvaluationResultSummary-….json beside it to give it its own name"
-    )
-    return version, (warning,)
+    if file.summary:
+        warning = f"has no ProjectVersionArn, so the version is called {version.arn}"
+    else:
+        warning = (
+            f"nothing tells which version this is, so it is called {version.arn}; put the "
+            "version's EvaluationResultSummary-….json beside it to give it its own name"
+        )
+    return version, (f"{uri}: {warning}",)
