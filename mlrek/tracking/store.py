@@ -196,7 +196,8 @@ class Store:
         self._log_files(run_id, description.files)
         if description.picture is not None:
             self.client.log_image(run_id, description.picture, key=PICTURE_KEY, step=0)
-        self.client.set_terminated(run_id, "FINISHED", end_time=description.end_ms)
+        end_ms = description.end_ms or description.start_ms
+        self.client.set_terminated(run_id, "FINISHED", end_time=end_ms)
         self.client.set_tag(run_id, "mlrek.complete", "true")
 
     def _log_numbers(self, run_id: str, description: RunDescription) -> None:

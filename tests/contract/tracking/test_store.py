@@ -97,6 +97,13 @@ def test_a_run_holds_all_that_was_described(store, experiment_id, description):
     assert dataset.tags[0].value == "testing"
 
 
+def test_a_training_without_an_end_did_not_take_until_today(store, experiment_id, description):
+    """MLflow would end the run now and show years of training."""
+    written = store.write_run(experiment_id, replace(description, end_ms=None))
+
+    assert (written.start_ms, written.end_ms) == (1_690_556_751_958, 1_690_556_751_958)
+
+
 def test_the_predictions_are_a_table_for_mlflow(store, experiment_id, description):
     """MLflow's own reader of tables gives them back."""
     import mlflow
