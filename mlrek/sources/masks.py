@@ -51,17 +51,22 @@ class MaskFolder:
             self._sha256.update(len(content).to_bytes(8) + content)
 
     def _read(self, uri: str) -> bytes | SourceError:
-        try:
-            for depth, place in self._list_places(uri):
-                try:
-                    content = read_bytes(self._storage, place)
-                except SourceNotFoundError:
-                    continue
-                self._depth = depth
-                return content
-        except SourceError as exc:
-            return exc
-        return SourceNotFoundError(uri, f"no such mask there, nor below {self._folder}")
+        """The content, or why there is none: what forbids it says more than what is not there."""
+        missing: SourceError = SourceNotFoundError(
+            uri, f"no such mask there, nor below {self._folder}"
+        )
+        refused: SourceError | None = None
+        for depth, place in self._list_places(uri):
+            try:
+                content = read_bytes(self._storage, place)
+            except SourceNotFoundError:
+                continue
+            except SourceError as exc:
+                refused = refused or exc
+                continue
+            self._depth = depth
+            return content
+        return refused or missing
 
     def _list_places(self, uri: str) -> Iterator[tuple[int, str]]:
         """Where it may be; first as deep as the mask before it was found."""

@@ -24,12 +24,9 @@ def published(example, tmp_path):
 @pytest.mark.parametrize(
     ("options", "says"),
     [
-        (["--label", "roses"], ["0.5", "58", "4", "6", "93.55 %", "90.63 %"]),
-        (
-            ["--label", "roses", "--threshold", "0.84"],
-            ["0.84", "56", "2", "8", "96.55 %", "87.5 %"],
-        ),
-        ([], ["0.5", "354", "11", "13", "96.99 %", "96.46 %"]),
+        (["--label", "roses"], "computed 0.5 58 4 6 93.55 % 90.63 %"),
+        (["--label", "roses", "--threshold", "0.84"], "computed 0.84 56 2 8 96.55 % 87.5 %"),
+        ([], "computed 0.5 354 11 13 96.99 % 96.46 %"),
     ],
 )
 def test_the_page_of_a_threshold(run_mlrek, example, options, says):
