@@ -277,8 +277,6 @@ def _finish_projects(
     for project, experiment_id in by_experiment.items():
         runs = current_runs(store.list_runs(experiment_id, {"project_arn": project.arn}))
         experiment = store.get_experiment(experiment_id)
-        if experiment_id in changed:
-            store.set_experiment_note(experiment, describe_experiment_note(project.name, runs))
         finished.append(
             ProjectResult(
                 project=project,
@@ -290,6 +288,9 @@ def _finish_projects(
                 runs=runs,
             )
         )
+    for experiment_id in changed:
+        note = describe_experiment_note(store.list_runs(experiment_id, {"mlrek.complete": "true"}))
+        store.set_experiment_note(store.get_experiment(experiment_id), note)
     return tuple(finished)
 
 

@@ -1,11 +1,11 @@
 """The experiment's note: its versions in one short markdown table."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from string import ascii_uppercase
 
 from mlrek.tracking.description import escape_markdown
-from mlrek.tracking.runs import LoggedRun
+from mlrek.tracking.runs import LoggedRun, current_runs
 
 HEADLINES = (
     "aggregate/accuracy",
@@ -18,13 +18,29 @@ HEADLINES = (
 MAX_NOTED_VERSIONS = 100
 
 
-def describe_experiment_note(project_name: str, runs: Sequence[LoggedRun]) -> str:
+def describe_experiment_note(runs: Iterable[LoggedRun]) -> str:
+    """What there is of each project in an experiment, of all the runs that it holds."""
+    by_project: dict[str, list[LoggedRun]] = {}
+    for run in current_runs(runs):
+        by_project.setdefault(run.tags.get("project_arn", ""), []).append(run)
+    return "\n\n".join(map(_describe_project, by_project.values()))
+
+
+def test_set_letters(runs: Sequence[LoggedRun]) -> dict[str, str]:
+    """A, B, … for each test-set digest in order of first use; a run without images has none."""
+    digests = dict.fromkeys(run.tags.get("test_set_digest", "") for run in runs)
+    return {digest: _letter(i) for i, digest in enumerate(filter(None, digests))}
+
+
+def _describe_project(runs: Sequence[LoggedRun]) -> str:
     """A plain sentence, a table of the versions by training start, the test-set warning."""
+    project = escape_markdown(runs[0].tags.get("project_name", ""))
+    versions = "1 version" if len(runs) == 1 else f"{len(runs)} versions"
     letters = test_set_letters(runs)
     shown = [name for name in HEADLINES if any(name in run.metrics for run in runs)]
     titles = ["version", "trained", "test images", "test set", *map(_title, shown)]
     lines = [
-        f"Evaluations of {escape_markdown(project_name)}: {len(runs)} versions, logged by mlrek.",
+        f"Evaluations of {project}: {versions}, logged by mlrek.",
         "",
         _row(titles),
         _row(["---"] * len(titles)),
@@ -33,12 +49,6 @@ def describe_experiment_note(project_name: str, runs: Sequence[LoggedRun]) -> st
     if len(set(letters.values())) > 1:
         lines += ["", "Not all were tested on the same images: compare within a test set only."]
     return "\n".join(lines)
-
-
-def test_set_letters(runs: Sequence[LoggedRun]) -> dict[str, str]:
-    """A, B, … for each test-set digest in order of first use; a run without images has none."""
-    digests = dict.fromkeys(run.tags.get("test_set_digest", "") for run in runs)
-    return {digest: _letter(i) for i, digest in enumerate(filter(None, digests))}
 
 
 def _title(metric: str) -> str:

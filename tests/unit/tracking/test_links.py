@@ -42,19 +42,43 @@ def test_user_and_password_are_not_printed():
     assert "secret" not in describe_links("https://me:secret@h:5000", "7", ["a"]).charts
 
 
+def _tags(project: str, version: str) -> dict[str, str]:
+    return {
+        "project_arn": f"arn/{project}",
+        "project_name": project,
+        "version_arn": f"arn/{project}/{version}",
+        "version_name": version,
+        "mlrek.complete": "true",
+    }
+
+
+def test_experiment_note_has_a_table_for_each_project():
+    """Any number of projects may be logged in one experiment; leftovers count for nothing."""
+    runs = [
+        LoggedRun(run_id=f"{i}", start_ms=i, tags=_tags(*names), metrics={"aggregate/accuracy": 1})
+        for i, names in enumerate([("cats", "v1"), ("dogs", "v1"), ("cats", "v2")])
+    ]
+    runs += [LoggedRun(run_id="x", start_ms=9, tags=_tags("cats", "v3") | {"mlrek.complete": ""})]
+    note = describe_experiment_note(runs)
+
+    assert note.index("cats: 2 versions,") < note.index("dogs: 1 version,")
+    assert note.count("| v1 |") == 2
+    assert "v3" not in note
+
+
 def test_experiment_note_marks_different_test_sets():
     """A table of the versions, and a warning where numbers do not compare."""
     runs = [
         LoggedRun(
             run_id=name,
             start_ms=1_700_000_000_000,
-            tags={"version_name": name, "test_set_digest": digest},
+            tags=_tags("my|project", name) | {"test_set_digest": digest},
             metrics={"aggregate/accuracy": 0.5, "reported/f1": 0.25},
             params={"test_images": "10"},
         )
         for name, digest in (("v1", "x"), ("v2", "y"), ("v3", "x"))
     ]
-    note = describe_experiment_note("my|project", runs)
+    note = describe_experiment_note(runs)
 
     assert note.splitlines()[0] == "Evaluations of my\\|project: 3 versions, logged by mlrek."
     assert "| v2 | 2023-11-14 | 10 | B | 0.5000 | 0.2500 |" in note
