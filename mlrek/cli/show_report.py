@@ -11,10 +11,12 @@ from mlrek.cli.output import Output
 from mlrek.cli.show_outcome import describe_outcome, print_outcome
 from mlrek.cli.show_published import describe_published, print_thresholds
 from mlrek.evaluation import Evaluation, Task, test_set_digest
-from mlrek.metrics import ConfusionMatrix, LabelScores, Metrics, Number
+from mlrek.label_keys import display_label
+from mlrek.metrics import LabelScores, Metrics, Number
 from mlrek.metrics.chosen_threshold import AtChosenThreshold
 from mlrek.metrics.outcomes import LabelOutcome
 from mlrek.reported import ReportedAt
+from mlrek.tables.confusion import display_names, rank_mistakes
 from mlrek.tracking.description import describe_warnings
 
 WORST_LABELS = 10
@@ -91,7 +93,7 @@ def describe_shown(shown: Shown) -> dict[str, Any]:
         "labels": [_describe_label(shown, name) for name in labels],
         "most_confused": [
             {"true": true, "predicted": predicted, "count": count}
-            for true, predicted, count in _confusions(metrics.confusion, shown.label)
+            for true, predicted, count in _confusions(shown)
         ],
         "errors": dict(shown.metrics.errors) or None,
         "threshold": _describe_chosen(shown),
@@ -157,7 +159,7 @@ def _print_worst_labels(shown: Shown, output: Output) -> None:
     titles = ["worst labels", _name_count(shown), "precision", "recall", "F1", "AP", "threshold"]
     rows = [
         [
-            shown.evaluation.labels[i],
+            display_label(shown.evaluation.labels[i]),
             f"{scores.support[i]:,}",
             _share(scores, "precision", i),
             _share(scores, "recall", i),
@@ -233,24 +235,25 @@ def _print_chosen(shown: Shown, output: Output) -> None:
 
 
 def _print_confusions(shown: Shown, output: Output) -> None:
-    found = _confusions(shown.metrics.confusion, shown.label)[:TOP_CONFUSIONS]
+    found = _confusions(shown)[:TOP_CONFUSIONS]
     if found:
         rows = [[true, predicted, f"{count:,}"] for true, predicted, count in found]
         output.table(["true", "most confused with", "count"], rows, numeric=COUNT_COLUMNS)
         output.line()
 
 
-def _confusions(confusion: ConfusionMatrix | None, label: str) -> list[tuple[str, str, int]]:
+def _confusions(shown: Shown) -> list[tuple[str, str, int]]:
     """Wrong cells of the matrix, largest first; with a label only those it has part in."""
+    confusion, n_labels = shown.metrics.confusion, len(shown.metrics.labels)
     if confusion is None:
         return []
-    cells = (
-        (confusion.rows[row], confusion.columns[column], int(confusion.counts[row, column]))
-        for row, column in zip(*np.nonzero(confusion.counts), strict=True)
-        if confusion.rows[row] != confusion.columns[column]
-    )
-    chosen = [cell for cell in cells if not label or label in cell[:2]]
-    return sorted(chosen, key=lambda cell: (-cell[2], cell[0], cell[1]))
+    true = display_names(confusion.rows, n_labels)
+    predicted = display_names(confusion.columns, n_labels)
+    return [
+        (true[row], predicted[column], int(confusion.counts[row, column]))
+        for row, column in zip(*rank_mistakes(confusion, n_labels), strict=True)
+        if shown.code is None or shown.code in {row, column}
+    ]
 
 
 def _describe_numbers(numbers: Mapping[str, Number]) -> dict[str, Any]:
