@@ -1,7 +1,7 @@
 """From an evaluation to everything its run holds: compute, draw, tabulate, describe. Pure."""
 
 from mlrek.evaluation import Evaluation, test_set_digest
-from mlrek.figures import draw_pictures
+from mlrek.figures import ReadImages, draw_box_pictures, draw_pictures
 from mlrek.figures.style import encode_png
 from mlrek.formats.stored import dump_evaluation
 from mlrek.metrics import Metrics, PredictionRule
@@ -28,9 +28,17 @@ _SUMMARY_ROLES = frozenset(("summary", "evaluations"))
 
 
 def describe_run(
-    evaluation: Evaluation, options: Options, *, state: str, logged_at: str
+    evaluation: Evaluation,
+    options: Options,
+    *,
+    state: str,
+    logged_at: str,
+    read_images: ReadImages | None = None,
 ) -> RunDescription:
-    """Everything the run of one version holds, ready for the writer."""
+    """Everything the run of one version holds, ready for the writer.
+
+    `read_images` lets boxes be drawn over the images; without it there are no such pictures.
+    """
     metrics = compute_metrics(
         evaluation,
         prediction_rule=PredictionRule(options.prediction_rule),
@@ -40,6 +48,8 @@ def describe_run(
     version, digest = evaluation.version, test_set_digest(evaluation)
     key = compute_evaluation_key(evaluation, options)
     pictures = draw_pictures(metrics, version=version.name, top_labels=options.top_labels)
+    if read_images is not None and evaluation.detections is not None and metrics.predictions:
+        pictures |= draw_box_pictures(evaluation, metrics.predictions, read_images)
     return RunDescription(
         run_name=version.name,
         start_ms=version.training_start_ms or version.training_end_ms,

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from functools import partial
 from threading import Lock
 from types import TracebackType
 from typing import Self
@@ -92,7 +93,13 @@ def describe_version(work: Work, on_bytes: OnBytes | None = None) -> RunDescript
         threshold=work.options.threshold,
         on_bytes=on_bytes,
     )
-    return describe_run(evaluation, work.options, state=work.state, logged_at=work.logged_at)
+    return describe_run(
+        evaluation,
+        work.options,
+        state=work.state,
+        logged_at=work.logged_at,
+        read_images=partial(work.source.read_images, work.entry),
+    )
 
 
 def count_bytes(state: Mapping[str, str]) -> int:

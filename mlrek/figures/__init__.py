@@ -1,19 +1,22 @@
 """Results -> matplotlib figures: no pyplot, no files."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrek.evaluation import Task
-from mlrek.metrics import Metrics
+from mlrek.evaluation import Evaluation, Task
+from mlrek.metrics import Metrics, Predictions
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Pixels: TypeAlias = NDArray[np.uint8]
 """A picture: (height, width, 3), red, green and blue."""
+
+ReadImages: TypeAlias = Callable[[Sequence[str]], Iterable[bytes]]
+"""Images by URI in order; b'' for one that cannot be read."""
 
 
 def draw_pictures(metrics: Metrics, *, version: str, top_labels: int = 0) -> dict[str, Pixels]:
@@ -27,6 +30,17 @@ def draw_pictures(metrics: Metrics, *, version: str, top_labels: int = 0) -> dic
 
     figures = _draw_figures(metrics, version, top_labels)
     return {path: render_rgb(figure) for path, figure in figures}
+
+
+def draw_box_pictures(
+    evaluation: Evaluation, predictions: Predictions, read_images: ReadImages
+) -> dict[str, Pixels]:
+    """Boxes over the images with the most mistakes; nothing where no image can be read."""
+    from mlrek.figures.boxes import draw_boxes
+    from mlrek.figures.style import render_rgb
+
+    figure = draw_boxes(evaluation, predictions, read_images)
+    return {} if figure is None else {"boxes.png": render_rgb(figure)}
 
 
 def _draw_figures(

@@ -1,6 +1,6 @@
 """What a source knows of a version before any evaluation file is read."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -102,3 +102,6 @@ class Source(Protocol):
         Raises:
             SourceError: The summary is denied or broken.
         """
+
+    def read_images(self, entry: VersionEntry, uris: Sequence[str]) -> Iterator[bytes]:
+        """The content of test images in order; b'' for one that cannot be read."""

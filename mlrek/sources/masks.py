@@ -34,23 +34,11 @@ class MaskFolder:
         left = iter(uris)
         with ThreadPoolExecutor(READERS) as pool:
             while window := list(islice(left, WINDOW)):
-                for content in pool.map(self._read, window):
+                for content in pool.map(self.read_one, window):
                     self._add(content)
                     yield content
 
-    def describe(self) -> SourceFile:
-        """All masks that were read, as one file: the digest is of their contents in order."""
-        return SourceFile(
-            role="masks", uri=self._folder, size=self._size, sha256=self._sha256.hexdigest()
-        )
-
-    def _add(self, content: bytes | SourceError) -> None:
-        if isinstance(content, bytes):
-            self.n_read += 1
-            self._size += len(content)
-            self._sha256.update(len(content).to_bytes(8) + content)
-
-    def _read(self, uri: str) -> bytes | SourceError:
+    def read_one(self, uri: str) -> bytes | SourceError:
         """The content, or why there is none: what forbids it says more than what is not there."""
         missing: SourceError = SourceNotFoundError(
             uri, f"no such mask there, nor below {self._folder}"
@@ -67,6 +55,18 @@ class MaskFolder:
             self._depth = depth
             return content
         return refused or missing
+
+    def describe(self) -> SourceFile:
+        """All masks that were read, as one file: the digest is of their contents in order."""
+        return SourceFile(
+            role="masks", uri=self._folder, size=self._size, sha256=self._sha256.hexdigest()
+        )
+
+    def _add(self, content: bytes | SourceError) -> None:
+        if isinstance(content, bytes):
+            self.n_read += 1
+            self._size += len(content)
+            self._sha256.update(len(content).to_bytes(8) + content)
 
     def _list_places(self, uri: str) -> Iterator[tuple[int, str]]:
         """Where it may be; first as deep as the mask before it was found."""

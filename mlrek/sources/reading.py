@@ -1,6 +1,6 @@
 """What all sources do alike: the state of a version's files, and loading its evaluation."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -9,6 +9,7 @@ from mlrek.evaluation import Evaluation
 from mlrek.reported import DEFAULT_THRESHOLD
 from mlrek.sources.catalogue import OnBytes, Part, ReadOptions, VersionEntry
 from mlrek.sources.file_formats import FILE_FORMATS
+from mlrek.sources.images import read_images
 from mlrek.sources.parts import PartReader
 from mlrek.sources.storage import Storage
 
@@ -64,6 +65,10 @@ class StoredSource:
             return entry.test_images
         with PartReader(self.storage, ReadOptions()) as reader:
             return FILE_FORMATS[entry.format].read_test_images(entry, reader)
+
+    def read_images(self, entry: VersionEntry, uris: Sequence[str]) -> Iterator[bytes]:
+        """See `Source`."""
+        return read_images(self.storage, entry, uris)
 
 
 def _read_part_state(storage: Storage, part: Part) -> str:
