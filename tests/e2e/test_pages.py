@@ -37,7 +37,8 @@ def page(browser, synced):
     from selenium.webdriver.support.ui import WebDriverWait
 
     def open_link(name: str, link: str, *words: str) -> str:
-        browser.get("about:blank")
+        browser.get(link.partition("/#/")[0] + "/health")
+        browser.execute_script("localStorage.clear(); sessionStorage.clear()")  # searches, tabs
         browser.get(link)
         WebDriverWait(browser, PATIENCE_S).until(
             lambda b: all(re.search(word, text_of(b)) for word in words), f"{words} on {link}"
