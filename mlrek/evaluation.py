@@ -328,7 +328,8 @@ def order_labels(published: Sequence[str], found: set[str]) -> tuple[str, ...]:
 def test_set_digest(evaluation: Evaluation) -> str:
     """Identity of the test set: equal exactly when images and truth are equal; '' without images.
 
-    Order of images, of labels and of the provider's list does not matter; duplicates do.
+    Order of images, of labels and of the provider's list does not matter; duplicates do. Of masks
+    the true pixels of each label count, not where they lie.
 
     Returns:
         32 hexadecimal digits of a SHA-256.
@@ -338,11 +339,13 @@ def test_set_digest(evaluation: Evaluation) -> str:
     names = [label.encode("utf-8", "surrogatepass") for label in evaluation.labels]
     alphabetical = np.argsort(np.argsort(np.array(names, dtype=object)))
     offsets, label_idx = evaluation.truth.offsets, evaluation.truth.label_idx
+    areas = _name_areas(evaluation)
     digests = []
     for i, image in enumerate(evaluation.images):
         codes = label_idx[offsets[i] : offsets[i + 1]]
         true_names = [names[code] for code in sorted(codes, key=alphabetical.__getitem__)]
         parts = [image.encode("utf-8", "surrogatepass"), *true_names, *_name_boxes(evaluation, i)]
+        parts += areas.get(i, ())
         digests.append(sha256(b"".join(len(p).to_bytes(8) + p for p in parts)).digest())
     return sha256(b"".join(sorted(digests))).hexdigest()[:32]
 
@@ -359,6 +362,20 @@ def _name_boxes(evaluation: Evaluation, image: int) -> list[bytes]:
             truth.label_idx[mine].tolist(), truth.boxes_xyxy[mine].tolist(), strict=True
         )
     )
+
+
+def _name_areas(evaluation: Evaluation) -> dict[int, list[bytes]]:
+    """Of each image with masks that were read: the true pixels of each label."""
+    areas: dict[int, list[bytes]] = {}
+    if evaluation.masks is not None:
+        masks = evaluation.masks
+        n_true = masks.tp + masks.fn
+        for row in np.flatnonzero(n_true).tolist():
+            area = repr((evaluation.labels[masks.label_idx[row]], int(n_true[row])))
+            areas.setdefault(int(masks.image_idx[row]), []).append(
+                area.encode("utf-8", "surrogatepass")
+            )
+    return {image: sorted(texts) for image, texts in areas.items()}
 
 
 def _check_offsets(offsets: IntArray, n: int) -> None:

@@ -11,6 +11,7 @@ from mlrek.errors import EvaluationError, ParseError, SourceNotFoundError
 from mlrek.evaluation import (
     Evaluation,
     LabelSets,
+    MaskCounts,
     Project,
     Provider,
     Records,
@@ -82,6 +83,23 @@ def test_predictions_do_not_change_the_test_set():
     assert digest_of(one) == digest_of(two)
     assert len(digest_of(one)) == 32
     assert digest_of(evaluate(())) == ""
+
+
+def test_true_masks_belong_to_the_test_set_and_predicted_ones_do_not():
+    """Pixels found (TP) or missed (FN) are true; those only predicted (FP) are not."""
+
+    def with_masks(tp, fp, fn):
+        counts = {"tp": tp, "fp": fp, "fn": fn}
+        masks = MaskCounts(
+            image_idx=np.array([0, 2]),
+            label_idx=np.array([0, 1]),
+            readable=np.ones(3, np.bool_),
+            **{name: np.array(values, np.int64) for name, values in counts.items()},
+        )
+        return digest_of(evaluate(EXAM, task=Task.SEGMENTATION, masks=masks))
+
+    assert with_masks([5, 0], [0, 9], [1, 7]) == with_masks([6, 7], [3, 0], [0, 0])
+    assert with_masks([5, 0], [0, 9], [1, 7]) != with_masks([5, 0], [0, 9], [2, 7])
 
 
 @pytest.mark.parametrize(
