@@ -76,17 +76,6 @@ def display_label(label: str) -> str:
     return f'"{label}"' if _OWN_NAME.fullmatch(label) else label
 
 
-def escape_unprintable(text: str) -> str:
-    r"""Text in which each character can be seen: others stand as Python would escape them.
-
-    >>> print(escape_unprintable("a\tb\nc"))
-    a\tb\nc
-    """
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def _free_key(label: str, taken: set[str]) -> str:
     key = own_key = metric_key_label(label)
     seed = _utf8(label)

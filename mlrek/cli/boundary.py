@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from mlrek.errors import MlrekError, PolicyError, UsageError
+from mlrek.printable import escape_unprintable
 
 if TYPE_CHECKING:
     from typer._click import Context  # pragma: no cover - a name for the type checker only
@@ -35,6 +36,4 @@ class CommandGroup(TyperGroup):
 
 def say_error(text: str) -> None:
     """One error line on stderr, its control characters made visible."""
-    from mlrek.cli.output import printable
-
-    sys.stderr.write(f"mlrek: {printable(text)}\n")
+    sys.stderr.write(f"mlrek: {escape_unprintable(text)}\n")

@@ -4,7 +4,6 @@ import json
 import logging
 import math
 import sys
-import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +11,8 @@ from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 import typer
+
+from mlrek.printable import escape_unprintable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -60,18 +61,18 @@ class Output:
 
     def line(self, text: str = "") -> None:
         """One line of the result; long links are not wrapped."""
-        typer.echo(printable(text))
+        typer.echo(escape_unprintable(text))
 
     def warn(self, lines: Iterable[str]) -> None:
         """Warnings, a line each."""
         if not self.quiet:
             for line in lines:
-                typer.echo(f"warning: {printable(line)}", err=True)
+                typer.echo(f"warning: {escape_unprintable(line)}", err=True)
 
     def hint(self, text: str) -> None:
         """What to do next."""
         if not self.quiet:
-            typer.echo(printable(text), err=True)
+            typer.echo(escape_unprintable(text), err=True)
 
     def table(
         self,
@@ -96,7 +97,7 @@ class Output:
                 overflow="fold",
             )
         for row in rows:
-            table.add_row(*(Text(printable(cell)) for cell in row))
+            table.add_row(*(Text(escape_unprintable(cell)) for cell in row))
         self.console.print(table)
 
 
@@ -105,16 +106,6 @@ def accept_any_text() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
-
-
-def printable(text: str) -> str:
-    """Text of untrusted names without what could steer a terminal."""
-    return "".join(
-        char
-        if char == "\n" or unicodedata.category(char) not in {"Cc", "Cf", "Cs", "Zl", "Zp"}
-        else f"\\u{ord(char):04x}"
-        for char in text
-    )
 
 
 def _console(*, stderr: bool) -> "Console":

@@ -15,8 +15,9 @@ from typing import Final
 import numpy as np
 
 from mlrek.evaluation import Task
-from mlrek.label_keys import display_label, escape_unprintable
+from mlrek.label_keys import display_label
 from mlrek.metrics import LabelScores, Metrics
+from mlrek.printable import escape_unprintable
 from mlrek.tables.json_text import Json
 
 _TASKS: Final = (Task.CLASSIFICATION, Task.MULTILABEL)

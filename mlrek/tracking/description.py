@@ -11,9 +11,10 @@ from numpy.typing import NDArray
 
 from mlrek import __version__
 from mlrek.evaluation import Evaluation, Reported, Version
-from mlrek.label_keys import escape_unprintable, metric_key_labels
+from mlrek.label_keys import metric_key_labels
 from mlrek.metrics import LabelScores, Metrics, Number, ThresholdCurves
 from mlrek.metrics.curve_scores import score_all_labels
+from mlrek.printable import escape_unprintable
 from mlrek.reported import DEFAULT_THRESHOLD
 
 LOG_SCHEMA = 1
