@@ -63,3 +63,16 @@ def test_an_experiment_id_that_is_not_there_is_one_line(run_mlrek, archive, stor
     assert done.returncode == 1
     assert len(done.stderr.splitlines()) == 1
     assert "77" in done.stderr
+
+
+def test_a_run_of_somebody_else_in_the_environment_is_left_alone(run_mlrek, archive, store):
+    """Only the run that `mlflow run` opens around the command is marked as such."""
+    client = MlflowClient(store)
+    run_id = client.create_run("0", tags={"mlflow.note.content": "mine"}).info.run_id
+    args = ["sync", archive / "cats", "--tracking-uri", store]
+    run_mlrek(*args, env={"MLFLOW_RUN_ID": run_id})
+    gone = run_mlrek(*args, env={"MLFLOW_RUN_ID": "0123456789abcdef"})
+
+    assert "unchanged" in gone.stdout
+    assert client.get_run(run_id).data.tags["mlflow.note.content"] == "mine"
+    assert "mlrek.kind" not in client.get_run(run_id).data.tags
