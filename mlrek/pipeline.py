@@ -25,6 +25,9 @@ from mlrek.tracking.store import Store
 from mlrek.tracking.translation import hide_userinfo
 from mlrek.workers import Work, Workers, count_bytes
 
+PROJECT_TAG = "mlflow.project.entryPoint"
+"""`mlflow run` gives it to the run that it opens."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
@@ -320,7 +323,16 @@ def _choose_experiment(option: str, store: Store | None, environ: Mapping[str, s
 
 
 def _mark_wrapper_run(store: Store, run_id: str, result: SyncResult) -> None:
-    """Mark the run that `mlflow run` opened around this command: it is no version's run."""
+    """Mark the run that `mlflow run` opened around this command: it is no version's run.
+
+    Any other run that the environment names is somebody else's, or not in this store.
+    """
+    try:
+        is_wrapper = PROJECT_TAG in store.get_run(run_id).tags
+    except TrackingError:
+        is_wrapper = False
+    if not is_wrapper:
+        return
     actions = [version.action for version in result.versions]
     summary = ", ".join(f"{actions.count(a)} {a}" for a in dict.fromkeys(actions)) or "no versions"
     places = ", ".join(project.experiment for project in result.projects) or "no experiment"
