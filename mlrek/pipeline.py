@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from typing import TypeAlias
 
 from mlrek.errors import MlrekError, TrackingError, UsageError
 from mlrek.evaluation import Project
@@ -54,6 +55,19 @@ class _Job:
         return tuple(run for run in self.place.runs if run.version_arn == arn)
 
 
+_Prepared: TypeAlias = dict[str, tuple[Work, int]]
+"""By version ARN: what its worker was given, and the bytes that it reads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tools:
+    """What all jobs of a sync share."""
+
+    workers: Workers
+    progress: Progress
+    prepared: _Prepared
+
+
 def list_entries(
     sources: Iterable[str], aws: AwsOptions, names: Sequence[str] = ()
 ) -> list[tuple[Source, VersionEntry]]:
@@ -97,13 +111,13 @@ def sync(
     progress.start(len(entries))
     with Workers(options.jobs if len(entries) > 1 else 1) as workers:
         with ThreadPoolExecutor(max_workers=1) as ahead:  # MLflow takes seconds to import
-            if is_fresh(tracking_uri, environ):
-                ahead.submit(_begin, entries, options, workers)
+            unlogged = entries if is_fresh(tracking_uri, environ) else []
+            begun = ahead.submit(_begin, unlogged, options, workers)
             store = connect_existing(tracking_uri) if options.dry_run else connect(tracking_uri)
         experiment = _choose_experiment(options.experiment, store, environ)
         options = replace(options, experiment=experiment)
         jobs = _plan(entries, store, options)
-        results = _run_jobs(jobs, options, workers, progress)
+        results = _run_jobs(jobs, options, workers, progress, begun.result())
     projects = _finish_projects(store, jobs, results)
     result = SyncResult(
         tracking_uri=hide_userinfo(store.tracking_uri if store else tracking_uri),
@@ -160,40 +174,43 @@ def _open_place(
 
 def _begin(
     entries: Sequence[tuple[Source, VersionEntry]], options: SyncOptions, workers: Workers
-) -> None:
+) -> _Prepared:
     """Nothing is logged in a store that is not there yet: read while MLflow sets it up."""
+    prepared: _Prepared = {}
     for source, entry in entries:
         if not (entry.skipped or entry.refused):
             with suppress(MlrekError):  # it comes again, as the version's result
                 work, size = _describe_work(source, entry, options)
                 workers.begin(work, size=size)
+                prepared[entry.version.arn] = work, size
+    return prepared
 
 
 def _run_jobs(
-    jobs: Sequence[_Job], options: SyncOptions, workers: Workers, progress: Progress
+    jobs: Sequence[_Job],
+    options: SyncOptions,
+    workers: Workers,
+    progress: Progress,
+    prepared: _Prepared,
 ) -> tuple[VersionResult, ...]:
     """All versions: threads ask and write, workers read and compute."""
     with ThreadPoolExecutor(max_workers=workers.jobs + 1 if workers.jobs > 1 else 1) as pool:
-        update = partial(_sync_version, options=options, workers=workers, progress=progress)
-        return tuple(pool.map(update, jobs))
+        tools = _Tools(workers=workers, progress=progress, prepared=prepared)
+        return tuple(pool.map(partial(_sync_version, options=options, tools=tools), jobs))
 
 
-def _sync_version(
-    job: _Job, *, options: SyncOptions, workers: Workers, progress: Progress
-) -> VersionResult:
+def _sync_version(job: _Job, *, options: SyncOptions, tools: _Tools) -> VersionResult:
     """One version, from its files to its run; whatever goes wrong is its result."""
     try:
-        result = _update_version(job, options, workers, progress)
+        result = _update_version(job, options, tools)
     except MlrekError as exc:
         result = VersionResult(entry=job.entry, action="failed", reason=str(exc))
     result = replace(result, experiment_id=job.place.experiment_id)
-    progress.finish_version(result)
+    tools.progress.finish_version(result)
     return result
 
 
-def _update_version(
-    job: _Job, options: SyncOptions, workers: Workers, progress: Progress
-) -> VersionResult:
+def _update_version(job: _Job, options: SyncOptions, tools: _Tools) -> VersionResult:
     entry, current = job.entry, current_run(job.runs)
     if entry.skipped:
         return VersionResult(entry=entry, action="skipped", reason=entry.skipped, run=current)
@@ -202,10 +219,11 @@ def _update_version(
     if job.place.trouble:
         raise job.place.trouble
     _delete_leftovers(job)
-    work, size = _describe_work(job.source, entry, options)
+    prepared = tools.prepared.get(entry.version.arn)
+    work, size = prepared or _describe_work(job.source, entry, options)
     if current and current.source_state == work.state and not options.force:
         return _keep(job, current)
-    description = workers.describe(work, size=size, on_bytes=progress.on_bytes)
+    description = tools.workers.describe(work, size=size, on_bytes=tools.progress.on_bytes)
     key = description.tags["mlrek.evaluation_key"]
     if current and current.evaluation_key == key and not options.force:
         return _keep(job, current)
