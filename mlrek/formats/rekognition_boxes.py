@@ -10,6 +10,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from msgspec import field as key
 from msgspec.json import Decoder
 
+from mlrek.formats.bad_lines import malformed
 from mlrek.formats.json_text import show
 from mlrek.formats.rekognition_line import (
     DETAILS_KEY,
@@ -22,7 +23,6 @@ from mlrek.formats.rekognition_line import (
     get_value,
     has_boxes,
     is_label,
-    malformed,
 )
 
 T = TypeVar("T")

@@ -9,7 +9,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec import field as key
 from msgspec.json import Decoder
 
-from mlrek.formats.json_text import show
+from mlrek.formats.bad_lines import malformed
 
 # The bits of the column `flags`: what the service says of a record.
 IS_TRUE_POSITIVE = 1
@@ -107,11 +107,6 @@ def find_keys(names: tuple[str, ...]) -> LabelKeys:
         return LabelKeys(truth=tuple(found["training"]), evaluation=tuple(found["evaluation"]))
     unnamed = (name + _METADATA for name in names if name != "source-ref")
     return LabelKeys(unnamed=tuple(name for name in unnamed if name in present))
-
-
-def malformed(what: str, found: object, expected: str) -> ValueError:
-    """The error of a line that has something else where `expected` belongs."""
-    return ValueError(f"{what} is {show(found)}, not {expected}")
 
 
 def find_label_keys(line: Line) -> LabelKeys:

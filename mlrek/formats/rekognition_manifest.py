@@ -13,6 +13,7 @@ from itertools import groupby
 from typing import Any
 
 from mlrek.errors import ParseError
+from mlrek.formats.bad_lines import BadLines, malformed
 from mlrek.formats.json_text import show
 from mlrek.formats.lines import OnBadLine, iter_json_lines
 from mlrek.formats.rekognition_boxes import BoxColumns, find_boxes
@@ -26,7 +27,6 @@ from mlrek.formats.rekognition_line import (
     find_label_keys,
     find_labels,
     is_label,
-    malformed,
 )
 
 _INPUT_MANIFEST_REASON = (
@@ -34,8 +34,6 @@ _INPUT_MANIFEST_REASON = (
     "the predictions are in TestingGroundTruth-….json, which the service names under "
     "TestingDataResult.Output"
 )
-
-_N_LINES_SHOWN = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,12 +87,12 @@ def parse_manifest(manifest: ManifestInput, *, skip_bad_lines: bool = False) -> 
         ParseError: A line is malformed (not with `skip_bad_lines`: then it is left out and counted
             in a warning), the file is empty or holds no predictions.
     """
-    skipped = _Skipped()
+    bad_lines = BadLines(manifest.uri, skip=skip_bad_lines)
 
     def on_bad_line(number: int, exc: ValueError) -> None:
-        if not skip_bad_lines or isinstance(exc, RefusedError):
+        if isinstance(exc, RefusedError):
             raise ParseError(manifest.uri, number, str(exc)) from exc
-        skipped.add(number, str(exc))
+        bad_lines.add(number, exc)
 
     reader = _Reader()
     for number, lines in iter_json_lines(LINE_DECODER, manifest.chunks, manifest.uri, on_bad_line):
@@ -103,24 +101,10 @@ def parse_manifest(manifest: ManifestInput, *, skip_bad_lines: bool = False) -> 
         except ValueError:
             reader.read_each(number, lines, on_bad_line)
     columns = reader.columns
-    _check_predictions(manifest.uri, columns, skipped)
-    columns.warnings += _warn_skipped(len(columns.images), skipped)
+    _check_predictions(manifest.uri, columns, bad_lines.first)
+    columns.warnings += bad_lines.warn(len(columns.images))
     columns.warnings += _warn_repeated(columns.images)
     return columns
-
-
-@dataclass(slots=True)
-class _Skipped:
-    """Malformed lines: how many, and the first of them as (number, reason)."""
-
-    n: int = 0
-    first: list[tuple[int, str]] = field(default_factory=list)
-
-    def add(self, number: int, reason: str) -> None:
-        """Count a line; memory stays bounded however many there are."""
-        self.n += 1
-        if len(self.first) < _N_LINES_SHOWN:
-            self.first.append((number, reason))
 
 
 @dataclass(slots=True)
@@ -199,23 +183,14 @@ class _Reader:
         columns.flags.extend(flags)
 
 
-def _check_predictions(uri: str, columns: ManifestColumns, skipped: _Skipped) -> None:
+def _check_predictions(uri: str, columns: ManifestColumns, bad: ParseError | None) -> None:
     if columns.record_label or columns.has_found_boxes:
         return
-    if skipped.n:
-        line, reason = skipped.first[0]
-        raise ParseError(uri, line, f"{reason}; no line that could be read holds a prediction")
+    if bad:
+        reason = f"{bad.reason}; no line that could be read holds a prediction"
+        raise ParseError(uri, bad.line, reason)
     reason = _INPUT_MANIFEST_REASON if columns.images else "is empty: not one line"
     raise ParseError(uri, 0, reason)
-
-
-def _warn_skipped(n_read: int, skipped: _Skipped) -> list[str]:
-    if not skipped.n:
-        return []
-    several = f"{skipped.n} of {n_read + skipped.n} manifest lines are malformed and were left out"
-    shown = "; ".join(f"line {number}: {reason}" for number, reason in skipped.first)
-    more = "; …" if skipped.n > len(skipped.first) else ""
-    return [f"{several}: {shown}{more}"]
 
 
 def _warn_repeated(images: list[str]) -> list[str]:
