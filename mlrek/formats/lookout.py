@@ -6,7 +6,7 @@ class has the confidence 1 - c, so that records are complete and the anomaly sco
 Outcomes are what the service decided against the truth.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from math import nan
 
@@ -24,6 +24,7 @@ from mlrek.evaluation import (
     Version,
     order_labels,
 )
+from mlrek.formats.described import check_described
 from mlrek.formats.json_text import show
 from mlrek.formats.lookout_description import LookoutDescription, parse_description
 from mlrek.formats.lookout_line import ANOMALY, CLASSES
@@ -69,7 +70,6 @@ __all__ = [
 
 # By whether the service decided for a class, then by whether it is true.
 _OUTCOMES = np.array([[Outcome.TN, Outcome.FN], [Outcome.FP, Outcome.TP]], dtype=np.uint8)
-_REPORTED_TOLERANCE = 1e-6  # the service's description of a model has single precision
 
 
 def parse_lookout_evaluation(
@@ -116,7 +116,7 @@ def parse_lookout_evaluation(
             *warnings,
             *told.warnings,
             *_check_version(version, columns, told),
-            *_check_reported(described, told.reported.aggregate),
+            *check_described(described, told.reported.aggregate, what="model", file="result"),
             *columns.warnings,
             *evaluation.warnings,
         ),
@@ -198,17 +198,6 @@ def _check_version(
     for what, arn in named:
         if arn not in {"", version.arn}:
             yield f"the {what} is of another version: {show(arn)}"
-
-
-def _check_reported(
-    described: Mapping[str, float], aggregate: Mapping[str, float]
-) -> Iterator[str]:
-    for name, value in described.items():
-        if abs(value - aggregate.get(name, value)) > _REPORTED_TOLERANCE:
-            yield (
-                f"the service's description of the model says {name} {value:.9g}, its result "
-                f"{aggregate[name]:.9g}; the result counts"
-            )
 
 
 def _warn_unused_masks(columns: LookoutManifest) -> Iterator[str]:

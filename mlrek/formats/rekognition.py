@@ -16,6 +16,7 @@ from mlrek.evaluation import (
     Version,
     order_labels,
 )
+from mlrek.formats.described import check_described
 from mlrek.formats.json_text import show
 from mlrek.formats.moderation import Answers, is_answers, keep_labels, parse_answers, peek
 from mlrek.formats.rekognition_detection import Objects, gather_objects
@@ -34,8 +35,6 @@ __all__ = [
     "parse_summary",
     "sniff",
 ]
-
-_REPORTED_TOLERANCE = 1e-6  # the service's description of a version has single precision
 
 
 def parse_evaluation(
@@ -78,7 +77,7 @@ def parse_evaluation(
             *warnings,
             *told.warnings,
             *_check_version(version, told),
-            *_check_reported(described, told.reported.aggregate),
+            *check_described(described, told.reported.aggregate, what="version", file="summary"),
             *evaluation.warnings,
         ),
     )
@@ -186,17 +185,6 @@ def _find_task(truth: LabelSets, told: Summary) -> Task:
 def _check_version(version: Version, told: Summary) -> Iterator[str]:
     if told.version_arn not in {"", version.arn, version.copied_from}:
         yield f"the summary is of another version: {show(told.version_arn)}"
-
-
-def _check_reported(
-    described: Mapping[str, float], aggregate: Mapping[str, float]
-) -> Iterator[str]:
-    for name, value in described.items():
-        if abs(value - aggregate.get(name, value)) > _REPORTED_TOLERANCE:
-            yield (
-                f"the service's description of the version says {name} {value:.9g}, its summary "
-                f"{aggregate[name]:.9g}; the summary counts"
-            )
 
 
 def _check_repeated(columns: ManifestColumns, records: Records) -> Iterator[str]:
