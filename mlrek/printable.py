@@ -10,3 +10,12 @@ def escape_unprintable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
+def escape_unencodable(text: str) -> str:
+    r"""Text that UTF-8 can hold: half a character, as in a file's name in Latin-1, is escaped.
+
+    >>> print(escape_unencodable("gr\udcf6sse"))
+    gr\udcf6sse
+    """
+    return text.encode("utf-8", "backslashreplace").decode()

@@ -18,6 +18,7 @@ from mlrek.formats.json_text import NotANumber, decode_json, show
 from mlrek.formats.rekognition_arn import parse_arn, parse_project_arn, parse_version_arn
 from mlrek.formats.rekognition_sniff import Role
 from mlrek.formats.timestamps import parse_timestamp
+from mlrek.printable import escape_unencodable
 from mlrek.sources.catalogue import Part, VersionEntry
 from mlrek.sources.storage import S3_SCHEME
 
@@ -139,6 +140,7 @@ def make_up_version(project: Project, name: str) -> Version:
     """An identity for a version whose own ARN nothing tells."""
     arn = parse_arn(project.arn)
     prefix = arn.project_prefix if arn else project.arn
+    name = escape_unencodable(name)
     return Version(project=project, arn=f"{prefix}/version/{name}", name=name)
 
 

@@ -13,6 +13,7 @@ from mlrek.errors import SourceError
 from mlrek.evaluation import Project, Provider, Version
 from mlrek.formats.rekognition import Role, Summary, parse_summary, sniff
 from mlrek.formats.rekognition_arn import parse_version_arn
+from mlrek.printable import escape_unencodable
 from mlrek.sources.catalogue import Part, VersionEntry
 from mlrek.sources.description import (
     EVALUATION_ROLES,
@@ -111,7 +112,7 @@ def pair_files(beside: list[LooseFile]) -> list[list[LooseFile]]:
 def make_up_project(folder: str) -> Project:
     """An identity for a project that nothing but the folder's name tells."""
     path = PurePosixPath(folder) if folder.startswith(S3_SCHEME) else Path(folder).resolve()
-    name = path.name or "_"
+    name = escape_unencodable(path.name) or "_"
     return Project(provider=Provider.REKOGNITION, arn=f"local:project/{name}", name=name)
 
 

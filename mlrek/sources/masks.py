@@ -7,6 +7,7 @@ from itertools import islice
 
 from mlrek.errors import SourceError, SourceNotFoundError
 from mlrek.evaluation import SourceFile
+from mlrek.printable import escape_unencodable
 from mlrek.sources.storage import S3_SCHEME, Storage, join_uri, parse_s3_uri, read_bytes
 
 READERS = 8
@@ -59,7 +60,10 @@ class MaskFolder:
     def describe(self) -> SourceFile:
         """All masks that were read, as one file: the digest is of their contents in order."""
         return SourceFile(
-            role="masks", uri=self._folder, size=self._size, sha256=self._sha256.hexdigest()
+            role="masks",
+            uri=escape_unencodable(self._folder),
+            size=self._size,
+            sha256=self._sha256.hexdigest(),
         )
 
     def _add(self, content: bytes | SourceError) -> None:

@@ -7,6 +7,7 @@ from typing import Self
 
 from mlrek.errors import SourceError, SourceNotFoundError
 from mlrek.evaluation import SourceFile
+from mlrek.printable import escape_unencodable
 from mlrek.sources.catalogue import OnBytes, Part, ReadOptions, VersionEntry
 from mlrek.sources.storage import Storage
 
@@ -114,4 +115,6 @@ class _Measured:
         """What was read."""
         part = self._part
         uri, digest = part.origin or part.uri, self._sha256.hexdigest()
-        return SourceFile(role=part.role, uri=uri, size=self._size, sha256=digest)
+        return SourceFile(
+            role=part.role, uri=escape_unencodable(uri), size=self._size, sha256=digest
+        )

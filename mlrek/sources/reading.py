@@ -6,6 +6,7 @@ from typing import Protocol
 
 from mlrek.errors import SourceError, SourceNotFoundError
 from mlrek.evaluation import Evaluation
+from mlrek.printable import escape_unencodable
 from mlrek.reported import DEFAULT_THRESHOLD
 from mlrek.sources.catalogue import OnBytes, Part, ReadOptions, VersionEntry
 from mlrek.sources.file_formats import FILE_FORMATS
@@ -57,7 +58,8 @@ class StoredSource:
         options = ReadOptions(skip_bad_lines=skip_bad_lines, threshold=threshold)
         with PartReader(self.storage, options, on_bytes) as reader:
             evaluation = FILE_FORMATS[entry.format].load(entry, reader)
-            return replace(evaluation, files=reader.files)
+            warnings = tuple(map(escape_unencodable, evaluation.warnings))
+            return replace(evaluation, files=reader.files, warnings=warnings)
 
     def read_test_images(self, entry: VersionEntry) -> int | None:
         """How many images the version was tested on, as its summary says; None: it does not."""

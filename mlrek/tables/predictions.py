@@ -7,6 +7,7 @@ import numpy as np
 from mlrek.evaluation import BACKGROUND_LABEL, NONE_LABEL, Evaluation, IntArray, Task
 from mlrek.label_keys import display_label
 from mlrek.metrics import Predictions
+from mlrek.printable import escape_unencodable
 from mlrek.tables.csv_text import number_cells, text_cells, write_long_csv
 
 COLUMNS: Final = ("image", "predicted", "truth", "confidence", "outcome")
@@ -56,10 +57,10 @@ def describe_predictions(
     is right, least confident first; then images without truth.
     """
     rows = _order_rows(predictions)[:MAX_TABLE_ROWS].tolist()
-    labels = [_encodable(label) for label in _displayed(evaluation)]
+    labels = [escape_unencodable(label) for label in _displayed(evaluation)]
     confidence = predictions.confidence
     return {
-        "image": [_encodable(evaluation.images[predictions.image_idx[i]]) for i in rows],
+        "image": [escape_unencodable(evaluation.images[predictions.image_idx[i]]) for i in rows],
         "predicted": [labels[predictions.y_pred[i]] for i in rows],
         "truth": [labels[predictions.y_true[i]] for i in rows],
         "confidence": [None if np.isnan(confidence[i]) else float(confidence[i]) for i in rows],
@@ -79,8 +80,3 @@ def _displayed(evaluation: Evaluation) -> list[str]:
     """Display names by label code; the last one, code -1, is no label."""
     nothing = BACKGROUND_LABEL if evaluation.task == Task.DETECTION else NONE_LABEL
     return [*map(display_label, evaluation.labels), nothing]
-
-
-def _encodable(text: str) -> str:
-    """Text that UTF-8 can hold: half a character is escaped."""
-    return text.encode("utf-8", "backslashreplace").decode()

@@ -1,9 +1,12 @@
 """Files downloaded one by one: what tells their version, and when it was trained."""
 
 import json
+import os
 
+import pytest
 from fakes.evaluations import make_manifest, make_summary, version_arn
 
+from mlrek.formats.stored import dump_evaluation
 from mlrek.sources import open_source
 
 START_MS = 1690556751958
@@ -42,3 +45,20 @@ def test_a_summary_without_an_arn_is_not_asked_for(tmp_path):
 
     assert "beside it" not in warning
     assert "s.json: has no ProjectVersionArn" in warning
+
+
+def test_a_folder_whose_name_is_no_utf_8_is_read(tmp_path):
+    """Nothing of it may end where only text can be: in tags, in files of UTF-8."""
+    folder = tmp_path / os.fsdecode(b"gr\xf6\xdfe")
+    try:
+        folder.mkdir()
+    except OSError:
+        pytest.skip("this disk has only names in UTF-8")
+    (folder / "m.json").write_bytes(make_manifest())
+    source = open_source(str(folder))
+    evaluation = source.load(source.list_versions()[0])
+
+    assert len(evaluation.images) == 3
+    dump_evaluation(evaluation)
+    for text in (evaluation.version.arn, evaluation.version.project.name, *evaluation.warnings):
+        text.encode()
