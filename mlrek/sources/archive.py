@@ -23,6 +23,7 @@ from msgspec.json import format as format_json
 
 from mlrek.errors import MlrekError, SourceError, SourceNotFoundError
 from mlrek.evaluation import Project, Version
+from mlrek.printable import escape_unencodable
 from mlrek.sources.archive_folders import place_projects, place_versions
 from mlrek.sources.catalogue import OnBytes, Part, VersionEntry
 from mlrek.sources.file_formats import FILE_FORMATS
@@ -195,7 +196,7 @@ def _write_project(project: Project, folder: Path, source_uri: str) -> None:
         project_name=project.name,
         read_at=datetime.now(UTC).isoformat(timespec="seconds"),
         read_by=f"mlrek {__version__}",
-        read_from=source_uri,
+        read_from=escape_unencodable(source_uri),
     )
     with _writing(folder):
         _write_if_other(folder / PROJECT_FILE, format_json(encode(head), indent=1) + b"\n")

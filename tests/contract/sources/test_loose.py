@@ -8,6 +8,7 @@ from fakes.evaluations import make_manifest, make_summary, version_arn
 
 from mlrek.formats.stored import dump_evaluation
 from mlrek.sources import open_source
+from mlrek.sources.archive import write_archive
 
 START_MS = 1690556751958
 
@@ -60,5 +61,6 @@ def test_a_folder_whose_name_is_no_utf_8_is_read(tmp_path):
 
     assert len(evaluation.images) == 3
     dump_evaluation(evaluation)
+    write_archive(source, tmp_path / "archive")
     for text in (evaluation.version.arn, evaluation.version.project.name, *evaluation.warnings):
         text.encode()
