@@ -130,8 +130,9 @@ def _print_headline(shown: Shown, output: Output) -> None:
             others = [] if base is None else [f"{base.value:.4f}" if base.is_defined else UNDEFINED]
             rows.append([name, f"{number.value:.4f}", _interval(number.low, number.high), *others])
     titles = ["computed", "value", "95 % interval"] + ["base model"] * bool(shown.metrics.baseline)
-    output.table(titles, rows, numeric=frozenset({"value", "base model"}))
-    output.line()
+    if rows:
+        output.table(titles, rows, numeric=frozenset({"value", "base model"}))
+        output.line()
     rows = []
     for name in dict.fromkeys((*reported, "precision", "recall", "f1")):
         ours = at_threshold.get(f"{name}_macro")

@@ -1,15 +1,19 @@
 """What `mlrek show` says of one version."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
-from mlrek.cli.show_report import Shown, describe_shown
+from mlrek.cli.output import Output
+from mlrek.cli.show_report import Shown, describe_shown, print_shown
 from mlrek.evaluation import (
     Evaluation,
     LabelSets,
     Project,
     Provider,
     Records,
+    Reported,
     Task,
     Version,
 )
@@ -55,3 +59,27 @@ def test_a_label_named_like_our_own_row_is_another(evaluation, label, confused):
         {"true": true, "predicted": predicted, "count": count}
         for true, predicted, count in confused
     ]
+
+
+def test_without_numbers_there_is_no_table_of_them(evaluation, capsys):
+    """Only the service's own are left when the images are gone."""
+    nothing = LabelSets(offsets=np.zeros(1, np.int64), label_idx=np.empty(0, np.int64))
+    records = replace(
+        evaluation.records,
+        offsets=nothing.offsets,
+        label_idx=nothing.label_idx,
+        confidence=np.empty(0),
+        outcome=np.empty(0, np.uint8),
+    )
+    gone = replace(
+        evaluation,
+        images=(),
+        truth=nothing,
+        records=records,
+        reported=Reported(aggregate={"f1": 0.75}),
+    )
+    print_shown(Shown(evaluation=gone, metrics=compute_metrics(gone)), Output())
+    shown = capsys.readouterr().out
+
+    assert "0.7500" in shown
+    assert "95 % interval" not in shown
