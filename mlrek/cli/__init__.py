@@ -1,5 +1,6 @@
 """The command line: options -> one pipeline call -> one output call."""
 
+import os
 from typing import Annotated
 
 import typer
