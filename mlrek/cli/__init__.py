@@ -50,4 +50,6 @@ for command in (sync, versions, show, projects, archive):
 def main() -> None:
     """Run the command line."""
     accept_any_text()
+    for library in ("OPENBLAS", "MKL", "OMP"):  # their threads wait for each other, and for ours
+        os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     app()
