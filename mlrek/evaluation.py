@@ -260,8 +260,9 @@ class Evaluation:
     readable manifest there are none, and only `reported` speaks. `detections` and `masks` exist for
     their tasks, whose `truth` and `records` may be empty. `pos_label` is the positive class where
     the provider names one. `baseline` are the records of the model that this one was adapted from,
-    on the same images, where the provider publishes them. `summary` is the provider's summary file,
-    byte for byte.
+    on the same images, where the provider publishes them. `seen_in_training` (n_images,) tells
+    which test images the version was trained on, None where nothing tells. `summary` is the
+    provider's summary file, byte for byte.
     """
 
     version: Version
@@ -274,6 +275,7 @@ class Evaluation:
     detections: Detections | None = None
     masks: MaskCounts | None = None
     baseline: Records | None = None
+    seen_in_training: BoolArray | None = None
     pos_label: str = ""
     reported: Reported = field(default_factory=Reported)
     files: tuple[SourceFile, ...] = ()
@@ -296,6 +298,8 @@ class Evaluation:
                 raise EvaluationError(f"{self.version.arn}: a label code has no label")
         if self.masks is not None:
             self._check_masks(self.masks)
+        if self.seen_in_training is not None and len(self.seen_in_training) != len(self.images):
+            raise EvaluationError(f"{self.version.arn}: trained and test images differ in number")
 
     def _check_masks(self, masks: MaskCounts) -> None:
         if len(masks.readable) != len(self.images):

@@ -10,7 +10,8 @@ One row an image, in the order of the provider's manifest:
 | `confidence` | list of double | of those records, 0 to 1                               |
 | `outcome`    | list of uint8  | the provider's flag: 0 unknown, 1 TP, 2 FP, 3 FN, 4 TN |
 
-Where the evaluation has boxes, masks, or the answers of the model that this one was adapted from:
+Where the evaluation has boxes, masks, the answers of the model that this one was adapted from, or
+knows the training images:
 
 | column                               | type           | what                                   |
 | ---                                  | ---            | ---                                    |
@@ -26,6 +27,7 @@ Where the evaluation has boxes, masks, or the answers of the model that this one
 | `mask_tp`, `mask_fp`, `mask_fn`      | list of int64  | pixels of each: in both masks, in the  |
 |                                      |                | predicted one only, the true one only  |
 | `base_label`, `…_confidence`, …      | as `label`, …  | the records of the model adapted from  |
+| `seen_in_training`                   | bool           | whether the version was trained on it  |
 
 A code is a position in `labels`. The schema's metadata holds one JSON object under `mlrek`:
 `schema_version`, `task`, `labels`, `thresholds` (null: not published), `pos_label` ('': none),

@@ -155,6 +155,16 @@ def _read_masks(table: pa.Table) -> dict[str, Any]:
     return {"masks": masks}
 
 
+def _write_seen(evaluation: Evaluation) -> list[pa.Array]:
+    return [pa.array(evaluation.seen_in_training, pa.bool_())]
+
+
+def _read_seen(table: pa.Table) -> dict[str, Any]:
+    if table["seen_in_training"].null_count:
+        raise ValueError("column seen_in_training has gaps")
+    return {"seen_in_training": table["seen_in_training"].to_numpy()}
+
+
 def _write_lists(offsets: IntArray, values: NDArray[Any], value_type: pa.DataType) -> pa.Array:
     flat = pa.array(np.ascontiguousarray(values), value_type)
     return pa.ListArray.from_arrays(pa.array(offsets, pa.int32()), flat)
@@ -236,5 +246,10 @@ GROUPS = (
         write=_write_masks,
         read=_read_masks,
     ),
+    ColumnGroup(
+        schema=_schema(seen_in_training=pa.bool_()),
+        is_in=lambda evaluation: evaluation.seen_in_training is not None,
+        write=_write_seen,
+        read=_read_seen,
+    ),
 )
-"""The first group is always there, the others as the evaluation has them."""

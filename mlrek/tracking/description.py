@@ -17,7 +17,7 @@ from mlrek.metrics.curve_scores import score_all_labels
 from mlrek.printable import escape_unprintable
 from mlrek.reported import DEFAULT_THRESHOLD
 
-LOG_SCHEMA = 1
+LOG_SCHEMA = 2
 """Raised whenever a run of the same evaluation would hold something else than before."""
 
 MAX_METRIC_KEYS = 400
