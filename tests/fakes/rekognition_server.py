@@ -1,9 +1,12 @@
-"""A small Rekognition over HTTP: projects and versions in pages, with faults on demand.
+"""A small Rekognition over HTTP: projects and versions in pages, answers for images, with faults.
 
 Requests and answers are checked against botocore's service model, so that a test cannot rely on
 something that the real service would never send or accept.
 """
 
+import base64
+import binascii
+import contextlib
 import json
 import re
 import threading
@@ -46,12 +49,21 @@ class Answer:
 
 @dataclass
 class RekognitionServer:
-    """The service: set `projects`, `versions` and `faults`, read `requests`."""
+    """The service: set `projects`, `versions`, `faults` and `images`, read `requests`.
+
+    `images` says what any version sees: an image's bytes or `s3://` URI -> its labels, as the
+    service writes them (`{"Name": "cat", "Confidence": 97.5}`, with "Geometry" for objects).
+    `thresholds` are assumed thresholds in percent, used where a request names no confidence.
+    Only versions in `running` answer.
+    """
 
     page_size: int = 100
     last_token: str | None = None
     projects: list[dict] = field(default_factory=list)
     versions: dict[str, list[dict]] = field(default_factory=dict)
+    images: dict[bytes | str, list[dict]] = field(default_factory=dict)
+    thresholds: dict[str, float] = field(default_factory=dict)
+    running: set[str] = field(default_factory=set)
     faults: list[Fault] = field(default_factory=list)
     requests: list[tuple[str, dict]] = field(default_factory=list)
     authorizations: list[str] = field(default_factory=list)
@@ -85,6 +97,8 @@ class RekognitionServer:
         self.page_size, self.last_token = 100, None
         for store in (self.projects, self.versions, self.faults, self.requests):
             store.clear()
+        for store in (self.images, self.thresholds, self.running):
+            store.clear()
         self.authorizations.clear()
         self.user_agents.clear()
 
@@ -109,6 +123,7 @@ class RekognitionServer:
             if fault.code:
                 return _error(fault.code, fault.message, fault.status)
         shape = self._model.operation_model(operation).input_shape
+        _decode_image(params)
         report = ParamValidator().validate(params, shape)
         if report.has_errors():
             return _error("ValidationException", report.generate_report())
@@ -141,6 +156,27 @@ class RekognitionServer:
         key = "ProjectVersionDescriptions"
         return self._page("DescribeProjectVersions", key, found, params)
 
+    def detect_custom_labels(self, params: dict) -> Answer:
+        """DetectCustomLabels of a running version; the most confident labels come first."""
+        if params["ProjectVersionArn"] not in self.running:
+            return _error("ResourceNotReadyException", "The model version is not running.")
+        image = params["Image"]
+        is_s3 = "S3Object" in image
+        seen = self.images.get(_s3_uri(image["S3Object"]) if is_s3 else image["Bytes"])
+        if seen is None:
+            code = "InvalidS3ObjectException" if is_s3 else "InvalidImageFormatException"
+            return _error(code, "The image cannot be read.")
+        least = params.get("MinConfidence")
+        labels = [
+            label
+            for label in sorted(seen, key=lambda label: -label["Confidence"])
+            if label["Confidence"] >= (self._threshold(label) if least is None else least)
+        ]
+        return self._checked("DetectCustomLabels", {"CustomLabels": labels[: _most(params)]})
+
+    def _threshold(self, label: dict) -> float:
+        return self.thresholds.get(label["Name"], 0.0)
+
     def _page(self, operation: str, key: str, items: list[dict], params: dict) -> Answer:
         start = _page_start(params)
         if start is None:
@@ -151,6 +187,10 @@ class RekognitionServer:
             body["NextToken"] = f"from-{end}"
         elif self.last_token is not None:
             body["NextToken"] = self.last_token
+        return self._checked(operation, body)
+
+    def _checked(self, operation: str, body: dict) -> Answer:
+        """An answer that the real service could give."""
         report = ParamValidator().validate(
             body, self._model.operation_model(operation).output_shape
         )
@@ -175,6 +215,22 @@ def _page_start(params: dict) -> int | None:
     return int(match[1]) if match else None
 
 
+def _decode_image(params: dict) -> None:
+    """Bytes travel in base64; whatever is no base64 stays as it came."""
+    image = params.get("Image", {})
+    if isinstance(image.get("Bytes"), str):
+        with contextlib.suppress(binascii.Error):
+            image["Bytes"] = base64.b64decode(image["Bytes"], validate=True)
+
+
+def _s3_uri(place: dict) -> str:
+    return f"s3://{place['Bucket']}/{place['Name']}"
+
+
+def _most(params: dict) -> int:
+    return params.get("MaxResults", 4096)
+
+
 def _error(code: str, message: str, status: int = 400) -> Answer:
     return Answer(status, {"__type": code, "message": message, "Message": message})
 
@@ -188,6 +244,7 @@ def _to_wire(value: object) -> float:
 _OPERATIONS = {
     "DescribeProjects": RekognitionServer.describe_projects,
     "DescribeProjectVersions": RekognitionServer.describe_project_versions,
+    "DetectCustomLabels": RekognitionServer.detect_custom_labels,
 }
 
 
