@@ -1,71 +1,8 @@
 """The pages that the printed links open, in headless Chromium on a real MLflow server."""
 
-import json
-import os
-import re
-from pathlib import Path
-
 import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
-
-PATIENCE_S = 120
-SCREENSHOTS = Path(os.environ.get("MLREK_SCREENSHOTS", Path(__file__).parents[2] / "screenshots"))
-
-
-@pytest.fixture(scope="module")
-def synced(tmp_path_factory, digits, mlflow_server):
-    """The digits project on the server, as `mlrek sync --json` tells of it."""
-    import subprocess
-    import sys
-
-    done = subprocess.run(
-        [sys.executable, "-m", "mlrek", "sync", str(digits), "--json"],
-        env=os.environ
-        | {"MLFLOW_TRACKING_URI": mlflow_server, "MLFLOW_EXPERIMENT_NAME": f"pages-{os.getpid()}"},
-        cwd=tmp_path_factory.mktemp("pages"),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return json.loads(done.stdout)
-
-
-@pytest.fixture
-def page(browser, synced):
-    """Open a link, wait until all words (patterns) are on the page, keep a screenshot."""
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    def open_link(name: str, link: str, *words: str) -> str:
-        browser.get(link.partition("/#/")[0] + "/health")
-        browser.execute_script("localStorage.clear(); sessionStorage.clear()")  # searches, tabs
-        browser.get(link)
-        WebDriverWait(browser, PATIENCE_S).until(
-            lambda b: all(re.search(word, text_of(b)) for word in words), f"{words} on {link}"
-        )
-        SCREENSHOTS.mkdir(exist_ok=True)
-        browser.save_screenshot(SCREENSHOTS / f"{name}.png")
-        return text_of(browser)
-
-    return open_link
-
-
-def text_of(browser) -> str:
-    """All text of the page, charts included."""
-    return browser.execute_script("return document.body.textContent") or ""
-
-
-def wait_for_pictures(browser, selector: str, n: int) -> list[tuple[int, int]]:
-    """Wait until `n` pictures are loaded and say their sizes."""
-    from selenium.webdriver.support.ui import WebDriverWait
-
-    script = (
-        "return [...document.querySelectorAll(arguments[0])]"
-        ".filter(i => i.complete && i.naturalWidth > 100)"
-        ".map(i => [i.naturalWidth, i.naturalHeight])"
-    )
-    wait = WebDriverWait(browser, PATIENCE_S)
-    return wait.until(lambda b: (s := b.execute_script(script, selector)) and len(s) >= n and s)
 
 
 def test_the_charts_page_shows_all_versions_side_by_side(page, synced):
@@ -83,11 +20,11 @@ def test_the_charts_page_shows_the_heat_maps_in_its_picture_grid(page, synced, b
     page("charts-loaded", synced["projects"][0]["links"]["charts"], "aggregate", "v1-naive-bayes")
     search = browser.find_element(By.CSS_SELECTOR, "input[placeholder*='Search metric']")
     search.send_keys("confusion_matrix")
-    sizes = wait_for_pictures(browser, "img[src*='get-artifact?path=images']", 4)
-    browser.save_screenshot(SCREENSHOTS / "picture-grid.png")
+    sizes = page.wait_for_pictures("img[src*='get-artifact?path=images']", 4)
+    page.screenshot("picture-grid")
 
     assert len(sizes) == 4
-    assert len(set(map(tuple, sizes))) == 1
+    assert len(set(sizes)) == 1
 
 
 def test_the_compare_page_shows_the_numbers_of_all_versions(page, synced):
@@ -100,10 +37,10 @@ def test_the_compare_page_shows_the_numbers_of_all_versions(page, synced):
     assert "359" in text
 
 
-def test_the_image_link_shows_the_heat_map(page, synced, browser):
+def test_the_image_link_shows_the_heat_map(page, synced):
     """The confusion matrix among the run's artifacts."""
     page("heat-map", synced["projects"][0]["links"]["images"], "confusion_matrix.png")
-    (width, height), *_ = wait_for_pictures(browser, "img[src^='blob:']", 1)
+    (width, height), *_ = page.wait_for_pictures("img[src^='blob:']", 1)
 
     assert width == 840
     assert height > 800
