@@ -5,7 +5,9 @@ MlrekError
 │   ├── SourceNotFoundError               what is named is not there (404)
 │   └── ParseError(uri, line, reason)     it is there, but is not what it should be
 ├── EvaluationError                       what was read contradicts itself or cannot answer
+├── IncomparableError                     two versions cannot be compared
 ├── TrackingError                         MLflow cannot be reached, or refuses
+│   └── ModelNotFoundError                the registry has no such model, version or alias
 ├── PolicyError                           a policy file is not valid
 └── UsageError                            the command asks for something that does not exist
 """
@@ -49,8 +51,16 @@ class EvaluationError(MlrekError):
     """An evaluation contradicts itself, or cannot carry what was asked of it."""
 
 
+class IncomparableError(MlrekError):
+    """Two versions cannot be compared; the exit code is 4."""
+
+
 class TrackingError(MlrekError):
     """MLflow cannot be reached or refuses the request."""
+
+
+class ModelNotFoundError(TrackingError):
+    """The registry has no such model, version or alias (yet)."""
 
 
 class PolicyError(MlrekError):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
-from mlrek.errors import MlrekError, PolicyError, UsageError
+from mlrek.errors import IncomparableError, MlrekError, PolicyError, UsageError
 from mlrek.printable import escape_unprintable
 
 if TYPE_CHECKING:
@@ -14,8 +14,14 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
+EXIT_REFUSED = 3
+EXIT_UNDECIDED = 4
 EXIT_INTERRUPTED = 130
-EXIT_CODES: dict[type[MlrekError], int] = {UsageError: EXIT_USAGE, PolicyError: EXIT_USAGE}
+EXIT_CODES: dict[type[MlrekError], int] = {
+    UsageError: EXIT_USAGE,
+    PolicyError: EXIT_USAGE,
+    IncomparableError: EXIT_UNDECIDED,
+}
 """Errors with an exit code of their own; every other one is `EXIT_FAILED`."""
 
 

@@ -1,4 +1,4 @@
-"""The runs of a project as MLflow lists them, and the rules by which all readers agree on one."""
+"""Runs and registered versions as MLflow lists them, and the rules that all readers share."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -43,6 +43,20 @@ class LoggedRun:
         heartbeat = self.tags.get("mlrek.heartbeat", "")
         beat_ms = int(heartbeat) if heartbeat.isascii() and heartbeat.isdigit() else 0
         return not self.is_complete and now_ms - beat_ms > LEFTOVER_AFTER_MS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredVersion:
+    """A version of a registered model; `version` is its number, `run_id` '' without a run."""
+
+    name: str
+    version: str
+    run_id: str
+
+    @property
+    def uri(self) -> str:
+        """As people write it."""
+        return f"models:/{self.name}/{self.version}"
 
 
 def current_run(runs: Iterable[LoggedRun]) -> LoggedRun | None:

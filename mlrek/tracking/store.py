@@ -10,11 +10,11 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from mlrek.errors import TrackingError, UsageError
+from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project
 from mlrek.tracking.description import DatasetInput, MetricPoint, RunDescription
-from mlrek.tracking.runs import LoggedRun
-from mlrek.tracking.translation import translate_errors
+from mlrek.tracking.runs import LoggedRun, RegisteredVersion
+from mlrek.tracking.translation import is_missing_model, translate_errors
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -153,15 +153,50 @@ class Store:
             return Path(self.client.download_artifacts(run_id, path, folder)).read_bytes()
 
     def find_model_run(self, name: str, version_or_alias: str, *, is_alias: bool) -> str:
-        """The run id behind a registered model's version or alias."""
-        with translate_errors(self.tracking_uri):
-            if is_alias:
-                found = self.client.get_model_version_by_alias(name, version_or_alias)
-            else:
-                found = self.client.get_model_version(name, version_or_alias)
+        """The run id behind a registered model's version or alias.
+
+        Raises:
+            ModelNotFoundError: There is no such model, version or alias.
+        """
+        found = self.find_model_version(name, version_or_alias, is_alias=is_alias)
         if not found.run_id:
             raise TrackingError(f"models:/{name}/{found.version} is not linked to any run")
-        return str(found.run_id)
+        return found.run_id
+
+    def find_model_version(
+        self, name: str, version_or_alias: str, *, is_alias: bool
+    ) -> RegisteredVersion:
+        """A registered model's version, named by its number or an alias.
+
+        Raises:
+            ModelNotFoundError: There is no such model, version or alias.
+        """
+        from mlflow.exceptions import MlflowException
+
+        with translate_errors(self.tracking_uri):
+            try:
+                if is_alias:
+                    found = self.client.get_model_version_by_alias(name, version_or_alias)
+                else:
+                    found = self.client.get_model_version(name, version_or_alias)
+            except MlflowException as exc:
+                if is_missing_model(exc):
+                    mark = "@" if is_alias else "/"
+                    raise ModelNotFoundError(
+                        f"the registry has no models:/{name}{mark}{version_or_alias}"
+                    ) from exc
+                raise
+        return RegisteredVersion(
+            name=found.name, version=str(found.version), run_id=found.run_id or ""
+        )
+
+    def set_model_version_tags(
+        self, registered: RegisteredVersion, tags: Mapping[str, str]
+    ) -> None:
+        """Set tags of a registered model's version."""
+        with translate_errors(self.tracking_uri):
+            for key, value in tags.items():
+                self.client.set_model_version_tag(registered.name, registered.version, key, value)
 
     def _open_experiment(self, name: str, project: Project) -> "Experiment":
         from mlflow.exceptions import MlflowException

@@ -67,6 +67,17 @@ def hide_userinfo(uri: str) -> str:
     return _QUERY.sub("", _USERINFO.sub("", uri))
 
 
+def is_missing_model(exc: "MlflowException") -> bool:
+    """Whether the registry says that it has no such model, version or alias.
+
+    MLflow answers a missing alias of a model that is there like a value that is not valid.
+    """
+    code = exc.error_code
+    if code == "RESOURCE_DOES_NOT_EXIST":
+        return True
+    return code == "INVALID_PARAMETER_VALUE" and "alias" in str(exc) and "not found" in str(exc)
+
+
 def _explain(exc: Exception) -> str:
     """One line for a person; the error's own words where nothing better is known."""
     from mlflow.exceptions import MlflowException

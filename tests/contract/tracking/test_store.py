@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from mlflow import MlflowClient
 
-from mlrek.errors import TrackingError, UsageError
+from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project, Provider
 from mlrek.tracking.connection import connect, connect_existing
 from mlrek.tracking.description import DatasetInput, MetricPoint, RunDescription
@@ -274,3 +274,35 @@ def test_a_fresh_database_survives_two_first_uses(tmp_path):
         thread.join()
 
     assert failures == []
+
+
+def test_a_model_that_is_not_registered_is_told_from_other_trouble(store, project):
+    """No such model, version or alias is a `ModelNotFoundError`; an alias found has its version."""
+    name = f"model-{project.name}"
+    with pytest.raises(ModelNotFoundError, match=f"models:/{name}@champion"):
+        store.find_model_version(name, "champion", is_alias=True)
+    store.client.create_registered_model(name)
+    with pytest.raises(ModelNotFoundError, match=f"models:/{name}@champion"):
+        store.find_model_version(name, "champion", is_alias=True)
+    with pytest.raises(ModelNotFoundError, match=f"models:/{name}/3"):
+        store.find_model_version(name, "3", is_alias=False)
+
+    with pytest.raises(TrackingError) as caught:
+        store.find_model_version("", "champion", is_alias=True)
+    assert not isinstance(caught.value, ModelNotFoundError)
+
+
+def test_tags_of_a_registered_version(store, project):
+    """What an alias names can be tagged, and bears its tag."""
+    name = f"model-{project.name}"
+    store.client.create_registered_model(name)
+    store.client.create_model_version(name, "s3://bucket/model")
+    store.client.set_registered_model_alias(name, "champion", "1")
+    found = store.find_model_version(name, "champion", is_alias=True)
+    store.set_model_version_tags(found, {"validation_status": "approved"})
+
+    assert (found.uri, found.run_id) == (f"models:/{name}/1", "")
+    tags = store.client.get_model_version(name, "1").tags
+    assert tags["validation_status"] == "approved"
+    with pytest.raises(TrackingError, match="not linked to any run"):
+        store.find_model_run(name, "1", is_alias=False)
