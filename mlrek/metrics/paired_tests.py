@@ -1,0 +1,265 @@
+"""How two versions differ, and whether chance alone explains it.
+
+Each class of evidence knows a difference, candidate minus baseline, with its standard error and its
+interval at any confidence. Swapping the versions mirrors both exactly. Where there is no interval,
+both of its ends are NaN.
+"""
+
+from dataclasses import dataclass
+from math import isnan, nan, sqrt
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from mlrek.evaluation import BoolArray, FloatArray, IntArray
+from mlrek.metrics.intervals import compute_margin, compute_wilson, resampled_number
+
+NO_INTERVAL: Final = (nan, nan)
+
+_SMALLEST_P: Final = 1e-300
+_UNDEFINED_P: Final = "—"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedCounts:
+    """How many pairs are right for both versions, for one alone, and for neither.
+
+    A pair is the answers of both versions on one image, or on one label of one image.
+    """
+
+    both: int
+    only_baseline: int
+    only_candidate: int
+    neither: int
+
+    @property
+    def n(self) -> int:
+        """All pairs."""
+        return self.both + self.only_baseline + self.only_candidate + self.neither
+
+    @property
+    def baseline(self) -> int:
+        """Pairs for which the baseline is right."""
+        return self.both + self.only_baseline
+
+    @property
+    def candidate(self) -> int:
+        """Pairs for which the candidate is right."""
+        return self.both + self.only_candidate
+
+    @property
+    def difference(self) -> float:
+        """Share of right ones, candidate minus baseline; NaN without pairs."""
+        return (self.only_candidate - self.only_baseline) / self.n if self.n else nan
+
+    @property
+    def standard_error(self) -> float:
+        """sqrt(b + c - (c - b)² / n) / n, with b and c right for one version alone."""
+        if not self.n:
+            return nan
+        change = self.only_candidate - self.only_baseline
+        return sqrt(self.only_candidate + self.only_baseline - change**2 / self.n) / self.n
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Newcombe's paired score interval (Statistics in Medicine 17, 2635-2650, 1998, method 10).
+
+        Wilson's intervals of both shares, squared and added with the correlation of the pairs.
+        """
+        return _square_and_add(
+            (self.baseline, self.n), (self.candidate, self.n), self._correlation, confidence
+        )
+
+    @property
+    def _correlation(self) -> float:
+        """Phi with Newcombe's correction for continuity of a positive numerator; 0 without one."""
+        n, right, right_too = self.n, self.baseline, self.candidate
+        margins = sqrt(right * (n - right)) * sqrt(right_too * (n - right_too))
+        if not margins:
+            return 0.0
+        agreement = self.both * self.neither - self.only_baseline * self.only_candidate
+        corrected = max(agreement - n / 2, 0) if agreement > 0 else agreement
+        return corrected / margins
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndependentShares:
+    """Right ones of two versions that were tested on different images."""
+
+    baseline_right: int
+    baseline_n: int
+    candidate_right: int
+    candidate_n: int
+
+    @property
+    def difference(self) -> float:
+        """Candidate minus baseline; NaN where one has no images."""
+        if not self.baseline_n or not self.candidate_n:
+            return nan
+        return self.candidate_right / self.candidate_n - self.baseline_right / self.baseline_n
+
+    @property
+    def standard_error(self) -> float:
+        """sqrt(Σ p (1 - p) / n) over both shares; NaN where one has no images."""
+        if isnan(self.difference):
+            return nan
+        p, q = self.baseline_right / self.baseline_n, self.candidate_right / self.candidate_n
+        return sqrt(p * (1 - p) / self.baseline_n + q * (1 - q) / self.candidate_n)
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Newcombe's hybrid score interval (Statistics in Medicine 17, 873-890, 1998, method 10).
+
+        Wilson's intervals of both shares, squared and added.
+        """
+        return _square_and_add(
+            (self.baseline_right, self.baseline_n),
+            (self.candidate_right, self.candidate_n),
+            0.0,
+            confidence,
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resampled:
+    """Differences of a number in the same resamples of the images, (n_resamples,), NaN undefined.
+
+    The conventions are those of `resampled_number`: without an interval where more than one
+    resample in ten is undefined, or where all others agree.
+    """
+
+    differences: FloatArray
+
+    @property
+    def standard_error(self) -> float:
+        """Standard deviation of the defined differences; NaN where fewer than two are."""
+        defined = self.differences[~np.isnan(self.differences)]
+        return float(np.std(defined, ddof=1)) if len(defined) > 1 else nan
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Percentiles of the defined differences (Efron 1979)."""
+        low, mirrored = (
+            resampled_number(0.0, differences, confidence=confidence).low
+            for differences in (self.differences, -self.differences)
+        )
+        return low, -mirrored
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Normal:
+    """A difference whose distribution is close to normal, as those of areas (DeLong)."""
+
+    difference: float
+    standard_error: float
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Symmetric around the difference; none for a standard error of 0: no spread seen."""
+        if not self.standard_error > 0:
+            return NO_INTERVAL
+        half = compute_margin(confidence) * self.standard_error
+        return self.difference - half, self.difference + half
+
+
+class CochranQ(NamedTuple):
+    """Cochran's Q with its degrees of freedom, and p by the chi-squared distribution."""
+
+    q: float
+    df: int
+    p: float
+
+
+def mcnemar_mid_p(only_baseline: IntArray | int, only_candidate: IntArray | int) -> FloatArray:
+    """McNemar's test of pairs, two-sided mid-p, for each pair of counts.
+
+    Twice the smaller tail of the binomial distribution with probability 1/2, less the probability
+    of what was seen; 1 less half of it where both counts are equal (Fagerland, Lydersen, Laake,
+    BMC Medical Research Methodology 13:91, 2013). 1 where nothing differs. With k of n the smaller
+    count this is P(X < k) + min(P(X <= k), 1/2), in which no two close numbers are subtracted.
+
+    Returns:
+        Between 0 (below the smallest double) and 1, of the arguments' broadcast shape.
+    """
+    from scipy.special import bdtr
+
+    smaller = np.minimum(only_baseline, only_candidate)
+    n = np.add(only_baseline, only_candidate)
+    below = np.where(smaller > 0, bdtr(np.maximum(smaller - 1, 0), n, 0.5), 0.0)
+    p = below + np.minimum(bdtr(smaller, n, 0.5), 0.5)
+    return np.where(n > 0, p, 1.0)
+
+
+def cochran_q(is_right: BoolArray) -> CochranQ:
+    """Whether any of several versions differs from the others (Cochran, Biometrika 37, 1950).
+
+    With k versions, T right ones of each, L right versions of each image:
+    Q = (k - 1) (k Σ T² - (Σ T)²) / (k Σ L - Σ L²).
+
+    Args:
+        is_right: (n_images, k), images all alike.
+
+    Returns:
+        Q 0 and p 1 where no image tells the versions apart; NaN without images or with one version.
+    """
+    from scipy.special import chdtrc
+
+    n_images, k = is_right.shape
+    df = k - 1
+    if not n_images or df < 1:
+        return CochranQ(q=nan, df=max(df, 0), p=nan)
+    by_version, by_image = (is_right.sum(axis=axis, dtype=np.int64) for axis in (0, 1))
+    total = int(by_version.sum())
+    spread = k * total - int((by_image**2).sum())
+    if not spread:
+        return CochranQ(q=0.0, df=df, p=1.0)
+    q = df * (k * int((by_version**2).sum()) - total**2) / spread
+    return CochranQ(q=q, df=df, p=float(chdtrc(df, q)))
+
+
+def adjust_holm(p: FloatArray) -> FloatArray:
+    """P-values adjusted for their number (Holm, Scandinavian Journal of Statistics 6, 65-70, 1979).
+
+    The i-th smallest of m times m - i + 1, at most 1, and never below a smaller one's.
+
+    Args:
+        p: (n,); NaN stays NaN and does not count.
+    """
+    adjusted = np.full(len(p), nan)
+    order = np.argsort(p, kind="stable")[: np.count_nonzero(~np.isnan(p))]
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1)
+    return adjusted
+
+
+def format_p(p: float) -> str:
+    """Two significant digits; `<1e-300` for what a double cannot hold apart, `—` for NaN.
+
+    >>> format_p(0.0312), format_p(1e-12), format_p(0.0)
+    ('0.031', '1e-12', '<1e-300')
+    """
+    if isnan(p):
+        return _UNDEFINED_P
+    return f"{p:.2g}" if p >= _SMALLEST_P else f"<{_SMALLEST_P:g}"
+
+
+def _square_and_add(
+    baseline: tuple[int, int], candidate: tuple[int, int], correlation: float, confidence: float
+) -> tuple[float, float]:
+    """The interval of the difference of two shares, each given as right ones and all."""
+    if not baseline[1] or not candidate[1]:
+        return NO_INTERVAL
+    share, down, up = _reach(*baseline, confidence)
+    other_share, other_down, other_up = _reach(*candidate, confidence)
+    difference = other_share - share
+    return (
+        difference - _combine(other_down, up, correlation),
+        difference + _combine(other_up, down, correlation),
+    )
+
+
+def _reach(right: int, n: int, confidence: float) -> tuple[float, float, float]:
+    """A share, and how far Wilson's interval reaches below and above it."""
+    low, high = compute_wilson(np.array(right), np.array(n), confidence)
+    share = right / n
+    return share, share - float(low), float(high) - share
+
+
+def _combine(x: float, y: float, correlation: float) -> float:
+    return sqrt(max((x * x + y * y) - 2 * correlation * (x * y), 0.0))

@@ -1,0 +1,110 @@
+"""How many images would settle a difference. Estimates, for the difference as it was seen.
+
+All are for a two-sided decision at a confidence, reached with a power: in that share of test sets.
+"""
+
+from math import ceil, isfinite, isnan, nan, sqrt
+from typing import Final
+
+from mlrek.metrics.intervals import compute_margin, compute_quantile
+from mlrek.metrics.paired_tests import PairedCounts
+from mlrek.metrics.resampling import CONFIDENCE
+
+POWER: Final = 0.8
+
+_HALVINGS: Final = 60
+
+
+def images_to_decide_shares(
+    counts: PairedCounts,
+    *,
+    limit: float = 0.0,
+    confidence: float = CONFIDENCE,
+    power: float = POWER,
+) -> int | None:
+    """Images with which the difference of two shares would be told from `limit`.
+
+    With the discordance seen, the share of images right for one version alone. For limit 0 the
+    formula is Connor's (Biometrics 43, 207-211, 1987); see `_count_images`.
+
+    Returns:
+        None where the difference is the limit, or there are no images.
+    """
+    if not counts.n or counts.difference == limit:
+        return None
+    discordance = (counts.only_baseline + counts.only_candidate) / counts.n
+    return _round_up(_count_images(counts.difference, discordance, limit, (confidence, power)))
+
+
+def smallest_decidable_share(
+    counts: PairedCounts, *, confidence: float = CONFIDENCE, power: float = POWER
+) -> float:
+    """The smallest difference that as many images could tell from 0 at the discordance seen.
+
+    A difference larger than the discordance needs one as large as itself.
+
+    Returns:
+        Above 0, at most 1; NaN where not even a difference of 1 could be told.
+    """
+    if not counts.n:
+        return nan
+    discordance = (counts.only_baseline + counts.only_candidate) / counts.n
+    low, high = 0.0, 1.0
+    if _count_images(high, discordance, 0, (confidence, power)) > counts.n:
+        return nan
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        if _count_images(middle, discordance, 0, (confidence, power)) > counts.n:
+            low = middle
+        else:
+            high = middle
+    return high
+
+
+def images_to_decide(
+    n_images: int,
+    distance: float,
+    standard_error: float,
+    *,
+    confidence: float = CONFIDENCE,
+    power: float = POWER,
+) -> int | None:
+    """Images with which any number would be told from a limit that it lies `distance` from.
+
+    n ((z of confidence + z of power) · standard error / distance)²: the standard error falls with
+    the root of the number of images.
+
+    Args:
+        n_images: Those that the number was computed from.
+        distance: Of the number, or of a difference, from the limit.
+        standard_error: Of the number with `n_images`.
+        confidence: Of the interval that must not hold the limit.
+        power: How often it should not.
+
+    Returns:
+        None where the distance is 0 or NaN, or no spread is known.
+    """
+    if not distance or isnan(distance) or not standard_error > 0:
+        return None
+    reach = compute_margin(confidence) + compute_quantile(power)
+    return _round_up(n_images * (reach * standard_error / distance) ** 2)
+
+
+def _count_images(
+    difference: float, discordance: float, limit: float, sureness: tuple[float, float]
+) -> float:
+    """(z sqrt(ψ - limit²) + z' sqrt(ψ - difference²))² / (difference - limit)², with discordance ψ.
+
+    An image's variance where the limit is true, then where the difference is; z is of the
+    confidence, z' of the power. No difference can be larger than its discordance, so ψ is at least
+    that: also where the versions never differed the limit is not decided without images.
+    """
+    confidence, power = sureness
+    spreads = (sqrt(max(discordance - d**2, abs(d) - d**2, 0)) for d in (limit, difference))
+    at_limit, at_difference = spreads
+    reach = compute_margin(confidence) * at_limit + compute_quantile(power) * at_difference
+    return (reach / (difference - limit)) ** 2
+
+
+def _round_up(n_images: float) -> int | None:
+    return max(ceil(n_images), 1) if isfinite(n_images) else None
