@@ -24,7 +24,10 @@ class PredictionRule(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Number:
-    """One metric: its value, its 95 % interval, and why either is undefined where it is NaN."""
+    """One metric: its value, its interval, and why either is undefined where it is NaN.
+
+    `low` and `high` are the ends at the confidence that was asked for (95 % in every run).
+    """
 
     value: float
     low: float = nan
@@ -55,7 +58,7 @@ class ConfusionMatrix:
 class LabelScores:
     """Per-label numbers in label order, each (n_labels,); NaN where undefined.
 
-    `precision_low` … are 95 % Wilson intervals (of pixels: by bootstrap over images); `ap` and
+    `precision_low` … are Wilson intervals (of pixels: by bootstrap over images); `ap` and
     `roc_auc` need complete records. Boxes count in detection, pixels in segmentation, which alone
     has `iou` and `dice`.
     """

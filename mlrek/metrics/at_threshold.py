@@ -13,6 +13,7 @@ from mlrek.metrics.counts import AVERAGES, NOTHING_REASON, LabelCounts, compute_
 from mlrek.metrics.label_scores import score_labels, warn_zero_division
 from mlrek.metrics.naming import name_labels, select_labels
 from mlrek.metrics.pairs import Pairs, count_predicted
+from mlrek.metrics.resampling import CONFIDENCE
 
 AT_THRESHOLD_NAMES: Final = tuple(
     f"{score}_{average}" for score in ("precision", "recall", "f1") for average in AVERAGES
@@ -29,7 +30,11 @@ class AtThreshold:
 
 
 def compute_at_threshold(
-    evaluation: Evaluation, pairs: Pairs, ap: FloatArray, roc_auc: FloatArray
+    evaluation: Evaluation,
+    pairs: Pairs,
+    ap: FloatArray,
+    roc_auc: FloatArray,
+    confidence: float = CONFIDENCE,
 ) -> AtThreshold:
     """One label against the rest: predicted is every label whose confidence reaches its threshold.
 
@@ -53,7 +58,7 @@ def compute_at_threshold(
         numbers = {name: _number(float(averages[name])) for name in AT_THRESHOLD_NAMES}
     return AtThreshold(
         numbers=numbers,
-        per_label=score_labels(known, ap, roc_auc),
+        per_label=score_labels(known, ap, roc_auc, confidence),
         warnings=(
             *warn_zero_division(known, evaluation.labels, where=" at the assumed thresholds"),
             *_warn_left_out(evaluation, pairs, unknown & ~lacking),

@@ -51,7 +51,7 @@ def compute_classification(
     ranking = rank_records(evaluation, pairs)
     ap, roc_auc = ranking.score_labels(pairs)
     matrix = _count_sample(sample, len(labels))
-    at_threshold = compute_at_threshold(evaluation, pairs, ap, roc_auc)
+    at_threshold = compute_at_threshold(evaluation, pairs, ap, roc_auc, bootstrap.confidence)
     top1 = sample if rule == PredictionRule.TOP1 else predict(evaluation, PredictionRule.TOP1)
     reconciled = reconcile(
         evaluation,
@@ -70,7 +70,7 @@ def compute_classification(
         aggregate=compute_count_numbers(matrix, sample, bootstrap)
         | compute_probability_numbers(pairs, sample, ranking, bootstrap),
         at_threshold=at_threshold.numbers,
-        per_label=score_labels(count_labels(matrix), ap, roc_auc),
+        per_label=score_labels(count_labels(matrix), ap, roc_auc, bootstrap.confidence),
         at_threshold_per_label=at_threshold.per_label,
         confusion=_describe_matrix(matrix, labels),
         curves=compute_threshold_curves(evaluation, pairs),
@@ -110,7 +110,8 @@ def compute_matrix_numbers(matrix: NDArray[np.int64], bootstrap: Bootstrap) -> d
     if not matrix.sum():
         return dict.fromkeys(values, Number(value=nan, reason=NO_TRUTH_REASON))
     resampled = compute_aggregates(resample_counts(matrix, bootstrap))
-    return resampled_numbers(values, resampled, UNDEFINED_REASONS) | _compute_shares(counts)
+    numbers = resampled_numbers(values, resampled, UNDEFINED_REASONS, bootstrap.confidence)
+    return numbers | _compute_shares(counts, bootstrap.confidence)
 
 
 def compute_aggregates(counts: LabelCounts) -> dict[str, FloatArray]:
@@ -120,20 +121,20 @@ def compute_aggregates(counts: LabelCounts) -> dict[str, FloatArray]:
     return first | compute_averages(counts) | one_label
 
 
-def _compute_shares(counts: LabelCounts) -> dict[str, Number]:
+def _compute_shares(counts: LabelCounts, confidence: float) -> dict[str, Number]:
     """Plain shares of images; each of the three recalls here is the accuracy by another name."""
     n_images = int(counts.support.sum())
     n_predicted = int(counts.predicted.sum())
     n_right = int(counts.tp.sum())
-    accuracy = share_of_images(n_right, n_images)
+    accuracy = share_of_images(n_right, n_images, confidence)
     shares = {
         "accuracy": accuracy,
-        "hamming_loss": share_of_images(n_images - n_right, n_images),
+        "hamming_loss": share_of_images(n_images - n_right, n_images, confidence),
         "recall_micro": accuracy,
         "recall_weighted": accuracy,
     }
     if n_predicted:
-        shares["precision_micro"] = share_of_images(n_right, n_predicted)
+        shares["precision_micro"] = share_of_images(n_right, n_predicted, confidence)
     return shares
 
 

@@ -12,7 +12,7 @@ from mlrek.metrics.from_counts import compute_from_counts
 from mlrek.metrics.multilabel import compute_multilabel
 from mlrek.metrics.positive_class import add_positive_class
 from mlrek.metrics.reconciliation import Basis, reconcile, warn_disagreement
-from mlrek.metrics.resampling import Bootstrap
+from mlrek.metrics.resampling import CONFIDENCE, Bootstrap
 from mlrek.metrics.segmentation import compute_segmentation
 
 _Compute = Callable[[Evaluation, PredictionRule, Bootstrap], Metrics]
@@ -24,19 +24,21 @@ def compute_metrics(
     prediction_rule: PredictionRule = PredictionRule.TOP1,
     seed: int = 0,
     resamples: int = 1000,
+    confidence: float = CONFIDENCE,
 ) -> Metrics:
-    """Every number of a version, with 95 % intervals, curves, predictions and warnings.
+    """Every number of a version, with intervals, curves, predictions and warnings.
 
     Args:
         evaluation: What was read. Without images only the provider's own numbers are reconciled.
         prediction_rule: Which record is an image's prediction in one-label classification.
         seed: Of the bootstrap; the same seed gives the same intervals.
         resamples: Of the bootstrap; 0 leaves out the intervals that need it.
+        confidence: Of every interval, between 0 and 1.
 
     Raises:
         EvaluationError: The evaluation contradicts its task.
     """
-    bootstrap = Bootstrap(seed=seed, resamples=resamples)
+    bootstrap = Bootstrap(seed=seed, resamples=resamples, confidence=confidence)
     if not evaluation.has_images:
         counted = compute_from_counts(evaluation, bootstrap)
         if counted is None:

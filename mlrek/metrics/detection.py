@@ -70,9 +70,10 @@ def compute_detection(
     numbers, label_ap = compute_box_numbers(ranked, places, bootstrap)
     outcomes = find_outcomes(predictions, iou_threshold)
     confusion, errors = describe_confusion(outcomes, labels), outcomes.errors.count()
-    at_threshold = _compute_at_threshold(
-        evaluation, decision, detections.records, _count_confusion(confusion), label_ap
+    matched = _Matched(
+        counts=_count_confusion(confusion), label_ap=label_ap, confidence=bootstrap.confidence
     )
+    at_threshold = _compute_at_threshold(evaluation, decision, detections.records, matched)
     pairs = _pair_found(ranked, places, iou_threshold)
     reconciled = reconcile_boxes(
         evaluation, detections, numbers | at_threshold.numbers, at_threshold.per_label
@@ -85,7 +86,7 @@ def compute_detection(
         test_images=len(evaluation.images),
         aggregate=numbers,
         at_threshold=at_threshold.numbers,
-        per_label=_score(_count_confusion(confusion), label_ap),
+        per_label=matched.score(matched.counts),
         at_threshold_per_label=at_threshold.per_label,
         confusion=confusion,
         curves=_describe_curves(evaluation, decision, pairs),
@@ -105,6 +106,20 @@ def compute_detection(
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class _Matched:
+    """What our own matching gives each label, and the confidence of intervals."""
+
+    counts: LabelCounts
+    label_ap: LabelAp
+    confidence: float
+
+    def score(self, counts: LabelCounts) -> LabelScores:
+        """The numbers of each label from counts, these or those of the provider's flags."""
+        areas = self.label_ap.ap
+        return score_labels(counts, areas, np.full(len(areas), nan), self.confidence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class _AtThreshold:
     numbers: dict[str, Number]
     per_label: LabelScores
@@ -112,16 +127,12 @@ class _AtThreshold:
 
 
 def _compute_at_threshold(
-    evaluation: Evaluation,
-    decision: BoxDecision,
-    records: Boxes,
-    matched: LabelCounts,
-    label_ap: LabelAp,
+    evaluation: Evaluation, decision: BoxDecision, records: Boxes, matched: _Matched
 ) -> _AtThreshold:
     """Numbers at the threshold: by the provider's flags, or where one lacks by our own matching."""
-    counts, warnings = matched, tuple(_warn_without_flags(decision))
+    counts, warnings = matched.counts, tuple(_warn_without_flags(decision))
     if decision.is_flagged.all():
-        counts, warnings = count_flags(evaluation, records, decision, matched.support)
+        counts, warnings = count_flags(evaluation, records, decision, matched.counts.support)
     averages = compute_averages(counts)
     undefined = np.isnan(averages["f1_micro"])
     return _AtThreshold(
@@ -129,7 +140,7 @@ def _compute_at_threshold(
             name: Number(value=float(averages[name]), reason=NOTHING_REASON if undefined else "")
             for name in AT_THRESHOLD_NAMES
         },
-        per_label=_score(counts, label_ap),
+        per_label=matched.score(counts),
         warnings=(
             *warnings,
             *warn_zero_division(counts, evaluation.labels, where=" at the assumed thresholds"),
@@ -145,10 +156,6 @@ def _count_confusion(confusion: ConfusionMatrix) -> LabelCounts:
         predicted=counts.sum(axis=0)[:-1],
         support=counts.sum(axis=1)[:-1],
     )
-
-
-def _score(counts: LabelCounts, label_ap: LabelAp) -> LabelScores:
-    return score_labels(counts, label_ap.ap, np.full(len(label_ap.ap), nan))
 
 
 def _pair_found(scenes: Scenes, places: IntArray, iou_threshold: float) -> Pairs:

@@ -39,7 +39,7 @@ def compute_from_counts(evaluation: Evaluation, bootstrap: Bootstrap) -> Metrics
         records=None,
         test_images=int(matrix.sum()),
         aggregate=compute_matrix_numbers(matrix, bootstrap),
-        per_label=score_labels(counts, unknown, unknown),
+        per_label=score_labels(counts, unknown, unknown, bootstrap.confidence),
         confusion=ConfusionMatrix(counts=matrix[:, :-1], rows=labels, columns=labels),
         reconciliation=reconciled,
         warnings=(

@@ -7,12 +7,18 @@ from mlrek.metrics import LabelScores
 from mlrek.metrics.counts import FRACTIONS, LabelCounts, divide
 from mlrek.metrics.intervals import compute_wilson
 from mlrek.metrics.naming import name_labels, select_labels
+from mlrek.metrics.resampling import CONFIDENCE
 
 
-def score_labels(counts: LabelCounts, ap: FloatArray, roc_auc: FloatArray) -> LabelScores:
-    """Counts, precision, recall and F1 of each label, undefined where the denominator is 0."""
-    precision_low, precision_high = compute_wilson(counts.tp, counts.predicted)
-    recall_low, recall_high = compute_wilson(counts.tp, counts.support)
+def score_labels(
+    counts: LabelCounts, ap: FloatArray, roc_auc: FloatArray, confidence: float = CONFIDENCE
+) -> LabelScores:
+    """Counts, precision, recall and F1 of each label, undefined where the denominator is 0.
+
+    The intervals of precision and recall are Wilson's at `confidence`.
+    """
+    precision_low, precision_high = compute_wilson(counts.tp, counts.predicted, confidence)
+    recall_low, recall_high = compute_wilson(counts.tp, counts.support, confidence)
     return LabelScores(
         support=counts.support,
         tp=counts.tp,

@@ -64,7 +64,7 @@ def compute_multilabel(evaluation: Evaluation, bootstrap: Bootstrap) -> Metrics:
     images = count_images(pairs, decision.is_predicted, truth)
     ranking = rank_records(evaluation, pairs)
     ap, roc_auc = ranking.score_labels(pairs)
-    at_threshold = compute_at_threshold(evaluation, pairs, ap, roc_auc)
+    at_threshold = compute_at_threshold(evaluation, pairs, ap, roc_auc, bootstrap.confidence)
     reconciled = reconcile(evaluation, Basis(support=pairs.support, at_threshold=at_threshold))
     plans: dict[tuple[str, ...], Plan] = {
         _SUM_NAMES: sum_images(pairs, decision.is_predicted, truth).compute,
@@ -72,7 +72,7 @@ def compute_multilabel(evaluation: Evaluation, bootstrap: Bootstrap) -> Metrics:
         _MICRO_NAMES: ranking.missing or rank_pooled(pairs),
     }
     numbers = compute_planned(plans, pairs.n_images, bootstrap, _UNDEFINED_REASONS)
-    exact = share_of_images(int(find_exact(images).sum()), pairs.n_images)
+    exact = share_of_images(int(find_exact(images).sum()), pairs.n_images, bootstrap.confidence)
     return Metrics(
         task=Task.MULTILABEL,
         labels=labels,
@@ -81,7 +81,7 @@ def compute_multilabel(evaluation: Evaluation, bootstrap: Bootstrap) -> Metrics:
         test_images=len(evaluation.images),
         aggregate=numbers | {"subset_accuracy": exact},
         at_threshold=at_threshold.numbers,
-        per_label=score_labels(counts, ap, roc_auc),
+        per_label=score_labels(counts, ap, roc_auc, bootstrap.confidence),
         at_threshold_per_label=at_threshold.per_label,
         confusion=describe_decisions(counts, labels),
         curves=compute_threshold_curves(evaluation, pairs),

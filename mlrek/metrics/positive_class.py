@@ -99,8 +99,10 @@ def compute_positive_class(
         "average_precision": f"no image is {pos_label}",
     }
     return {
-        "precision": _share(n_right, n_predicted, f"no image is predicted as {pos_label}"),
-        "recall": _share(n_right, n_true, f"no image is {pos_label}"),
+        "precision": _share(
+            (n_right, n_predicted), f"no image is predicted as {pos_label}", bootstrap.confidence
+        ),
+        "recall": _share((n_right, n_true), f"no image is {pos_label}", bootstrap.confidence),
         **compute_planned(plans, pairs.n_images, bootstrap, undefined),
     }
 
@@ -142,8 +144,11 @@ def _warn_notebook(evaluation: Evaluation, rule: PredictionRule) -> Iterator[str
         )
 
 
-def _share(n: int, n_images: int, undefined: str) -> Number:
-    return share_of_images(n, n_images) if n_images else Number(value=nan, reason=undefined)
+def _share(counts: tuple[int, int], undefined: str, confidence: float) -> Number:
+    n, n_images = counts
+    if not n_images:
+        return Number(value=nan, reason=undefined)
+    return share_of_images(n, n_images, confidence)
 
 
 def _plan_areas(evaluation: Evaluation, pairs: Pairs) -> Plan:

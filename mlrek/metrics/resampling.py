@@ -22,6 +22,9 @@ Weights: TypeAlias = NDArray[np.float32]
 Statistic: TypeAlias = Callable[[Weights], Mapping[str, FloatArray]]
 """Image weights (n_images, n_resamples) -> values by name, each (n_resamples,)."""
 
+CONFIDENCE: Final = 0.95
+"""Of an interval, unless another one is asked for."""
+
 MAX_BLOCK: Final = 2**22
 """Most numbers held at once for a block of resamples: 16 MiB in single precision."""
 
@@ -34,10 +37,14 @@ _DRAWS_PER_CELL: Final = 16
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bootstrap:
-    """How to resample: the same seed gives the same resamples."""
+    """How to resample, the same seed gives the same resamples, and the confidence of intervals.
+
+    `confidence`, between 0 and 1, is also that of the intervals by formula beside the resampled.
+    """
 
     seed: int = 0
     resamples: int = 1000
+    confidence: float = CONFIDENCE
 
     def start(self) -> np.random.Generator:
         """A generator at its start."""
