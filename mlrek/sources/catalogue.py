@@ -79,7 +79,8 @@ class Source(Protocol):
     def read_state(self, entry: VersionEntry) -> Mapping[str, str]:
         """Identity of each evaluation file without a download: URI -> ETag, size, version id.
 
-        A file that is not there has the state `missing`. Local files give their SHA-256.
+        A file that is not there has the state `missing`, one that only adds something and may not
+        be read `denied`. Local files give their SHA-256.
         """
 
     def load(

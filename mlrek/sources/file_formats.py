@@ -23,7 +23,8 @@ class FileFormat:
     """What there is to do with the files of one provider.
 
     `roles` are those of the files that an evaluation consists of, without which it is not saved;
-    `looked_for` names them for people. `reads_threshold` tells whether published numbers depend on
+    `optional_roles` of those that add something and may be out of reach. `looked_for` names files
+    for people. `reads_threshold` tells whether published numbers depend on
     the threshold that was asked for. `read_test_images` asks a file where no listing tells them.
     """
 
@@ -31,6 +32,7 @@ class FileFormat:
     load: Callable[[VersionEntry, PartReader], Evaluation]
     roles: Collection[str]
     looked_for: str
+    optional_roles: Collection[str] = ()
     reads_threshold: bool = False
     read_test_images: Callable[[VersionEntry, PartReader], int | None] = _not_told
 
@@ -41,6 +43,7 @@ FILE_FORMATS: Mapping[str, FileFormat] = MappingProxyType(
             find=saved_rekognition.find_versions,
             load=saved_rekognition.load_evaluation,
             roles=saved_rekognition.ROLES,
+            optional_roles=saved_rekognition.OPTIONAL_ROLES,
             looked_for="EvaluationResultSummary-….json and TestingGroundTruth-….json",
             read_test_images=saved_rekognition.read_test_images,
         ),

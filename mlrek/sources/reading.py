@@ -15,6 +15,7 @@ from mlrek.sources.parts import PartReader
 from mlrek.sources.storage import Storage
 
 MISSING = "missing"
+DENIED = "denied"  # of an optional file, which may be out of reach
 
 
 class Catalogue(Protocol):
@@ -38,10 +39,13 @@ class StoredSource:
 
     def read_state(self, entry: VersionEntry) -> Mapping[str, str]:
         """See `Source`; the provider's own places are the keys, wherever the copies are."""
+        known = FILE_FORMATS[entry.format]
         return {
-            part.origin or part.uri: _read_part_state(self.storage, part)
+            part.origin or part.uri: _read_part_state(
+                self.storage, part, is_optional=part.role in known.optional_roles
+            )
             for part in entry.parts
-            if part.role in FILE_FORMATS[entry.format].roles
+            if part.role in {*known.roles, *known.optional_roles}
         }
 
     def load(
@@ -73,11 +77,15 @@ class StoredSource:
         return read_images(self.storage, entry, uris)
 
 
-def _read_part_state(storage: Storage, part: Part) -> str:
+def _read_part_state(storage: Storage, part: Part, *, is_optional: bool) -> str:
     try:
         return str(storage.read_state(part.uri, part.version_id))
     except SourceNotFoundError:
         return MISSING
+    except SourceError:
+        if is_optional:
+            return DENIED
+        raise
 
 
 def _training_order(entry: VersionEntry) -> tuple[str, str, float, str]:

@@ -24,10 +24,12 @@ from mlrek.sources.loose import (
 )
 from mlrek.sources.parts import PartReader, chain_lines
 from mlrek.sources.storage import StoredFile, parent_uri
+from mlrek.sources.training import find_seen
 from mlrek.sources.tree import Found, Tree, is_description, place_parts, read_all
 
 FORMAT = "rekognition"
 ROLES = EVALUATION_ROLES
+OPTIONAL_ROLES = (Role.TRAINING_MANIFEST,)
 
 _NO_MANIFEST = "there is no manifest, so nothing can be computed from images ({said})"
 _NO_SUMMARY = "there is no summary, and so no thresholds and reported numbers ({said})"
@@ -67,13 +69,19 @@ def load_evaluation(entry: VersionEntry, reader: PartReader) -> Evaluation:
     if summary is None and manifest is None and not entry.reported:
         reason = "; ".join(reader.gone)
         raise SourceNotFoundError(entry.version.arn, f"nothing is left to read: {reason}")
-    return parse_evaluation(
+    evaluation = parse_evaluation(
         entry.version,
         manifest=manifest,
         summary=summary,
         reported=entry.reported,
         skip_bad_lines=reader.options.skip_bad_lines,
         warnings=(*entry.warnings, *reader.gone),
+    )
+    told = find_seen(evaluation.images, entry, reader)
+    return replace(
+        evaluation,
+        seen_in_training=told.seen,
+        warnings=(*evaluation.warnings, *told.warnings),
     )
 
 

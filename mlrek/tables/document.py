@@ -19,6 +19,8 @@ from mlrek.tables.labels import label_columns
 SCHEMA_VERSION: Final = 1
 """Raised when a key changes its meaning or goes away; new keys may come without."""
 
+MAX_NAMED_IMAGES = 100
+
 
 def describe_evaluation(
     evaluation: Evaluation,
@@ -57,6 +59,7 @@ def describe_evaluation(
             "digest": test_set_digest or None,
             "images": metrics.test_images,
             "train_images": evaluation.reported.train_images,
+            "seen_in_training": _describe_seen(evaluation),
         },
         "files": [_describe_file(file) for file in evaluation.files],
         "labels": list(metrics.labels),
@@ -88,6 +91,15 @@ def _describe_version(version: Version) -> dict[str, Json]:
         "billable_minutes": version.billable_minutes,
         "copied_from": version.copied_from or None,
     }
+
+
+def _describe_seen(evaluation: Evaluation) -> dict[str, Json]:
+    """How many test images the version was trained on, null where nothing tells; the first ones."""
+    if evaluation.seen_in_training is None:
+        return {"count": None, "images": []}
+    seen = np.flatnonzero(evaluation.seen_in_training)
+    named = [evaluation.images[i] for i in seen[:MAX_NAMED_IMAGES]]
+    return {"count": len(seen), "images": [*named]}
 
 
 def _time(milliseconds: int | None) -> str | None:

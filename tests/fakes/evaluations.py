@@ -30,6 +30,12 @@ def make_manifest(n: int = 1) -> bytes:
     return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
 
 
+def make_training_manifest(*images: str) -> bytes:
+    """`TrainingGroundTruth-….json`: what a version was trained on, here dogs alone."""
+    lines = [_make_line(0, image, "dog", "dog", 0.9, "true-positive") for image in images]
+    return "".join(json.dumps(line, ensure_ascii=False) + "\n" for line in lines).encode()
+
+
 def make_summary(arn: str) -> bytes:
     """`EvaluationResultSummary-….json` of the version with an ARN."""
     per_label = {"cat": (0.5, 1.0, 2 / 3, 1), "dog": (1.0, 0.5, 2 / 3, 2)}
@@ -106,6 +112,8 @@ def make_files(description: dict) -> dict[tuple[str, str], bytes]:
             content = make_summary(arn)
         if part == "TestingDataResult.Output":
             content = make_manifest()
+        if part == "TrainingDataResult.Output":
+            content = make_training_manifest("s3://images/trained on.jpg")
         files[place["Bucket"], place["Name"]] = content
     return files
 

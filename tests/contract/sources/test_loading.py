@@ -10,6 +10,7 @@ from fakes.evaluations import (
     describe,
     make_manifest,
     make_summary,
+    make_training_manifest,
     version_arn,
 )
 
@@ -18,6 +19,7 @@ from mlrek.evaluation import SourceFile
 from mlrek.sources import open_source
 
 MANIFEST = f"{PREFIX}/TestingGroundTruth-pets-v1.json"
+TRAINING = f"{PREFIX}/TrainingGroundTruth-pets-v1.json"
 SUMMARY = f"{PREFIX}/EvaluationResultSummary-pets-v1.json"
 IMAGES = ("s3://images/a cat.jpg", "s3://images/dog+1.jpg", "s3://images/dög:2.jpg")
 
@@ -47,6 +49,7 @@ def test_the_files_it_was_read_from_are_known_by_content(source):
     """Role, place, size and SHA-256 of each."""
     contents = {("summary", SUMMARY): make_summary(version_arn("v1"))}
     contents["manifest", MANIFEST] = make_manifest()
+    contents["training_manifest", TRAINING] = make_training_manifest("s3://images/trained on.jpg")
     expected = {
         SourceFile(
             role=role,
@@ -96,7 +99,7 @@ def test_several_manifests_are_read_in_order(publisher, s3_server):
     s3_server.put(BUCKET, "more.json", lines[2])
     evaluation = _load(open_source(arn))
     assert evaluation.images == IMAGES
-    assert len(evaluation.files) == 3
+    assert [file.role for file in evaluation.files].count("manifest") == 2
 
 
 def test_half_of_several_manifests_is_none(publisher, s3_server):
@@ -209,13 +212,18 @@ def test_a_skipped_version_cannot_be_loaded(publisher):
 
 
 def test_the_state_names_the_evaluation_files_alone(source, publisher, s3_server):
-    """Summary and manifest, each with size and ETag; one that is gone is `missing`."""
+    """Summary and manifests, each with size and ETag; one that is gone is `missing`."""
     publisher.delete("EvaluationResultSummary")
     state = source.read_state(source.list_versions()[0])
-    digest = hashlib.md5(make_manifest(), usedforsecurity=False).hexdigest()
+    trained = make_training_manifest("s3://images/trained on.jpg")
+    digest, other = (
+        hashlib.md5(content, usedforsecurity=False).hexdigest()
+        for content in (make_manifest(), trained)
+    )
     assert state == {
         f"s3://{BUCKET}/{SUMMARY}": "missing",
         f"s3://{BUCKET}/{MANIFEST}": f"size={len(make_manifest())} etag={digest}",
+        f"s3://{BUCKET}/{TRAINING}": f"size={len(trained)} etag={other}",
     }
     assert not s3_server.proxy.requests_for(MANIFEST)
 

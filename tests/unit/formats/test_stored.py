@@ -141,6 +141,12 @@ def _masks(draw, n_images, n_labels):
     )
 
 
+def _seen(n_images):
+    return st.lists(st.booleans(), min_size=n_images, max_size=n_images).map(
+        lambda flags: np.array(flags, dtype=bool)
+    )
+
+
 @st.composite
 def evaluations(draw):
     """Any evaluation, of whatever task; what its task does not call for may be there too."""
@@ -160,6 +166,7 @@ def evaluations(draw):
         detections=draw(st.none() | _detections(*size)),
         masks=draw(st.none() | _masks(*size)),
         baseline=draw(st.none() | _records(*size)),
+        seen_in_training=draw(st.none() | _seen(len(images))),
         pos_label=draw(st.sampled_from(("", *labels))),
         reported=draw(_REPORTED),
         files=tuple(draw(st.lists(_FILE, max_size=2))),
@@ -294,12 +301,16 @@ def _with_everything(evaluation):
     )
     detections = Detections(truth=true, records=boxes, image_sizes=sizes)
     return replace(
-        evaluation, detections=detections, masks=masks, baseline=replace(evaluation.records)
+        evaluation,
+        detections=detections,
+        masks=masks,
+        baseline=replace(evaluation.records),
+        seen_in_training=np.array([False, True, False]),
     )
 
 
 def test_further_columns_as_documented(evaluation):
-    """Boxes, masks and the base model's records stand in the row of their image."""
+    """Boxes, masks, the base model's records and the training stand in the row of their image."""
     data = dump_evaluation(_with_everything(evaluation))
     first, second, third = parquet.read_table(io.BytesIO(data)).to_pylist()
     expected = {
@@ -327,6 +338,7 @@ def test_further_columns_as_documented(evaluation):
     assert (third["mask_label"], third["mask_tp"], third["box_label"]) == ([0], [7], [])
     assert (first["base_label"], first["base_confidence"]) == ([0, 1], [0.1, 1 / 3])
     assert first["base_outcome"] == [3, 1]
+    assert [row["seen_in_training"] for row in (first, second, third)] == [False, True, False]
 
 
 @pytest.mark.parametrize(
@@ -339,6 +351,8 @@ def test_further_columns_as_documented(evaluation):
         ("base_label", [[0, 9], [], []], "a label code has no label"),
         ("mask_tp", [[], [], []], "the columns of the masks differ in length"),
         ("mask_readable", [True, None, True], "column mask_readable has gaps"),
+        ("seen_in_training", [True, None, True], "column seen_in_training has gaps"),
+        ("seen_in_training", ["no", "yes", "no"], "can be read"),
     ],
 )
 def test_damaged_further_column_is_refused(evaluation, name, column, reason):

@@ -122,7 +122,24 @@ def test_where_it_comes_from(document, evaluation):
     assert document["files"] == [
         {"role": "manifest", "uri": "s3://bucket/m.json", "size": 321, "sha256": "ab" * 32}
     ]
-    assert document["test_set"] == {"digest": "d" * 32, "images": 12, "train_images": 48}
+    assert document["test_set"] == {
+        "digest": "d" * 32,
+        "images": 12,
+        "train_images": 48,
+        "seen_in_training": {"count": None, "images": []},
+    }
+
+
+def test_test_images_seen_in_training_are_counted_and_named(make_evaluation, metrics, read_json):
+    """How many test images the version was trained on, and the first hundred of them."""
+    images = tuple(f"s3://b/{i}.jpg" for i in range(300))
+    trained_on = np.arange(300) >= 150
+    evaluation = make_evaluation(images=images, seen_in_training=trained_on)
+    described = describe_evaluation(
+        evaluation, metrics, test_set_digest="", settings={}, warnings=()
+    )
+    seen = read_json(write_json(described))["test_set"]["seen_in_training"]
+    assert seen == {"count": 150, "images": list(images[150:250])}
 
 
 def test_what_the_numbers_depend_on(document):

@@ -1,0 +1,81 @@
+"""Which images a version was trained on, told by its own training manifest.
+
+That manifest is optional: where none is named nothing is said, and one that cannot be read costs a
+warning, never the evaluation.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from msgspec import Struct, field
+from msgspec.json import Decoder
+
+from mlrek.errors import ParseError, SourceError
+from mlrek.evaluation import BoolArray
+from mlrek.formats.bad_lines import BadLines
+from mlrek.formats.json_text import show
+from mlrek.formats.lines import iter_json_lines
+from mlrek.formats.rekognition_sniff import Role
+from mlrek.sources.catalogue import VersionEntry
+from mlrek.sources.parts import PartReader, chain_lines
+
+_N_NAMED = 3
+_UNKNOWN = "whether test images were trained on is unknown"
+
+
+class _Image(Struct, gc=False):
+    source_ref: str = field(name="source-ref")
+
+
+_DECODER = Decoder(_Image)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenInTraining:
+    """Which images stand in the training manifest, (n_images,); None where nothing tells."""
+
+    seen: BoolArray | None = None
+    warnings: tuple[str, ...] = ()
+
+
+def find_seen(images: Sequence[str], entry: VersionEntry, reader: PartReader) -> SeenInTraining:
+    """Which of `images` the version was trained on: those with the very same URI."""
+    parts = [part for part in entry.parts if part.role == Role.TRAINING_MANIFEST]
+    if not parts or not images:
+        return SeenInTraining()
+    uri = parts[0].origin or parts[0].uri
+    try:
+        chunks = chain_lines([reader.open(part) for part in parts])
+        found, warnings = _find_known(frozenset(images), uri, chunks)
+    except SourceError as exc:
+        return SeenInTraining(warnings=(f"{_UNKNOWN}: {exc}",))
+    seen = np.fromiter((image in found for image in images), np.bool_, len(images))
+    return SeenInTraining(seen=seen, warnings=(*_warn_seen(images, seen), *warnings))
+
+
+def _find_known(
+    wanted: frozenset[str], uri: str, chunks: Iterable[bytes]
+) -> tuple[set[str], tuple[str, ...]]:
+    """Those of the wanted images that a manifest names, and a warning of its malformed lines.
+
+    Raises:
+        ParseError: No line names an image: it is no manifest at all.
+    """
+    found, n_lines, bad_lines = set[str](), 0, BadLines(uri, skip=True)
+    for _, lines in iter_json_lines(_DECODER, chunks, uri, bad_lines.add):
+        n_lines += len(lines)
+        found.update(wanted.intersection(line.source_ref for line in lines))
+    if not n_lines:
+        raise bad_lines.first or ParseError(uri, 0, "is empty: not one line")
+    return found, tuple(f"training manifest {uri}: {said}" for said in bad_lines.warn(n_lines))
+
+
+def _warn_seen(images: Sequence[str], seen: BoolArray) -> Iterator[str]:
+    if n := np.count_nonzero(seen):
+        named = ", ".join(show(images[i]) for i in np.flatnonzero(seen)[:_N_NAMED])
+        more = ", …" if n > _N_NAMED else ""
+        yield (
+            f"{n} of {len(images)} test images stand in the version's own training manifest: "
+            f"{named}{more}"
+        )
