@@ -340,6 +340,11 @@ def test_set_digest(evaluation: Evaluation) -> str:
     """
     if not evaluation.has_images:
         return ""
+    return sha256(b"".join(sorted(digest_images(evaluation)))).hexdigest()[:32]
+
+
+def digest_images(evaluation: Evaluation) -> list[bytes]:
+    """Identity of each image with its truth, as `test_set_digest` takes them together."""
     names = [label.encode("utf-8", "surrogatepass") for label in evaluation.labels]
     alphabetical = np.argsort(np.argsort(np.array(names, dtype=object)))
     offsets, label_idx = evaluation.truth.offsets, evaluation.truth.label_idx
@@ -351,7 +356,7 @@ def test_set_digest(evaluation: Evaluation) -> str:
         parts = [image.encode("utf-8", "surrogatepass"), *true_names, *_name_boxes(evaluation, i)]
         parts += areas.get(i, ())
         digests.append(sha256(b"".join(len(p).to_bytes(8) + p for p in parts)).digest())
-    return sha256(b"".join(sorted(digests))).hexdigest()[:32]
+    return digests
 
 
 def _name_boxes(evaluation: Evaluation, image: int) -> list[bytes]:

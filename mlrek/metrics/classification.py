@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrek.evaluation import NONE_LABEL, Evaluation, FloatArray, Task
+from mlrek.evaluation import NONE_LABEL, BoolArray, Evaluation, FloatArray, Task
 from mlrek.metrics import ConfusionMatrix, Metrics, Number, PredictionRule
 from mlrek.metrics.at_threshold import compute_at_threshold
 from mlrek.metrics.counts import (
@@ -114,11 +114,16 @@ def compute_matrix_numbers(matrix: NDArray[np.int64], bootstrap: Bootstrap) -> d
     return numbers | _compute_shares(counts, bootstrap.confidence)
 
 
-def compute_aggregates(counts: LabelCounts) -> dict[str, FloatArray]:
-    """All that follows from the counts, in the order of the contract; the counts' batch shape."""
+def compute_aggregates(
+    counts: LabelCounts, among: BoolArray | None = None
+) -> dict[str, FloatArray]:
+    """All that follows from the counts, in the order of the contract; the counts' batch shape.
+
+    `among` are the labels of macro averages, as in `compute_averages`.
+    """
     one_label = compute_one_label_scores(counts)
     first = {name: one_label.pop(name) for name in ("accuracy", "balanced_accuracy")}
-    return first | compute_averages(counts) | one_label
+    return first | compute_averages(counts, among) | one_label
 
 
 def _compute_shares(counts: LabelCounts, confidence: float) -> dict[str, Number]:

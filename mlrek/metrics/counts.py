@@ -96,17 +96,21 @@ def divide(numerator: NDArray[Any], denominator: NDArray[Any], *, empty: float =
     return quotient
 
 
-def compute_averages(counts: LabelCounts) -> dict[str, FloatArray]:
+def compute_averages(counts: LabelCounts, among: BoolArray | None = None) -> dict[str, FloatArray]:
     """Precision, recall, F1 and Jaccard, each averaged micro, macro and weighted by support.
 
     As scikit-learn's functions with `zero_division=0` over the labels that are true or predicted
     (in a resample: in that resample).
 
+    Args:
+        counts: Of each label.
+        among: Other labels for the macro averages, (..., n_labels): all that occur, and more.
+
     Returns:
         `precision_micro`, … each of the counts' batch shape; NaN where no label occurs.
     """
     averages: dict[str, FloatArray] = {}
-    n_occurring = counts.occurs.sum(axis=-1)
+    n_occurring = (counts.occurs if among is None else among).sum(axis=-1)
     for name, fraction in FRACTIONS.items():
         numerator, denominator = fraction(counts)
         scores = divide(numerator, denominator, empty=0.0)

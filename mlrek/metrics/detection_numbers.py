@@ -23,7 +23,7 @@ from mlrek.metrics.resampling import Bootstrap, Weights, evaluate
 
 AVERAGE_NAMES: Final = ("ap", "ap_50", "ap_75", "ar_100")
 NO_TRUTH_REASON: Final = "no image has a true box"
-_ALL_SIZES: Final = (0.0, MAX_AREA)
+ALL_SIZES: Final = (0.0, MAX_AREA)
 _WHERE: Final = {
     "small": "no true box has at most 32² pixels",
     "medium": "no true box has 32² to 96² pixels",
@@ -52,14 +52,8 @@ def compute_box_numbers(
         places: The place of each image among the weights, (n_images,).
         bootstrap: How to resample.
     """
-    ranked = rank_boxes(scenes, places, _ALL_SIZES)
-    plans: dict[tuple[str, ...], Plan] = {AVERAGE_NAMES: partial(average_labels, ranked)}
-    for size, area_range in SIZES.items():
-        plans[f"ap_{size}",] = (
-            partial(_average_size, size, rank_boxes(scenes, places, area_range))
-            if scenes.has_sizes
-            else "the sizes of images are unknown"
-        )
+    ranked = rank_boxes(scenes, places, ALL_SIZES)
+    plans = plan_box_numbers(scenes, places, ranked)
     undefined = dict.fromkeys(AVERAGE_NAMES, NO_TRUTH_REASON) | {
         f"ap_{size}": reason for size, reason in _WHERE.items()
     }
@@ -68,9 +62,23 @@ def compute_box_numbers(
     return numbers, LabelAp(ap=np.mean(ap, axis=0), ap_50=ap[0])
 
 
+def plan_box_numbers(
+    scenes: Scenes, places: IntArray, ranked: Sequence[RankedDetections]
+) -> dict[tuple[str, ...], Plan]:
+    """How to compute the aggregates of weighted images; `ranked` are the boxes of all sizes."""
+    plans: dict[tuple[str, ...], Plan] = {AVERAGE_NAMES: partial(average_labels, ranked)}
+    for size, area_range in SIZES.items():
+        plans[f"ap_{size}",] = (
+            partial(_average_size, size, rank_boxes(scenes, places, area_range))
+            if scenes.has_sizes
+            else "the sizes of images are unknown"
+        )
+    return plans
+
+
 def compute_optimistic(scenes: Scenes, places: IntArray) -> dict[str, Number]:
     """The averages over all detections, also where only matched ones are published below it."""
-    statistic = partial(average_labels, rank_boxes(scenes, places, _ALL_SIZES))
+    statistic = partial(average_labels, rank_boxes(scenes, places, ALL_SIZES))
     return {
         f"{name}_optimistic": Number(
             value=float(value), reason=NO_TRUTH_REASON if np.isnan(value) else ""

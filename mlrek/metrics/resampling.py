@@ -94,12 +94,25 @@ def draw_weights(n_images: int, bootstrap: Bootstrap) -> Iterator[Weights]:
 
     There must be an image.
     """
+    return draw_strata((n_images,), bootstrap)
+
+
+def draw_strata(sizes: Sequence[int], bootstrap: Bootstrap) -> Iterator[Weights]:
+    """As `draw_weights`, from strata that each keep their number of draws.
+
+    Args:
+        sizes: How many things to draw each stratum has; they follow each other in the rows.
+        bootstrap: How to resample.
+    """
     rng = bootstrap.start()
-    width = max(1, min(_MAX_COLUMNS, MAX_BLOCK // n_images))
+    n, starts = sum(sizes), np.cumsum([0, *sizes])
+    width = max(1, min(_MAX_COLUMNS, MAX_BLOCK // n))
     for start in range(0, bootstrap.resamples, width):
-        drawn = np.empty((min(width, bootstrap.resamples - start), n_images), dtype=np.int32)
+        drawn = np.empty((min(width, bootstrap.resamples - start), n), dtype=np.int32)
         for row in drawn:
-            row[:] = np.bincount(rng.integers(n_images, size=n_images), minlength=n_images)
+            for first, size in zip(starts[:-1], sizes, strict=True):
+                picked = rng.integers(size, size=size) if size else np.empty(0, dtype=np.int64)
+                row[first : first + size] = np.bincount(picked, minlength=size)
         yield drawn.T.astype(np.float32, order="C")
 
 
