@@ -167,7 +167,11 @@ def average_labels(ranked: Sequence[RankedDetections], weights: Weights) -> dict
     Returns:
         Each (n,); NaN where no label has a true box.
     """
-    computed = [one.compute(weights) for one in ranked]
+    return average_areas([one.compute(weights) for one in ranked])
+
+
+def average_areas(computed: Sequence[tuple[FloatArray, FloatArray]]) -> dict[str, FloatArray]:
+    """The same from what `RankedDetections.compute` gives at each of `IOU_THRESHOLDS`."""
     ap = np.array([_mean(area) for area, _ in computed])
     recall = np.array([_mean(found) for _, found in computed])
     return {

@@ -67,6 +67,12 @@ def plan_box_numbers(
 ) -> dict[tuple[str, ...], Plan]:
     """How to compute the aggregates of weighted images; `ranked` are the boxes of all sizes."""
     plans: dict[tuple[str, ...], Plan] = {AVERAGE_NAMES: partial(average_labels, ranked)}
+    return plans | plan_sizes(scenes, places)
+
+
+def plan_sizes(scenes: Scenes, places: IntArray) -> dict[tuple[str, ...], Plan]:
+    """How to compute the average precision of boxes of each size."""
+    plans: dict[tuple[str, ...], Plan] = {}
     for size, area_range in SIZES.items():
         plans[f"ap_{size}",] = (
             partial(_average_size, size, rank_boxes(scenes, places, area_range))

@@ -107,6 +107,14 @@ def compute_positive_class(
     }
 
 
+def plan_positive_class(
+    evaluation: Evaluation, pairs: Pairs, rule: PredictionRule
+) -> dict[tuple[str, ...], Plan]:
+    """How to compute all numbers in `NAMES` of weighted images; `pairs` of those with truth."""
+    hits = _count_hits(evaluation, pairs, rule)
+    return {NAMES[:3]: hits.compute_scores, _AREAS: _plan_areas(evaluation, pairs)}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Hits:
     """Which images are rightly predicted as the positive class, predicted as it, and truly it.
@@ -118,8 +126,16 @@ class _Hits:
 
     def compute(self, weights: Weights) -> dict[str, FloatArray]:
         """The statistic of `f1`."""
+        return {"f1": self.compute_scores(weights)["f1"]}
+
+    def compute_scores(self, weights: Weights) -> dict[str, FloatArray]:
+        """The statistic of `precision`, `recall` and `f1`."""
         n_right, n_predicted, n_true = self.columns @ weights
-        return {"f1": divide(2 * n_right, n_predicted + n_true)}
+        return {
+            "precision": divide(n_right, n_predicted),
+            "recall": divide(n_right, n_true),
+            "f1": divide(2 * n_right, n_predicted + n_true),
+        }
 
 
 def _count_hits(evaluation: Evaluation, pairs: Pairs, rule: PredictionRule) -> _Hits:

@@ -121,17 +121,17 @@ class Ranking:
 
         Each is the mean over the labels for which it is defined (in a resample: there).
         """
-        ap, roc_auc = self._compute_labels(weights)
+        ap, roc_auc = self.compute_labels(weights)
         return {"average_precision_macro": _mean(ap), "roc_auc_macro": _mean(roc_auc)}
 
     def score_labels(self, pairs: Pairs) -> tuple[FloatArray, FloatArray]:
         """Average precision and ROC AUC of each label, (n_labels,) each; NaN where undefined."""
         if self.missing:
             return np.full(pairs.n_labels, nan), np.full(pairs.n_labels, nan)
-        ap, roc_auc = self._compute_labels(np.ones((pairs.n_images, 1), dtype=np.float32))
+        ap, roc_auc = self.compute_labels(np.ones((pairs.n_images, 1), dtype=np.float32))
         return ap[:, 0], roc_auc[:, 0]
 
-    def _compute_labels(self, weights: Weights) -> tuple[FloatArray, FloatArray]:
+    def compute_labels(self, weights: Weights) -> tuple[FloatArray, FloatArray]:
         """Both areas of each label, (n_labels, n) each."""
         areas = np.array([label.compute(weights) for label in self.labels])
         return areas[:, 0], areas[:, 1]
