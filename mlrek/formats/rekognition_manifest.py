@@ -103,7 +103,7 @@ def parse_manifest(manifest: ManifestInput, *, skip_bad_lines: bool = False) -> 
     columns = reader.columns
     _check_predictions(manifest.uri, columns, bad_lines.first)
     columns.warnings += bad_lines.warn(len(columns.images))
-    columns.warnings += _warn_repeated(columns.images)
+    columns.warnings += warn_repeated(columns.images)
     return columns
 
 
@@ -193,7 +193,8 @@ def _check_predictions(uri: str, columns: ManifestColumns, bad: ParseError | Non
     raise ParseError(uri, 0, reason)
 
 
-def _warn_repeated(images: list[str]) -> list[str]:
+def warn_repeated(images: list[str]) -> list[str]:
+    """Which images stand on more than one line, counted; none: no warning."""
     if len(set(images)) == len(images):
         return []
     counts = Counter(images)

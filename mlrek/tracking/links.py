@@ -46,6 +46,12 @@ def describe_links(tracking_uri: str, experiment_id: str, run_ids: Sequence[str]
     )
 
 
+def describe_run_link(tracking_uri: str, experiment_id: str, run_id: str) -> str:
+    """The page of one run, '' where there is no web page."""
+    base = ui_address(tracking_uri)
+    return f"{base}/#/experiments/{experiment_id}/runs/{run_id}?{WORKFLOW}" if base else ""
+
+
 def ui_address(tracking_uri: str) -> str:
     """Where the web pages of a store are, '' when that cannot be told (a managed service)."""
     if tracking_uri.startswith(("http://", "https://")):

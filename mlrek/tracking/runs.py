@@ -6,6 +6,10 @@ from dataclasses import dataclass, field
 LEFTOVER_AFTER_MS = 15 * 60 * 1000
 """A run without `mlrek.complete` is somebody's work in progress until its heartbeat is this old."""
 
+EXAM_TAG = "mlrek.exam"
+"""A run of a version on a test set of one's own: its digest. Such a run is never *the* run of its
+version: who does not ask for it by this tag does not see it."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedRun:
@@ -32,6 +36,11 @@ class LoggedRun:
     def source_state(self) -> str:
         """Identity of the files it was read from."""
         return self.tags.get("mlrek.source_state", "")
+
+    @property
+    def exam(self) -> str:
+        """The digest of the test set of one's own that the run is about, '' for the provider's."""
+        return self.tags.get(EXAM_TAG, "")
 
     @property
     def is_complete(self) -> bool:

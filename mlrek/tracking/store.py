@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project
 from mlrek.tracking.description import DatasetInput, MetricPoint, RunDescription
-from mlrek.tracking.runs import LoggedRun, RegisteredVersion
+from mlrek.tracking.runs import EXAM_TAG, LoggedRun, RegisteredVersion
 from mlrek.tracking.translation import is_missing_model, translate_errors
 
 if TYPE_CHECKING:
@@ -66,7 +66,10 @@ class Store:
             return self.client.get_experiment(experiment_id)
 
     def list_runs(self, experiment_id: str, tags: Mapping[str, str]) -> tuple[LoggedRun, ...]:
-        """Every run, complete or not, that bears all of `tags`."""
+        """Every run, complete or not, that bears all of `tags`.
+
+        Runs on a test set of one's own are there only when `tags` names one (`EXAM_TAG`).
+        """
         query = " and ".join(_describe_condition(key, value) for key, value in tags.items())
         runs: list[LoggedRun] = []
         token = None
@@ -75,7 +78,11 @@ class Store:
                 page = self.client.search_runs(
                     [experiment_id], query, max_results=200, page_token=token
                 )
-                runs += (run for run in map(_logged_run, page) if tags.items() <= run.tags.items())
+                runs += (
+                    run
+                    for run in map(_logged_run, page)
+                    if tags.items() <= run.tags.items() and (EXAM_TAG in tags or not run.exam)
+                )
                 token = page.token
                 if not token:
                     return tuple(runs)
@@ -104,13 +111,9 @@ class Store:
 
     def settle(self, experiment_id: str, written: LoggedRun) -> LoggedRun:
         """Leave one run of an evaluation key, whoever wrote it: that with the smallest run id."""
-        same = [
-            run
-            for run in self.list_runs(
-                experiment_id, {"mlrek.evaluation_key": written.evaluation_key}
-            )
-            if run.is_complete
-        ]
+        alike = {"mlrek.evaluation_key": written.evaluation_key}
+        alike |= {EXAM_TAG: written.exam} if written.exam else {}
+        same = [run for run in self.list_runs(experiment_id, alike) if run.is_complete]
         kept = min(same, key=lambda run: run.run_id, default=written)
         self.delete_runs(run for run in same if run.run_id != kept.run_id)
         return kept

@@ -1,0 +1,281 @@
+"""A version on a test set of one's own: truth and answers -> an evaluation like any other."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlrek.errors import EvaluationError
+from mlrek.evaluation import (
+    BoolArray,
+    Boxes,
+    Detections,
+    Evaluation,
+    FloatArray,
+    IntArray,
+    LabelSets,
+    Outcome,
+    Records,
+    Reported,
+    SourceFile,
+    Task,
+    order_labels,
+)
+from mlrek.formats.ground_truth import GroundTruth
+from mlrek.formats.json_text import show
+from mlrek.formats.responses import Responses
+
+_N_NAMED = 3
+
+
+def join_exam(
+    version: Evaluation,
+    truth: GroundTruth,
+    responses: Responses,
+    files: Sequence[SourceFile] = (),
+) -> Evaluation:
+    """The evaluation of a version on a test set of one's own.
+
+    Labels stand in the version's order, then further ones alphabetically; its assumed thresholds
+    count. Its reported numbers are of another test set and do not come along. An image without an
+    answer has no prediction: a miss.
+
+    Args:
+        version: Its evaluation by the provider: tells labels, thresholds and task.
+        truth: The images and what is true of them.
+        responses: What it answered.
+        files: What truth and answers were read from.
+
+    Raises:
+        EvaluationError: Version, truth and answers are not of one task.
+    """
+    task = _choose_task(version, truth)
+    rows = _place_rows(truth.images, responses)
+    used = np.bincount(rows.code, minlength=len(responses.labels)) > 0
+    answered = {label for label, code in responses.labels.items() if used[code]}
+    labels = order_labels(version.labels, {*truth.labels, *answered})
+    position = {label: i for i, label in enumerate(labels)}
+    label_idx = np.array([position[x] if x in answered else -1 for x in responses.labels], np.int32)
+    rows = rows.name(label_idx)
+    is_detection = task == Task.DETECTION
+    records, repeated = _sort_rows(rows, len(labels), keep=not is_detection)
+    return Evaluation(
+        version=version.version,
+        task=task,
+        labels=labels,
+        images=truth.images,
+        truth=_recode_truth(truth, position),
+        records=records,
+        thresholds=_place_thresholds(version, labels),
+        detections=_place_boxes(truth, rows, position) if is_detection else None,
+        pos_label=version.pos_label,
+        reported=Reported(train_images=version.reported.train_images),
+        files=(*files, *(file for file in version.files if file.role == "summary")),
+        warnings=(
+            *truth.warnings,
+            *responses.warnings,
+            *_warn_unanswered(truth.images, responses),
+            *_warn_strangers(truth.images, responses),
+            *_warn_labels(version, truth.labels),
+            *repeated,
+            *_warn_cut(responses, is_detection=is_detection),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rows:
+    """Recorded labels by image of the truth: `offsets` (n_images + 1,), the others a row each."""
+
+    offsets: IntArray
+    code: IntArray
+    confidence: FloatArray
+    corners: FloatArray
+
+    @property
+    def image_idx(self) -> IntArray:
+        return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    @property
+    def has_box(self) -> BoolArray:
+        return np.asarray(~np.isnan(self.corners).any(axis=1), dtype=np.bool_)
+
+    def name(self, label_idx: IntArray) -> "_Rows":
+        """The same with label codes instead of those of the responses."""
+        return _Rows(
+            offsets=self.offsets,
+            code=label_idx[self.code],
+            confidence=self.confidence,
+            corners=self.corners,
+        )
+
+
+def _choose_task(version: Evaluation, truth: GroundTruth) -> Task:
+    """The task, where version and truth agree on one.
+
+    Raises:
+        EvaluationError: They do not.
+    """
+    if version.task == Task.SEGMENTATION:
+        raise EvaluationError(
+            f"{version.version.arn}: finds areas of pixels, which no answer of an endpoint holds; "
+            "evaluate versions that name labels or find objects"
+        )
+    finds_boxes, has_boxes = (task == Task.DETECTION for task in (version.task, truth.task))
+    if finds_boxes != has_boxes:
+        found, true = (
+            "boxes" if one else "labels of the whole image" for one in (finds_boxes, has_boxes)
+        )
+        raise EvaluationError(
+            f"{version.version.arn}: gives {found}, but the manifest has {true}; name an "
+            f"attribute with {found} by --attribute, or another manifest"
+        )
+    is_multilabel = Task.MULTILABEL in {version.task, truth.task}
+    return Task.MULTILABEL if is_multilabel else truth.task
+
+
+def _place_rows(images: Sequence[str], responses: Responses) -> _Rows:
+    """The answer of each image, in the order of the images; codes are those of the responses."""
+    place = {image: i for i, image in enumerate(responses.images)}
+    answer = np.array([place.get(image, -1) for image in images], dtype=np.int64)
+    starts = np.asarray(responses.offsets, dtype=np.int64)
+    n_rows = np.append(np.diff(starts), 0)[answer]  # the last one for -1
+    offsets = np.concatenate([[0], np.cumsum(n_rows)])
+    rows = np.repeat(starts[answer] - offsets[:-1], n_rows) + np.arange(offsets[-1])
+    return _Rows(
+        offsets=offsets,
+        code=np.asarray(responses.label, dtype=np.int64)[rows],
+        confidence=np.asarray(responses.confidence)[rows],
+        corners=np.asarray(responses.corners).reshape(-1, 4)[rows],
+    )
+
+
+def _sort_rows(rows: _Rows, n_labels: int, *, keep: bool) -> tuple[Records, tuple[str, ...]]:
+    """The records of each image in label order, of several of one label the most confident.
+
+    Raises:
+        EvaluationError: There are boxes among them.
+    """
+    n_images = len(rows.offsets) - 1
+    if keep and np.any(rows.has_box):
+        raise EvaluationError(
+            "the responses hold boxes, but the version and the manifest have labels of the whole "
+            "image: they are of another version"
+        )
+    keys = rows.image_idx * max(n_labels, 1) + rows.code
+    order = np.lexsort((-rows.confidence, keys)) if keep else np.zeros(0, dtype=np.int64)
+    kept = order[np.diff(keys[order], prepend=-1) > 0]
+    n_repeated = len(order) - len(kept)
+    said = (
+        f"{n_repeated} of {len(order)} labels stand twice in an answer; the most confident counts"
+    )
+    records = Records(
+        offsets=np.searchsorted(rows.image_idx[kept], np.arange(n_images + 1)).astype(np.int64),
+        label_idx=rows.code[kept].astype(np.int32),
+        confidence=rows.confidence[kept],
+        outcome=np.full(len(kept), Outcome.UNKNOWN, dtype=np.uint8),
+    )
+    return records, (said,) if n_repeated else ()
+
+
+def _recode_truth(truth: GroundTruth, position: dict[str, int]) -> LabelSets:
+    """The true labels of each image, sorted by the new codes."""
+    codes = np.array([position[label] for label in truth.labels], dtype=np.int64)
+    n_labels, sets = max(len(position), 1), truth.truth
+    keys = np.sort(sets.image_idx * n_labels + codes[sets.label_idx])
+    return LabelSets(offsets=sets.offsets, label_idx=(keys % n_labels).astype(np.int32))
+
+
+def _place_thresholds(version: Evaluation, labels: Sequence[str]) -> FloatArray:
+    """The version's assumed thresholds; NaN for a label that it does not know."""
+    known = dict(zip(version.labels, version.thresholds.tolist(), strict=True))
+    return np.array([known.get(label, np.nan) for label in labels], dtype=np.float64)
+
+
+def _place_boxes(truth: GroundTruth, rows: _Rows, position: dict[str, int]) -> Detections:
+    """True and recorded boxes, all in pixels.
+
+    Raises:
+        EvaluationError: A record has no box, or the size of its image is not known.
+    """
+    assert truth.boxes is not None  # noqa: S101 - for the type checker: `_choose_task` saw to it
+    assert truth.image_sizes is not None  # noqa: S101 - same
+    image_idx = rows.image_idx
+    _check(~rows.has_box, truth, image_idx, "an answer without a box, of a version that finds them")
+    unknown = np.asarray(np.isnan(truth.image_sizes[image_idx]).any(axis=1))
+    _check(unknown, truth, image_idx, "no image_size in the manifest: found boxes have no place")
+    corners = rows.corners * np.tile(truth.image_sizes, 2)[image_idx]
+    codes = np.array([position[label] for label in truth.labels], dtype=np.int32)
+    return Detections(
+        truth=Boxes(
+            offsets=truth.boxes.offsets,
+            label_idx=codes[truth.boxes.label_idx],
+            boxes_xyxy=truth.boxes.boxes_xyxy,
+            confidence=truth.boxes.confidence,
+            outcome=truth.boxes.outcome,
+        ),
+        records=Boxes(
+            offsets=rows.offsets,
+            label_idx=rows.code.astype(np.int32),
+            boxes_xyxy=corners,
+            confidence=rows.confidence,
+            outcome=np.full(len(rows.code), Outcome.UNKNOWN, dtype=np.uint8),
+        ),
+        image_sizes=truth.image_sizes,
+    )
+
+
+def _check(wrong: BoolArray, truth: GroundTruth, image_idx: IntArray, what: str) -> None:
+    if n := np.count_nonzero(wrong):
+        first = show(truth.images[image_idx[int(np.argmax(wrong))]])
+        n_images = len(np.unique(image_idx[wrong]))
+        raise EvaluationError(f"{n} boxes on {n_images} images: {what}; first: {first}")
+
+
+def _warn_unanswered(images: Sequence[str], responses: Responses) -> Iterator[str]:
+    answered = set(responses.images)
+    failed = [image for image in images if image in responses.errors]
+    missing = [i for i in images if i not in answered and i not in responses.errors]
+    if missing:
+        named = ", ".join(map(show, missing[:_N_NAMED])) + (", …" if missing[_N_NAMED:] else "")
+        yield (
+            f"{len(missing)} of {len(images)} images have no response and count as without a "
+            f"prediction, a miss: {named}"
+        )
+    if failed:
+        named = "; ".join(f"{show(i)}: {responses.errors[i]}" for i in failed[:_N_NAMED])
+        yield (
+            f"{len(failed)} of {len(images)} images could not be answered and count as without a "
+            f"prediction, a miss: {named}{'; …' if failed[_N_NAMED:] else ''}"
+        )
+
+
+def _warn_strangers(images: Sequence[str], responses: Responses) -> Iterator[str]:
+    known = set(images)
+    strange = [i for i in (*responses.images, *responses.errors) if i not in known]
+    if strange:
+        n = len(responses.images) + len(responses.errors)
+        yield (
+            f"{len(strange)} of {n} responses are of images that the manifest does not hold, and "
+            f"are left out; first: {show(strange[0])}"
+        )
+
+
+def _warn_labels(version: Evaluation, labels: Sequence[str]) -> Iterator[str]:
+    unknown = [label for label in labels if label not in version.labels]
+    if unknown:
+        named = ", ".join(map(show, unknown[:_N_NAMED])) + (", …" if unknown[_N_NAMED:] else "")
+        yield (
+            f"{len(unknown)} of {len(labels)} labels of the manifest are none of the version's and "
+            f"can only be missed: {named}"
+        )
+
+
+def _warn_cut(responses: Responses, *, is_detection: bool) -> Iterator[str]:
+    """What was not asked for is not there: average precision then ends early."""
+    cut = max((c for c in responses.min_confidence if c is not None), default=0.0)
+    if is_detection and cut > 0:
+        yield (
+            f"boxes below {cut:g} % were not asked for (min_confidence): average precision is a "
+            "lower bound"
+        )

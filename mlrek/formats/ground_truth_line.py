@@ -1,0 +1,176 @@
+"""One line of a ground-truth manifest: which of its attributes tell what, under whatever names."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Any, TypeAlias
+
+from msgspec import UNSET
+from msgspec.json import Decoder, decode
+
+from mlrek.formats.bad_lines import malformed
+from mlrek.formats.json_text import show
+from mlrek.formats.rekognition_line import DETAILS_KEY, Attribute, RefusedError, is_label
+
+TRAINING = "rekognition-custom-labels-training"
+"""What the service calls true labels, whatever the customer called them."""
+
+_METADATA = "-metadata"
+_ADJUSTED = "adjusted-"
+_SERVICE = re.compile(r"rekognition-custom-labels-(training|evaluation)(?:-[0-9]+)?")
+_MODERATION = "content-moderation-groundtruth"
+_TYPE = "groundtruth/"
+
+
+class Kind(StrEnum):
+    """What an attribute tells of an image; the first three are truth that is read."""
+
+    LABEL = "one label"
+    LABELS = "a list of labels"
+    BOXES = "boxes"
+    MASKS = "masks"
+    PREDICTION = "predictions"
+    VERIFICATION = "verifications of labels"
+    UNKNOWN = "attributes of another kind"
+
+
+TRUTH = frozenset((Kind.LABEL, Kind.LABELS, Kind.BOXES))
+
+
+class TrueAttribute(Attribute, gc=False, rename="kebab"):
+    """Any object on a line, with what only input manifests have."""
+
+    internal_color_map: Any = None
+    model_arn: Any = None
+    errors: Any = None
+
+
+Line: TypeAlias = dict[str, TrueAttribute | list[Any] | str | int | float | bool | None]
+LINE_DECODER = Decoder(Line)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LineAttributes:
+    """The attributes of a line by name, and those that an adjusted one takes the place of."""
+
+    kinds: Mapping[str, Kind]
+    superseded: Sequence[str] = field(default=())
+
+
+def find_attributes(line: Line) -> LineAttributes:
+    """What each attribute of a line tells; one is whatever has metadata of its own.
+
+    Raises:
+        RefusedError: It is the line of a moderation adapter.
+    """
+    if _MODERATION in line:
+        raise RefusedError("belongs to a custom moderation adapter, which has no exam of one's own")
+    kinds = {}
+    for name, value in line.items():
+        metadata = line.get(name + _METADATA)
+        if name == "source-ref" or not isinstance(metadata, TrueAttribute):
+            continue
+        if name.removesuffix(_METADATA) in line and name.endswith(_METADATA):
+            continue  # the metadata of another one
+        kinds[name] = _find_kind(name, value, metadata)
+    superseded = [name for name in kinds if kinds.get(_ADJUSTED + name) == kinds[name]]
+    kept = {name: kind for name, kind in kinds.items() if name not in superseded}
+    return LineAttributes(kinds=kept, superseded=superseded)
+
+
+def find_image(line: Line) -> str:
+    """The place of the image.
+
+    Raises:
+        ValueError: There is none.
+    """
+    image = line.get("source-ref")
+    if not isinstance(image, str) or not image or "\0" in image:
+        raise malformed("source-ref", image, "the place of an image")
+    return image
+
+
+def find_class(line: Line, name: str) -> str:
+    """The label that an attribute of one label gives; its number has no meaning.
+
+    Raises:
+        ValueError: It names none.
+    """
+    label = _metadata(line, name).class_name
+    if not is_label(label):
+        raise malformed(f"class-name in {name}{_METADATA}", label, "a label")
+    return label
+
+
+def find_classes(line: Line, name: str) -> list[str]:
+    """The labels that an attribute of several labels gives, perhaps none.
+
+    Raises:
+        ValueError: It is no list, or a number in it has no name.
+    """
+    numbers, names = line[name], _metadata(line, name).class_map
+    if not isinstance(numbers, list):
+        raise malformed(name, numbers, "a list of classes")
+    labels = []
+    for number in numbers:
+        label = names.get(str(number)) if isinstance(names, dict) else None
+        if not is_label(label):
+            where = f"class {show(number)} in the class-map of {name}{_METADATA}"
+            raise malformed(where, label, "a label")
+        labels.append(label)
+    return labels
+
+
+def list_errors(line: Line) -> Iterator[str]:
+    """Yield the codes of what the service found wrong with a line, at any of its places."""
+    for key in ("errors", "cl-errors"):
+        yield from _name_errors(line.get(key))
+    for value in line.values():
+        if isinstance(value, TrueAttribute):
+            yield from _name_errors(value.errors)
+            if value.annotations is not UNSET and b'"errors"' in bytes(value.annotations):
+                annotations = decode(value.annotations)
+                for one in annotations if isinstance(annotations, list) else ():
+                    yield from _name_errors(one.get("errors") if isinstance(one, dict) else None)
+
+
+def _find_kind(name: str, value: object, metadata: TrueAttribute) -> Kind:
+    named = _SERVICE.fullmatch(name)
+    told = metadata.type.removeprefix(_TYPE) if isinstance(metadata.type, str) else ""
+    has_class = metadata.class_name is not None
+    tests = {
+        Kind.PREDICTION: (named and named[1] == "evaluation") or _is_predicted(metadata),
+        Kind.VERIFICATION: told == "label-verification",
+        Kind.MASKS: told == "semantic-segmentation" or metadata.internal_color_map is not None,
+        Kind.BOXES: not has_class and _is_boxes(value, told),
+        Kind.LABELS: isinstance(value, list) or told == "image-classification-multilabel",
+        Kind.LABEL: has_class or told == "image-classification",
+    }
+    return next((kind for kind, is_of_kind in tests.items() if is_of_kind), Kind.UNKNOWN)
+
+
+def _is_boxes(value: object, kind: str) -> bool:
+    has_annotations = isinstance(value, TrueAttribute) and value.annotations is not UNSET
+    return has_annotations or kind == "object-detection"
+
+
+def _is_predicted(metadata: TrueAttribute) -> bool:
+    """Whether a trained model wrote it; Ground Truth's own automatic labels are truth."""
+    if metadata.human_annotated != "no":
+        return False
+    objects = b"" if metadata.objects is UNSET else bytes(metadata.objects)
+    has_details = metadata.details is not None or DETAILS_KEY.encode() in objects
+    return has_details or metadata.model_arn is not None
+
+
+def _metadata(line: Line, name: str) -> TrueAttribute:
+    metadata = line[name + _METADATA]
+    assert isinstance(metadata, TrueAttribute)  # noqa: S101 - `find_attributes` saw to it
+    return metadata
+
+
+def _name_errors(errors: object) -> Iterator[str]:
+    for error in errors if isinstance(errors, list) else [errors] if errors else ():
+        code = error.get("code") if isinstance(error, dict) else None
+        yield code if isinstance(code, str) else "no code"

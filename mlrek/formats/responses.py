@@ -1,0 +1,196 @@
+r"""What a model answered about images, saved: JSON Lines, one image a line.
+
+```json
+{"image": "s3://bucket/a.jpg", "response": {"CustomLabels": [{"Name": "cat", "Confidence": 98.2}]}}
+{"image": "s3://bucket/b.jpg", "error": "InvalidImageFormatException: not an image"}
+```
+
+| key | means |
+| --- | --- |
+| `image` (or `source-ref`) | the image, exactly as the manifest's `source-ref` writes it |
+| `response` | the answer of Rekognition's `DetectCustomLabels`, unchanged; its `CustomLabels` may stand on the line itself instead |
+| `error` | why there is no answer; the image then counts as one without a prediction |
+| `min_confidence` | the `MinConfidence` it was called with, in percent; 0 asks for everything |
+| `version_arn` | the version that answered; another one's answers are refused |
+
+Further keys do not matter. `Confidence` is in percent. A model that finds objects gives
+`Geometry.BoundingBox` with `Left`, `Top`, `Width`, `Height` as shares of the image's size. An image
+may stand twice with the same answer, or with an error that a later call mended.
+"""  # noqa: E501 (a table)
+
+from array import array
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated
+
+from msgspec import Meta, Struct
+from msgspec import field as key
+from msgspec.json import Decoder
+
+from mlrek.errors import ParseError
+from mlrek.formats.bad_lines import BadLines
+from mlrek.formats.json_text import LabelName, show
+from mlrek.formats.lines import iter_json_lines
+from mlrek.formats.rekognition_manifest import ManifestInput
+
+_Percent = Annotated[float, Meta(ge=0, le=100.001)]  # 32-bit numbers may end a little above 100
+_Share = Annotated[float, Meta(ge=-10, le=10)]  # boxes may reach over the edge
+_Place = Annotated[str, Meta(min_length=1, pattern=r"\A[^\0]+\Z")]
+
+
+class _Box(Struct, rename="pascal", gc=False):
+    left: _Share
+    top: _Share
+    width: Annotated[float, Meta(ge=0, le=10)]
+    height: Annotated[float, Meta(ge=0, le=10)]
+
+
+class _Geometry(Struct, rename="pascal", gc=False):
+    bounding_box: _Box | None = None
+
+
+class _Label(Struct, rename="pascal", gc=False):
+    name: LabelName
+    confidence: _Percent
+    geometry: _Geometry | None = None
+
+
+class _Response(Struct, rename="pascal", gc=False):
+    custom_labels: list[_Label]
+
+
+class _Line(Struct, gc=False):
+    image: _Place | None = None
+    source_ref: _Place | None = key(name="source-ref", default=None)
+    response: _Response | None = None
+    custom_labels: list[_Label] | None = key(name="CustomLabels", default=None)
+    error: str | None = None
+    min_confidence: _Percent | None = None
+    version_arn: str | None = None
+
+
+_DECODER = Decoder(_Line)
+
+
+@dataclass(slots=True, kw_only=True)
+class Responses:
+    """The answers, in file order; label codes are positions in `labels`.
+
+    Answer i is of image `images[i]` and has the rows `offsets[i]:offsets[i + 1]` of `label`,
+    `confidence` (0 to 1) and `corners` (four each: left, top, right, bottom as shares of the
+    image's size; NaN where there is no box). `errors` are images without an answer, and why.
+    """
+
+    images: list[str] = field(default_factory=list)
+    labels: dict[str, int] = field(default_factory=dict)
+    offsets: "array[int]" = field(default_factory=lambda: array("q", [0]))
+    label: "array[int]" = field(default_factory=lambda: array("i"))
+    confidence: "array[float]" = field(default_factory=lambda: array("d"))
+    corners: "array[float]" = field(default_factory=lambda: array("d"))
+    errors: dict[str, str] = field(default_factory=dict)
+    min_confidence: set[float | None] = field(default_factory=set)
+    warnings: tuple[str, ...] = ()
+
+
+def parse_responses(
+    file: ManifestInput, *, version_arns: Sequence[str] = (), skip_bad_lines: bool = False
+) -> Responses:
+    """Every answer of a file; an image has at most one.
+
+    Args:
+        file: The file as it is read.
+        version_arns: Whose answers they may be, where a line tells; none: anybody's.
+        skip_bad_lines: Leave malformed lines out, counted in a warning, instead of failing.
+
+    Raises:
+        ParseError: A line is malformed, of another version, or answers anew in another way.
+    """
+    bad_lines = BadLines(file.uri, skip=skip_bad_lines)
+    reader = _Reader(uri=file.uri, version_arns=frozenset(version_arns))
+    for first, lines in iter_json_lines(_DECODER, file.chunks, file.uri, bad_lines.add):
+        for number, line in enumerate(lines, first):
+            try:
+                reader.read(number, line)
+            except ValueError as exc:
+                bad_lines.add(number, exc)
+    responses = reader.responses
+    n_read = len(responses.images) + len(responses.errors)
+    responses.warnings = tuple(f"responses: {said}" for said in bad_lines.warn(n_read))
+    return responses
+
+
+@dataclass(slots=True, kw_only=True)
+class _Reader:
+    """Fills the columns."""
+
+    uri: str
+    version_arns: frozenset[str]
+    responses: Responses = field(default_factory=Responses)
+    places: dict[str, tuple[int, int]] = field(default_factory=dict)  # answer and line by image
+
+    def read(self, number: int, line: _Line) -> None:
+        """Append one line.
+
+        Raises:
+            ValueError: It is malformed.
+            ParseError: It is of another version, or contradicts an earlier line.
+        """
+        image = line.image or line.source_ref
+        if image is None:
+            raise ValueError("names no image: `image` is missing")
+        self._check_version(number, line)
+        labels = line.custom_labels if line.response is None else line.response.custom_labels
+        if labels is None:
+            if line.error is None:
+                raise ValueError("has neither a `response` nor an `error`")
+            if image not in self.places:
+                self.responses.errors[image] = line.error
+            return
+        self.responses.errors.pop(image, None)
+        if image in self.places:
+            self._check_same(number, image, labels)
+            return
+        self.places[image] = len(self.responses.images), number
+        self._append(image, labels)
+        self.responses.min_confidence.add(line.min_confidence)
+
+    def _append(self, image: str, labels: Sequence[_Label]) -> None:
+        columns = self.responses
+        columns.images.append(image)
+        for code, confidence, *corners in self._rows(labels):
+            columns.label.append(int(code))
+            columns.confidence.append(confidence)
+            columns.corners.extend(corners)
+        columns.offsets.append(len(columns.label))
+
+    def _rows(self, labels: Sequence[_Label]) -> Iterator[tuple[float, ...]]:
+        codes, nan = self.responses.labels, float("nan")
+        for label in labels:
+            box = label.geometry.bounding_box if label.geometry else None
+            corners = (nan, nan, nan, nan)
+            if box:
+                corners = (box.left, box.top, box.left + box.width, box.top + box.height)
+            code = codes.setdefault(label.name, len(codes))
+            yield (code, min(label.confidence / 100, 1.0), *corners)
+
+    def _check_same(self, number: int, image: str, labels: Sequence[_Label]) -> None:
+        """Whether a second answer is the first once more, in whatever order."""
+        columns, (i, earlier) = self.responses, self.places[image]
+        mine = range(columns.offsets[i], columns.offsets[i + 1])
+        had = sorted(
+            repr((columns.label[k], columns.confidence[k], *columns.corners[4 * k : 4 * k + 4]))
+            for k in mine
+        )
+        if had != sorted(repr(row) for row in self._rows(labels)):
+            raise ParseError(
+                self.uri,
+                number,
+                f"answers {show(image)} in another way than line {earlier}: keep one of them",
+            )
+
+    def _check_version(self, number: int, line: _Line) -> None:
+        arn = line.version_arn
+        if arn and self.version_arns and arn not in self.version_arns:
+            raise ParseError(
+                self.uri, number, f"is the answer of another version: {show(arn)}; use its own file"
+            )
