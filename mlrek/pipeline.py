@@ -19,6 +19,7 @@ from mlrek.sources.catalogue import Source, VersionEntry
 from mlrek.sources.file_formats import FILE_FORMATS
 from mlrek.tracking.connection import connect, connect_existing, is_fresh
 from mlrek.tracking.description import Options, RunDescription, describe_state
+from mlrek.tracking.experiments import choose_experiment
 from mlrek.tracking.links import describe_links
 from mlrek.tracking.notes import describe_experiment_note
 from mlrek.tracking.runs import LoggedRun, current_run, current_runs, superseded_runs
@@ -114,7 +115,7 @@ def sync(
             unlogged = entries if is_fresh(tracking_uri, environ) else []
             begun = ahead.submit(_begin, unlogged, options, workers)
             store = connect_existing(tracking_uri) if options.dry_run else connect(tracking_uri)
-        experiment = _choose_experiment(options.experiment, store, environ)
+        experiment = choose_experiment(options.experiment, store, environ)
         options = replace(options, experiment=experiment)
         jobs = _plan(entries, store, options)
         results = _run_jobs(jobs, options, workers, progress, begun.result())
@@ -326,18 +327,6 @@ def _name_runs_that_count(
         else replace(result, run=counting.get(result.entry.version.arn, result.run))
         for result in results
     )
-
-
-def _choose_experiment(option: str, store: Store | None, environ: Mapping[str, str]) -> str:
-    """The experiment to use: the option, else MLflow's own environment, else '' (the default).
-
-    `mlflow run` sets MLFLOW_EXPERIMENT_ID to 0, the default experiment, when nobody chose one.
-    """
-    chosen = option or environ.get("MLFLOW_EXPERIMENT_NAME", "")
-    experiment_id = environ.get("MLFLOW_EXPERIMENT_ID", "0")
-    if chosen or experiment_id == "0" or store is None:
-        return chosen
-    return store.get_experiment(experiment_id).name
 
 
 def _mark_wrapper_run(store: Store, run_id: str, result: SyncResult) -> None:

@@ -1,15 +1,17 @@
 """A VERSION as typed -> its evaluation: from a source, from a run, or from the model registry."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
+from typing import TypeAlias
 
 from mlrek.errors import SourceNotFoundError, UsageError
 from mlrek.evaluation import Evaluation
 from mlrek.formats.stored import load_evaluation
 from mlrek.reported import DEFAULT_THRESHOLD
 from mlrek.sources import AwsOptions, open_source
-from mlrek.sources.catalogue import Source, VersionEntry
+from mlrek.sources.catalogue import SeenInTraining, Source, VersionEntry
 from mlrek.sources.storage import path_exists
 from mlrek.tracking.store import Store
 
@@ -17,13 +19,20 @@ EVALUATION_PATH = "evaluation.parquet"
 MODEL_URI = re.compile(r"models:/(?P<name>[^@]+?)(?:/(?P<version>\d+)|@(?P<alias>[\w-]+))")
 RUN_URI = re.compile(r"runs:/(?P<run_id>\w+)/?")
 
+FindSeen: TypeAlias = Callable[[Sequence[str]], SeenInTraining]
+"""Tells which of some images the version was trained on."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Referred:
-    """An evaluation with the run it came from, '' when it was read from a source."""
+    """An evaluation with the run it came from, '' when it was read from a source.
+
+    `find_seen` tells which images the version was trained on, where its source is at hand.
+    """
 
     evaluation: Evaluation
     run_id: str = ""
+    find_seen: FindSeen | None = None
 
 
 def load_version(
@@ -55,7 +64,7 @@ def load_version(
     source = open_source(source_text, aws)
     entry = _choose_entry(source, source_text, name)
     evaluation = source.load(entry, skip_bad_lines=skip_bad_lines, threshold=threshold)
-    return Referred(evaluation=evaluation)
+    return Referred(evaluation=evaluation, find_seen=partial(source.find_seen, entry))
 
 
 def _load_run(text: str, store: Store) -> Referred:

@@ -7,6 +7,7 @@ import typer
 
 from mlrek.cli.boundary import CommandGroup
 from mlrek.cli.catalogue import archive, projects, versions
+from mlrek.cli.evaluate import evaluate
 from mlrek.cli.output import accept_any_text
 from mlrek.cli.show import show
 from mlrek.cli.sync import sync
@@ -43,7 +44,7 @@ def root(
     """
 
 
-for command in (sync, versions, show, projects, archive):
+for command in (sync, versions, show, evaluate, projects, archive):
     app.command()(command)
 
 

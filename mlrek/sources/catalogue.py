@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from mlrek.evaluation import Evaluation, Version
+from mlrek.evaluation import BoolArray, Evaluation, Version
 from mlrek.reported import DEFAULT_THRESHOLD
 
 OnBytes = Callable[[int], None]
@@ -70,6 +70,14 @@ class ReadOptions:
     threshold: float = DEFAULT_THRESHOLD
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenInTraining:
+    """Which images stand in the training manifest, (n_images,); None where nothing tells."""
+
+    seen: BoolArray | None = None
+    warnings: tuple[str, ...] = ()
+
+
 class Source(Protocol):
     """A place that evaluations are read from. Safe to use from several threads."""
 
@@ -103,6 +111,9 @@ class Source(Protocol):
         Raises:
             SourceError: The summary is denied or broken.
         """
+
+    def find_seen(self, entry: VersionEntry, images: Sequence[str]) -> SeenInTraining:
+        """Which of any images the version was trained on, as its own training manifest says."""
 
     def read_images(self, entry: VersionEntry, uris: Sequence[str]) -> Iterator[bytes]:
         """The content of test images in order; b'' for one that cannot be read."""

@@ -8,11 +8,12 @@ from mlrek.errors import SourceError, SourceNotFoundError
 from mlrek.evaluation import Evaluation
 from mlrek.printable import escape_unencodable
 from mlrek.reported import DEFAULT_THRESHOLD
-from mlrek.sources.catalogue import OnBytes, Part, ReadOptions, VersionEntry
+from mlrek.sources.catalogue import OnBytes, Part, ReadOptions, SeenInTraining, VersionEntry
 from mlrek.sources.file_formats import FILE_FORMATS
 from mlrek.sources.images import read_images
 from mlrek.sources.parts import PartReader
 from mlrek.sources.storage import Storage
+from mlrek.sources.training import find_seen
 
 MISSING = "missing"
 DENIED = "denied"  # of an optional file, which may be out of reach
@@ -71,6 +72,11 @@ class StoredSource:
             return entry.test_images
         with PartReader(self.storage, ReadOptions()) as reader:
             return FILE_FORMATS[entry.format].read_test_images(entry, reader)
+
+    def find_seen(self, entry: VersionEntry, images: Sequence[str]) -> SeenInTraining:
+        """See `Source`."""
+        with PartReader(self.storage, ReadOptions()) as reader:
+            return find_seen(images, entry, reader)
 
     def read_images(self, entry: VersionEntry, uris: Sequence[str]) -> Iterator[bytes]:
         """See `Source`."""

@@ -5,7 +5,6 @@ warning, never the evaluation.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from msgspec import Struct, field
@@ -17,7 +16,7 @@ from mlrek.formats.bad_lines import BadLines
 from mlrek.formats.json_text import show
 from mlrek.formats.lines import iter_json_lines
 from mlrek.formats.rekognition_sniff import Role
-from mlrek.sources.catalogue import VersionEntry
+from mlrek.sources.catalogue import SeenInTraining, VersionEntry
 from mlrek.sources.parts import PartReader, chain_lines
 
 _N_NAMED = 3
@@ -29,14 +28,6 @@ class _Image(Struct, gc=False):
 
 
 _DECODER = Decoder(_Image)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeenInTraining:
-    """Which images stand in the training manifest, (n_images,); None where nothing tells."""
-
-    seen: BoolArray | None = None
-    warnings: tuple[str, ...] = ()
 
 
 def find_seen(images: Sequence[str], entry: VersionEntry, reader: PartReader) -> SeenInTraining:

@@ -1,0 +1,184 @@
+"""`mlrek evaluate`: a version on a test set of one's own."""
+
+import os
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mlrek.cli import options as opt
+from mlrek.cli.output import Output
+from mlrek.cli.sync import Rule
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from mlrek.exam import ExamOptions, ExamResult
+    from mlrek.tracking.store import Store
+
+SHOWN = (
+    *("accuracy", "subset_accuracy", "f1_macro", "f1_micro"),
+    *("ap", "ap_50", "ap_75", "ar_100"),
+)
+"""The numbers that a person reads after an exam, as far as there are such."""
+
+
+def evaluate(
+    version: Annotated[
+        str,
+        typer.Argument(
+            metavar="VERSION",
+            help="Version ARN, SOURCE#VERSION, runs:/ID, models:/NAME/3 or models:/NAME@alias.",
+        ),
+    ],
+    manifest: Annotated[
+        str,
+        typer.Option(
+            "--on",
+            metavar="MANIFEST",
+            help="Images with their true labels: a SageMaker Ground Truth manifest.",
+        ),
+    ],
+    responses: Annotated[
+        str,
+        typer.Option(
+            "--responses",
+            metavar="FILE",
+            help="Saved DetectCustomLabels responses, JSON Lines; with --call also kept there.",
+            show_default=False,
+        ),
+    ] = "",
+    call: Annotated[
+        bool,
+        typer.Option("--call", help="Ask the running version (billed); it is never started."),
+    ] = False,
+    name: Annotated[
+        str, typer.Option("--name", help="Name of the test set; default: the manifest's.")
+    ] = "",
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attribute", metavar="NAME", help="Only this label attribute counts (repeatable)."
+        ),
+    ] = None,
+    jobs: Annotated[int, typer.Option("--jobs", min=1, max=64, help="Calls at once.")] = 8,
+    skip_bad_lines: opt.SkipBadLines = False,
+    prediction_rule: Annotated[
+        Rule, typer.Option("--prediction-rule", help="What counts as an image's prediction.")
+    ] = Rule.TOP1,
+    tracking_uri: opt.TrackingUri = "",
+    experiment: opt.Experiment = "",
+    region: opt.Region = "",
+    profile: opt.Profile = "",
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+) -> None:
+    """Evaluate a version on a test set of your own, and log it as another run of the version.
+
+    Versions whose test images the service chose by itself compare on such a set only. The
+    answers are saved ones (--responses), or come from the version's running endpoint (--call).
+
+    Example: mlrek evaluate examples/digits#v2-linear --on holdout.manifest --responses v2.jsonl
+    """
+    from mlrek.exam import ExamOptions, log_exam, sit_exam
+    from mlrek.references import load_version
+    from mlrek.sources import AwsOptions
+    from mlrek.tracking.connection import connect
+    from mlrek.tracking.description import Options
+
+    output = Output(as_json=json, quiet=quiet, verbose=verbose)
+    output.set_up_logging()
+    aws = AwsOptions(region=region, profile=profile)
+    options = ExamOptions(
+        manifest=manifest,
+        responses=responses,
+        call=call,
+        name=name,
+        attributes=tuple(attribute or ()),
+        jobs=jobs,
+        experiment=experiment,
+        options=Options(prediction_rule=prediction_rule.value, skip_bad_lines=skip_bad_lines),
+        aws=aws,
+    )
+    store = connect(tracking_uri)
+    referred = load_version(version, aws, lambda: store, skip_bad_lines=skip_bad_lines)
+    exam = sit_exam(referred.evaluation, options, say=output.hint, find_seen=referred.find_seen)
+    result = log_exam(store, exam, options, os.environ)
+    if json:
+        output.document(describe_result(result, options, store))
+    else:
+        _print_result(result, output)
+
+
+def describe_result(result: "ExamResult", options: "ExamOptions", store: "Store") -> dict[str, Any]:
+    """The stable JSON form: that of a sync with one version, and what its exam was."""
+    from mlrek.tracking.links import describe_links
+    from mlrek.tracking.translation import hide_userinfo
+
+    version = result.exam.evaluation.version
+    runs = [*(run.run_id for run in result.others), result.run.run_id]
+    links = describe_links(store.tracking_uri, result.experiment_id, runs)
+    return {
+        "tracking_uri": hide_userinfo(store.tracking_uri),
+        "projects": [
+            {
+                "project_arn": version.project.arn,
+                "experiment": result.experiment,
+                "experiment_id": result.experiment_id,
+                "links": {
+                    "charts": links.charts,
+                    "compare": links.compare,
+                    "runs": links.runs,
+                    "images": links.images,
+                },
+            }
+        ],
+        "versions": [
+            {
+                "project_arn": version.project.arn,
+                "version": version.name,
+                "version_arn": version.arn,
+                "action": result.action,
+                "run_id": result.run.run_id,
+                "experiment_id": result.experiment_id,
+                "task": result.run.tags.get("task"),
+                "reason": result.reason or None,
+                "warnings": list(result.warnings),
+                "exam": {
+                    "name": result.exam.name,
+                    "manifest": options.manifest,
+                    "test_set_digest": result.exam.digest,
+                    "test_images": len(result.exam.evaluation.images),
+                },
+                "links": {"run": result.link},
+            }
+        ],
+    }
+
+
+def _print_result(result: "ExamResult", output: Output) -> None:
+    version, run = result.exam.evaluation.version, result.run
+    output.line(f"{version.project.name}  {version.arn}")
+    output.line(f"experiment {result.experiment}")
+    output.line()
+    rows = [
+        [name, f"{value:.4f}", _span(run.metrics, name)]
+        for name in SHOWN
+        if (value := run.metrics.get(f"aggregate/{name}")) is not None
+    ]
+    images = f"{len(result.exam.evaluation.images):,} images"
+    output.line(f"{version.name} on {result.exam.name}: {images}, {result.action}")
+    output.table(["number", "value", "95 %"], rows, numeric=frozenset({"value"}))
+    output.line()
+    output.line(f"run {run.run_id}" + (f"  {result.link}" if result.link else ""))
+    output.warn(result.warnings)
+    for other in result.others:
+        output.hint(
+            f"{other.tags.get('version_name', '')} sat the same exam: "
+            f"mlrek compare runs:/{other.run_id} runs:/{run.run_id}"
+        )
+
+
+def _span(metrics: "Mapping[str, float]", name: str) -> str:
+    low, high = (metrics.get(f"interval/{name}_{end}") for end in ("low", "high"))
+    return "" if low is None or high is None else f"{low:.4f} to {high:.4f}"

@@ -1,0 +1,268 @@
+"""The story of `mlrek evaluate`: a version, a test set of one's own, its answers -> a run of it.
+
+A run on a test set of one's own bears the tag `mlrek.exam` (the test set's digest). It never counts
+as *the* run of its version, which is the one on the provider's test set.
+"""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+
+from mlrek.errors import UsageError
+from mlrek.evaluation import Evaluation, Provider, test_set_digest
+from mlrek.exam.calling import Say, call_missing
+from mlrek.formats.exam import join_exam
+from mlrek.formats.ground_truth import GroundTruth, parse_ground_truth
+from mlrek.formats.rekognition_arn import parse_arn
+from mlrek.formats.rekognition_manifest import ManifestInput
+from mlrek.formats.responses import parse_responses
+from mlrek.printable import escape_unencodable
+from mlrek.sources import AwsOptions
+from mlrek.sources.aws import AwsClients
+from mlrek.sources.catalogue import Part, ReadOptions, SeenInTraining
+from mlrek.sources.custom_labels import Endpoint
+from mlrek.sources.parts import PartReader
+from mlrek.sources.storage import S3_SCHEME, open_storage, parent_uri
+from mlrek.tracking.description import LOG_SCHEMA, Options, RunDescription
+from mlrek.tracking.experiments import choose_experiment
+from mlrek.tracking.links import describe_run_link
+from mlrek.tracking.runs import EXAM_TAG, LoggedRun, current_run, current_runs, superseded_runs
+from mlrek.tracking.store import Store
+
+EXAM_NAME_TAG = "mlrek.exam_name"
+TRUTH_ROLE = "ground_truth"
+RESPONSES_ROLE = "responses"
+
+_MAX_NAME = 100
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExamOptions:
+    """What an exam is made of. Places are paths or `s3://` URIs; `name` '' is the manifest's.
+
+    With `call` the version's endpoint is asked about what `responses` does not answer yet.
+    """
+
+    manifest: str
+    responses: str = ""
+    call: bool = False
+    name: str = ""
+    attributes: tuple[str, ...] = ()
+    jobs: int = 8
+    experiment: str = ""
+    options: Options = field(default_factory=Options)
+    aws: AwsOptions = field(default_factory=AwsOptions)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SatExam:
+    """A version's evaluation on a test set of one's own, not logged yet."""
+
+    evaluation: Evaluation
+    name: str
+    digest: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ExamResult:
+    """What became of an exam: `action` is `created`, `unchanged` or `replaced`.
+
+    `others` are the runs of other versions on the same test set, by training start.
+    """
+
+    exam: SatExam
+    action: str
+    run: LoggedRun
+    experiment: str
+    experiment_id: str
+    link: str
+    reason: str = ""
+    others: tuple[LoggedRun, ...] = ()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What a reader of the numbers must know."""
+        return tuple(self.run.tags.get("mlrek.warnings", "").splitlines())
+
+
+FindSeen = Callable[[Sequence[str]], SeenInTraining]
+"""Tells which of some images the version was trained on."""
+
+
+def sit_exam(
+    version: Evaluation, options: ExamOptions, *, say: Say, find_seen: FindSeen | None = None
+) -> SatExam:
+    """Read the truth and the answers, asking the endpoint for them where that is wanted.
+
+    Raises:
+        UsageError: There are neither answers nor leave to call, or the version cannot be called.
+        SourceError: A file cannot be read, or the endpoint cannot be asked.
+        EvaluationError: Version, truth and answers do not fit together.
+    """
+    if not (options.responses or options.call):
+        raise UsageError(
+            "where are the answers? give saved ones with --responses FILE, or ask the running "
+            "version with --call"
+        )
+    clients = AwsClients(options.aws)
+    name = choose_name(options)
+    truth, reader = _read_truth(options, clients)
+    place = options.responses or _default_responses(version, name)
+    if options.call:
+        _call(version, truth, options, Path(place), say)
+    with _open(place, clients, reader.options) as answers:
+        responses = parse_responses(
+            ManifestInput(uri=place, chunks=answers.open(Part(role=RESPONSES_ROLE, uri=place))),
+            version_arns=[a for a in (version.version.arn, version.version.copied_from) if a],
+            skip_bad_lines=options.options.skip_bad_lines,
+        )
+        files = (*reader.files, *answers.files)
+    evaluation = join_exam(version, truth, responses, files)
+    told = find_seen(evaluation.images) if find_seen else SeenInTraining()
+    said = tuple(map(escape_unencodable, (*evaluation.warnings, *told.warnings)))
+    evaluation = replace(evaluation, seen_in_training=told.seen, warnings=said)
+    return SatExam(evaluation=evaluation, name=name, digest=test_set_digest(evaluation))
+
+
+def log_exam(
+    store: Store, exam: SatExam, options: ExamOptions, environ: Mapping[str, str]
+) -> ExamResult:
+    """Bring the run of an exam up to date: one for each version and test set.
+
+    Raises:
+        TrackingError: MLflow cannot be reached or refuses.
+    """
+    version = exam.evaluation.version
+    chosen = choose_experiment(options.experiment, store, environ)
+    experiment = store.get_or_create_experiment(version.project, chosen)
+    alike = store.list_runs(experiment.experiment_id, {EXAM_TAG: exam.digest})
+    runs = tuple(run for run in alike if run.version_arn == version.arn)
+    store.delete_runs(run for run in runs if run.is_leftover(int(time.time() * 1000)))
+    current, key = current_run(runs), compute_exam_key(exam, options.options)
+    action, reason = "unchanged", ""
+    if current is not None and current.evaluation_key == key:
+        run = current
+        store.delete_runs(superseded_runs(runs, run))
+    else:
+        old = tuple(run for run in runs if run.is_complete)
+        action = "replaced" if old else "created"
+        written = store.write_run(experiment.experiment_id, describe_exam_run(exam, options, key))
+        store.delete_runs(old)
+        run = store.settle(experiment.experiment_id, written)
+        if run.run_id != written.run_id:
+            reason = "another process logged it at the same time"
+    return ExamResult(
+        exam=exam,
+        action=action,
+        run=run,
+        experiment=experiment.name,
+        experiment_id=experiment.experiment_id,
+        link=describe_run_link(store.tracking_uri, experiment.experiment_id, run.run_id),
+        reason=reason,
+        others=tuple(run for run in current_runs(alike) if run.version_arn != version.arn),
+    )
+
+
+def describe_exam_run(exam: SatExam, options: ExamOptions, key: str) -> RunDescription:
+    """Everything the run of an exam holds: what a version's run holds, and whose exam it was."""
+    from mlrek.run_content import describe_run  # figures and statistics, heavy to import
+
+    logged_at = datetime.now(UTC).isoformat()
+    described = describe_run(exam.evaluation, options.options, state="", logged_at=logged_at)
+    note = described.tags["mlflow.note.content"]
+    own = {
+        EXAM_TAG: exam.digest,
+        EXAM_NAME_TAG: exam.name,
+        "mlrek.evaluation_key": key,
+        "mlflow.note.content": f"A test set of one's own, not the provider's. {note}",
+    }
+    return replace(
+        described,
+        run_name=f"{exam.evaluation.version.name} on {exam.name}",
+        tags={**described.tags, **own},
+    )
+
+
+def compute_exam_key(exam: SatExam, options: Options) -> str:
+    """Content identity of the run of an exam: all that its numbers and names depend on."""
+    evaluation = exam.evaluation
+    seen = evaluation.seen_in_training
+    identity = {
+        "schema": LOG_SCHEMA,
+        "exam": [exam.digest, exam.name],
+        "version_arn": evaluation.version.arn,
+        "files": sorted((file.role, file.sha256) for file in evaluation.files),
+        "task": evaluation.task.value,
+        "labels": evaluation.labels,
+        "thresholds": [repr(threshold) for threshold in evaluation.thresholds.tolist()],
+        "seen_in_training": None if seen is None else seen.tolist(),
+        "options": options.describe(),
+    }
+    return sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def choose_name(options: ExamOptions) -> str:
+    """What the exam is called: as was asked for, else as its manifest."""
+    file = options.manifest.replace("\\", "/").rstrip("/").rpartition("/")[2]
+    name = options.name or file.partition(".")[0] or file
+    return " ".join(escape_unencodable(name).split())[:_MAX_NAME] or "exam"
+
+
+def _read_truth(options: ExamOptions, clients: AwsClients) -> tuple[GroundTruth, PartReader]:
+    reader = _open(
+        options.manifest,
+        clients,
+        ReadOptions(skip_bad_lines=options.options.skip_bad_lines),
+    )
+    with reader:
+        truth = parse_ground_truth(
+            ManifestInput(
+                uri=options.manifest,
+                chunks=reader.open(Part(role=TRUTH_ROLE, uri=options.manifest)),
+            ),
+            attributes=options.attributes,
+            skip_bad_lines=options.options.skip_bad_lines,
+        )
+    return truth, reader
+
+
+def _open(uri: str, clients: AwsClients, options: ReadOptions) -> PartReader:
+    return PartReader(open_storage(uri, clients), options)
+
+
+def _call(
+    version: Evaluation, truth: GroundTruth, options: ExamOptions, path: Path, say: Say
+) -> None:
+    """Ask the version's own endpoint about every image that has no answer yet."""
+    own = version.version
+    arn = parse_arn(own.arn)
+    if own.project.provider != Provider.REKOGNITION or arn is None or not arn.version_name:
+        raise UsageError(
+            f"{own.arn}: --call asks Rekognition's versions only, by their own ARN; give saved "
+            "answers with --responses FILE"
+        )
+    if str(path).startswith("s3:"):
+        raise UsageError("--call keeps the answers in a file here: --responses must be a path")
+    region = options.aws.region or arn.region
+    endpoint = Endpoint(
+        clients=AwsClients(replace(options.aws, region=region)),
+        version_arn=own.arn,
+        folder=Path(parent_uri(options.manifest)) if _is_local(options.manifest) else Path(),
+    )
+    say(f"answers are kept in {path}, as they come")
+    call_missing(truth.images, endpoint, path, jobs=options.jobs, say=say)
+
+
+def _is_local(uri: str) -> bool:
+    return not uri.startswith(S3_SCHEME)
+
+
+def _default_responses(version: Evaluation, name: str) -> str:
+    """Where answers are kept when no place is named."""
+    raw = f"{version.version.project.name}-{version.version.name}-{name}"
+    safe = "".join(c if c.isalnum() or c in "._-" else "_" for c in raw)
+    return f"{safe}.responses.jsonl"
