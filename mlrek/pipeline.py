@@ -248,6 +248,7 @@ def _describe_work(source: Source, entry: VersionEntry, options: SyncOptions) ->
         options=run_options,
         state=describe_state(files, run_options),
         logged_at=datetime.now(UTC).isoformat(),
+        aws=options.aws,
     )
     return work, count_bytes(files)
 

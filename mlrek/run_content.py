@@ -6,6 +6,7 @@ from mlrek.figures.style import encode_png
 from mlrek.formats.stored import dump_evaluation
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.compute import compute_metrics
+from mlrek.report import describe_report
 from mlrek.tables import describe_predictions, describe_tables
 from mlrek.tables.json_text import Json, write_json
 from mlrek.tracking.description import (
@@ -37,7 +38,8 @@ def describe_run(
 ) -> RunDescription:
     """Everything the run of one version holds, ready for the writer.
 
-    `read_images` lets boxes be drawn over the images; without it there are no such pictures.
+    `read_images` lets boxes be drawn over the images and the report show small ones; without it
+    there are no such pictures.
     """
     metrics = compute_metrics(
         evaluation,
@@ -64,6 +66,14 @@ def describe_run(
         files={
             **{path: encode_png(pixels) for path, pixels in pictures.items()},
             **_describe_data(evaluation, metrics, options, digest),
+            "report.html": describe_report(
+                evaluation,
+                metrics,
+                warnings=describe_warnings(evaluation, metrics),
+                test_set_digest=digest,
+                logged_at=logged_at,
+                read_images=read_images,
+            ),
         },
         picture=pictures.get(HEAT_MAP),
         dataset=describe_dataset(evaluation, digest),

@@ -6,15 +6,21 @@ import sys
 from collections.abc import Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
 from types import TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 from mlrek.errors import EvaluationError
+from mlrek.sources.aws import AwsClients, AwsOptions
 from mlrek.sources.catalogue import OnBytes, Source, VersionEntry
-from mlrek.tracking.description import Options, RunDescription
+from mlrek.sources.images import read_images_below
+from mlrek.sources.storage import open_storage
+from mlrek.tracking.description import AUTO_IMAGES, NO_IMAGES, Options, RunDescription
+
+if TYPE_CHECKING:
+    from mlrek.figures import ReadImages
 
 WORTH_A_PROCESS = 4_000_000
 """Bytes of evaluation files from which on a process of its own pays for its start."""
@@ -29,6 +35,7 @@ class Work:
     options: Options
     state: str
     logged_at: str
+    aws: AwsOptions = field(default_factory=AwsOptions)
 
 
 class Workers:
@@ -98,8 +105,18 @@ def describe_version(work: Work, on_bytes: OnBytes | None = None) -> RunDescript
         work.options,
         state=work.state,
         logged_at=work.logged_at,
-        read_images=partial(work.source.read_images, work.entry),
+        read_images=_choose_images(work),
     )
+
+
+def _choose_images(work: Work) -> "ReadImages | None":
+    """How test images are read, if at all."""
+    images = work.options.images
+    if images == NO_IMAGES:
+        return None
+    if images == AUTO_IMAGES:
+        return partial(work.source.read_images, work.entry)
+    return partial(read_images_below, open_storage(images, AwsClients(work.aws)), images)
 
 
 def count_bytes(state: Mapping[str, str]) -> int:

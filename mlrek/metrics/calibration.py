@@ -1,5 +1,6 @@
 """Numbers of the scores as probabilities: log loss and expected calibration error."""
 
+from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
@@ -15,6 +16,29 @@ _SUM_TOLERANCE: Final = 0.001
 _ROUNDING: Final = 1e-9
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CalibrationBins:
+    """The bins of `ece`, all (15,): predictions, their mean confidence, and the share right.
+
+    Both means are NaN where a bin is empty.
+    """
+
+    count: IntArray
+    confidence: FloatArray
+    accuracy: FloatArray
+
+
+def bin_predictions(confidence: FloatArray, is_right: BoolArray) -> CalibrationBins:
+    """How sure predictions are and how often right, bin by bin; both (n,)."""
+    bins = _find_bins(confidence)
+    count = np.bincount(bins, minlength=N_BINS)
+    sums = np.bincount(bins, weights=confidence, minlength=N_BINS)
+    right = np.bincount(bins, weights=is_right, minlength=N_BINS)
+    return CalibrationBins(
+        count=count, confidence=divide(sums, count), accuracy=divide(right, count)
+    )
+
+
 def calibration_error(
     confidence: FloatArray, is_right: BoolArray, places: IntArray, n_images: int
 ) -> Statistic:
@@ -28,8 +52,7 @@ def calibration_error(
         places: The place of its image among the weights, (n,).
         n_images: The number of weights.
     """
-    edges = np.arange(N_BINS + 1) / N_BINS
-    bins = np.maximum(np.searchsorted(edges, confidence, side="left") - 1, 0)
+    bins = _find_bins(confidence)
     rows = np.concatenate([bins, np.full(len(bins), N_BINS)])
     values = np.concatenate([is_right - confidence, np.ones(len(bins))])
     sums = sp.csr_array((values, (rows, np.tile(places, 2))), shape=(N_BINS + 1, n_images))
@@ -61,6 +84,12 @@ def mean_of_images(name: str, values: FloatArray, places: IntArray) -> Statistic
     ordered = np.empty(len(values))
     ordered[places] = values
     return partial(_compute_mean, name, ordered)
+
+
+def _find_bins(confidence: FloatArray) -> IntArray:
+    """The bin of each confidence: closed on the right, the first also on the left."""
+    edges = np.arange(N_BINS + 1) / N_BINS
+    return np.asarray(np.maximum(np.searchsorted(edges, confidence, side="left") - 1, 0))
 
 
 def _compute_calibration_error(sums: sp.csr_array, weights: Weights) -> dict[str, FloatArray]:

@@ -1,22 +1,123 @@
 """A few test images, for pictures: where they can be read, and silence where they cannot."""
 
+import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from itertools import islice
+from typing import Final, TypeAlias
 
+from mlrek.errors import SourceError
 from mlrek.sources.catalogue import VersionEntry
-from mlrek.sources.masks import MaskFolder
-from mlrek.sources.storage import Storage
+from mlrek.sources.storage import S3_SCHEME, Storage, join_uri, parse_s3_uri, read_bytes
 
-SEARCHED_FOLDERS = 3
+SEARCHED_FOLDERS: Final = 3
 """Images may lie beside the manifest, or beside the folders above it (an archive has two)."""
 
+IMAGES_FOLDER: Final = "images"
+"""On a disk they may also lie in a folder of this name there."""
 
-def read_images(storage: Storage, entry: VersionEntry, uris: Sequence[str]) -> Iterator[bytes]:
+READERS: Final = 8
+
+_Place: TypeAlias = tuple[str, int]
+"""A folder, and how many leading folders of an image's path are not there; '': where it says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patience:
+    """When to stop asking: a run must not wait for pictures.
+
+    The first images are asked for one by one; where `first` of them in a row cannot be read, none
+    will be (access is denied, or they are elsewhere). Later `in_a_row` may fail. The whole takes
+    `seconds`, and what was asked for by then.
+    """
+
+    first: int = 3
+    in_a_row: int = 40
+    seconds: float = 20.0
+
+
+BRIEF: Final = Patience()
+LONG: Final = Patience(seconds=60.0)
+"""For a folder that somebody named."""
+
+
+def read_images(
+    storage: Storage, entry: VersionEntry, uris: Sequence[str], patience: Patience = BRIEF
+) -> Iterator[bytes]:
     """The content of each image in order; b'' for one that is not there, or may not be read."""
     folders = list(islice(_list_folders(entry), SEARCHED_FOLDERS))
-    for uri in uris:
-        found = (MaskFolder(storage, folder).read_one(uri) for folder in folders)
-        yield next((content for content in found if isinstance(content, bytes)), b"")
+    if folders and not folders[0].startswith(S3_SCHEME):
+        folders += [f"{folder}/{IMAGES_FOLDER}" for folder in folders]
+    return _read(_Finder(storage, folders), uris, patience)
+
+
+def read_images_below(
+    storage: Storage, folder: str, uris: Sequence[str], patience: Patience = LONG
+) -> Iterator[bytes]:
+    """The same of images in one folder, each under the longest end of its path that is there."""
+    return _read(_Finder(storage, [folder], trusts_uris=False), uris, patience)
+
+
+class _Finder:
+    """Reads images, first as the last one was found."""
+
+    def __init__(
+        self, storage: Storage, folders: Sequence[str], *, trusts_uris: bool = True
+    ) -> None:
+        self._storage = storage
+        self._folders = folders
+        in_s3 = bool(folders) and folders[0].startswith(S3_SCHEME)
+        self._trusts_uris = trusts_uris and in_s3
+        self._last: _Place | None = None
+
+    def read(self, uri: str) -> bytes:
+        """The content; b'' where no place has it."""
+        last = self._last
+        places = [place for place in self._list_places(uri) if place != last]
+        for place in ([last] if last else []) + places:
+            try:
+                content = read_bytes(self._storage, _locate(uri, place))
+            except SourceError:
+                continue
+            self._last = place
+            return content
+        return b""
+
+    def _list_places(self, uri: str) -> Iterator[_Place]:
+        if self._trusts_uris and uri.startswith(S3_SCHEME):
+            yield "", 0
+        for folder in self._folders:
+            for depth in range(len(_split(uri))):
+                yield folder, depth
+
+
+def _read(finder: _Finder, uris: Sequence[str], patience: Patience) -> Iterator[bytes]:
+    """Images in order, a window of them at once; b'' for all that follow once patience is over."""
+    deadline = time.monotonic() + patience.seconds
+    left, n_asked, failures, any_found = iter(uris), 0, 0, False
+    with ThreadPoolExecutor(READERS) as pool:
+        while window := list(islice(left, READERS if any_found else 1)):
+            n_asked += len(window)
+            for content in pool.map(finder.read, window):
+                failures = 0 if content else failures + 1
+                any_found = any_found or bool(content)
+                yield content
+            most = patience.in_a_row if any_found else patience.first
+            if failures >= most or time.monotonic() >= deadline:
+                break
+    yield from (b"" for _ in range(len(uris) - n_asked))
+
+
+def _locate(uri: str, place: _Place) -> str:
+    folder, depth = place
+    return join_uri(folder, *_split(uri)[depth:]) if folder else uri
+
+
+def _split(uri: str) -> list[str]:
+    """The path of an image, without what would lead out of a folder."""
+    path = parse_s3_uri(uri)[1] if uri.startswith(S3_SCHEME) else uri.partition("://")[2] or uri
+    return [part for part in path.replace("\\", "/").split("/") if part not in {"", ".", ".."}]
 
 
 def _list_folders(entry: VersionEntry) -> Iterator[str]:

@@ -20,6 +20,9 @@ from mlrek.reported import DEFAULT_THRESHOLD
 LOG_SCHEMA = 2
 """Raised whenever a run of the same evaluation would hold something else than before."""
 
+AUTO_IMAGES = "auto"  # from where the evaluation says that they are, if that may be read
+NO_IMAGES = "none"
+
 MAX_METRIC_KEYS = 400
 MAX_DETAILED_LABELS = 50
 MAX_TAG = 5000
@@ -78,13 +81,15 @@ class Options:
     """Every option that changes a number or a picture.
 
     `threshold` is where published numbers are read, as far as they are published over thresholds;
-    `top_labels` how many labels, the most confused ones, the confusion matrix is drawn with.
+    `top_labels` how many labels, the most confused ones, the confusion matrix is drawn with;
+    `images` where the report's small pictures come from: `auto`, `none`, or a folder.
     """
 
     prediction_rule: str = "top1"
     skip_bad_lines: bool = False
     threshold: float = DEFAULT_THRESHOLD
     top_labels: int = 0
+    images: str = AUTO_IMAGES
 
     def describe(self) -> dict[str, str | bool | float]:
         """The options as stable JSON values; later ones only where they were given.
@@ -99,6 +104,8 @@ class Options:
             described["threshold"] = self.threshold
         if self.top_labels:
             described["top_labels"] = self.top_labels
+        if self.images != AUTO_IMAGES:
+            described["images"] = self.images
         return described
 
 

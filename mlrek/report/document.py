@@ -1,0 +1,237 @@
+"""What the script of a page works on: counts, curves, and what is to be found on its images."""
+
+from dataclasses import dataclass, field
+from math import ceil
+from os.path import commonprefix
+from typing import Final
+
+import numpy as np
+
+from mlrek.evaluation import Evaluation, FloatArray, IntArray, RecordsKind, Task
+from mlrek.label_keys import display_label
+from mlrek.metrics import Metrics, Predictions, ThresholdCurves
+from mlrek.metrics.calibration import bin_predictions
+from mlrek.metrics.outcomes import LabelOutcome, LabelOutcomes
+from mlrek.printable import escape_unencodable
+from mlrek.report.boxes import describe_boxes, describe_frames
+from mlrek.report.compact import encode_confidence, encode_falling, encode_rising, round_numbers
+from mlrek.report.matrix import describe_matrix
+from mlrek.report.records import find_records
+from mlrek.report.sample import select_rows
+from mlrek.report.thumbnails import Thumbnails
+from mlrek.tables.json_text import Json
+from mlrek.tables.labels import label_columns
+
+_COUNT_COLUMNS: Final = frozenset(("support", "tp", "fp", "fn"))
+_COUNTED: Final = {Task.DETECTION: "boxes", Task.SEGMENTATION: "pixels"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """The images that a page knows of, in the order of their interest, and what it says of them.
+
+    `suspects` are rows of the predictions; `outcomes` are those of all images.
+    """
+
+    images: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    outcomes: LabelOutcomes | None = None
+    suspects: IntArray = field(default_factory=lambda: np.empty(0, dtype=np.int64))
+    max_pairs: int = 0
+
+
+def describe_page(
+    evaluation: Evaluation, metrics: Metrics, contents: Contents, thumbnails: Thumbnails
+) -> dict[str, Json]:
+    """The document that is embedded in a page; what a task has no meaning for is null."""
+    images = np.sort(contents.images)
+    return {
+        "task": metrics.task.value,
+        "version": escape_unencodable(evaluation.version.name),
+        "counted": _COUNTED.get(metrics.task, "images"),
+        "rule": metrics.prediction_rule,
+        "labels": [escape_unencodable(display_label(label)) for label in metrics.labels],
+        "thresholds": round_numbers(evaluation.thresholds),
+        "columns": _describe_columns(evaluation, metrics),
+        "curves": _describe_curves(evaluation, metrics),
+        "precision_recall": _describe_precision_recall(metrics),
+        "matrix": describe_matrix(metrics.confusion, len(metrics.labels)),
+        "calibration": _describe_calibration(metrics),
+        "images": _describe_images(evaluation, images, thumbnails),
+        "rows": _describe_rows(evaluation, metrics, contents, thumbnails),
+        "records": _describe_records(evaluation, metrics, contents),
+        "outcome_totals": _count_outcomes(contents.outcomes, len(metrics.labels)),
+    }
+
+
+def _describe_columns(evaluation: Evaluation, metrics: Metrics) -> dict[str, Json]:
+    """The columns of `per_label.csv` that hold anything; counts by name, whole."""
+    if metrics.per_label is None and not evaluation.reported.per_label:
+        return {}
+    columns: dict[str, Json] = {}
+    for name, values in label_columns(evaluation, metrics).items():
+        if not np.isnan(values).all():
+            columns[name] = values.tolist() if _is_whole(name, values) else round_numbers(values)
+    return columns
+
+
+def _is_whole(name: str, values: FloatArray | IntArray) -> bool:
+    return name in _COUNT_COLUMNS and bool(np.issubdtype(values.dtype, np.integer))
+
+
+def _describe_curves(evaluation: Evaluation, metrics: Metrics) -> dict[str, Json] | None:
+    """Counts at the thresholds 0 to 100 percent of each label.
+
+    `from_step` is the lowest threshold from which on the records are complete (null: none is), of
+    all labels together and of each; `negatives` tells whether what is rightly not predicted is
+    recorded too.
+    """
+    curves = metrics.curves
+    if curves is None or not metrics.labels:
+        return None
+    support = curves.tp[0] + curves.fn[0]
+    complete = metrics.records == RecordsKind.COMPLETE and metrics.task != Task.DETECTION
+    steps = _find_complete_steps(evaluation, metrics, curves)
+    known = [step for step in steps if step is not None]
+    return {
+        "support": support.tolist(),
+        "tp": [encode_falling(column) for column in curves.tp.T],
+        "fp": [encode_falling(column) for column in curves.fp.T],
+        "stops_at": curves.stops_at,
+        "from_step": max(known) if known and len(known) == len(steps) else None,
+        "from_steps": [*steps],
+        "images": _count_images(evaluation) if complete else None,
+    }
+
+
+def _find_complete_steps(
+    evaluation: Evaluation, metrics: Metrics, curves: ThresholdCurves
+) -> list[int | None]:
+    """Of each label: the first threshold in percent at which nothing is missing, or None."""
+    if not curves.stops_at:
+        return [0] * len(metrics.labels)
+    if metrics.records == RecordsKind.TOP1:
+        return [None] * len(metrics.labels)
+    return [None if np.isnan(t) else ceil(round(t * 100, 9)) for t in evaluation.thresholds]
+
+
+def _count_images(evaluation: Evaluation) -> int:
+    """The images that curves count: in classification those with truth."""
+    if evaluation.task == Task.CLASSIFICATION:
+        return int(np.count_nonzero(evaluation.truth.counts))
+    return len(evaluation.images)
+
+
+def _describe_precision_recall(metrics: Metrics) -> list[Json]:
+    """Points of each curve; `label` is a code, -1 of all labels together."""
+    codes = {label: code for code, label in enumerate(metrics.labels)}
+    return [
+        {
+            "label": codes[curve.label] if i else -1,
+            "recall": round_numbers(curve.recall, 4),
+            "precision": round_numbers(curve.precision, 4),
+            "area": round_numbers(np.array([curve.average_precision]))[0],
+        }
+        for i, curve in enumerate(metrics.precision_recall)
+    ]
+
+
+def _describe_calibration(metrics: Metrics) -> dict[str, Json] | None:
+    """The bins of `ece`; only where that is computed."""
+    ece, predictions = metrics.aggregate.get("ece"), metrics.predictions
+    if ece is None or not ece.is_defined or predictions is None:
+        return None
+    counted = (predictions.y_pred >= 0) & (predictions.y_true >= 0)
+    is_right = (predictions.y_true == predictions.y_pred)[counted]
+    bins = bin_predictions(predictions.confidence[counted], is_right)
+    return {
+        "ece": round_numbers(np.array([ece.value, ece.low, ece.high])),
+        "count": bins.count.tolist(),
+        "confidence": round_numbers(bins.confidence, 4),
+        "accuracy": round_numbers(bins.accuracy, 4),
+    }
+
+
+def _describe_images(
+    evaluation: Evaluation, images: IntArray, thumbnails: Thumbnails
+) -> dict[str, Json]:
+    """Names without what all begin with; thumbnails by place among the images of the page."""
+    names = [escape_unencodable(evaluation.images[i]) for i in images.tolist()]
+    prefix = commonprefix(names).rpartition("/")[0] if len(names) > 1 else ""  # noqa: RUF071 (cut at a slash)
+    place = {image: i for i, image in enumerate(images.tolist())}
+    return {
+        "total": len(evaluation.images),
+        "prefix": prefix,
+        "names": [name[len(prefix) :] for name in names],
+        "asked": thumbnails.asked,
+        "thumbnails": {
+            str(place[image]): thumbnail.data_uri
+            for image, thumbnail in thumbnails.by_image.items()
+            if image in place
+        },
+    }
+
+
+def _describe_rows(
+    evaluation: Evaluation, metrics: Metrics, contents: Contents, thumbnails: Thumbnails
+) -> dict[str, Json] | None:
+    """The predictions on the images of the page, and which rows are suspect."""
+    predictions = metrics.predictions
+    if predictions is None:
+        return None
+    rows = select_rows(predictions, len(evaluation.images), contents.images)
+    images = np.sort(contents.images)
+    return {
+        "image": encode_rising(np.searchsorted(images, predictions.image_idx[rows])),
+        "truth": predictions.y_true[rows].tolist(),
+        "predicted": predictions.y_pred[rows].tolist(),
+        "confidence": encode_confidence(predictions.confidence[rows]).tolist(),
+        "suspects": np.searchsorted(rows, contents.suspects).tolist(),
+        **_describe_box_columns(evaluation, predictions, rows, images, thumbnails),
+    }
+
+
+def _describe_box_columns(
+    evaluation: Evaluation,
+    predictions: Predictions,
+    rows: IntArray,
+    images: IntArray,
+    thumbnails: Thumbnails,
+) -> dict[str, Json]:
+    if predictions.boxes_xyxy is None or evaluation.detections is None:
+        return {}
+    frames = describe_frames(evaluation, predictions, images, thumbnails)
+    return {
+        "frames": [*np.rint(frames).astype(np.int64).ravel().tolist()],
+        "boxes": describe_boxes(evaluation, predictions, rows, images, frames),
+        "errors": [predictions.error[row] for row in rows.tolist()] if predictions.error else [],
+    }
+
+
+def _describe_records(
+    evaluation: Evaluation, metrics: Metrics, contents: Contents
+) -> dict[str, Json] | None:
+    """True labels of the page's images, and recorded ones: for galleries at any threshold.
+
+    `code` is twice the confidence, plus 1 where the label is true; -1 for a true label without a
+    record.
+    """
+    if metrics.curves is None or evaluation.detections is not None:
+        return None
+    found = find_records(evaluation, np.sort(contents.images), contents.max_pairs)
+    confidence = encode_confidence(found.confidence)
+    return {
+        "image": encode_rising(found.image_place),
+        "label": found.label_idx.tolist(),
+        "code": np.where(confidence < 0, -1, 2 * confidence + found.is_true).tolist(),
+        "left_out": found.left_out,
+    }
+
+
+def _count_outcomes(outcomes: LabelOutcomes | None, n_labels: int) -> Json:
+    """How often each label is TP, FN and FP on all images, one list a label."""
+    if outcomes is None:
+        return None
+    n_kinds = len(LabelOutcome)
+    cells = outcomes.label_idx.astype(np.int64) * n_kinds + outcomes.outcome
+    counts = np.bincount(cells, minlength=n_labels * n_kinds).reshape(-1, n_kinds)
+    return [list(row) for row in counts.tolist()]

@@ -1,0 +1,220 @@
+"""What a page says without its script: headline, warnings, definitions, and where all is from."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from math import isnan
+from typing import Any, Final
+
+from mlrek import __version__
+from mlrek.evaluation import Evaluation, Task
+from mlrek.metrics import Metrics, Number
+from mlrek.metrics.definitions import describe_metrics
+from mlrek.printable import escape_unencodable
+
+_HEADLINES: Final[Mapping[Task, tuple[str, ...]]] = {
+    Task.CLASSIFICATION: ("accuracy", "f1_macro", "balanced_accuracy", "mcc"),
+    Task.MULTILABEL: ("subset_accuracy", "f1_macro", "f1_micro", "average_precision_macro"),
+    Task.DETECTION: ("ap", "ap_50", "ap_75", "ar_100"),
+    Task.SEGMENTATION: ("mean_iou", "mean_dice", "pixel_f1", "pixel_recall"),
+}
+_N_HEADLINES: Final = 4
+_TASKS: Final[Mapping[Task, str]] = {
+    Task.CLASSIFICATION: "one label an image",
+    Task.MULTILABEL: "several labels an image",
+    Task.DETECTION: "object detection",
+    Task.SEGMENTATION: "segmentation",
+}
+_PROVIDERS: Final = {
+    "rekognition": "Rekognition Custom Labels",
+    "lookoutvision": "Lookout for Vision",
+    "automl-vision": "AutoML Vision",
+    "vertex-ai": "Vertex AI",
+}
+_UNDEFINED: Final = "—"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownNumber:
+    """A number as a page shows it; `low`, `high` and `at` are percent of a scale from 0 to 1."""
+
+    name: str
+    value: str
+    span: str = ""
+    at: float | None = None
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
+
+
+def describe_facts(
+    evaluation: Evaluation,
+    metrics: Metrics,
+    *,
+    warnings: Sequence[str],
+    digest: str,
+    logged_at: str,
+) -> dict[str, Any]:
+    """All that the template fills in, as plain text."""
+    version = evaluation.version
+    return {
+        "title": _clean(f"{version.name} · {version.project.name}"),
+        "version": _clean(version.name),
+        "project": _clean(version.project.name),
+        "provider": _PROVIDERS.get(version.project.provider.value, version.project.provider.value),
+        "task": _TASKS[metrics.task],
+        "trained": _date(version.training_end_ms or version.training_start_ms),
+        "labels": len(metrics.labels),
+        "test_images": metrics.test_images,
+        "train_images": evaluation.reported.train_images,
+        "digest": digest,
+        "has_images": evaluation.has_images,
+        "headline": list(_describe_headline(evaluation, metrics)),
+        "numbers": [_show(name, number) for name, number in _all_numbers(metrics)],
+        "said": [*_describe_said(metrics)],
+        "said_labels": _describe_said_labels(metrics),
+        "errors": dict(metrics.errors),
+        "warnings": [*map(_clean, warnings)],
+        "definitions": describe_metrics(metrics.task, _clean(evaluation.pos_label)),
+        "rule": metrics.prediction_rule,
+        "records": metrics.records.value if metrics.records else "",
+        "provenance": [*_describe_provenance(evaluation, digest, logged_at)],
+        "files": [
+            (file.role, _clean(file.uri), f"{file.size:,} bytes", file.sha256)
+            for file in evaluation.files
+        ],
+        "has_curves": metrics.curves is not None and bool(metrics.labels),
+        "has_masks": evaluation.masks is not None,
+    }
+
+
+def _describe_headline(evaluation: Evaluation, metrics: Metrics) -> Iterator[ShownNumber]:
+    """The few numbers that say most; without images those of the provider."""
+    found = [name for name in _HEADLINES[metrics.task] if name in metrics.aggregate]
+    defined = [name for name in found if metrics.aggregate[name].is_defined]
+    for name in defined[:_N_HEADLINES]:
+        yield _show(name, metrics.aggregate[name], base=metrics.baseline.get(name))
+    if not defined:
+        for name, value in list(evaluation.reported.aggregate.items())[:_N_HEADLINES]:
+            if name != "threshold":
+                yield _show(name, Number(value=value), note="the service's own number")
+
+
+def _all_numbers(metrics: Metrics) -> Iterator[tuple[str, Number]]:
+    for name, number in metrics.aggregate.items():
+        yield name, number
+    for name, number in metrics.at_threshold.items():
+        yield f"{name} at the assumed thresholds", number
+    for name, number in metrics.extra.items():
+        yield name, number
+
+
+def _show(name: str, number: Number, *, base: Number | None = None, note: str = "") -> ShownNumber:
+    if base is not None and base.is_defined:
+        note = f"base model {base.value:.3f}"
+    if not number.is_defined:
+        return ShownNumber(name=_name(name), value=_UNDEFINED, note=number.reason)
+    has_interval = not (isnan(number.low) or isnan(number.high))
+    is_share = 0 <= number.value <= 1
+    return ShownNumber(
+        name=_name(name),
+        value=f"{number.value:.3f}",
+        span=f"{number.low:.3f} to {number.high:.3f}" if has_interval else "",
+        at=_percent(number.value) if is_share else None,
+        low=_percent(number.low) if has_interval and is_share else None,
+        high=_percent(number.high) if has_interval and is_share else None,
+        note=note,
+    )
+
+
+def _percent(share: float) -> float:
+    return round(100 * min(max(share, 0.0), 1.0), 2)
+
+
+_WORDS: Final = {
+    "f1": "F1",
+    "ece": "calibration error (ECE)",
+    "mcc": "Matthews correlation",
+    "ap": "AP (IoU 0.50 to 0.95)",
+    "ap_50": "AP at IoU 0.50",
+    "ap_75": "AP at IoU 0.75",
+    "ar_100": "AR, 100 detections",
+    "mean_iou": "mean IoU",
+    "mean_dice": "mean Dice",
+    "roc_auc": "ROC AUC",
+    "iou": "IoU",
+}
+
+
+def _name(name: str) -> str:
+    """A metric's name as people write it.
+
+    >>> _name("f1_macro"), _name("balanced_accuracy"), _name("ap_50")
+    ('F1 macro', 'balanced accuracy', 'AP at IoU 0.50')
+    """
+    if name in _WORDS:
+        return _WORDS[name]
+    first, _, rest = name.partition("_")
+    return " ".join([_WORDS.get(first, first), *rest.split("_")]).strip()
+
+
+def _describe_said(metrics: Metrics) -> Iterator[dict[str, str]]:
+    """What the provider says of all labels together, beside what was computed by the same rule."""
+    for number in metrics.reconciliation:
+        if "/" not in number.name:
+            verdict = {True: "agrees", False: "differs", None: ""}[number.agrees]
+            yield {
+                "name": _name(number.name),
+                "reported": _number(number.reported),
+                "computed": _number(number.computed),
+                "verdict": verdict,
+                "rule": _clean(number.rule),
+            }
+
+
+def _describe_said_labels(metrics: Metrics) -> dict[str, int]:
+    """How many of the numbers of single labels and cells agree."""
+    parts = [number for number in metrics.reconciliation if "/" in number.name]
+    return {
+        "all": len(parts),
+        "compared": sum(number.agrees is not None for number in parts),
+        "agree": sum(number.agrees is True for number in parts),
+    }
+
+
+def _describe_provenance(
+    evaluation: Evaluation, digest: str, logged_at: str
+) -> Iterator[tuple[str, str]]:
+    version = evaluation.version
+    rows = {
+        "version": version.arn,
+        "project": version.project.arn,
+        "status": version.status,
+        "training began": _time(version.training_start_ms),
+        "training ended": _time(version.training_end_ms),
+        "copied from": version.copied_from,
+        "test set": digest,
+        "logged": logged_at,
+        "by": f"mlrek {__version__}",
+    }
+    yield from ((name, _clean(text)) for name, text in rows.items() if text)
+
+
+def _number(value: float) -> str:
+    if isnan(value):
+        return _UNDEFINED
+    return f"{value:,.0f}" if value > 1 and float(value).is_integer() else f"{value:.4f}"
+
+
+def _date(milliseconds: int | None) -> str:
+    return _time(milliseconds)[:10]
+
+
+def _time(milliseconds: int | None) -> str:
+    if milliseconds is None:
+        return ""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(" ", "seconds")
+
+
+def _clean(text: str) -> str:
+    return escape_unencodable(text)

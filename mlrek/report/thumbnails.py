@@ -1,0 +1,87 @@
+"""Small pictures of the images that a page shows, as data URIs."""
+
+from base64 import b64encode
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from io import BytesIO
+from itertools import islice
+from typing import Final
+
+from mlrek.evaluation import Evaluation, IntArray, Task
+from mlrek.figures import ReadImages
+
+MAX_FILE_BYTES: Final = 50_000_000
+MAX_PIXELS: Final = 8192 * 8192
+MAX_TOTAL_BYTES: Final = 1_200_000
+_LIMITS: Final = {Task.DETECTION: (120, 288), Task.SEGMENTATION: (120, 288)}
+_LIMIT: Final = (240, 96)
+"""How many, and the longer side in pixels."""
+_QUALITY: Final = 68
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thumbnail:
+    """A small picture and the size of its image in pixels."""
+
+    data_uri: str
+    width: int
+    height: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thumbnails:
+    """Small pictures by image, `asked` for so many; the others could not be read."""
+
+    by_image: Mapping[int, Thumbnail] = field(default_factory=dict)
+    asked: int = 0
+
+    def scale(self, share: float) -> "Thumbnails":
+        """The first ones."""
+        kept = islice(self.by_image.items(), round(len(self.by_image) * share))
+        return Thumbnails(by_image=dict(kept), asked=self.asked)
+
+
+def read_thumbnails(evaluation: Evaluation, order: IntArray, read_images: ReadImages) -> Thumbnails:
+    """Read and shrink the first few hundred images of `order`; what cannot be read is counted."""
+    most, side = _LIMITS.get(evaluation.task, _LIMIT)
+    wanted = order[:most].tolist()
+    contents = read_images([evaluation.images[i] for i in wanted])
+    by_image: dict[int, Thumbnail] = {}
+    n_bytes = 0
+    for i, content in zip(wanted, contents, strict=True):
+        for thumbnail in _shrink(content, side, turns=evaluation.task != Task.DETECTION):
+            n_bytes += len(thumbnail.data_uri)
+            if n_bytes > MAX_TOTAL_BYTES:
+                return Thumbnails(by_image=by_image, asked=len(by_image))
+            by_image[i] = thumbnail
+    return Thumbnails(by_image=by_image, asked=len(wanted))
+
+
+def _shrink(content: bytes, side: int, *, turns: bool) -> Iterator[Thumbnail]:
+    """The small picture; none of what is no image, or one of absurd size.
+
+    With `turns` the picture stands as a camera held it; boxes are drawn on pixels as they are.
+    """
+    from PIL import Image, ImageOps, UnidentifiedImageError
+
+    if not content or len(content) > MAX_FILE_BYTES:
+        return
+    try:
+        with Image.open(BytesIO(content)) as image:
+            width, height = image.size
+            if not 0 < width * height <= MAX_PIXELS:
+                return
+            image.thumbnail((side, side))
+            small = ImageOps.exif_transpose(image) if turns else image
+            buffer = BytesIO()
+            small.convert("RGB").save(buffer, "webp", quality=_QUALITY, method=2)
+    except (
+        *(UnidentifiedImageError, OSError, ValueError, SyntaxError, IndexError),
+        Image.DecompressionBombError,
+    ):
+        return
+    yield Thumbnail(
+        data_uri=f"data:image/webp;base64,{b64encode(buffer.getvalue()).decode()}",
+        width=width,
+        height=height,
+    )

@@ -1,0 +1,133 @@
+"""The page as a file: self-contained, safe, and never too large."""
+
+from html.parser import HTMLParser
+
+import numpy as np
+import pytest
+
+from mlrek.evaluation import Evaluation, LabelSets, Project, Provider, Records, Task, Version
+from mlrek.metrics.compute import compute_metrics
+from mlrek.report import MAX_BYTES, describe_report
+
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror='alert(1)'>",
+    "</script><!--<script>",
+    "{{ 7 * 7 }}{% raw %}",
+    "\u202eevil\u202c\u2028\u2029",
+    "half \udce4",
+    "__proto__",
+    "x" * 256,
+)
+
+
+class _Elements(HTMLParser):
+    """The elements of a page, and all text outside its script."""
+
+    def __init__(self, page):
+        super().__init__()
+        self.found = []
+        self.text = ""
+        self.feed(page)
+
+    def handle_starttag(self, tag, attrs):
+        self.found.append((tag, dict(attrs)))
+
+    def handle_data(self, data):
+        if self.found and self.found[-1][0] not in {"script", "style"}:
+            self.text += data
+
+
+@pytest.fixture(scope="module")
+def hostile(evaluate):
+    """Labels and files with names that try to be more than text."""
+    n = len(HOSTILE)
+    records = [[(i, 0.9), ((i + 1) % n, 0.1)] for i in range(n)]
+    images = [f"s3://bucket/{name}.png" for name in HOSTILE]
+    return evaluate([[(i + i % 2) % n] for i in range(n)], records, HOSTILE, images=images)
+
+
+def test_the_page_needs_nothing_from_elsewhere(pets, page_of):
+    """No address of a picture, style, script or link but data of its own and places on the page."""
+    elements = _Elements(page_of(pets)).found
+
+    addresses = [a.get(name) for _, a in elements for name in ("src", "href", "action", "data")]
+    assert [address for address in addresses if address] == []
+    assert [tag for tag, _ in elements if tag in {"link", "iframe", "object", "base"}] == []
+
+
+def test_the_page_forbids_itself_the_network(pets, page_of):
+    """A policy in the page allows its own script and style, and pictures that are data."""
+    policies = [a["content"] for tag, a in _Elements(page_of(pets)).found if "http-equiv" in a]
+
+    assert policies == [
+        "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'"
+    ]
+
+
+def test_hostile_names_are_text(hostile, page_of, data_of):
+    """They add no element, and the script gets them as they are."""
+    page = page_of(hostile, warnings=HOSTILE)
+    elements = _Elements(page)
+
+    assert [tag for tag, _ in elements.found].count("script") == 2
+    assert not [a for _, a in elements.found if any(name.startswith("on") for name in a)]
+    assert not [tag for tag, _ in elements.found if tag == "img"]
+    assert HOSTILE[0] in elements.text
+    assert data_of(page)["labels"][:5] == list(HOSTILE[:5])
+    assert data_of(page)["labels"][5] == r"half \udce4"
+
+
+def test_a_template_in_a_name_is_not_run(hostile, page_of):
+    """Jinja sees names only as values."""
+    page = page_of(hostile, warnings=HOSTILE)
+
+    assert "{{ 7 * 7 }}{% raw %}" in page
+    assert ">49" not in page
+
+
+def _make_large(n_images, n_labels, n_records):
+    """Many images with long names; the surest label is wrong on a fifth of them."""
+    rng = np.random.default_rng(1)
+    y_true = rng.integers(0, n_labels, n_images)
+    y_pred = np.where(rng.random(n_images) < 0.8, y_true, rng.integers(0, n_labels, n_images))
+    offsets = rng.integers(1, n_labels, (n_images, n_records - 1)).cumsum(axis=1) % n_labels
+    label_idx = np.sort(np.column_stack([y_pred, offsets]), axis=1)
+    keep = np.column_stack([np.full(n_images, 1), np.diff(label_idx, axis=1)]) > 0
+    confidence = np.where(label_idx == y_pred[:, np.newaxis], 0.9, 0.2)
+    confidence *= rng.random(label_idx.shape)
+    project = Project(provider=Provider.REKOGNITION, arn="arn:project", name="large")
+    return Evaluation(
+        version=Version(project=project, arn="arn:version", name="v1"),
+        task=Task.CLASSIFICATION,
+        labels=tuple(f"a label with a rather long name {i}" for i in range(n_labels)),
+        images=tuple(f"s3://a-bucket/a/rather/long/{'x' * 60}/{i:07}.jpg" for i in range(n_images)),
+        truth=LabelSets(offsets=np.arange(n_images + 1), label_idx=y_true),
+        records=Records(
+            offsets=np.cumsum([0, *keep.sum(axis=1)]),
+            label_idx=label_idx[keep],
+            confidence=confidence[keep],
+            outcome=np.zeros(int(keep.sum()), dtype=np.uint8),
+        ),
+        thresholds=np.full(n_labels, 0.5),
+    )
+
+
+@pytest.mark.parametrize(("images", "labels", "records"), [(250_000, 250, 4), (20_000, 5_000, 3)])
+def test_the_page_is_small_whatever_the_evaluation(data_of, images, labels, records):
+    """At most 3 MB, and it tells of how many images it knows."""
+    evaluation = _make_large(images, labels, records)
+    page = describe_report(evaluation, compute_metrics(evaluation, resamples=0))
+
+    assert len(page) <= MAX_BYTES
+    held = data_of(page.decode())["images"]
+    assert held["total"] == images
+    assert 0 < len(held["names"]) < images
+
+
+def test_a_version_without_images_gets_a_short_page(evaluate, page_of):
+    """No curves, matrix or galleries: it says that only the service's numbers are there."""
+    page = page_of(evaluate([], [], ("cat", "dog")))
+
+    assert "There is no record of the test images" in page
+    assert 'id="threshold"' not in page
