@@ -79,7 +79,8 @@ def data_of():
     """What is embedded in a page."""
 
     def read(page):
-        (text,) = re.findall(r'<script type="application/json" id="data">(.*?)</script>', page, re.S)
+        pattern = r'<script type="application/json" id="data">(.*?)</script>'
+        (text,) = re.findall(pattern, page, re.DOTALL)
         return json.loads(text)
 
     return read

@@ -28,9 +28,11 @@ def test_rising_numbers_are_written_as_distances():
 @pytest.mark.parametrize("step", range(101))
 def test_a_confidence_reaches_the_threshold_that_it_equals(step):
     """Its whole number of thousandths of a percent is never below, as in `confidence >= t`."""
-    below, at = encode_confidence(np.array([np.nextafter(step / 100, -1), step / 100]))[-2:] if (
-        step
-    ) else (0, encode_confidence(np.array([0.0]))[0])
+    below, at = (
+        encode_confidence(np.array([np.nextafter(step / 100, -1), step / 100]))[-2:]
+        if (step)
+        else (0, encode_confidence(np.array([0.0]))[0])
+    )
 
     assert at // 1000 == step
     assert step == 0 or below // 1000 == step - 1
@@ -101,7 +103,7 @@ def test_records_tell_truth_and_confidence(evaluate, page_of, data_of):
 
 
 def test_labels_confused_with_each_other_stand_together(evaluate, page_of, data_of):
-    """a and c are taken for each other, and so are b and d."""
+    """Labels a and c are taken for each other, and so are b and d."""
     wrong = {0: 2, 2: 0, 1: 3, 3: 1}
     truth = [[code] for code in range(4) for _ in range(4)]
     records = [

@@ -1,0 +1,224 @@
+"""The report page of a run, in MLflow's own sandboxed frame, in headless Chromium."""
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+
+HOSTILE = {
+    "zero": "<script>alert(1)</script>",
+    "one": "\"><img src=x onerror='alert(1)'>",
+    "two": "</script><!-- & &lt;b&gt;",
+    "three": "\u202ereversed\u202c \u05e9\u05dc\u05d5\u05dd",
+    "four": "__proto__",
+    "five": "x" * 256,
+    "six": "{{ 7 * 7 }}",
+    "seven": "日本語 🌹",
+}
+"""Label of the digits -> a name that tries to be more than text."""
+
+
+@pytest.fixture
+def frame(page):
+    """Open the report of a version and go into its frame; no error may be in the browser's log."""
+    browser = page.browser
+
+    def open_report(name, synced, version):
+        run = next(found for found in synced["versions"] if found["version"] == version)
+        base = synced["projects"][0]["links"]["runs"].partition("/#/")[0]
+        link = f"{base}/#/experiments/{run['experiment_id']}/runs/{run['run_id']}"
+        browser.get_log("browser")  # forget what other pages said
+        page(name, f"{link}/artifacts/report.html?workflowType=machine_learning", "report.html")
+        inner = page.wait(lambda: browser.find_elements("css selector", "iframe"))[0]
+        browser.switch_to.frame(inner)
+        page.wait(lambda: page.run("return document.documentElement.dataset.ready") == "true")
+        page.screenshot(name)
+        return page
+
+    yield open_report
+    errors = [
+        line["message"]
+        for line in browser.get_log("browser")
+        if "blob:" in line["message"] and line["level"] == "SEVERE"
+    ]
+    browser.switch_to.default_content()
+    assert errors == []
+
+
+@pytest.fixture(scope="module")
+def hostile(tmp_path_factory, digits, sync_to, mlflow_server):
+    """The last version of the digits with hostile names of labels and files, on the server."""
+    folder = tmp_path_factory.mktemp("hostile")
+    for path in (digits / "versions" / "v4-new-split").iterdir():
+        lines = path.read_text().splitlines() if "Testing" in path.name else [path.read_text()]
+        renamed = [json.dumps(rename(json.loads(line)), ensure_ascii=False) for line in lines]
+        (folder / path.name).write_text("\n".join(renamed), encoding="utf-8")
+    (folder / "version.json").unlink()
+    return sync_to(folder, mlflow_server, f"hostile-{os.getpid()}")
+
+
+def rename(value):
+    """The document with other names of labels and, in their addresses, of images."""
+    if isinstance(value, dict):
+        return {key: rename(inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [rename(inner) for inner in value]
+    if isinstance(value, str) and value.startswith("s3://digits/"):
+        return value.replace(".png", "<script>alert(2)</script>\"'&.png")
+    return HOSTILE.get(value, value) if isinstance(value, str) else value
+
+
+def read_manifest(digits: Path, version: str) -> list[tuple[str, str, str]]:
+    """Image, true and top label of every line of a version's manifest."""
+    (path,) = (digits / "versions" / version).glob("TestingGroundTruth*")
+    found = []
+    for line in map(json.loads, path.read_text().splitlines()):
+        records = [v for k, v in line.items() if "evaluation" in k and k.endswith("-metadata")]
+        top = max(records, key=lambda record: record["confidence"])
+        truth = line["rekognition-custom-labels-training-0-metadata"]["class-name"]
+        found.append((line["source-ref"], truth, top["class-name"]))
+    return found
+
+
+def move_slider(page, step: int) -> None:
+    """Set the slider as a person does, with an `input` event."""
+    page.run(
+        "const s = document.getElementById('threshold-slider'); s.value = arguments[0];"
+        "s.dispatchEvent(new Event('input', {bubbles: true}))",
+        step,
+    )
+
+
+def read_numbers(page) -> dict[str, float | None]:
+    """The numbers beside the slider, in full."""
+    texts = page.run(
+        "return Object.fromEntries([...document.querySelectorAll('#threshold-numbers data')]"
+        ".map(d => [d.id.slice(3), d.value]))"
+    )
+    return {name: float(text) if text else None for name, text in texts.items()}
+
+
+def list_images(page, selector: str) -> list[str]:
+    """The images of a list, all of it shown."""
+    page.run(
+        "let b; while ((b = document.querySelector(arguments[0] + ' .more:not([hidden])')))"
+        "b.click()",
+        selector,
+    )
+    script = (
+        "return [...document.querySelectorAll(arguments[0] + ' .card')].map(c => c.dataset.image)"
+    )
+    return page.run(script, selector)
+
+
+@pytest.mark.parametrize("label", ["", "eight"])
+def test_the_slider_shows_what_the_command_prints(frame, synced, digits, run_mlrek, label):
+    """Counts and scores at a threshold are exactly those of `mlrek show --threshold`."""
+    page = frame("report-digits", synced, "v2-linear")
+    if label:
+        page.run(
+            "const s = document.getElementById('threshold-label');"
+            "s.value = [...s.options].find(o => o.text === arguments[0]).value;"
+            "s.dispatchEvent(new Event('change', {bubbles: true}))",
+            label,
+        )
+    names = ("tp", "fp", "fn", "precision", "recall", "f1")
+    for step in (0, 29, 57, 99, 100):
+        move_slider(page, step)
+        options = ["--label", label] if label else []
+        version = f"{digits}#v2-linear"
+        done = run_mlrek("show", version, "--threshold", step / 100, *options, "--json")
+        printed = json.loads(done.stdout)["threshold"]
+        printed = printed["label"] if label else printed
+        assert read_numbers(page) == {name: printed[name] for name in names}
+
+
+def test_the_arrow_keys_move_the_slider(frame, synced):
+    """One step to the right is one percent more, and the numbers follow."""
+    from selenium.webdriver.common.keys import Keys
+
+    page = frame("report-digits", synced, "v2-linear")
+    slider = page.browser.find_element("id", "threshold-slider")
+    move_slider(page, 97)
+    before = read_numbers(page)
+    slider.send_keys(Keys.ARROW_RIGHT, Keys.ARROW_RIGHT)
+
+    assert page.run("return document.getElementById('threshold-value').textContent") == "99 %"
+    assert read_numbers(page) != before
+
+
+def test_the_galleries_follow_the_slider(frame, synced, digits, run_mlrek):
+    """At any threshold a label's gallery holds as many images as its number says."""
+    page = frame("report-digits", synced, "v2-linear")
+    page.run("document.querySelector('#labels-table tbody button').click()")  # the worst label
+    for step in (40, 90):
+        move_slider(page, step)
+        numbers = read_numbers(page)
+        found = {name: len(list_images(page, f"#gallery-{name}")) for name in ("tp", "fp", "fn")}
+        assert found == {name: numbers[name] for name in ("tp", "fp", "fn")}
+
+
+def test_the_galleries_hold_what_the_command_lists(frame, synced, digits, run_mlrek):
+    """By the top label, and in the same order, the least sure first."""
+    page = frame("report-digits", synced, "v2-linear")
+    label = page.run("return document.querySelector('#labels-table tbody button').textContent")
+    for outcome in ("tp", "fn", "fp"):
+        version = f"{digits}#v2-linear"
+        done = run_mlrek("show", version, "--label", label, "--outcome", outcome, "--json")
+        printed = [row["image"] for row in json.loads(done.stdout)["images"]]
+        assert list_images(page, f"#gallery-{outcome}") == printed
+
+
+@pytest.mark.parametrize("by_key", [False, True])
+def test_a_cell_lists_exactly_its_images(frame, synced, digits, by_key):
+    """By click and by Enter: the images of the manifest with this true and this top label."""
+    from selenium.webdriver.common.keys import Keys
+
+    page = frame("report-digits", synced, "v2-linear")
+    manifest = read_manifest(digits, "v2-linear")
+    for true, predicted in (("eight", "one"), ("one", "two"), ("zero", "zero")):
+        label = f"true {true}, predicted {predicted}:"
+        cell = page.browser.find_element("css selector", f"#matrix td[aria-label^='{label}']")
+        if by_key:
+            page.run("arguments[0].focus()", cell)
+            cell.send_keys(Keys.ENTER)
+        else:
+            page.run("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", cell)
+            cell.click()
+        expected = [image for image, *labels in manifest if labels == [true, predicted]]
+        assert sorted(list_images(page, "#cell")) == sorted(expected)
+        assert len(expected) > 0
+    page.screenshot(f"report-cell-{'key' if by_key else 'click'}")
+
+
+def test_hostile_names_show_as_text(frame, hostile):
+    """Names of labels and files are there letter by letter, and none became an element."""
+    page = frame("report-hostile", hostile, "v4-new-split")
+    shown = page.run(
+        "return [...document.querySelectorAll('#labels-table tbody th')].map(t => t.textContent)"
+    )
+    elements = page.run(
+        "return [...document.querySelectorAll('script, img:not([src^=\"data:image/webp\"])')]"
+        ".map(e => e.outerHTML.slice(0, 40))"
+    )
+
+    assert set(HOSTILE.values()) <= set(shown)
+    assert len(elements) == 2  # the data and the script of the page
+    names = page.run("return [...document.querySelectorAll('.card .name')].map(n => n.textContent)")
+    assert names
+    assert all(name.endswith("<script>alert(2)</script>\"'&.png") or "'&" in name for name in names)
+
+
+def test_the_page_fits_its_width(frame, synced, hostile):
+    """Nothing but tables in boxes of their own scrolls sideways, in a frame of any width."""
+    for name, project, version in (
+        ("report-digits", synced, "v2-linear"),
+        ("report-hostile", hostile, "v4-new-split"),
+    ):
+        page = frame(name, project, version)
+        root = "document.documentElement"
+        assert page.run(f"return {root}.scrollWidth <= {root}.clientWidth"), name
+        page.browser.switch_to.default_content()
