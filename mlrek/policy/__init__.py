@@ -1,0 +1,241 @@
+"""May a version be promoted? A policy, a version's numbers, a comparison -> a decision. Pure.
+
+This module holds the types. `parse_policy` of `mlrek.policy.parsing` reads a policy file, `decide`
+of `mlrek.policy.deciding` applies it.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+from math import nan
+from typing import Final, Literal
+
+from mlrek.comparison import Comparison, Leakage
+
+ANY_LABEL: Final = "*"
+DEFAULT_CONFIDENCE: Final = 0.95
+EXIT_PASSED, EXIT_FAILED, EXIT_UNDECIDED = 0, 3, 4
+
+Forgive = Literal["", "pass", "fail"]
+"""What an undecided verdict is taken for, '' for neither (`--undecided`)."""
+
+
+class SameTestSet(StrEnum):
+    """Which pairs of test sets relative checks accept."""
+
+    REQUIRED = "required"  # the same images with the same truth
+    OVERLAPPING = "overlapping"  # some images in common: compared on these
+    ANY = "any"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Metric:
+    """A number by its name in `evaluation.json`; `label` '' for none, `*` for each label.
+
+    `name` is `aggregate/f1_macro`, or `label_recall` with a label.
+    """
+
+    name: str
+    label: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.name}/{self.label}" if self.label else self.name
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestSetPolicy:
+    """What a test set must be; 0 asks for no number of images."""
+
+    __test__ = False  # no test class, whatever its name says to pytest
+
+    same: SameTestSet = SameTestSet.REQUIRED
+    min_images: int = 0
+    min_images_per_label: int = 0
+    forbids_leakage: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Floor:
+    """A number must lie within limits; with a confidence its whole interval must."""
+
+    metric: Metric
+    min: float = nan
+    max: float = nan
+    confidence: float = nan
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoWorse:
+    """The candidate may lose at most `margin` on the baseline."""
+
+    metric: Metric
+    margin: float = 0.0
+    confidence: float = DEFAULT_CONFIDENCE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Better:
+    """The candidate must be better than the baseline."""
+
+    metric: Metric
+    confidence: float = DEFAULT_CONFIDENCE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """A policy file. `uri` is where it was read, for messages."""
+
+    uri: str
+    baseline: str = ""
+    test_set: TestSetPolicy = field(default_factory=TestSetPolicy)
+    floors: tuple[Floor, ...] = ()
+    relative: tuple[NoWorse | Better, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figure:
+    """One number with its interval; NaN: undefined, `reason` says why."""
+
+    value: float
+    low: float = nan
+    high: float = nan
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Numbers:
+    """Every number of a version, as its `evaluation.json` has them, under raw label names."""
+
+    figures: Mapping[Metric, Figure]
+    labels: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestImages:
+    """How many test images there are, and of each label; None where nothing tells."""
+
+    __test__ = False  # no test class, whatever its name says to pytest
+
+    total: int | None
+    per_label: Mapping[str, int] | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """A version; `run_id` '' when it was read from a source."""
+
+    version: str
+    version_arn: str
+    run_id: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """The version to be promoted. `numbers_at` gives its numbers with intervals at a confidence."""
+
+    identity: Identity
+    numbers: Numbers
+    numbers_at: Callable[[float], Numbers]
+    test_images: TestImages
+    leakage: Leakage
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Opponent:
+    """What relative checks compare with: `comparison`, or why there is none.
+
+    `absent`: no baseline exists yet. `incomparable`: there is one, but it cannot be compared.
+    `shared_images` are the test images that both versions have.
+    """
+
+    identity: Identity | None = None
+    comparison: Comparison | None = None
+    shared_images: TestImages | None = None
+    absent: str = ""
+    incomparable: str = ""
+
+
+class Kind(StrEnum):
+    """What a check asks."""
+
+    TEST_SET = "test_set"
+    FLOOR = "floor"
+    NO_WORSE = "no_worse"
+    BETTER = "better"
+
+
+class Status(StrEnum):
+    """How a check ended, or all of them together."""
+
+    PASSED = "passed"
+    FAILED = "failed"
+    UNDECIDED = "undecided"
+    IGNORED = "ignored"  # a relative check while no baseline exists
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Check:
+    """One question of the policy and its answer.
+
+    Of a floor `low` and `high` are the ends of the number's interval, of a relative check those of
+    candidate minus baseline; `limit` is what they are held against. `is_comparable` is False where
+    the versions cannot be compared at all. `images_needed` is an estimate of the test images that
+    would decide it.
+    """
+
+    kind: Kind
+    metric: Metric
+    status: Status
+    value: float = nan
+    baseline: float = nan
+    limit: float = nan
+    low: float = nan
+    high: float = nan
+    reason: str = ""
+    is_comparable: bool = True
+    images_needed: int | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """All checks with their answers, and what follows."""
+
+    candidate: Identity
+    baseline: Identity | None
+    checks: tuple[Check, ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def verdict(self) -> Status:
+        """Failed if any check is, else undecided if any is, else passed."""
+        found = {check.status for check in self.checks}
+        return next((s for s in (Status.FAILED, Status.UNDECIDED) if s in found), Status.PASSED)
+
+    @property
+    def images_needed(self) -> int | None:
+        """The test images that would decide every undecided check for which that can be told."""
+        undecided = (check for check in self.checks if check.status == Status.UNDECIDED)
+        return max((c.images_needed for c in undecided if c.images_needed), default=None)
+
+    def exit_code(self, forgive: Forgive = "") -> int:
+        """0, 3 or 4.
+
+        `pass` forgives too little evidence, never a test set that the policy does not accept;
+        neither `pass` nor `fail` changes the answer where the versions cannot be compared.
+        """
+        if self.verdict != Status.UNDECIDED or not forgive:
+            return _EXIT_CODES[self.verdict]
+        undecided = [check for check in self.checks if check.status == Status.UNDECIDED]
+        if not all(check.is_comparable for check in undecided):
+            return EXIT_UNDECIDED
+        if forgive == "fail":
+            return EXIT_FAILED
+        is_accepted = all(check.kind != Kind.TEST_SET for check in undecided)
+        return EXIT_PASSED if is_accepted else EXIT_UNDECIDED
+
+
+_EXIT_CODES: Final = {
+    Status.PASSED: EXIT_PASSED,
+    Status.FAILED: EXIT_FAILED,
+    Status.UNDECIDED: EXIT_UNDECIDED,
+}

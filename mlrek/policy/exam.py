@@ -1,0 +1,167 @@
+"""Checks of the test set: is it one that the policy accepts?"""
+
+from collections.abc import Iterator
+from math import nan
+
+from mlrek.comparison import Comparison, Verdict
+from mlrek.policy import (
+    Candidate,
+    Check,
+    Kind,
+    Metric,
+    Opponent,
+    Policy,
+    SameTestSet,
+    Status,
+    TestImages,
+)
+
+MAX_NAMES = 5
+SAME_ADVICE = (
+    "evaluate both on one test set (mlrek evaluate VERSION --on MANIFEST), or let the policy accept "
+    'this with [test_set] same = "{}"'
+)
+
+
+def check_test_set(policy: Policy, candidate: Candidate, opponent: Opponent) -> Iterator[Check]:
+    """One check for each thing that the policy asks of the test set."""
+    asked = policy.test_set
+    if policy.relative:
+        yield _check_same(asked.same, opponent)
+    tests = _name_tests(policy, candidate, opponent)
+    if asked.min_images:
+        yield _check_total(asked.min_images, tests)
+    if asked.min_images_per_label:
+        yield _check_labels(asked.min_images_per_label, tests)
+    if asked.forbids_leakage:
+        yield _check_leakage(candidate)
+
+
+def _check_same(same: SameTestSet, opponent: Opponent) -> Check:
+    """Whether both versions were tested on images that the policy lets compare."""
+    if opponent.absent:
+        return _check("same", Status.IGNORED, opponent.absent)
+    if opponent.comparison is None:
+        reason = opponent.incomparable or "the versions were not compared"
+        return _check("same", Status.UNDECIDED, reason, is_comparable=False)
+    sets = opponent.comparison.test_sets
+    accepted = {
+        SameTestSet.REQUIRED: sets.verdict == Verdict.SAME,
+        SameTestSet.OVERLAPPING: sets.verdict != Verdict.DISJOINT and sets.shared > 0,
+        SameTestSet.ANY: True,
+    }[same]
+    described = _describe_sets(opponent.comparison)
+    if accepted:
+        return _check("same", Status.PASSED, described)
+    looser = "any" if sets.verdict == Verdict.DISJOINT else "overlapping"
+    reason = f"{described}, and the policy says {same.value!r}: {SAME_ADVICE.format(looser)}"
+    return _check("same", Status.UNDECIDED, reason, is_comparable=False)
+
+
+def _describe_sets(comparison: Comparison) -> str:
+    sets = comparison.test_sets
+    if sets.verdict == Verdict.SAME:
+        return f"both were tested on the same {sets.shared:,} images"
+    if sets.verdict == Verdict.DISJOINT:
+        return "the versions were tested on different images: none in common"
+    relabelled = f", {sets.relabelled:,} of these with another truth" if sets.relabelled else ""
+    return (
+        f"the versions were tested on different images: {sets.shared:,} shared{relabelled}, "
+        f"{sets.only_baseline:,} only in the baseline's test set, "
+        f"{sets.only_candidate:,} only in the candidate's"
+    )
+
+
+def _name_tests(
+    policy: Policy, candidate: Candidate, opponent: Opponent
+) -> list[tuple[str, TestImages]]:
+    """Every set of images that a check of the policy rests on."""
+    tests = [("the candidate's test set", candidate.test_images)]
+    rests_on_shared = policy.relative and policy.test_set.same == SameTestSet.OVERLAPPING
+    if rests_on_shared and opponent.shared_images is not None:
+        tests.append(("what both test sets share", opponent.shared_images))
+    return tests
+
+
+def _check_total(wanted: int, tests: list[tuple[str, TestImages]]) -> Check:
+    if any(images.total is None for _, images in tests):
+        reason = "nothing tells how many test images there were"
+        return _check("min_images", Status.UNDECIDED, reason, limit=wanted)
+    place, total = min(
+        ((place, images.total or 0) for place, images in tests), key=lambda pair: pair[1]
+    )
+    if total >= wanted:
+        return _check("min_images", Status.PASSED, "", value=total, limit=wanted)
+    reason = f"{place} has {total:,} images, {wanted - total:,} too few: test on {wanted:,} or more"
+    return _check(
+        "min_images", Status.UNDECIDED, reason, value=total, limit=wanted, images_needed=wanted
+    )
+
+
+def _check_labels(wanted: int, tests: list[tuple[str, TestImages]]) -> Check:
+    """The labels that lack images are named, the poorest first."""
+    name = "min_images_per_label"
+    if any(not images.per_label for _, images in tests):
+        reason = "nothing tells how many test images each label has"
+        return _check(name, Status.UNDECIDED, reason, limit=wanted)
+    counts: dict[str, int] = {}
+    for _, images in tests:
+        for label, count in (images.per_label or {}).items():
+            counts[label] = min(count, counts.get(label, count))
+    poor = sorted((count, label) for label, count in counts.items() if count < wanted)
+    fewest = min(counts.values())
+    if not poor:
+        return _check(name, Status.PASSED, "", value=fewest, limit=wanted)
+    named = ", ".join(f"{label} ({count:,})" for count, label in poor[:MAX_NAMES])
+    more = f" and {len(poor) - MAX_NAMES:,} more labels" if len(poor) > MAX_NAMES else ""
+    total = min(images.total or 0 for _, images in tests)
+    return _check(
+        name,
+        Status.UNDECIDED,
+        f"too few test images of {named}{more}: add images until each label has {wanted:,}",
+        value=fewest,
+        limit=wanted,
+        images_needed=-(-total * wanted // fewest) if fewest and total else None,
+    )
+
+
+def _check_leakage(candidate: Candidate) -> Check:
+    """Images that a version was trained on say nothing about images that it was not."""
+    leakage = candidate.leakage
+    if not leakage.known:
+        reason = (
+            "nothing tells whether the test images were seen in training: the training manifest of "
+            "this version was not there when it was evaluated"
+        )
+        return _check("leakage", Status.UNDECIDED, reason, limit=0)
+    n = len(leakage.images)
+    if not n:
+        return _check("leakage", Status.PASSED, "", value=0, limit=0)
+    named = ", ".join(leakage.images[:MAX_NAMES]) + (" …" if n > MAX_NAMES else "")
+    reason = (
+        f"{n:,} test image{'s were' if n > 1 else ' was'} also in the training set: {named}; "
+        "evaluate on images that it has not seen"
+    )
+    return _check("leakage", Status.FAILED, reason, value=n, limit=0)
+
+
+def _check(
+    name: str,
+    status: Status,
+    reason: str,
+    *,
+    value: float = nan,
+    limit: float = nan,
+    is_comparable: bool = True,
+    images_needed: int | None = None,
+) -> Check:
+    return Check(
+        kind=Kind.TEST_SET,
+        metric=Metric(name=name),
+        status=status,
+        value=value,
+        limit=limit,
+        reason=reason,
+        is_comparable=is_comparable,
+        images_needed=images_needed,
+    )

@@ -1,0 +1,69 @@
+"""Words and estimates that the answers of several kinds of checks share."""
+
+from math import isnan
+
+from mlrek.metrics.power import images_to_decide
+from mlrek.policy import Metric, Numbers
+from mlrek.policy.numbers import suggest_metric
+
+CONFIDENCE_DIGITS = 6
+_TOO_MANY = 10**8
+
+
+def say_percent(confidence: float) -> str:
+    """A confidence as people write it.
+
+    >>> say_percent(0.95), say_percent(0.999)
+    ('95 %', '99.9 %')
+    """
+    return f"{100 * confidence:.{CONFIDENCE_DIGITS}g} %"
+
+
+def say_number(value: float) -> str:
+    """A number with as many digits as its checks need.
+
+    >>> say_number(0.9), say_number(0.93871)
+    ('0.9', '0.9387')
+    """
+    return f"{value:.4g}" if abs(value) < 1 else f"{value:,.4f}".rstrip("0").rstrip(".")
+
+
+def say_change(value: float) -> str:
+    """A difference with its sign.
+
+    >>> say_change(0.005), say_change(-0.02), say_change(0.0)
+    ('+0.005', '−0.02', '0')
+    """
+    if not value:
+        return "0"
+    return f"{'+' if value > 0 else '−'}{say_number(abs(value))}"
+
+
+def say_missing(metric: Metric, numbers: Numbers) -> str:
+    """That a version has no such number, and which was probably meant."""
+    meant = suggest_metric(metric, numbers)
+    hint = f"; did you mean {meant!r}?" if meant else "; its evaluation.json lists all it has"
+    return f"the evaluation has no number {str(metric)!r}{hint}"
+
+
+def estimate_images(
+    n_images: int | None, distance: float, standard_error: float, confidence: float
+) -> int | None:
+    """Test images that would decide, with 80 % power, a number `distance` away from its limit."""
+    if not n_images or isnan(distance) or isnan(standard_error):
+        return None
+    needed = images_to_decide(n_images, distance, standard_error, confidence=confidence)
+    return None if needed is None or needed > _TOO_MANY else max(needed, n_images + 1)
+
+
+def say_needed(needed: int | None) -> str:
+    """The estimate in words, rounded to two digits upwards; '' where there is none.
+
+    >>> say_needed(1841)
+    '; about 1,900 test images would decide it if nothing else changed (estimate)'
+    """
+    if needed is None:
+        return ""
+    unit = 10 ** max(len(str(needed)) - 2, 0)
+    about = -(-needed // unit) * unit
+    return f"; about {about:,} test images would decide it if nothing else changed (estimate)"
