@@ -6,13 +6,15 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
-from mlrek.errors import SourceNotFoundError, UsageError
+from mlrek.errors import SourceNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Evaluation
 from mlrek.formats.stored import load_evaluation
+from mlrek.metrics import PredictionRule
 from mlrek.reported import DEFAULT_THRESHOLD
 from mlrek.sources import AwsOptions, open_source
 from mlrek.sources.catalogue import SeenInTraining, Source, VersionEntry
 from mlrek.sources.storage import path_exists
+from mlrek.tracking.runs import LoggedRun, RegisteredVersion
 from mlrek.tracking.store import Store
 
 EVALUATION_PATH = "evaluation.parquet"
@@ -25,14 +27,28 @@ FindSeen: TypeAlias = Callable[[Sequence[str]], SeenInTraining]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Referred:
-    """An evaluation with the run it came from, '' when it was read from a source.
+    """An evaluation with the run it came from, None when it was read from a source.
 
-    `find_seen` tells which images the version was trained on, where its source is at hand.
+    `registered` is the registry's version by which it was named, if it was. `find_seen` tells
+    which images the version was trained on, where its source is at hand.
     """
 
     evaluation: Evaluation
-    run_id: str = ""
+    run: LoggedRun | None = None
+    registered: RegisteredVersion | None = None
     find_seen: FindSeen | None = None
+
+    @property
+    def run_id(self) -> str:
+        """The run it came from, '' without one."""
+        return self.run.run_id if self.run else ""
+
+    @property
+    def prediction_rule(self) -> PredictionRule:
+        """The rule that the run's numbers were computed by."""
+        rule = self.run.params.get("prediction_rule", "") if self.run else ""
+        known = {one.value: one for one in PredictionRule}
+        return known.get(rule, PredictionRule.TOP1)
 
 
 def load_version(
@@ -56,6 +72,7 @@ def load_version(
     Raises:
         UsageError: The text names no version, or more than one.
         SourceError: Its evaluation cannot be read.
+        ModelNotFoundError: The registry has no such model, version or alias.
         TrackingError: MLflow cannot be reached or refuses.
     """
     if text.startswith(("runs:/", "models:/")):
@@ -67,20 +84,29 @@ def load_version(
     return Referred(evaluation=evaluation, find_seen=partial(source.find_seen, entry))
 
 
+def is_alias(text: str) -> bool:
+    """Whether a VERSION is named by an alias of the registry, which may not be set yet."""
+    model = MODEL_URI.fullmatch(text)
+    return model is not None and model["alias"] is not None
+
+
 def _load_run(text: str, store: Store) -> Referred:
-    run_id = _find_run_id(text, store)
+    registered = None if RUN_URI.fullmatch(text) else _find_registered(text, store)
+    run_id = registered.run_id if registered else text.removeprefix("runs:/").rstrip("/")
+    if not run_id:
+        raise TrackingError(f"{text} is not linked to any run")
     content = store.read_artifact(run_id, EVALUATION_PATH)
-    return Referred(evaluation=load_evaluation(content), run_id=run_id)
+    return Referred(
+        evaluation=load_evaluation(content), run=store.get_run(run_id), registered=registered
+    )
 
 
-def _find_run_id(text: str, store: Store) -> str:
-    if run := RUN_URI.fullmatch(text):
-        return run["run_id"]
+def _find_registered(text: str, store: Store) -> RegisteredVersion:
     model = MODEL_URI.fullmatch(text)
     if model is None:
         raise UsageError(f"{text!r} is none of runs:/RUN_ID, models:/NAME/3, models:/NAME@alias")
     wanted = model["alias"] or model["version"]
-    return store.find_model_run(model["name"], wanted, is_alias=bool(model["alias"]))
+    return store.find_model_version(model["name"], wanted, is_alias=bool(model["alias"]))
 
 
 def _split_name(text: str) -> tuple[str, str]:

@@ -7,7 +7,7 @@ nothing passes because a number is missing.
 from collections.abc import Iterator
 
 from mlrek.policy import Candidate, Check, Decision, Opponent, Policy, Status
-from mlrek.policy.exam import check_test_set
+from mlrek.policy.exam import check_test_set, say_incomparable
 from mlrek.policy.floors import check_floor
 from mlrek.policy.relative import Footing, check_relative
 
@@ -35,7 +35,7 @@ def _check_numbers(
     footing = Footing(
         opponent=opponent,
         same=policy.test_set.same,
-        incomparable=next((c.reason for c in exam if not c.is_comparable), ""),
+        incomparable=say_incomparable(policy.test_set.same, opponent),
         unaccepted=next((c.reason for c in exam if c.status in _UNACCEPTED), ""),
     )
     for floor in policy.floors:

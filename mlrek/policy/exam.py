@@ -1,6 +1,7 @@
 """Checks of the test set: is it one that the policy accepts?"""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from math import nan
 
 from mlrek.comparison import Comparison, Verdict
@@ -18,8 +19,8 @@ from mlrek.policy import (
 
 MAX_NAMES = 5
 SAME_ADVICE = (
-    "evaluate both on one test set (mlrek evaluate VERSION --on MANIFEST), or let the policy accept "
-    'this with [test_set] same = "{}"'
+    "evaluate both on one test set (mlrek evaluate VERSION --on MANIFEST), or let the policy "
+    'accept this with [test_set] same = "{}"'
 )
 
 
@@ -37,25 +38,32 @@ def check_test_set(policy: Policy, candidate: Candidate, opponent: Opponent) -> 
         yield _check_leakage(candidate)
 
 
+def say_incomparable(same: SameTestSet, opponent: Opponent) -> str:
+    """Why the policy does not let the versions be compared, '' where it does."""
+    if opponent.absent:
+        return ""
+    if opponent.comparison is None:
+        return opponent.incomparable or "the versions were not compared"
+    sets = opponent.comparison.test_sets
+    is_accepted = {
+        SameTestSet.REQUIRED: sets.verdict == Verdict.SAME,
+        SameTestSet.OVERLAPPING: sets.verdict != Verdict.DISJOINT and sets.shared > 0,
+        SameTestSet.ANY: True,
+    }
+    return "" if is_accepted[same] else _describe_sets(opponent.comparison)
+
+
 def _check_same(same: SameTestSet, opponent: Opponent) -> Check:
     """Whether both versions were tested on images that the policy lets compare."""
     if opponent.absent:
         return _check("same", Status.IGNORED, opponent.absent)
-    if opponent.comparison is None:
-        reason = opponent.incomparable or "the versions were not compared"
-        return _check("same", Status.UNDECIDED, reason, is_comparable=False)
-    sets = opponent.comparison.test_sets
-    accepted = {
-        SameTestSet.REQUIRED: sets.verdict == Verdict.SAME,
-        SameTestSet.OVERLAPPING: sets.verdict != Verdict.DISJOINT and sets.shared > 0,
-        SameTestSet.ANY: True,
-    }[same]
-    described = _describe_sets(opponent.comparison)
-    if accepted:
-        return _check("same", Status.PASSED, described)
-    looser = "any" if sets.verdict == Verdict.DISJOINT else "overlapping"
-    reason = f"{described}, and the policy says {same.value!r}: {SAME_ADVICE.format(looser)}"
-    return _check("same", Status.UNDECIDED, reason, is_comparable=False)
+    reason = say_incomparable(same, opponent)
+    if opponent.comparison is not None:
+        if not reason:
+            return _check("same", Status.PASSED, _describe_sets(opponent.comparison))
+        is_disjoint = opponent.comparison.test_sets.verdict == Verdict.DISJOINT
+        reason = f"{reason}: {SAME_ADVICE.format('any' if is_disjoint else 'overlapping')}"
+    return replace(_check("same", Status.UNDECIDED, reason), is_comparable=False)
 
 
 def _describe_sets(comparison: Comparison) -> str:
@@ -63,12 +71,11 @@ def _describe_sets(comparison: Comparison) -> str:
     if sets.verdict == Verdict.SAME:
         return f"both were tested on the same {sets.shared:,} images"
     if sets.verdict == Verdict.DISJOINT:
-        return "the versions were tested on different images: none in common"
+        return "the versions were tested on different images, none in common"
     relabelled = f", {sets.relabelled:,} of these with another truth" if sets.relabelled else ""
     return (
-        f"the versions were tested on different images: {sets.shared:,} shared{relabelled}, "
-        f"{sets.only_baseline:,} only in the baseline's test set, "
-        f"{sets.only_candidate:,} only in the candidate's"
+        f"the versions were not tested on the same images: {sets.shared:,} shared{relabelled}, "
+        f"{sets.only_baseline:,} only the baseline's, {sets.only_candidate:,} only the candidate's"
     )
 
 
@@ -93,9 +100,8 @@ def _check_total(wanted: int, tests: list[tuple[str, TestImages]]) -> Check:
     if total >= wanted:
         return _check("min_images", Status.PASSED, "", value=total, limit=wanted)
     reason = f"{place} has {total:,} images, {wanted - total:,} too few: test on {wanted:,} or more"
-    return _check(
-        "min_images", Status.UNDECIDED, reason, value=total, limit=wanted, images_needed=wanted
-    )
+    check = _check("min_images", Status.UNDECIDED, reason, value=total, limit=wanted)
+    return replace(check, images_needed=wanted)
 
 
 def _check_labels(wanted: int, tests: list[tuple[str, TestImages]]) -> Check:
@@ -115,14 +121,9 @@ def _check_labels(wanted: int, tests: list[tuple[str, TestImages]]) -> Check:
     named = ", ".join(f"{label} ({count:,})" for count, label in poor[:MAX_NAMES])
     more = f" and {len(poor) - MAX_NAMES:,} more labels" if len(poor) > MAX_NAMES else ""
     total = min(images.total or 0 for _, images in tests)
-    return _check(
-        name,
-        Status.UNDECIDED,
-        f"too few test images of {named}{more}: add images until each label has {wanted:,}",
-        value=fewest,
-        limit=wanted,
-        images_needed=-(-total * wanted // fewest) if fewest and total else None,
-    )
+    reason = f"too few test images of {named}{more}: add images until each label has {wanted:,}"
+    check = _check(name, Status.UNDECIDED, reason, value=fewest, limit=wanted)
+    return replace(check, images_needed=-(-total * wanted // fewest) if fewest else None)
 
 
 def _check_leakage(candidate: Candidate) -> Check:
@@ -146,14 +147,7 @@ def _check_leakage(candidate: Candidate) -> Check:
 
 
 def _check(
-    name: str,
-    status: Status,
-    reason: str,
-    *,
-    value: float = nan,
-    limit: float = nan,
-    is_comparable: bool = True,
-    images_needed: int | None = None,
+    name: str, status: Status, reason: str, *, value: float = nan, limit: float = nan
 ) -> Check:
     return Check(
         kind=Kind.TEST_SET,
@@ -162,6 +156,4 @@ def _check(
         value=value,
         limit=limit,
         reason=reason,
-        is_comparable=is_comparable,
-        images_needed=images_needed,
     )

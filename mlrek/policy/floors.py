@@ -41,7 +41,7 @@ def check_floor(floor: Floor, candidate: Candidate) -> Iterator[Check]:
 
 def expand_labels(metric: Metric, labels: tuple[str, ...]) -> tuple[Metric, ...]:
     """The metric of each label for `*`; without labels the metric itself, which nothing answers."""
-    if metric.label != ANY_LABEL or ANY_LABEL in labels or not labels:
+    if metric.label != ANY_LABEL or not labels:
         return (metric,)
     return tuple(Metric(name=metric.name, label=label) for label in labels)
 

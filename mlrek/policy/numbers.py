@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
+from dataclasses import replace
 from difflib import get_close_matches
-from math import isfinite, nan
+from math import isfinite, isnan, nan
 from typing import Any, Final
 
 import numpy as np
@@ -14,7 +15,8 @@ from mlrek.policy import Figure, Metric, Numbers, TestImages
 
 _NUMBER_GROUPS: Final = ("aggregate", "at_threshold", "base_model", "extra", "errors")
 _NO_LABEL_NUMBERS: Final = ("label", "metric_key")
-_UNDEFINED: Final = "undefined"
+_NO_IMAGE: Final = "undefined: the test set has nothing of this label; add images of it"
+_UNDEFINED: Final = "undefined for this label: see the warnings of its evaluation.json"
 
 
 def parse_numbers(document: Mapping[str, Any], *, uri: str = "evaluation.json") -> Numbers:
@@ -102,8 +104,9 @@ def _read_label(row: Mapping[str, Any]) -> Iterator[tuple[Metric, Figure]]:
         base, _, end = name.rpartition("_")
         if name in _NO_LABEL_NUMBERS or (end in {"low", "high"} and base in row):
             continue
-        reason = "" if value is not None else _UNDEFINED
+        reason = _NO_IMAGE if row.get("support") == 0 else _UNDEFINED
         figure = _figure(value, reason, row.get(f"{name}_low"), row.get(f"{name}_high"))
+        figure = figure if isnan(figure.value) else replace(figure, reason="")
         yield Metric(name=f"label_{name}", label=row["label"]), figure
 
 

@@ -155,16 +155,13 @@ class Store:
         with translate_errors(self.tracking_uri), tempfile.TemporaryDirectory() as folder:
             return Path(self.client.download_artifacts(run_id, path, folder)).read_bytes()
 
-    def find_model_run(self, name: str, version_or_alias: str, *, is_alias: bool) -> str:
-        """The run id behind a registered model's version or alias.
-
-        Raises:
-            ModelNotFoundError: There is no such model, version or alias.
-        """
-        found = self.find_model_version(name, version_or_alias, is_alias=is_alias)
-        if not found.run_id:
-            raise TrackingError(f"models:/{name}/{found.version} is not linked to any run")
-        return found.run_id
+    def write_artifact(self, run_id: str, path: str, content: bytes) -> None:
+        """Store one more artifact of a run, or its new content."""
+        with translate_errors(self.tracking_uri), tempfile.TemporaryDirectory() as folder:
+            folders, _, name = path.rpartition("/")
+            target = Path(folder, name)
+            target.write_bytes(content)
+            self.client.log_artifact(run_id, str(target), folders or None)
 
     def find_model_version(
         self, name: str, version_or_alias: str, *, is_alias: bool

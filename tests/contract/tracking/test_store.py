@@ -304,5 +304,3 @@ def test_tags_of_a_registered_version(store, project):
     assert (found.uri, found.run_id) == (f"models:/{name}/1", "")
     tags = store.client.get_model_version(name, "1").tags
     assert tags["validation_status"] == "approved"
-    with pytest.raises(TrackingError, match="not linked to any run"):
-        store.find_model_run(name, "1", is_alias=False)
