@@ -12,6 +12,7 @@ from typing import TypeAlias
 
 from mlrek.errors import MlrekError, TrackingError, UsageError
 from mlrek.evaluation import Project
+from mlrek.registration import check_registry, register_results
 from mlrek.reported import DEFAULT_THRESHOLD
 from mlrek.results import Progress, ProjectResult, SyncOptions, SyncResult, VersionResult
 from mlrek.sources import AwsOptions, open_source
@@ -115,15 +116,22 @@ def sync(
             unlogged = entries if is_fresh(tracking_uri, environ) else []
             begun = ahead.submit(_begin, unlogged, options, workers)
             store = connect_existing(tracking_uri) if options.dry_run else connect(tracking_uri)
+        if store is not None and options.register:
+            check_registry(store, options.model_name)
         experiment = choose_experiment(options.experiment, store, environ)
         options = replace(options, experiment=experiment)
         jobs = _plan(entries, store, options)
         results = _run_jobs(jobs, options, workers, progress, begun.result())
     projects = _finish_projects(store, jobs, results)
+    versions = _name_runs_that_count(results, projects)
+    hints: tuple[str, ...] = ()
+    if store is not None and options.register and not options.dry_run:
+        versions, hints = register_results(store, versions, options.model_name)
     result = SyncResult(
         tracking_uri=hide_userinfo(store.tracking_uri if store else tracking_uri),
         projects=projects,
-        versions=_name_runs_that_count(results, projects),
+        versions=versions,
+        hints=hints,
     )
     if store and not options.dry_run and environ.get("MLFLOW_RUN_ID"):
         _mark_wrapper_run(store, environ["MLFLOW_RUN_ID"], result)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from mlrek.evaluation import Project
+from mlrek.registry.versions import ModelVersion
 from mlrek.sources import AwsOptions
 from mlrek.sources.catalogue import VersionEntry
 from mlrek.tracking.description import Options
@@ -26,20 +27,29 @@ class Progress(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncOptions:
-    """What a sync is asked to do, besides which sources to read."""
+    """What a sync is asked to do, besides which sources to read.
+
+    `model_name` is the registered model for all versions; '': one for each project, by its name.
+    """
 
     experiment: str = ""
     versions: tuple[str, ...] = ()
     jobs: int = 1
     dry_run: bool = False
     force: bool = False
+    register: bool = False
+    model_name: str = ""
     options: Options = field(default_factory=Options)
     aws: AwsOptions = field(default_factory=AwsOptions)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VersionResult:
-    """What became of one version. `run` is the run that counts now, if there is one."""
+    """What became of one version. `run` is the run that counts now, if there is one.
+
+    `model` is its version in the model registry, where that was asked for; `unregistered` says why
+    there is none although it was.
+    """
 
     entry: VersionEntry
     action: str  # created, unchanged, replaced, skipped, failed
@@ -47,6 +57,8 @@ class VersionResult:
     experiment_id: str = ""
     run: LoggedRun | None = None
     warnings: tuple[str, ...] = ()
+    model: ModelVersion | None = None
+    unregistered: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,8 +79,9 @@ class SyncResult:
     tracking_uri: str
     projects: tuple[ProjectResult, ...]
     versions: tuple[VersionResult, ...]
+    hints: tuple[str, ...] = ()
 
     @property
     def any_failed(self) -> bool:
-        """Whether a version names an evaluation that could not be read or logged."""
-        return any(version.action == "failed" for version in self.versions)
+        """Whether a version's evaluation could not be read, logged or registered."""
+        return any(v.action == "failed" or v.unregistered for v in self.versions)

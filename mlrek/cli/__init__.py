@@ -9,6 +9,7 @@ from mlrek.cli.boundary import CommandGroup
 from mlrek.cli.catalogue import archive, projects, versions
 from mlrek.cli.evaluate import evaluate
 from mlrek.cli.output import accept_any_text
+from mlrek.cli.register_option import RegisteringCommand
 from mlrek.cli.show import show
 from mlrek.cli.sync import sync
 
@@ -44,7 +45,8 @@ def root(
     """
 
 
-for command in (sync, versions, show, evaluate, projects, archive):
+app.command(cls=RegisteringCommand)(sync)
+for command in (versions, show, evaluate, projects, archive):
     app.command()(command)
 
 

@@ -48,6 +48,17 @@ def sync(
         bool, typer.Option("--force", help="Log again what is logged already.")
     ] = False,
     skip_bad_lines: opt.SkipBadLines = False,
+    register: Annotated[
+        str | None,
+        typer.Option(
+            "--register",
+            metavar="[NAME]",
+            help="Register each version as a model, by default under the project's name. The next "
+            "word is the NAME, unless it holds / or : or no SOURCE would be left; --register=NAME "
+            "always is.",
+            show_default=False,
+        ),
+    ] = None,
     prediction_rule: Annotated[
         Rule, typer.Option("--prediction-rule", help="What counts as an image's prediction.")
     ] = Rule.TOP1,
@@ -89,6 +100,7 @@ def sync(
     Example: mlrek sync arn:aws:rekognition:eu-west-1:111122223333:project/digits/1690474772815
     """
     from mlrek.pipeline import default_jobs
+    from mlrek.registry.versions import check_name
     from mlrek.results import SyncOptions
     from mlrek.sources import AwsOptions
     from mlrek.tracking.description import Options
@@ -104,6 +116,8 @@ def sync(
             jobs=jobs or default_jobs(),
             dry_run=dry_run,
             force=force,
+            register=register is not None,
+            model_name=check_name(register) if register else "",
             options=Options(
                 prediction_rule=prediction_rule.value,
                 skip_bad_lines=skip_bad_lines,
@@ -142,12 +156,13 @@ def _run(
 
 
 def _report(result: "SyncResult", output: Output) -> None:
-    from mlrek.cli.sync_report import print_report
+    from mlrek.cli.sync_report import print_hints, print_report
 
     if output.as_json:
         output.document(describe_result(result))
     else:
         print_report(result, output)
+    print_hints(result, output)
 
 
 def describe_result(result: "SyncResult") -> dict[str, Any]:
@@ -173,7 +188,7 @@ def describe_result(result: "SyncResult") -> dict[str, Any]:
 
 
 def _describe_version(result: "VersionResult") -> dict[str, Any]:
-    version, run = result.entry.version, result.run
+    version, run, model = result.entry.version, result.run, result.model
     return {
         "project_arn": version.project.arn,
         "version": version.name,
@@ -182,6 +197,7 @@ def _describe_version(result: "VersionResult") -> dict[str, Any]:
         "run_id": run.run_id if run else None,
         "experiment_id": result.experiment_id or None,
         "task": run.tags.get("task") if run else None,
-        "reason": result.reason or None,
+        "reason": result.unregistered or result.reason or None,
+        "model": {"name": model.name, "version": model.number} if model else None,
         "warnings": list(result.warnings),
     }

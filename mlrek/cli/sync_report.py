@@ -39,6 +39,7 @@ def print_report(result: "SyncResult", output: Output) -> None:
         results = [r for r in result.versions if r.entry.version.project == project.project]
         _print_project(project, results, output)
     _print_unlogged(result, output)
+    _print_models(result.versions, output)
     output.warn(_gather_warnings(result.versions))
     _print_links(result, output)
 
@@ -108,6 +109,40 @@ def _print_unlogged(result: "SyncResult", output: Output) -> None:
         output.line(f"{version.action:8} {version.entry.version.name}{reason}")
     if unlogged:
         output.line()
+
+
+def _print_models(versions: Sequence["VersionResult"], output: Output) -> None:
+    """The registered models with the versions that stand for ours."""
+    by_name: dict[str, list[str]] = {}
+    for result in versions:
+        if result.model is not None:
+            said = f"{result.model.number} ({result.entry.version.name})"
+            by_name.setdefault(result.model.name, []).append(said)
+    for name, numbers in by_name.items():
+        output.line(f"registered models:/{name}: {', '.join(numbers)}")
+    for result in versions:
+        if result.unregistered:
+            output.line(f"not registered: {result.entry.version.name}: {result.unregistered}")
+    if by_name or any(result.unregistered for result in versions):
+        output.line()
+
+
+def print_hints(result: "SyncResult", output: Output) -> None:
+    """What to do next about aliases left behind, and about tests that do not compare."""
+    from mlrek.sources.description import AUTO_SPLIT
+
+    for hint in result.hints:
+        output.hint(hint)
+    split = [version for version in result.versions if AUTO_SPLIT in version.warnings]
+    if split:
+        run = split[0].run
+        version = f"runs:/{run.run_id}" if run else "VERSION"
+        names = ", ".join(version.entry.version.name for version in split[:MAX_NAMES])
+        output.hint(
+            "To compare versions whose test sets the service chose by itself, "
+            f"test each of them on one fixed set ({names}{' …' * (len(split) > MAX_NAMES)}):\n"
+            f"  mlrek evaluate {version} --on MANIFEST"
+        )
 
 
 def _print_links(result: "SyncResult", output: Output) -> None:

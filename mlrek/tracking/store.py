@@ -45,12 +45,14 @@ class Store:
             experiment = self._open_experiment(f"mlrek/{project.name}", project)
             if experiment.tags.get("project_arn", project.arn) == project.arn:
                 return experiment
-            return self._open_experiment(f"mlrek/{project.name}@{_account(project)}", project)
+            return self._open_experiment(
+                f"mlrek/{project.name}@{describe_account(project)}", project
+            )
 
     def find_experiment(self, project: Project, name: str = "") -> "Experiment | None":
         """The experiment that `get_or_create_experiment` would give, when it exists already."""
         names = [name] if name else [f"mlrek/{project.name}"]
-        names += [] if name else [f"mlrek/{project.name}@{_account(project)}"]
+        names += [] if name else [f"mlrek/{project.name}@{describe_account(project)}"]
         with translate_errors(self.tracking_uri):
             for candidate in names:
                 found = self.client.get_experiment_by_name(candidate)
@@ -298,7 +300,7 @@ def _table_tag(description: RunDescription) -> dict[str, str]:
     return {"mlflow.loggedArtifacts": f'[{{"path": "{TABLE_PATH}", "type": "table"}}]'}
 
 
-def _account(project: Project) -> str:
+def describe_account(project: Project) -> str:
     """Account and region of an ARN, project and location of Google's name, else a digest."""
     _, _, service, region, account, *_ = (*project.arn.split(":"), "", "", "", "", "")
     if not (service and region and account):

@@ -1,0 +1,259 @@
+"""The one reader and writer of MLflow's model registry."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from typing import TYPE_CHECKING
+
+from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
+from mlrek.evaluation import Project
+from mlrek.registry.versions import SUPERSEDED, ModelVersion, clean_name
+from mlrek.tracking.store import Store, describe_account
+from mlrek.tracking.translation import hide_userinfo, is_missing_model, translate_errors
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion as MlflowVersion
+    from mlflow.entities.model_registry import RegisteredModel
+
+PAGE = 200
+
+
+class Registry:
+    """The model registry that belongs to a store."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    @property
+    def client(self) -> "MlflowClient":
+        """MLflow's client of the store, which serves the registry as well."""
+        return self.store.client
+
+    def check(self) -> None:
+        """Ask once whether there is a registry, before anything is written.
+
+        Raises:
+            TrackingError: There is none, or it does not answer.
+        """
+        try:
+            with self._translated():
+                self.client.search_registered_models(max_results=1)
+        except TrackingError as exc:
+            raise TrackingError(
+                f"{exc}; without a model registry nothing can be registered: sync without "
+                "--register, or name another store with --tracking-uri"
+            ) from exc
+
+    def check_name(self, name: str) -> None:
+        """Check the name that all versions are to be registered under, '' for the projects' own.
+
+        Raises:
+            UsageError: The store wants names of another form.
+        """
+        if self.store.tracking_uri.startswith("databricks") and name.count(".") != 2:  # noqa: PLR2004
+            raise UsageError(
+                "Databricks wants a model's name with its catalog and schema: "
+                "--register=catalog.schema.name"
+            )
+
+    def choose_name(self, project: Project, name: str = "") -> str:
+        """The registered model of a project: the named one, else by the project's name.
+
+        When a model of that name belongs to another project ARN already, account and region follow.
+        """
+        if name:
+            return name
+        short = clean_name(project.name)
+        found = self._find_model(short)
+        owner = found.tags.get("project_arn", project.arn) if found else project.arn
+        return short if owner == project.arn else f"{short}-{describe_account(project)}"
+
+    def open_model(self, name: str, project: Project) -> None:
+        """Create a registered model unless it is there; somebody else may be faster."""
+        from mlflow.exceptions import MlflowException
+
+        if self._find_model(name) is not None:
+            return
+        with self._translated():
+            try:
+                self.client.create_registered_model(
+                    name,
+                    tags={"project_arn": project.arn, "project_name": project.name},
+                    description=f"Versions of {project.name}, registered by mlrek with the run "
+                    "that holds each one's evaluation.",
+                )
+            except MlflowException as exc:
+                if exc.error_code != "RESOURCE_ALREADY_EXISTS":
+                    raise
+
+    def list_versions(self, name: str) -> tuple[ModelVersion, ...]:
+        """Every version of a registered model by number; none where there is no such model."""
+        return self._search(f"name = {_quote(name)}")
+
+    def find_versions(self, version_arn: str) -> tuple[ModelVersion, ...]:
+        """The versions of all registered models that stand for a project's version."""
+        found = self._search(f"tags.`version_arn` = {_quote(version_arn)}")
+        return tuple(version for version in found if version.version_arn == version_arn)
+
+    def get_version(self, name: str, number: int) -> ModelVersion:
+        """One version by its number.
+
+        Raises:
+            ModelNotFoundError: There is no such version.
+        """
+        with self._translated(f"there is no models:/{name}/{number}"):
+            return _model_version(self.client.get_model_version(name, str(number)))
+
+    def create_version(
+        self, name: str, *, model_id: str, run_id: str, tags: Mapping[str, str], description: str
+    ) -> ModelVersion:
+        """Register a logged model as the next version of a registered model."""
+        with self._translated(), self._named_for_mlflow():
+            created = self.client.create_model_version(
+                name,
+                f"models:/{model_id}",
+                run_id=run_id,
+                model_id=model_id,
+                tags=dict(tags),
+                description=description,
+            )
+        return _model_version(created)
+
+    def delete_version(self, version: ModelVersion) -> None:
+        """Delete a version; one that somebody else deleted already is fine."""
+        from mlflow.exceptions import MlflowException
+
+        with self._translated():
+            try:
+                self.client.delete_model_version(version.name, str(version.number))
+            except MlflowException as exc:
+                if not is_missing_model(exc):
+                    raise
+
+    def set_version_tags(self, version: ModelVersion, tags: Mapping[str, str]) -> None:
+        """Set tags of a version."""
+        with self._translated():
+            for key, value in tags.items():
+                self.client.set_model_version_tag(version.name, str(version.number), key, value)
+
+    def set_superseded(self, version: ModelVersion, *, superseded: bool) -> None:
+        """Mark a version as one whose run was replaced, or take the mark off; at most one write."""
+        if version.is_superseded == superseded:
+            return
+        with self._translated():
+            if superseded:
+                self.client.set_model_version_tag(
+                    version.name, str(version.number), SUPERSEDED, "true"
+                )
+            else:
+                self.client.delete_model_version_tag(version.name, str(version.number), SUPERSEDED)
+
+    def get_aliases(self, name: str) -> dict[str, int]:
+        """The aliases of a registered model and the numbers that they stand for, as of now.
+
+        Raises:
+            ModelNotFoundError: There is no such model.
+        """
+        return {alias: int(number) for alias, number in self._get_model(name).aliases.items()}
+
+    def set_alias(self, name: str, alias: str, number: int) -> None:
+        """Move an alias, whatever it stood for: MLflow has no compare-and-set."""
+        with self._translated():
+            self.client.set_registered_model_alias(name, alias, str(number))
+
+    def delete_alias(self, name: str, alias: str) -> None:
+        """Take an alias away."""
+        with self._translated():
+            self.client.delete_registered_model_alias(name, alias)
+
+    def get_model_tags(self, name: str) -> dict[str, str]:
+        """The tags of a registered model, as of now.
+
+        Raises:
+            ModelNotFoundError: There is no such model.
+        """
+        return dict(self._get_model(name).tags)
+
+    def set_model_tags(self, name: str, tags: Mapping[str, str]) -> None:
+        """Set tags of a registered model."""
+        with self._translated():
+            for key, value in tags.items():
+                self.client.set_registered_model_tag(name, key, value)
+
+    def _get_model(self, name: str) -> "RegisteredModel":
+        with self._translated(f"there is no registered model {name!r}"):
+            return self.client.get_registered_model(name)
+
+    def _find_model(self, name: str) -> "RegisteredModel | None":
+        with contextlib.suppress(ModelNotFoundError):
+            return self._get_model(name)
+        return None
+
+    def _search(self, query: str) -> tuple[ModelVersion, ...]:
+        found: list[ModelVersion] = []
+        token = None
+        with self._translated():
+            while True:
+                page = self.client.search_model_versions(query, max_results=PAGE, page_token=token)
+                found += map(_model_version, page)
+                token = page.token
+                if not token:
+                    return tuple(sorted(found, key=lambda v: (v.name, v.number)))
+
+    @contextlib.contextmanager
+    def _translated(self, missing: str = "") -> Iterator[None]:
+        """Errors in one line; with `missing`, what is not there is an error of its own."""
+        from mlflow.exceptions import MlflowException
+
+        with translate_errors(self.store.tracking_uri):
+            try:
+                yield
+            except MlflowException as exc:
+                if missing and is_missing_model(exc):
+                    place = hide_userinfo(self.store.tracking_uri)
+                    raise ModelNotFoundError(f"{place}: {missing}") from exc
+                raise
+
+    @contextlib.contextmanager
+    def _named_for_mlflow(self) -> Iterator[None]:
+        """Let MLflow's own global name this store for one call, where it does not.
+
+        Its registry in a database looks a logged model up in the process-wide store, whatever
+        store the client was made for; a server does so by itself.
+        """
+        import mlflow
+
+        before, ours = mlflow.get_tracking_uri(), self.store.tracking_uri
+        if before == ours or ours.startswith(("http://", "https://", "databricks", "arn:")):
+            yield
+            return
+        use = mlflow.set_tracking_uri  # noqa: TID251 - MLflow leaves no other way
+        use(ours)
+        try:
+            yield
+        finally:
+            use(before)
+
+
+def _model_version(found: "MlflowVersion") -> ModelVersion:
+    return ModelVersion(
+        name=found.name,
+        number=int(found.version),
+        run_id=found.run_id or "",
+        source=found.source or "",
+        tags=dict(found.tags),
+    )
+
+
+def _quote(value: str) -> str:
+    """A value in MLflow's query language, which has no escape.
+
+    Raises:
+        UsageError: It holds both kinds of quotes.
+    """
+    quote = next((quote for quote in "'\"" if quote not in value), "")
+    if not quote:
+        raise UsageError(
+            f"{value!r} cannot be searched for in MLflow: it holds both kinds of quotes"
+        )
+    return f"{quote}{value}{quote}"

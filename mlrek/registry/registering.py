@@ -1,0 +1,208 @@
+"""Registering: the run of a project's version -> one model version with a model that loads."""
+
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from mlrek.registry.door import Registry
+from mlrek.registry.logged_model import describe_config, save_model
+from mlrek.registry.versions import (
+    VALIDATION,
+    ModelVersion,
+    ValidationStatus,
+    clean_model_name,
+    find_version_of_run,
+)
+from mlrek.tracking.description import NOTED_NUMBERS
+from mlrek.tracking.runs import LEFTOVER_AFTER_MS, LoggedRun
+from mlrek.tracking.translation import translate_errors
+
+if TYPE_CHECKING:
+    from mlflow.entities import LoggedModel
+
+COPIED_TAGS = (
+    *("project_arn", "version_arn", "project_name", "version_name"),
+    *("provider", "task", "test_set_digest"),
+)
+NOT_OF_MODELS = ("curve/", "reported_curve/")
+"""Curves: a table of models would show their last step, the threshold 100 %."""
+HOW_TO_LOAD = (
+    "Load it with `mlflow.pyfunc.load_model`. Its `predict` takes images as bytes, local paths or "
+    "s3:// URIs and calls the version in AWS, which must be running and then costs money by the "
+    "hour; nothing here starts it."
+)
+
+
+def register_run(
+    registry: Registry, name: str, run: LoggedRun, known: Sequence[ModelVersion]
+) -> ModelVersion:
+    """The model version of a run; it is written only when there is none yet.
+
+    A model version cannot be linked to another run. So when a version's run was replaced, the new
+    run gets a new model version, and the one of the old run is tagged as superseded. Aliases stay
+    where they are: what is served changes by a promotion only.
+
+    Args:
+        registry: Where.
+        name: The registered model, which exists.
+        run: A complete run of a project's version.
+        known: The model's versions as listed before.
+
+    Raises:
+        TrackingError: MLflow cannot be reached or refuses.
+    """
+    same = [version for version in known if version.version_arn == run.version_arn]
+    kept = find_version_of_run(same, run.run_id)
+    if kept is None:
+        kept = _settle(registry, _create(registry, name, run))
+    registry.set_superseded(kept, superseded=False)
+    for version in same:
+        if version.run_id != run.run_id:
+            registry.set_superseded(version, superseded=True)
+    return kept
+
+
+def _create(registry: Registry, name: str, run: LoggedRun) -> ModelVersion:
+    with translate_errors(registry.store.tracking_uri):
+        model_id = _find_model(registry, run) or _log_model(registry, run)
+    return registry.create_version(
+        name,
+        model_id=model_id,
+        run_id=run.run_id,
+        tags=_describe_tags(run),
+        description=_describe_version(run),
+    )
+
+
+def _settle(registry: Registry, written: ModelVersion) -> ModelVersion:
+    """Leave one model version of a run, whoever wrote it: that with the smallest number."""
+    versions = registry.list_versions(written.name)
+    same = [v for v in versions if v.run_id == written.run_id]
+    kept = find_version_of_run(same, written.run_id) or written
+    for version in same:
+        if version.number != kept.number:
+            registry.delete_version(version)
+            if version.source != kept.source:
+                _delete_model(registry, version.source.removeprefix("models:/"))
+    return kept
+
+
+def _describe_tags(run: LoggedRun) -> dict[str, str]:
+    tags = {name: run.tags[name] for name in COPIED_TAGS if name in run.tags}
+    numbers = ((name, run.metrics.get(f"aggregate/{name}")) for name in NOTED_NUMBERS)
+    tags |= {name: f"{value:.4f}" for name, value in numbers if value is not None}
+    if "test_images" in run.params:
+        tags["test_images"] = run.params["test_images"]
+    return tags | {VALIDATION: ValidationStatus.PENDING.value}
+
+
+def _describe_version(run: LoggedRun) -> str:
+    """The run's own note; where the model can be called, how to load it."""
+    note = run.tags.get("mlflow.note.content", "")
+    is_live = run.tags.get("provider") == "rekognition"
+    return "\n\n".join(filter(None, (note, HOW_TO_LOAD if is_live else "")))
+
+
+# ---- the model that loads ------------------------------------------------------------------
+
+
+def _find_model(registry: Registry, run: LoggedRun) -> str:
+    """The model that the run has already, '' where there is none.
+
+    A model that was never finished is somebody's work in progress until it is 15 minutes old.
+    """
+    client = registry.client
+    found: list[LoggedModel] = []
+    token = None
+    while True:
+        page = client.search_logged_models(
+            [_experiment_id(registry, run)],
+            f"source_run_id = '{run.run_id}'",
+            max_results=50,
+            page_token=token,
+        )
+        found += page
+        token = page.token
+        if not token:
+            break
+    found.sort(key=lambda model: (model.creation_timestamp, model.model_id))
+    ready = [model for model in found if str(model.status).endswith("READY")]
+    before = int(time.time() * 1000) - LEFTOVER_AFTER_MS
+    for model in found:
+        if model not in ready and model.creation_timestamp < before:
+            _delete_model(registry, model.model_id)
+    return ready[0].model_id if ready else ""
+
+
+def _log_model(registry: Registry, run: LoggedRun) -> str:
+    """A logged model of the run with its files, numbers and test set; its id comes back."""
+    from mlflow.entities import LoggedModelOutput
+
+    client = registry.client
+    config = describe_config(registry.store.read_artifact(run.run_id, "evaluation.json"))
+    created = client.create_logged_model(
+        _experiment_id(registry, run),
+        name=clean_model_name(run.tags.get("version_name", "")),
+        source_run_id=run.run_id,
+        tags={name: run.tags[name] for name in COPIED_TAGS if name in run.tags},
+        params=dict(run.params),
+        model_type=run.tags.get("provider", ""),
+    )
+    model_id = str(created.model_id)
+    with tempfile.TemporaryDirectory(prefix="mlrek-") as parent:
+        folder = Path(parent, "model")
+        save_model(folder, config, model_id=model_id, run_id=run.run_id)
+        client.log_model_artifacts(model_id, str(folder))
+    _log_numbers(registry, run, model_id)
+    client.log_outputs(run.run_id, [LoggedModelOutput(model_id, step=0)])
+    client.finalize_logged_model(model_id, "READY")
+    return model_id
+
+
+def _log_numbers(registry: Registry, run: LoggedRun, model_id: str) -> None:
+    """The run's numbers once more as the model's, on the run's test set.
+
+    MLflow writes them to the run as well; with the time that they bear there nothing new is added.
+    """
+    from mlflow.entities import Metric
+
+    client = registry.client
+    numbers = {k: v for k, v in run.metrics.items() if not k.startswith(NOT_OF_MODELS)}
+    if not numbers:
+        return
+    inputs = client.get_run(run.run_id).inputs
+    dataset = inputs.dataset_inputs[0].dataset if inputs and inputs.dataset_inputs else None
+    time_ms = client.get_metric_history(run.run_id, next(iter(numbers)))[-1].timestamp
+    client.log_batch(
+        run.run_id,
+        metrics=[
+            Metric(
+                key,
+                value,
+                time_ms,
+                0,
+                model_id=model_id,
+                dataset_name=dataset.name if dataset else None,
+                dataset_digest=dataset.digest if dataset else None,
+                run_id=run.run_id,
+            )
+            for key, value in numbers.items()
+        ],
+    )
+
+
+def _delete_model(registry: Registry, model_id: str) -> None:
+    from mlflow.exceptions import MlflowException
+
+    with translate_errors(registry.store.tracking_uri):
+        try:
+            registry.client.delete_logged_model(model_id)
+        except MlflowException as exc:
+            if exc.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+
+
+def _experiment_id(registry: Registry, run: LoggedRun) -> str:
+    return str(registry.client.get_run(run.run_id).info.experiment_id)

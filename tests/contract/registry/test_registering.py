@@ -1,0 +1,276 @@
+"""Registering runs in real registries: a database file, and a server over HTTP."""
+
+import threading
+import time
+
+import mlflow
+import pytest
+from mlflow import MlflowClient
+
+from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
+from mlrek.evaluation import Project, Provider
+from mlrek.registration import check_registry
+from mlrek.registry.door import Registry
+from mlrek.registry.registering import register_run
+from mlrek.registry.versions import current_version
+from mlrek.tracking.connection import connect
+from mlrek.tracking.description import DatasetInput, MetricPoint, RunDescription
+from mlrek.tracking.runs import LoggedRun
+from mlrek.tracking.store import Store
+
+DOCUMENT = (
+    b'{"provider": "rekognition", "task": "classification", "version": {"arn": "arn:v1"},'
+    b' "project": {"arn": "arn:p"}, "labels": ["cat"],'
+    b' "per_label": [{"label": "cat", "threshold": 0.5}]}'
+)
+
+
+@pytest.fixture(scope="module")
+def database(tmp_path_factory) -> str:
+    """A database file: making one takes seconds."""
+    return f"sqlite:///{tmp_path_factory.mktemp('registry')}/mlflow.db"
+
+
+@pytest.fixture(params=["database", "mlflow_server"])
+def registry(request) -> Registry:
+    """A registry of each kind."""
+    return Registry(connect(request.getfixturevalue(request.param)))
+
+
+@pytest.fixture
+def project(request) -> Project:
+    """A project of this test alone, since the server is shared."""
+    name = f"p{abs(hash(request.node.nodeid))}"
+    arn = f"arn:aws:rekognition:eu-west-1:111122223333:project/{name}/1"
+    return Project(provider=Provider.REKOGNITION, arn=arn, name=name)
+
+
+@pytest.fixture
+def log(registry, project, tmp_path):
+    """Log a run of version v1 of the project."""
+    store = registry.store
+    if store.tracking_uri.startswith("sqlite"):
+        location = (tmp_path / "artifacts").as_uri()
+        store.client.create_experiment(f"mlrek/{project.name}", artifact_location=location)
+    experiment_id = store.get_or_create_experiment(project).experiment_id
+
+    def write(logged_at: str = "2026-01-01") -> LoggedRun:
+        description = RunDescription(
+            run_name="v1.0",
+            start_ms=1_690_556_751_958,
+            end_ms=1_690_558_410_827,
+            tags={
+                "project_arn": project.arn,
+                "version_arn": f"{project.arn}/v1",
+                "version_name": "v1.0",
+                "provider": "rekognition",
+                "mlrek.logged_at": logged_at,
+                "mlflow.note.content": "Version v1.0 of pets.",
+            },
+            params={"test_images": "3"},
+            metrics=(
+                MetricPoint(key="aggregate/accuracy", value=2 / 3),
+                MetricPoint(key="curve/recall", value=1.0, step=0),
+                MetricPoint(key="curve/recall", value=0.0, step=100),
+            ),
+            files={"evaluation.json": DOCUMENT},
+            dataset=DatasetInput(uri="s3://b/T.json", name="T.json", digest="d" * 32),
+        )
+        return store.write_run(experiment_id, description)
+
+    return write
+
+
+@pytest.fixture
+def register(registry, project):
+    """Register a run under the project's name."""
+
+    def write(run: LoggedRun):
+        name = registry.choose_name(project)
+        registry.open_model(name, project)
+        return register_run(registry, name, run, registry.list_versions(name))
+
+    return write
+
+
+def model_name(run: LoggedRun) -> str:
+    """The registered model of a run's project."""
+    return run.tags["project_arn"].split("/")[1]
+
+
+def test_a_model_version_is_linked_to_its_run_and_says_what_it_is(registry, log, register, project):
+    """Tags, key numbers, a description; not yet checked."""
+    run = log()
+    version = register(run)
+    found = registry.client.get_model_version(version.name, str(version.number))
+
+    assert (version.name, version.number) == (project.name, 1)
+    assert found.run_id == run.run_id
+    assert found.tags == {
+        "project_arn": project.arn,
+        "version_arn": f"{project.arn}/v1",
+        "version_name": "v1.0",
+        "provider": "rekognition",
+        "accuracy": "0.6667",
+        "test_images": "3",
+        "validation_status": "pending",
+    }
+    assert found.description.startswith("Version v1.0 of pets.")
+    assert "costs money by the hour" in found.description
+
+
+def test_the_logged_model_has_numbers_and_test_set(registry, log, register):
+    """Without the curves, whose last step would stand in the table; the run's stay as they were."""
+    run = log()
+    version = register(run)
+    client = MlflowClient(registry.store.tracking_uri)
+    model = client.get_logged_model(version.source.removeprefix("models:/"))
+    after = client.get_run(run.run_id)
+
+    assert (model.name, str(model.status), model.source_run_id) == ("v1-0", "READY", run.run_id)
+    assert [(m.key, m.value, m.dataset_name, m.dataset_digest) for m in model.metrics] == [
+        ("aggregate/accuracy", 2 / 3, "T.json", "d" * 32)
+    ]
+    assert len(client.get_metric_history(run.run_id, "aggregate/accuracy")) == 1
+    assert [output.model_id for output in after.outputs.model_outputs] == [model.model_id]
+    assert (after.info.status, after.info.end_time) == ("FINISHED", 1_690_558_410_827)
+
+
+def test_what_is_registered_loads(registry, log, register):
+    """With MLflow's own loader, from the registry of that store."""
+    version = register(log())
+    before = mlflow.get_tracking_uri()
+    use = getattr(mlflow, "set_tracking_uri")  # noqa: B009 - the loader knows no other way
+    try:
+        use(registry.store.tracking_uri)
+        model = mlflow.pyfunc.load_model(version.uri)
+    finally:
+        use(before)
+
+    assert model.model_config["version_arn"] == "arn:v1"
+    assert model.model_config["thresholds"] == {"cat": 0.5}
+
+
+def test_registering_leaves_mlflows_own_store_as_it_was(log, register):
+    """It is process-wide, and the model registry of a database asks it."""
+    before = mlflow.get_tracking_uri()
+    register(log())
+
+    assert mlflow.get_tracking_uri() == before
+
+
+def test_a_registered_run_is_not_registered_again(registry, log, register):
+    """Nothing is written: the second time gives the first version."""
+    run = log()
+    first, second = register(run), register(run)
+
+    assert second == first
+    assert [v.number for v in registry.list_versions(first.name)] == [1]
+
+
+def test_two_at_once_leave_one_model_version(registry, log, register):
+    """That with the smallest number; both name it, and the other's logged model is gone."""
+    run = log()
+    barrier = threading.Barrier(2)
+    kept = []
+
+    def work():
+        barrier.wait()
+        kept.append(register(run).number)
+
+    threads = [threading.Thread(target=work) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    (left,) = registry.list_versions(model_name(run))
+
+    assert kept == [left.number] * 2
+
+
+def test_a_replaced_run_gets_a_new_model_version(registry, log, register):
+    """The old one is tagged; its alias stays where it is."""
+    old = register(log("2026-01-01"))
+    registry.set_alias(old.name, "champion", old.number)
+    new_run = log("2026-01-02")
+    new = register(new_run)
+    versions = registry.list_versions(old.name)
+
+    assert (new.number, new.run_id) == (2, new_run.run_id)
+    assert [version.is_superseded for version in versions] == [True, False]
+    assert current_version(versions, new.version_arn) == new
+    assert registry.get_aliases(old.name) == {"champion": 1}
+
+
+def test_a_model_that_was_never_finished_is_cleared_away(registry, log, register, monkeypatch):
+    """But only when it is too old to be somebody's work in progress."""
+    run = log()
+    client = registry.client
+    experiment_id = client.get_run(run.run_id).info.experiment_id
+    begun = client.create_logged_model(experiment_id, name="begun", source_run_id=run.run_id)
+    register(run)
+    still_there = client.get_logged_model(begun.model_id)
+    later = time.time() + 16 * 60
+    monkeypatch.setattr(time, "time", lambda: later)
+    registry.delete_version(registry.list_versions(model_name(run))[0])
+    again = register(run)
+
+    assert str(still_there.status) == "PENDING"
+    models = client.search_logged_models([experiment_id])
+    assert [model.model_id for model in models] == [again.source.removeprefix("models:/")]
+
+
+def test_projects_of_one_name_do_not_share_a_model(registry, project):
+    """The second gets its account and region into the name."""
+    registry.open_model(registry.choose_name(project), project)
+    other = Project(
+        provider=project.provider,
+        name=project.name,
+        arn=project.arn.replace("eu-west-1", "us-east-1"),
+    )
+
+    assert registry.choose_name(project) == project.name
+    assert registry.choose_name(other) == f"{project.name}-111122223333-us-east-1"
+    assert registry.choose_name(other, "mine") == "mine"
+
+
+def test_opening_a_model_twice_is_no_error(registry, project):
+    """Another process may have been faster."""
+    registry.open_model(project.name, project)
+    registry.open_model(project.name, project)
+
+    assert registry.get_model_tags(project.name)["project_arn"] == project.arn
+
+
+def test_a_model_version_is_found_by_the_versions_arn(registry, log, register, project):
+    """Whatever the registered model is called; quotes in an ARN are no query."""
+    version = register(log())
+
+    assert registry.find_versions(f"{project.arn}/v1") == (version,)
+    assert registry.find_versions(f"{project.arn}/v1' or name = '") == ()
+
+
+def test_what_is_not_there_is_named(registry, project):
+    """A model, a version."""
+    with pytest.raises(ModelNotFoundError, match="there is no registered model"):
+        registry.get_aliases("nobody")
+    registry.open_model(project.name, project)
+    with pytest.raises(ModelNotFoundError, match=f"there is no models:/{project.name}/7"):
+        registry.get_version(project.name, 7)
+    assert registry.list_versions("nobody") == ()
+
+
+def test_databricks_wants_names_with_catalog_and_schema():
+    """It refuses others with a message of its own that helps nobody."""
+    store = Store(client=None, tracking_uri="databricks")
+
+    with pytest.raises(UsageError, match=r"catalog\.schema\.name"):
+        check_registry(store, "digits")
+
+
+def test_a_store_without_a_registry_is_told_of_before_anything_is_logged():
+    """With what to do instead."""
+    client = MlflowClient(tracking_uri="sqlite:///:memory:", registry_uri="nothing://here")
+
+    with pytest.raises(TrackingError, match="sync without --register"):
+        check_registry(Store(client, "sqlite:///:memory:"), "")
