@@ -19,3 +19,12 @@ def escape_unencodable(text: str) -> str:
     gr\udcf6sse
     """
     return text.encode("utf-8", "backslashreplace").decode()
+
+
+def escape_markdown(text: str) -> str:
+    r"""Text as plain text in a markdown table or list, on one line.
+
+    >>> print(escape_markdown("a|b\n<i>"))
+    a\|b \<i\>
+    """
+    return text.replace("\n", " ").translate({ord(c): f"\\{c}" for c in "\\`*_{}[]<>|#"})

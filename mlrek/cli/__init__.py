@@ -7,6 +7,7 @@ import typer
 
 from mlrek.cli.boundary import CommandGroup
 from mlrek.cli.catalogue import archive, projects, versions
+from mlrek.cli.compare import compare
 from mlrek.cli.evaluate import evaluate
 from mlrek.cli.output import accept_any_text
 from mlrek.cli.register_option import RegisteringCommand
@@ -46,7 +47,7 @@ def root(
 
 
 app.command(cls=RegisteringCommand)(sync)
-for command in (versions, show, evaluate, projects, archive):
+for command in (versions, show, compare, evaluate, projects, archive):
     app.command()(command)
 
 

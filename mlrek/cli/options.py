@@ -11,6 +11,7 @@ SourceArgument = Annotated[
         help="Rekognition project ARN or name, version ARN, s3:// prefix, folder or file.",
     ),
 ]
+VERSION_HELP = "Version ARN, SOURCE#VERSION, runs:/ID, models:/NAME/3 or models:/NAME@alias."
 TrackingUri = Annotated[
     str,
     typer.Option(

@@ -17,7 +17,7 @@ def show(
         str,
         typer.Argument(
             metavar="VERSION",
-            help="Version ARN, SOURCE#VERSION, runs:/ID, models:/NAME/3 or models:/NAME@alias.",
+            help=opt.VERSION_HELP,
         ),
     ],
     label: Annotated[str, typer.Option("--label", help="One label only.")] = "",

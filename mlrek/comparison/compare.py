@@ -112,6 +112,14 @@ def compare_versions(
     return _compare_shared(comparison, sides, whole, pairing, settings)
 
 
+def judge_images(side: Side, settings: CompareSettings) -> dict[str, bool]:
+    """Whether a version has each image wholly right; images that count nowhere are left out."""
+    evaluation = rename_labels(side.evaluation, settings.label_map)
+    exam = _examine_one(replace(side, evaluation=evaluation), evaluation.labels)
+    right, counted = exam.rows.is_right.tolist(), exam.rows.counted.tolist()
+    return {image: right[i] for i, image in enumerate(evaluation.images) if counted[i]}
+
+
 def _compare_shared(
     comparison: Comparison,
     sides: tuple[Side, Side],

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
+from mlrek.comparison import Comparison
 from mlrek.evaluation import Evaluation, Task
 from mlrek.metrics import Metrics, Predictions
 
@@ -41,6 +42,22 @@ def draw_box_pictures(
 
     figure = draw_boxes(evaluation, predictions, read_images)
     return {} if figure is None else {"boxes.png": render_rgb(figure)}
+
+
+def draw_difference(comparison: Comparison) -> Pixels | None:
+    """What changed in the confusion matrix on shared images; None where there is no matrix."""
+    from mlrek.figures.difference import draw_confusion_difference
+    from mlrek.figures.style import render_rgb
+
+    if comparison.confusion is None:
+        return None
+    figure = draw_confusion_difference(
+        comparison.confusion,
+        baseline=comparison.baseline.name,
+        candidate=comparison.candidate.name,
+        images=comparison.test_sets.shared,
+    )
+    return render_rgb(figure)
 
 
 def _draw_figures(

@@ -8,8 +8,9 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 
-from mlrek.evaluation import BACKGROUND_LABEL, FloatArray
+from mlrek.evaluation import BACKGROUND_LABEL, BoolArray, FloatArray
 from mlrek.figures.fonts import text_width
 from mlrek.figures.heatmap import MAX_LABELS, Heatmap, describe_heatmap
 from mlrek.figures.names import fit_name, fit_names
@@ -43,6 +44,7 @@ _GAP: Final = 10.0
 _LARGEST_COUNT: Final = 40.0
 _SMALLEST_COUNT: Final = 7.8
 _PERCENT_SIZE: Final = 0.8
+_HEIGHT: Final = 912  # of all matrices, so that versions with other labels line up too
 
 # One hue from pale to dark (ColorBrewer's Blues): lightness alone carries the value. It changes
 # fastest among small shares, where confusions are.
@@ -50,13 +52,13 @@ _RAMP_SHARES: Final = (0.0, 0.1, 0.35, 0.7, 1.0)
 _RAMP: Final = np.array(
     [(229, 239, 249), (190, 215, 237), (107, 174, 214), (25, 100, 170), (8, 48, 107)], dtype=float
 )
-_EMPTY_CELL: Final = (248, 249, 251)
+EMPTY_CELL: Final = (248, 249, 251)
 _LINEAR_BELOW: Final = 0.04045  # of sRGB
 _DARK: Final = 0.22  # below this luminance white has more contrast than ink
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Layout:
+class Layout:
     """Sizes in points. They follow from the list of labels alone, so that versions line up."""
 
     height: float
@@ -71,7 +73,7 @@ class _Layout:
 class _Cells:
     """The cells to be drawn: counts, shares of the row, colours, and the size of one in points."""
 
-    counts: np.ndarray[Any, np.dtype[np.int64]]
+    counts: NDArray[np.int64]
     shares: FloatArray
     colours: FloatArray
     width: float
@@ -97,13 +99,13 @@ def draw_confusion_matrix(
     heatmap = describe_heatmap(confusion, labels, top_labels)
     names = [display_label(label) for label in confusion.rows[:labels]]
     background = [name for name in confusion.rows[labels:] if name == BACKGROUND_LABEL]
-    layout = _plan_layout(names, top_labels or MAX_LABELS, background)
+    layout = plan_layout(names, top_labels or MAX_LABELS, background)
     figure = new_figure(layout.height, scale=layout.scale)
     add_header(figure, version, _describe_facts(heatmap, images))
     if heatmap.counts.size:
         _add_grid(add_axes(figure, layout.grid), _describe_cells(heatmap, layout.grid), heatmap)
-        _add_names(figure, names, heatmap, layout)
-    _add_axis_titles(figure, layout)
+        add_names(figure, names, heatmap, layout)
+    add_axis_titles(figure, layout)
     return figure
 
 
@@ -119,6 +121,22 @@ def format_percent(share: float) -> str:
     return ">99%" if percent == 100 and share < 1 else f"{percent}%"  # noqa: PLR2004 per cent
 
 
+def colour_cells(counts: NDArray[np.int64]) -> FloatArray:
+    """Red, green and blue (0 to 255) of each cell by its share of the row, (rows, columns, 3).
+
+    The smallest share is still darker than a cell without a count.
+    """
+    shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
+    colours = np.stack([np.interp(shares, _RAMP_SHARES, _RAMP[:, i]) for i in range(3)], axis=-1)
+    colours[counts == 0] = EMPTY_CELL
+    return colours
+
+
+def find_dark(colours: FloatArray) -> BoolArray:
+    """Where white has more contrast than ink."""
+    return np.asarray(_luminance(colours) < _DARK)
+
+
 def _describe_facts(heatmap: Heatmap, images: int) -> str:
     if not heatmap.pooled:
         return f"{describe_images(images)} · % and colour: share of the row"
@@ -128,7 +146,7 @@ def _describe_facts(heatmap: Heatmap, images: int) -> str:
     )
 
 
-def _plan_layout(names: Sequence[str], most: int, background: Sequence[str]) -> _Layout:
+def plan_layout(names: Sequence[str], most: int, background: Sequence[str]) -> Layout:
     """Room for the labels, and for the row and column that nearly all matrices of boxes have."""
     slots = min(len(names), most, MAX_LABELS) + 1
     roomy = slots <= _ROOMY_LABELS + 1
@@ -140,9 +158,8 @@ def _plan_layout(names: Sequence[str], most: int, background: Sequence[str]) -> 
     left = MARGIN + _AXIS_TITLE + name_width + _GAP
     side = WIDTH - left - MARGIN
     rotation = _choose_rotation(longest * size, side / slots, roomy=roomy)
-    below = {0: 1.5 * size, 45: 0.71 * name_width + 0.8 * size, 90: name_width}[rotation]
-    return _Layout(
-        height=round(HEADER + side + _GAP + below + _AXIS_TITLE + MARGIN / 2),
+    return Layout(
+        height=_HEIGHT,
         scale=1.0 if roomy else _LARGE_SCALE,
         grid=Box(left, HEADER, side, side),
         name_width=name_width,
@@ -158,11 +175,9 @@ def _choose_rotation(longest: float, pitch: float, *, roomy: bool) -> int:
 
 
 def _describe_cells(heatmap: Heatmap, grid: Box) -> _Cells:
-    """Shares and colours; the smallest share is still darker than a cell without a count."""
     rows, columns = heatmap.counts.shape
     shares = heatmap.counts / np.maximum(heatmap.counts.sum(axis=1, keepdims=True), 1)
-    colours = np.stack([np.interp(shares, _RAMP_SHARES, _RAMP[:, i]) for i in range(3)], axis=-1)
-    colours[heatmap.counts == 0] = _EMPTY_CELL
+    colours = colour_cells(heatmap.counts)
     return _Cells(heatmap.counts, shares, colours, grid.width / columns, grid.height / rows)
 
 
@@ -190,7 +205,7 @@ def _add_grid(axes: Axes, cells: _Cells, heatmap: Heatmap) -> None:
 def _add_cell_texts(axes: Axes, cells: _Cells) -> None:
     places = np.argwhere(cells.counts)
     texts, size = _fit_counts([int(cells.counts[i, j]) for i, j in places], cells)
-    is_dark = _luminance(cells.colours) < _DARK
+    is_dark = find_dark(cells.colours)
     numerals: dict[str, list[Numeral]] = {PAPER: [], INK: []}
     for (i, j), count in zip(places.tolist(), texts, strict=True):
         x, y = (j + 0.5) * cells.width, (i + 0.5) * cells.height
@@ -205,7 +220,7 @@ def _add_cell_texts(axes: Axes, cells: _Cells) -> None:
 
 def _fit_counts(counts: Sequence[int], cells: _Cells) -> tuple[list[str], float]:
     """The counts as text and the one size that lets all of them fit; in thousands if it must."""
-    exact, rough = [f"{n:,}" for n in counts], [_in_thousands(n) for n in counts]
+    exact, rough = [f"{n:,}" for n in counts], [count_in_thousands(n) for n in counts]
     size = _fit_size(exact, cells)
     return (exact, size) if size >= _SMALLEST_COUNT else (rough, _fit_size(rough, cells))
 
@@ -215,10 +230,10 @@ def _fit_size(texts: Sequence[str], cells: _Cells) -> float:
     return min(_LARGEST_COUNT, 0.36 * cells.height, 0.86 * cells.width / widest)
 
 
-def _in_thousands(count: int) -> str:
+def count_in_thousands(count: int) -> str:
     """A count in three digits at most.
 
-    >>> _in_thousands(999), _in_thousands(1234), _in_thousands(123456)
+    >>> count_in_thousands(999), count_in_thousands(1234), count_in_thousands(123456)
     ('999', '1.2k', '123k')
     """
     if count < 1000:  # noqa: PLR2004 a thousand
@@ -233,7 +248,7 @@ def _luminance(colours: FloatArray) -> FloatArray:
     return np.asarray(linear @ (0.2126, 0.7152, 0.0722))
 
 
-def _add_names(figure: Figure, names: Sequence[str], heatmap: Heatmap, layout: _Layout) -> None:
+def add_names(figure: Figure, names: Sequence[str], heatmap: Heatmap, layout: Layout) -> None:
     """Labels beside the rows and below the columns, and our own names, quieter."""
     fitted = fit_names(names, layout.name_width, layout.name_size)
     shown = [(fitted[i], INK) for i in heatmap.shown]
@@ -262,7 +277,8 @@ def _look_below(rotation: int) -> dict[str, Any]:
     }
 
 
-def _add_axis_titles(figure: Figure, layout: _Layout) -> None:
+def add_axis_titles(figure: Figure, layout: Layout) -> None:
+    """What rows and columns are."""
     grid = layout.grid
     look: dict[str, Any] = {"size": TEXT_SIZE, "color": QUIET, "horizontalalignment": "center"}
     left = (MARGIN + TEXT_SIZE / 2, grid.top + grid.height / 2)

@@ -28,22 +28,27 @@ class Heatmap:
     pooled: int
 
 
-def describe_heatmap(confusion: ConfusionMatrix, labels: int, top_labels: int = 0) -> Heatmap:
+def describe_heatmap(
+    confusion: ConfusionMatrix, labels: int, top_labels: int = 0, shown: IntArray | None = None
+) -> Heatmap:
     """Leave out empty rows and columns of our own, and pool all but the most confused labels.
 
     Args:
         confusion: Its first `labels` rows and columns are the labels.
         labels: Number of labels; what follows them is our own.
         top_labels: Show so many, if there are more; 0: all, up to `MAX_LABELS`.
+        shown: Show these labels, and our own rows and columns though they are empty.
 
     Returns:
         A heat map whose counts have the same sum as those of the matrix.
     """
     counts = confusion.counts
-    most = count_shown(labels, top_labels)
-    shown = np.arange(labels) if most == labels else _find_most_confused(counts, labels, most)
-    own_rows = labels + np.flatnonzero(counts.sum(axis=1)[labels:])
-    own_columns = labels + np.flatnonzero(counts.sum(axis=0)[labels:])
+    own_rows, own_columns = (np.arange(labels, size) for size in counts.shape)
+    if shown is None:
+        most = count_shown(labels, top_labels)
+        shown = np.arange(labels) if most == labels else _find_most_confused(counts, labels, most)
+        own_rows = labels + np.flatnonzero(counts.sum(axis=1)[labels:])
+        own_columns = labels + np.flatnonzero(counts.sum(axis=0)[labels:])
     other = (OTHER_LABEL,) if len(shown) < labels else ()
     places = (
         _place(counts.shape[0], shown, own_rows, len(other)),

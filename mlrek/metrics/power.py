@@ -49,13 +49,12 @@ def smallest_decidable_share(
     if not counts.n:
         return nan
     discordance = (counts.only_baseline + counts.only_candidate) / counts.n
-    sureness = (confidence, power)
     low, high = 0.0, 1.0
-    if _count_images(high, 1.0, 0, sureness) > counts.n:
+    if _count_images(high, discordance, 0, (confidence, power)) > counts.n:
         return nan
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        if _count_images(middle, max(discordance, middle), 0, sureness) > counts.n:
+        if _count_images(middle, discordance, 0, (confidence, power)) > counts.n:
             low = middle
         else:
             high = middle
@@ -88,8 +87,7 @@ def images_to_decide(
     if not distance or isnan(distance) or not standard_error > 0:
         return None
     reach = compute_margin(confidence) + compute_quantile(power)
-    ratio = reach * standard_error / distance
-    return _round_up(n_images * ratio * ratio)  # a power would raise where this is infinite
+    return _round_up(n_images * (reach * standard_error / distance) ** 2)
 
 
 def _count_images(
@@ -105,8 +103,7 @@ def _count_images(
     spreads = (sqrt(max(discordance - d**2, abs(d) - d**2, 0)) for d in (limit, difference))
     at_limit, at_difference = spreads
     reach = compute_margin(confidence) * at_limit + compute_quantile(power) * at_difference
-    ratio = reach / (difference - limit)
-    return ratio * ratio  # a power would raise where this is infinite
+    return (reach / (difference - limit)) ** 2
 
 
 def _round_up(n_images: float) -> int | None:

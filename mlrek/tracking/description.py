@@ -14,7 +14,7 @@ from mlrek.evaluation import Evaluation, Reported, Version
 from mlrek.label_keys import metric_key_labels
 from mlrek.metrics import LabelScores, Metrics, Number, ThresholdCurves
 from mlrek.metrics.curve_scores import score_all_labels
-from mlrek.printable import escape_unprintable
+from mlrek.printable import escape_markdown, escape_unprintable
 from mlrek.reported import DEFAULT_THRESHOLD
 
 LOG_SCHEMA = 2
@@ -238,11 +238,6 @@ def describe_dataset(evaluation: Evaluation, digest: str) -> DatasetInput | None
         return None
     name = manifest.uri.replace("\\", "/").rstrip("/").rpartition("/")[2]
     return DatasetInput(uri=manifest.uri, name=name[:500], digest=digest)
-
-
-def escape_markdown(text: str) -> str:
-    """Text of untrusted names as plain text in a markdown table or list."""
-    return text.replace("\n", " ").translate({ord(c): f"\\{c}" for c in "\\`*_{}[]<>|#"})
 
 
 def _numbers(group: str, numbers: Mapping[str, Number]) -> Iterator[MetricPoint]:

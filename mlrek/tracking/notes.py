@@ -4,7 +4,7 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from string import ascii_uppercase
 
-from mlrek.tracking.description import escape_markdown
+from mlrek.printable import escape_markdown
 from mlrek.tracking.runs import LoggedRun, current_runs
 
 HEADLINES = (

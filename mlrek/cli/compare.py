@@ -1,0 +1,154 @@
+"""`mlrek compare`: versions side by side, image by image."""
+
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlrek.cli import options as opt
+from mlrek.cli.boundary import EXIT_UNDECIDED
+from mlrek.cli.output import Output
+
+if TYPE_CHECKING:
+    from mlrek.comparing import Compared
+    from mlrek.comparison.compare import CompareSettings
+    from mlrek.sources import AwsOptions
+
+
+class PairedRule(StrEnum):
+    """The prediction rules that judge each image once."""
+
+    TOP1 = "top1"
+    THRESHOLD = "threshold"
+
+
+def compare(
+    baseline: Annotated[str, typer.Argument(metavar="BASELINE", help=opt.VERSION_HELP)],
+    candidates: Annotated[
+        list[str], typer.Argument(metavar="CANDIDATE...", help="One or more of the same forms.")
+    ],
+    label_map: Annotated[
+        str,
+        typer.Option(
+            "--label-map",
+            metavar="FILE",
+            help='Renamed labels: JSON {"old": "new"}, or CSV lines old,new.',
+        ),
+    ] = "",
+    group_by: Annotated[
+        str,
+        typer.Option(
+            "--group-by",
+            metavar="REGEX|PREFIX",
+            help="Images of one object: a prefix of URIs that ends in /, or a regular expression "
+            "whose first group names the object.",
+        ),
+    ] = "",
+    prediction_rule: Annotated[
+        PairedRule | None,
+        typer.Option(
+            "--prediction-rule",
+            help="What counts as an image's prediction; default: as the runs were logged.",
+        ),
+    ] = None,
+    markdown: Annotated[
+        str, typer.Option("--markdown", metavar="FILE", help="Write a summary for a pull request.")
+    ] = "",
+    log: Annotated[
+        bool,
+        typer.Option("--log/--no-log", help="Keep the comparison in the candidate's run, if any."),
+    ] = True,
+    tracking_uri: opt.TrackingUri = "",
+    region: opt.Region = "",
+    profile: opt.Profile = "",
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+) -> None:
+    """Compare versions, paired image by image.
+
+    Says whether the test sets are the same, what differs and how surely, why it moved, and which
+    images were fixed and broken. Works from runs alone, without the cloud account.
+    Exit code 4: the versions have no test image in common.
+
+    Example: mlrek compare models:/digits@champion models:/digits/7
+    """
+    from mlrek.cli.compare_report import print_comparisons
+    from mlrek.sources import AwsOptions
+
+    output = Output(as_json=json, quiet=quiet, verbose=verbose)
+    output.set_up_logging()
+    compared = _compare(
+        (baseline, *candidates),
+        AwsOptions(region=region, profile=profile),
+        tracking_uri,
+        _make_settings(label_map, group_by),
+        prediction_rule,
+    )
+    compared = _keep(compared, tracking_uri, output) if log else compared
+    if markdown:
+        _write_markdown(compared, markdown)
+    if json:
+        from mlrek.comparing import describe_compared
+
+        output.document(describe_compared(compared))
+    else:
+        print_comparisons(compared, output)
+    if not any(comparison.test_sets.shared for comparison in compared.comparisons):
+        raise typer.Exit(EXIT_UNDECIDED)
+
+
+def _make_settings(label_map: str, group_by: str) -> "CompareSettings":
+    from mlrek.comparing import read_label_map
+    from mlrek.comparison.compare import CompareSettings
+
+    names = read_label_map(label_map) if label_map else {}
+    return CompareSettings(group_by=group_by, label_map=names)
+
+
+def _compare(
+    versions: tuple[str, ...],
+    aws: "AwsOptions",
+    tracking_uri: str,
+    settings: "CompareSettings",
+    rule: PairedRule | None,
+) -> "Compared":
+    from mlrek.comparing import compare_references
+    from mlrek.metrics import PredictionRule
+    from mlrek.tracking.connection import connect
+
+    return compare_references(
+        versions[0],
+        versions[1:],
+        aws,
+        lambda: connect(tracking_uri),
+        settings,
+        rule=PredictionRule(rule.value) if rule else None,
+    )
+
+
+def _keep(compared: "Compared", tracking_uri: str, output: Output) -> "Compared":
+    """Write the comparison into the candidates' runs, where MLflow has them."""
+    from mlrek.comparing import find_runs, write_comparisons
+    from mlrek.tracking.connection import connect_existing
+
+    store = connect_existing(tracking_uri)
+    if store is None:
+        return compared
+    compared = find_runs(compared, store)
+    for run_id in write_comparisons(compared, store):
+        output.hint(f"kept in runs:/{run_id}/comparison")
+    return compared
+
+
+def _write_markdown(compared: "Compared", path: str) -> None:
+    from pathlib import Path
+
+    from mlrek.errors import UsageError
+    from mlrek.tables.comparison import write_summary
+
+    text = "\n".join(map(write_summary, compared.comparisons))
+    try:
+        Path(path).write_text(text, encoding="utf-8", errors="backslashreplace")
+    except OSError as exc:
+        raise UsageError(f"{path}: cannot be written: {exc.strerror}") from exc

@@ -1,0 +1,214 @@
+"""The story of `mlrek compare`: read the versions, compare them, keep the answer in the runs."""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from io import StringIO
+from pathlib import Path
+
+from mlrek.comparison import Comparison
+from mlrek.comparison.compare import CompareSettings, Side
+from mlrek.comparison.several import Several, compare_several
+from mlrek.errors import UsageError
+from mlrek.evaluation import Evaluation, test_set_digest
+from mlrek.figures import draw_difference
+from mlrek.figures.style import encode_png
+from mlrek.metrics import PredictionRule
+from mlrek.references import load_version
+from mlrek.sources import AwsOptions
+from mlrek.tables.comparison import (
+    describe_candidate,
+    describe_version,
+    write_fixed_broken,
+    write_summary,
+)
+from mlrek.tables.json_text import Json, number_or_null, write_json
+from mlrek.tracking.runs import current_run
+from mlrek.tracking.store import Store
+
+FOLDER = "comparison"
+_UNSAFE = re.compile(r"[^\w.-]+")
+_PAIR = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """A baseline with its candidates, each with its comparison; `several` tests all together.
+
+    `evaluations` are those of all of them, the baseline's first, and `runs` their run ids, '' where
+    there is none.
+    """
+
+    evaluations: tuple[Evaluation, ...]
+    comparisons: tuple[Comparison, ...]
+    several: Several | None
+    runs: tuple[str, ...]
+
+
+def compare_references(
+    baseline: str,
+    candidates: Sequence[str],
+    aws: AwsOptions,
+    open_store: Callable[[], Store],
+    settings: CompareSettings,
+    *,
+    rule: PredictionRule | None = None,
+) -> Compared:
+    """Read the versions that were named and compare each candidate with the baseline.
+
+    Args:
+        baseline: A VERSION as typed.
+        candidates: One or more of them.
+        aws: Region and profile.
+        open_store: Called for runs and models only.
+        settings: How to compare.
+        rule: What counts as a prediction; without it, what each run was logged with.
+
+    Raises:
+        IncomparableError: Two versions do different things, or one has no record of its images.
+        UsageError: A text names no version, or more than one.
+        SourceError: An evaluation cannot be read.
+        TrackingError: MLflow cannot be reached or refuses.
+    """
+    referred = [load_version(text, aws, open_store) for text in (baseline, *candidates)]
+    sides = [Side(evaluation=one.evaluation, rule=rule or one.prediction_rule) for one in referred]
+    comparisons, several = compare_several(sides[0], sides[1:], settings)
+    return Compared(
+        evaluations=tuple(side.evaluation for side in sides),
+        comparisons=comparisons,
+        several=several,
+        runs=tuple(one.run_id for one in referred),
+    )
+
+
+def find_runs(compared: Compared, store: Store) -> Compared:
+    """The same with the run of each version that was read from elsewhere, where it is logged."""
+    runs = [
+        run_id or _find_run(evaluation, store)
+        for run_id, evaluation in zip(compared.runs, compared.evaluations, strict=True)
+    ]
+    return replace(compared, runs=tuple(runs))
+
+
+def write_comparisons(compared: Compared, store: Store) -> list[str]:
+    """Keep each comparison in its candidate's run, under `comparison/<baseline version>/`.
+
+    Returns:
+        The ids of the runs that were written to.
+    """
+    written = []
+    for comparison, run_id in zip(compared.comparisons, compared.runs[1:], strict=True):
+        if run_id:
+            place = f"{FOLDER}/{_safe_name(comparison.baseline.name)}"
+            for name, content in describe_files(compared, comparison, run_id).items():
+                store.write_artifact(run_id, f"{place}/{name}", content)
+            written.append(run_id)
+    return written
+
+
+def describe_files(compared: Compared, comparison: Comparison, run_id: str) -> dict[str, bytes]:
+    """What a candidate's run keeps of a comparison, by file name."""
+    files = {
+        "comparison.json": write_json(
+            {
+                "baseline": describe_version(comparison.baseline, compared.runs[0]),
+                "candidates": [describe_candidate(comparison, run_id)],
+            }
+        ),
+        "fixed_broken.csv": write_fixed_broken(comparison),
+        "summary.md": write_summary(comparison).encode("utf-8", "backslashreplace"),
+    }
+    picture = draw_difference(comparison)
+    if picture is not None:
+        files["confusion_difference.png"] = encode_png(picture)
+    return files
+
+
+def describe_compared(compared: Compared) -> dict[str, Json]:
+    """The stable JSON form that `mlrek compare --json` prints."""
+    return {
+        "baseline": describe_version(compared.evaluations[0].version, compared.runs[0]),
+        "candidates": [
+            describe_candidate(comparison, run_id)
+            for comparison, run_id in zip(compared.comparisons, compared.runs[1:], strict=True)
+        ],
+        "all_versions": _describe_several(compared.several),
+    }
+
+
+def read_label_map(path: str) -> dict[str, str]:
+    """New label names by old ones, from a JSON object or a CSV file with two columns.
+
+    Raises:
+        UsageError: There is no such file, or it holds something else.
+    """
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except (OSError, ValueError) as exc:
+        reason = getattr(exc, "strerror", None) or "it is no UTF-8 text"
+        raise UsageError(f"{path}: the label map cannot be read: {reason}") from exc
+    names = _parse_json_map(text) if text.lstrip().startswith("{") else _parse_csv_map(text)
+    if not names:
+        raise UsageError(
+            f'{path}: a label map is a JSON object {{"old": "new"}}, or CSV with the old and the '
+            "new name on each line"
+        )
+    return names
+
+
+def _parse_json_map(text: str) -> dict[str, str]:
+    try:
+        names = json.loads(text)
+    except ValueError:
+        return {}
+    is_map = isinstance(names, Mapping) and all(isinstance(name, str) for name in names.values())
+    return dict(names) if is_map else {}
+
+
+def _parse_csv_map(text: str) -> dict[str, str]:
+    rows = [row for row in csv.reader(StringIO(text)) if row]
+    if any(len(row) != _PAIR for row in rows):
+        return {}
+    return {old: new for old, new in rows if (old, new) != ("old", "new")}
+
+
+def _find_run(evaluation: Evaluation, store: Store) -> str:
+    """The run of a version with just this test set, '' where it is not logged."""
+    version = evaluation.version
+    experiment = store.find_experiment(version.project)
+    if experiment is None:
+        return ""
+    tags = {"version_arn": version.arn, "test_set_digest": test_set_digest(evaluation)}
+    run = current_run(store.list_runs(experiment.experiment_id, tags))
+    return run.run_id if run else ""
+
+
+def _describe_several(several: Several | None) -> dict[str, Json] | None:
+    if several is None:
+        return None
+    return {
+        "images": several.images,
+        "cochran_q": number_or_null(several.q),
+        "df": several.df,
+        "p": number_or_null(several.p),
+        "reason": several.reason or None,
+        "pairs": [
+            {
+                "first": pair.first,
+                "second": pair.second,
+                "only_first": pair.only_first,
+                "only_second": pair.only_second,
+                "difference": pair.difference,
+                "p": number_or_null(pair.p),
+                "p_adjusted": number_or_null(pair.p_adjusted),
+            }
+            for pair in several.pairs
+        ],
+    }
+
+
+def _safe_name(name: str) -> str:
+    """A version's name as one part of a path."""
+    return _UNSAFE.sub("_", name).strip(".")[:100] or "baseline"

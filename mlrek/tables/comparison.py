@@ -1,0 +1,338 @@
+"""A comparison as JSON, as CSV, and as a few lines of markdown for a pull request."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import isnan
+from typing import Final
+
+from mlrek.comparison import (
+    Answer,
+    Comparison,
+    Difference,
+    ImageChange,
+    Scope,
+    Verdict,
+    Why,
+)
+from mlrek.evaluation import Version
+from mlrek.label_keys import display_label
+from mlrek.metrics.paired_tests import format_p
+from mlrek.printable import escape_markdown, escape_unprintable
+from mlrek.tables.csv_text import text_cells, write_csv
+from mlrek.tables.json_text import Json, number_or_null
+
+UNDEFINED: Final = "—"
+PARTS: Final[Mapping[str, str]] = {
+    "label_set": "other labels",
+    "test_set": "other test images",
+    "relabelled": "changed truth",
+    "model": "the model",
+    "threshold": "the thresholds",
+    "unexplained": "unexplained",
+}
+"""The parts of a change in their order, and what they are in words."""
+
+VERDICTS: Final[Mapping[Verdict, str]] = {
+    Verdict.SAME: "same test set",
+    Verdict.OVERLAPPING: "the test sets overlap",
+    Verdict.DISJOINT: "the test sets have no image in common",
+}
+TITLES: Final[Mapping[Scope, str]] = {
+    Scope.SHARED: "shared images",
+    Scope.WHOLE: "whole test sets",
+}
+HEADLINES: Final = (
+    "aggregate/accuracy",
+    "aggregate/subset_accuracy",
+    "aggregate/images_right",
+    "aggregate/f1_macro",
+    "aggregate/balanced_accuracy",
+    "aggregate/mcc",
+    "aggregate/ece",
+    "aggregate/ap",
+    "aggregate/ap_50",
+    "aggregate/ar_100",
+    "aggregate/mean_iou",
+    "aggregate/mean_dice",
+    "aggregate/pixel_f1",
+    "at_threshold/f1_macro",
+    "reported/f1",
+)
+"""The numbers that a person is shown; all others stand in the JSON document."""
+
+_COMPUTED: Final = frozenset(name for name in HEADLINES if not name.startswith("reported/"))
+
+_MAX_SUMMARY_ROWS: Final = 20
+
+
+def describe_version(version: Version, run_id: str) -> dict[str, Json]:
+    """Which version a document is about."""
+    return {"version": version.name, "version_arn": version.arn, "run_id": run_id or None}
+
+
+def describe_candidate(comparison: Comparison, run_id: str = "") -> dict[str, Json]:
+    """One candidate against the baseline, as in `mlrek compare --json`."""
+    sets, settling = comparison.test_sets, comparison.settling
+    return {
+        **describe_version(comparison.candidate, run_id),
+        "task": comparison.task.value,
+        "test_set": {
+            "verdict": sets.verdict.value,
+            "shared": sets.shared,
+            "only_baseline": sets.only_baseline,
+            "only_candidate": sets.only_candidate,
+            "relabelled": sets.relabelled,
+            "duplicated": sets.duplicated,
+            "labels_only_baseline": list(sets.labels_only_baseline),
+            "labels_only_candidate": list(sets.labels_only_candidate),
+        },
+        "metrics": [describe_difference(difference) for difference in comparison.differences],
+        "fixed": [_describe_change(change) for change in comparison.fixed],
+        "broken": [_describe_change(change) for change in comparison.broken],
+        "changed": [_describe_change(change) for change in comparison.changed],
+        "why": {name: _describe_why(why) for name, why in comparison.why.items()},
+        "confusion_difference": [
+            {"true": true, "predicted": predicted, "difference": n}
+            for true, predicted, n in rank_confusions(comparison)
+        ],
+        "images_needed": settling.images_needed if settling else None,
+        "smallest_difference": number_or_null(settling.smallest_difference) if settling else None,
+        "seen_in_training": {
+            "baseline": _count_leaked(comparison, "baseline_leakage"),
+            "candidate": _count_leaked(comparison, "candidate_leakage"),
+        },
+        "warnings": list(comparison.warnings),
+    }
+
+
+def describe_difference(difference: Difference) -> dict[str, Json]:
+    """One number of both versions; what does not exist is null."""
+    numbers = {
+        "baseline": difference.baseline,
+        "candidate": difference.candidate,
+        "difference": difference.difference,
+        "low": difference.low,
+        "high": difference.high,
+        "p": difference.p,
+        "p_adjusted": difference.p_adjusted,
+    }
+    return {
+        "name": difference.name,
+        "label": difference.label or None,
+        "scope": difference.scope.value,
+        **{name: number_or_null(value) for name, value in numbers.items()},
+        "reason": difference.reason or None,
+    }
+
+
+def write_fixed_broken(comparison: Comparison) -> bytes:
+    """Each image that the versions do not judge alike, with both answers."""
+    changes = [
+        (kind, change)
+        for kind in ("fixed", "broken", "changed")
+        for change in getattr(comparison, kind)
+    ]
+    columns = [
+        [kind for kind, _ in changes],
+        text_cells(change.image for _, change in changes),
+        text_cells(join_labels(change.truth) for _, change in changes),
+    ]
+    for side in ("baseline", "candidate"):
+        answers: list[Answer] = [getattr(change, side) for _, change in changes]
+        columns.append(text_cells(join_labels(answer.labels) for answer in answers))
+        columns.append(["" if isnan(a.confidence) else repr(a.confidence) for a in answers])
+    header = ("change", "image", "truth", "baseline", "baseline_confidence")
+    return write_csv((*header, "candidate", "candidate_confidence"), columns)
+
+
+def write_summary(comparison: Comparison) -> str:
+    """The comparison in markdown: the verdict first, then the numbers, why, and the images."""
+    return "\n".join(_summarise(comparison)) + "\n"
+
+
+def describe_verdict(comparison: Comparison) -> str:
+    """One sentence: better, worse or undecided, by what, and on how much it rests."""
+    headline = find_headline(comparison)
+    sets = comparison.test_sets
+    where = f"{VERDICTS[sets.verdict]}, {sets.shared:,} shared images"
+    if headline is None or isnan(headline.difference):
+        return f"No number of both versions can be compared ({where})."
+    name = headline.name.rpartition("/")[2]
+    change = f"{name} {headline.baseline:.4f} → {headline.candidate:.4f}"
+    if isnan(headline.low):
+        return f"Undecided: {change}, without an interval ({where})."
+    span = f"{headline.difference:+.4f}, 95 % interval {headline.low:+.4f} to {headline.high:+.4f}"
+    sign = -1 if headline.less_is_better else 1
+    ends = sorted((sign * headline.low, sign * headline.high))
+    judged = "Better" if ends[0] > 0 else "Worse" if ends[1] < 0 else "Undecided"
+    return f"{judged}: {change} ({span}; {where})."
+
+
+def find_headline(comparison: Comparison) -> Difference | None:
+    """The first of the numbers that people are shown which both versions have."""
+    scope = Scope.SHARED if comparison.test_sets.shared else Scope.WHOLE
+    found = (comparison.find(name, scope=scope) for name in HEADLINES)
+    return next((d for d in found if d is not None and not isnan(d.difference)), None)
+
+
+def list_headlines(comparison: Comparison, scope: Scope) -> list[Difference]:
+    """The numbers that people are shown, of one scope; what is reported is of whole test sets."""
+    is_whole = scope is Scope.WHOLE or comparison.test_sets.verdict is Verdict.SAME
+    found = [
+        comparison.find(name, scope=scope if name in _COMPUTED else Scope.WHOLE)
+        for name in HEADLINES
+        if is_whole or name in _COMPUTED
+    ]
+    return [d for d in found if d is not None and not (isnan(d.baseline) and isnan(d.candidate))]
+
+
+def list_scopes(comparison: Comparison) -> tuple[Scope, ...]:
+    """The scopes worth showing: on one and the same test set they agree."""
+    if comparison.test_sets.verdict is Verdict.SAME:
+        return (Scope.SHARED,)
+    return (Scope.SHARED, Scope.WHOLE) if comparison.test_sets.shared else (Scope.WHOLE,)
+
+
+def rank_confusions(comparison: Comparison) -> list[tuple[str, str, int]]:
+    """Cells of the confusion difference that are not 0: greatest change first, then label order."""
+    confusion = comparison.confusion
+    if confusion is None:
+        return []
+    counts = confusion.counts
+    n = len(confusion.labels) - confusion.n_own
+    names = [*map(display_label, confusion.labels[:n]), *confusion.labels[n:]]
+    rows, columns = counts.nonzero()
+    cells = [
+        (names[i], names[j], int(counts[i, j]))
+        for i, j in zip(rows.tolist(), columns.tolist(), strict=True)
+    ]
+    return sorted(cells, key=lambda cell: -abs(cell[2]))
+
+
+def join_labels(labels: Sequence[str]) -> str:
+    """Label names in one cell; none is `(none)`."""
+    return ", ".join(map(display_label, labels)) if labels else "(none)"
+
+
+def shorten_name(name: str) -> str:
+    """A number's name for people: the group that most numbers are in goes without saying."""
+    return name.removeprefix("aggregate/")
+
+
+def format_interval(difference: Difference, digits: int = 4) -> str:
+    """The interval of a difference, for people."""
+    if isnan(difference.low):
+        return UNDEFINED
+    return f"{difference.low:+.{digits}f} to {difference.high:+.{digits}f}"
+
+
+def format_number(value: float, digits: int = 4, *, signed: bool = False) -> str:
+    """A number for people."""
+    if isnan(value):
+        return UNDEFINED
+    return f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+
+
+def format_points(value: float) -> str:
+    """A share as points of a hundred."""
+    return UNDEFINED if isnan(value) else f"{round(100 * value, 2) + 0.0:+.2f}"
+
+
+def _summarise(comparison: Comparison) -> Iterator[str]:
+    baseline, candidate = map(_escape, (comparison.baseline.name, comparison.candidate.name))
+    yield f"### {candidate} against {baseline}"
+    yield ""
+    yield f"**{_escape(describe_verdict(comparison))}**"
+    yield ""
+    for scope in list_scopes(comparison):
+        titles = [TITLES[scope], baseline, candidate, "difference", "95 % interval", "p"]
+        yield from _table(titles, map(_headline_cells, list_headlines(comparison, scope)))
+    for name, why in comparison.why.items():
+        yield from _summarise_why(name, why)
+    yield (
+        f"Images: {len(comparison.fixed):,} fixed, {len(comparison.broken):,} broken, "
+        f"{len(comparison.changed):,} wrong in another way."
+    )
+    yield ""
+    cells = rank_confusions(comparison)[:_MAX_SUMMARY_ROWS]
+    if cells:
+        rows = ([_escape(true), _escape(found), f"{n:+,}"] for true, found, n in cells)
+        yield from _table(["true", "predicted", "change"], rows)
+    if comparison.settling is not None:
+        yield f"{describe_settling(comparison)}"
+        yield ""
+    yield from (f"- {_escape(warning)}" for warning in comparison.warnings)
+
+
+def describe_settling(comparison: Comparison) -> str:
+    """What would decide an undecided difference; '' where nothing is undecided."""
+    settling = comparison.settling
+    if settling is None:
+        return ""
+    smallest = format_number(settling.smallest_difference)
+    now = f"the present images could decide a difference of {smallest} or more"
+    if settling.images_needed is None:
+        return f"Estimate: {now}; no number of images decides a difference of nothing."
+    return (
+        f"Estimate: about {settling.images_needed:,} test images would decide the difference of "
+        f"images wholly right as it is now (80 % power); {now}."
+    )
+
+
+def _summarise_why(name: str, why: Why) -> Iterator[str]:
+    yield f"Why {_escape(name)} moved by {format_points(why.total)} points:"
+    yield ""
+    rows = ([text, format_points(getattr(why, part))] for part, text in PARTS.items())
+    yield from _table(["part", "points"], rows)
+    if why.note:
+        yield f"({_escape(why.note)})"
+        yield ""
+
+
+def _headline_cells(difference: Difference) -> list[str]:
+    return [
+        _escape(shorten_name(difference.name)),
+        format_number(difference.baseline),
+        format_number(difference.candidate),
+        format_number(difference.difference, signed=True),
+        format_interval(difference),
+        format_p(difference.p),
+    ]
+
+
+def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+    yield _row(titles)
+    yield _row(["---", *["---:"] * (len(titles) - 1)])
+    yield from map(_row, rows)
+    yield ""
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escape(text: str) -> str:
+    """Untrusted text as plain text in markdown, all of it visible."""
+    return escape_markdown(escape_unprintable(text))
+
+
+def _describe_change(change: ImageChange) -> dict[str, Json]:
+    return {
+        "image": change.image,
+        "truth": list(change.truth),
+        "baseline": _describe_answer(change.baseline),
+        "candidate": _describe_answer(change.candidate),
+    }
+
+
+def _describe_answer(answer: Answer) -> dict[str, Json]:
+    return {"labels": list(answer.labels), "confidence": number_or_null(answer.confidence)}
+
+
+def _describe_why(why: Why) -> dict[str, Json]:
+    values = {part: number_or_null(getattr(why, part)) for part in (*PARTS, "total")}
+    return {**values, "note": why.note or None}
+
+
+def _count_leaked(comparison: Comparison, name: str) -> int | None:
+    leakage = getattr(comparison, name)
+    return len(leakage.images) if leakage.known else None
