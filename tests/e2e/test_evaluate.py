@@ -1,9 +1,16 @@
 """`mlrek evaluate` as a process: versions on a test set of one's own, against real stores."""
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
+from conftest import clean_env
+from fakes.rekognition_server import Fault
 from sklearn import metrics as sk
 
 PREFIX = "rekognition-custom-labels-"
@@ -184,3 +191,204 @@ def test_without_answers_it_says_how_to_get_them(run_mlrek, digits, store, exam)
     assert done.returncode == 2
     assert "--responses FILE" in done.stderr
     assert "--call" in done.stderr
+
+
+@pytest.fixture
+def running(digits, rekognition_server, exam):
+    """v2-linear runs and answers for every image of the exam, as its records say."""
+    lines = read_manifest(digits, "v2-linear")[:200]
+    for line in lines:
+        rekognition_server.images[line["source-ref"]] = to_response(line)["CustomLabels"]
+    description = json.loads((digits / "versions" / "v2-linear" / "version.json").read_text())
+    rekognition_server.running.add(description["ProjectVersionArn"])
+    return rekognition_server
+
+
+def called(server) -> list[str]:
+    """The images that were asked about, each as often as it was answered or refused."""
+    return [
+        f"s3://{p['Image']['S3Object']['Bucket']}/{p['Image']['S3Object']['Name']}"
+        for operation, p in server.requests
+        if operation == "DetectCustomLabels"
+    ]
+
+
+def test_a_running_version_is_called_once_for_each_image(
+    run_mlrek, digits, store, exam, running, tmp_path
+):
+    """Throttled and all; what it costs is said before; a second time nothing is called."""
+    manifest, truth = exam
+    running.faults += [
+        Fault("DetectCustomLabels", "ThrottlingException", times=2),
+        Fault("DetectCustomLabels", "ProvisionedThroughputExceededException", times=2),
+    ]
+    args = ["--call", "--responses", tmp_path / "called.jsonl"]
+    args += ["--tracking-uri", store, "--json"]
+    source = f"{digits}#v2-linear"
+    done = run_mlrek("evaluate", source, "--on", manifest, *args, env=running.env)
+    (entry,) = json.loads(done.stdout)["versions"]
+
+    assert "200 times" in done.stderr
+    assert "4 USD an hour" in done.stderr
+    assert sorted(set(called(running))) == sorted(truth)
+    assert len(called(running)) == 204
+    assert all(p["MinConfidence"] == 0 for _, p in running.requests)
+    right = predict(tmp_path / "v2-linear.jsonl")
+    expected = sum(right[image] == label for image, label in truth.items()) / 200
+    run = read_run(store, entry["run_id"])
+    assert run.data.metrics["aggregate/accuracy"] == pytest.approx(expected, abs=1e-12)
+
+    running.requests.clear()
+    again = run_mlrek("evaluate", source, "--on", manifest, *args, env=running.env)
+    assert json.loads(again.stdout)["versions"][0]["action"] == "unchanged"
+    assert called(running) == []
+
+
+def test_a_version_that_does_not_run_is_not_started(
+    run_mlrek, digits, store, exam, rekognition_server, tmp_path
+):
+    """The command that starts it, and that it costs money; no file, no run."""
+    done = evaluate(
+        *(run_mlrek, digits, store, "v2-linear", exam[0]),
+        *("--call", "--responses", tmp_path / "called.jsonl"),
+        env=rekognition_server.env,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "aws rekognition start-project-version --project-version-arn arn:aws" in done.stderr
+    assert "costs money" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert {operation for operation, _ in rekognition_server.requests} == {"DetectCustomLabels"}
+
+
+def test_one_broken_image_is_recorded_and_counts_as_a_miss(
+    run_mlrek, digits, store, exam, running, tmp_path
+):
+    """The others are answered all the same; it is not asked again."""
+    manifest, truth = exam
+    broken = list(truth)[7]
+    del running.images[broken]
+    args = ["--call", "--responses", tmp_path / "called.jsonl"]
+    entry = evaluate(run_mlrek, digits, store, "v2-linear", manifest, *args, env=running.env)
+    assert any(
+        w.startswith("1 of 200 images could not be answered") and "InvalidS3Object" in w
+        for w in entry["warnings"]
+    )
+    found = predict(tmp_path / "called.jsonl")
+    assert broken not in found
+    running.requests.clear()
+    evaluate(run_mlrek, digits, store, "v2-linear", manifest, *args, env=running.env)
+    assert called(running) == []
+
+
+def test_images_out_of_reach_stop_the_calls(run_mlrek, digits, store, exam, running, tmp_path):
+    """Where not one image can be read, it is not the images' fault: nothing is kept of it."""
+    running.images.clear()
+    done = evaluate(
+        *(run_mlrek, digits, store, "v2-linear", exam[0]),
+        *("--call", "--responses", tmp_path / "called.jsonl"),
+        env=running.env,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "in the version's own region" in done.stderr
+    assert (tmp_path / "called.jsonl").read_bytes() == b""
+    assert len(called(running)) < 40
+
+
+def test_a_denied_call_stops_with_what_is_there_kept(
+    run_mlrek, digits, store, exam, running, tmp_path
+):
+    """Expired credentials: the answers before stay, and the next run asks for the rest only."""
+    manifest, truth = exam
+    answers = tmp_path / "called.jsonl"
+    args = ["--call", "--responses", answers, "--jobs", "1"]
+    first = list(truth)[:5]
+    images = {image: running.images.pop(image) for image in list(truth)[5:]}
+    write_lines(
+        answers, [{"image": i, "response": {"CustomLabels": running.images[i]}} for i in first]
+    )
+    running.faults.append(Fault("DetectCustomLabels", "ExpiredTokenException", times=1))
+    denied = evaluate(
+        run_mlrek, digits, store, "v2-linear", manifest, *args, env=running.env, check=False
+    )
+    assert denied.returncode == 1
+    assert "expired" in denied.stderr
+    running.images |= images
+    running.requests.clear()
+    entry = evaluate(run_mlrek, digits, store, "v2-linear", manifest, *args, env=running.env)
+    assert entry["action"] == "created"
+    assert sorted(called(running)) == sorted(set(truth) - set(first))
+
+
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
+def test_interrupted_calls_go_on_where_they_stopped(
+    run_mlrek, digits, exam, running, tmp_path, how
+):
+    """Whatever stops it, no answer that was written is asked for again."""
+    manifest, truth = exam
+    answers, store = tmp_path / "called.jsonl", f"sqlite:///{tmp_path}/mlflow.db"
+    running.faults.append(Fault("DetectCustomLabels", times=10_000, delay=0.1))
+    args = ["evaluate", f"{digits}#v2-linear", "--on", manifest, "--call", "--responses", answers]
+    args += ["--jobs", "4", "--tracking-uri", store, "--json"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "mlrek", *map(str, args)],
+        cwd=tmp_path,
+        env=clean_env() | running.env,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+    )
+    deadline = time.monotonic() + 100
+    while time.monotonic() < deadline and count_lines(answers) < 20:
+        time.sleep(0.05)
+    os.kill(process.pid, how)
+    _, stderr = process.communicate(timeout=60)
+    assert process.returncode == (130 if how == signal.SIGINT else -9), stderr
+    assert b"Traceback" not in stderr
+    kept = set(predict_whole(answers))
+    assert 20 <= len(kept) < 200
+    with answers.open("a") as file:
+        file.write('{"image": "s3://digits/00')  # as a machine that lost power leaves it
+
+    running.faults.clear()
+    running.requests.clear()
+    done = run_mlrek(*args, env=running.env)
+    (entry,) = json.loads(done.stdout)["versions"]
+    assert entry["action"] == "created"
+    assert "cut off" in done.stderr
+    assert sorted(called(running)) == sorted(set(truth) - kept)
+    assert sorted(predict(answers)) == sorted(truth)
+
+
+def count_lines(path: Path) -> int:
+    """Whole lines of a file that may not be there yet."""
+    return path.read_bytes().count(b"\n") if path.exists() else 0
+
+
+def predict_whole(path: Path) -> list[str]:
+    """The images of the whole lines of a file."""
+    whole, _, _ = path.read_text().rpartition("\n")
+    return [json.loads(line)["image"] for line in whole.splitlines()]
+
+
+def test_two_processes_leave_one_run(digits, store, exam, tmp_path):
+    """Of one version on one exam."""
+    from mlflow import MlflowClient
+
+    manifest, _ = exam
+    args = ["evaluate", f"{digits}#v2-linear", "--on", manifest, "--tracking-uri", store]
+    args += ["--responses", tmp_path / "v2-linear.jsonl", "--json"]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, "-m", "mlrek", *map(str, args)],
+            cwd=tmp_path,
+            env=clean_env(),
+            stdout=subprocess.PIPE,
+        )
+        for _ in range(2)
+    ]
+    outputs = [process.communicate(timeout=200)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0]
+    client = MlflowClient(store)
+    (found,) = client.search_runs([json.loads(outputs[0])["projects"][0]["experiment_id"]])
+    assert found.data.tags["mlrek.complete"] == "true"
