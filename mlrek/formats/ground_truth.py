@@ -26,6 +26,7 @@ from mlrek.errors import ParseError, UsageError
 from mlrek.evaluation import Boxes, FloatArray, LabelSets, Task
 from mlrek.formats.bad_lines import BadLines
 from mlrek.formats.ground_truth_line import (
+    ADJUSTED,
     LINE_DECODER,
     TRAINING,
     TRUTH,
@@ -220,14 +221,22 @@ def _choose_kind(uri: str, reader: _Reader, bad_lines: BadLines) -> Kind:
     chosen = {n: k for n, k in reader.known.items() if not reader.wanted or n in reader.wanted}
     if not chosen:
         raise ParseError(uri, 0, "holds no true labels: no attribute with metadata of a known kind")
-    sets = {(kind, name if kind != Kind.LABEL else "") for name, kind in chosen.items()}
-    sets = {(kind, TRAINING if name.startswith(TRAINING) else name) for kind, name in sets}
+    sets = {(kind, _name_set(name, kind)) for name, kind in chosen.items()}
     if len(sets) > 1:
         listed = ", ".join(f"{show(name)} ({kind})" for name, kind in chosen.items())
         raise UsageError(
             f"{uri}: holds several kinds of truth; say which counts with --attribute NAME: {listed}"
         )
     return next(iter(sets))[0]
+
+
+def _name_set(name: str, kind: Kind) -> str:
+    """What attributes that belong together have in common: one is a label, or adjusts another."""
+    if kind == Kind.LABEL:
+        return ""
+    while name.startswith(ADJUSTED):
+        name = name.removeprefix(ADJUSTED)
+    return TRAINING if name.startswith(TRAINING) else name
 
 
 def _warn_wrong(reader: _Reader) -> Iterator[str]:

@@ -15,9 +15,10 @@ from mlrek.formats.rekognition_line import DETAILS_KEY, Attribute, RefusedError,
 
 TRAINING = "rekognition-custom-labels-training"
 """What the service calls true labels, whatever the customer called them."""
+ADJUSTED = "adjusted-"
+"""Begins the name of an attribute that takes the place of the one named behind it."""
 
 _METADATA = "-metadata"
-_ADJUSTED = "adjusted-"
 _SERVICE = re.compile(r"rekognition-custom-labels-(training|evaluation)(?:-[0-9]+)?")
 _MODERATION = "content-moderation-groundtruth"
 _TYPE = "groundtruth/"
@@ -74,7 +75,7 @@ def find_attributes(line: Line) -> LineAttributes:
         if name.removesuffix(_METADATA) in line and name.endswith(_METADATA):
             continue  # the metadata of another one
         kinds[name] = _find_kind(name, value, metadata)
-    superseded = [name for name in kinds if kinds.get(_ADJUSTED + name) == kinds[name]]
+    superseded = [name for name in kinds if kinds.get(ADJUSTED + name) == kinds[name]]
     kept = {name: kind for name, kind in kinds.items() if name not in superseded}
     return LineAttributes(kinds=kept, superseded=superseded)
 
