@@ -1,14 +1,13 @@
 """Averages over areas, by hand, by plain loops, and on images that are really doubled."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
+from builders.masks import build_segmentation
 from hypothesis import given
 from hypothesis import strategies as st
 
 from mlrek.errors import EvaluationError
-from mlrek.evaluation import MaskCounts, Reported, Task
+from mlrek.evaluation import Reported, Task
 from mlrek.metrics.resampling import Bootstrap
 from mlrek.metrics.segmentation import AGGREGATE_NAMES, compute_segmentation, sum_areas
 
@@ -20,28 +19,9 @@ _IMAGE = st.dictionaries(st.integers(0, 2), _AREA, max_size=3)
 
 
 @pytest.fixture(scope="module")
-def build_masks(build):
+def build_masks():
     """Make an evaluation of lists: per image `{label code: (tp, fp, fn)}`."""
-
-    def build_segmentation(images, *, n_labels=3, readable=None, reported=None, names=None):
-        empty = [[] for _ in images]
-        evaluation = build(empty, empty, n_labels=n_labels, images=names, reported=reported)
-        return replace(evaluation, task=Task.SEGMENTATION, masks=_mask_counts(images, readable))
-
     return build_segmentation
-
-
-def _mask_counts(images, readable=None):
-    rows = [(i, code, *areas) for i, image in enumerate(images) for code, areas in image.items()]
-    columns = np.array(rows, dtype=np.int64).reshape(-1, 5).T
-    return MaskCounts(
-        image_idx=columns[0],
-        label_idx=columns[1],
-        tp=columns[2],
-        fp=columns[3],
-        fn=columns[4],
-        readable=np.ones(len(images), dtype=bool) if readable is None else np.array(readable),
-    )
 
 
 def _loop(images):
@@ -102,12 +82,12 @@ def test_three_meanings_of_average_iou_by_hand(build_masks):
 
 
 @given(images=st.lists(_IMAGE, min_size=2, max_size=5), data=st.data())
-def test_a_resample_is_the_plain_loop_on_doubled_images(images, data):
+def test_a_resample_is_the_plain_loop_on_doubled_images(build_masks, images, data):
     """Weights of a resample give what the images give, copied as often as drawn."""
     places = st.integers(0, len(images) - 1)
     drawn = data.draw(st.lists(places, min_size=len(images), max_size=len(images)))
     weights = np.bincount(drawn, minlength=len(images)).astype(np.float32)[:, np.newaxis]
-    areas = sum_areas(_mask_counts(images), np.arange(len(images)), 3)
+    areas = sum_areas(build_masks(images).masks, np.arange(len(images)), 3)
 
     values = {name: value[0] for name, value in areas.compute_averages(weights).items()}
 
@@ -231,9 +211,9 @@ def test_numbers_do_not_depend_on_the_order_of_images(build_masks):
     order = rng.permutation(9)
     readable = rng.random(9) < 0.7
 
-    one = build_masks(images, names=names, readable=readable)
+    one = build_masks(images, images=names, readable=readable)
     other = build_masks(
-        [images[i] for i in order], names=[names[i] for i in order], readable=readable[order]
+        [images[i] for i in order], images=[names[i] for i in order], readable=readable[order]
     )
 
     expected, actual = (compute_segmentation(e, Bootstrap(resamples=99)) for e in (one, other))
