@@ -80,7 +80,7 @@ def count_not_summing_to_one(scores: FloatArray) -> int:
 
 
 def mean_of_images(name: str, values: FloatArray, places: IntArray) -> Statistic:
-    """The statistic of a mean over images, at least one: `values` (n_images,), their `places`."""
+    """The statistic of a mean over images: `values` (n_images,), their `places`."""
     ordered = np.empty(len(values))
     ordered[places] = values
     return partial(_compute_mean, name, ordered)
@@ -98,4 +98,4 @@ def _compute_calibration_error(sums: sp.csr_array, weights: Weights) -> dict[str
 
 
 def _compute_mean(name: str, values: FloatArray, weights: Weights) -> dict[str, FloatArray]:
-    return {name: values @ weights / len(values)}
+    return {name: divide(values @ weights, weights.sum(axis=0, dtype=np.float64))}

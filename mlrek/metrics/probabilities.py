@@ -33,18 +33,16 @@ def compute_probability_numbers(
     """
     if not pairs.n_images:
         return dict.fromkeys(NAMES, Number(value=nan, reason=NO_TRUTH_REASON))
-    plans = plan_probability_numbers(pairs, sample, ranking)
+    plans = plan_score_means(pairs, sample, ranking)
+    plans[NAMES[2:]] = ranking.missing or ranking.compute_macro
     return compute_planned(plans, pairs.n_images, bootstrap, RANKING_REASONS)
 
 
-def plan_probability_numbers(
-    pairs: Pairs, sample: Sample, ranking: Ranking
-) -> dict[tuple[str, ...], Plan]:
-    """How to compute the same numbers of weighted images, of which there must be one."""
+def plan_score_means(pairs: Pairs, sample: Sample, ranking: Ranking) -> dict[tuple[str, ...], Plan]:
+    """How to compute `ece` and `log_loss` of weighted images, of which there must be one."""
     return {
         NAMES[:1]: _plan_calibration_error(pairs, sample),
         NAMES[1:2]: ranking.missing or _plan_log_loss(pairs),
-        NAMES[2:]: ranking.missing or ranking.compute_macro,
     }
 
 

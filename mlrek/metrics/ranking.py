@@ -37,9 +37,10 @@ class RankedScores:
     place the negatives since the place before (its own score included), then the positives of each
     place, then for the places in `tied_places` the negatives of exactly this score:
     (2 * n_places + n_tied, n_images). Sums of these numbers are whole and exact in its float type.
+    `per_image` scores are there of each image, on average.
     """
 
-    n_scores: int
+    per_image: float
     runs: sp.csr_array
     tied_places: IntArray
 
@@ -51,7 +52,7 @@ class RankedScores:
         counting half (Mann-Whitney). Both as scikit-learn's.
 
         Args:
-            weights: How often each image counts, (n_images, n), `n_images` in total.
+            weights: How often each image counts, (n_images, n).
 
         Returns:
             (2, n); NaN without positives, the AUC also without negatives.
@@ -70,7 +71,8 @@ class RankedScores:
         wrong_order -= _sum_products(positive[self.tied_places], tied) / 2
         n_predicted = np.maximum(np.add(tp, fp, out=fp), 1, out=fp)  # 0 only where tp is 0
         precision = np.divide(tp, n_predicted, dtype=np.float64)
-        n_pairs = n_positive * (self.n_scores - n_positive)
+        n_scores = self.per_image * weights.sum(axis=0, dtype=np.float64)
+        n_pairs = n_positive * (n_scores - n_positive)
         return np.array(
             [
                 divide(_sum_products(positive, precision), n_positive),
@@ -106,7 +108,7 @@ def rank_scores(
     # Whole numbers below 2**24 are exact in single precision, which is twice as fast.
     ones = np.ones(len(row), dtype=np.float32 if len(order) < _EXACT_FLOAT32 else np.float64)
     runs = sp.csr_array((ones, column.astype(np.int32), starts), shape=(n_rows, n_images))
-    return RankedScores(n_scores=len(order), runs=runs, tied_places=tied_places)
+    return RankedScores(per_image=len(order) / max(n_images, 1), runs=runs, tied_places=tied_places)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,12 +119,8 @@ class Ranking:
     missing: str = ""
 
     def compute_macro(self, weights: Weights) -> dict[str, FloatArray]:
-        """The statistic of `average_precision_macro` and `roc_auc_macro`.
-
-        Each is the mean over the labels for which it is defined (in a resample: there).
-        """
-        ap, roc_auc = self.compute_labels(weights)
-        return {"average_precision_macro": _mean(ap), "roc_auc_macro": _mean(roc_auc)}
+        """The statistic of `average_precision_macro` and `roc_auc_macro`."""
+        return average_rankings(*self.compute_labels(weights))
 
     def score_labels(self, pairs: Pairs) -> tuple[FloatArray, FloatArray]:
         """Average precision and ROC AUC of each label, (n_labels,) each; NaN where undefined."""
@@ -152,6 +150,14 @@ def rank_records(evaluation: Evaluation, pairs: Pairs) -> Ranking:
             for rows in by_label
         )
     )
+
+
+def average_rankings(ap: FloatArray, roc_auc: FloatArray) -> dict[str, FloatArray]:
+    """`average_precision_macro` and `roc_auc_macro` of the areas of labels, (n_labels, n) each.
+
+    Each is the mean over the labels for which it is defined (in a resample: there).
+    """
+    return {"average_precision_macro": _mean(ap), "roc_auc_macro": _mean(roc_auc)}
 
 
 def rank_pooled(pairs: Pairs) -> Statistic:
