@@ -8,11 +8,11 @@ from typing import Final
 import numpy as np
 
 from mlrek.comparison import Difference, Evidence, Scope
-from mlrek.comparison.measures import Measure, Values, list_values
+from mlrek.comparison.measures import HAMMING, Measure, Values, list_values
 from mlrek.comparison.rows import Rows
 from mlrek.evaluation import BoolArray, Evaluation, IntArray, RecordsKind, Task
-from mlrek.metrics import LabelScores, Metrics
-from mlrek.metrics.counts import LabelCounts
+from mlrek.metrics import Metrics
+from mlrek.metrics.counts import NOTHING_REASON, LabelCounts
 from mlrek.metrics.delong import delong
 from mlrek.metrics.paired_tests import (
     IndependentShares,
@@ -47,7 +47,6 @@ LABEL_DECISIONS: Final = "label_decisions"
 NO_INTERVAL: Final = "no interval: the records of one version or both cannot carry this number"
 REPORTED_REASON: Final = "no interval: the provider publishes the number alone"
 GROUPED_REASON: Final = "no p: several images show one object, so they are not independent"
-_MACRO: Final = "_macro"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,10 +100,7 @@ def compute_differences(
     """
     exams = baseline, candidate
     samples = resample_differences(exams, setting, bootstrap)
-    values = [
-        _correct_macros(exam, exams, len(setting.labels)) if setting.paired else _values(exam)
-        for exam in exams
-    ]
+    values = _average_over_both(exams) if setting.paired else [_values(exam) for exam in exams]
     keys = dict.fromkeys((*values[0], *values[1]))
     found = [
         _describe(key, values, samples.get(key), setting.scope)
@@ -160,43 +156,24 @@ def _values(exam: Exam) -> dict[tuple[str, str], tuple[float, str]]:
     }
 
 
-def _correct_macros(
-    exam: Exam, exams: tuple[Exam, Exam], n_labels: int
-) -> dict[tuple[str, str], tuple[float, str]]:
-    """Macro averages over the labels of both versions instead of the version's own."""
-    values = _values(exam)
-    if exam.metrics.task in (Task.CLASSIFICATION, Task.MULTILABEL):
-        _rescale(values, "aggregate/", _share_of_labels(exam, exams, "per_label"))
-    _rescale(values, "at_threshold/", _share_of_labels(exam, exams, "at_threshold_per_label"))
-    hamming = ("aggregate/hamming_loss", "")
-    if exam.metrics.task is Task.MULTILABEL and hamming in values:
-        value, reason = values[hamming]
-        values[hamming] = value * len(exam.codes) / n_labels, reason
-    return values
-
-
-def _rescale(values: dict[tuple[str, str], tuple[float, str]], group: str, scale: float) -> None:
-    for (name, label), (value, reason) in values.items():
-        is_average = name.removeprefix(group) in _COUNT_MACROS
-        if name.startswith(group) and is_average and not isnan(scale):
-            values[name, label] = value * scale, reason
-
-
-_COUNT_MACROS: Final = frozenset(f"{s}{_MACRO}" for s in ("precision", "recall", "f1", "jaccard"))
-
-
-def _share_of_labels(exam: Exam, exams: tuple[Exam, Exam], column: str) -> float:
-    """The version's own labels that occur, as a share of those that occur for either."""
-    occurring = [_find_occurring(getattr(e.metrics, column), e.codes) for e in exams]
-    own = _find_occurring(getattr(exam.metrics, column), exam.codes)
-    either = set().union(*occurring)
-    return len(own) / len(either) if either else nan
-
-
-def _find_occurring(scores: LabelScores | None, codes: IntArray) -> set[int]:
-    if scores is None:
-        return set()
-    return set(codes[scores.tp + scores.fp + scores.fn > 0].tolist())
+def _average_over_both(exams: tuple[Exam, Exam]) -> list[dict[tuple[str, str], tuple[float, str]]]:
+    """The values of both versions, averages over labels being over those of both."""
+    ones = (np.ones((len(exam.evaluation.images), 1), dtype=np.float32) for exam in exams)
+    counts = [exam.measure.count(weights) for exam, weights in zip(exams, ones, strict=True)]
+    among = _find_among(*counts)
+    both = []
+    for exam, count in zip(exams, counts, strict=True):
+        values = _values(exam)
+        for key, found in exam.measure.average(count, among).items():
+            value, reason = values[key]
+            if not isnan(value) or reason == NOTHING_REASON:
+                average = float(found[0])
+                values[key] = average, reason if isnan(average) else ""
+        if exam.metrics.task is Task.MULTILABEL:
+            value, reason = values[HAMMING]
+            values[HAMMING] = value * exam.measure.known_share, reason
+        both.append(values)
+    return both
 
 
 def _describe(

@@ -25,13 +25,14 @@ from mlrek.metrics.intervals import Plan
 from mlrek.metrics.pairs import Pairs, order_images, pair_records
 from mlrek.metrics.positive_class import plan_positive_class
 from mlrek.metrics.prediction import predict
-from mlrek.metrics.probabilities import plan_probability_numbers
-from mlrek.metrics.ranking import Ranking, rank_pooled, rank_records
+from mlrek.metrics.probabilities import plan_score_means
+from mlrek.metrics.ranking import Ranking, average_rankings, rank_pooled, rank_records
 from mlrek.metrics.resampling import Statistic, Weights
 from mlrek.metrics.segmentation import ImageAreas, sum_areas
 
 LABEL_SCORES: Final = ("precision", "recall", "f1")
 AREA_SCORES: Final = ("iou", "dice")
+HAMMING: Final = ("aggregate/hamming_loss", "")
 
 Values = dict[tuple[str, str], FloatArray]
 """Values of resamples, each (n,), by the number's name and label ('' for none)."""
@@ -62,10 +63,12 @@ class Measure:
     """How the numbers of one version follow from the weights of its images.
 
     `labels` counts what is predicted of each label, `at_threshold` what is at the assumed
-    thresholds (None: none are published); all else are `statistics`.
+    thresholds (None: none are published); all else are `statistics`. `known_share` of the labels
+    of both versions are the version's own.
     """
 
     task: Task
+    known_share: float
     statistics: tuple[Ordered, ...]
     labels: CountSums
     at_threshold: CountSums | None
@@ -77,6 +80,17 @@ class Measure:
             counts["at_threshold"] = self.at_threshold.compute(weights)
         return counts
 
+    def average(self, counts: Mapping[str, LabelCounts], among: Mapping[str, BoolArray]) -> Values:
+        """The numbers that follow from label counts; `among` as in `compute`."""
+        values: Values = {}
+        if self.task in _AVERAGES:
+            found = _AVERAGES[self.task](counts["labels"], among.get("labels"))
+            values |= {(f"aggregate/{name}", ""): v for name, v in found.items()}
+        if "at_threshold" in counts:
+            found = compute_averages(counts["at_threshold"], among.get("at_threshold"))
+            values |= {(f"at_threshold/{n}", ""): found[n] for n in AT_THRESHOLD_NAMES}
+        return values
+
     def compute(
         self,
         weights: Weights,
@@ -86,18 +100,16 @@ class Measure:
     ) -> Values:
         """Every number of weighted images; weights (n_images, n), `counts` of them.
 
-        `among` are the labels of macro averages where they are not the version's own.
+        `among` are the labels of macro averages where they are not the version's own; wrong cells
+        are then a share of those of all labels.
         """
         values: Values = {}
         for statistic in self.statistics:
             if len(statistic.order):
                 values |= statistic.apply(weights, labels)
-        if self.task in _AVERAGES:
-            found = _AVERAGES[self.task](counts["labels"], among.get("labels"))
-            values |= {(f"aggregate/{name}", ""): v for name, v in found.items()}
-        if "at_threshold" in counts:
-            found = compute_averages(counts["at_threshold"], among.get("at_threshold"))
-            values |= {(f"at_threshold/{n}", ""): found[n] for n in AT_THRESHOLD_NAMES}
+        if among and HAMMING in values and self.task is Task.MULTILABEL:
+            values[HAMMING] = values[HAMMING] * self.known_share
+        values |= self.average(counts, among)
         if self.task is not Task.SEGMENTATION:  # whose labels are counted in pixels
             values |= _score_labels(counts["labels"], labels)
         return values
@@ -134,7 +146,7 @@ def _measure_classification(
     statistics: list[Statistic] = []
     if pairs.n_images:
         ranking = rank_records(evaluation, pairs)
-        plans = plan_probability_numbers(pairs, predict(evaluation, rule), ranking)
+        plans = plan_score_means(pairs, predict(evaluation, rule), ranking)
         if evaluation.pos_label:
             plans |= plan_positive_class(evaluation, pairs, rule)
         statistics = [*_name_aggregates(plans), *_rank_labels(ranking, codes)]
@@ -142,6 +154,7 @@ def _measure_classification(
     order = kept[np.argsort(pairs.places)]
     return Measure(
         task=evaluation.task,
+        known_share=len(codes) / max(n_labels, 1),
         statistics=tuple(Ordered(order=order, compute=each) for each in statistics),
         labels=sum_rows(rows, n_labels),
         at_threshold=_sum_at_threshold(evaluation, pairs, kept, codes, n_labels),
@@ -155,16 +168,15 @@ def _measure_multilabel(
     ranking = rank_records(evaluation, pairs)
     is_predicted = decide_records(evaluation).is_predicted
     sums = sum_images(pairs, is_predicted, evaluation.truth)
-    scale = len(evaluation.labels) / max(n_labels, 1)
     plans: dict[tuple[str, ...], Plan] = {
-        ("sums",): _rescale_hamming(sums.compute, scale),
-        ("macro",): ranking.missing or ranking.compute_macro,
+        ("sums",): sums.compute,
         ("micro",): ranking.missing or rank_pooled(pairs),
     }
     statistics = [*_name_aggregates(plans), *_rank_labels(ranking, codes)]
     order = np.argsort(pairs.places)
     return Measure(
         task=evaluation.task,
+        known_share=len(codes) / max(n_labels, 1),
         statistics=tuple(Ordered(order=order, compute=each) for each in statistics),
         labels=sum_rows(rows, n_labels),
         at_threshold=_sum_at_threshold(
@@ -197,6 +209,7 @@ def _measure_detection(
     flagged = decision.is_flagged.all()
     return Measure(
         task=evaluation.task,
+        known_share=len(codes) / max(n_labels, 1),
         statistics=tuple(Ordered(order=order, compute=each) for each in statistics),
         labels=labels,
         at_threshold=_sum_flags(evaluation, codes, n_labels) if flagged else labels,
@@ -224,6 +237,7 @@ def _measure_segmentation(
         statistics += [Ordered(order=order, compute=each) for each in _name_aggregates(plans)]
     return Measure(
         task=evaluation.task,
+        known_share=len(codes) / max(n_labels, 1),
         statistics=tuple(statistics),
         labels=sum_rows(rows, n_labels),
         at_threshold=None,
@@ -243,11 +257,14 @@ def _name_aggregate(statistic: Statistic) -> Statistic:
 
 
 def _rank_labels(ranking: Ranking, codes: IntArray) -> list[Statistic]:
-    """The average precision of each label, of complete records."""
+    """Both areas of each label and their means over labels, of complete records."""
 
     def compute(weights: Weights) -> dict[str, FloatArray]:
-        ap, _ = ranking.compute_labels(weights)
-        return {f"label_ap/{code}": ap[i] for i, code in enumerate(codes.tolist())}
+        ap, roc_auc = ranking.compute_labels(weights)
+        values = {f"aggregate/{name}": v for name, v in average_rankings(ap, roc_auc).items()}
+        for i, code in enumerate(codes.tolist()):
+            values |= {f"label_ap/{code}": ap[i], f"label_roc_auc/{code}": roc_auc[i]}
+        return values
 
     return [] if ranking.missing else [compute]
 
@@ -317,16 +334,6 @@ def _sum_flags(evaluation: Evaluation, codes: IntArray, n_labels: int) -> CountS
         n_labels,
         n_images,
     )
-
-
-def _rescale_hamming(statistic: Statistic, scale: float) -> Statistic:
-    """The share of wrong cells among the labels of both versions."""
-
-    def compute(weights: Weights) -> dict[str, FloatArray]:
-        values = dict(statistic(weights))
-        return values | {"hamming_loss": values["hamming_loss"] * scale}
-
-    return compute
 
 
 _Averages = Callable[[LabelCounts, BoolArray | None], Mapping[str, FloatArray]]
