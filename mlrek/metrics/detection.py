@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from mlrek.errors import EvaluationError
-from mlrek.evaluation import Boxes, Evaluation, IntArray, RecordsKind, Task
+from mlrek.evaluation import Boxes, Detections, Evaluation, IntArray, RecordsKind, Task
 from mlrek.metrics import (
     ConfusionMatrix,
     LabelScores,
@@ -117,6 +117,22 @@ class _Matched:
         """The numbers of each label from counts, these or those of the provider's flags."""
         areas = self.label_ap.ap
         return score_labels(counts, areas, np.full(len(areas), nan), self.confidence)
+
+
+def pair_detections(
+    evaluation: Evaluation, detections: Detections, *, iou_threshold: float = IOU_THRESHOLD
+) -> tuple[Pairs, str]:
+    """What the curves count: detections, each with whether it has found a true box of its label.
+
+    Of partial records only the predictions. The text says where they stop, '' where they do not.
+    """
+    decision = decide_boxes(evaluation, detections.records)
+    lowest_iou = min(iou_threshold, IOU_THRESHOLDS[0])
+    scenes = arrange_boxes(detections, decision.is_detection, len(evaluation.labels), lowest_iou)
+    if decision.kind != RecordsKind.COMPLETE:
+        scenes = scenes.keep(decision.is_predicted[scenes.records])
+    pairs = _pair_found(scenes, order_images(evaluation.images), iou_threshold)
+    return pairs, _describe_stop(evaluation, decision, len(pairs.confidence))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -23,6 +23,8 @@ from mlrek.tables.json_text import Json
 from mlrek.tables.labels import label_columns
 
 _COUNT_COLUMNS: Final = frozenset(("support", "tp", "fp", "fn"))
+_MAX_PUBLISHED: Final = 60
+_MAX_POINTS: Final = 250
 _COUNTED: Final = {Task.DETECTION: "boxes", Task.SEGMENTATION: "pixels"}
 
 
@@ -53,6 +55,7 @@ def describe_page(
         "thresholds": round_numbers(evaluation.thresholds),
         "columns": _describe_columns(evaluation, metrics),
         "curves": _describe_curves(evaluation, metrics),
+        "published": _describe_published(evaluation),
         "precision_recall": _describe_precision_recall(metrics),
         "matrix": describe_matrix(metrics.confusion, len(metrics.labels)),
         "calibration": _describe_calibration(metrics),
@@ -119,6 +122,25 @@ def _count_images(evaluation: Evaluation) -> int:
     if evaluation.task == Task.CLASSIFICATION:
         return int(np.count_nonzero(evaluation.truth.counts))
     return len(evaluation.images)
+
+
+def _describe_published(evaluation: Evaluation) -> dict[str, Json]:
+    """The provider's own numbers over thresholds by label code, -1 of all labels together."""
+    codes = {label: code for code, label in enumerate(("", *evaluation.labels), start=-1)}
+    return {
+        str(codes[label]): {
+            name: round_numbers(_thin(getattr(curve, name)))
+            for name in ("thresholds", "precision", "recall", "f1", "tp", "fp", "fn")
+        }
+        for label, curve in list(evaluation.reported.curves.items())[:_MAX_PUBLISHED]
+        if label in codes and len(curve.thresholds)
+    }
+
+
+def _thin(values: FloatArray) -> FloatArray:
+    """At most so many points of a published curve, evenly spread."""
+    step = -(-len(values) // _MAX_POINTS)
+    return values[::step]
 
 
 def _describe_precision_recall(metrics: Metrics) -> list[Json]:

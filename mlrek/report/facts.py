@@ -155,14 +155,17 @@ def _name(name: str) -> str:
     if name in _WORDS:
         return _WORDS[name]
     first, _, rest = name.partition("_")
-    return " ".join([_WORDS.get(first, first), *rest.split("_")]).strip()
+    return " ".join(_WORDS.get(word, word) for word in (first, *rest.split("_"))).strip()
 
 
 def _describe_said(metrics: Metrics) -> Iterator[dict[str, str]]:
     """What the provider says of all labels together, beside what was computed by the same rule."""
-    for number in metrics.reconciliation:
-        if "/" not in number.name:
-            verdict = {True: "agrees", False: "differs", None: ""}[number.agrees]
+    verdicts = {True: "agrees", False: "differs", None: ""}
+    whole = [n for n in metrics.reconciliation if "/" not in n.name and n.name != "train_images"]
+    seen = {(number.name, number.agrees): number for number in whole}  # of equal ones the last
+    for number in whole:
+        if seen[number.name, number.agrees] is number:
+            verdict = verdicts[number.agrees]
             yield {
                 "name": _name(number.name),
                 "reported": _number(number.reported),

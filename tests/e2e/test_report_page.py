@@ -5,6 +5,10 @@ import os
 from pathlib import Path
 
 import pytest
+from fakes.large_evaluation import make_large_evaluation
+
+from mlrek.metrics.compute import compute_metrics
+from mlrek.report import describe_report
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -58,6 +62,13 @@ def hostile(tmp_path_factory, digits, sync_to, mlflow_server):
         (folder / path.name).write_text("\n".join(renamed), encoding="utf-8")
     (folder / "version.json").unlink()
     return sync_to(folder, mlflow_server, f"hostile-{os.getpid()}")
+
+
+@pytest.fixture(scope="module")
+def scenes(request, sync_to, mlflow_server):
+    """The example with boxes, on the server."""
+    folder = request.config.rootpath / "examples" / "detection"
+    return sync_to(folder, mlflow_server, f"scenes-{os.getpid()}")
 
 
 def rename(value):
@@ -136,6 +147,24 @@ def test_the_slider_shows_what_the_command_prints(frame, synced, digits, run_mlr
         assert read_numbers(page) == {name: printed[name] for name in names}
 
 
+def test_of_boxes_the_slider_shows_what_the_command_prints(frame, scenes, request, run_mlrek):
+    """Boxes count, with the same matching; each card of a false alarm draws its box."""
+    page = frame("report-detection", scenes, "v2-neighbours")
+    names = ("tp", "fp", "fn", "precision", "recall", "f1")
+    version = f"{request.config.rootpath / 'examples' / 'detection'}#v2-neighbours"
+    for step in (50, 83):
+        move_slider(page, step)
+        printed = json.loads(run_mlrek("show", version, "--threshold", step / 100, "--json").stdout)
+        assert read_numbers(page) == {name: printed["threshold"][name] for name in names}
+        assert printed["threshold"]["tp"] > 0
+    drawn = page.run(
+        "return [...document.querySelectorAll('#gallery-fp .card')]"
+        ".map(c => c.querySelectorAll('rect.fp.this').length)"
+    )
+    assert drawn
+    assert set(drawn) == {1}
+
+
 def test_the_arrow_keys_move_the_slider(frame, synced):
     """One step to the right is one percent more, and the numbers follow."""
     from selenium.webdriver.common.keys import Keys
@@ -210,6 +239,44 @@ def test_hostile_names_show_as_text(frame, hostile):
     names = page.run("return [...document.querySelectorAll('.card .name')].map(n => n.textContent)")
     assert names
     assert all(name.endswith("<script>alert(2)</script>\"'&.png") or "'&" in name for name in names)
+
+
+def test_a_page_of_many_labels_is_there_within_a_second(page, tmp_path):
+    """250 labels and 20,000 images; the best of three loads, for the machine may be busy."""
+    evaluation = make_large_evaluation(20_000, 250, 250)
+    path = tmp_path / "report.html"
+    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation, resamples=0)))
+    took_ms = []
+    for _ in range(3):
+        page.browser.get(path.as_uri())
+        page.wait(lambda: page.run("return document.documentElement.dataset.ready") == "true")
+        took_ms.append(page.run("return performance.getEntriesByType('navigation')[0].domComplete"))
+    page.screenshot("report-250-labels")
+
+    assert min(took_ms) < 1000
+    assert page.run("return document.querySelectorAll('#matrix tbody tr').length") == 26
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [900, 1400])
+def test_nothing_scrolls_sideways(page, tmp_path, width, scheme):
+    """Wide tables scroll in boxes of their own; looked at in both schemes."""
+    evaluation = make_large_evaluation(2_000, 60, 4)
+    path = tmp_path / "report.html"
+    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation, resamples=0)))
+    command = page.browser.execute_cdp_cmd
+    screen = {"width": width, "height": 1400, "deviceScaleFactor": 1, "mobile": False}
+    command("Emulation.setDeviceMetricsOverride", screen)
+    features = [{"name": "prefers-color-scheme", "value": scheme}]
+    command("Emulation.setEmulatedMedia", {"features": features})
+    try:
+        page.browser.get(path.as_uri())
+        page.wait(lambda: page.run("return document.documentElement.dataset.ready") == "true")
+        page.screenshot(f"report-{width}-{scheme}")
+        assert page.run("return document.documentElement.scrollWidth") <= width
+    finally:
+        command("Emulation.setEmulatedMedia", {"features": []})
+        command("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_the_page_fits_its_width(frame, synced, hostile):

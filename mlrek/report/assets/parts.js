@@ -79,6 +79,26 @@ function decodeRising(steps) {
   return steps.map((step) => (value += step));
 }
 
+/** A long name without its middle: names often differ at their ends. */
+function short(text, most) {
+  const characters = Array.from(text);
+  if (characters.length <= most) return text;
+  const end = Math.floor(most * 0.4);
+  return characters.slice(0, most - end - 1).join("") + "…" + characters.slice(-end).join("");
+}
+
+/** Black or white, whichever is read better on a colour (WCAG 2); colours are [red, green, blue]. */
+function inkOn(colour) {
+  const linear = colour.map((v) => (v / 255 <= 0.04045 ? v / 255 / 12.92 : ((v / 255 + 0.055) / 1.055) ** 2.4));
+  const luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2];
+  return luminance > 0.179 ? "#000000" : "#ffffff";
+}
+
+const blend = (over, under, share) => over.map((v, k) => v * share + under[k] * (1 - share));
+
+/** A colour of the style as [red, green, blue]; there it stands as three numbers. */
+const colourOf = (variable) => getComputedStyle(document.documentElement).getPropertyValue(variable).trim().split(/\s+/).map(Number);
+
 /** Buttons of which one is pressed. */
 function choice(legend, options, chosen, onChoose) {
   const buttons = options.map(([value, text]) =>
@@ -158,7 +178,8 @@ function longList(items, make, { first = 12, step = 48, large = false, empty = "
     const end = Math.min(shown + n, items.length);
     for (; shown < end; shown++) list.append(make(items[shown]));
     more.hidden = shown === items.length;
-    more.textContent = `Show ${Math.min(step, items.length - shown)} more of ${count(items.length - shown)}`;
+    const left = items.length - shown;
+    more.textContent = left > step ? `Show ${step} more (${count(left)} are left)` : `Show ${left} more`;
   };
   show(first);
   return el("div", {}, list, more);

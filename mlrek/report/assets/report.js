@@ -71,16 +71,16 @@ function outcomesAt(label, step) {
 
 const labelText = (code) => (code < 0 ? (isDetection ? "(background)" : "(none)") : labels[code]);
 
-function picture(i) {
+function picture(i, row) {
   const source = images.thumbnail(i);
-  if (isDetection && rows.frames) return scene(i, source);
+  if (isDetection && rows.frames) return scene(i, source, row);
   if (!source) return null;
   const img = el("img", { src: source, alt: "", loading: "lazy", onload: () => img.naturalWidth < 48 && img.classList.add("tiny") });
   return el("span", { class: "picture" }, img);
 }
 
-/** Boxes over the picture, or over nothing where it could not be read. */
-function scene(i, source) {
+/** Boxes over the picture, or over nothing where it could not be read; one row's stands out. */
+function scene(i, source, row) {
   const width = rows.frames[2 * i], height = rows.frames[2 * i + 1];
   const layer = svg("svg", { viewBox: "0 0 1000 1000", preserveAspectRatio: "none", style: `aspect-ratio:${width}/${height}`, role: "img", "aria-label": describeBoxes(i) });
   for (const r of rowsOf[i]) {
@@ -88,8 +88,9 @@ function scene(i, source) {
     if (right <= left || bottom <= top) continue;
     const box = { x: left, y: top, width: right - left, height: bottom - top };
     const kind = rows.predicted[r] < 0 ? "fn" : rows.truth[r] === rows.predicted[r] ? "tp" : "fp";
+    const look = row === undefined ? "" : r === row ? "this" : "other";
     const about = svg("title", {}, `${labelText(rows.predicted[r])}, true: ${labelText(rows.truth[r])}`);
-    layer.append(svg("rect", { ...box, class: "back" }), svg("rect", { ...box, class: kind }, about));
+    layer.append(svg("rect", { ...box, class: `back ${look}` }), svg("rect", { ...box, class: `${kind} ${look}` }, about));
   }
   return el("span", { class: "scene" }, source ? el("img", { src: source, alt: "", loading: "lazy" }) : null, layer);
 }
@@ -97,7 +98,7 @@ function scene(i, source) {
 function describeBoxes(i) {
   const kinds = rowsOf[i].map((r) => (rows.predicted[r] < 0 ? 2 : rows.truth[r] === rows.predicted[r] ? 0 : 1));
   const n = (kind) => kinds.filter((k) => k === kind).length;
-  return `${n(0)} found, ${n(1)} false alarms, ${n(2)} missed`;
+  return `${n(0)} found, ${plural(n(1), "false alarm")}, ${n(2)} missed`;
 }
 
 /** What is true and what is predicted on an image, in words. */
@@ -118,8 +119,9 @@ function words(i) {
 function card(item, look, note) {
   const i = item.image;
   return el("li", { class: `card ${look || ""}`, "data-image": images.uri(i) },
-    picture(i), el("span", { class: "what" }, words(i)),
-    note ? el("span", { class: "what" }, note) : null,
+    picture(i, item.row), isDetection && note ? el("span", { class: "what" }, note) : null,
+    el("span", { class: isDetection ? "name" : "what" }, words(i)),
+    !isDetection && note ? el("span", { class: "what" }, note) : null,
     el("span", { class: "name", title: images.uri(i) }, name(images.file(i))));
 }
 
@@ -194,7 +196,7 @@ function drawMarks() {
   const shown = state.label < 0 ? data.thresholds : [data.thresholds[state.label]];
   const known = shown.filter((t) => t !== null);
   byId("threshold-marks").replaceChildren(...[...new Set(known.map((t) => t.toFixed(3)))].map((t) => el("i", { style: `left:${100 * t}%` })));
-  let note = "The service publishes no thresholds.";
+  let note = "The service assumes no thresholds.";
   if (known.length === 1) note = `Marked: the threshold that the service assumes, ${known[0].toFixed(4)}.`;
   if (known.length > 1) note = `Marked: the thresholds that the service assumes, ${plural(known.length, "label")} from ${Math.min(...known).toFixed(4)} to ${Math.max(...known).toFixed(4)}.`;
   byId("threshold-marks-note").textContent = note;
@@ -204,14 +206,25 @@ function moveThreshold(charts) {
   const now = curves.at(state.label, state.step);
   byId("threshold-value").textContent = `${state.step} %`;
   byId("threshold-slider").setAttribute("aria-valuetext", `${state.step} percent: precision ${three(now.precision)}, recall ${three(now.recall)}`);
+  const said = findPublished(state.label, state.step / 100);
   const cell = (title, key, text, interval) =>
-    el("div", {}, el("dt", {}, title), el("dd", {}, el("data", { id: `at-${key}`, value: Number.isNaN(now[key]) ? "" : String(now[key]) }, text), interval ? el("span", { class: "quiet" }, span(interval)) : null));
+    el("div", {}, el("dt", {}, title), el("dd", {}, el("data", { id: `at-${key}`, value: Number.isNaN(now[key]) ? "" : String(now[key]) }, text), interval ? el("span", { class: "quiet" }, span(interval)) : null,
+      said && said[key] !== null ? el("span", { class: "said" }, "service ", el("data", { id: `said-${key}`, value: String(said[key]) }, key.length === 2 && key !== "f1" ? count(said[key]) : three(said[key]))) : null));
   byId("threshold-numbers").replaceChildren(
     cell("precision", "precision", three(now.precision), wilson(now.tp, now.tp + now.fp)),
     cell("recall", "recall", three(now.recall), wilson(now.tp, now.tp + now.fn)),
     cell("F1", "f1", three(now.f1)),
     cell("right (TP)", "tp", count(now.tp)), cell("false alarms (FP)", "fp", count(now.fp)), cell("missed (FN)", "fn", count(now.fn)));
   charts.move(now);
+}
+
+/** What the service itself publishes at the nearest threshold, the lower of two; null: nothing. */
+function findPublished(label, threshold) {
+  const own = data.published[label];
+  if (!own) return null;
+  let best = 0;
+  own.thresholds.forEach((t, i) => { if (Math.abs(t - threshold) < Math.abs(own.thresholds[best] - threshold) - 1e-9) best = i; });
+  return { at: own.thresholds[best], tp: own.tp[best], fp: own.fp[best], fn: own.fn[best], precision: own.precision[best], recall: own.recall[best], f1: own.f1[best] };
 }
 
 function makeCharts() {
@@ -252,8 +265,9 @@ function makeCharts() {
 function drawAdvice() {
   const label = state.label, items = [];
   const at = (step) => el("button", { type: "button", onclick: () => goTo(step) }, `${step} %`);
-  if (curves.from(label) === null) {
-    items.push(el("li", {}, `None: ${data.curves.stops_at || "no threshold is published"}.`));
+  const from = curves.from(label);
+  if (from === null || (label < 0 && from > 90)) {
+    items.push(el("li", {}, `${data.curves.stops_at}, so one threshold for ${label < 0 ? "all labels cannot be advised. Choose a label" : "it cannot be advised"}.`));
   } else {
     const best = bestF1(label);
     if (best !== null) {
@@ -266,7 +280,7 @@ function drawAdvice() {
       const { tp, fp, fn, precision, recall } = curves.at(label, step);
       items.push(el("li", {}, `Precision ≥ ${goal} from `, at(step), `: ${three(precision)} (${span(wilson(tp, tp + fp))}), with recall ${three(recall)} (${span(wilson(tp, tp + fn))}).`));
     }
-    if (curves.from(label) > 0) items.push(el("li", { class: "quiet" }, `Looked for from ${curves.from(label)} % on, where the records are complete.`));
+    if (from > 0) items.push(el("li", { class: "quiet" }, `Looked for from ${from} % on, where the records are complete.`));
   }
   byId("advice").replaceChildren(...items);
 }
@@ -342,6 +356,7 @@ function startMatrix() {
       select("Show", [25, 50, 100].filter((n, k) => !k || n < labels.length + 25).map((n) => [n, `${Math.min(n, labels.length)} labels`]), 25, set("most")).node);
   }
   drawMatrix();
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawMatrix);
 }
 
 function sumCell(row, column) {
@@ -358,12 +373,13 @@ function drawMatrix() {
   const lines = chooseLines(), rowLines = [...lines, ...matrix.ownRows], columnLines = [...lines, ...matrix.ownColumns];
   const grid = el("table", { class: `matrix ${columnLines.length <= 8 ? "wide" : ""}`, role: "grid", "aria-label": "Confusion matrix, rows true, columns predicted" });
   const head = el("tr", {}, el("th", { class: "corner", scope: "col" }, "true ↓ predicted →"));
-  columnLines.forEach((line) => head.append(el("th", { scope: "col", class: line.own ? "own" : null, title: line.text }, el("span", {}, name(line.text)))));
+  columnLines.forEach((line) => head.append(el("th", { scope: "col", class: line.own ? "own" : null, title: line.text }, el("span", {}, name(short(line.text, 18))))));
   const body = el("tbody");
+  const colours = { right: colourOf("--heat-right"), wrong: colourOf("--heat-wrong"), none: colourOf("--heat-none") };
   rowLines.forEach((row, y) => {
     const total = row.codes.reduce((sum, i) => sum + matrix.row_sums[i], 0);
-    const tr = el("tr", {}, el("th", { scope: "row", class: row.own ? "own" : null, title: row.text }, name(row.text)));
-    columnLines.forEach((column, x) => tr.append(makeCell(row, column, total, [y, x])));
+    const tr = el("tr", {}, el("th", { scope: "row", class: row.own ? "own" : null, title: row.text }, name(short(row.text, 24))));
+    columnLines.forEach((column, x) => tr.append(makeCell(row, column, total, [y, x], colours)));
     body.append(tr);
   });
   grid.append(el("thead", {}, head), body);
@@ -376,13 +392,14 @@ function drawMatrix() {
   byId("matrix-note").textContent = notes.join(" ");
 }
 
-function makeCell(row, column, total, [y, x]) {
+function makeCell(row, column, total, [y, x], colours) {
   const n = sumCell(row, column), share = total ? n / total : 0;
   const right = !row.own && row === column;
   const text = n ? (state.matrix.unit === "count" ? count(n) : percent(share)) : "";
+  const colour = blend(right ? colours.right : colours.wrong, colours.none, 0.12 + 0.88 * share);
   const td = el("td", {
-    role: "gridcell", tabindex: y === 0 && x === 0 ? 0 : -1, class: n ? `full ${right ? "right" : ""} ${share > 0.5 ? "deep" : ""}` : "",
-    style: n ? `--share:${(0.12 + 0.88 * share).toFixed(3)}` : null, "data-y": y, "data-x": x,
+    role: "gridcell", tabindex: y === 0 && x === 0 ? 0 : -1, class: n ? "full" : null,
+    style: n ? `background:rgb(${colour.map(Math.round)});color:${inkOn(colour)}` : null, "data-y": y, "data-x": x,
     "aria-label": `true ${row.text}, predicted ${column.text}: ${count(n)}${n ? `, ${percent(share)} of the row` : ""}`,
   }, text);
   const open = () => {
@@ -436,6 +453,7 @@ function showCell(row, column, n) {
     el("h3", { id: "cell-title", tabindex: -1 }, `${unit(n)}${known < n ? "" : where}: true `, name(row.text), ", predicted ", name(column.text)),
     el("p", { class: "quiet", role: "status" }, `${right ? "Rightly predicted." : "The surest first."}${note}`),
     longList(items, (item) => card(item, right ? "right" : "wrong"), { ...listOptions, empty: "None of them is among the images that this page holds." }));
+  panel.scrollIntoView({ block: "nearest" });
 }
 
 // ---- table of labels ----------------------------------------------------------------------
@@ -528,7 +546,8 @@ function startGalleries() {
   const shown = Object.keys(data.images.thumbnails).length;
   if (data.images.asked && !shown) notes.push(`No picture could be read (${count(data.images.asked)} were wanted): they are not there, or access to them is denied.`);
   else if (data.images.asked > shown) notes.push(`${count(shown)} of ${count(data.images.asked)} pictures could be read.`);
-  else if (shown && shown < images.n) notes.push(`${count(shown)} images have a picture here.`);
+  else if (shown && shown < images.n) notes.push(`Pictures are shown of ${count(shown)} of these images.`);
+  if (isDetection) notes.push("Boxes: blue is found, orange a false alarm, dashed what is missed.");
   byId("images-note").textContent = notes.join(" ");
   drawGalleries();
 }
@@ -554,8 +573,9 @@ function drawGalleries() {
 function noteOf(item, key, label) {
   const text = sure(item.sure);
   if (isDetection) {
-    const error = rows.errors[item.row];
-    return [TITLES[key].toLowerCase(), text ? ` ${text}` : "", error ? ` · ${error}` : ""].join("");
+    const error = rows.errors[item.row], other = key === "fp" && rows.truth[item.row] >= 0 ? rows.truth[item.row] : key === "fn" ? rows.predicted[item.row] : -1;
+    return el("span", {}, el("b", {}, name(labels[label])), text && key !== "fn" ? ` ${text}` : "", error && error !== "missed" ? ` · ${error}` : "",
+      other >= 0 && other !== label ? [key === "fn" ? " · taken for " : " · in truth ", name(labels[other])] : null);
   }
   if (data.task === "segmentation" || (key !== "fn" && state.by === "rule" && data.task === "classification")) return null;
   return el("span", {}, name(labels[label]), text ? ` ${text}` : " is not recorded");
@@ -568,7 +588,7 @@ function startSuspects() {
   byId("suspects").hidden = false;
   byId("suspect-cards").append(longList(rows.suspects.map((r) => ({ image: rows.image[r], sure: rows.confidence[r], row: r })),
     (item) => card(item, "wrong", isDetection
-      ? el("span", {}, name(labelText(rows.predicted[item.row])), ` ${sure(item.sure)}, true: `, name(labelText(rows.truth[item.row]))) : null),
+      ? el("span", {}, el("b", {}, name(labelText(rows.predicted[item.row]))), ` ${sure(item.sure)} · in truth `, name(labelText(rows.truth[item.row]))) : null),
     listOptions));
 }
 

@@ -1,0 +1,102 @@
+"""A few test images for pictures: found where they lie, and not asked for in vain."""
+
+from functools import partial
+
+import pytest
+
+from mlrek.evaluation import Project, Provider, Version
+from mlrek.sources.aws import AwsClients, AwsOptions
+from mlrek.sources.catalogue import Part, VersionEntry
+from mlrek.sources.images import READERS, Patience, read_images, read_images_below
+from mlrek.sources.s3 import S3Storage
+from mlrek.sources.storage import LocalStorage
+
+
+def make_entry(manifest):
+    """A version whose one file is that manifest."""
+    project = Project(provider=Provider.REKOGNITION, arn="arn:p", name="p")
+    return VersionEntry(
+        version=Version(project=project, arn="arn:v", name="v"),
+        parts=(Part(role="manifest", uri=manifest),),
+    )
+
+
+@pytest.fixture
+def in_s3(s3_server):
+    """Reads images of a version whose manifest is in S3."""
+    s3_server.put("console", "evaluation/p/v/manifest.json", b"{}")
+    storage = S3Storage(AwsClients(AwsOptions()))
+    return partial(read_images, storage, make_entry("s3://console/evaluation/p/v/manifest.json"))
+
+
+@pytest.mark.parametrize("place", ["p/v", "p/v/images", "p", "p/images"])
+def test_on_a_disk_images_lie_near_the_manifest(tmp_path, place):
+    """Beside it, in `images` there, or the same a folder above; in the order that was asked."""
+    folder = tmp_path / place / "pets"
+    folder.mkdir(parents=True)
+    for name in ("a.png", "b.png"):
+        (folder / name).write_bytes(name.encode())
+    entry = make_entry(str(tmp_path / "p" / "v" / "manifest.json"))
+    uris = ["s3://bucket/pets/b.png", "s3://bucket/pets/none.png", "gs://bucket/pets/a.png"]
+
+    assert list(read_images(LocalStorage(), entry, uris)) == [b"b.png", b"", b"a.png"]
+
+
+def test_in_s3_images_are_read_where_the_manifest_says(s3_server, in_s3):
+    """With one request each, whatever their number."""
+    uris = [f"s3://pets/{i}.png" for i in range(30)]
+    for i, uri in enumerate(uris):
+        s3_server.put("pets", uri.rpartition("/")[2], str(i).encode())
+    s3_server.proxy.requests.clear()
+
+    assert list(in_s3(uris)) == [str(i).encode() for i in range(30)]
+    assert len(s3_server.proxy.requests) == 30
+
+
+def test_a_denied_bucket_is_not_asked_for_every_image(s3_server, in_s3):
+    """After three images in a row the rest is not asked for, and nothing is raised."""
+    uris = [f"s3://pets/{i}.png" for i in range(240)]
+    s3_server.proxy.fail("", 403, "AccessDenied")
+    s3_server.proxy.requests.clear()
+
+    assert list(in_s3(uris)) == [b""] * 240
+    assert len({uri for uri in uris if s3_server.proxy.requests_for(uri[4:])}) == 3
+    assert len(s3_server.proxy.requests) <= 20
+
+
+def test_a_few_missing_images_do_not_stop_the_others(s3_server, in_s3):
+    """Once some could be read, as many as the patience allows may fail in a row."""
+    uris = [f"s3://pets/{i}.png" for i in range(50)]
+    for i in (0, 1, 49):
+        s3_server.put("pets", f"{i}.png", b"here")
+
+    patient = list(in_s3(uris, Patience(in_a_row=60)))
+    hasty = list(in_s3(uris, Patience(in_a_row=10)))
+
+    assert [i for i, content in enumerate(patient) if content] == [0, 1, 49]
+    assert [i for i, content in enumerate(hasty) if content] == [0, 1]
+    assert len(hasty) == 50
+
+
+def test_time_ends_the_reading(s3_server, in_s3):
+    """What was asked for by then is there, and every other image is missing."""
+    uris = [f"s3://pets/{i}.png" for i in range(40)]
+    for i in range(40):
+        s3_server.put("pets", f"{i}.png", b"here")
+
+    found = list(in_s3(uris, Patience(seconds=0)))
+
+    assert found == [b"here"] + [b""] * 39
+    assert READERS < 39
+
+
+def test_a_named_folder_is_searched_by_the_ends_of_paths(tmp_path):
+    """The longest end that is there, never outside of it."""
+    (tmp_path / "set" / "a").mkdir(parents=True)
+    (tmp_path / "set" / "a" / "1.png").write_bytes(b"a1")
+    (tmp_path / "set" / "1.png").write_bytes(b"1")
+    (tmp_path / "secret.png").write_bytes(b"secret")
+    uris = ["s3://bucket/x/a/1.png", "s3://bucket/b/1.png", "../secret.png", "x/../../secret.png"]
+    read = partial(read_images_below, LocalStorage(), str(tmp_path / "set"))
+
+    assert list(read(uris)) == [b"a1", b"1", b"", b""]

@@ -1,0 +1,137 @@
+"""Small pictures: of what can be read, small in all, and never a reason to fail."""
+
+import struct
+import zlib
+from base64 import b64decode
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mlrek.report.sample import order_for_thumbnails
+from mlrek.report.thumbnails import MAX_TOTAL_BYTES, read_thumbnails
+
+
+def encode(pixels, kind="png", **options):
+    """A file of pixels."""
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def claim_size(width, height):
+    """A PNG of a few bytes that says it is so large."""
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    chunks = ((b"IHDR", head), (b"IDAT", zlib.compress(b"\0" * 100)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(
+        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
+        for name, body in chunks
+    )
+
+
+def read(evaluation, contents):
+    """Thumbnails of the first images, whose contents are these."""
+    order = np.arange(len(evaluation.images))
+    return read_thumbnails(evaluation, order, lambda uris: contents + [b""] * len(uris))
+
+
+@pytest.fixture(scope="module")
+def many(evaluate):
+    """A thousand images of one label."""
+    return evaluate([[0]] * 1000, [[(0, 0.9)]] * 1000, ("cat",))
+
+
+def test_pictures_are_small_webp(pets):
+    """The longer side is 96 pixels, the shape and the size of the image are kept."""
+    wide = encode(np.full((100, 200, 3), 90, dtype=np.uint8))
+    found = read_thumbnails(pets, np.array([2]), lambda _: [wide]).by_image[2]
+    head, _, body = found.data_uri.partition(",")
+
+    assert head == "data:image/webp;base64"
+    with Image.open(BytesIO(b64decode(body))) as small:
+        assert (small.format, small.size) == ("WEBP", (96, 48))
+    assert (found.width, found.height) == (200, 100)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"no image",
+        b"GIF89a\xff\xff\xff\xff",
+        encode(np.zeros((40, 40, 3), dtype=np.uint8))[:-30],
+        claim_size(60_000, 60_000),
+        claim_size(2_000_000_000, 2),
+    ],
+)
+@pytest.mark.filterwarnings("error")
+def test_what_is_no_image_has_no_picture(pets, content):
+    """Denied, broken, or a bomb that would fill the memory."""
+    good = encode(np.zeros((4, 4, 3), dtype=np.uint8))
+    found = read_thumbnails(pets, np.array([0, 1]), lambda _: [content, good])
+
+    assert list(found.by_image) == [1]
+    assert found.asked == 2
+
+
+def test_only_so_many_are_asked_for(many):
+    """240 of a thousand images, in the given order."""
+    asked = []
+
+    def read_images(uris):
+        asked.extend(uris)
+        return [b""] * len(uris)
+
+    order = np.arange(1000)[::-1]
+    assert read_thumbnails(many, order, read_images).by_image == {}
+    assert asked == [many.images[i] for i in order[:240]]
+
+
+def test_all_together_stay_small(many):
+    """Noise hardly shrinks; pictures are left out before they are too much."""
+    noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3)).astype(np.uint8)
+    content = encode(noise)
+    found = read_thumbnails(many, np.arange(1000), lambda uris: [content] * len(uris))
+
+    assert sum(len(t.data_uri) for t in found.by_image.values()) <= MAX_TOTAL_BYTES
+    assert 0 < len(found.by_image) <= 240
+
+
+@pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "I;16"])
+def test_all_kinds_of_pixels_are_drawn(pets, mode):
+    """Grey, transparent, indexed, for print, 16 bits."""
+    buffer = BytesIO()
+    Image.new(mode, (20, 20)).save(buffer, "tiff" if mode == "CMYK" else "png")
+
+    assert 0 in read_thumbnails(pets, np.array([0]), lambda _: [buffer.getvalue()]).by_image
+
+
+def test_the_page_says_what_could_not_be_read(pets, page_of, data_of):
+    """How many pictures were wanted, and which are there."""
+    good = encode(np.zeros((4, 4, 3), dtype=np.uint8))
+
+    def read_images(uris):
+        return [good if uri.endswith("2.png") else b"" for uri in uris]
+
+    images = data_of(page_of(pets, read_images=read_images))["images"]
+    assert images["asked"] == 4
+    assert [images["names"][int(i)] for i in images["thumbnails"]] == ["/2.png"]
+
+
+def test_suspects_come_first_then_every_gallery(evaluate):
+    """Each label's first image of each outcome before any second one."""
+    from mlrek.metrics.compute import compute_metrics
+    from mlrek.metrics.outcomes import list_outcomes
+
+    evaluation = evaluate(
+        [[0], [0], [0], [1], [1], [1]],
+        [[(0, 0.9)], [(0, 0.8)], [(0, 0.7)], [(1, 0.6)], [(1, 0.5)], [(0, 0.4)]],
+        ("cat", "dog"),
+    )
+    outcomes = list_outcomes(evaluation, compute_metrics(evaluation, resamples=0).predictions)
+    order = order_for_thumbnails(np.arange(6), outcomes, np.array([3])).tolist()
+
+    assert order[0] == 3
+    assert set(order[1:4]) == {2, 4, 5}  # the least sure cat, the least sure dog, the mistake
+    assert sorted(order) == list(range(6))
