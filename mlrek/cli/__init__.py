@@ -7,6 +7,7 @@ import typer
 
 from mlrek.cli.boundary import CommandGroup
 from mlrek.cli.catalogue import archive, projects, versions
+from mlrek.cli.check import check
 from mlrek.cli.compare import compare
 from mlrek.cli.evaluate import evaluate
 from mlrek.cli.output import accept_any_text
@@ -47,7 +48,7 @@ def root(
 
 
 app.command(cls=RegisteringCommand)(sync)
-for command in (versions, show, compare, evaluate, projects, archive):
+for command in (versions, show, compare, check, evaluate, projects, archive):
     app.command()(command)
 
 

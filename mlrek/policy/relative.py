@@ -147,6 +147,7 @@ def _undecided(
 
 def _say_failed(asked: NoWorse | Better, found: Difference, low: float, high: float) -> str:
     seen = f"changed by {say_change(found.difference)} ({_say_interval(asked, low, high)})"
+    seen += "; less of it is better" if found.less_is_better else ""
     if isinstance(asked, Better):
         return f"not better than the baseline: {seen}"
     allowed = f"more than the {say_change(_limit(asked, found.name))} that the policy allows"

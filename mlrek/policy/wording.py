@@ -8,6 +8,7 @@ from mlrek.policy.numbers import suggest_metric
 
 CONFIDENCE_DIGITS = 6
 _TOO_MANY = 10**8
+_TINY = 0.0005
 
 
 def say_percent(confidence: float) -> str:
@@ -20,12 +21,14 @@ def say_percent(confidence: float) -> str:
 
 
 def say_number(value: float) -> str:
-    """A number with as many digits as its checks need.
+    """A number with four decimals, and no zeros at its end; a tiny one with two digits.
 
-    >>> say_number(0.9), say_number(0.93871)
-    ('0.9', '0.9387')
+    >>> say_number(0.9), say_number(0.93871), say_number(1234.5), say_number(0.00002)
+    ('0.9', '0.9387', '1,234.5', '2e-05')
     """
-    return f"{value:.4g}" if abs(value) < 1 else f"{value:,.4f}".rstrip("0").rstrip(".")
+    if value and abs(value) < _TINY:
+        return f"{value:.2g}"
+    return f"{value:,.4f}".rstrip("0").rstrip(".")
 
 
 def say_change(value: float) -> str:
@@ -64,6 +67,15 @@ def say_needed(needed: int | None) -> str:
     """
     if needed is None:
         return ""
-    unit = 10 ** max(len(str(needed)) - 2, 0)
-    about = -(-needed // unit) * unit
-    return f"; about {about:,} test images would decide it if nothing else changed (estimate)"
+    about = f"{round_up(needed):,}"
+    return f"; about {about} test images would decide it if nothing else changed (estimate)"
+
+
+def round_up(n: int) -> int:
+    """A number of images with two digits: an estimate knows no more.
+
+    >>> round_up(1841), round_up(94)
+    (1900, 94)
+    """
+    unit: int = 10 ** max(len(str(n)) - 2, 0)
+    return -(-n // unit) * unit

@@ -1,7 +1,24 @@
-"""A decision as JSON: what `mlrek check --json` prints and a run keeps."""
+"""A decision in words: as JSON, as a table's cells, and as markdown for a pull request."""
 
-from mlrek.policy import Check, Decision, Identity
+from collections.abc import Iterator, Sequence
+from math import isnan
+
+from mlrek.policy import Check, Decision, Forgive, Identity, Kind, Status
+from mlrek.policy.wording import round_up
+from mlrek.printable import escape_markdown, escape_unencodable, escape_unprintable
 from mlrek.tables.json_text import Json, number_or_null
+
+COLUMNS = ("check", "metric", "label", "value", "baseline", "limit", "interval", "verdict")
+NUMERIC_COLUMNS = frozenset(("value", "baseline", "limit", "interval"))
+DIGITS = 4
+_SIGNS = {
+    Status.PASSED: "✅ passed",
+    Status.FAILED: "❌ failed",
+    Status.UNDECIDED: "❔ undecided",
+    Status.IGNORED: "➖ ignored",
+}
+_COUNTED = frozenset(("min_images", "min_images_per_label", "leakage"))
+_RELATIVE = frozenset((Kind.NO_WORSE, Kind.BETTER))
 
 
 def describe_decision(decision: Decision) -> dict[str, Json]:
@@ -14,6 +31,104 @@ def describe_decision(decision: Decision) -> dict[str, Json]:
         "images_needed": decision.images_needed,
         "warnings": list(decision.warnings),
     }
+
+
+def describe_verdict(decision: Decision, forgive: Forgive = "") -> str:
+    """One sentence: may the version be promoted, and what it hangs on."""
+    statuses = [check.status for check in decision.checks]
+    n, name = len(statuses), decision.candidate.version
+    n_failed, n_undecided = (statuses.count(s) for s in (Status.FAILED, Status.UNDECIDED))
+    if n_failed:
+        open_too = f", {n_undecided} undecided" if n_undecided else ""
+        return f"failed: {name} may not be promoted: {n_failed} of {_count(n)} failed{open_too}"
+    if not n_undecided:
+        n_ignored = statuses.count(Status.IGNORED)
+        rest = f", {n_ignored} ignored for want of a baseline" if n_ignored else ""
+        return f"passed: {name} may be promoted: {n - n_ignored} of {_count(n)} passed{rest}"
+    said = f"{n_undecided} of {_count(n)} undecided, none failed"
+    code = decision.exit_code(forgive)
+    if forgive and code != decision.exit_code():
+        may = "may" if code == 0 else "may not"
+        return f"undecided: {name} {may} be promoted (--undecided {forgive}): {said}"
+    kept = f" (--undecided {forgive} does not change that)" if forgive else ""
+    return f"undecided: {name} may not be promoted yet: {said}{kept}"
+
+
+def describe_needed(decision: Decision) -> str:
+    """The images that would settle it, in words; '' where nothing tells."""
+    if decision.verdict != Status.UNDECIDED or decision.images_needed is None:
+        return ""
+    about = f"{round_up(decision.images_needed):,}"
+    return f"Estimate: about {about} test images would decide what is open for want of images."
+
+
+def describe_versions(decision: Decision) -> str:
+    """Who is checked against whom."""
+    if decision.baseline is None:
+        return f"{decision.candidate.version}, without a baseline"
+    return f"{decision.candidate.version} against {decision.baseline.version}"
+
+
+def describe_cells(check: Check, digits: int = DIGITS) -> list[str]:
+    """The cells of a check, in the order of `COLUMNS`; empty where there is no number."""
+    is_count = check.metric.name in _COUNTED
+    return [
+        check.kind.value,
+        check.metric.name,
+        check.metric.label,
+        _format(check.value, digits, is_count=is_count),
+        _format(check.baseline, digits),
+        _format(check.limit, digits, is_count=is_count, is_signed=check.kind in _RELATIVE),
+        _format_interval(check, digits),
+        check.status.value,
+    ]
+
+
+def list_open(decision: Decision) -> list[tuple[Check, str]]:
+    """Every check that did not pass, in words; those with the same reason are told together."""
+    groups: dict[tuple[Status, str], list[Check]] = {}
+    for check in decision.checks:
+        if check.status != Status.PASSED:
+            groups.setdefault((check.status, check.reason), []).append(check)
+    return [
+        (checks[0], f"{name_check(checks[0])}{_say_more(len(checks) - 1)}: {reason}")
+        for (_, reason), checks in groups.items()
+    ]
+
+
+def _say_more(n: int) -> str:
+    return f" (and {n} more)" if n else ""
+
+
+def name_check(check: Check) -> str:
+    """The kind of a check and what it is about, in one line."""
+    return f"{check.kind.value} {check.metric}"
+
+
+def write_decision_markdown(decision: Decision, forgive: Forgive = "") -> str:
+    """A pull request's text: the verdict, every check, and why those that did not pass did not."""
+    return escape_unencodable("\n".join(_write_markdown(decision, forgive)))
+
+
+def _write_markdown(decision: Decision, forgive: Forgive) -> Iterator[str]:
+    verdict, _, rest = describe_verdict(decision, forgive).partition(": ")
+    yield f"### Promotion check: {_escape(describe_versions(decision))}"
+    yield ""
+    yield f"**{_SIGNS[Status(verdict)]}**: {_escape(rest)}."
+    yield ""
+    yield _row(COLUMNS)
+    yield _row(["---:" if column in NUMERIC_COLUMNS else "---" for column in COLUMNS])
+    for check in decision.checks:
+        cells = [_escape(cell) for cell in describe_cells(check)[:-1]]
+        yield _row([*cells, _SIGNS[check.status]])
+    yield ""
+    for check, text in list_open(decision):
+        yield f"- **{check.status.value}** {_escape(text)}"
+    if needed := describe_needed(decision):
+        yield f"\n{needed}"
+    for warning in decision.warnings:
+        yield f"\n> {_escape(warning)}"
+    yield ""
 
 
 def _describe_identity(identity: Identity) -> dict[str, Json]:
@@ -37,3 +152,34 @@ def _describe_check(check: Check) -> dict[str, Json]:
         "high": number_or_null(check.high),
         "reason": check.reason or None,
     }
+
+
+def _format(value: float, digits: int, *, is_count: bool = False, is_signed: bool = False) -> str:
+    if isnan(value):
+        return ""
+    if is_count:
+        return f"{value:,.0f}"
+    rounded = round(value, digits) + 0.0
+    text = f"{rounded:+.{digits}f}" if is_signed and rounded else f"{rounded:.{digits}f}"
+    return text.replace("-", "−")
+
+
+def _format_interval(check: Check, digits: int) -> str:
+    if isnan(check.low) or isnan(check.high):
+        return ""
+    is_signed = check.kind in _RELATIVE
+    ends = (_format(end, digits, is_signed=is_signed) for end in (check.low, check.high))
+    return (" to " if digits >= DIGITS else "…").join(ends)
+
+
+def _count(n: int) -> str:
+    return f"{n} check{'' if n == 1 else 's'}"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _escape(text: str) -> str:
+    """Untrusted text as plain text in markdown, all of it visible."""
+    return escape_markdown(escape_unprintable(text))

@@ -1,0 +1,119 @@
+"""`mlrek check`: may this version be promoted?"""
+
+import os
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Literal
+
+import typer
+
+from mlrek.cli import options as opt
+from mlrek.cli.output import Output
+from mlrek.errors import UsageError
+
+if TYPE_CHECKING:
+    from mlrek.policy import Decision, Policy
+
+
+def check(
+    candidate: Annotated[
+        str,
+        typer.Argument(
+            metavar="CANDIDATE",
+            help="Version ARN, SOURCE#VERSION, runs:/ID, models:/NAME/3 or models:/NAME@alias.",
+        ),
+    ],
+    policy: Annotated[
+        str, typer.Option("--policy", metavar="FILE", help="The policy, a TOML file.")
+    ],
+    baseline: Annotated[
+        str,
+        typer.Option(
+            "--baseline",
+            metavar="VERSION",
+            help="What to compare with, instead of the policy's own.",
+            show_default=False,
+        ),
+    ] = "",
+    undecided: Annotated[
+        Literal["", "pass", "fail"],
+        typer.Option(
+            "--undecided",
+            metavar="[pass|fail]",
+            help="What too little evidence counts as; default: neither, exit code 4.",
+            show_default=False,
+        ),
+    ] = "",
+    junit: Annotated[
+        str,
+        typer.Option("--junit", metavar="FILE", help="Write JUnit XML.", show_default=False),
+    ] = "",
+    markdown: Annotated[
+        str,
+        typer.Option(
+            "--markdown", metavar="FILE", help="Write a pull request's text.", show_default=False
+        ),
+    ] = "",
+    tracking_uri: opt.TrackingUri = "",
+    region: opt.Region = "",
+    profile: opt.Profile = "",
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+) -> None:
+    """Check by a policy whether a version may be promoted.
+
+    Exit code 0: every check passed; 3: one failed; 4: none failed, but one is undecided.
+
+    Example: mlrek check models:/digits/3 --policy examples/policy.toml
+    """
+    from mlrek.cli.check_report import print_decision
+    from mlrek.gate import check_version, read_policy
+    from mlrek.sources import AwsOptions
+    from mlrek.tables.decision import describe_decision
+    from mlrek.tracking.connection import connect
+
+    output = Output(as_json=json, quiet=quiet, verbose=verbose)
+    output.set_up_logging()
+    asked = read_policy(policy)
+    asked = replace(asked, baseline=baseline) if baseline else asked
+    aws = AwsOptions(region=region, profile=profile)
+    decision = check_version(candidate, asked, aws, lambda: connect(tracking_uri)).decision
+    if json:
+        output.document(describe_decision(decision))
+        output.warn(decision.warnings)
+    else:
+        print_decision(decision, output, undecided)
+    _write_files(decision, asked, undecided, junit=junit, markdown=markdown)
+    if code := decision.exit_code(undecided):
+        raise typer.Exit(code)
+
+
+def _write_files(
+    decision: "Decision",
+    policy: "Policy",
+    undecided: Literal["", "pass", "fail"],
+    *,
+    junit: str,
+    markdown: str,
+) -> None:
+    """What was asked for, and under GitHub Actions what its pages show."""
+    from mlrek.cli.github import report_to_github
+    from mlrek.cli.junit import write_junit
+    from mlrek.tables.decision import write_decision_markdown
+
+    text = write_decision_markdown(decision, undecided)
+    if junit:
+        _write(junit, write_junit(decision, policy.uri, undecided), "--junit")
+    if markdown:
+        _write(markdown, text.encode(), "--markdown")
+    report_to_github(decision, text, policy.uri, os.environ)
+
+
+def _write(path: str, content: bytes, option: str) -> None:
+    from pathlib import Path
+
+    try:
+        Path(path).write_bytes(content)
+    except (OSError, ValueError) as exc:
+        said = exc.strerror if isinstance(exc, OSError) else str(exc)
+        raise UsageError(f"{option} {path}: cannot be written: {said}") from exc

@@ -1,0 +1,60 @@
+"""What GitHub Actions shows of a check: annotations, and the summary of the job."""
+
+import sys
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from mlrek.printable import escape_unencodable, escape_unprintable
+from mlrek.tables.decision import describe_verdict, list_open
+
+if TYPE_CHECKING:
+    from mlrek.policy import Decision
+
+MAX_ANNOTATIONS = 9
+"""GitHub shows ten of each level for a step; the last is the verdict."""
+_LEVELS = {"failed": "error", "undecided": "warning", "ignored": "notice", "passed": "notice"}
+
+
+def report_to_github(
+    decision: "Decision", markdown: str, policy: str, environ: Mapping[str, str]
+) -> None:
+    """Annotate the job and write its summary; anywhere else, do nothing.
+
+    The annotations go to stderr, where GitHub reads them as well: stdout is the result's.
+    """
+    if environ.get("GITHUB_ACTIONS") != "true":
+        return
+    for line in describe_annotations(decision, policy):
+        sys.stderr.write(f"{line}\n")
+    if path := environ.get("GITHUB_STEP_SUMMARY"):
+        try:
+            with open(path, "a", encoding="utf-8") as summary:  # noqa: PTH123 - appends
+                summary.write(f"{markdown}\n")
+        except OSError as exc:
+            sys.stderr.write(f"warning: the job's summary cannot be written: {exc.strerror}\n")
+
+
+def describe_annotations(decision: "Decision", policy: str) -> list[str]:
+    """A workflow command for each check that did not pass, and one for the verdict."""
+    lines = [
+        _write_command(check.status.value, text, policy)
+        for check, text in list_open(decision)[:MAX_ANNOTATIONS]
+    ]
+    return [*lines, _write_command(decision.verdict.value, describe_verdict(decision), policy)]
+
+
+def _write_command(status: str, message: str, policy: str) -> str:
+    """A workflow command on one line: no name in it can end it or begin another."""
+    file, title = _escape_property(policy), _escape_property(f"mlrek check: {status}")
+    return f"::{_LEVELS[status]} file={file},title={title}::{_escape(message)}"
+
+
+def _escape(text: str) -> str:
+    """GitHub's escapes: a percent sign, and what ends a line."""
+    visible = escape_unencodable(escape_unprintable(text))
+    return visible.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _escape_property(text: str) -> str:
+    """In a property a colon and a comma mean something too."""
+    return _escape(text).replace(":", "%3A").replace(",", "%2C")
