@@ -17,10 +17,7 @@ if TYPE_CHECKING:
 def check(
     candidate: Annotated[
         str,
-        typer.Argument(
-            metavar="CANDIDATE",
-            help="Version ARN, SOURCE#VERSION, runs:/ID, models:/NAME/3 or models:/NAME@alias.",
-        ),
+        typer.Argument(metavar="CANDIDATE", help=opt.VERSION_HELP),
     ],
     policy: Annotated[
         str, typer.Option("--policy", metavar="FILE", help="The policy, a TOML file.")

@@ -59,22 +59,26 @@ def _answer(figure: Figure, limit: float, sign: int, floor: Floor, n_images: int
         return _Answer(status=Status.PASSED) if is_in else _fail(figure, limit, sign)
     if isnan(figure.low) or isnan(figure.high) or not figure.low < figure.high:
         why = figure.reason or "no interval of this number can be computed"
-        reason = f"{why}; test on more images, or leave out confidence to check the value itself"
+        reason = f"{why}; leave out confidence to check the value itself"
         return _Answer(status=Status.UNDECIDED, reason=reason)
     worst, best = (figure.low, figure.high) if sign > 0 else (figure.high, figure.low)
     if sign * (worst - limit) >= 0:
         return _Answer(status=Status.PASSED)
     if sign * (best - limit) < 0:
         return _fail(figure, limit, sign)
-    return _undecided(figure, limit, floor.confidence, n_images)
+    passes = sign * (figure.value - limit) >= 0
+    return _undecided(figure, limit, floor.confidence, n_images, passes=passes)
 
 
-def _undecided(figure: Figure, limit: float, confidence: float, n_images: int | None) -> _Answer:
+def _undecided(
+    figure: Figure, limit: float, confidence: float, n_images: int | None, *, passes: bool
+) -> _Answer:
     spread = (figure.high - figure.low) / 2 / compute_margin(confidence)
     needed = estimate_images(n_images, figure.value - limit, spread, confidence)
     reason = (
         f"the {say_percent(confidence)} interval {say_number(figure.low)} to "
-        f"{say_number(figure.high)} holds the limit {say_number(limit)}{say_needed(needed)}"
+        f"{say_number(figure.high)} holds the limit {say_number(limit)}"
+        f"{say_needed(needed, passes=passes)}"
     )
     return _Answer(status=Status.UNDECIDED, reason=reason, images_needed=needed)
 

@@ -2,9 +2,8 @@
 
 from collections import Counter
 from collections.abc import Container, Iterator, Mapping
-from dataclasses import replace
 from difflib import get_close_matches
-from math import isfinite, isnan, nan
+from math import isfinite, nan
 from typing import Any, Final
 
 import numpy as np
@@ -15,6 +14,8 @@ from mlrek.policy import Figure, Metric, Numbers, TestImages
 
 _NUMBER_GROUPS: Final = ("aggregate", "at_threshold", "base_model", "extra", "errors")
 _NO_LABEL_NUMBERS: Final = ("label", "metric_key")
+_NO_NUMBER: Final = "the service reported no number"
+_NO_INTERVAL: Final = "the service reports no interval of its numbers"
 _NO_IMAGE: Final = "undefined: the test set has nothing of this label; add images of it"
 _UNDEFINED: Final = "undefined for this label: see the warnings of its evaluation.json"
 
@@ -85,7 +86,10 @@ def _read_all(document: Mapping[str, Any]) -> Iterator[tuple[Metric, Figure]]:
         for name, number in (document.get(group) or {}).items():
             yield Metric(name=f"{group}/{name}"), _read_number(number)
     for name, value in document["reported"]["aggregate"].items():
-        yield Metric(name=f"reported/{name}"), _figure(value, "the service reported no number")
+        yield (
+            Metric(name=f"reported/{name}"),
+            _figure(value, _NO_INTERVAL if value is not None else _NO_NUMBER),
+        )
     minutes = document["version"].get("billable_minutes")
     if minutes is not None:
         yield Metric(name="training/billable_minutes"), _figure(minutes, "")
@@ -105,8 +109,9 @@ def _read_label(row: Mapping[str, Any]) -> Iterator[tuple[Metric, Figure]]:
         if name in _NO_LABEL_NUMBERS or (end in {"low", "high"} and base in row):
             continue
         reason = _NO_IMAGE if row.get("support") == 0 else _UNDEFINED
+        if value is not None:
+            reason = "" if f"{name}_low" in row else f"no interval of label_{name} is computed"
         figure = _figure(value, reason, row.get(f"{name}_low"), row.get(f"{name}_high"))
-        figure = figure if isnan(figure.value) else replace(figure, reason="")
         yield Metric(name=f"label_{name}", label=row["label"]), figure
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from math import isnan, nan
 
 from mlrek.comparison import LESS_IS_BETTER, Comparison, Difference, Scope, Verdict
+from mlrek.metrics.intervals import compute_margin
 from mlrek.policy import (
     Better,
     Candidate,
@@ -136,13 +137,21 @@ def _undecided(
     n_images: int | None,
 ) -> _Answer:
     limit = _limit(asked, found.name)
-    spread = found.evidence.standard_error if found.evidence else nan
-    needed = estimate_images(n_images, found.difference - limit, spread, asked.confidence)
+    distance = found.difference - limit
+    spread = _spread(found, interval, asked.confidence)
+    needed = estimate_images(n_images, distance, spread, asked.confidence)
+    passes = (-distance if found.less_is_better else distance) > 0
     reason = (
         f"the change may be {_say_interval(asked, *interval)}, on either side of "
-        f"{say_change(limit)}{say_needed(needed)}"
+        f"{say_change(limit)}{say_needed(needed, passes=passes)}"
     )
     return _Answer(Status.UNDECIDED, reason, *interval, needed)
+
+
+def _spread(found: Difference, interval: tuple[float, float], confidence: float) -> float:
+    """The standard error; where the versions never differ, what their interval makes of that."""
+    error = found.evidence.standard_error if found.evidence else nan
+    return error or (interval[1] - interval[0]) / 2 / compute_margin(confidence)
 
 
 def _say_failed(asked: NoWorse | Better, found: Difference, low: float, high: float) -> str:

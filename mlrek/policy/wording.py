@@ -59,16 +59,21 @@ def estimate_images(
     return None if needed is None or needed > _TOO_MANY else max(needed, n_images + 1)
 
 
-def say_needed(needed: int | None) -> str:
-    """The estimate in words, rounded to two digits upwards; '' where there is none.
+def say_needed(needed: int | None, *, passes: bool) -> str:
+    """The estimate in words, rounded up to two digits; '' where there is none.
 
-    >>> say_needed(1841)
-    '; about 1,900 test images would decide it if nothing else changed (estimate)'
+    `passes` tells on which side of the limit the number lies now.
+
+    >>> say_needed(1841, passes=True)
+    '; about 1,900 test images would decide it, as passed if nothing else changed (estimate)'
     """
     if needed is None:
         return ""
-    about = f"{round_up(needed):,}"
-    return f"; about {about} test images would decide it if nothing else changed (estimate)"
+    about, outcome = f"{round_up(needed):,}", "passed" if passes else "failed"
+    return (
+        f"; about {about} test images would decide it, as {outcome} if nothing else changed "
+        "(estimate)"
+    )
 
 
 def round_up(n: int) -> int:
