@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 from conftest import clean_env
 from fakes.rekognition_server import Fault
+from mlflow import MlflowClient
 from sklearn import metrics as sk
 
 PREFIX = "rekognition-custom-labels-"
@@ -97,59 +99,62 @@ def evaluate(run_mlrek, digits, store, version, manifest, *args, **kwargs):
 
 def read_run(store, run_id):
     """A run, by MLflow's own client."""
-    from mlflow import MlflowClient
-
     return MlflowClient(store).get_run(run_id)
 
 
 def test_two_versions_sit_one_exam(run_mlrek, digits, store, exam, tmp_path):
-    """Numbers are scikit-learn's, digests are equal, a sync minds its own runs, and back."""
+    """Numbers are scikit-learn's, digests are equal, and the two compare."""
     manifest, truth = exam
-    synced = json.loads(run_mlrek("sync", digits, "--tracking-uri", store, "--json").stdout)
-    runs = {}
+    runs = []
     for version in VERSIONS:
         answers = tmp_path / f"{version}.jsonl"
         entry = evaluate(run_mlrek, digits, store, version, manifest, "--responses", answers)
-        assert entry["action"] == "created"
-        assert entry["exam"]["name"] == "holdout"
-        runs[version] = run = read_run(store, entry["run_id"])
+        assert (entry["action"], entry["exam"]["name"]) == ("created", "holdout")
+        runs.append(read_run(store, entry["run_id"]))
         y_true, y_pred = list(truth.values()), [predict(answers)[image] for image in truth]
         expected = {
             "accuracy": sk.accuracy_score(y_true, y_pred),
             "f1_macro": sk.f1_score(y_true, y_pred, average="macro", zero_division=0),
             "mcc": sk.matthews_corrcoef(y_true, y_pred),
         }
-        logged = {name: run.data.metrics[f"aggregate/{name}"] for name in expected}
+        metrics = runs[-1].data.metrics
+        logged = {name: metrics[f"aggregate/{name}"] for name in expected}
         assert logged == pytest.approx(expected, abs=1e-12)
-        assert run.info.run_name == f"{version} on holdout"
-        assert not any(key.startswith("reported/") for key in run.data.metrics)
-        (dataset,) = run.inputs.dataset_inputs
-        assert dataset.dataset.name == "holdout.manifest"
-    digests = {run.data.tags["test_set_digest"] for run in runs.values()}
-    assert digests == {run.data.tags["mlrek.exam"] for run in runs.values()}
-    assert len(digests) == 1
+        assert not any(key.startswith("reported/") for key in metrics)
+    tags = [run.data.tags for run in runs]
+    (digest,) = {each["test_set_digest"] for each in tags}
+    assert {each["mlrek.exam"] for each in tags} == {digest}
+    assert [run.info.run_name for run in runs] == [f"{v} on holdout" for v in VERSIONS]
+    datasets = {(i.dataset.name, i.dataset.digest) for r in runs for i in r.inputs.dataset_inputs}
+    assert datasets == {("holdout.manifest", digest)}
 
-    again = json.loads(run_mlrek("sync", digits, "--tracking-uri", store, "--json").stdout)
-    assert [v["action"] for v in again["versions"]] == ["unchanged"] * 4
-    forced = json.loads(
-        run_mlrek("sync", digits, "--tracking-uri", store, "--json", "--force").stdout
-    )
-    assert [v["action"] for v in forced["versions"]] == ["replaced"] * 4
-    assert {v["run_id"] for v in synced["versions"]}.isdisjoint(
-        run.info.run_id for run in runs.values()
-    )
-    for run in runs.values():
-        assert read_run(store, run.info.run_id).info.lifecycle_stage == "active"
+    ids = [f"runs:/{run.info.run_id}" for run in runs]
+    done = run_mlrek("compare", *ids, "--tracking-uri", store, "--json")
+    (candidate,) = json.loads(done.stdout)["candidates"]
+    assert candidate["test_set"]["verdict"] == "same"
+    assert candidate["test_set"]["shared"] == 200
+
+
+def test_a_sync_and_an_exam_leave_each_others_runs_alone(run_mlrek, digits, store, exam, tmp_path):
+    """Neither replaces the other's, and `versions` shows the run on the provider's test set."""
+
+    def sync(*args):
+        done = run_mlrek("sync", digits, "--tracking-uri", store, "--json", *args)
+        return json.loads(done.stdout)["versions"]
+
+    first = sync()
+    args = ["--responses", tmp_path / "v2-linear.jsonl"]
+    on_exam = evaluate(run_mlrek, digits, store, "v2-linear", exam[0], *args)
+    second, forced = sync(), sync("--force")
     listed = json.loads(run_mlrek("versions", digits, "--tracking-uri", store, "--json").stdout)
-    assert [v["run_id"] for v in listed["versions"]] == [v["run_id"] for v in forced["versions"]]
 
-    entry = evaluate(
-        run_mlrek, digits, store, "v2-linear", manifest, "--responses", tmp_path / "v2-linear.jsonl"
-    )
-    assert (entry["action"], entry["run_id"]) == (
-        "unchanged",
-        runs["v2-linear"].info.run_id,
-    )
+    assert [v["action"] for v in second] == ["unchanged"] * 4
+    assert [v["run_id"] for v in second] == [v["run_id"] for v in first]
+    assert [v["action"] for v in forced] == ["replaced"] * 4
+    assert [v["run_id"] for v in listed["versions"]] == [v["run_id"] for v in forced]
+    assert read_run(store, on_exam["run_id"]).info.lifecycle_stage == "active"
+    again = evaluate(run_mlrek, digits, store, "v2-linear", exam[0], *args)
+    assert (again["action"], again["run_id"]) == ("unchanged", on_exam["run_id"])
 
 
 def test_a_run_is_evaluated_without_its_source(run_mlrek, digits, store, exam, tmp_path):
@@ -183,6 +188,74 @@ def test_changed_answers_replace_the_run(run_mlrek, digits, store, exam, tmp_pat
     accuracy = read_run(store, after["run_id"]).data.metrics["aggregate/accuracy"]
     assert accuracy == pytest.approx(right / 200, abs=1e-12)
     assert any(w.startswith("50 of 200 images have no response") for w in after["warnings"])
+
+
+def test_images_of_ones_own_that_were_trained_on_are_told(run_mlrek, digits, store, exam, tmp_path):
+    """The version's own training manifest is looked into for these images too."""
+    manifest, truth = exam
+    project = tmp_path / "kept"
+    shutil.copytree(digits, project)
+    folder = project / "versions" / "v2-linear"
+    described = json.loads((folder / "version.json").read_text())
+    place = {"Bucket": "digits", "Name": "evaluation/TrainingGroundTruth-digits-v2-linear.json"}
+    asset = {"GroundTruthManifest": {"S3Object": place}}
+    described["TrainingDataResult"] = {"Output": {"Assets": [asset]}}
+    (folder / "version.json").write_text(json.dumps(described))
+    trained_on = [*list(truth)[:3], "s3://digits/elsewhere.png"]
+    write_lines(folder / Path(place["Name"]).name, [to_truth(i, "one") for i in trained_on])
+
+    args = ["--responses", tmp_path / "v2-linear.jsonl"]
+    entry = evaluate(run_mlrek, project, store, "v2-linear", manifest, *args)
+    (said,) = [w for w in entry["warnings"] if "training manifest" in w]
+    assert said.startswith("3 of 200 test images stand in the version's own training manifest: ")
+    client = MlflowClient(store)
+    path = client.download_artifacts(entry["run_id"], "evaluation.json", str(tmp_path))
+    seen = json.loads(Path(path).read_text())["test_set"]["seen_in_training"]
+    assert seen == {"count": 3, "images": trained_on[:3]}
+
+
+def is_predicted(record: dict) -> bool:
+    """Whether the service counts a box as predicted."""
+    details = record[f"{PREFIX}evaluation-details"]
+    return details["is-true-positive"] or details["is-false-positive"]
+
+
+def test_found_objects_are_matched_as_the_providers_own(run_mlrek, digits, store, tmp_path):
+    """Boxes come as shares of the image: the boxes it predicted give the numbers it has."""
+    project = digits.parent / "detection"
+    (path,) = (project / "versions" / "v1-linear").glob("TestingGroundTruth-*.json")
+    answers = []
+    for line in map(json.loads, path.read_text().splitlines()):
+        found, told = (line.get(f"{PREFIX}evaluation{end}", {}) for end in ("", "-metadata"))
+        (size,) = line[f"{PREFIX}training-0"]["image_size"]
+        labels = [
+            {
+                "Name": told["class-map"][str(box["class_id"])],
+                "Confidence": one["confidence"] * 100,
+                "Geometry": {
+                    "BoundingBox": {
+                        "Left": box["left"] / size["width"],
+                        "Top": box["top"] / size["height"],
+                        "Width": box["width"] / size["width"],
+                        "Height": box["height"] / size["height"],
+                    }
+                },
+            }
+            for box, one in zip(found.get("annotations", []), told.get("objects", []), strict=True)
+            if is_predicted(one)
+        ]
+        answers.append({"image": line["source-ref"], "response": {"CustomLabels": labels}})
+    write_lines(tmp_path / "answers.jsonl", answers)
+    args = ["sync", project, "--version", "v1-linear", "--tracking-uri", store, "--json"]
+    (synced,) = json.loads(run_mlrek(*args).stdout)["versions"]
+    args = ["--responses", tmp_path / "answers.jsonl"]
+    entry = evaluate(run_mlrek, project, store, "v1-linear", path, *args)
+    own, ours = (read_run(store, v["run_id"]).data for v in (synced, entry))
+    assert own.tags["test_set_digest"] == ours.tags["test_set_digest"]
+    for name in ("ap", "ap_50", "ap_75", "ar_100"):
+        assert ours.metrics[f"aggregate/{name}"] == pytest.approx(
+            own.metrics[f"aggregate/{name}"], abs=1e-9
+        )
 
 
 def test_without_answers_it_says_how_to_get_them(run_mlrek, digits, store, exam):
@@ -373,8 +446,6 @@ def predict_whole(path: Path) -> list[str]:
 
 def test_two_processes_leave_one_run(digits, store, exam, tmp_path):
     """Of one version on one exam."""
-    from mlflow import MlflowClient
-
     manifest, _ = exam
     args = ["evaluate", f"{digits}#v2-linear", "--on", manifest, "--tracking-uri", store]
     args += ["--responses", tmp_path / "v2-linear.jsonl", "--json"]

@@ -13,7 +13,7 @@ from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project, Provider
 from mlrek.tracking.connection import connect, connect_existing
 from mlrek.tracking.description import DatasetInput, MetricPoint, RunDescription
-from mlrek.tracking.runs import current_run
+from mlrek.tracking.runs import EXAM_TAG, current_run
 from mlrek.tracking.store import Store
 
 
@@ -304,3 +304,26 @@ def test_tags_of_a_registered_version(store, project):
     assert (found.uri, found.run_id) == (f"models:/{name}/1", "")
     tags = store.client.get_model_version(name, "1").tags
     assert tags["validation_status"] == "approved"
+
+
+def test_a_run_on_ones_own_test_set_is_seen_by_those_alone_who_ask(
+    store, experiment_id, description, project
+):
+    """It stands beside the version's run: nobody takes it for that one, or deletes it for it."""
+    exam = replace(description, tags={**description.tags, EXAM_TAG: "d1"})
+    on_exam = store.write_run(experiment_id, exam)
+    own = store.write_run(experiment_id, description)
+    assert store.settle(experiment_id, own) == own
+    assert store.settle(experiment_id, on_exam) == on_exam
+    assert store.list_runs(experiment_id, {"project_arn": project.arn}) == (own,)
+    assert store.list_runs(experiment_id, {"version_arn": "v1", EXAM_TAG: "d1"}) == (on_exam,)
+    assert store.list_runs(experiment_id, {EXAM_TAG: "d2"}) == ()
+
+
+def test_two_runs_on_one_test_set_settle_on_one(store, experiment_id, description):
+    """As those of a version do."""
+    exam = replace(description, tags={**description.tags, EXAM_TAG: "d1"})
+    written = [store.write_run(experiment_id, exam) for _ in range(2)]
+    kept = min(written, key=lambda run: run.run_id)
+    assert {store.settle(experiment_id, run).run_id for run in written} == {kept.run_id}
+    assert store.list_runs(experiment_id, {EXAM_TAG: "d1"}) == (kept,)
