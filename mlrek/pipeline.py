@@ -22,7 +22,7 @@ from mlrek.tracking.connection import connect, connect_existing, is_fresh
 from mlrek.tracking.description import Options, RunDescription, describe_state
 from mlrek.tracking.experiments import choose_experiment
 from mlrek.tracking.links import describe_links
-from mlrek.tracking.notes import describe_experiment_note
+from mlrek.tracking.notes import NOTE_TAG, describe_experiment_note, is_outdated
 from mlrek.tracking.runs import LoggedRun, current_run, current_runs, superseded_runs
 from mlrek.tracking.store import Store
 from mlrek.tracking.translation import hide_userinfo
@@ -122,7 +122,7 @@ def sync(
         options = replace(options, experiment=experiment)
         jobs = _plan(entries, store, options)
         results = _run_jobs(jobs, options, workers, progress, begun.result())
-    projects = _finish_projects(store, jobs, results)
+    projects = _finish_projects(store, jobs, results, writes=not options.dry_run)
     versions = _name_runs_that_count(results, projects)
     hints: tuple[str, ...] = ()
     if store is not None and options.register and not options.dry_run:
@@ -289,39 +289,45 @@ def _delete_leftovers(job: _Job) -> None:
 
 
 def _finish_projects(
-    store: Store | None, jobs: Sequence[_Job], results: Sequence[VersionResult]
+    store: Store | None,
+    jobs: Sequence[_Job],
+    results: Sequence[VersionResult],
+    *,
+    writes: bool,
 ) -> tuple[ProjectResult, ...]:
     """The experiment's note and links of each project."""
     if store is None:
         return ()
     finished = []
-    by_experiment = {
-        job.entry.version.project: job.place.experiment_id
-        for job in jobs
-        if job.place.experiment_id
-    }
+    by_experiment: dict[str, dict[Project, None]] = {}
+    for job in jobs:
+        if job.place.experiment_id:
+            by_experiment.setdefault(job.place.experiment_id, {})[job.entry.version.project] = None
     changed = {
         result.experiment_id
         for result in results
         if result.run is not None and result.action in {"created", "replaced"}
     }
-    for project, experiment_id in by_experiment.items():
-        runs = current_runs(store.list_runs(experiment_id, {"project_arn": project.arn}))
+    for experiment_id, projects in by_experiment.items():
+        complete = store.list_runs(experiment_id, {"mlrek.complete": "true"})
         experiment = store.get_experiment(experiment_id)
-        finished.append(
-            ProjectResult(
-                project=project,
-                experiment=experiment.name,
-                experiment_id=experiment_id,
-                links=describe_links(
-                    store.tracking_uri, experiment_id, [run.run_id for run in runs]
-                ),
-                runs=runs,
+        for project in projects:
+            runs = current_runs(run for run in complete if run.project_arn == project.arn)
+            finished.append(
+                ProjectResult(
+                    project=project,
+                    experiment=experiment.name,
+                    experiment_id=experiment_id,
+                    links=describe_links(
+                        store.tracking_uri, experiment_id, [run.run_id for run in runs]
+                    ),
+                    runs=runs,
+                )
             )
-        )
-    for experiment_id in changed:
-        note = describe_experiment_note(store.list_runs(experiment_id, {"mlrek.complete": "true"}))
-        store.set_experiment_note(store.get_experiment(experiment_id), note)
+        note = describe_experiment_note(complete)
+        said = experiment.tags.get(NOTE_TAG, "")
+        if writes and (experiment_id in changed or is_outdated(said, note)):
+            store.set_experiment_note(experiment, note)
     return tuple(finished)
 
 

@@ -16,6 +16,9 @@ HEADLINES = (
     "reported/f1",
 )
 MAX_NOTED_VERSIONS = 100
+NOTE_TAG = "mlflow.note.content"
+"""The tag that MLflow shows as the note of an experiment or run."""
+_SIGNATURE = "logged by mlrek."
 
 
 def describe_experiment_note(runs: Iterable[LoggedRun]) -> str:
@@ -24,6 +27,16 @@ def describe_experiment_note(runs: Iterable[LoggedRun]) -> str:
     for run in current_runs(runs):
         by_project.setdefault(run.tags.get("project_arn", ""), []).append(run)
     return "\n\n".join(map(_describe_project, by_project.values()))
+
+
+def is_outdated(said: str, note: str) -> bool:
+    """Whether an experiment's note lacks something of what it should be.
+
+    A sync may have been killed before it wrote the note. What people added to it is no reason to
+    write it again, nor is a note of their own.
+    """
+    is_ours = not said or _SIGNATURE in said
+    return is_ours and not set(note.splitlines()) <= set(said.splitlines())
 
 
 def test_set_letters(runs: Sequence[LoggedRun]) -> dict[str, str]:
@@ -40,7 +53,7 @@ def _describe_project(runs: Sequence[LoggedRun]) -> str:
     shown = [name for name in HEADLINES if any(name in run.metrics for run in runs)]
     titles = ["version", "trained", "test images", "test set", *map(_title, shown)]
     lines = [
-        f"Evaluations of {project}: {versions}, logged by mlrek.",
+        f"Evaluations of {project}: {versions}, {_SIGNATURE}",
         "",
         _row(titles),
         _row(["---"] * len(titles)),

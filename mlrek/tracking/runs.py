@@ -23,6 +23,11 @@ class LoggedRun:
     params: Mapping[str, str] = field(default_factory=dict)
 
     @property
+    def project_arn(self) -> str:
+        """The project that the version is of."""
+        return self.tags.get("project_arn", "")
+
+    @property
     def version_arn(self) -> str:
         """The version that the run is about."""
         return self.tags.get("version_arn", "")

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project
 from mlrek.tracking.description import DatasetInput, MetricPoint, RunDescription
+from mlrek.tracking.notes import NOTE_TAG
 from mlrek.tracking.runs import EXAM_TAG, LoggedRun, RegisteredVersion
 from mlrek.tracking.translation import is_missing_model, translate_errors
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
 
 METRICS_PER_BATCH = 900
+MAX_EXPERIMENT_TAG = 20_000
 PICTURE_KEY = "charts/confusion_matrix"
 TABLE_PATH = "predictions.json"
 
@@ -134,11 +136,11 @@ class Store:
 
     def set_experiment_note(self, experiment: "Experiment", note: str) -> None:
         """Write the experiment's note, unless it says so already."""
-        if experiment.tags.get("mlflow.note.content") == note:
+        if experiment.tags.get(NOTE_TAG) == note[:MAX_EXPERIMENT_TAG]:
             return
         with translate_errors(self.tracking_uri):
             self.client.set_experiment_tag(
-                experiment.experiment_id, "mlflow.note.content", note[:20000]
+                experiment.experiment_id, NOTE_TAG, note[:MAX_EXPERIMENT_TAG]
             )
 
     def set_run_tags(self, run_id: str, tags: Mapping[str, str]) -> None:

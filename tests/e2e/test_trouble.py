@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from fakes.evaluations import describe, make_files, version_arn
+from fakes.evaluations import PROJECT_ARN, save_archive
 from mlflow import MlflowClient
 
 
@@ -11,15 +11,8 @@ from mlflow import MlflowClient
 def archive(tmp_path):
     """A folder with two archived projects of one small version each, `cats` and `dogs`."""
     for name in ("cats", "dogs"):
-        arn = f"arn:aws:rekognition:us-east-1:111122223333:project/{name}/1690474772815"
-        folder = tmp_path / "saved" / name / "versions" / "v1"
-        folder.mkdir(parents=True)
-        head = {"provider": "rekognition", "project_arn": arn, "project_name": name}
-        (folder.parents[1] / "project.json").write_text(json.dumps(head))
-        description = describe(version_arn("v1", project_arn=arn))
-        (folder / "version.json").write_text(json.dumps(description, default=str))
-        for (_, key), content in make_files(description).items():
-            (folder / key.rpartition("/")[2]).write_bytes(content)
+        arn = PROJECT_ARN.replace("pets", name)
+        save_archive(tmp_path / "saved" / name, "v1", project_arn=arn)
     return tmp_path / "saved"
 
 

@@ -5,6 +5,7 @@ Every version made here was tested on three images, a cat and two dogs, and take
 
 import json
 from datetime import UTC, datetime
+from pathlib import Path
 
 PROJECT_ARN = "arn:aws:rekognition:us-east-1:111122223333:project/pets/1690474772815"
 BUCKET = "custom-labels-console-us-east-1-0123456789"
@@ -116,6 +117,21 @@ def make_files(description: dict) -> dict[tuple[str, str], bytes]:
             content = make_training_manifest("s3://images/trained on.jpg")
         files[place["Bucket"], place["Name"]] = content
     return files
+
+
+def save_archive(folder: Path, *versions: str, project_arn: str = PROJECT_ARN) -> Path:
+    """A folder with an archived project of small versions, the older first; it comes back."""
+    name = project_arn.split("/")[1]
+    head = {"provider": "rekognition", "project_arn": project_arn, "project_name": name}
+    for i, version in enumerate(versions):
+        description = describe(version_arn(version, 1690556751958 + i, project_arn))
+        place = folder / "versions" / version
+        place.mkdir(parents=True, exist_ok=True)
+        (place / "version.json").write_text(json.dumps(description, default=str))
+        for (_, key), content in make_files(description).items():
+            (place / key.rpartition("/")[2]).write_bytes(content)
+    (folder / "project.json").write_text(json.dumps(head))
+    return folder
 
 
 def find_places(description: dict) -> list[tuple[str, dict]]:
