@@ -5,6 +5,7 @@ import json
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -13,11 +14,15 @@ from mlrek.comparison.compare import CompareSettings, Side
 from mlrek.comparison.several import Several, compare_several
 from mlrek.errors import UsageError
 from mlrek.evaluation import Evaluation, test_set_digest
-from mlrek.figures import draw_difference
+from mlrek.figures import ReadImages, draw_difference
 from mlrek.figures.style import encode_png
 from mlrek.metrics import PredictionRule
-from mlrek.references import load_version
+from mlrek.references import Referred, load_version
+from mlrek.report.comparison import describe_comparison
 from mlrek.sources import AwsOptions
+from mlrek.sources.aws import AwsClients
+from mlrek.sources.images import read_images_below
+from mlrek.sources.storage import open_storage
 from mlrek.tables.comparison import (
     describe_candidate,
     describe_version,
@@ -25,6 +30,7 @@ from mlrek.tables.comparison import (
     write_summary,
 )
 from mlrek.tables.json_text import Json, number_or_null, write_json
+from mlrek.tracking.description import AUTO_IMAGES, NO_IMAGES
 from mlrek.tracking.runs import current_run
 from mlrek.tracking.store import Store
 
@@ -37,34 +43,35 @@ _PAIR = 2
 class Compared:
     """A baseline with its candidates, each with its comparison; `several` tests all together.
 
-    `evaluations` are those of all of them, the baseline's first, and `runs` their run ids, '' where
-    there is none.
+    `evaluations` are those of all of them, the baseline's first, `runs` their run ids, '' where
+    there is none, and `read_images` what reads their images, None where nothing does.
     """
 
     evaluations: tuple[Evaluation, ...]
+    read_images: tuple[ReadImages | None, ...]
     comparisons: tuple[Comparison, ...]
     several: Several | None
     runs: tuple[str, ...]
 
 
 def compare_references(
-    baseline: str,
-    candidates: Sequence[str],
+    versions: Sequence[str],
     aws: AwsOptions,
     open_store: Callable[[], Store],
     settings: CompareSettings,
     *,
     rule: PredictionRule | None = None,
+    images: str = AUTO_IMAGES,
 ) -> Compared:
     """Read the versions that were named and compare each candidate with the baseline.
 
     Args:
-        baseline: A VERSION as typed.
-        candidates: One or more of them.
+        versions: The baseline and one or more candidates as typed.
         aws: Region and profile.
         open_store: Called for runs and models only.
         settings: How to compare.
         rule: What counts as a prediction; without it, what each run was logged with.
+        images: Where the page's pictures come from: `auto`, `none`, or a folder.
 
     Raises:
         IncomparableError: Two versions do different things, or one has no record of its images.
@@ -72,11 +79,12 @@ def compare_references(
         SourceError: An evaluation cannot be read.
         TrackingError: MLflow cannot be reached or refuses.
     """
-    referred = [load_version(text, aws, open_store) for text in (baseline, *candidates)]
+    referred = [load_version(text, aws, open_store) for text in versions]
     sides = [Side(evaluation=one.evaluation, rule=rule or one.prediction_rule) for one in referred]
     comparisons, several = compare_several(sides[0], sides[1:], settings)
     return Compared(
         evaluations=tuple(side.evaluation for side in sides),
+        read_images=tuple(_choose_images(one, images, aws) for one in referred),
         comparisons=comparisons,
         several=several,
         runs=tuple(one.run_id for one in referred),
@@ -99,18 +107,20 @@ def write_comparisons(compared: Compared, store: Store) -> list[str]:
         The ids of the runs that were written to.
     """
     written = []
-    for comparison, run_id in zip(compared.comparisons, compared.runs[1:], strict=True):
+    for i, run_id in enumerate(compared.runs[1:]):
         if run_id:
-            place = f"{FOLDER}/{_safe_name(comparison.baseline.name)}"
-            for name, content in describe_files(compared, comparison, run_id).items():
+            place = f"{FOLDER}/{_safe_name(compared.evaluations[0].version.name)}"
+            for name, content in describe_files(compared, i).items():
                 store.write_artifact(run_id, f"{place}/{name}", content)
             written.append(run_id)
     return written
 
 
-def describe_files(compared: Compared, comparison: Comparison, run_id: str) -> dict[str, bytes]:
-    """What a candidate's run keeps of a comparison, by file name."""
+def describe_files(compared: Compared, i: int) -> dict[str, bytes]:
+    """What the run of candidate `i` keeps of its comparison, by file name."""
+    comparison, run_id = compared.comparisons[i], compared.runs[i + 1]
     files = {
+        "comparison.html": describe_page(compared, i),
         "comparison.json": write_json(
             {
                 "baseline": describe_version(comparison.baseline, compared.runs[0]),
@@ -124,6 +134,12 @@ def describe_files(compared: Compared, comparison: Comparison, run_id: str) -> d
     if picture is not None:
         files["confusion_difference.png"] = encode_png(picture)
     return files
+
+
+def describe_page(compared: Compared, i: int = 0) -> bytes:
+    """The page of candidate `i` against the baseline."""
+    evaluation, read_images = compared.evaluations[i + 1], compared.read_images[i + 1]
+    return describe_comparison(compared.comparisons[i], evaluation, read_images)
 
 
 def describe_compared(compared: Compared) -> dict[str, Json]:
@@ -172,6 +188,15 @@ def _parse_csv_map(text: str) -> dict[str, str]:
     if any(len(row) != _PAIR for row in rows):
         return {}
     return {old: new for old, new in rows if (old, new) != ("old", "new")}
+
+
+def _choose_images(referred: Referred, images: str, aws: AwsOptions) -> ReadImages | None:
+    """How the images of a version are read, if at all."""
+    if images == NO_IMAGES:
+        return None
+    if images == AUTO_IMAGES:
+        return referred.read_images
+    return partial(read_images_below, open_storage(images, AwsClients(aws)), images)
 
 
 def _find_run(evaluation: Evaluation, store: Store) -> str:

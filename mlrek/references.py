@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from mlrek.errors import SourceNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Evaluation
+from mlrek.figures import ReadImages
 from mlrek.formats.stored import load_evaluation
 from mlrek.metrics import PredictionRule
 from mlrek.reported import DEFAULT_THRESHOLD
@@ -30,13 +31,15 @@ class Referred:
     """An evaluation with the run it came from, None when it was read from a source.
 
     `registered` is the registry's version by which it was named, if it was. `find_seen` tells
-    which images the version was trained on, where its source is at hand.
+    which images the version was trained on, and `read_images` reads them, where its source is at
+    hand.
     """
 
     evaluation: Evaluation
     run: LoggedRun | None = None
     registered: RegisteredVersion | None = None
     find_seen: FindSeen | None = None
+    read_images: ReadImages | None = None
 
     @property
     def run_id(self) -> str:
@@ -81,7 +84,11 @@ def load_version(
     source = open_source(source_text, aws)
     entry = _choose_entry(source, source_text, name)
     evaluation = source.load(entry, skip_bad_lines=skip_bad_lines, threshold=threshold)
-    return Referred(evaluation=evaluation, find_seen=partial(source.find_seen, entry))
+    return Referred(
+        evaluation=evaluation,
+        find_seen=partial(source.find_seen, entry),
+        read_images=partial(source.read_images, entry),
+    )
 
 
 def is_alias(text: str) -> bool:

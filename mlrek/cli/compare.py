@@ -1,6 +1,7 @@
 """`mlrek compare`: versions side by side, image by image."""
 
 from enum import StrEnum
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -8,6 +9,7 @@ import typer
 from mlrek.cli import options as opt
 from mlrek.cli.boundary import EXIT_UNDECIDED
 from mlrek.cli.output import Output
+from mlrek.errors import UsageError
 
 if TYPE_CHECKING:
     from mlrek.comparing import Compared
@@ -54,6 +56,13 @@ def compare(
     markdown: Annotated[
         str, typer.Option("--markdown", metavar="FILE", help="Write a summary for a pull request.")
     ] = "",
+    html: Annotated[
+        str,
+        typer.Option(
+            "--html", metavar="FILE", help="Write the page of the comparison (one candidate)."
+        ),
+    ] = "",
+    images: opt.Images = "auto",
     log: Annotated[
         bool,
         typer.Option("--log/--no-log", help="Keep the comparison in the candidate's run, if any."),
@@ -76,6 +85,8 @@ def compare(
     from mlrek.cli.compare_report import print_comparisons
     from mlrek.sources import AwsOptions
 
+    if html and len(candidates) > 1:
+        raise UsageError("--html is the page of one candidate; name only one")
     output = Output(as_json=json, quiet=quiet, verbose=verbose)
     output.set_up_logging()
     compared = _compare(
@@ -84,10 +95,10 @@ def compare(
         tracking_uri,
         _make_settings(label_map, group_by),
         prediction_rule,
+        opt.check_images(images),
     )
     compared = _keep(compared, tracking_uri, output) if log else compared
-    if markdown:
-        _write_markdown(compared, markdown)
+    _write_files(compared, markdown, html)
     if json:
         from mlrek.comparing import describe_compared
 
@@ -112,18 +123,19 @@ def _compare(
     tracking_uri: str,
     settings: "CompareSettings",
     rule: PairedRule | None,
+    images: str,
 ) -> "Compared":
     from mlrek.comparing import compare_references
     from mlrek.metrics import PredictionRule
     from mlrek.tracking.connection import connect
 
     return compare_references(
-        versions[0],
-        versions[1:],
+        versions,
         aws,
         lambda: connect(tracking_uri),
         settings,
         rule=PredictionRule(rule.value) if rule else None,
+        images=images,
     )
 
 
@@ -141,14 +153,20 @@ def _keep(compared: "Compared", tracking_uri: str, output: Output) -> "Compared"
     return compared
 
 
-def _write_markdown(compared: "Compared", path: str) -> None:
-    from pathlib import Path
-
-    from mlrek.errors import UsageError
+def _write_files(compared: "Compared", markdown: str, html: str) -> None:
+    """What was asked for in files of its own."""
+    from mlrek.comparing import describe_page
     from mlrek.tables.comparison import write_summary
 
-    text = "\n".join(map(write_summary, compared.comparisons))
+    if markdown:
+        text = "\n".join(map(write_summary, compared.comparisons))
+        _write(markdown, text.encode("utf-8", "backslashreplace"))
+    if html:
+        _write(html, describe_page(compared))
+
+
+def _write(path: str, content: bytes) -> None:
     try:
-        Path(path).write_text(text, encoding="utf-8", errors="backslashreplace")
+        Path(path).write_bytes(content)
     except OSError as exc:
         raise UsageError(f"{path}: cannot be written: {exc.strerror}") from exc

@@ -1,8 +1,11 @@
 """Options that several commands share."""
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from mlrek.errors import UsageError
 
 SourceArgument = Annotated[
     str,
@@ -40,3 +43,23 @@ SkipBadLines = Annotated[
     bool,
     typer.Option("--skip-bad-lines", help="Skip malformed manifest lines, counted and warned of."),
 ]
+Images = Annotated[
+    str,
+    typer.Option(
+        "--images",
+        metavar="auto|none|FOLDER",
+        help="Where the page's pictures come from: where the evaluation says, nowhere, or a folder "
+        "(also s3://).",
+    ),
+]
+
+
+def check_images(images: str) -> str:
+    """The option as it was given, where it can be one.
+
+    Raises:
+        UsageError: It is a folder that is not there.
+    """
+    if images in {"auto", "none"} or images.startswith("s3://") or Path(images).is_dir():
+        return images
+    raise UsageError(f"--images {images}: no such folder; give one, or auto, or none")

@@ -2,7 +2,6 @@
 
 import os
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,7 +9,6 @@ import typer
 from mlrek.cli import options as opt
 from mlrek.cli.boundary import EXIT_FAILED
 from mlrek.cli.output import Output
-from mlrek.errors import UsageError
 
 if TYPE_CHECKING:
     from mlrek.results import SyncOptions, SyncResult, VersionResult
@@ -77,15 +75,7 @@ def sync(
             "--top-labels", min=0, help="Draw the matrix of the N most confused labels; 0: of all."
         ),
     ] = 0,
-    images: Annotated[
-        str,
-        typer.Option(
-            "--images",
-            metavar="auto|none|FOLDER",
-            help="Where the report's pictures come from: where the evaluation says, nowhere, "
-            "or a folder (also s3://).",
-        ),
-    ] = "auto",
+    images: opt.Images = "auto",
     region: opt.Region = "",
     profile: opt.Profile = "",
     json: opt.Json = False,
@@ -123,7 +113,7 @@ def sync(
                 skip_bad_lines=skip_bad_lines,
                 threshold=threshold,
                 top_labels=top_labels,
-                images=check_images(images),
+                images=opt.check_images(images),
             ),
             aws=AwsOptions(region=region, profile=profile),
         ),
@@ -132,17 +122,6 @@ def sync(
     _report(result, output)
     if result.any_failed:
         raise typer.Exit(EXIT_FAILED)
-
-
-def check_images(images: str) -> str:
-    """The option as it was given, where it can be one.
-
-    Raises:
-        UsageError: It is a folder that is not there.
-    """
-    if images in {"auto", "none"} or images.startswith("s3://") or Path(images).is_dir():
-        return images
-    raise UsageError(f"--images {images}: no such folder; give one, or auto, or none")
 
 
 def _run(

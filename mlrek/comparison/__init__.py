@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrek.evaluation import Task, Version
+from mlrek.evaluation import IntArray, Task, Version
 
 LESS_IS_BETTER = frozenset({"hamming_loss", "log_loss", "ece"})
 """Names (after the last slash) of numbers that are better when smaller."""
@@ -137,12 +137,15 @@ class ConfusionDifference:
     """Counts of the candidate minus those of the baseline on shared images, rows true.
 
     `counts` (n, n) int64, signed. `labels` are the rows and the columns; the last `n_own` of them
-    are our own (`(none)`, `(background)`).
+    are our own (`(none)`, `(background)`). `moves` (n_moves, 4) are the images behind the counts:
+    place in `images`, row, column, and the change of the count on that image.
     """
 
     counts: NDArray[np.int64]
     labels: tuple[str, ...]
     n_own: int
+    moves: IntArray
+    images: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,7 +27,7 @@ from mlrek.comparison.differences import (
 )
 from mlrek.comparison.measures import describe_measure
 from mlrek.comparison.pairing import Pairing, group_images, pair_images
-from mlrek.comparison.rows import Rows, describe_rows, list_answers, list_truth
+from mlrek.comparison.rows import Rows, describe_rows, find_moves, list_answers, list_truth
 from mlrek.comparison.selection import (
     recode_labels,
     rename_labels,
@@ -142,7 +142,7 @@ def _compare_shared(
         fixed=fixed,
         broken=broken,
         changed=changed,
-        confusion=_subtract_confusion(shared, labels),
+        confusion=_subtract_confusion(shared, pairing, labels),
         settling=_settle(differences, shared),
     )
 
@@ -330,7 +330,7 @@ def _find_changes(
 
 
 def _subtract_confusion(
-    shared: tuple[Exam, Exam], labels: tuple[str, ...]
+    shared: tuple[Exam, Exam], pairing: Pairing, labels: tuple[str, ...]
 ) -> ConfusionDifference | None:
     """The candidate's confusion matrix minus the baseline's, with the labels of both."""
     matrices = [exam.metrics.confusion for exam in shared]
@@ -350,7 +350,13 @@ def _subtract_confusion(
         rows = [*exam.codes, *(places[name] for name in matrix.rows[n:])]
         columns = [*exam.codes, *(places[name] for name in matrix.columns[n:])]
         counts[np.ix_(rows, columns)] += sign * matrix.counts
-    return ConfusionDifference(counts=counts, labels=(*labels, *own), n_own=len(own))
+    return ConfusionDifference(
+        counts=counts,
+        labels=(*labels, *own),
+        n_own=len(own),
+        moves=find_moves(shared[0].rows, shared[1].rows, len(labels)),
+        images=pairing.images,
+    )
 
 
 def _settle(differences: Sequence[Difference], shared: tuple[Exam, Exam]) -> Settling | None:

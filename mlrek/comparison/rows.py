@@ -145,6 +145,24 @@ def list_truth(rows: Rows, labels: tuple[str, ...], images: set[int]) -> dict[in
     }
 
 
+def find_moves(baseline: Rows, candidate: Rows, n_labels: int) -> IntArray:
+    """Image, true row, predicted column and change of count wherever the versions differ, (n, 4).
+
+    No label, true or predicted, has the code `n_labels`.
+    """
+    size = n_labels + 1
+    keys = [
+        (rows.image_idx * size + rows.y_true % size) * size + rows.y_pred % size
+        for rows in (baseline, candidate)
+    ]
+    cells, places = np.unique(np.concatenate(keys), return_inverse=True)
+    signs = np.repeat([-1, 1], [len(key) for key in keys])
+    change = np.bincount(places, weights=signs, minlength=len(cells)).astype(np.int64)
+    moved = change != 0
+    image_idx, cell = np.divmod(cells[moved], size * size)
+    return np.stack([image_idx, *np.divmod(cell, size), change[moved]], axis=1)
+
+
 def _gather(rows: Rows, images: set[int]) -> dict[int, tuple[list[int], list[int], list[float]]]:
     found: dict[int, tuple[list[int], list[int], list[float]]] = {
         image: ([], [], []) for image in images

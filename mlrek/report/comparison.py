@@ -1,0 +1,248 @@
+"""A comparison as one self-contained HTML page: what people look at before they promote."""
+
+from collections.abc import Mapping
+from math import isnan
+from os.path import commonprefix
+from typing import Any, Final
+
+import numpy as np
+
+from mlrek.comparison import Answer, Comparison, Difference, ImageChange, Scope
+from mlrek.comparison.differences import LABEL_DECISIONS
+from mlrek.evaluation import Evaluation
+from mlrek.figures import ReadImages
+from mlrek.label_keys import display_label
+from mlrek.metrics.paired_tests import format_p
+from mlrek.printable import escape_unencodable
+from mlrek.report.compact import round_number
+from mlrek.report.page import render_page
+from mlrek.report.thumbnails import Thumbnails, read_thumbnails
+from mlrek.tables.comparison import (
+    PARTS,
+    TITLES,
+    VERDICTS,
+    describe_settling,
+    describe_verdict,
+    format_interval,
+    format_number,
+    format_points,
+    list_headlines,
+    list_scopes,
+    shorten_name,
+)
+from mlrek.tables.json_text import Json
+
+MAX_IMAGES: Final = 6_000
+"""Images of each kind of change that a page holds; the CSV file has all of them."""
+
+_MAX_MOVES: Final = 20_000
+_MAX_LABELS: Final = 400
+_KINDS: Final = ("broken", "fixed", "changed")
+
+
+def describe_comparison(
+    comparison: Comparison, candidate: Evaluation, read_images: ReadImages | None = None
+) -> bytes:
+    """The page of one candidate against its baseline.
+
+    Args:
+        comparison: What differs.
+        candidate: The candidate's evaluation, which has the images.
+        read_images: Reads the images that are shown small; without it names stand for them.
+    """
+    changes = {kind: getattr(comparison, kind)[:MAX_IMAGES] for kind in _KINDS}
+    images = list(
+        dict.fromkeys(
+            (
+                *(change.image for kind in _KINDS for change in changes[kind]),
+                *_list_moved(comparison),
+            )
+        )
+    )
+    places = {image: i for i, image in enumerate(images)}
+    thumbnails = _read(candidate, images, read_images)
+    labels = _name_labels(comparison)
+    codes = {label: i for i, label in enumerate(comparison.labels)}
+    prefix = commonprefix(images) if len(images) > 1 else ""  # noqa: RUF071 (cut at a slash)
+    prefix = prefix[: prefix.rfind("/") + 1]
+    data: dict[str, Json] = {
+        "names": [_clean(v.name) for v in (comparison.baseline, comparison.candidate)],
+        "labels": labels,
+        "own": comparison.confusion.n_own if comparison.confusion else 0,
+        "images": {
+            "prefix": _clean(prefix),
+            "names": [_clean(image.removeprefix(prefix)) for image in images],
+            "thumbnails": thumbnails,
+        },
+        "changes": {
+            kind: [_describe_change(c, places, codes) for c in changes[kind]] for kind in _KINDS
+        },
+        "totals": {kind: len(getattr(comparison, kind)) for kind in _KINDS},
+        "cells": _list_cells(comparison),
+        "moves": _list_moves(comparison, places),
+        "deltas": _list_deltas(comparison),
+        "label_deltas": _list_label_deltas(comparison),
+    }
+    facts = _describe_facts(comparison)
+    return render_page("comparison.html", data, scripts=("parts.js", "comparison.js"), **facts)
+
+
+def _describe_facts(comparison: Comparison) -> dict[str, Any]:
+    """All that the template fills in, as plain text."""
+    sets = comparison.test_sets
+    baseline, candidate = (_clean(v.name) for v in (comparison.baseline, comparison.candidate))
+    verdict, _, detail = describe_verdict(comparison).partition(": ")
+    return {
+        "title": f"{candidate} against {baseline}",
+        "baseline": baseline,
+        "candidate": candidate,
+        "project": _clean(comparison.candidate.project.name),
+        "verdict": verdict.rstrip("."),
+        "detail": detail,
+        "test_set": VERDICTS[sets.verdict],
+        "test_set_facts": [
+            ("images that both were tested on", f"{sets.shared:,}"),
+            (f"only in the test set of {baseline}", f"{sets.only_baseline:,}"),
+            (f"only in the test set of {candidate}", f"{sets.only_candidate:,}"),
+            ("shared images whose truth was changed", f"{sets.relabelled:,}"),
+            ("images that stand more than once in a test set", f"{sets.duplicated:,}"),
+        ],
+        "tables": [
+            {
+                "title": TITLES[scope],
+                "rows": [_describe_row(d) for d in list_headlines(comparison, scope)],
+            }
+            for scope in list_scopes(comparison)
+        ],
+        "why": [
+            {
+                "name": shorten_name(name),
+                "parts": [
+                    (text, format_points(getattr(why, part))) for part, text in PARTS.items()
+                ],
+                "total": format_points(why.total),
+                "note": why.note,
+            }
+            for name, why in comparison.why.items()
+        ],
+        "settling": describe_settling(comparison),
+        "warnings": [*map(_clean, comparison.warnings)],
+        "provenance": [
+            ("baseline", _clean(comparison.baseline.arn)),
+            ("candidate", _clean(comparison.candidate.arn)),
+        ],
+    }
+
+
+def _describe_row(difference: Difference) -> dict[str, str]:
+    return {
+        "name": shorten_name(difference.name),
+        "baseline": format_number(difference.baseline),
+        "candidate": format_number(difference.candidate),
+        "difference": format_number(difference.difference, signed=True),
+        "span": format_interval(difference),
+        "p": "" if isnan(difference.p) else format_p(difference.p),
+    }
+
+
+def _list_deltas(comparison: Comparison) -> list[Json]:
+    """The numbers of the dot-and-whisker chart."""
+    scope = Scope.SHARED if comparison.test_sets.shared else Scope.WHOLE
+    return [
+        _describe_delta(difference, shorten_name(difference.name))
+        for difference in list_headlines(comparison, scope)
+        if not isnan(difference.difference)
+    ]
+
+
+def _list_label_deltas(comparison: Comparison) -> list[Json]:
+    """F1 of each label (of masks: IoU), those that changed most first."""
+    scope = Scope.SHARED if comparison.test_sets.shared else Scope.WHOLE
+    mine = [d for d in comparison.differences if d.scope is scope and d.label]
+    adjusted = {d.label: d.p_adjusted for d in mine if d.name == LABEL_DECISIONS}
+    name = "label_iou" if any(d.name == "label_iou" for d in mine) else "label_f1"
+    found = [d for d in mine if d.name == name and not isnan(d.difference)]
+    found.sort(key=lambda d: -abs(d.difference))
+    return [
+        _describe_delta(d, display_label(d.label), adjusted.get(d.label, np.nan))
+        for d in found[:_MAX_LABELS]
+    ]
+
+
+def _describe_delta(difference: Difference, name: str, p: float | None = None) -> Json:
+    return {
+        "name": _clean(name),
+        "baseline": round_number(difference.baseline),
+        "candidate": round_number(difference.candidate),
+        "difference": round_number(difference.difference),
+        "low": round_number(difference.low),
+        "high": round_number(difference.high),
+        "p": round_number(difference.p if p is None else p),
+        "less": difference.less_is_better,
+    }
+
+
+def _describe_change(
+    change: ImageChange, places: Mapping[str, int], codes: Mapping[str, int]
+) -> Json:
+    def describe(answer: Answer) -> list[Json]:
+        return [[codes[label] for label in answer.labels], round_number(answer.confidence, 4)]
+
+    truth: list[Json] = [codes[label] for label in change.truth]
+    return [
+        places[change.image],
+        truth,
+        *describe(change.baseline),
+        *describe(change.candidate),
+    ]
+
+
+def _list_cells(comparison: Comparison) -> list[Json]:
+    """Row, column and change of each cell that is not 0."""
+    if comparison.confusion is None:
+        return []
+    counts = comparison.confusion.counts
+    return [[i, j, int(counts[i, j])] for i, j in np.argwhere(counts).tolist()]
+
+
+def _list_moved(comparison: Comparison) -> list[str]:
+    """The images behind the cells, at most so many as a page holds."""
+    confusion = comparison.confusion
+    if confusion is None:
+        return []
+    return [confusion.images[i] for i in np.unique(confusion.moves[:_MAX_MOVES, 0]).tolist()]
+
+
+def _list_moves(comparison: Comparison, places: Mapping[str, int]) -> list[Json]:
+    """Image, row, column and change of each move."""
+    confusion = comparison.confusion
+    if confusion is None:
+        return []
+    return [
+        [places[confusion.images[i]], row, column, change]
+        for i, row, column, change in confusion.moves[:_MAX_MOVES].tolist()
+    ]
+
+
+def _name_labels(comparison: Comparison) -> list[Json]:
+    own: tuple[str, ...] = ()
+    if comparison.confusion is not None and comparison.confusion.n_own:
+        own = comparison.confusion.labels[-comparison.confusion.n_own :]
+    return [*(_clean(display_label(label)) for label in comparison.labels), *own]
+
+
+def _read(
+    candidate: Evaluation, images: list[str], read_images: ReadImages | None
+) -> dict[str, Json]:
+    """Small pictures by place in `images`."""
+    if read_images is None or not images:
+        return {}
+    rows = {image: i for i, image in enumerate(candidate.images)}
+    order = np.array([rows[image] for image in images if image in rows], dtype=np.int64)
+    found: Thumbnails = read_thumbnails(candidate, order, read_images)
+    places = {rows[image]: str(i) for i, image in enumerate(images) if image in rows}
+    return {places[row]: thumbnail.data_uri for row, thumbnail in found.by_image.items()}
+
+
+def _clean(text: str) -> str:
+    return escape_unencodable(text)
