@@ -139,3 +139,4 @@ showDeltas();
 showImages();
 showConfusion();
 listSections(byId("contents"));
+document.documentElement.dataset.ready = "true";
