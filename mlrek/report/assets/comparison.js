@@ -27,10 +27,10 @@ function whiskers(rows) {
     const interval = row.low === null ? "no interval" : `${signed(row.low)} to ${signed(row.high)}`;
     return el("div", { class: `delta-row ${judge(row)}`, role: "listitem", "data-name": row.name },
       el("span", { class: "delta-name", title: row.name }, name(row.name)),
-      el("span", { class: "quiet" }, `${three(row.baseline)} → ${three(row.candidate)}`),
+      el("span", { class: "quiet delta-pair" }, `${three(row.baseline)} → ${three(row.candidate)}`),
       picture,
       el("span", { class: "delta-number" }, signed(row.difference)),
-      el("span", { class: "quiet" }, interval));
+      el("span", { class: "quiet delta-span" }, interval));
   }));
 }
 
