@@ -218,12 +218,22 @@ class Detections:
     normalized: bool = False
 
 
+class MaskPixel(IntEnum):
+    """What a pixel of two masks is."""
+
+    NEITHER = 0
+    AGREED = 1  # both masks have the same label here
+    PREDICTED = 2  # the predicted mask alone has this label
+    MISSED = 3  # the true mask alone has one
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MaskCounts:
     """Pixel counts of a segmentation evaluation, one row per (image, label) that either mask has.
 
     All (n,): `image_idx`, `label_idx`, and the pixels that are true and predicted (`tp`), predicted
     only (`fp`), true only (`fn`). `readable` (n_images,) tells which images had both masks.
+    `sketches` show some images small, to look at: by image codes of `MaskPixel`, (height, width).
     """
 
     image_idx: IntArray
@@ -232,6 +242,7 @@ class MaskCounts:
     fp: NDArray[np.int64]
     fn: NDArray[np.int64]
     readable: BoolArray
+    sketches: Mapping[int, NDArray[np.uint8]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         columns = (self.image_idx, self.label_idx, self.tp, self.fp, self.fn)

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
-from typing import Final, TypeAlias
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,13 +19,13 @@ from mlrek.evaluation import IntArray, MaskCounts
 from mlrek.formats.json_text import show
 from mlrek.formats.lookout_line import CLASSES, NORMAL, MaskRef
 from mlrek.formats.lookout_manifest import NO_CLASS, LookoutManifest, ReadMasks
-from mlrek.metrics.masks import BACKGROUND, count_masks, decode_mask
+from mlrek.metrics.masks import BACKGROUND, count_masks, decode_mask, sketch_masks
 
 MAX_MASK_PIXELS: Final = 4096 * 4096
 """The largest image that the service took."""
 
-PixelCounts: TypeAlias = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
-"""Pixels that are true and predicted, predicted only, and true only, (n_labels,) each."""
+MAX_SKETCHES: Final = 400
+"""Of so many images with anything marked the masks are kept small, to look at."""
 
 _PNG_HEAD: Final = struct.Struct(">16sII")
 _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
@@ -105,17 +105,17 @@ def count_mask_pairs(
     for pair in pairs:
         files = [next(contents) for _ in pair.uris]
         try:
-            counts.add(pair, count_mask_pair(pair, files, codes))
+            counts.add(pair, parse_mask_pair(pair, files, codes))
         except (SourceError, EvaluationError) as exc:
             refused.append(f"{show(manifest.images[pair.image_idx])}: {exc}")
     n_unknown = len(manifest.images) - len(pairs)
     return counts.finish(), [*_warn_unknown(n_unknown, manifest), *_warn_refused(refused, pairs)]
 
 
-def count_mask_pair(
+def parse_mask_pair(
     pair: MaskPair, contents: Sequence[bytes | SourceError], codes: Mapping[str, int]
-) -> PixelCounts:
-    """The pixels of one image.
+) -> tuple[IntArray, IntArray]:
+    """The label of each pixel of an image, by its true and by its predicted mask.
 
     Args:
         pair: Its masks.
@@ -123,7 +123,7 @@ def count_mask_pair(
         codes: The code of each label, from 0.
 
     Returns:
-        Pixels that are true and predicted, predicted only, and true only, (n_labels,) each.
+        (height, width) each, -1 for the background.
 
     Raises:
         SourceError: A mask cannot be read, is no PNG image, broken, or too large.
@@ -137,7 +137,7 @@ def count_mask_pair(
         truth = np.full_like(predicted, BACKGROUND)
     if not np.any(predicted != BACKGROUND):
         predicted = np.full_like(truth, BACKGROUND)
-    return count_masks(truth, predicted, len(codes))
+    return truth, predicted
 
 
 def parse_mask(ref: MaskRef, content: bytes | SourceError, codes: Mapping[str, int]) -> IntArray:
@@ -185,9 +185,18 @@ class _Counts:
         self._readable = np.zeros(n_images, dtype=np.bool_)
         self._image_idx: list[int] = []
         self._columns: list[NDArray[np.int64]] = [np.zeros((3, 0, n_labels), dtype=np.int64)]
+        self._sketches: dict[int, NDArray[np.uint8]] = {}
+        self._n_labels = n_labels
 
-    def add(self, pair: MaskPair, counts: PixelCounts) -> None:
-        """One more image."""
+    def add(self, pair: MaskPair, masks: tuple[IntArray, IntArray]) -> None:
+        """One more image.
+
+        Raises:
+            EvaluationError: The masks differ in size.
+        """
+        counts = count_masks(*masks, self._n_labels)
+        if len(self._sketches) < MAX_SKETCHES and any(column.any() for column in counts):
+            self._sketches[pair.image_idx] = sketch_masks(*masks)
         self._readable[pair.image_idx] = True
         self._image_idx.append(pair.image_idx)
         self._columns.append(np.stack(counts)[:, np.newaxis])
@@ -204,6 +213,7 @@ class _Counts:
             fp=fp,
             fn=fn,
             readable=self._readable,
+            sketches=self._sketches,
         )
 
 

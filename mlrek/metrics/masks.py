@@ -7,11 +7,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrek.errors import EvaluationError
-from mlrek.evaluation import IntArray
+from mlrek.evaluation import IntArray, MaskPixel
 
 BACKGROUND: Final = -1
 OPAQUE: Final = 128
 """Pixels with an alpha of less are background: the edges of masks are smooth."""
+
+SKETCH_SIDE: Final = 192
+"""The longer side of a sketch is at most so many pixels."""
 
 Colour = tuple[int, int, int]
 
@@ -86,6 +89,21 @@ def count_masks(
         pred += np.bincount(y_pred, minlength=n)
         tp += np.bincount(y_true[y_true == y_pred], minlength=n)
     return tp[1:], (pred - tp)[1:], (true - tp)[1:]
+
+
+def sketch_masks(mask_true: IntArray, mask_pred: IntArray) -> NDArray[np.uint8]:
+    """Where two masks of one size agree, small: codes of `MaskPixel`, at most 192 a side.
+
+    >>> sketch_masks(np.array([[0, 1, -1, -1]]), np.array([[0, 0, 0, -1]])).tolist()
+    [[1, 2, 2, 0]]
+    """
+    step = -(-max(mask_true.shape) // SKETCH_SIDE)
+    true, pred = mask_true[::step, ::step], mask_pred[::step, ::step]
+    sketch = np.zeros(true.shape, dtype=np.uint8)
+    sketch[true != BACKGROUND] = MaskPixel.MISSED
+    sketch[pred != BACKGROUND] = MaskPixel.PREDICTED
+    sketch[(true == pred) & (true != BACKGROUND)] = MaskPixel.AGREED
+    return sketch
 
 
 def _find_nearest(

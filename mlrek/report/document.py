@@ -15,6 +15,7 @@ from mlrek.metrics.outcomes import LabelOutcome, LabelOutcomes
 from mlrek.printable import escape_unencodable
 from mlrek.report.boxes import describe_boxes, describe_frames
 from mlrek.report.compact import encode_confidence, encode_falling, encode_rising, round_numbers
+from mlrek.report.masks import describe_masks
 from mlrek.report.matrix import describe_matrix
 from mlrek.report.records import find_records
 from mlrek.report.sample import select_rows
@@ -60,6 +61,7 @@ def describe_page(
         "matrix": describe_matrix(metrics.confusion, len(metrics.labels)),
         "calibration": _describe_calibration(metrics),
         "images": _describe_images(evaluation, images, thumbnails),
+        "masks": describe_masks(evaluation, images),
         "rows": _describe_rows(evaluation, metrics, contents, thumbnails),
         "records": _describe_records(evaluation, metrics, contents),
         "outcome_totals": _count_outcomes(contents.outcomes, len(metrics.labels)),

@@ -85,6 +85,7 @@ def describe_facts(
         ],
         "has_curves": metrics.curves is not None and bool(metrics.labels),
         "has_masks": evaluation.masks is not None,
+        "has_sketches": evaluation.masks is not None and bool(evaluation.masks.sketches),
     }
 
 

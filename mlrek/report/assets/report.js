@@ -74,7 +74,13 @@ const labelText = (code) => (code < 0 ? (isDetection ? "(background)" : "(none)"
 function picture(i, row) {
   const source = images.thumbnail(i);
   if (isDetection && rows.frames) return scene(i, source, row);
-  if (!source) return null;
+  const mask = data.masks[i];
+  if (!source && !mask) return null;
+  if (mask) {
+    return el("span", { class: "picture masked" }, el("span", { class: "stack" },
+      source ? el("img", { src: source, alt: "", loading: "lazy" }) : null,
+      el("img", { src: mask, alt: "masks: blue agrees, orange is predicted alone, purple is missed", class: source ? "mask" : null })));
+  }
   const img = el("img", { src: source, alt: "", loading: "lazy", onload: () => img.naturalWidth < 48 && img.classList.add("tiny") });
   return el("span", { class: "picture" }, img);
 }
@@ -547,6 +553,7 @@ function startGalleries() {
   if (data.images.asked && !shown) notes.push(`No picture could be read (${count(data.images.asked)} were wanted): they are not there, or access to them is denied.`);
   else if (data.images.asked > shown) notes.push(`${count(shown)} of ${count(data.images.asked)} pictures could be read.`);
   else if (shown && shown < images.n) notes.push(`Pictures are shown of ${count(shown)} of these images.`);
+  if (Object.keys(data.masks).length) notes.push("Masks: blue is where both agree, orange what is predicted alone, purple what is missed.");
   if (isDetection) notes.push("Boxes: blue is found, orange a false alarm, dashed what is missed.");
   byId("images-note").textContent = notes.join(" ");
   drawGalleries();

@@ -1,0 +1,77 @@
+"""Where the small pictures of a report come from: the option `--images` of the real command."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture
+def sync_report(run_mlrek, tmp_path):
+    """Sync a source with options into a database; the data of the report, and what was said."""
+    from mlflow import MlflowClient
+
+    def sync(source, *options, env=None):
+        uri = f"sqlite:///{tmp_path}/mlflow.db"
+        args = ("sync", source, "--tracking-uri", uri, "--json", *options)
+        told = json.loads(run_mlrek(*args, env=env).stdout)
+        (version,) = told["versions"]
+        path = MlflowClient(uri).download_artifacts(version["run_id"], "report.html", str(tmp_path))
+        page = Path(path).read_text("utf-8")
+        (text,) = re.findall(r'id="data">(.*?)</script>', page, re.DOTALL)
+        return json.loads(text), version
+
+    return sync
+
+
+@pytest.fixture
+def one_version(digits, tmp_path):
+    """The last version of the digits, alone and without the images."""
+    folder = tmp_path / "alone"
+    folder.mkdir()
+    for path in (digits / "versions" / "v4-new-split").glob("*-digits-*.json"):
+        (folder / path.name).write_bytes(path.read_bytes())
+    return folder
+
+
+def test_pictures_come_from_where_they_are_said_to_be(one_version, digits, sync_report):
+    """Nothing is there, `none` asks for nothing, a folder gives 240; each is a run of its own."""
+    found, version = sync_report(one_version)
+    assert (found["images"]["asked"], len(found["images"]["thumbnails"])) == (240, 0)
+    assert version["action"] == "created"
+
+    found, version = sync_report(one_version, "--images", "none")
+    assert (found["images"]["asked"], len(found["images"]["thumbnails"])) == (0, 0)
+    assert version["action"] == "replaced"
+
+    found, version = sync_report(one_version, "--images", digits / "images")
+    assert (found["images"]["asked"], len(found["images"]["thumbnails"])) == (240, 240)
+    assert version["action"] == "replaced"
+
+    found, version = sync_report(one_version, "--images", digits / "images")
+    assert version["action"] == "unchanged"
+
+
+def test_pictures_come_from_s3(one_version, digits, sync_report, s3_server):
+    """A prefix serves as a folder; one that is denied costs a few requests and no run."""
+    for path in (digits / "images").iterdir():
+        s3_server.put("pictures", f"digits/{path.name}", path.read_bytes())
+    found, _ = sync_report(one_version, "--images", "s3://pictures/digits", env=s3_server.env)
+    assert len(found["images"]["thumbnails"]) == 240
+
+    s3_server.proxy.fail("", 403, "AccessDenied")
+    s3_server.proxy.requests.clear()
+    found, version = sync_report(
+        one_version, "--images", "s3://pictures/digits", "--force", env=s3_server.env
+    )
+    assert (version["action"], len(found["images"]["thumbnails"])) == ("replaced", 0)
+    assert len(s3_server.proxy.requests) <= 3
+
+
+def test_a_folder_that_is_not_there_is_wrong_usage(one_version, run_mlrek):
+    """With what else there is to say."""
+    done = run_mlrek("sync", one_version, "--images", "nowhere", check=False)
+
+    assert done.returncode == 2
+    assert "--images nowhere: no such folder; give one, or auto, or none" in done.stderr
