@@ -16,6 +16,8 @@ MAX_TOTAL_BYTES: Final = 1_200_000
 _LIMITS: Final = {Task.DETECTION: (120, 288), Task.SEGMENTATION: (120, 288)}
 _LIMIT: Final = (240, 96)
 """How many, and the longer side in pixels."""
+_DRAWN: Final = frozenset(_LIMITS)
+"""Tasks whose boxes or masks are drawn on the pixels as they are."""
 _QUALITY: Final = 68
 
 
@@ -49,7 +51,7 @@ def read_thumbnails(evaluation: Evaluation, order: IntArray, read_images: ReadIm
     by_image: dict[int, Thumbnail] = {}
     n_bytes = 0
     for i, content in zip(wanted, contents, strict=True):
-        for thumbnail in _shrink(content, side, turns=evaluation.task != Task.DETECTION):
+        for thumbnail in _shrink(content, side, turns=evaluation.task not in _DRAWN):
             n_bytes += len(thumbnail.data_uri)
             if n_bytes > MAX_TOTAL_BYTES:
                 return Thumbnails(by_image=by_image, asked=len(by_image))
