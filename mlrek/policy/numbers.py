@@ -41,12 +41,11 @@ def suggest_metric(metric: Metric, numbers: Numbers) -> str:
     if metric.label and metric.label not in numbers.labels:
         close = get_close_matches(metric.label, numbers.labels, n=1)
         return f"{metric.name}/{close[0]}" if close else ""
-    names = list(dict.fromkeys(known.name for known in numbers.figures))
-    same_kind = [name for name in names if name.startswith("label_") == bool(metric.label)]
-    found = get_close_matches(metric.name, same_kind, n=1)
-    if not found:
-        return ""
-    return str(Metric(name=found[0], label=metric.label))
+    names = {known.name for known in numbers.figures if bool(known.label) == bool(metric.label)}
+    group, slash, name = metric.name.rpartition("/")
+    own = sorted(n.removeprefix(group + slash) for n in names if n.startswith(group + slash))
+    close = get_close_matches(name, own, n=1)
+    return str(Metric(name=group + slash + close[0], label=metric.label)) if close else ""
 
 
 def count_test_images(evaluation: Evaluation, only: Container[str] | None = None) -> TestImages:
@@ -104,6 +103,7 @@ def _read_number(number: Mapping[str, Any]) -> Figure:
 
 def _read_label(row: Mapping[str, Any]) -> Iterator[tuple[Metric, Figure]]:
     """The numbers of one label; `recall_low` and `recall_high` are the interval of `recall`."""
+    label = row["label"]
     for name, value in row.items():
         base, _, end = name.rpartition("_")
         if name in _NO_LABEL_NUMBERS or (end in {"low", "high"} and base in row):
@@ -112,7 +112,7 @@ def _read_label(row: Mapping[str, Any]) -> Iterator[tuple[Metric, Figure]]:
         if value is not None:
             reason = "" if f"{name}_low" in row else f"no interval of label_{name} is computed"
         figure = _figure(value, reason, row.get(f"{name}_low"), row.get(f"{name}_high"))
-        yield Metric(name=f"label_{name}", label=row["label"]), figure
+        yield Metric(name=f"label_{name}", label=label), figure
 
 
 def _figure(value: Any, reason: str, low: Any = None, high: Any = None) -> Figure:

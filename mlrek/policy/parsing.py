@@ -234,7 +234,7 @@ def _parse_toml(text: str, uri: str) -> dict[str, Any]:
         reason = _TOML_LINE.sub("", str(exc))
         number = int(line[1]) if line else 0
         if not line and "(at end of document)" in reason:
-            number = len(text.split("\n"))
+            number = len(text.rstrip("\n").split("\n"))
         raise PolicyError(f"{_place(uri, number)}: no valid TOML: {reason}") from exc
 
 
