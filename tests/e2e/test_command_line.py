@@ -18,7 +18,7 @@ def test_help_pays_no_heavy_import():
         "except SystemExit: pass\n"
         "print(*{name.partition('.')[0] for name in sys.modules}, file=sys.stderr)"
     )
-    for args in ([], ["sync"], ["show"], ["versions"], ["archive"], ["projects"]):
+    for args in ([], ["sync"], ["show"], ["versions"], ["archive"], ["projects"], ["check"]):
         done = subprocess.run(
             [sys.executable, "-c", code, *args], capture_output=True, text=True, check=True
         )

@@ -14,6 +14,7 @@ from packaging.specifiers import SpecifierSet
 from typer.main import get_command
 
 from mlrek.cli import app
+from mlrek.policy.parsing import parse_policy
 
 ROOT = Path(__file__).parents[2]
 
@@ -38,8 +39,14 @@ def mlproject() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def main_entry(mlproject) -> dict[str, Any]:
-    """Its one entry point."""
+    """What runs when no entry point is named."""
     return mlproject["entry_points"]["main"]
+
+
+@pytest.fixture(scope="module")
+def check_entry(mlproject) -> dict[str, Any]:
+    """The gate."""
+    return mlproject["entry_points"]["check"]
 
 
 @pytest.fixture(scope="module")
@@ -145,14 +152,36 @@ def test_mlproject_runs_the_code_of_its_folder(main_entry):
     assert main_entry["command"].startswith("python -m mlrek sync ")
 
 
+def test_the_gate_of_the_project_is_mlrek_check(check_entry):
+    """Values arrive whatever characters they have; what is not given counts as not given."""
+    command = get_command(app).commands["check"]
+    values = {"candidate": "models:/a b;c/3", "policy": "my policy.toml"}
+
+    assert check_entry["command"].startswith("python -m mlrek check ")
+    assert {p["type"] for p in check_entry["parameters"].values()} == {"string"}
+    assert _parse(command, _fill(check_entry, **values)) == values
+    assert _parse(command, _fill(check_entry, **values, baseline="x#v1", undecided="pass")) == {
+        **values,
+        "baseline": "x#v1",
+        "undecided": "pass",
+    }
+
+
+def test_the_policy_of_the_project_is_the_example(check_entry):
+    """`mlflow run . -e check -P candidate=…` has a policy to read."""
+    policy = ROOT / check_entry["parameters"]["policy"]["default"]
+
+    assert parse_policy(policy.read_text()).baseline == "models:/digits@champion"
+
+
 def _bounds(requirements: list[str]) -> dict[str, SpecifierSet]:
     parsed = [Requirement(text) for text in requirements]
     return {requirement.name: requirement.specifier for requirement in parsed}
 
 
 def _fill(entry: dict[str, Any], **values: str) -> list[str]:
-    """The arguments of `sync`, filled in and quoted as MLflow does."""
-    defaults = {name: p["default"] for name, p in entry["parameters"].items()}
+    """The arguments of the command, filled in and quoted as MLflow does."""
+    defaults = {name: p.get("default", "") for name, p in entry["parameters"].items()}
     quoted = {name: shlex.quote(value) for name, value in (defaults | values).items()}
     return shlex.split(entry["command"].format(**quoted))[4:]
 
