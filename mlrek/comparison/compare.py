@@ -262,7 +262,8 @@ def _set_whole(
 
 def _number(groups: Sequence[str]) -> IntArray:
     """The place of each group in alphabetical order, so that lines may stand in any order."""
-    return np.unique(np.array(groups, dtype=object).astype(str), return_inverse=True)[1]
+    places = {name: i for i, name in enumerate(sorted(set(groups)))}
+    return np.array([places[name] for name in groups], dtype=np.int64)
 
 
 def _share_evidence(

@@ -4,10 +4,13 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from mlrek.comparison import TestSets, Verdict
+from mlrek.comparison.selection import select_images
 from mlrek.errors import UsageError
 from mlrek.evaluation import BoolArray, Evaluation, IntArray, digest_images
 
@@ -85,7 +88,7 @@ def group_images(images: Sequence[str], group_by: str) -> tuple[list[str], int]:
     (['cup', 'cup'], 0)
     """
     if group_by.endswith("/"):
-        pattern = re.compile(re.escape(group_by) + "[^/]+/")
+        pattern = re.compile("^" + re.escape(group_by) + "[^/]+/")
     else:
         try:
             pattern = re.compile(group_by)
@@ -95,35 +98,44 @@ def group_images(images: Sequence[str], group_by: str) -> tuple[list[str], int]:
                 "for a prefix of image URIs, end it with /"
             ) from exc
     matches = [pattern.search(image) for image in images]
-    groups = [
-        image if match is None else next(filter(None, match.groups()), match[0])
-        for image, match in zip(images, matches, strict=True)
+    names = [
+        "" if match is None else next(filter(None, match.groups()), match[0]) for match in matches
     ]
-    return groups, sum(match is None for match in matches)
+    groups = [name or image for name, image in zip(names, images, strict=True)]
+    return groups, names.count("")
 
 
 def _choose_places(evaluation: Evaluation, digests: Sequence[bytes]) -> dict[str, int]:
     """The place of each image; of one that stands there twice, that with the first content."""
-    places: dict[str, int] = {}
-    for i, image in enumerate(evaluation.images):
-        first = places.setdefault(image, i)
-        if first != i and _describe(evaluation, digests, i) < _describe(evaluation, digests, first):
-            places[image] = i
+    places = {image: i for i, image in enumerate(evaluation.images)}
+    again = _find_duplicates(evaluation)
+    if again:
+        rows = [i for i, image in enumerate(evaluation.images) if image in again]
+        content = _describe_lines(select_images(evaluation, np.array(rows)))
+        falling = sorted(zip(rows, content, strict=True), key=lambda r: (digests[r[0]], r[1]))[::-1]
+        places |= {evaluation.images[i]: i for i, _ in falling}
     return places
 
 
-def _describe(
-    evaluation: Evaluation, digests: Sequence[bytes], image: int
-) -> tuple[bytes, bytes, bytes, bytes]:
-    records, detections = evaluation.records, evaluation.detections
-    mine = slice(records.offsets[image], records.offsets[image + 1])
-    boxes = b""
+def _describe_lines(evaluation: Evaluation) -> list[list[str]]:
+    """What each line says besides the truth, whatever the order of labels and boxes."""
+    lines: list[list[str]] = [[] for _ in evaluation.images]
+
+    def describe(image_idx: IntArray, label_idx: IntArray, *columns: NDArray[Any]) -> None:
+        for image, code, *row in zip(
+            *(column.tolist() for column in (image_idx, label_idx, *columns)), strict=True
+        ):
+            lines[image].append(repr((evaluation.labels[code], *row)))
+
+    records, detections, masks = evaluation.records, evaluation.detections, evaluation.masks
+    describe(records.image_idx, records.label_idx, records.confidence, records.outcome)
     if detections is not None:
-        rows = slice(detections.records.offsets[image], detections.records.offsets[image + 1])
-        boxes = detections.records.boxes_xyxy[rows].tobytes()
-        boxes += detections.records.confidence[rows].tobytes()
-    content = records.label_idx[mine].tobytes(), records.confidence[mine].tobytes()
-    return digests[image], *content, boxes
+        boxes = detections.records
+        columns = boxes.boxes_xyxy, boxes.confidence, boxes.outcome
+        describe(boxes.image_idx, boxes.label_idx, *columns)
+    if masks is not None:
+        describe(masks.image_idx, masks.label_idx, masks.tp, masks.fp, masks.fn)
+    return [sorted(line) for line in lines]
 
 
 def _find_duplicates(evaluation: Evaluation) -> set[str]:

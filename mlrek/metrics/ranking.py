@@ -71,7 +71,7 @@ class RankedScores:
         wrong_order -= _sum_products(positive[self.tied_places], tied) / 2
         n_predicted = np.maximum(np.add(tp, fp, out=fp), 1, out=fp)  # 0 only where tp is 0
         precision = np.divide(tp, n_predicted, dtype=np.float64)
-        n_scores = self.per_image * weights.sum(axis=0, dtype=np.float64)
+        n_scores = self.per_image * weights.sum(axis=0, dtype=self.runs.dtype)
         n_pairs = n_positive * (n_scores - n_positive)
         return np.array(
             [
