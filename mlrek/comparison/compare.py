@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from math import nan
 from types import MappingProxyType
 from typing import Final
 
@@ -40,7 +41,12 @@ from mlrek.errors import IncomparableError, UsageError
 from mlrek.evaluation import Evaluation, IntArray, Task, order_labels
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics
-from mlrek.metrics.power import images_to_decide_shares, smallest_decidable_share
+from mlrek.metrics.power import (
+    images_to_decide,
+    images_to_decide_shares,
+    smallest_decidable,
+    smallest_decidable_share,
+)
 from mlrek.metrics.resampling import Bootstrap
 
 _ONE_WAY: Final = frozenset({Task.CLASSIFICATION, Task.MULTILABEL})
@@ -143,7 +149,7 @@ def _compare_shared(
         broken=broken,
         changed=changed,
         confusion=_subtract_confusion(shared, pairing, labels),
-        settling=_settle(differences, shared),
+        settling=_settle(differences, shared, grouped=setting.grouped),
     )
 
 
@@ -239,7 +245,10 @@ def _set_shared(pairing: Pairing, labels: tuple[str, ...], settings: CompareSett
 def _set_whole(
     whole: tuple[Exam, Exam], labels: tuple[str, ...], settings: CompareSettings
 ) -> Setting:
-    """Strata of units that only one version was tested on, and of those that both were."""
+    """Strata of units that both versions were tested on, and of those that only one was.
+
+    Their order tells nothing of which is the baseline: swapped versions have the same resamples.
+    """
     groups = [
         group_images(exam.evaluation.images, settings.group_by)[0]
         if settings.group_by
@@ -247,8 +256,9 @@ def _set_whole(
         for exam in whole
     ]
     members = [set(names) for names in groups]
-    strata = members[0] - members[1], members[0] & members[1], members[1] - members[0]
-    names = [name for stratum in strata for name in sorted(stratum)]
+    alone = sorted(sorted(mine - other) for mine, other in (members, members[::-1]))
+    strata = sorted(members[0] & members[1]), *alone
+    names = [name for stratum in strata for name in stratum]
     places = {name: i for i, name in enumerate(names)}
     baseline, candidate = (np.array([places[n] for n in own], dtype=np.int64) for own in groups)
     return Setting(
@@ -360,14 +370,25 @@ def _subtract_confusion(
     )
 
 
-def _settle(differences: Sequence[Difference], shared: tuple[Exam, Exam]) -> Settling | None:
-    """What would decide a difference of images wholly right that is undecided."""
+def _settle(
+    differences: Sequence[Difference], shared: tuple[Exam, Exam], *, grouped: bool
+) -> Settling | None:
+    """What would decide a difference of images wholly right that is undecided.
+
+    Images that show one object are no independent trials: there the spread is that of resamples.
+    """
     names = (*RIGHT_NAMES.get(shared[0].metrics.task, ()), IMAGES_RIGHT)
     difference = next((d for d in differences if d.name in names), None)
     if difference is None or not difference.low <= 0 <= difference.high:
         return None
     counted = shared[0].rows.counted & shared[1].rows.counted
     counts = count_right(*(exam.rows.is_right[counted] for exam in shared))
+    if grouped:
+        spread = difference.evidence.standard_error if difference.evidence else nan
+        return Settling(
+            images_needed=images_to_decide(counts.n, difference.difference, spread),
+            smallest_difference=smallest_decidable(spread),
+        )
     return Settling(
         images_needed=images_to_decide_shares(counts, confidence=CONFIDENCE),
         smallest_difference=smallest_decidable_share(counts, confidence=CONFIDENCE),

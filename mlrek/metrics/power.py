@@ -90,6 +90,18 @@ def images_to_decide(
     return _round_up(n_images * (reach * standard_error / distance) ** 2)
 
 
+def smallest_decidable(
+    standard_error: float, *, confidence: float = CONFIDENCE, power: float = POWER
+) -> float:
+    """The smallest difference of any number that the same images could tell from 0.
+
+    (z of confidence + z of power) · standard error; NaN where no spread is known.
+    """
+    if not standard_error > 0:
+        return nan
+    return (compute_margin(confidence) + compute_quantile(power)) * standard_error
+
+
 def _count_images(
     difference: float, discordance: float, limit: float, sureness: tuple[float, float]
 ) -> float:

@@ -37,8 +37,9 @@ def build_top():
     """Make an evaluation of one record an image; codes, -1 for no record."""
 
     def build_top1(y_true, y_pred, **options):
-        truth = [[code] * (code >= 0) for code in y_true]
-        return build_evaluation(truth, [[(c, 0.9)] * (c >= 0) for c in y_pred], **options)
+        truth = [[code] if code >= 0 else [] for code in y_true]
+        records = [[(code, 0.9)] if code >= 0 else [] for code in y_pred]
+        return build_evaluation(truth, records, **options)
 
     return build_top1
 

@@ -160,12 +160,13 @@ def test_whole_test_sets_keep_their_sizes(build_scores, compare, draw_pair, seve
     y_true = y_true if several else y_true.argmax(axis=1)
     only_baseline, shared = np.setdiff1d(*mine), np.intersect1d(*mine)
     only_candidate = np.setdiff1d(mine[1], mine[0])
-    strata = only_baseline, shared, only_candidate
+    strata = shared, only_baseline, only_candidate  # by the first URI of what one alone has
     images = np.concatenate(strata)
+    in_first = len(shared) + len(only_baseline)
     samples = []
     for drawn in _draw(list(map(len, strata)), resamples=60):
-        first = images[drawn[: len(only_baseline) + len(shared)]]
-        second = images[drawn[len(only_baseline) :]]
+        first = images[drawn[:in_first]]
+        second = images[np.concatenate([drawn[: len(shared)], drawn[in_first:]])]
         before = _score_whole(several, y_true[first], scores[0][first])
         after = _score_whole(several, y_true[second], scores[1][second])
         samples.append({name: after[name] - before[name] for name in before})
