@@ -83,7 +83,8 @@ def describe_facts(
             (file.role, _clean(file.uri), f"{file.size:,} bytes", file.sha256)
             for file in evaluation.files
         ],
-        "has_curves": metrics.curves is not None and bool(metrics.labels),
+        "has_curves": bool(evaluation.reported.curves)
+        or (metrics.curves is not None and bool(metrics.labels)),
         "has_masks": evaluation.masks is not None,
         "has_sketches": evaluation.masks is not None and bool(evaluation.masks.sketches),
     }

@@ -9,6 +9,7 @@ from fakes.large_evaluation import make_large_evaluation
 
 from mlrek.metrics.compute import compute_metrics
 from mlrek.report import describe_report
+from mlrek.sources import open_source
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
@@ -163,6 +164,27 @@ def test_of_boxes_the_slider_shows_what_the_command_prints(frame, scenes, reques
     )
     assert drawn
     assert set(drawn) == {1}
+
+
+def test_without_images_the_slider_shows_what_the_service_publishes(
+    page, request, run_mlrek, tmp_path
+):
+    """At the nearest published threshold, as the command tells it; nothing is interpolated."""
+    folder = request.config.rootpath / "tests" / "data" / "google" / "vertex-docs-salads"
+    source = open_source(str(folder))
+    evaluation = source.load(source.list_versions()[0])
+    path = tmp_path / "report.html"
+    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation)))
+    page.browser.get_log("browser")
+    page.browser.get(path.as_uri())
+    page.screenshot("report-published")
+    for step in (0, 33, 90):
+        move_slider(page, step)
+        options = ("--threshold", step / 100, "--json")
+        printed = json.loads(run_mlrek("show", folder, *options).stdout)["published"]
+        shown = read_numbers(page)
+        assert shown == {name: pytest.approx(printed[name], abs=1e-6) for name in shown}
+    assert page.browser.get_log("browser") == []
 
 
 def test_the_arrow_keys_move_the_slider(frame, synced):

@@ -54,7 +54,7 @@ const divide = (a, b) => (b === 0 ? NaN : a / b);
 
 /** Wilson's 95 % interval of a share. */
 function wilson(successes, n) {
-  if (n === 0) return null;
+  if (!(n > 0)) return null;
   const z = 1.959963984540054, share = successes / n, scale = 1 + (z * z) / n;
   const center = (share + (z * z) / (2 * n)) / scale;
   const half = (z / scale) * Math.sqrt((share * (1 - share)) / n + (z * z) / (4 * n * n));

@@ -140,24 +140,48 @@ function held(shown, total) {
 
 // ---- threshold ----------------------------------------------------------------------------
 
-const curves = data.curves && (() => {
+/** The counts of this version at any threshold; without images what the service publishes. */
+const curves = data.curves ? computedCurves() : Object.keys(data.published).length ? publishedCurves() : null;
+
+function computedCurves() {
   const decode = (texts) => texts.map(decodeFalling);
   const tp = decode(data.curves.tp), fp = decode(data.curves.fp), { support } = data.curves;
   const sum = (columns) => Array.from({ length: 101 }, (_, step) => columns.reduce((total, c) => total + c[step], 0));
   const all = { tp: sum(tp), fp: sum(fp), support: support.reduce((a, b) => a + b, 0) };
   const of = (label) => (label < 0 ? all : { tp: tp[label], fp: fp[label], support: support[label] });
-  const at = (label, step) => {
-    const c = of(label), t = c.tp[step], f = c.fp[step], n = c.support - t;
-    return { tp: t, fp: f, fn: n, precision: divide(t, t + f), recall: divide(t, t + n), f1: divide(2 * t, 2 * t + f + n) };
+  const steps = Array.from({ length: 101 }, (_, i) => i);
+  return {
+    at(label, step) {
+      const c = of(label), t = c.tp[step], f = c.fp[step], n = c.support - t;
+      return { tp: t, fp: f, fn: n, precision: divide(t, t + f), recall: divide(t, t + n), f1: divide(2 * t, 2 * t + f + n) };
+    },
+    from: (label) => (label < 0 ? data.curves.from_step : data.curves.from_steps[label]),
+    support: (label) => of(label).support,
+    steps: () => steps, labels: labels.map((_, i) => i), stopsAt: data.curves.stops_at, images: data.curves.images,
   };
-  const from = (label) => (label < 0 ? data.curves.from_step : data.curves.from_steps[label]);
-  return { at, from, support: (label) => of(label).support };
-})();
+}
+
+function publishedCurves() {
+  const known = Object.keys(data.published).map(Number);
+  return {
+    at(label, step) {
+      const found = findPublished(label, step / 100) || {};
+      const numbers = ["tp", "fp", "fn", "precision", "recall", "f1"].map((key) => [key, found[key] ?? NaN]);
+      return { at: found.at, ...Object.fromEntries(numbers) };
+    },
+    from: () => 0, support: () => NaN,
+    steps: (label) => [...new Set((data.published[label] || { thresholds: [] }).thresholds.map((t) => Math.round(100 * t)))],
+    labels: known.filter((label) => label >= 0), stopsAt: "", images: null,
+  };
+}
+
+/** Where a threshold may be looked for: where the records are complete. */
+const listSteps = (label) => curves.steps(label).filter((step) => step >= (curves.from(label) ?? 101));
 
 /** The step with the best F1, the lowest of equal ones; null where records do not carry it. */
 function bestF1(label) {
   let best = null, value = -1;
-  for (let step = curves.from(label) ?? 101; step <= 100; step++) {
+  for (const step of listSteps(label)) {
     const { f1 } = curves.at(label, step);
     if (f1 > value) { best = step; value = f1; }
   }
@@ -166,7 +190,7 @@ function bestF1(label) {
 
 /** The lowest step that has the precision; null where none has. */
 function reachesPrecision(label, goal) {
-  for (let step = curves.from(label) ?? 101; step <= 100; step++) {
+  for (const step of listSteps(label)) {
     if (curves.at(label, step).precision >= goal) return step;
   }
   return null;
@@ -176,7 +200,7 @@ function startThreshold() {
   if (!curves) return;
   byId("threshold").hidden = false;
   const slider = byId("threshold-slider"), picker = byId("threshold-label");
-  picker.append(el("option", { value: -1 }, "all labels"), ...labels.map((label, i) => el("option", { value: i }, label)));
+  picker.append(el("option", { value: -1 }, "all labels"), ...curves.labels.map((i) => el("option", { value: i }, labels[i])));
   const charts = makeCharts();
   byId("charts").append(...charts.nodes);
   slider.addEventListener("input", () => { state.step = Number(slider.value); useThreshold(); moveThreshold(charts); drawGalleries(); });
@@ -188,8 +212,8 @@ function startThreshold() {
     drawMarks(); charts.draw(); moveThreshold(charts); drawAdvice(); drawGalleries();
   };
   goTo = (step) => { slider.value = String(step); state.step = step; useThreshold(); moveThreshold(charts); drawGalleries(); };
-  const { stops_at } = data.curves;
-  byId("threshold-stops").textContent = stops_at ? `Mind: ${stops_at}.` : "";
+  byId("threshold-stops").textContent = curves.stopsAt ? `Mind: ${curves.stopsAt}.` : "";
+  if (!data.curves) byId("threshold-lead").textContent = "The service's own numbers, at its published threshold that is nearest; nothing is interpolated.";
   byId("copy-goal").addEventListener("change", writeList);
   byId("copy-button").addEventListener("click", copyList);
   writeList(); drawMarks(); charts.draw(); moveThreshold(charts); drawAdvice();
@@ -204,7 +228,10 @@ function drawMarks() {
   byId("threshold-marks").replaceChildren(...[...new Set(known.map((t) => t.toFixed(3)))].map((t) => el("i", { style: `left:${100 * t}%` })));
   let note = "The service assumes no thresholds.";
   if (known.length === 1) note = `Marked: the threshold that the service assumes, ${known[0].toFixed(4)}.`;
-  if (known.length > 1) note = `Marked: the thresholds that the service assumes, ${plural(known.length, "label")} from ${Math.min(...known).toFixed(4)} to ${Math.max(...known).toFixed(4)}.`;
+  if (known.length > 1) {
+    const [least, most] = [Math.min(...known), Math.max(...known)].map((t) => t.toFixed(4));
+    note = `Marked: the ${least === most ? `threshold that the service assumes for ${known.length} labels, ${least}` : `thresholds that the service assumes for ${known.length} labels, ${least} to ${most}`}.`;
+  }
   byId("threshold-marks-note").textContent = note;
 }
 
@@ -212,7 +239,8 @@ function moveThreshold(charts) {
   const now = curves.at(state.label, state.step);
   byId("threshold-value").textContent = `${state.step} %`;
   byId("threshold-slider").setAttribute("aria-valuetext", `${state.step} percent: precision ${three(now.precision)}, recall ${three(now.recall)}`);
-  const said = findPublished(state.label, state.step / 100);
+  const said = data.curves ? findPublished(state.label, state.step / 100) : null;
+  const whole = (n) => (Number.isNaN(n) ? "—" : count(n));
   const cell = (title, key, text, interval) =>
     el("div", {}, el("dt", {}, title), el("dd", {}, el("data", { id: `at-${key}`, value: Number.isNaN(now[key]) ? "" : String(now[key]) }, text), interval ? el("span", { class: "quiet" }, span(interval)) : null,
       said && said[key] !== null ? el("span", { class: "said" }, "service ", el("data", { id: `said-${key}`, value: String(said[key]) }, key.length === 2 && key !== "f1" ? count(said[key]) : three(said[key]))) : null));
@@ -220,7 +248,8 @@ function moveThreshold(charts) {
     cell("precision", "precision", three(now.precision), wilson(now.tp, now.tp + now.fp)),
     cell("recall", "recall", three(now.recall), wilson(now.tp, now.tp + now.fn)),
     cell("F1", "f1", three(now.f1)),
-    cell("right (TP)", "tp", count(now.tp)), cell("false alarms (FP)", "fp", count(now.fp)), cell("missed (FN)", "fn", count(now.fn)));
+    cell("right (TP)", "tp", whole(now.tp)), cell("false alarms (FP)", "fp", whole(now.fp)), cell("missed (FN)", "fn", whole(now.fn)));
+  if (!data.curves) byId("threshold-stops").textContent = now.at === undefined ? "Nothing is published of this label." : `The nearest published threshold is ${now.at}.`;
   charts.move(now);
 }
 
@@ -238,18 +267,17 @@ function makeCharts() {
   const scores = chart({ title: "Over the threshold", x: "confidence threshold", y: "score", lines: [
     { name: "precision", colour: blue }, { name: "recall", colour: orange, dash: "6 3" }, { name: "F1", colour: ink }] });
   const ranked = chart({ title: "Precision and recall", x: "recall", y: "precision", lines: [{ name: "curve", colour: blue }] });
-  const roc = data.curves.images === null ? null
+  const roc = curves.images === null ? null
     : chart({ title: "ROC", x: "false positive rate", y: "true positive rate", diagonal: true, lines: [{ name: "curve", colour: blue }] });
-  const steps = Array.from({ length: 101 }, (_, i) => i);
   const rates = (now) => {
-    const negatives = data.curves.images * (state.label < 0 ? labels.length : 1) - curves.support(state.label);
+    const negatives = curves.images * (state.label < 0 ? labels.length : 1) - curves.support(state.label);
     return [divide(now.fp, negatives), now.recall];
   };
   return {
     nodes: [scores, ranked, roc].filter(Boolean).map((c) => c.node),
     draw() {
-      const points = steps.map((step) => curves.at(state.label, step));
-      ["precision", "recall", "f1"].forEach((key, k) => scores.draw(k, points.map((p, i) => [i / 100, p[key]])));
+      const steps = curves.steps(state.label), points = steps.map((step) => curves.at(state.label, step));
+      ["precision", "recall", "f1"].forEach((key, k) => scores.draw(k, points.map((p, i) => [steps[i] / 100, p[key]])));
       const own = data.precision_recall.find((curve) => curve.label === state.label);
       ranked.draw(0, own ? own.recall.map((r, i) => [r ?? NaN, own.precision[i] ?? NaN]) : points.map((p) => [p.recall, p.precision]));
       ranked.caption(own && own.area !== null ? `average precision ${three(own.area)}` : "");
@@ -273,7 +301,7 @@ function drawAdvice() {
   const at = (step) => el("button", { type: "button", onclick: () => goTo(step) }, `${step} %`);
   const from = curves.from(label);
   if (from === null || (label < 0 && from > 90)) {
-    items.push(el("li", {}, `${data.curves.stops_at}, so one threshold for ${label < 0 ? "all labels cannot be advised. Choose a label" : "it cannot be advised"}.`));
+    items.push(el("li", {}, `${curves.stopsAt}, so one threshold for ${label < 0 ? "all labels cannot be advised. Choose a label" : "it cannot be advised"}.`));
   } else {
     const best = bestF1(label);
     if (best !== null) {
@@ -293,13 +321,13 @@ function drawAdvice() {
 
 function writeList() {
   const goal = byId("copy-goal").value, chosen = {};
-  labels.forEach((label, i) => {
-    const step = goal === "f1" ? bestF1(i) : reachesPrecision(i, Number(goal));
+  curves.labels.forEach((i) => {
+    const label = labels[i], step = goal === "f1" ? bestF1(i) : reachesPrecision(i, Number(goal));
     if (step !== null) Object.defineProperty(chosen, label, { value: step, enumerable: true }); // __proto__ is a name too
   });
   const known = Object.keys(chosen).length;
   byId("copy-text").value = JSON.stringify(chosen, null, 1);
-  byId("copy-note").textContent = known < labels.length ? `${plural(labels.length - known, "label")} left out: no threshold does it` : "";
+  byId("copy-note").textContent = known < curves.labels.length ? `${plural(curves.labels.length - known, "label")} left out: no threshold does it` : "";
 }
 
 function copyList() {
@@ -349,7 +377,7 @@ function startMatrix() {
   byId("confusion").hidden = false;
   byId("confusion-lead").textContent = data.task === "multilabel"
     ? "Each label is decided by itself: in the column (none) what is missed, in the row (none) what is a false alarm. A cell lists its images."
-    : `Rows are true, columns predicted; the colour is the share of the row. A cell lists its images.`;
+    : `Rows are true, columns predicted; the colour is the share of the row.${rows ? " A cell lists its images." : ""}`;
   const set = (key) => (value) => { state.matrix[key] = key === "most" ? Number(value) : value; drawMatrix(); };
   const orders = [["label", "label"], ["confusion", "confusion"]];
   if (matrix.by_cluster.length) orders.push(["cluster", "cluster"]);
@@ -404,12 +432,12 @@ function makeCell(row, column, total, [y, x], colours) {
   const text = n ? (state.matrix.unit === "count" ? count(n) : percent(share)) : "";
   const colour = blend(right ? colours.right : colours.wrong, colours.none, 0.12 + 0.88 * share);
   const td = el("td", {
-    role: "gridcell", tabindex: y === 0 && x === 0 ? 0 : -1, class: n ? "full" : null,
+    role: "gridcell", tabindex: y === 0 && x === 0 ? 0 : -1, class: n ? (rows ? "full" : "known") : null,
     style: n ? `background:rgb(${colour.map(Math.round)});color:${inkOn(colour)}` : null, "data-y": y, "data-x": x,
     "aria-label": `true ${row.text}, predicted ${column.text}: ${count(n)}${n ? `, ${percent(share)} of the row` : ""}`,
   }, text);
   const open = () => {
-    if (!n) return;
+    if (!n || !rows) return;
     document.querySelectorAll(".matrix td[aria-selected]").forEach((cell) => cell.removeAttribute("aria-selected"));
     td.setAttribute("aria-selected", "true");
     focusCell(td);
@@ -494,10 +522,10 @@ function drawLabels() {
     el("th", { scope: "col", "aria-sort": table.sort === key ? (table.up ? "ascending" : "descending") : null },
       el("button", { type: "button", "data-key": key, onclick: () => sortBy(key) }, `${text}${table.sort === key ? (table.up ? " ↑" : " ↓") : ""}`))));
   const body = codes.slice(0, most).map((i) => el("tr", {},
-    el("th", { scope: "row", title: labels[i] }, el("button", { type: "button", onclick: () => openLabel(i) }, name(labels[i]))),
+    el("th", { scope: "row", title: labels[i] }, rows ? el("button", { type: "button", onclick: () => openLabel(i) }, name(labels[i])) : name(labels[i])),
     COLUMNS.map(([key, , kind]) => tableCell(data.columns[key][i], key, kind, i))));
   byId("labels-table").replaceChildren(el("table", { class: "data" }, el("thead", {}, head), el("tbody", {}, body)));
-  const note = [el("span", {}, "A label's name opens its images. ")];
+  const note = rows ? [el("span", {}, "A label's name opens its images. ")] : [];
   if (codes.length > most) note.push(el("button", { type: "button", class: "more", onclick: () => { table.all = true; drawLabels(); } }, `Show all ${codes.length} labels`));
   byId("labels-note").replaceChildren(...note);
 }
@@ -584,7 +612,7 @@ function noteOf(item, key, label) {
     return el("span", {}, el("b", {}, name(labels[label])), text && key !== "fn" ? ` ${text}` : "", error && error !== "missed" ? ` · ${error}` : "",
       other >= 0 && other !== label ? [key === "fn" ? " · taken for " : " · in truth ", name(labels[other])] : null);
   }
-  if (data.task === "segmentation" || (key !== "fn" && state.by === "rule" && data.task === "classification")) return null;
+  if (data.task === "segmentation" || (key !== "fn" && state.by === "rule")) return null;
   return el("span", {}, name(labels[label]), text ? ` ${text}` : " is not recorded");
 }
 
@@ -594,7 +622,8 @@ function startSuspects() {
   if (!rows || !rows.suspects.length) return;
   byId("suspects").hidden = false;
   byId("suspect-cards").append(longList(rows.suspects.map((r) => ({ image: rows.image[r], sure: rows.confidence[r], row: r })),
-    (item) => card(item, "wrong", isDetection
+    (item) => card(item, "wrong", data.task === "multilabel"
+      ? el("span", {}, el("b", {}, name(labelText(rows.predicted[item.row]))), ` ${sure(item.sure)} · not in the truth`) : isDetection
       ? el("span", {}, el("b", {}, name(labelText(rows.predicted[item.row]))), ` ${sure(item.sure)} · in truth `, name(labelText(rows.truth[item.row]))) : null),
     listOptions));
 }
