@@ -300,13 +300,13 @@ function drawAdvice() {
   const label = state.label, items = [];
   const at = (step) => el("button", { type: "button", onclick: () => goTo(step) }, `${step} %`);
   const from = curves.from(label);
-  if (from === null || (label < 0 && from > 90)) {
+  if (from === null || (label < 0 && from > 0 && bestF1(label) === from)) {
     items.push(el("li", {}, `${curves.stopsAt}, so one threshold for ${label < 0 ? "all labels cannot be advised. Choose a label" : "it cannot be advised"}.`));
   } else {
     const best = bestF1(label);
     if (best !== null) {
       const { f1, tp, fp, fn } = curves.at(label, best);
-      items.push(el("li", {}, `Best F1 ${three(f1)} at `, at(best), ` (precision ${span(wilson(tp, tp + fp))}, recall ${span(wilson(tp, tp + fn))}).`));
+      items.push(el("li", {}, `Best F1 ${three(f1)} at `, at(best), ` (precision ${span(wilson(tp, tp + fp))}, recall ${span(wilson(tp, tp + fn))})${best === from && from > 0 ? "; lower thresholds cannot be judged" : ""}.`));
     }
     for (const goal of [0.95, 0.99]) {
       const step = reachesPrecision(label, goal);
