@@ -127,12 +127,17 @@ def _number(value: Any) -> float:
 
 
 def _true_pairs(evaluation: Evaluation) -> tuple[IntArray, IntArray]:
-    """Each image with each of its true labels: image positions and label codes, both (n,)."""
+    """Each image with each of its true labels: image positions and label codes, both (n,).
+
+    Of the image itself, of a box on it or of an area of it; a pair may occur more than once.
+    """
+    pairs = [(evaluation.truth.image_idx, evaluation.truth.label_idx)]
     if evaluation.detections is not None:
         truth = evaluation.detections.truth
-        return truth.image_idx, truth.label_idx
+        pairs.append((truth.image_idx, truth.label_idx))
     if evaluation.masks is not None:
         masks = evaluation.masks
         is_true = np.asarray(masks.tp + masks.fn) > 0
-        return masks.image_idx[is_true], masks.label_idx[is_true]
-    return evaluation.truth.image_idx, evaluation.truth.label_idx
+        pairs.append((masks.image_idx[is_true], masks.label_idx[is_true]))
+    image_idx, label_idx = (np.concatenate(columns) for columns in zip(*pairs, strict=True))
+    return image_idx, label_idx

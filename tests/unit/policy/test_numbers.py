@@ -2,6 +2,7 @@
 
 import json
 from math import isnan
+from pathlib import Path
 
 import pytest
 from builders.evaluations import build_evaluation
@@ -10,6 +11,10 @@ from mlrek.errors import EvaluationError
 from mlrek.evaluation import Task
 from mlrek.policy import Metric
 from mlrek.policy.numbers import count_test_images, parse_numbers
+from mlrek.references import load_version
+from mlrek.sources import AwsOptions
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
 
 DOCUMENT = {
     "labels": ["a/b", "c"],
@@ -107,3 +112,30 @@ def test_images_are_counted_once_by_uri_and_by_their_true_labels():
     assert count_test_images(several).total == 3
     assert count_test_images(one, {"y", "z"}).per_label == {"a": 0, "b": 1, "c": 0}
     assert count_test_images(one, {"y", "z"}).total == 1
+
+
+def test_images_are_counted_by_their_boxes_and_areas():
+    """As the examples' own manifest has them: scenes with a zero, whatever number of zeros."""
+    folder = EXAMPLES / "detection" / "versions" / "v1-linear"
+    (manifest,) = folder.glob("TestingGroundTruth-*.json")
+    lines = [json.loads(line) for line in manifest.read_text().splitlines()]
+    prefix = "rekognition-custom-labels-training-0"
+    zeros = 0
+    for line in lines:
+        names = line[f"{prefix}-metadata"]["class-map"]
+        zeros += any(names[str(a["class_id"])] == "zero" for a in line[prefix]["annotations"])
+    boxes, areas = (
+        count_test_images(
+            load_version(f"{EXAMPLES}/{name}", AwsOptions(), _open_no_store).evaluation
+        )
+        for name in ("detection#v1-linear", "lookout-segmentation#1")
+    )
+
+    assert boxes.total == len(lines) == 60
+    assert boxes.per_label["zero"] == zeros
+    assert areas.total == 11
+    assert areas.per_label == {"normal": 3, "anomaly": 8, "cracked": 8}
+
+
+def _open_no_store():
+    pytest.fail("files need no store")
