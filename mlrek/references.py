@@ -80,15 +80,25 @@ def load_version(
     """
     if text.startswith(("runs:/", "models:/")):
         return _load_run(text, open_store())
-    source_text, name = _split_name(text)
-    source = open_source(source_text, aws)
-    entry = _choose_entry(source, source_text, name)
+    source, entry = find_entry(text, aws)
     evaluation = source.load(entry, skip_bad_lines=skip_bad_lines, threshold=threshold)
     return Referred(
         evaluation=evaluation,
         find_seen=partial(source.find_seen, entry),
         read_images=partial(source.read_images, entry),
     )
+
+
+def find_entry(text: str, aws: AwsOptions) -> tuple[Source, VersionEntry]:
+    """The version that a version ARN, `SOURCE#VERSION` or a SOURCE names; nothing is read yet.
+
+    Raises:
+        UsageError: The text names no version, or more than one.
+        SourceError: The source cannot be listed.
+    """
+    source_text, name = _split_name(text)
+    source = open_source(source_text, aws)
+    return source, _choose_entry(source, source_text, name)
 
 
 def is_alias(text: str) -> bool:

@@ -11,6 +11,7 @@ from mlrek.cli.check import check
 from mlrek.cli.compare import compare
 from mlrek.cli.evaluate import evaluate
 from mlrek.cli.output import accept_any_text
+from mlrek.cli.promote import promote
 from mlrek.cli.register_option import RegisteringCommand
 from mlrek.cli.show import show
 from mlrek.cli.sync import sync
@@ -48,7 +49,7 @@ def root(
 
 
 app.command(cls=RegisteringCommand)(sync)
-for command in (versions, show, compare, check, evaluate, projects, archive):
+for command in (versions, show, compare, check, promote, evaluate, projects, archive):
     app.command()(command)
 
 

@@ -161,11 +161,6 @@ class Registry:
         with self._translated():
             self.client.set_registered_model_alias(name, alias, str(number))
 
-    def delete_alias(self, name: str, alias: str) -> None:
-        """Take an alias away."""
-        with self._translated():
-            self.client.delete_registered_model_alias(name, alias)
-
     def get_model_tags(self, name: str) -> dict[str, str]:
         """The tags of a registered model, as of now.
 
@@ -179,6 +174,17 @@ class Registry:
         with self._translated():
             for key, value in tags.items():
                 self.client.set_registered_model_tag(name, key, value)
+
+    def delete_model_tag(self, name: str, key: str) -> None:
+        """Take a tag of a registered model away; one that is not there is fine."""
+        from mlflow.exceptions import MlflowException
+
+        with self._translated():
+            try:
+                self.client.delete_registered_model_tag(name, key)
+            except MlflowException as exc:
+                if not is_missing_model(exc):
+                    raise
 
     def _get_model(self, name: str) -> "RegisteredModel":
         with self._translated(f"there is no registered model {name!r}"):

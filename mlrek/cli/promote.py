@@ -1,0 +1,213 @@
+"""`mlrek promote`: check, show, then move the registry's alias."""
+
+import sys
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from mlrek.cli import options as opt
+from mlrek.cli.boundary import EXIT_FAILED
+from mlrek.cli.output import Output
+from mlrek.errors import UsageError
+
+if TYPE_CHECKING:
+    from mlrek.policy import Forgive
+    from mlrek.promotion import Promotion
+    from mlrek.registry.door import Registry
+    from mlrek.sources import AwsOptions
+
+REFUSED = {3: "refused", 4: "undecided"}
+"""What is said of a version that the policy does not let pass."""
+
+
+def promote(
+    candidate: Annotated[
+        str,
+        typer.Argument(
+            metavar="CANDIDATE",
+            help="models:/NAME/3 or models:/NAME@alias; or a version ARN, SOURCE#VERSION or "
+            "runs:/ID that is registered. With --rollback: NAME or models:/NAME.",
+        ),
+    ],
+    policy: Annotated[
+        str,
+        typer.Option(
+            "--policy", metavar="FILE", help="The policy, a TOML file.", show_default=False
+        ),
+    ] = "",
+    alias: Annotated[str, typer.Option("--alias", help="The alias to move.")] = "champion",
+    undecided: Annotated[
+        Literal["", "pass", "fail"],
+        typer.Option(
+            "--undecided",
+            metavar="[pass|fail]",
+            help="What too little evidence counts as; default: neither, exit code 4.",
+            show_default=False,
+        ),
+    ] = "",
+    rollback: Annotated[
+        bool,
+        typer.Option("--rollback", help="Put back what the alias was before; asks no policy."),
+    ] = False,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Check and show, but write nothing.")
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    tracking_uri: opt.TrackingUri = "",
+    region: opt.Region = "",
+    profile: opt.Profile = "",
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+) -> None:
+    """Check a registered version by a policy, then move the registry's alias to it.
+
+    The alias moves only when the policy says yes (exit code 0), never on 3 (no) or 4 (not enough
+    evidence). What it stood for before is remembered: --rollback puts that back.
+
+    MLflow cannot move an alias on condition. Promotions by mlrek take turns and never overwrite
+    each other; a move made in another way in the same milliseconds is overwritten unseen.
+
+    Example: mlrek promote models:/digits/3 --policy examples/policy.toml --yes
+    """
+    from mlrek.registry.door import Registry
+    from mlrek.sources import AwsOptions
+    from mlrek.tracking.connection import connect
+
+    if bool(policy) == rollback:
+        raise UsageError(
+            "--rollback asks no policy: leave --policy out"
+            if rollback
+            else "name the policy with --policy FILE (or put back what was before with --rollback)"
+        )
+    output = Output(as_json=json, quiet=quiet, verbose=verbose)
+    output.set_up_logging()
+    registry = Registry(connect(tracking_uri))
+    if rollback:
+        promotion = _prepare_rollback(candidate, alias, registry)
+    else:
+        aws = AwsOptions(region=region, profile=profile)
+        promotion = _check(candidate, alias, policy, aws, registry, notes=not dry_run)
+    if not json:
+        _show(promotion, output, undecided)
+    outcome = _decide(promotion, undecided, dry_run=dry_run)
+    if not outcome:
+        promotion, outcome = _move(promotion, registry, ask=not yes)
+    _tell(promotion, outcome, output, undecided)
+
+
+def _prepare_rollback(candidate: str, alias: str, registry: "Registry") -> "Promotion":
+    from mlrek.promotion import prepare_rollback
+
+    return prepare_rollback(candidate, alias, registry)
+
+
+def _check(
+    candidate: str,
+    alias: str,
+    policy: str,
+    aws: "AwsOptions",
+    registry: "Registry",
+    *,
+    notes: bool,
+) -> "Promotion":
+    from mlrek.gate import read_policy
+    from mlrek.promotion import check_promotion, prepare_promotion
+
+    asked = read_policy(policy)
+    promotion = prepare_promotion(candidate, alias, aws, registry)
+    if promotion.moved is not None:
+        return promotion
+    return check_promotion(promotion, asked, aws, registry, notes=notes)
+
+
+def _show(promotion: "Promotion", output: Output, undecided: "Forgive") -> None:
+    from mlrek.cli.check_report import print_decision
+
+    if promotion.result is not None:
+        print_decision(promotion.result.decision, output, undecided)
+        output.line()
+
+
+def _decide(promotion: "Promotion", undecided: "Forgive", *, dry_run: bool) -> str:
+    """Why nothing is to be moved, '' where something is."""
+    code = promotion.exit_code(undecided)
+    if code:
+        return REFUSED[code]
+    if promotion.moved is not None:
+        return promotion.moved.outcome.value
+    return "dry-run" if dry_run else ""
+
+
+def _move(promotion: "Promotion", registry: "Registry", *, ask: bool) -> "tuple[Promotion, str]":
+    """Ask, then move; a promotion that a person does not want is declined."""
+    from mlrek.registry.moving import move_alias
+
+    if ask and not _confirm(promotion):
+        return promotion, "declined"
+    moved = move_alias(registry, promotion.move)
+    return replace(promotion, moved=moved), moved.outcome.value
+
+
+def _confirm(promotion: "Promotion") -> bool:
+    move = promotion.move
+    if not sys.stdin.isatty():
+        raise UsageError(
+            f"{move.uri} is not moved: nobody is there to ask; to move it without asking, add --yes"
+        )
+    return typer.confirm(f"Move {_describe_move(promotion)}?", err=True)
+
+
+def _tell(promotion: "Promotion", outcome: str, output: Output, undecided: "Forgive") -> None:
+    """Say what became of the alias, and end with the exit code that tells it."""
+    reason = promotion.moved.reason if promotion.moved else ""
+    if output.as_json:
+        output.document(_describe(promotion, outcome))
+    else:
+        output.line(_SENTENCES[outcome].format(move=_describe_move(promotion), reason=reason))
+    code = promotion.exit_code(undecided)
+    if code or outcome in {"overtaken", "declined"}:
+        raise typer.Exit(code or EXIT_FAILED)
+
+
+_SENTENCES = {
+    "moved": "Moved {move}.",
+    "unchanged": "Nothing to move: {reason}.",
+    "overtaken": "{reason}.",
+    "declined": "Not moved: {move}, as you said no.",
+    "dry-run": "Would move {move}; nothing was written.",
+    "refused": "Not moved: {move}. The policy says no.",
+    "undecided": "Not moved: {move}. There is not enough evidence.",
+}
+
+
+def _describe_move(promotion: "Promotion") -> str:
+    """The alias, from where, to where: `models:/m@champion from version 1 (v1) to 2 (v2)`."""
+    move = promotion.move
+    before = f"from version {move.before} " if move.before else ""
+    name = f" ({move.version.version_name})" if move.version.version_name else ""
+    return f"{move.uri} {before}to version {move.version.number}{name}"
+
+
+def _describe(promotion: "Promotion", outcome: str) -> dict[str, Any]:
+    """The stable JSON form: the gate's answer, and what became of the alias."""
+    from mlrek.tables.decision import describe_decision
+
+    move, moved = promotion.move, promotion.moved
+    empty: dict[str, Any] = dict.fromkeys(("verdict", "candidate", "baseline", "images_needed"))
+    empty |= {"checks": [], "warnings": []}
+    answer = describe_decision(promotion.result.decision) if promotion.result else empty
+    return {
+        **answer,
+        "promotion": {
+            "model": move.version.name,
+            "alias": move.alias,
+            "version": move.version.number,
+            "version_arn": move.version.version_arn or None,
+            "before": move.before,
+            "now": moved.now if moved else move.before,
+            "outcome": outcome,
+            "reason": (moved.reason if moved else "") or None,
+        },
+    }
