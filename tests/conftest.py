@@ -87,6 +87,20 @@ def auth_server(tmp_path_factory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory) -> Iterator[str]:
+    """The address of a real MLflow server whose database is PostgreSQL."""
+    from fakes.postgres import find_postgres, serve_postgres
+
+    programs = find_postgres()
+    if programs is None:
+        pytest.skip("needs PostgreSQL: apt-get install postgresql")
+    folder = tmp_path_factory.mktemp("mlflow-postgres")
+    with serve_postgres(programs, free_port()) as backend:  # noqa: SIM117 - one after the other
+        with serve_mlflow(folder, backend=backend) as uri:
+            yield uri
+
+
+@pytest.fixture(scope="session")
 def browser(tmp_path_factory):
     """Headless Chromium."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")
@@ -180,13 +194,19 @@ def _set_aws_env(monkeypatch, env: dict[str, str]) -> None:
 
 
 @contextlib.contextmanager
-def serve_mlflow(folder: Path, *args: str, env: dict[str, str] | None = None) -> Iterator[str]:
+def serve_mlflow(
+    folder: Path,
+    *args: str,
+    env: dict[str, str] | None = None,
+    backend: str = "",
+    port: int | None = None,
+) -> Iterator[str]:
     """Start `mlflow server` on a free port and stop it with all its processes."""
-    port = free_port()
+    port = port or free_port()
     uri = f"http://127.0.0.1:{port}"
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1"]
     command += ["--port", str(port), "--workers", "1"]
-    command += ["--backend-store-uri", f"sqlite:///{folder}/server.db"]
+    command += ["--backend-store-uri", backend or f"sqlite:///{folder}/server.db"]
     command += ["--artifacts-destination", str(folder / "artifacts"), *args]
     with (folder / "server.log").open("w") as log:
         server = subprocess.Popen(
@@ -201,7 +221,8 @@ def serve_mlflow(folder: Path, *args: str, env: dict[str, str] | None = None) ->
             wait_for(f"{uri}/health", server, folder / "server.log")
             yield uri
         finally:
-            os.killpg(server.pid, 15)
+            with contextlib.suppress(ProcessLookupError):  # it may have failed to start
+                os.killpg(server.pid, 15)
             server.wait(30)
 
 

@@ -25,6 +25,8 @@ METRICS_PER_BATCH = 900
 MAX_EXPERIMENT_TAG = 20_000
 PICTURE_KEY = "charts/confusion_matrix"
 TABLE_PATH = "predictions.json"
+TAKEN = ("constraint", "Duplicate entry")
+"""What databases say when a row is there already."""
 
 
 class Store:
@@ -252,6 +254,7 @@ class Store:
         import json
 
         from mlflow.entities import Dataset, DatasetInput, InputTag
+        from mlflow.exceptions import MlflowException
 
         scheme = "s3" if dataset.uri.startswith("s3://") else "local"
         entity = Dataset(
@@ -261,7 +264,13 @@ class Store:
             source=json.dumps({"uri": dataset.uri}),
         )
         context = InputTag("mlflow.data.context", "testing")
-        self.client.log_inputs(run_id, [DatasetInput(entity, [context])])
+        inputs = [DatasetInput(entity, [context])]
+        try:
+            self.client.log_inputs(run_id, inputs)
+        except MlflowException as exc:
+            if not any(word in str(exc) for word in TAKEN):
+                raise
+            self.client.log_inputs(run_id, inputs)  # another process has just made this dataset
 
     def _log_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
         with tempfile.TemporaryDirectory(prefix="mlrek-") as folder:
