@@ -29,6 +29,8 @@ def connect(tracking_uri: str = "") -> Store:
 
     for name in ("alembic", "mlflow"):  # after the import, which sets levels of its own
         logging.getLogger(name).setLevel(logging.WARNING)
+    # it logs a traceback of what it raises, and that becomes a line of ours
+    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
     uri = tracking_uri or mlflow.get_tracking_uri()
     check_reachable(uri)

@@ -15,6 +15,7 @@ READ_TIMEOUT_S = 30
 
 _USERINFO = re.compile(r"(?<=://)[^/?#]*@")
 _QUERY = re.compile(r"[?#].*", re.DOTALL)
+_SQL = re.compile(r" \[SQL: .*", re.DOTALL)
 
 
 def check_reachable(tracking_uri: str) -> None:
@@ -95,7 +96,7 @@ def _explain(exc: Exception) -> str:
 
 def _explain_mlflow(exc: "MlflowException") -> str:
     """One line for a person; MLflow's own words where nothing better is known."""
-    text = " ".join(str(exc).split())
+    text = _SQL.sub("", " ".join(str(exc).split()))
     status = exc.get_http_status_code()  # type: ignore[no-untyped-call]
     if status == 401 or "error code 401" in text:  # noqa: PLR2004
         return (
@@ -104,6 +105,11 @@ def _explain_mlflow(exc: "MlflowException") -> str:
         )
     if status == 403 or "error code 403" in text:  # noqa: PLR2004
         return "the MLflow server refuses this user (403): ask for EDIT permission there"
+    if "database is locked" in text:
+        return (
+            "another program keeps the database locked; run the command again when that is done, "
+            "or let several people write to an MLflow server"
+        )
     if "absolute path" in text:
         return f"{text} Give an absolute name with --experiment /Users/you@example.com/name"
     return text[:500]
