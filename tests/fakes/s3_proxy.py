@@ -1,7 +1,12 @@
-"""A proxy in front of moto's S3 server that denies, cuts off and breaks what a test names."""
+"""A proxy in front of a server that denies, delays, cuts off and loses what a test names.
 
+Made for moto's S3 server; MLflow's is no other as long as a test says what an error looks like.
+"""
+
+import contextlib
 import http.client
 import threading
+import time
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import unquote, urlsplit
@@ -13,7 +18,9 @@ HOP_BY_HOP = frozenset(("connection", "transfer-encoding", "keep-alive", "conten
 class S3Fault:
     """What happens to requests whose path (decoded) ends with `key`, so many times.
 
-    Either an error (`status`, `code`), or the body is cut off after `cut_after` bytes.
+    Either an error (`status`, and `body` or S3's form of `code`), or the body is cut off after
+    `cut_after` bytes, or comes in two halves with a `pause` between them (seconds), or the request
+    is done and its answer `lost`. The first `skip` requests are let through.
     """
 
     key: str
@@ -23,6 +30,10 @@ class S3Fault:
     cut_after: int | None = None
     headers: dict[str, str] = field(default_factory=dict)
     times: int = 1_000_000
+    skip: int = 0
+    body: str = ""
+    pause: float = 0.0
+    lost: bool = False
 
 
 @dataclass
@@ -84,6 +95,9 @@ class S3Proxy:
         with self._lock:
             for fault in self.faults:
                 if fault.times and fault.method in ("", method) and path.endswith(fault.key):
+                    if fault.skip:
+                        fault.skip -= 1
+                        continue
                     fault.times -= 1
                     return fault
         return None
@@ -107,10 +121,13 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is not None and fault.status:
             body = f"<Error><Code>{fault.code}</Code><Message>on demand</Message></Error>"
             headers = {"Content-Type": "application/xml", **fault.headers}
-            self.answer(fault.status, headers, body.encode())
+            self.answer(fault.status, headers, (fault.body or body).encode())
             return
         status, headers, body = self.ask(sent)
-        self.answer(status, headers, body, cut_after=fault.cut_after if fault else None)
+        if fault is not None and fault.lost:
+            self.close_connection = True
+            return
+        self.answer(status, headers, body, fault)
 
     def ask(self, sent):
         connection = http.client.HTTPConnection(urlsplit(self.server.proxy.target).netloc)
@@ -123,19 +140,23 @@ class _Handler(BaseHTTPRequestHandler):
         connection.close()
         return response.status, headers, body
 
-    def answer(self, status, headers, body, *, cut_after=None):
+    def answer(self, status, headers, body, fault=None):
         self.send_response(status)
         for name, value in {"Content-Length": str(len(body)), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
+        half = len(body) // 2 if fault and fault.pause else 0
         if self.command != "HEAD":
-            self.wfile.write(body[:cut_after])
-        if cut_after is not None:
+            self.wfile.write(body[:half])
+            time.sleep(fault.pause if half else 0)
+            with contextlib.suppress(ConnectionError):  # nobody may be waiting any more
+                self.wfile.write(body[half : fault.cut_after if fault else None])
+        if fault is not None and fault.cut_after is not None:
             self.close_connection = True
 
     def log_message(self, *args):
         pass
 
 
-for _method in ("GET", "HEAD", "PUT", "POST", "DELETE"):
+for _method in ("GET", "HEAD", "PUT", "POST", "PATCH", "DELETE"):
     setattr(_Handler, f"do_{_method}", _Handler.forward)
