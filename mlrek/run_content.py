@@ -1,15 +1,17 @@
 """From an evaluation to everything its run holds: compute, draw, tabulate, describe. Pure."""
 
 from mlrek.evaluation import Evaluation, test_set_digest
-from mlrek.figures import ReadImages, draw_box_pictures, draw_pictures
+from mlrek.figures import ReadImages, draw_box_pictures, draw_pictures, draw_threshold_pictures
 from mlrek.figures.style import encode_png
 from mlrek.formats.stored import dump_evaluation
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.compute import compute_metrics
+from mlrek.metrics.threshold_matrices import compute_threshold_matrices
 from mlrek.report import describe_report
 from mlrek.tables import describe_predictions, describe_tables
 from mlrek.tables.json_text import Json, write_json
 from mlrek.tracking.description import (
+    GridPicture,
     Identity,
     Options,
     RunDescription,
@@ -24,6 +26,7 @@ from mlrek.tracking.description import (
 SEED = 0
 RESAMPLES = 1000
 HEAT_MAP = "confusion_matrix.png"
+GRID_KEY = "charts/confusion_matrix_at_threshold"
 UNNAMED_SUMMARY = "summary.json"
 _SUMMARY_ROLES = frozenset(("summary", "evaluations"))
 
@@ -76,7 +79,22 @@ def describe_run(
             ),
         },
         picture=pictures.get(HEAT_MAP),
+        grid=_draw_grid(evaluation, metrics, options),
         dataset=describe_dataset(evaluation, digest),
+    )
+
+
+def _draw_grid(
+    evaluation: Evaluation, metrics: Metrics, options: Options
+) -> tuple[GridPicture, ...]:
+    """The matrices that the slider of the charts page runs through, with the threshold as step."""
+    found = compute_threshold_matrices(evaluation)
+    files = draw_threshold_pictures(
+        metrics, found, version=evaluation.version.name, top_labels=options.top_labels
+    )
+    return tuple(
+        GridPicture(key=GRID_KEY, step=percent, png=file.png, webp=file.webp)
+        for percent, file in files.items()
     )
 
 

@@ -1,7 +1,7 @@
 """Results -> matplotlib figures: no pyplot, no files."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,12 +9,21 @@ from numpy.typing import NDArray
 from mlrek.comparison import Comparison
 from mlrek.evaluation import Evaluation, Task
 from mlrek.metrics import Metrics, Predictions
+from mlrek.metrics.threshold_matrices import ThresholdMatrices
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 Pixels: TypeAlias = NDArray[np.uint8]
 """A picture: (height, width, 3), red, green and blue."""
+
+
+class GridFiles(NamedTuple):
+    """One picture as MLflow's picture grid keeps it: the whole, and the small one that it shows."""
+
+    png: bytes
+    webp: bytes
+
 
 ReadImages: TypeAlias = Callable[[Sequence[str]], Iterable[bytes]]
 """Images by URI in order; b'' for one that cannot be read."""
@@ -31,6 +40,23 @@ def draw_pictures(metrics: Metrics, *, version: str, top_labels: int = 0) -> dic
 
     figures = _draw_figures(metrics, version, top_labels)
     return {path: render_rgb(figure) for path, figure in figures}
+
+
+def draw_threshold_pictures(
+    metrics: Metrics, thresholds: ThresholdMatrices, *, version: str, top_labels: int = 0
+) -> dict[int, GridFiles]:
+    """The confusion matrix at each threshold in percent, small: labels in the same places."""
+    if metrics.confusion is None or not metrics.confusion.counts.any():
+        return {}
+    from mlrek.figures.threshold_grid import draw_threshold_grid
+
+    return draw_threshold_grid(
+        thresholds.matrices,
+        metrics.confusion,
+        labels=len(metrics.labels),
+        title=(version, thresholds.rule),
+        top_labels=top_labels,
+    )
 
 
 def draw_box_pictures(

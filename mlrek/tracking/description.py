@@ -17,7 +17,7 @@ from mlrek.metrics.curve_scores import score_all_labels
 from mlrek.printable import escape_markdown, escape_unprintable
 from mlrek.reported import DEFAULT_THRESHOLD
 
-LOG_SCHEMA = 2
+LOG_SCHEMA = 3
 """Raised whenever a run of the same evaluation would hold something else than before."""
 
 AUTO_IMAGES = "auto"  # from where the evaluation says that they are, if that may be read
@@ -61,8 +61,21 @@ class DatasetInput:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class GridPicture:
+    """One step of a picture in the grid of the charts page: the whole, and a small WebP of it."""
+
+    key: str
+    step: int
+    png: bytes
+    webp: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunDescription:
-    """Everything a run of one version holds. `files` are artifact path -> content."""
+    """Everything a run of one version holds. `files` are artifact path -> content.
+
+    `picture` is the heat map of the charts page; `grid` are further pictures beside it.
+    """
 
     run_name: str
     start_ms: int | None
@@ -73,6 +86,7 @@ class RunDescription:
     files: Mapping[str, bytes] = field(default_factory=dict)
     table: Mapping[str, Sequence[str | float | None]] | None = None
     picture: NDArray[np.uint8] | None = None
+    grid: tuple[GridPicture, ...] = ()
     dataset: DatasetInput | None = None
 
 

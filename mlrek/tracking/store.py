@@ -12,8 +12,15 @@ from typing import TYPE_CHECKING
 
 from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project
-from mlrek.tracking.description import DatasetInput, MetricPoint, RunDescription
+from mlrek.tracking.description import DatasetInput, GridPicture, MetricPoint, RunDescription
 from mlrek.tracking.notes import NOTE_TAG
+from mlrek.tracking.pictures import (
+    PICTURE_FOLDER,
+    PICTURE_KEY,
+    PictureLayout,
+    find_layout,
+    name_pictures,
+)
 from mlrek.tracking.runs import EXAM_TAG, LoggedRun, RegisteredVersion
 from mlrek.tracking.translation import is_missing_model, translate_errors
 
@@ -23,7 +30,6 @@ if TYPE_CHECKING:
 
 METRICS_PER_BATCH = 900
 MAX_EXPERIMENT_TAG = 20_000
-PICTURE_KEY = "charts/confusion_matrix"
 TABLE_PATH = "predictions.json"
 TAKEN = ("constraint", "Duplicate entry")
 """What databases say when a row is there already."""
@@ -35,6 +41,7 @@ class Store:
     def __init__(self, client: "MlflowClient", tracking_uri: str) -> None:
         self.client = client
         self.tracking_uri = tracking_uri
+        self._layout: PictureLayout | None = None
         # threads that write to one database file wait for each other in sleeps of seconds
         self._turn = Lock() if tracking_uri.startswith("sqlite:") else contextlib.nullcontext()
 
@@ -234,12 +241,27 @@ class Store:
         if description.dataset is not None:
             self._log_dataset(run_id, description.dataset)
         self.client.set_tag(run_id, "mlrek.heartbeat", _now())
-        self._log_files(run_id, description.files)
+        files = dict(description.files)
         if description.picture is not None:
             self.client.log_image(run_id, description.picture, key=PICTURE_KEY, step=0)
+            files |= self._name_grid(run_id, description.grid)
+        self._log_files(run_id, files)
         end_ms = description.end_ms or description.start_ms
         self.client.set_terminated(run_id, "FINISHED", end_time=end_ms)
         self.client.set_tag(run_id, "mlrek.complete", "true")
+
+    def _name_grid(self, run_id: str, grid: Sequence[GridPicture]) -> dict[str, bytes]:
+        """Further pictures as files, named as MLflow has just named those of the first picture.
+
+        Each call of `log_image` costs as much as all other files together.
+        """
+        if not grid:
+            return {}
+        if self._layout is None:
+            self._layout = find_layout(
+                file.path for file in self.client.list_artifacts(run_id, PICTURE_FOLDER)
+            )
+        return name_pictures(grid, self._layout, int(_now()))
 
     def _log_numbers(self, run_id: str, description: RunDescription) -> None:
         from mlflow.entities import Param

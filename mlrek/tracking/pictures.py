@@ -1,0 +1,46 @@
+"""The files of MLflow's picture grid, several at once: `log_image` sends them one by one."""
+
+import re
+from collections.abc import Iterable, Sequence
+from typing import Final, NamedTuple
+from uuid import uuid4
+
+from mlrek.tracking.description import GridPicture
+
+PICTURE_KEY: Final = "charts/confusion_matrix"
+PICTURE_FOLDER: Final = "images"
+
+_SAMPLE: Final = re.compile(
+    rf"{PICTURE_FOLDER}/charts(?P<slash>.)confusion_matrix(?P<sign>.)step(?P=sign)0(?P=sign)"
+    r"timestamp(?P=sign)\d+(?P=sign)[0-9a-f-]+\.png"
+)
+
+
+class PictureLayout(NamedTuple):
+    """What stands in file names for a slash of the key, and between their parts.
+
+    Both have changed with versions of MLflow, and its pages follow the client's.
+    """
+
+    slash: str = "~"
+    sign: str = "+"
+
+
+def find_layout(paths: Iterable[str]) -> PictureLayout:
+    """The layout that `log_image` uses, by the files it made of `PICTURE_KEY` at step 0."""
+    found = next(filter(None, map(_SAMPLE.fullmatch, paths)), None)
+    return PictureLayout(found["slash"], found["sign"]) if found else PictureLayout()
+
+
+def name_pictures(
+    pictures: Sequence[GridPicture], layout: PictureLayout, now_ms: int
+) -> dict[str, bytes]:
+    """Path and content of the two files of each picture, as `log_image` would write them."""
+    files: dict[str, bytes] = {}
+    for picture in pictures:
+        key = picture.key.replace("/", layout.slash)
+        parts = (key, "step", str(picture.step), "timestamp", str(now_ms), str(uuid4()))
+        path = f"{PICTURE_FOLDER}/{layout.sign.join(parts)}"
+        files[f"{path}.png"] = picture.png
+        files[f"{path}{layout.sign}compressed.webp"] = picture.webp
+    return files
