@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from mlrek.errors import MlrekError, TrackingError, UsageError
 from mlrek.evaluation import Project
@@ -26,7 +26,11 @@ from mlrek.tracking.notes import NOTE_TAG, describe_experiment_note, is_outdated
 from mlrek.tracking.runs import LoggedRun, current_run, current_runs, superseded_runs
 from mlrek.tracking.store import Store
 from mlrek.tracking.translation import hide_userinfo
+from mlrek.tracking.view import COLOUR_TAG, VIEW_TAG, choose_colours, describe_view
 from mlrek.workers import Work, Workers, count_bytes
+
+if TYPE_CHECKING:
+    from mlflow.entities import Experiment
 
 PROJECT_TAG = "mlflow.project.entryPoint"
 """`mlflow run` gives it to the run that it opens."""
@@ -295,7 +299,7 @@ def _finish_projects(
     *,
     writes: bool,
 ) -> tuple[ProjectResult, ...]:
-    """The experiment's note and links of each project."""
+    """What an experiment says of itself, and the links of each project."""
     if store is None:
         return ()
     finished = []
@@ -311,6 +315,9 @@ def _finish_projects(
     for experiment_id, projects in by_experiment.items():
         complete = store.list_runs(experiment_id, {"mlrek.complete": "true"})
         experiment = store.get_experiment(experiment_id)
+        if writes:
+            _write_overview(store, experiment, complete, is_changed=experiment_id in changed)
+        has_view = VIEW_TAG in experiment.tags or (writes and bool(complete))
         for project in projects:
             runs = current_runs(run for run in complete if run.project_arn == project.arn)
             finished.append(
@@ -319,16 +326,30 @@ def _finish_projects(
                     experiment=experiment.name,
                     experiment_id=experiment_id,
                     links=describe_links(
-                        store.tracking_uri, experiment_id, [run.run_id for run in runs]
+                        store.tracking_uri,
+                        experiment_id,
+                        [run.run_id for run in runs],
+                        has_view=has_view,
                     ),
                     runs=runs,
                 )
             )
-        note = describe_experiment_note(complete)
-        said = experiment.tags.get(NOTE_TAG, "")
-        if writes and (experiment_id in changed or is_outdated(said, note)):
-            store.set_experiment_note(experiment, note)
     return tuple(finished)
+
+
+def _write_overview(
+    store: Store, experiment: "Experiment", complete: Sequence[LoggedRun], *, is_changed: bool
+) -> None:
+    """The note of an experiment, how its pages look, and the colours of its runs."""
+    runs = current_runs(complete)
+    if not runs:
+        return
+    for run, colour in choose_colours(runs):
+        store.set_run_tags(run.run_id, {COLOUR_TAG: colour})
+    tags, note = {VIEW_TAG: describe_view(runs)}, describe_experiment_note(complete)
+    if is_changed or is_outdated(experiment.tags.get(NOTE_TAG, ""), note):
+        tags[NOTE_TAG] = note
+    store.set_experiment_tags(experiment, tags)
 
 
 def _name_runs_that_count(
@@ -359,7 +380,7 @@ def _mark_wrapper_run(store: Store, run_id: str, result: SyncResult) -> None:
     summary = ", ".join(f"{actions.count(a)} {a}" for a in dict.fromkeys(actions)) or "no versions"
     places = ", ".join(project.experiment for project in result.projects) or "no experiment"
     note = f"mlrek sync: {summary}. The versions have runs of their own, in {places}."
-    store.set_run_tags(run_id, {"mlrek.kind": "project-wrapper", "mlflow.note.content": note})
+    store.set_run_tags(run_id, {"mlrek.kind": "project-wrapper", NOTE_TAG: note})
 
 
 def default_jobs() -> int:

@@ -18,7 +18,6 @@ from mlrek.figures.style import (
     HEADER,
     INK,
     MARGIN,
-    PALETTE,
     PAPER,
     TEXT_SIZE,
     WIDTH,
@@ -30,6 +29,7 @@ from mlrek.figures.style import (
 )
 from mlrek.label_keys import display_label
 from mlrek.metrics import Predictions
+from mlrek.palette import PALETTE
 
 MAX_IMAGES: Final = 12
 MAX_PIXELS: Final = 4096 * 4096

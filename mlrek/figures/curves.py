@@ -25,7 +25,6 @@ from mlrek.figures.style import (
     HEADER,
     INK,
     MARGIN,
-    PALETTE,
     PAPER,
     TEXT_SIZE,
     WIDTH,
@@ -37,6 +36,7 @@ from mlrek.figures.style import (
 from mlrek.label_keys import display_label
 from mlrek.metrics import PrecisionRecallCurve, ThresholdCurves
 from mlrek.metrics.curve_scores import score_all_labels
+from mlrek.palette import PALETTE
 
 _THRESHOLD_PLOT: Final = 470.0
 _RECALL_PLOT: Final = 560.0

@@ -31,9 +31,6 @@ QUIET: Final = "#5f6b7a"
 RULE: Final = "#dfe4ea"
 PAPER: Final = "#ffffff"
 
-# Okabe and Ito's colours, told apart with any kind of colour vision; yellow is too pale on white.
-PALETTE: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#6b4c9a")
-
 PNG_COMPRESSION: Final = 6
 
 

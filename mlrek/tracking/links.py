@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from urllib.parse import quote
 
 from mlrek.tracking.translation import hide_userinfo
+from mlrek.tracking.view import VIEW_KEY
 
 LOCAL_UI = "http://127.0.0.1:5000"
 WORKFLOW = "workflowType=machine_learning"
+VIEW = f"viewStateShareKey={VIEW_KEY}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,15 +23,20 @@ class Links:
     images: str
 
 
-def describe_links(tracking_uri: str, experiment_id: str, run_ids: Sequence[str]) -> Links:
+def describe_links(
+    tracking_uri: str, experiment_id: str, run_ids: Sequence[str], *, has_view: bool = False
+) -> Links:
     """Links to the charts, compare, runs and image pages of an experiment.
 
-    A local store has no page until `mlflow ui` runs: its links are those that will work then.
+    Charts and runs are shown in the view that mlrek keeps with the experiment, if it `has_view`:
+    MLflow's pages go elsewhere when they are asked for one that is not there. A local store has no
+    page until `mlflow ui` runs: its links are those that will work then.
     """
     base = ui_address(tracking_uri)
     if not base:
         return Links(charts="", compare="", runs="", images="")
-    page = f"{base}/#/experiments/{experiment_id}/runs?{WORKFLOW}&compareRunsMode="
+    look = f"{WORKFLOW}&{VIEW}" if has_view else WORKFLOW
+    page = f"{base}/#/experiments/{experiment_id}/runs?{look}&compareRunsMode="
     runs, experiments = (
         quote(json.dumps(ids, separators=(",", ":")), safe="")
         for ids in (list(run_ids), [experiment_id])

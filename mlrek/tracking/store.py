@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project
 from mlrek.tracking.description import DatasetInput, GridPicture, MetricPoint, RunDescription
-from mlrek.tracking.notes import NOTE_TAG
 from mlrek.tracking.pictures import (
     PICTURE_FOLDER,
     PICTURE_KEY,
@@ -143,14 +142,13 @@ class Store:
                     if exc.error_code not in {"RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE"}:
                         raise
 
-    def set_experiment_note(self, experiment: "Experiment", note: str) -> None:
-        """Write the experiment's note, unless it says so already."""
-        if experiment.tags.get(NOTE_TAG) == note[:MAX_EXPERIMENT_TAG]:
-            return
+    def set_experiment_tags(self, experiment: "Experiment", tags: Mapping[str, str]) -> None:
+        """Set those tags of an experiment that it has not got already."""
         with translate_errors(self.tracking_uri):
-            self.client.set_experiment_tag(
-                experiment.experiment_id, NOTE_TAG, note[:MAX_EXPERIMENT_TAG]
-            )
+            for key, value in tags.items():
+                kept = value[:MAX_EXPERIMENT_TAG]
+                if experiment.tags.get(key) != kept:
+                    self.client.set_experiment_tag(experiment.experiment_id, key, kept)
 
     def set_run_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of any run."""

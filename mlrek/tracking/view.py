@@ -1,0 +1,83 @@
+"""How MLflow's pages of an experiment look without a click: its sections, columns and colours.
+
+MLflow keeps a shared view of an experiment in a tag, which a link names. A reader's own settings
+stay as they are. Colours of runs are tags too; those that MLflow picks may be alike.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from mlrek.palette import PALETTE
+from mlrek.tracking.notes import HEADLINES
+from mlrek.tracking.runs import LoggedRun
+
+VIEW_KEY: Final = "mlrek"
+VIEW_TAG: Final = f"mlflow.sharedViewState.{VIEW_KEY}"
+COLOUR_TAG: Final = "mlflow.runColor"
+
+# The first screen: the numbers of all versions as bars; then curves; then pictures, four in a row.
+_SECTIONS: Final = (
+    *("aggregate", "curve", "charts", "reported_curve", "at_threshold", "reported", "errors"),
+    *("label_f1", "label_precision", "label_recall", "label_ap", "base_model"),
+)
+_FOLDED: Final = ("interval", "training", "Model metrics", "System metrics")
+_SIZES: Final = {
+    "aggregate": {"columns": 3, "cardHeight": 280},
+    "charts": {"columns": 1, "cardHeight": 430},
+}
+_PICTURES: Final = ("charts/confusion_matrix", "charts/confusion_matrix_at_threshold")
+_COLUMNS: Final = ("attributes.`Created`", "attributes.`Duration`", "attributes.`Dataset`")
+
+
+def describe_view(runs: Sequence[LoggedRun]) -> str:
+    """The view as MLflow's pages read it; what it does not name they add by themselves."""
+    metrics = [name for name in HEADLINES if any(name in run.metrics for run in runs)]
+    columns = [*_COLUMNS, *(f"metrics.`{name}`" for name in metrics), "params.`test_images`"]
+    view = {
+        "compareRunSections": [
+            *(_describe_section(name, display=True) for name in _SECTIONS),
+            *(_describe_section(name, display=False) for name in _FOLDED),
+        ],
+        "compareRunCharts": [_describe_picture(key) for key in _PICTURES],
+        "isAccordionReordered": True,
+        "selectedColumns": columns,
+    }
+    return json.dumps(view, separators=(",", ":"))
+
+
+def choose_colours(runs: Sequence[LoggedRun]) -> Iterator[tuple[LoggedRun, str]]:
+    """A colour for each run that has none yet: the one that is used least, the first of those."""
+    used = [run.tags[COLOUR_TAG] for run in runs if COLOUR_TAG in run.tags]
+    for run in runs:
+        if COLOUR_TAG not in run.tags:
+            colour = min(PALETTE, key=used.count)
+            used.append(colour)
+            yield run, colour
+
+
+def _describe_section(name: str, *, display: bool) -> dict[str, Any]:
+    return {
+        "uuid": f"mlrek-{name}",
+        "name": name,
+        "display": display,
+        "isReordered": False,
+        "deleted": False,
+        "isGenerated": True,
+        **_SIZES.get(name, {}),
+    }
+
+
+def _describe_picture(key: str) -> dict[str, Any]:
+    """A card of one picture of each run. The params above it would take more room than it."""
+    return {
+        "uuid": f"mlrek-{key}",
+        "type": "IMAGE",
+        "metricSectionId": "mlrek-charts",
+        "imageKeys": [key],
+        "showRunParams": False,
+        "step": 0,
+        "runsCountToCompare": 10,
+        "deleted": False,
+        "isGenerated": True,
+    }
