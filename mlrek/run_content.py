@@ -11,6 +11,8 @@ from mlrek.report import describe_report
 from mlrek.tables import describe_predictions, describe_tables
 from mlrek.tables.json_text import Json, write_json
 from mlrek.tracking.description import (
+    GRID_KEY,
+    STEPS_TAG,
     GridPicture,
     Identity,
     Options,
@@ -26,7 +28,6 @@ from mlrek.tracking.description import (
 SEED = 0
 RESAMPLES = 1000
 HEAT_MAP = "confusion_matrix.png"
-GRID_KEY = "charts/confusion_matrix_at_threshold"
 UNNAMED_SUMMARY = "summary.json"
 _SUMMARY_ROLES = frozenset(("summary", "evaluations"))
 
@@ -55,6 +56,8 @@ def describe_run(
     pictures = draw_pictures(metrics, version=version.name, top_labels=options.top_labels)
     if read_images is not None and evaluation.detections is not None and metrics.predictions:
         pictures |= draw_box_pictures(evaluation, metrics.predictions, read_images)
+    grid = _draw_grid(evaluation, metrics, options)
+    steps = {STEPS_TAG: " ".join(str(picture.step) for picture in grid)} if grid else {}
     return RunDescription(
         run_name=version.name,
         start_ms=version.training_start_ms or version.training_end_ms,
@@ -63,7 +66,8 @@ def describe_run(
             evaluation,
             metrics,
             Identity(key=key, state=state, test_set_digest=digest, logged_at=logged_at),
-        ),
+        )
+        | steps,
         params=describe_params(evaluation, metrics),
         metrics=describe_metrics(evaluation, metrics),
         files={
@@ -79,7 +83,7 @@ def describe_run(
             ),
         },
         picture=pictures.get(HEAT_MAP),
-        grid=_draw_grid(evaluation, metrics, options),
+        grid=grid,
         dataset=describe_dataset(evaluation, digest),
     )
 

@@ -39,8 +39,7 @@ def compute_threshold_matrices(evaluation: Evaluation) -> ThresholdMatrices:
     One label an image: the top label where its confidence reaches the threshold, else `(none)`; an
     image whose top label is not published had it below its assumed threshold, so that lower ones
     are left out. Several labels or boxes: all that reach the threshold. Where the records below the
-    assumed thresholds are incomplete, only what also reaches its assumed one; thresholds that leave
-    out none of it, but for the last of them, are left out.
+    assumed thresholds are incomplete, only what also reaches its assumed one.
     """
     compute = _COMPUTE.get(evaluation.task)
     if compute is None or not evaluation.has_images:
@@ -84,7 +83,7 @@ def _of_label_sets(evaluation: Evaluation) -> _Matrices:
     eligible = np.ones(len(pairs.confidence), dtype=np.bool_)
     if _is_partial(evaluation):
         eligible = decide_records(evaluation).is_predicted
-    for percent in _telling(pairs.confidence[eligible]):
+    for percent in PERCENTS:
         counts = count_predicted(pairs, eligible & (pairs.confidence >= percent / 100))
         yield percent, describe_decisions(counts, evaluation.labels)
 
@@ -95,20 +94,11 @@ def _of_boxes(evaluation: Evaluation) -> _Matrices:
     decision = decide_boxes(evaluation, evaluation.detections.records)
     eligible = decision.is_predicted if _is_partial(evaluation) else decision.is_detection
     scenes = arrange_boxes(evaluation.detections, eligible, len(evaluation.labels), IOU_THRESHOLD)
-    for percent in _telling(scenes.found.confidence):
+    for percent in PERCENTS:
         outcomes = find_outcomes(
             scenes.keep(scenes.found.confidence >= percent / 100), IOU_THRESHOLD
         )
         yield percent, describe_confusion(outcomes, evaluation.labels)
-
-
-def _telling(confidence: np.ndarray[tuple[int], np.dtype[np.float64]]) -> list[int]:
-    """The thresholds from the last one on that leaves out nothing."""
-    if not len(confidence):
-        return []
-    lowest = float(confidence.min())
-    first = max(percent for percent in PERCENTS if percent / 100 <= lowest)
-    return [percent for percent in PERCENTS if percent >= first]
 
 
 _COMPUTE: Final[Mapping[Task, Callable[[Evaluation], _Matrices]]] = MappingProxyType(

@@ -10,12 +10,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrek import __version__
-from mlrek.evaluation import Evaluation, Reported, Version
+from mlrek.evaluation import Evaluation, Reported
 from mlrek.label_keys import metric_key_labels
 from mlrek.metrics import LabelScores, Metrics, Number, ThresholdCurves
 from mlrek.metrics.curve_scores import score_all_labels
-from mlrek.printable import escape_markdown, escape_unprintable
+from mlrek.printable import escape_unprintable
 from mlrek.reported import DEFAULT_THRESHOLD
+from mlrek.tracking.run_note import describe_note
 
 LOG_SCHEMA = 3
 """Raised whenever a run of the same evaluation would hold something else than before."""
@@ -23,15 +24,14 @@ LOG_SCHEMA = 3
 AUTO_IMAGES = "auto"  # from where the evaluation says that they are, if that may be read
 NO_IMAGES = "none"
 
+PICTURE_KEY = "charts/confusion_matrix"
+GRID_KEY = "charts/confusion_matrix_at_threshold"
+STEPS_TAG = "mlrek.picture_steps"
+"""Names the thresholds, in percent, of which a run has a picture under `GRID_KEY`."""
+
 MAX_METRIC_KEYS = 400
 MAX_DETAILED_LABELS = 50
 MAX_TAG = 5000
-MAX_NOTED_WARNINGS = 8
-NOTED_NUMBERS = (
-    *("accuracy", "subset_accuracy", "f1_macro", "f1_micro"),
-    *("ap", "ap_50", "ap_75", "ar_100"),
-    *("mean_iou", "mean_dice", "pixel_f1"),
-)
 TEST_SET_ROLES = frozenset(("manifest", "ground_truth"))
 EVALUATOR_NAMES = {
     "accuracy_score": "accuracy",
@@ -174,7 +174,7 @@ def describe_tags(evaluation: Evaluation, metrics: Metrics, identity: Identity) 
         "mlrek.version": __version__,
         "mlrek.logged_at": identity.logged_at,
         "mlrek.warnings": _cut_lines(warnings),
-        "mlflow.note.content": describe_note(version, metrics, warnings),
+        "mlflow.note.content": describe_note(evaluation, metrics, warnings),
     }
     return {name: value for name, value in tags.items() if value}
 
@@ -224,25 +224,6 @@ def describe_warnings(evaluation: Evaluation, metrics: Metrics) -> tuple[str, ..
         *_no_interval(metrics),
     )
     return tuple(dict.fromkeys(map(escape_unprintable, warnings)))
-
-
-def describe_note(version: Version, metrics: Metrics, warnings: Sequence[str]) -> str:
-    """A short markdown summary of a run, beginning with a plain sentence."""
-    images = "an unknown number of" if metrics.test_images is None else f"{metrics.test_images:,}"
-    version_name, project_name = map(escape_markdown, (version.name, version.project.name))
-    lines = [f"Version {version_name} of {project_name}, tested on {images} images."]
-    shown = [
-        (name, metrics.aggregate[name])
-        for name in NOTED_NUMBERS
-        if name in metrics.aggregate and metrics.aggregate[name].is_defined
-    ]
-    if shown:
-        lines += ["", "| metric | value | 95 % interval |", "| --- | --- | --- |"]
-        lines += [f"| {name} | {number.value:.4f} | {_span(number)} |" for name, number in shown]
-    lines += ["", *(f"- {escape_markdown(warning)}" for warning in warnings[:MAX_NOTED_WARNINGS])]
-    if len(warnings) > MAX_NOTED_WARNINGS:
-        lines.append(f"- and {len(warnings) - MAX_NOTED_WARNINGS} more: see the tag mlrek.warnings")
-    return "\n".join(lines).strip()[:MAX_TAG]
 
 
 def describe_dataset(evaluation: Evaluation, digest: str) -> DatasetInput | None:
@@ -352,12 +333,6 @@ def _label_points(labels: Sequence[str], scores: LabelScores, room: int) -> Iter
         for i in most_frequent:
             if not np.isnan(values[i]):
                 yield MetricPoint(key=f"{group}/{keys[i]}", value=float(values[i]))
-
-
-def _span(number: Number) -> str:
-    if np.isnan([number.low, number.high]).any():
-        return "—"
-    return f"{number.low:.4f} to {number.high:.4f}"
 
 
 def _cut_lines(lines: Sequence[str]) -> str:

@@ -47,22 +47,39 @@ def test_set_letters(runs: Sequence[LoggedRun]) -> dict[str, str]:
 
 
 def _describe_project(runs: Sequence[LoggedRun]) -> str:
-    """A plain sentence, a table of the versions by training start, the test-set warning."""
+    """A plain sentence, a table of the versions by training start, what to mind when comparing."""
     project = escape_markdown(runs[0].tags.get("project_name", ""))
     versions = "1 version" if len(runs) == 1 else f"{len(runs)} versions"
     letters = test_set_letters(runs)
     shown = [name for name in HEADLINES if any(name in run.metrics for run in runs)]
+    changes = _find_changes(runs, shown[0]) if shown else {}
     titles = ["version", "trained", "test images", "test set", *map(_title, shown)]
+    titles.insert(5, "change")
     lines = [
         f"Evaluations of {project}: {versions}, {_SIGNATURE}",
         "",
         _row(titles),
         _row(["---"] * len(titles)),
-        *(_row(_cells(run, letters, shown)) for run in runs[-MAX_NOTED_VERSIONS:]),
+        *(_row(_cells(run, letters, shown, changes)) for run in runs[-MAX_NOTED_VERSIONS:]),
     ]
+    if changes:
+        lines += ["", f"Change of {_title(shown[0])} since the version before on the same images."]
     if len(set(letters.values())) > 1:
         lines += ["", "Not all were tested on the same images: compare within a test set only."]
     return "\n".join(lines)
+
+
+def _find_changes(runs: Sequence[LoggedRun], metric: str) -> dict[str, float]:
+    """By run id: how much the number differs from that of the run before with the same test set."""
+    before: dict[str, float] = {}
+    changes: dict[str, float] = {}
+    for run in runs:
+        digest, value = run.tags.get("test_set_digest", ""), run.metrics.get(metric)
+        if digest and value is not None:
+            if digest in before:
+                changes[run.run_id] = value - before[digest]
+            before[digest] = value
+    return changes
 
 
 def _title(metric: str) -> str:
@@ -73,15 +90,19 @@ def _letter(i: int) -> str:
     return ascii_uppercase[i] if i < len(ascii_uppercase) else f"#{i + 1}"
 
 
-def _cells(run: LoggedRun, letters: dict[str, str], shown: Sequence[str]) -> list[str]:
+def _cells(
+    run: LoggedRun, letters: dict[str, str], shown: Sequence[str], changes: dict[str, float]
+) -> list[str]:
     trained = datetime.fromtimestamp(run.start_ms / 1000, UTC).date().isoformat()
-    return [
+    cells = [
         escape_markdown(run.tags.get("version_name", "")),
         trained if run.start_ms else "",
         run.params.get("test_images", ""),
         letters.get(run.tags.get("test_set_digest", ""), ""),
-        *(f"{run.metrics[name]:.4f}" if name in run.metrics else "" for name in shown),
+        *(f"{run.metrics[name]:.3f}" if name in run.metrics else "" for name in shown),
     ]
+    cells.insert(5, f"{changes[run.run_id]:+.3f}" if run.run_id in changes else "")
+    return cells
 
 
 def _row(cells: Sequence[str]) -> str:

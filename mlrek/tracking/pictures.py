@@ -7,7 +7,6 @@ from uuid import uuid4
 
 from mlrek.tracking.description import GridPicture
 
-PICTURE_KEY: Final = "charts/confusion_matrix"
 PICTURE_FOLDER: Final = "images"
 
 _SAMPLE: Final = re.compile(

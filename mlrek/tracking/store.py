@@ -12,10 +12,15 @@ from typing import TYPE_CHECKING
 
 from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project
-from mlrek.tracking.description import DatasetInput, GridPicture, MetricPoint, RunDescription
+from mlrek.tracking.description import (
+    PICTURE_KEY,
+    DatasetInput,
+    GridPicture,
+    MetricPoint,
+    RunDescription,
+)
 from mlrek.tracking.pictures import (
     PICTURE_FOLDER,
-    PICTURE_KEY,
     PictureLayout,
     find_layout,
     name_pictures,

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from mlrek.palette import PALETTE
+from mlrek.tracking.description import GRID_KEY, PICTURE_KEY, STEPS_TAG
 from mlrek.tracking.notes import HEADLINES
 from mlrek.tracking.runs import LoggedRun
 
@@ -26,20 +27,23 @@ _SIZES: Final = {
     "aggregate": {"columns": 3, "cardHeight": 280},
     "charts": {"columns": 1, "cardHeight": 430},
 }
-_PICTURES: Final = ("charts/confusion_matrix", "charts/confusion_matrix_at_threshold")
+_IMAGES_TAG: Final = "mlflow.loggedImages"
 _COLUMNS: Final = ("attributes.`Created`", "attributes.`Duration`", "attributes.`Dataset`")
 
 
 def describe_view(runs: Sequence[LoggedRun]) -> str:
     """The view as MLflow's pages read it; what it does not name they add by themselves."""
     metrics = [name for name in HEADLINES if any(name in run.metrics for run in runs)]
+    pictures = list(_describe_pictures(runs))
+    groups = {key.rpartition("/")[0] for run in runs for key in run.metrics}
+    groups |= {"charts"} if pictures else set()
     columns = [*_COLUMNS, *(f"metrics.`{name}`" for name in metrics), "params.`test_images`"]
     view = {
         "compareRunSections": [
-            *(_describe_section(name, display=True) for name in _SECTIONS),
+            *(_describe_section(name, display=True) for name in _SECTIONS if name in groups),
             *(_describe_section(name, display=False) for name in _FOLDED),
         ],
-        "compareRunCharts": [_describe_picture(key) for key in _PICTURES],
+        "compareRunCharts": pictures,
         "isAccordionReordered": True,
         "selectedColumns": columns,
     }
@@ -68,7 +72,17 @@ def _describe_section(name: str, *, display: bool) -> dict[str, Any]:
     }
 
 
-def _describe_picture(key: str) -> dict[str, Any]:
+def _describe_pictures(runs: Sequence[LoggedRun]) -> Iterator[dict[str, Any]]:
+    """The heat map, and the one with a slider, which starts where all versions have a picture."""
+    if any(_IMAGES_TAG in run.tags for run in runs):
+        yield _describe_picture(PICTURE_KEY, 0)
+    steps = [set(map(int, run.tags[STEPS_TAG].split())) for run in runs if STEPS_TAG in run.tags]
+    if steps:
+        shared = set.intersection(*steps) or set.union(*steps)
+        yield _describe_picture(GRID_KEY, min(shared))
+
+
+def _describe_picture(key: str, step: int) -> dict[str, Any]:
     """A card of one picture of each run. The params above it would take more room than it."""
     return {
         "uuid": f"mlrek-{key}",
@@ -76,7 +90,7 @@ def _describe_picture(key: str) -> dict[str, Any]:
         "metricSectionId": "mlrek-charts",
         "imageKeys": [key],
         "showRunParams": False,
-        "step": 0,
+        "step": step,
         "runsCountToCompare": 10,
         "deleted": False,
         "isGenerated": True,

@@ -1,0 +1,122 @@
+"""The note of a run: what a colleague would say of the version in five lines."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+import numpy as np
+
+from mlrek.evaluation import Evaluation, Task
+from mlrek.label_keys import display_label
+from mlrek.metrics import Metrics, Number
+from mlrek.printable import escape_markdown
+
+NOTED_NUMBERS: Final = {
+    "accuracy": "accuracy",
+    "subset_accuracy": "all labels right",
+    "f1_macro": "F1 macro",
+    "ap": "AP",
+    "ap_50": "AP at IoU 0.5",
+    "mean_iou": "mean IoU",
+    "mean_dice": "mean Dice",
+    "pixel_f1": "pixel F1",
+}
+WHERE_TO_LOOK: Final = (
+    "Where to look: `report.html` among the artifacts has thresholds, galleries and curves; the "
+    "experiment's charts show the versions side by side."
+)
+_COUNTED: Final = {Task.DETECTION: "objects", Task.SEGMENTATION: "pixels"}
+_MAX_WARNING: Final = 400
+
+
+def describe_note(evaluation: Evaluation, metrics: Metrics, warnings: Sequence[str]) -> str:
+    """A plain sentence; the numbers; the weakest spot; what to beware of; where to look."""
+    return "\n".join(
+        (
+            _introduce(evaluation, metrics),
+            "",
+            *(f"- {line}" for line in _describe_findings(evaluation, metrics)),
+            f"- {_beware(warnings)}",
+            f"- {WHERE_TO_LOOK}",
+        )
+    )
+
+
+def _introduce(evaluation: Evaluation, metrics: Metrics) -> str:
+    version = evaluation.version
+    name, project = map(escape_markdown, (version.name, version.project.name))
+    images = "an unknown number of" if metrics.test_images is None else f"{metrics.test_images:,}"
+    labels = len(metrics.labels)
+    of_labels = f" with {labels} label{'' if labels == 1 else 's'}" if labels else ""
+    return f"Version {name} of {project}, tested on {images} images{of_labels}."
+
+
+def _describe_findings(evaluation: Evaluation, metrics: Metrics) -> Iterator[str]:
+    said = [
+        f"{title} {_in_words(metrics.aggregate[name])}"
+        for name, title in NOTED_NUMBERS.items()
+        if name in metrics.aggregate and metrics.aggregate[name].is_defined
+    ]
+    if "f1" in evaluation.reported.aggregate:
+        said.append(f"the service itself says F1 {evaluation.reported.aggregate['f1']:.3f}")
+    if said:
+        line = "; ".join(said)
+        yield f"{line[0].upper()}{line[1:]}."
+    weak = list(filter(None, (_find_weakest(metrics), _find_confusion(metrics))))
+    if weak:
+        yield " ".join(weak)
+
+
+def _in_words(number: Number) -> str:
+    if np.isnan([number.low, number.high]).any():
+        return f"{number.value:.3f}"
+    return f"{number.value:.3f} (95 % interval: {number.low:.3f} to {number.high:.3f})"
+
+
+def _find_weakest(metrics: Metrics) -> str:
+    """The label with the smallest F1, the first of those in label order."""
+    scores = metrics.per_label
+    if scores is None or len(metrics.labels) < 2 or np.isnan(scores.f1).all():  # noqa: PLR2004 two
+        return ""
+    i = int(np.nanargmin(scores.f1))
+    label, recall = _name(metrics.labels[i]), scores.recall[i]
+    counted = _COUNTED.get(metrics.task, "images")
+    found = ""
+    if not np.isnan(recall):
+        found = f", {scores.tp[i]:,} of its {scores.support[i]:,} {counted} found"
+    return f"Weakest label: {label} (F1 {scores.f1[i]:.3f}{found})."
+
+
+def _find_confusion(metrics: Metrics) -> str:
+    """The largest count off the diagonal, the first of those row by row."""
+    confusion = metrics.confusion
+    if confusion is None or not confusion.counts.size:
+        return ""
+    counts = confusion.counts.copy()
+    n = len(metrics.labels)
+    np.fill_diagonal(counts[:n, :n], 0)
+    row, column = np.unravel_index(int(counts.argmax()), counts.shape)
+    count = int(counts[row, column])
+    if not count:
+        return "No label is mistaken for another."
+    shown = f"({count:,} of {int(confusion.counts[row].sum()):,})"
+    if row >= n:
+        seen = _name(confusion.columns[column])
+        return f"Most frequent mistake: {seen} seen where it is not ({count:,} times)."
+    true = _name(confusion.rows[row])
+    if column >= n:
+        return f"Most frequent mistake: {true} not found {shown}."
+    return f"Most frequent mistake: {true} taken for {_name(confusion.columns[column])} {shown}."
+
+
+def _beware(warnings: Sequence[str]) -> str:
+    if not warnings:
+        return "Nothing to beware of."
+    first = warnings[0]
+    first = f"{first[:_MAX_WARNING]}…" if len(first) > _MAX_WARNING else first
+    rest = len(warnings) - 1
+    more = f" (and {rest} more in the tag `mlrek.warnings`)" if rest else ""
+    return f"Beware: {escape_markdown(first)}{more}."
+
+
+def _name(label: str) -> str:
+    return f"“{escape_markdown(display_label(label))}”"
