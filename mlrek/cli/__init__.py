@@ -15,6 +15,7 @@ from mlrek.cli.promote import promote
 from mlrek.cli.register_option import RegisteringCommand
 from mlrek.cli.show import show
 from mlrek.cli.sync import sync
+from mlrek.cli.ui import ui
 
 app = typer.Typer(
     name="mlrek",
@@ -49,7 +50,7 @@ def root(
 
 
 app.command(cls=RegisteringCommand)(sync)
-for command in (versions, show, compare, check, promote, evaluate, projects, archive):
+for command in (versions, show, compare, check, promote, evaluate, ui, projects, archive):
     app.command()(command)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from shlex import quote
 from typing import TYPE_CHECKING, NamedTuple
 
 from mlrek.cli.output import Output
@@ -146,16 +147,23 @@ def print_hints(result: "SyncResult", output: Output) -> None:
 
 
 def _print_links(result: "SyncResult", output: Output) -> None:
-    """Where to look; a local store first needs its pages served."""
-    from mlrek.tracking.links import LOCAL_UI, is_local_store
+    """Where to look; the pages of a local store are not served yet."""
+    from mlrek.tracking.links import is_local_store
 
     linked = [project for project in result.projects if project.runs and project.links.charts]
     if linked and is_local_store(result.tracking_uri):
-        port = LOCAL_UI.rpartition(":")[2]
-        output.line("Start MLflow's pages, then open the links:")
-        output.line(f"  mlflow ui --backend-store-uri {result.tracking_uri} --port {port}")
+        output.line(f"Open the charts in MLflow: {_describe_ui(result.tracking_uri)}")
+        return
     for project in linked:
         _print_project_links(project, output)
+
+
+def _describe_ui(tracking_uri: str) -> str:
+    """The command to type; the store is named where it would not be found without."""
+    import mlflow
+
+    is_found = mlflow.get_tracking_uri() == tracking_uri
+    return "mlrek ui" if is_found else f"mlrek ui --tracking-uri {quote(tracking_uri)}"
 
 
 def _print_project_links(project: "ProjectResult", output: Output) -> None:

@@ -82,6 +82,14 @@ class Store:
         with translate_errors(self.tracking_uri):
             return self.client.get_experiment(experiment_id)
 
+    def list_experiments(self) -> "tuple[Experiment, ...]":
+        """The experiments made for projects, the one that was written to last first."""
+        with translate_errors(self.tracking_uri):
+            found = self.client.search_experiments(
+                filter_string="tags.project_arn LIKE '%'", order_by=["last_update_time DESC"]
+            )
+        return tuple(found)
+
     def list_runs(self, experiment_id: str, tags: Mapping[str, str]) -> tuple[LoggedRun, ...]:
         """Every run, complete or not, that bears all of `tags`.
 

@@ -1,0 +1,124 @@
+"""`mlrek ui`: MLflow, opened on the page that shows the versions side by side."""
+
+import os
+import signal
+import sys
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlrek.cli import options as opt
+from mlrek.cli.output import Output
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlrek.pages import Page
+
+
+def ui(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="[SOURCE]",
+            help="Project, experiment or source; else the experiment written to last.",
+            show_default=False,
+        ),
+    ] = "",
+    port: Annotated[
+        int,
+        typer.Option(
+            "--port", min=0, max=65535, help="Of a local store's pages; 0: 5000 or the next free."
+        ),
+    ] = 0,
+    no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
+    tracking_uri: opt.TrackingUri = "",
+    region: opt.Region = "",
+    profile: opt.Profile = "",
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+) -> None:
+    """Open MLflow on the page that shows the versions side by side.
+
+    Serves the pages of a local store until Ctrl-C. Of a server it prints and opens the link.
+
+    Example: mlrek ui digits
+    """
+    from mlrek.errors import TrackingError
+    from mlrek.pages import find_page
+    from mlrek.sources import AwsOptions
+    from mlrek.tracking.connection import connect_existing
+    from mlrek.tracking.links import is_local_store, ui_address
+    from mlrek.tracking.managed import explain_managed
+
+    output = Output(as_json=json, quiet=quiet, verbose=verbose)
+    output.set_up_logging()
+    explain_managed(tracking_uri, os.environ)
+    store = connect_existing(tracking_uri)
+    if store is None:
+        raise TrackingError("nothing is logged here yet: mlrek sync SOURCE")
+    page = find_page(store, source, AwsOptions(region=region, profile=profile))
+    opens = not (no_open or json)
+    if is_local_store(store.tracking_uri):
+        _serve(store.tracking_uri, page, port, output, opens=opens)
+    else:
+        _show(page, ui_address(store.tracking_uri), output, opens=opens)
+
+
+def _serve(tracking_uri: str, page: "Page", port: int, output: Output, *, opens: bool) -> None:
+    """Serve the pages of a local store until Ctrl-C, which is how it should end."""
+    from mlrek.tracking.local_server import serve_pages
+
+    with _until_interrupted(), serve_pages(tracking_uri, port) as server:
+        _show(page, server.address, output, opens=opens)
+        output.hint("Serving MLflow's pages; Ctrl-C ends.")
+        sys.stdout.flush()
+        server.wait()
+
+
+def _show(page: "Page", address: str, output: Output, *, opens: bool) -> None:
+    links = page.describe_links(address)
+    if output.as_json:
+        names = ("charts", "compare", "runs", "images")
+        output.document(
+            {
+                "experiment": page.experiment,
+                "experiment_id": page.experiment_id,
+                "links": {name: getattr(links, name) for name in names},
+            }
+        )
+    else:
+        output.line(f"{page.experiment}:")
+        output.line(f"  charts   {links.charts}")
+        output.line(f"  compare  {links.compare}")
+    if opens and _has_display():
+        import webbrowser
+
+        webbrowser.open(links.charts)
+
+
+def _has_display() -> bool:
+    """Whether a window can open; a browser in the terminal would be in the way."""
+    if sys.platform in {"darwin", "win32"}:
+        return True
+    return any(os.environ.get(name) for name in ("DISPLAY", "WAYLAND_DISPLAY"))
+
+
+@contextmanager
+def _until_interrupted() -> "Iterator[None]":
+    """Take Ctrl-C, and the signals that end a service, as the end of the block."""
+
+    def interrupt(_number: int, _frame: object) -> None:
+        raise KeyboardInterrupt
+
+    numbers = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
+    before = {number: signal.signal(number, interrupt) for number in numbers if number}
+    try:
+        yield
+    except KeyboardInterrupt:
+        pass
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
