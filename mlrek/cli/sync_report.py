@@ -147,13 +147,12 @@ def print_hints(result: "SyncResult", output: Output) -> None:
 
 
 def _print_links(result: "SyncResult", output: Output) -> None:
-    """Where to look; the pages of a local store are not served yet."""
+    """Where to look; a local store first needs its pages served, which `mlrek ui` does."""
     from mlrek.tracking.links import is_local_store
 
     linked = [project for project in result.projects if project.runs and project.links.charts]
     if linked and is_local_store(result.tracking_uri):
-        output.line(f"Open the charts in MLflow: {_describe_ui(result.tracking_uri)}")
-        return
+        output.line(f"Open MLflow with `{_describe_ui(result.tracking_uri)}`:")
     for project in linked:
         _print_project_links(project, output)
 

@@ -35,17 +35,17 @@ def describe_links(
     base = ui_address(tracking_uri)
     if not base:
         return Links(charts="", compare="", runs="", images="")
-    look = f"{WORKFLOW}&{VIEW}" if has_view else WORKFLOW
-    page = f"{base}/#/experiments/{experiment_id}/runs?{look}&compareRunsMode="
+    page = f"{base}/#/experiments/{experiment_id}/runs?{WORKFLOW}&compareRunsMode="
+    look = f"&{VIEW}" if has_view else ""
     runs, experiments = (
         quote(json.dumps(ids, separators=(",", ":")), safe="")
         for ids in (list(run_ids), [experiment_id])
     )
     first = run_ids[0] if run_ids else ""
     return Links(
-        charts=page + "CHART",
+        charts=f"{page}CHART{look}",
         compare=f"{base}/#/compare-runs?runs={runs}&experiments={experiments}&{WORKFLOW}",
-        runs=page + "TABLE",
+        runs=f"{page}TABLE{look}",
         images=(
             f"{base}/#/experiments/{experiment_id}/runs/{first}/artifacts/confusion_matrix.png"
             f"?{WORKFLOW}"

@@ -15,12 +15,12 @@ from mlrek.tracking.description import (
     compute_evaluation_key,
     describe_dataset,
     describe_metrics,
-    describe_note,
     describe_params,
     describe_state,
     describe_tags,
     describe_warnings,
 )
+from mlrek.tracking.run_note import describe_note
 
 
 def tags_of(evaluation, metrics):
@@ -102,9 +102,9 @@ def test_tags_identify_the_version_and_leave_completeness_to_the_writer(
 
 def test_note_escapes_names_from_outside(make_evaluation, make_metrics):
     """A warning that quotes a hostile label is text, not markdown."""
-    note = describe_note(make_evaluation().version, make_metrics(), ["label <b>*x*</b>|"])
+    note = describe_note(make_evaluation(), make_metrics(), ["label <b>*x*</b>|"])
 
-    assert note.startswith("Version v1 of digits, tested on 2 images.")
+    assert note.startswith("Version v1 of digits, tested on 2 images with 2 labels.")
     assert "\\<b\\>\\*x\\*\\</b\\>\\|" in note
 
 
@@ -112,7 +112,7 @@ def test_note_escapes_the_names_of_version_and_project(make_evaluation, make_met
     """In an archive they may be anything."""
     version = make_evaluation().version
     version = replace(version, name="[v](x)", project=replace(version.project, name="<b>\nx"))
-    note = describe_note(version, make_metrics(), [])
+    note = describe_note(make_evaluation(version=version), make_metrics(), [])
 
     assert note.startswith(r"Version \[v\](x) of \<b\> x, tested on ")
 

@@ -31,6 +31,15 @@ def test_compare_link_holds_every_run():
     assert json.loads(query["experiments"][0]) == ["7"]
 
 
+def test_pages_are_asked_for_in_the_view_of_the_experiment():
+    """Only where it has one: MLflow's pages go elsewhere when there is none."""
+    assert describe_links("http://h", "7", ["a"], has_view=True).charts == (
+        "http://h/#/experiments/7/runs?workflowType=machine_learning&compareRunsMode=CHART"
+        "&viewStateShareKey=mlrek"
+    )
+    assert "viewState" not in describe_links("http://h", "7", ["a"]).charts
+
+
 def test_a_managed_service_has_no_links_to_guess():
     """Databricks and SageMaker have pages elsewhere."""
     assert describe_links("databricks", "7", ["a"]).charts == ""
@@ -66,6 +75,28 @@ def test_experiment_note_has_a_table_for_each_project():
     assert "v3" not in note
 
 
+def test_experiment_note_tells_changes_within_a_test_set():
+    """v3 was tested on the images of v1, v2 on others."""
+    runs = [
+        LoggedRun(
+            run_id=name,
+            start_ms=i,
+            tags=_tags("cats", name) | {"test_set_digest": digest},
+            metrics={"aggregate/accuracy": accuracy},
+        )
+        for i, (name, digest, accuracy) in enumerate(
+            (("v1", "x", 0.5), ("v2", "y", 0.9), ("v3", "x", 0.625))
+        )
+    ]
+    lines = describe_experiment_note(runs).splitlines()
+
+    assert [line.split("|")[5:7] for line in lines if line.startswith("| v")][1:] == [
+        [" 0.500 ", "  "],
+        [" 0.900 ", "  "],
+        [" 0.625 ", " +0.125 "],
+    ]
+
+
 def test_experiment_note_marks_different_test_sets():
     """A table of the versions, and a warning where numbers do not compare."""
     runs = [
@@ -81,6 +112,6 @@ def test_experiment_note_marks_different_test_sets():
     note = describe_experiment_note(runs)
 
     assert note.splitlines()[0] == "Evaluations of my\\|project: 3 versions, logged by mlrek."
-    assert "| v2 | 2023-11-14 | 10 | B | 0.5000 | 0.2500 |" in note
+    assert "| v2 | 2023-11-14 | 10 | B | 0.500 |  | 0.250 |" in note
     assert note.endswith("compare within a test set only.")
     assert letters_of(runs) == {"x": "A", "y": "B"}

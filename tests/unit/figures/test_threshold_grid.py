@@ -1,0 +1,85 @@
+"""The small pictures that a slider of MLflow's pages runs through."""
+
+from io import BytesIO
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mlrek.figures.threshold_grid import draw_threshold_grid
+
+INK_BELOW = 200
+VISIBLE = 60  # of 255: each picture has a palette of its own
+
+
+def draw(matrices, base, labels, version="v1"):
+    """The pictures by threshold, as arrays (height, width, 3)."""
+    files = draw_threshold_grid(matrices, base, labels=labels, title=(version, "confidence"))
+    return {
+        percent: np.asarray(Image.open(BytesIO(file.png)).convert("RGB")).astype(int)
+        for percent, file in files.items()
+    }
+
+
+@pytest.fixture
+def ten(confusion):
+    """Makes a matrix of ten labels whose counts lie on the diagonal."""
+    labels = [f"label {i}" for i in range(10)]
+
+    def make(count, own=("(none)",)):
+        counts = np.zeros((10, 11))
+        np.fill_diagonal(counts, count)
+        return confusion(counts, labels, own_columns=own)
+
+    return make
+
+
+def test_pictures_have_one_size_whatever_the_labels(ten, even_confusion):
+    """Versions with other labels line up too, at any threshold."""
+    sizes = {picture.shape for picture in draw({0: ten(3), 50: ten(0)}, ten(3), 10).values()}
+    two = even_confusion(2, "a label with a very long name {}")
+    sizes |= {picture.shape for picture in draw({0: two}, two, 2, "another").values()}
+
+    assert sizes == {(456, 420, 3)}
+
+
+def test_only_cells_and_the_threshold_differ(ten):
+    """The slider moves nothing but the numbers: names stand still."""
+    pictures = draw({0: ten(3), 50: ten(0)}, ten(3), 10)
+    differs = (abs(pictures[0] - pictures[50]) > VISIBLE).any(axis=2)
+
+    assert differs[60:390].any()
+    assert not differs[410:].any()
+    assert not differs[:28].any()
+
+
+def test_a_picture_is_small(ten):
+    """Eleven of them are logged with each version."""
+    files = draw_threshold_grid(
+        dict.fromkeys(range(0, 101, 10), ten(73)), ten(73), labels=10, title=("v1", "confidence")
+    )
+
+    assert len(files) == 11
+    assert all(len(file.png) < 20_000 and len(file.webp) < 12_000 for file in files.values())
+    assert all(Image.open(BytesIO(file.webp)).width <= 256 for file in files.values())
+
+
+def test_all_thresholds_show_the_labels_that_the_run_shows(confusion):
+    """Of thirty labels the most confused ones of the whole run, whatever a threshold does."""
+    labels = [f"l{i}" for i in range(30)]
+    base, empty = np.zeros((30, 31)), np.zeros((30, 31))
+    base[3, 4] = 9
+    matrices = {
+        percent: confusion(counts, labels, own_columns=("(none)",))
+        for percent, counts in ((0, base), (100, empty))
+    }
+    pictures = draw(matrices, matrices[0], 30)
+    names = [picture[60:380, :60] for picture in pictures.values()]
+
+    assert abs(names[0] - names[1]).max() <= VISIBLE
+    assert (names[0] < INK_BELOW).any()
+
+
+def test_nothing_is_drawn_of_nothing(ten):
+    """A task without thresholds has no such pictures."""
+    assert draw({}, ten(1), 10) == {}

@@ -1,0 +1,73 @@
+"""How MLflow's pages of an experiment look."""
+
+import json
+
+import pytest
+
+from mlrek.palette import PALETTE
+from mlrek.tracking.runs import LoggedRun
+from mlrek.tracking.view import COLOUR_TAG, choose_colours, describe_view
+
+
+def run(name="r", metrics=(), **tags):
+    """A run with those metrics and tags."""
+    return LoggedRun(run_id=name, start_ms=0, metrics=dict.fromkeys(metrics, 0.5), tags=tags)
+
+
+def sections(*runs):
+    """Names of the open sections, in the order of the page."""
+    view = json.loads(describe_view(runs))
+    return [section["name"] for section in view["compareRunSections"] if section["display"]]
+
+
+def test_numbers_come_first_then_curves_then_pictures():
+    """Whatever the alphabet says; sections that no run has are not there."""
+    metrics = ("at_threshold/f1_micro", "curve/f1", "aggregate/accuracy", "interval/accuracy_low")
+
+    assert sections(run(metrics=metrics, **{"mlflow.loggedImages": "True"})) == [
+        *("aggregate", "curve", "charts", "at_threshold")
+    ]
+
+
+def test_the_slider_starts_where_all_versions_have_a_picture():
+    """At others it would say that there is none."""
+    runs = [
+        run(f"{i}", **{"mlflow.loggedImages": "True", "mlrek.picture_steps": steps})
+        for i, steps in enumerate(("0 10 20 30", "20 30 40"))
+    ]
+    cards = json.loads(describe_view(runs))["compareRunCharts"]
+
+    assert [(card["imageKeys"], card["step"]) for card in cards] == [
+        (["charts/confusion_matrix"], 0),
+        (["charts/confusion_matrix_at_threshold"], 20),
+    ]
+
+
+def test_the_table_has_columns_of_the_numbers_that_there_are():
+    """MLflow shows none by itself."""
+    columns = json.loads(describe_view([run(metrics=("aggregate/ap",))]))["selectedColumns"]
+
+    assert "metrics.`aggregate/ap`" in columns
+    assert not any("accuracy" in column for column in columns)
+
+
+def test_the_view_fits_into_a_tag():
+    """MLflow cuts longer ones, and a cut one cannot be read."""
+    names = ("aggregate", "curve", "at_threshold", "reported", "label_f1", "interval")
+    assert len(describe_view([run(metrics=[f"{name}/x" for name in names])])) < 5000
+
+
+def test_runs_get_colours_that_differ():
+    """Two of the first seven are never alike."""
+    colours = [colour for _, colour in choose_colours([run(f"{i}") for i in range(7)])]
+
+    assert len(set(colours)) == 7
+
+
+@pytest.mark.parametrize("n", [1, 7, 9])
+def test_a_colour_that_a_run_has_stays(n):
+    """Only new runs get one, the one that is used least."""
+    old = [run(f"{i}", **{COLOUR_TAG: PALETTE[i % 7]}) for i in range(n)]
+    new = run("new")
+
+    assert [(r.run_id, c) for r, c in choose_colours([*old, new])] == [("new", PALETTE[n % 7])]
