@@ -15,12 +15,18 @@ from mlrek.registry.versions import (
     clean_model_name,
     find_version_of_run,
 )
-from mlrek.tracking.description import NOTED_NUMBERS
 from mlrek.tracking.runs import LEFTOVER_AFTER_MS, LoggedRun
 from mlrek.tracking.translation import translate_errors
 
 if TYPE_CHECKING:
     from mlflow.entities import LoggedModel
+
+KEY_NUMBERS = (
+    *("accuracy", "subset_accuracy", "f1_macro", "f1_micro"),
+    *("ap", "ap_50", "ap_75", "ar_100"),
+    *("mean_iou", "mean_dice", "pixel_f1"),
+)
+"""Aggregates that a model version names."""
 
 COPIED_TAGS = (
     *("project_arn", "version_arn", "project_name", "version_name"),
@@ -91,7 +97,7 @@ def _settle(registry: Registry, written: ModelVersion) -> ModelVersion:
 
 def _describe_tags(run: LoggedRun) -> dict[str, str]:
     tags = {name: run.tags[name] for name in COPIED_TAGS if name in run.tags}
-    numbers = ((name, run.metrics.get(f"aggregate/{name}")) for name in NOTED_NUMBERS)
+    numbers = ((name, run.metrics.get(f"aggregate/{name}")) for name in KEY_NUMBERS)
     tags |= {name: f"{value:.4f}" for name, value in numbers if value is not None}
     if "test_images" in run.params:
         tags["test_images"] = run.params["test_images"]
