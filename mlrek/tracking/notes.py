@@ -7,7 +7,6 @@ from string import ascii_uppercase
 from mlrek.printable import escape_markdown
 from mlrek.tracking.runs import LoggedRun, current_runs
 
-NOTE_TAG = "mlflow.note.content"
 HEADLINES = (
     "aggregate/accuracy",
     "aggregate/subset_accuracy",
