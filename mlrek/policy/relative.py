@@ -3,8 +3,8 @@
 With d = candidate minus baseline (its sign turned where less is better) and the interval of d at
 the check's confidence: `no_worse` with margin m passes where the interval lies above −m and fails
 where it lies below −m; `better` passes where it lies above 0 and fails where it lies at or below 0.
-Anything else is undecided. The intervals have two sides, so that a wrong "passed" is at most half
-as likely as 1 − confidence.
+Anything else is undecided. The intervals have two sides, so that a wrong "passed" is about half as
+likely as 1 − confidence.
 """
 
 from collections.abc import Iterator
