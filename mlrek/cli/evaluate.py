@@ -80,6 +80,7 @@ def evaluate(
 
     Example: mlrek evaluate examples/digits#v2-linear --on holdout.manifest --responses v2.jsonl
     """
+    from mlrek.cli.progress import show_calls
     from mlrek.exam import ExamOptions, log_exam, sit_exam
     from mlrek.references import load_version
     from mlrek.sources import AwsOptions
@@ -102,7 +103,8 @@ def evaluate(
     )
     store = connect(tracking_uri)
     referred = load_version(version, aws, lambda: store, skip_bad_lines=skip_bad_lines)
-    exam = sit_exam(referred.evaluation, options, say=output.hint, find_seen=referred.find_seen)
+    with show_calls(output) as watch:
+        exam = sit_exam(referred.evaluation, options, watch=watch, find_seen=referred.find_seen)
     result = log_exam(store, exam, options, os.environ)
     if json:
         output.document(describe_result(result, options, store))

@@ -85,3 +85,43 @@ def show_progress(output: Output) -> Iterator[SilentProgress | BarProgress]:
         yield BarProgress(bar)
     finally:
         bar.stop()
+
+
+class CallWatch:
+    """Says what calls cost, and shows how many are done where somebody watches."""
+
+    def __init__(self, output: Output, bar: "RichProgress | None") -> None:
+        self.output = output
+        self.bar = bar
+        self.task: TaskID | None = None
+
+    def say(self, text: str) -> None:
+        """What a person should know."""
+        self.output.hint(text)
+
+    def start(self, calls: int) -> None:
+        """Know the number of calls."""
+        if self.bar is not None:
+            self.task = self.bar.add_task("calling", total=calls)
+            self.bar.start()
+
+    def advance(self) -> None:
+        """One call further."""
+        if self.bar is not None and self.task is not None:
+            self.bar.advance(self.task)
+
+
+@contextlib.contextmanager
+def show_calls(output: Output) -> Iterator[CallWatch]:
+    """A progress bar of calls where somebody watches; what they cost is said in any case."""
+    if not output.shows_progress:
+        yield CallWatch(output, None)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    bar = Progress(*columns, console=output.err_console, transient=True)
+    try:
+        yield CallWatch(output, bar)
+    finally:
+        bar.stop()

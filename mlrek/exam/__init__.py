@@ -9,25 +9,33 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
+from functools import partial
 from hashlib import sha256
 from pathlib import Path
 
 from mlrek.errors import UsageError
 from mlrek.evaluation import Evaluation, Provider, test_set_digest
-from mlrek.exam.calling import Say, call_missing
+from mlrek.exam.calling import Watch, call_missing
+from mlrek.figures import ReadImages
 from mlrek.formats.exam import join_exam
 from mlrek.formats.ground_truth import GroundTruth, parse_ground_truth
 from mlrek.formats.rekognition_arn import parse_arn
 from mlrek.formats.rekognition_manifest import ManifestInput
 from mlrek.formats.responses import parse_responses
-from mlrek.printable import escape_unencodable
+from mlrek.printable import escape_markdown, escape_unencodable
 from mlrek.sources import AwsOptions
 from mlrek.sources.aws import AwsClients
-from mlrek.sources.catalogue import Part, ReadOptions, SeenInTraining
+from mlrek.sources.catalogue import Part, ReadOptions, SeenInTraining, VersionEntry
 from mlrek.sources.custom_labels import Endpoint
+from mlrek.sources.images import read_images
 from mlrek.sources.parts import PartReader
 from mlrek.sources.storage import S3_SCHEME, open_storage, parent_uri
-from mlrek.tracking.description import LOG_SCHEMA, Options, RunDescription
+from mlrek.tracking.description import (
+    LOG_SCHEMA,
+    MAX_TAG,
+    Options,
+    RunDescription,
+)
 from mlrek.tracking.experiments import choose_experiment
 from mlrek.tracking.links import describe_run_link
 from mlrek.tracking.runs import EXAM_TAG, LoggedRun, current_run, current_runs, superseded_runs
@@ -60,11 +68,15 @@ class ExamOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SatExam:
-    """A version's evaluation on a test set of one's own, not logged yet."""
+    """A version's evaluation on a test set of one's own, not logged yet.
+
+    `read_images` gives the content of test images for pictures, where they are within reach.
+    """
 
     evaluation: Evaluation
     name: str
     digest: str
+    read_images: ReadImages | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +106,7 @@ FindSeen = Callable[[Sequence[str]], SeenInTraining]
 
 
 def sit_exam(
-    version: Evaluation, options: ExamOptions, *, say: Say, find_seen: FindSeen | None = None
+    version: Evaluation, options: ExamOptions, *, watch: Watch, find_seen: FindSeen | None = None
 ) -> SatExam:
     """Read the truth and the answers, asking the endpoint for them where that is wanted.
 
@@ -113,7 +125,7 @@ def sit_exam(
     truth, reader = _read_truth(options, clients)
     place = options.responses or _default_responses(version, name)
     if options.call:
-        _call(version, truth, options, Path(place), say)
+        _call(version, truth, options, Path(place), watch)
     with _open(place, clients, reader.options) as answers:
         responses = parse_responses(
             ManifestInput(uri=place, chunks=answers.open(Part(role=RESPONSES_ROLE, uri=place))),
@@ -125,7 +137,15 @@ def sit_exam(
     told = find_seen(evaluation.images) if find_seen else SeenInTraining()
     said = tuple(map(escape_unencodable, (*evaluation.warnings, *told.warnings)))
     evaluation = replace(evaluation, seen_in_training=told.seen, warnings=said)
-    return SatExam(evaluation=evaluation, name=name, digest=test_set_digest(evaluation))
+    beside = VersionEntry(
+        version=version.version, parts=(Part(role=TRUTH_ROLE, uri=options.manifest),)
+    )
+    return SatExam(
+        evaluation=evaluation,
+        name=name,
+        digest=test_set_digest(evaluation),
+        read_images=partial(read_images, reader.storage, beside),
+    )
 
 
 def log_exam(
@@ -172,13 +192,20 @@ def describe_exam_run(exam: SatExam, options: ExamOptions, key: str) -> RunDescr
     from mlrek.run_content import describe_run  # figures and statistics, heavy to import
 
     logged_at = datetime.now(UTC).isoformat()
-    described = describe_run(exam.evaluation, options.options, state="", logged_at=logged_at)
+    described = describe_run(
+        exam.evaluation,
+        options.options,
+        state="",
+        logged_at=logged_at,
+        read_images=exam.read_images,
+    )
     note = described.tags["mlflow.note.content"]
+    sentence = f"On a test set of one's own, {escape_markdown(exam.name)}, not the provider's."
     own = {
         EXAM_TAG: exam.digest,
         EXAM_NAME_TAG: exam.name,
         "mlrek.evaluation_key": key,
-        "mlflow.note.content": f"A test set of one's own, not the provider's. {note}",
+        "mlflow.note.content": f"{sentence} {note}"[:MAX_TAG],
     }
     return replace(
         described,
@@ -235,7 +262,7 @@ def _open(uri: str, clients: AwsClients, options: ReadOptions) -> PartReader:
 
 
 def _call(
-    version: Evaluation, truth: GroundTruth, options: ExamOptions, path: Path, say: Say
+    version: Evaluation, truth: GroundTruth, options: ExamOptions, path: Path, watch: Watch
 ) -> None:
     """Ask the version's own endpoint about every image that has no answer yet."""
     own = version.version
@@ -253,8 +280,8 @@ def _call(
         version_arn=own.arn,
         folder=Path(parent_uri(options.manifest)) if _is_local(options.manifest) else Path(),
     )
-    say(f"answers are kept in {path}, as they come")
-    call_missing(truth.images, endpoint, path, jobs=options.jobs, say=say)
+    watch.say(f"answers are kept in {path}, as they come")
+    call_missing(truth.images, endpoint, path, jobs=options.jobs, watch=watch)
 
 
 def _is_local(uri: str) -> bool:

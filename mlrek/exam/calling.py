@@ -6,7 +6,7 @@ asked again, so that whatever stops the work, the next run goes on with what is 
 
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -37,25 +37,37 @@ class Asks(Protocol):
         """What the version sees on an image."""
 
 
-Say = Callable[[str], None]
-"""Tells a person what goes on."""
+class Watch(Protocol):
+    """Told how the calls go on."""
+
+    def say(self, text: str) -> None:
+        """Something that a person should know."""
+
+    def start(self, calls: int) -> None:
+        """So many calls will be made."""
+
+    def advance(self) -> None:
+        """One call is done; told from several threads."""
 
 
-def call_missing(images: Sequence[str], endpoint: Asks, path: Path, *, jobs: int, say: Say) -> None:
+def call_missing(
+    images: Sequence[str], endpoint: Asks, path: Path, *, jobs: int, watch: Watch
+) -> None:
     """Ask about each image without an answer in the file yet, up to `jobs` at once.
 
     Raises:
         SourceError: The file cannot be written or read, the version is not running, or AWS denies
             the calls. What was answered until then stands in the file.
     """
-    answered = _read_answered(path, endpoint.version_arn, say)
+    answered = _read_answered(path, endpoint.version_arn, watch)
     missing = [image for image in dict.fromkeys(images) if image not in answered]
     if not missing:
         return
-    say(describe_cost(len(missing), len(answered), jobs))
+    watch.say(describe_cost(len(missing), len(answered), jobs))
+    watch.start(len(missing))
     with _appending(path) as descriptor:
         keeper = _Keeper(descriptor=descriptor, path=path, is_proven=bool(answered))
-        _ask_all(missing, endpoint, keeper, jobs)
+        _ask_all(missing, endpoint, keeper, jobs, watch)
         keeper.finish()
 
 
@@ -128,7 +140,9 @@ class _Keeper:
         )
 
 
-def _ask_all(images: Iterable[str], endpoint: Asks, keeper: _Keeper, jobs: int) -> None:
+def _ask_all(
+    images: Iterable[str], endpoint: Asks, keeper: _Keeper, jobs: int, watch: Watch
+) -> None:
     """Ask until all are answered, or something stops it; what is under way is still kept."""
     queue = _Queue(iter(images))
 
@@ -142,6 +156,7 @@ def _ask_all(images: Iterable[str], endpoint: Asks, keeper: _Keeper, jobs: int) 
             else:
                 line["response"] = answered.response
             keeper.keep(line)
+            watch.advance()
 
     with ThreadPoolExecutor(max(1, jobs)) as pool:
         workers = [pool.submit(work) for _ in range(max(1, jobs))]
@@ -188,7 +203,7 @@ class _Queue:
         self._stopped = True
 
 
-def _read_answered(path: Path, version_arn: str, say: Say) -> set[str]:
+def _read_answered(path: Path, version_arn: str, watch: Watch) -> set[str]:
     """The images that stand in the file already; a last line that was cut off is dropped first.
 
     Raises:
@@ -199,7 +214,7 @@ def _read_answered(path: Path, version_arn: str, say: Say) -> set[str]:
         end = content.rfind(b"\n") + 1
         if content[end:].strip():
             if not _is_whole(content[end:]):
-                say(f"{path}: its last line was cut off; it is dropped and asked again")
+                watch.say(f"{path}: its last line was cut off; it is dropped and asked again")
                 os.truncate(path, end)
                 content = content[:end]
             else:

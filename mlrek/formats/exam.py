@@ -1,7 +1,7 @@
 """A version on a test set of one's own: truth and answers -> an evaluation like any other."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -56,7 +56,7 @@ def join_exam(
     labels = order_labels(version.labels, {*truth.labels, *answered})
     position = {label: i for i, label in enumerate(labels)}
     label_idx = np.array([position[x] if x in answered else -1 for x in responses.labels], np.int32)
-    rows = rows.name(label_idx)
+    rows = replace(rows, code=label_idx[rows.code])
     is_detection = task == Task.DETECTION
     records, repeated = _sort_rows(rows, len(labels), keep=not is_detection)
     return Evaluation(
@@ -85,29 +85,20 @@ def join_exam(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rows:
-    """Recorded labels by image of the truth: `offsets` (n_images + 1,), the others a row each."""
+    """Recorded labels by image of the truth: `offsets` (n_images + 1,), the others a row each.
+
+    `corners` (n, 4) are there only where each row has a box.
+    """
 
     offsets: IntArray
     code: IntArray
     confidence: FloatArray
+    has_box: BoolArray
     corners: FloatArray
 
     @property
     def image_idx(self) -> IntArray:
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
-
-    @property
-    def has_box(self) -> BoolArray:
-        return np.asarray(~np.isnan(self.corners).any(axis=1), dtype=np.bool_)
-
-    def name(self, label_idx: IntArray) -> "_Rows":
-        """The same with label codes instead of those of the responses."""
-        return _Rows(
-            offsets=self.offsets,
-            code=label_idx[self.code],
-            confidence=self.confidence,
-            corners=self.corners,
-        )
 
 
 def _choose_task(version: Evaluation, truth: GroundTruth) -> Task:
@@ -142,11 +133,14 @@ def _place_rows(images: Sequence[str], responses: Responses) -> _Rows:
     n_rows = np.append(np.diff(starts), 0)[answer]  # the last one for -1
     offsets = np.concatenate([[0], np.cumsum(n_rows)])
     rows = np.repeat(starts[answer] - offsets[:-1], n_rows) + np.arange(offsets[-1])
+    has_box = np.asarray(responses.has_box, dtype=np.bool_)
+    boxes = (np.cumsum(has_box) - 1)[rows] if has_box[rows].all() else np.zeros(0, dtype=np.int64)
     return _Rows(
         offsets=offsets,
         code=np.asarray(responses.label, dtype=np.int64)[rows],
         confidence=np.asarray(responses.confidence)[rows],
-        corners=np.asarray(responses.corners).reshape(-1, 4)[rows],
+        has_box=has_box[rows],
+        corners=np.asarray(responses.corners).reshape(-1, 4)[boxes],
     )
 
 

@@ -21,6 +21,7 @@ may stand twice with the same answer, or with an error that a later call mended.
 from array import array
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Annotated
 
 from msgspec import Meta, Struct
@@ -34,13 +35,13 @@ from mlrek.formats.lines import iter_json_lines
 from mlrek.formats.rekognition_manifest import ManifestInput
 
 _Percent = Annotated[float, Meta(ge=0, le=100.001)]  # 32-bit numbers may end a little above 100
-_Share = Annotated[float, Meta(ge=-10, le=10)]  # boxes may reach over the edge
+_Edge = Annotated[float, Meta(ge=-10, le=10)]  # boxes may reach over the edge
 _Place = Annotated[str, Meta(min_length=1, pattern=r"\A[^\0]+\Z")]
 
 
 class _Box(Struct, rename="pascal", gc=False):
-    left: _Share
-    top: _Share
+    left: _Edge
+    top: _Edge
     width: Annotated[float, Meta(ge=0, le=10)]
     height: Annotated[float, Meta(ge=0, le=10)]
 
@@ -77,8 +78,9 @@ class Responses:
     """The answers, in file order; label codes are positions in `labels`.
 
     Answer i is of image `images[i]` and has the rows `offsets[i]:offsets[i + 1]` of `label`,
-    `confidence` (0 to 1) and `corners` (four each: left, top, right, bottom as shares of the
-    image's size; NaN where there is no box). `errors` are images without an answer, and why.
+    `confidence` (0 to 1) and `has_box` (0 or 1). `corners` are those of all boxes, four each:
+    left, top, right, bottom as shares of the image's size. `errors` are images without an answer,
+    and why.
     """
 
     images: list[str] = field(default_factory=list)
@@ -86,6 +88,7 @@ class Responses:
     offsets: "array[int]" = field(default_factory=lambda: array("q", [0]))
     label: "array[int]" = field(default_factory=lambda: array("i"))
     confidence: "array[float]" = field(default_factory=lambda: array("d"))
+    has_box: "array[int]" = field(default_factory=lambda: array("B"))
     corners: "array[float]" = field(default_factory=lambda: array("d"))
     errors: dict[str, str] = field(default_factory=dict)
     min_confidence: set[float | None] = field(default_factory=set)
@@ -155,38 +158,35 @@ class _Reader:
         self.responses.min_confidence.add(line.min_confidence)
 
     def _append(self, image: str, labels: Sequence[_Label]) -> None:
-        columns = self.responses
+        columns, codes = self.responses, self.responses.labels
         columns.images.append(image)
-        for code, confidence, *corners in self._rows(labels):
-            columns.label.append(int(code))
-            columns.confidence.append(confidence)
-            columns.corners.extend(corners)
+        columns.label.extend([codes.setdefault(label.name, len(codes)) for label in labels])
+        columns.confidence.extend([_share(label) for label in labels])
+        boxes = [_corners(label) for label in labels]
+        columns.has_box.extend(map(bool, boxes))
+        columns.corners.extend(chain.from_iterable(boxes))
         columns.offsets.append(len(columns.label))
-
-    def _rows(self, labels: Sequence[_Label]) -> Iterator[tuple[float, ...]]:
-        codes, nan = self.responses.labels, float("nan")
-        for label in labels:
-            box = label.geometry.bounding_box if label.geometry else None
-            corners = (nan, nan, nan, nan)
-            if box:
-                corners = (box.left, box.top, box.left + box.width, box.top + box.height)
-            code = codes.setdefault(label.name, len(codes))
-            yield (code, min(label.confidence / 100, 1.0), *corners)
 
     def _check_same(self, number: int, image: str, labels: Sequence[_Label]) -> None:
         """Whether a second answer is the first once more, in whatever order."""
-        columns, (i, earlier) = self.responses, self.places[image]
-        mine = range(columns.offsets[i], columns.offsets[i + 1])
-        had = sorted(
-            repr((columns.label[k], columns.confidence[k], *columns.corners[4 * k : 4 * k + 4]))
-            for k in mine
-        )
-        if had != sorted(repr(row) for row in self._rows(labels)):
+        i, earlier = self.places[image]
+        codes = self.responses.labels
+        rows = ((codes.get(label.name), _share(label), _corners(label)) for label in labels)
+        if sorted(map(repr, rows)) != sorted(map(repr, self._read_rows(i))):
             raise ParseError(
                 self.uri,
                 number,
                 f"answers {show(image)} in another way than line {earlier}: keep one of them",
             )
+
+    def _read_rows(self, i: int) -> Iterator[tuple[int, float, tuple[float, ...]]]:
+        """What answer i says: code, confidence and corners of each label."""
+        columns, start = self.responses, self.responses.offsets[i]
+        n_boxes = sum(columns.has_box[:start])
+        for k in range(start, columns.offsets[i + 1]):
+            corners = columns.corners[4 * n_boxes : 4 * n_boxes + 4] if columns.has_box[k] else ()
+            n_boxes += columns.has_box[k]
+            yield columns.label[k], columns.confidence[k], tuple(corners)
 
     def _check_version(self, number: int, line: _Line) -> None:
         arn = line.version_arn
@@ -194,3 +194,13 @@ class _Reader:
             raise ParseError(
                 self.uri, number, f"is the answer of another version: {show(arn)}; use its own file"
             )
+
+
+def _share(label: _Label) -> float:
+    return min(label.confidence / 100, 1.0)
+
+
+def _corners(label: _Label) -> tuple[float, ...]:
+    """Left, top, right, bottom; nothing for a label of the whole image."""
+    box = label.geometry.bounding_box if label.geometry else None
+    return (box.left, box.top, box.left + box.width, box.top + box.height) if box else ()

@@ -1,7 +1,7 @@
 """Saved responses: one answer an image, in whatever order and shape it was saved."""
 
 import json
-from math import isnan
+from itertools import islice
 
 import pytest
 from hypothesis import given, settings
@@ -23,11 +23,16 @@ def parse(*lines, **options):
 
 def read(responses):
     """Image -> (label, confidence, corners) rows."""
-    names = list(responses.labels)
+    names, corners = list(responses.labels), iter(responses.corners)
     rows = [
-        (names[responses.label[k]], responses.confidence[k], *responses.corners[4 * k : 4 * k + 4])
-        for k in range(len(responses.label))
+        (
+            names[responses.label[k]],
+            responses.confidence[k],
+            *([*islice(corners, 4)] if box else []),
+        )
+        for k, box in enumerate(responses.has_box)
     ]
+    assert next(corners, None) is None
     return {
         image: rows[responses.offsets[i] : responses.offsets[i + 1]]
         for i, image in enumerate(responses.images)
@@ -45,9 +50,7 @@ def read(responses):
 )
 def test_an_answer_may_stand_in_either_place(line):
     """Percent become fractions; a label of the whole image has no box."""
-    ((name, confidence, *corners),) = read(parse(line))["a"]
-    assert (name, confidence) == ("cat", 0.75)
-    assert all(map(isnan, corners))
+    assert read(parse(line)) == {"a": [("cat", 0.75)]}
 
 
 def test_boxes_are_left_top_right_bottom_as_shares():
@@ -91,6 +94,21 @@ def test_answers_of_another_version_are_refused():
     assert parse(line, version_arns=["arn:v1", "arn:v0"]).images == ["a"]
     with pytest.raises(ParseError, match="of another version: 'arn:v1'"):
         parse(line, version_arns=["arn:v2"], skip_bad_lines=True)
+
+
+def test_the_same_boxes_twice_are_one_answer():
+    """Where boxes differ, the answer does."""
+
+    def found(left):
+        box = {"Left": left, "Top": 0, "Width": 0.5, "Height": 0.5}
+        return {"Name": "cap", "Confidence": 50, "Geometry": {"BoundingBox": box}}
+
+    first = {"image": "z", "CustomLabels": [found(0.5), *CAT]}
+    lines = [first, {"image": "a", "CustomLabels": [*CAT, found(0.1), found(0.2)]}]
+    again = {"image": "a", "CustomLabels": [found(0.2), found(0.1), *CAT]}
+    assert len(read(parse(*lines, again))["a"]) == 3
+    with pytest.raises(ParseError, match="in another way than line 2"):
+        parse(*lines, {"image": "a", "CustomLabels": [*CAT, found(0.1), found(0.3)]})
 
 
 @pytest.mark.parametrize(
