@@ -101,6 +101,8 @@ def _describe_curves(evaluation: Evaluation, metrics: Metrics) -> dict[str, Json
         "support": support.tolist(),
         "tp": [encode_falling(column) for column in curves.tp.T],
         "fp": [encode_falling(column) for column in curves.fp.T],
+        "all_tp": encode_falling(curves.tp.sum(axis=1)),
+        "all_fp": encode_falling(curves.fp.sum(axis=1)),
         "stops_at": curves.stops_at,
         "from_step": max(known) if known and len(known) == len(steps) else None,
         "from_steps": [*steps],

@@ -2,10 +2,14 @@
 
 import json
 import os
+from functools import partial
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fakes.large_evaluation import make_large_evaluation
+from sklearn.metrics import f1_score, precision_score
+from statsmodels.stats.proportion import proportion_confint
 
 from mlrek.metrics.compute import compute_metrics
 from mlrek.report import describe_report
@@ -258,9 +262,96 @@ def test_hostile_names_show_as_text(frame, hostile):
 
     assert set(HOSTILE.values()) <= set(shown)
     assert len(elements) == 2  # the data and the script of the page
+    chosen = page.run(
+        "document.getElementById('copy-details').open = true;"
+        "document.getElementById('copy-details').dispatchEvent(new Event('toggle'));"
+        "return document.getElementById('copy-text').value"
+    )
+    assert set(HOSTILE.values()) <= set(json.loads(chosen))
     names = page.run("return [...document.querySelectorAll('.card .name')].map(n => n.textContent)")
     assert names
     assert all(name.endswith("<script>alert(2)</script>\"'&.png") or "'&" in name for name in names)
+
+
+SECTIONS = {
+    "digits": "Threshold Confusion Labels Images Labelling Calibration About",
+    "automl-flowers": "Threshold Confusion Labels Images Labelling Calibration About",
+    "vertex": "Threshold Confusion Labels Images Calibration About",
+    "lookout-classification": "Threshold Confusion Labels Images Calibration About",
+    "multilabel": "Threshold Confusion Labels Images Labelling About",
+    "detection": "Threshold Confusion Labels Images Labelling About",
+    "lookout-segmentation": "Labels Images About",
+}
+"""Of each example's first version what has a meaning for its task."""
+
+
+@pytest.mark.parametrize("example", SECTIONS)
+def test_every_task_has_its_page(page, request, tmp_path, example):
+    """All its sections, no other, and no error of the script when all is pressed and moved."""
+    source = open_source(str(request.config.rootpath / "examples" / example))
+    entry = source.list_versions()[0]
+    evaluation = source.load(entry)
+    path = tmp_path / "report.html"
+    path.write_bytes(
+        describe_report(
+            evaluation,
+            compute_metrics(evaluation, resamples=20),
+            read_images=partial(source.read_images, entry),
+        )
+    )
+    page.browser.get_log("browser")
+    page.browser.get(path.as_uri())
+    page.run(
+        "document.querySelectorAll('details').forEach(d => { d.open = true; });"
+        "for (const id of ['threshold-slider', 'threshold-label', 'copy-goal']) {"
+        "  const e = document.getElementById(id); if (!e) continue;"
+        "  e.value = id === 'copy-goal' ? '0.9' : 1;"
+        "  e.dispatchEvent(new Event('input')); e.dispatchEvent(new Event('change'));"
+        "}"
+        "document.querySelectorAll('#matrix td, button').forEach(b => b.click());"
+        "window.scrollTo(0, 0)"
+    )
+    page.screenshot(f"report-{example}")
+
+    sections = page.run("return [...document.querySelectorAll('nav a')].map(a => a.textContent)")
+    assert " ".join(sections) == SECTIONS[example]
+    assert page.browser.get_log("browser") == []
+
+
+def test_the_advice_is_what_other_libraries_find(page, request, tmp_path):
+    """The best F1 and the first precision of 0.95 with their intervals, and each label's best."""
+    source = open_source(str(request.config.rootpath / "examples" / "multilabel"))
+    evaluation = source.load(source.list_versions()[1])
+    path = tmp_path / "report.html"
+    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation)))
+    n_images, n_labels = len(evaluation.images), len(evaluation.labels)
+    scores = evaluation.records.confidence.reshape(n_images, n_labels)
+    truth = np.zeros((n_images, n_labels), dtype=bool)
+    truth[evaluation.truth.image_idx, evaluation.truth.label_idx] = True
+
+    def score(function, step, label=slice(None)):
+        predicted = scores[:, label].ravel() >= step / 100
+        return function(truth[:, label].ravel(), predicted, zero_division=0)
+
+    best = max(range(101), key=lambda step: (score(f1_score, step), -step))
+    sure = next(step for step in range(101) if score(precision_score, step) >= 0.95)
+    predicted = scores.ravel() >= sure / 100
+    hits = int((truth.ravel() & predicted).sum())
+    interval = proportion_confint(hits, int(predicted.sum()), method="wilson")
+
+    page.browser.get(path.as_uri())
+    advice = page.run("return document.getElementById('advice').textContent")
+    assert f"Best F1 {score(f1_score, best):.3f} at {best} %" in advice
+    low, high = (f"{end:.2f}" for end in interval)
+    found = f"{score(precision_score, sure):.3f} ({low}–{high})"
+    assert f"Precision ≥ 0.95 from {sure} %: {found}" in advice
+
+    page.run("document.getElementById('copy-details').open = true")
+    text = page.wait(lambda: page.run("return document.getElementById('copy-text').value"))
+    assert json.loads(text) == {
+        label: max(range(101), key=lambda step: (score(f1_score, step, i), -step))
+        for i, label in enumerate(evaluation.labels)
+    }
 
 
 def test_a_page_of_many_labels_is_there_within_a_second(page, tmp_path):

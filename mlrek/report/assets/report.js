@@ -144,11 +144,14 @@ function held(shown, total) {
 const curves = data.curves ? computedCurves() : Object.keys(data.published).length ? publishedCurves() : null;
 
 function computedCurves() {
-  const decode = (texts) => texts.map(decodeFalling);
-  const tp = decode(data.curves.tp), fp = decode(data.curves.fp), { support } = data.curves;
-  const sum = (columns) => Array.from({ length: 101 }, (_, step) => columns.reduce((total, c) => total + c[step], 0));
-  const all = { tp: sum(tp), fp: sum(fp), support: support.reduce((a, b) => a + b, 0) };
-  const of = (label) => (label < 0 ? all : { tp: tp[label], fp: fp[label], support: support[label] });
+  const { tp, fp, support, all_tp, all_fp } = data.curves, decoded = new Map();
+  const decode = (label) => label < 0
+    ? { tp: decodeFalling(all_tp), fp: decodeFalling(all_fp), support: support.reduce((a, b) => a + b, 0) }
+    : { tp: decodeFalling(tp[label]), fp: decodeFalling(fp[label]), support: support[label] };
+  const of = (label) => {
+    if (!decoded.has(label)) decoded.set(label, decode(label));
+    return decoded.get(label);
+  };
   const steps = Array.from({ length: 101 }, (_, i) => i);
   return {
     at(label, step) {
@@ -216,7 +219,8 @@ function startThreshold() {
   if (!data.curves) byId("threshold-lead").textContent = "The service's own numbers, at its published threshold that is nearest; nothing is interpolated.";
   byId("copy-goal").addEventListener("change", writeList);
   byId("copy-button").addEventListener("click", copyList);
-  writeList(); drawMarks(); charts.draw(); moveThreshold(charts); drawAdvice();
+  byId("copy-details").addEventListener("toggle", writeList);
+  drawMarks(); charts.draw(); moveThreshold(charts); drawAdvice();
 }
 
 let setLabel = (label) => { state.gallery = Math.max(label, 0); drawGalleries(); };
@@ -301,7 +305,7 @@ function drawAdvice() {
   const at = (step) => el("button", { type: "button", onclick: () => goTo(step) }, `${step} %`);
   const from = curves.from(label);
   if (from === null || (label < 0 && from > 0 && bestF1(label) === from)) {
-    items.push(el("li", {}, `${curves.stopsAt}, so one threshold for ${label < 0 ? "all labels cannot be advised. Choose a label" : "it cannot be advised"}.`));
+    items.push(el("li", {}, `None for ${label < 0 ? "all labels together" : "this label"}: ${curves.stopsAt}.${label < 0 ? " Choose a label." : ""}`));
   } else {
     const best = bestF1(label);
     if (best !== null) {

@@ -1,5 +1,6 @@
 """The page as a file: self-contained, safe, and never too large."""
 
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
@@ -75,6 +76,17 @@ def test_hostile_names_are_text(hostile, page_of, data_of):
     assert HOSTILE[0] in elements.text
     assert data_of(page)["labels"][:5] == list(HOSTILE[:5])
     assert data_of(page)["labels"][5] == r"half \udce4"
+
+
+def test_a_hostile_name_of_a_version_is_text(pets, page_of):
+    """In the title and in the headline."""
+    version = replace(pets.version, name=HOSTILE[1], arn=HOSTILE[2])
+    elements = _Elements(page_of(replace(pets, version=version)))
+
+    assert elements.text.count(HOSTILE[1]) == 2
+    assert HOSTILE[2] in elements.text
+    assert [tag for tag, _ in elements.found].count("script") == 2
+    assert "img" not in [tag for tag, _ in elements.found]
 
 
 def test_a_template_in_a_name_is_not_run(hostile, page_of):
