@@ -5,7 +5,7 @@ from importlib.resources import files
 
 import pytest
 
-from mlrek.figures.style import PALETTE
+from mlrek.palette import PALETTE
 
 CSS = files("mlrek.report").joinpath("assets", "page.css").read_text("utf-8")
 ENOUGH = 4.5
