@@ -1,6 +1,6 @@
 """Two evaluations -> their comparison: the one entry to this package."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from math import nan
 from types import MappingProxyType
@@ -19,6 +19,7 @@ from mlrek.comparison import (
 from mlrek.comparison.differences import (
     CONFIDENCE,
     IMAGES_RIGHT,
+    REPORTED_REASON,
     RIGHT_NAMES,
     Exam,
     Setting,
@@ -90,9 +91,9 @@ def compare_versions(
     labels = order_labels(first.labels, set(second.labels))
     pairing = pair_images(first, second)
     whole = _examine(sides, labels)
-    differences = compute_differences(
-        *whole, _set_whole(whole, labels, settings), settings.bootstrap
-    )
+    # On one and the same test set the resamples of what is shared are those of the whole.
+    resamples = 0 if pairing.is_exact else settings.resamples
+    differences = _compare_whole(whole, labels, replace(settings, resamples=resamples))
     comparison = Comparison(
         baseline=first.version,
         candidate=second.version,
@@ -138,12 +139,17 @@ def _compare_shared(
     shared = _select(sides, pairing, labels)
     setting = _set_shared(pairing, labels, settings)
     differences = compute_differences(*shared, setting, settings.bootstrap)
+    complete = comparison.differences
+    if pairing.is_exact:
+        if not _is_all_shared(complete, differences):
+            complete = _compare_whole(whole, labels, settings)
+        complete = _share_evidence(complete, differences)
     relabelled = _relabel(sides, shared, labels)
     steps = describe_steps(whole, shared, relabelled, len(labels))
     fixed, broken, changed = _find_changes(shared, pairing, labels)
     return replace(
         comparison,
-        differences=(*_share_evidence(comparison.differences, differences, pairing), *differences),
+        differences=(*complete, *differences),
         why=explain(*whole, steps),
         fixed=fixed,
         broken=broken,
@@ -276,24 +282,33 @@ def _number(groups: Sequence[str]) -> IntArray:
     return np.array([places[name] for name in groups], dtype=np.int64)
 
 
+def _compare_whole(
+    whole: tuple[Exam, Exam], labels: tuple[str, ...], settings: CompareSettings
+) -> tuple[Difference, ...]:
+    return compute_differences(*whole, _set_whole(whole, labels, settings), settings.bootstrap)
+
+
 def _share_evidence(
-    whole: Sequence[Difference], shared: Sequence[Difference], pairing: Pairing
-) -> Iterator[Difference]:
+    whole: Sequence[Difference], shared: Sequence[Difference]
+) -> tuple[Difference, ...]:
     """On one and the same test set the whole is what is shared: the same tests hold."""
-    if not pairing.is_exact:
-        yield from whole
-        return
+    by_key = {(d.name, d.label): d for d in whole}
+    complete = dict(by_key)
+    for difference in shared:
+        key = difference.name, difference.label
+        if key not in by_key or _agree(by_key[key], difference):
+            complete[key] = replace(difference, scope=Scope.WHOLE)
+    return tuple(complete.values())
+
+
+def _is_all_shared(whole: Sequence[Difference], shared: Sequence[Difference]) -> bool:
+    """Whether every number of the whole that has an interval is the same of what is shared."""
     by_key = {(d.name, d.label): d for d in shared}
-    for difference in whole:
-        same = by_key.get((difference.name, difference.label))
-        if same is not None and _agree(difference, same):
-            yield replace(same, scope=Scope.WHOLE)
-        else:
-            yield difference
-    known = {(d.name, d.label) for d in whole}
-    for (name, label), difference in by_key.items():
-        if (name, label) not in known:
-            yield replace(difference, scope=Scope.WHOLE)
+    return all(
+        (d.name, d.label) in by_key and _agree(d, by_key[d.name, d.label])
+        for d in whole
+        if d.reason != REPORTED_REASON
+    )
 
 
 def _agree(one: Difference, other: Difference) -> bool:

@@ -3,14 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan, nan
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
 from mlrek.comparison import Difference, Evidence, Scope
 from mlrek.comparison.measures import HAMMING, Measure, Values, list_values
 from mlrek.comparison.rows import Rows
-from mlrek.evaluation import BoolArray, Evaluation, IntArray, RecordsKind, Task
+from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray, RecordsKind, Task
 from mlrek.metrics import Metrics
 from mlrek.metrics.counts import NOTHING_REASON, LabelCounts
 from mlrek.metrics.delong import delong
@@ -46,6 +46,7 @@ LABEL_DECISIONS: Final = "label_decisions"
 
 NO_INTERVAL: Final = "no interval: the records of one version or both cannot carry this number"
 REPORTED_REASON: Final = "no interval: the provider publishes the number alone"
+_Scores: TypeAlias = tuple[FloatArray, BoolArray]
 GROUPED_REASON: Final = "no p: several images show one object, so they are not independent"
 
 
@@ -346,9 +347,10 @@ def _judge_areas(
     )
     if not complete or setting.grouped:
         return list(found)
+    scores = [_list_scores(exam) for exam in exams]
     judged = _adjust(
         [
-            _by_delong(difference, exams)
+            _by_delong(difference, *(one[difference.label] for one in scores))
             for difference in found
             if difference.name == ROC_AUC and not isnan(difference.difference)
         ]
@@ -357,24 +359,22 @@ def _judge_areas(
     return [by_label.get(d.label, d) if d.name == ROC_AUC else d for d in found]
 
 
-def _by_delong(difference: Difference, exams: tuple[Exam, Exam]) -> Difference:
-    scores, truths = zip(*(_find_scores(exam, difference.label) for exam in exams), strict=True)
-    if not np.array_equal(truths[0], truths[1]):
-        return replace(difference, reason="no interval: the truth of shared images was changed")
-    result = delong(scores[0], scores[1], truths[0])
+def _by_delong(difference: Difference, baseline: _Scores, candidate: _Scores) -> Difference:
+    if not np.array_equal(baseline[1], candidate[1]):
+        return replace(difference, p=nan)  # the truth of shared images was changed
+    result = delong(baseline[0], candidate[0], baseline[1])
     evidence = Normal(difference=difference.difference, standard_error=result.standard_error)
     return with_evidence(replace(difference, reason=""), evidence, result.p)
 
 
-def _find_scores(
-    exam: Exam, label: str
-) -> tuple[np.ndarray[tuple[int], np.dtype[np.float64]], BoolArray]:
-    """Confidence and truth of a label on every image that counts."""
+def _list_scores(exam: Exam) -> dict[str, _Scores]:
+    """Confidence and truth of each label on every image that counts, of complete records."""
     evaluation = exam.evaluation
     keep = exam.rows.counted if evaluation.task is Task.CLASSIFICATION else None
     pairs = pair_records(evaluation, keep)
-    mine = pairs.label_idx == evaluation.labels.index(label)
-    return pairs.confidence[mine], pairs.is_true[mine]
+    shape = pairs.n_images, pairs.n_labels
+    columns = pairs.confidence.reshape(shape).T, pairs.is_true.reshape(shape).T
+    return dict(zip(evaluation.labels, zip(*columns, strict=True), strict=True))
 
 
 def _judge_shares(found: Sequence[Difference], exams: tuple[Exam, Exam]) -> Iterator[Difference]:

@@ -44,7 +44,7 @@ class RankedScores:
     runs: sp.csr_array
     tied_places: IntArray
 
-    def compute(self, weights: Weights) -> FloatArray:
+    def compute(self, weights: Weights, n_drawn: NDArray[Any] | None = None) -> FloatArray:
         """Average precision and ROC AUC of weighted images.
 
         Average precision is Σ (R_k - R_(k-1)) P_k over falling distinct scores, without
@@ -53,14 +53,22 @@ class RankedScores:
 
         Args:
             weights: How often each image counts, (n_images, n).
+            n_drawn: Their sums over images, (n,), where they are known already.
 
         Returns:
             (2, n); NaN without positives, the AUC also without negatives.
         """
         n_rows, n = self.runs.shape[0], weights.shape[1]
         if n > 1 and n_rows * n > MAX_BLOCK:
-            halves = self.compute(weights[:, : n // 2]), self.compute(weights[:, n // 2 :])
-            return np.concatenate(halves, axis=1)
+            halves = np.s_[: n // 2], np.s_[n // 2 :]
+            return np.concatenate(
+                [
+                    self.compute(weights[:, half], None if n_drawn is None else n_drawn[half])
+                    for half in halves
+                ],
+                axis=1,
+            )
+        n_drawn = _count_drawn(weights) if n_drawn is None else n_drawn
         n_places = (n_rows - len(self.tied_places)) // 2
         fp, positive, tied = np.split(self.runs @ weights, [n_places, 2 * n_places])
         tp = positive.copy()
@@ -71,8 +79,7 @@ class RankedScores:
         wrong_order -= _sum_products(positive[self.tied_places], tied) / 2
         n_predicted = np.maximum(np.add(tp, fp, out=fp), 1, out=fp)  # 0 only where tp is 0
         precision = np.divide(tp, n_predicted, dtype=np.float64)
-        n_scores = self.per_image * weights.sum(axis=0, dtype=self.runs.dtype)
-        n_pairs = n_positive * (n_scores - n_positive)
+        n_pairs = n_positive * (self.per_image * n_drawn - n_positive)
         return np.array(
             [
                 divide(_sum_products(positive, precision), n_positive),
@@ -131,7 +138,8 @@ class Ranking:
 
     def compute_labels(self, weights: Weights) -> tuple[FloatArray, FloatArray]:
         """Both areas of each label, (n_labels, n) each."""
-        areas = np.array([label.compute(weights) for label in self.labels])
+        n_drawn = _count_drawn(weights)
+        areas = np.array([label.compute(weights, n_drawn) for label in self.labels])
         return areas[:, 0], areas[:, 1]
 
 
@@ -170,6 +178,12 @@ def rank_pooled(pairs: Pairs) -> Statistic:
 
 def _compute_micro(ranked: RankedScores, weights: Weights) -> dict[str, FloatArray]:
     return {"average_precision_micro": ranked.compute(weights)[0]}
+
+
+def _count_drawn(weights: Weights) -> NDArray[Any]:
+    """Images drawn in each resample, (n,); whole numbers, added up in a type that holds them."""
+    small = len(weights) < _EXACT_FLOAT32
+    return np.asarray(weights.sum(axis=0, dtype=np.float32 if small else np.float64))
 
 
 def _mean(values: FloatArray) -> FloatArray:
