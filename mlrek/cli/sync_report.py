@@ -141,9 +141,9 @@ def print_hints(result: "SyncResult", output: Output) -> None:
         names = ", ".join(version.entry.version.name for version in split[:MAX_NAMES])
         output.hint(
             "To compare versions whose test sets the service chose by itself, "
-            f"test each of them on one fixed set ({names}{' …' * (len(split) > MAX_NAMES)}):\n"
-            f"  mlrek evaluate {version} --on MANIFEST"
+            f"test each of them on one fixed set ({names}{' …' * (len(split) > MAX_NAMES)}):"
         )
+        output.hint(f"  mlrek evaluate {version} --on MANIFEST --responses FILE")
 
 
 def _print_links(result: "SyncResult", output: Output) -> None:
