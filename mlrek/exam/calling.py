@@ -6,10 +6,12 @@ asked again, so that whatever stops the work, the next run goes on with what is 
 
 import json
 import os
+import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
@@ -59,16 +61,17 @@ def call_missing(
         SourceError: The file cannot be written or read, the version is not running, or AWS denies
             the calls. What was answered until then stands in the file.
     """
-    answered = _read_answered(path, endpoint.version_arn, watch)
-    missing = [image for image in dict.fromkeys(images) if image not in answered]
-    if not missing:
-        return
-    watch.say(describe_cost(len(missing), len(answered), jobs))
-    watch.start(len(missing))
-    with _appending(path) as descriptor:
-        keeper = _Keeper(descriptor=descriptor, path=path, is_proven=bool(answered))
-        _ask_all(missing, endpoint, keeper, jobs, watch)
-        keeper.finish()
+    with _alone(path):
+        answered = _read_answered(path, endpoint.version_arn, watch)
+        missing = [image for image in dict.fromkeys(images) if image not in answered]
+        if not missing:
+            return
+        watch.say(describe_cost(len(missing), len(answered), jobs))
+        watch.start(len(missing))
+        with _appending(path) as descriptor:
+            keeper = _Keeper(descriptor=descriptor, path=path, is_proven=bool(answered))
+            _ask_all(missing, endpoint, keeper, jobs, watch)
+            keeper.finish()
 
 
 def describe_cost(n_calls: int, n_answered: int, jobs: int) -> str:
@@ -166,6 +169,29 @@ def _ask_all(
             queue.stop()
     for worker in done:
         worker.result()
+
+
+@contextmanager
+def _alone(path: Path) -> Iterator[None]:
+    """Nobody else of this machine asks for the same file meanwhile, and pays twice.
+
+    Raises:
+        SourceError: Somebody does.
+    """
+    from filelock import FileLock, Timeout
+
+    user = os.getuid() if hasattr(os, "getuid") else "user"
+    digest = sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
+    lock = FileLock(Path(tempfile.gettempdir(), f"mlrek-{user}-{digest}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout as exc:
+        reason = "another process is asking for these answers; wait for it, or name another file"
+        raise SourceError(str(path), reason) from exc
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

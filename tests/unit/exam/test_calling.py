@@ -148,6 +148,19 @@ def test_broken_images_before_the_first_good_one_are_kept_with_it(path):
     assert sorted(read(path)) == ["a", "b", "c"]
 
 
+def test_two_do_not_ask_for_the_same_file_at_once(path):
+    """Each image would be paid for twice."""
+
+    class Slow(Endpoint):
+        def ask(self, image):
+            with pytest.raises(SourceError, match="another process is asking"):
+                call("ab", Endpoint(), path)
+            return super().ask(image)
+
+    call("a", Slow(), path)
+    assert sorted(read(path)) == ["a"]
+
+
 def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
     """Before anything is called."""
     endpoint = Endpoint()
