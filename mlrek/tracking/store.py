@@ -35,6 +35,8 @@ if TYPE_CHECKING:
 METRICS_PER_BATCH = 900
 MAX_EXPERIMENT_TAG = 20_000
 TABLE_PATH = "predictions.json"
+NAMED_TAG, NAMED_BY_DEFAULT = "mlrek.named", "by default"
+"""The tag of an experiment that nobody chose a name for: it stays the project's under any name."""
 TAKEN = ("constraint", "Duplicate entry")
 """What databases say when a row is there already."""
 
@@ -54,28 +56,31 @@ class Store:
 
         When the default name belongs to another project ARN already, account and region follow it.
         """
+        self._check_name(name or _default_names(project)[0])
+        if found := self.find_experiment(project, name):
+            return found
         with translate_errors(self.tracking_uri):
             if name:
                 return self._open_experiment(name, project)
-            experiment = self._open_experiment(f"mlrek/{project.name}", project)
+            first, second = _default_names(project)
+            experiment = self._open_experiment(first, project)
             if experiment.tags.get("project_arn", project.arn) == project.arn:
                 return experiment
-            return self._open_experiment(
-                f"mlrek/{project.name}@{describe_account(project)}", project
-            )
+            return self._open_experiment(second, project)
 
     def find_experiment(self, project: Project, name: str = "") -> "Experiment | None":
-        """The experiment that `get_or_create_experiment` would give, when it exists already."""
-        names = [name] if name else [f"mlrek/{project.name}"]
-        names += [] if name else [f"mlrek/{project.name}@{describe_account(project)}"]
+        """The experiment that `get_or_create_experiment` would give, when it exists already.
+
+        One of a default name is found also after somebody has renamed it.
+        """
         with translate_errors(self.tracking_uri):
-            for candidate in names:
+            for candidate in [name] if name else _default_names(project):
                 found = self.client.get_experiment_by_name(candidate)
                 if found is None or found.lifecycle_stage == "deleted":
                     continue
                 if name or found.tags.get("project_arn", project.arn) == project.arn:
                     return found
-        return None
+            return None if name else self._find_renamed(project)
 
     def get_experiment(self, experiment_id: str) -> "Experiment":
         """One experiment by its id."""
@@ -225,17 +230,12 @@ class Store:
     def _open_experiment(self, name: str, project: Project) -> "Experiment":
         from mlflow.exceptions import MlflowException
 
-        if self.tracking_uri.startswith("databricks") and not name.startswith("/"):
-            raise UsageError(
-                f"Databricks wants absolute experiment names, not {name!r}: "
-                "give one with --experiment /Users/you@example.com/name"
-            )
         experiment = self.client.get_experiment_by_name(name)
         if experiment is None:
+            tags = {"project_arn": project.arn, "project_name": project.name}
+            tags |= {NAMED_TAG: NAMED_BY_DEFAULT} if name in _default_names(project) else {}
             with contextlib.suppress(MlflowException):  # somebody else may have been faster
-                self.client.create_experiment(
-                    name, tags={"project_arn": project.arn, "project_name": project.name}
-                )
+                self.client.create_experiment(name, tags=tags)
             experiment = self.client.get_experiment_by_name(name)
         if experiment is None:
             self.client.create_experiment(name)  # raises what went wrong
@@ -246,6 +246,21 @@ class Store:
                 f"--experiment-id {experiment.experiment_id}`, or name another with --experiment"
             )
         return experiment
+
+    def _check_name(self, name: str) -> None:
+        if self.tracking_uri.startswith("databricks") and not name.startswith("/"):
+            raise UsageError(
+                f"Databricks wants absolute experiment names, not {name!r}: "
+                "give one with --experiment /Users/you@example.com/name"
+            )
+
+    def _find_renamed(self, project: Project) -> "Experiment | None":
+        """The experiment that had the default name; of several, the first that was made."""
+        tags = {"project_arn": project.arn, NAMED_TAG: NAMED_BY_DEFAULT}
+        query = " and ".join(_describe_condition(key, value) for key, value in tags.items())
+        found = self.client.search_experiments(filter_string=query)
+        same = [experiment for experiment in found if tags.items() <= experiment.tags.items()]
+        return min(same, key=lambda experiment: experiment.creation_time or 0, default=None)
 
     def _fill_run(self, run_id: str, description: RunDescription) -> None:
         self._log_numbers(run_id, description)
@@ -312,6 +327,12 @@ class Store:
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
             self.client.log_artifacts(run_id, folder)
+
+
+def _default_names(project: Project) -> tuple[str, str]:
+    """What an experiment is called that nobody named: the second where the first is taken."""
+    name = f"mlrek/{project.name}"
+    return name, f"{name}@{describe_account(project)}"
 
 
 def _logged_run(run: "Run") -> LoggedRun:

@@ -13,6 +13,33 @@ if TYPE_CHECKING:
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 30
 
+REFUSED = (401, 403)
+UNKNOWN_REQUEST = 404
+MAX_SAID = 500
+_GIVEN_UP = re.compile(r"too many (\d{3}) error responses")
+_FAILED = re.compile(r"failed with error code (\d{3})")
+_BUSY = "the MLflow server is busy ({}): run the command again later"
+_BY_STATUS = {
+    401: (
+        "the MLflow server wants a login (401): set MLFLOW_TRACKING_USERNAME and "
+        "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
+    ),
+    403: "the MLflow server refuses this user (403): ask for EDIT permission there",
+    UNKNOWN_REQUEST: (
+        "the server does not know this request (404): it is too old for the MLflow installed here, "
+        "or no MLflow server; update it, or check --tracking-uri"
+    ),
+    429: _BUSY.format(429),
+    503: _BUSY.format(503),
+}
+_BY_WORDS = {
+    "database is locked": (
+        "another program keeps the database locked; run the command again when that is done, "
+        "or let several people write to an MLflow server"
+    ),
+    "absolute path": ("{said} Give an absolute name with --experiment /Users/you@example.com/name"),
+}
+
 _USERINFO = re.compile(r"(?<=://)[^/?#]*@")
 _QUERY = re.compile(r"[?#].*", re.DOTALL)
 _SQL = re.compile(r" \[SQL: .*", re.DOTALL)
@@ -89,7 +116,7 @@ def _explain(exc: Exception) -> str:
     if isinstance(exc, ImportError) and exc.name:
         return f"this needs the Python module {exc.name!r}, which is not installed"
     if isinstance(exc, OSError) and exc.strerror:
-        return exc.strerror
+        return f"{exc.filename}: {exc.strerror}" if exc.filename else exc.strerror
     said = str(exc).partition("\n")[0]
     return said if isinstance(exc, SQLAlchemyError) else f"{type(exc).__name__}: {said}"
 
@@ -97,19 +124,20 @@ def _explain(exc: Exception) -> str:
 def _explain_mlflow(exc: "MlflowException") -> str:
     """One line for a person; MLflow's own words where nothing better is known."""
     text = _SQL.sub("", " ".join(str(exc).split()))
-    status = exc.get_http_status_code()  # type: ignore[no-untyped-call]
-    if status == 401 or "error code 401" in text:  # noqa: PLR2004
-        return (
-            "the MLflow server wants a login (401): set MLFLOW_TRACKING_USERNAME and "
-            "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN"
-        )
-    if status == 403 or "error code 403" in text:  # noqa: PLR2004
-        return "the MLflow server refuses this user (403): ask for EDIT permission there"
-    if "database is locked" in text:
-        return (
-            "another program keeps the database locked; run the command again when that is done, "
-            "or let several people write to an MLflow server"
-        )
-    if "absolute path" in text:
-        return f"{text} Give an absolute name with --experiment /Users/you@example.com/name"
-    return text[:500]
+    for words, explanation in _BY_WORDS.items():
+        if words in text:
+            return explanation.format(said=text)
+    return _BY_STATUS.get(_find_status(exc, text)) or text[:MAX_SAID]
+
+
+def _find_status(exc: "MlflowException", text: str) -> int:
+    """The HTTP status that a server refused with, 0 where none is known.
+
+    MLflow gives its own errors a status too, also where no server was asked.
+    """
+    if failed := _GIVEN_UP.search(text) or _FAILED.search(text):
+        return int(failed[1])
+    if exc.error_code == "ENDPOINT_NOT_FOUND":
+        return UNKNOWN_REQUEST
+    status: int = exc.get_http_status_code()  # type: ignore[no-untyped-call]
+    return status if status in REFUSED else 0

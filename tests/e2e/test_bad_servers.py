@@ -1,0 +1,261 @@
+"""MLflow on a bad day: a sync waits, goes on, or fails versions in one line; nothing is doubled."""
+
+import contextlib
+import json
+import sqlite3
+import threading
+import time
+
+import pytest
+from conftest import clean_env, free_port, serve_mlflow
+from fakes.evaluations import PROJECT_ARN, save_archive
+from fakes.s3_proxy import S3Fault, S3Proxy
+from fakes.warm import WarmProcess
+from mlflow import MlflowClient
+
+VERSIONS = ["v1", "v2"]
+IMPATIENT = {"MLFLOW_HTTP_REQUEST_MAX_RETRIES": "1", "MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0"}
+PATIENT = {"MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0"}
+BUSY = '{"error_code": "RESOURCE_EXHAUSTED", "message": "busy"}'
+FULL = '{"error_code": "INTERNAL_ERROR", "message": "No space left on device"}'
+UNKNOWN = '{"error_code": "ENDPOINT_NOT_FOUND", "message": "No API found"}'
+REQUESTS = ["runs/create", "runs/log-batch", "runs/log-inputs", "runs/set-tag", "labels.json"]
+
+
+@pytest.fixture(scope="module")
+def warm():
+    """Commands that start at once."""
+    with WarmProcess(clean_env()) as process:
+        yield process
+
+
+@pytest.fixture
+def name(request) -> str:
+    """The name of a project of this test alone, since the server is shared."""
+    return f"pets-{abs(hash(request.node.nodeid))}"
+
+
+@pytest.fixture
+def project(tmp_path, name):
+    """Two small versions."""
+    arn = PROJECT_ARN.replace("pets", name)
+    return save_archive(tmp_path / "saved", *VERSIONS, project_arn=arn)
+
+
+@pytest.fixture
+def proxy(mlflow_server):
+    """A proxy in front of the server."""
+    proxy = S3Proxy(mlflow_server)
+    proxy.start()
+    yield proxy
+    proxy.stop()
+
+
+@pytest.fixture
+def sync(warm, project, tmp_path):
+    """A function: sync the project to a store, what was said, and what became of each version."""
+
+    def run(store, *args, env=None):
+        done = warm.run(
+            "sync", project, "--tracking-uri", store, "--json", *args, cwd=tmp_path, env=env
+        )
+        assert "Traceback" not in done.stderr
+        return done, json.loads(done.stdout)["versions"] if done.stdout else []
+
+    return run
+
+
+def actions(versions: list[dict]) -> list[str]:
+    """What became of each."""
+    return [version["action"] for version in versions]
+
+
+def complete_runs(store: str, experiment: str) -> list[str]:
+    """The names of the complete runs that an experiment has."""
+    client = MlflowClient(store)
+    found = client.get_experiment_by_name(experiment)
+    runs = client.search_runs([found.experiment_id], "tags.mlrek.complete = 'true'")
+    return sorted(run.info.run_name for run in runs)
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_is_busy_for_a_moment_is_waited_for(sync, proxy, name, status):
+    """Each kind of request is refused twice, and every version is logged."""
+    proxy.faults += [S3Fault(key=key, status=status, body=BUSY, times=2) for key in REQUESTS]
+    done, versions = sync(proxy.url, env=PATIENT)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert actions(versions) == ["created"] * 2
+    assert complete_runs(proxy.target, f"mlrek/{name}") == VERSIONS
+
+
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_server_that_stays_busy_fails_versions(sync, proxy, name, status):
+    """One line says so; what was begun is taken back, and later everything is made up for."""
+    fault = S3Fault(key="runs/log-batch", status=status, body=BUSY)
+    proxy.faults.append(fault)
+    done, versions = sync(proxy.url, env=IMPATIENT)
+    fault.times = 0
+    _, again = sync(proxy.url)
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert actions(versions) == ["failed"] * 2
+    assert all(f"({status})" in version["reason"] for version in versions)
+    assert all("again later" in version["reason"] for version in versions)
+    assert actions(again) == ["created"] * 2
+    assert complete_runs(proxy.target, f"mlrek/{name}") == VERSIONS
+
+
+def test_an_answer_that_is_lost_doubles_nothing(sync, proxy, name):
+    """The server has done it, the client does not know, and asks again."""
+    proxy.faults += [S3Fault(key=key, lost=True, times=1) for key in REQUESTS]
+    done, versions = sync(proxy.url, env=PATIENT)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert actions(versions) == ["created"] * 2
+    assert complete_runs(proxy.target, f"mlrek/{name}") == VERSIONS
+
+
+def test_a_server_that_restarts_in_the_middle_is_waited_for(warm, project, tmp_path, name):
+    """Killed while runs are written, and started again on the same port."""
+    port, folder = free_port(), tmp_path / "server"
+    folder.mkdir()
+    args = ("sync", project, "--json", "--tracking-uri", f"http://127.0.0.1:{port}")
+    with serve_mlflow(folder, port=port) as store:
+        MlflowClient(store).search_experiments()
+        sync = warm.start(*args, cwd=tmp_path)
+        wait_for_runs(store, name)
+    with serve_mlflow(folder, port=port) as store:
+        done = warm.wait(sync)
+        assert (done.returncode, done.stderr) == (0, "")
+        assert actions(json.loads(done.stdout)["versions"]) == ["created"] * 2
+        assert complete_runs(store, f"mlrek/{name}") == VERSIONS
+
+
+def test_an_artifact_store_that_is_full_fails_versions(sync, proxy, name):
+    """The numbers fit, the files do not: no such run counts."""
+    fault = S3Fault(key="confusion_matrix.png", method="PUT", status=507, body=FULL)
+    proxy.faults.append(fault)
+    done, versions = sync(proxy.url, env=IMPATIENT)
+    fault.times = 0
+    _, again = sync(proxy.url)
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert actions(versions) == ["failed"] * 2
+    assert all("507" in version["reason"] for version in versions)
+    assert actions(again) == ["created"] * 2
+    assert complete_runs(proxy.target, f"mlrek/{name}") == VERSIONS
+
+
+def test_an_artifact_folder_that_is_read_only_fails_versions(sync, tmp_path):
+    """Also for root: nobody makes files in /sys."""
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    MlflowClient(store).create_experiment("e", artifact_location="file:///sys/mlrek")
+    done, versions = sync(store, "--experiment", "e")
+
+    assert (done.returncode, done.stderr) == (1, "")
+    assert actions(versions) == ["failed"] * 2
+    assert all("/sys/mlrek" in version["reason"] for version in versions)
+    assert complete_runs(store, "e") == []
+
+
+def test_a_database_that_is_locked_for_a_moment_is_waited_for(warm, project, tmp_path, name):
+    """By another program, for longer than a write takes."""
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    MlflowClient(store).search_experiments()
+    sync = warm.start("sync", project, "--tracking-uri", store, "--json", cwd=tmp_path)
+    wait_for_runs(store, name)
+    with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db", timeout=30)) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        time.sleep(3)
+        database.rollback()
+    done = warm.wait(sync)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert complete_runs(store, f"mlrek/{name}") == VERSIONS
+
+
+def test_a_run_deleted_by_hand_is_logged_again(sync, mlflow_server, name):
+    """It is gone, so it is made; the others stay."""
+    _, before = sync(mlflow_server)
+    MlflowClient(mlflow_server).delete_run(before[0]["run_id"])
+    _, after = sync(mlflow_server)
+
+    assert actions(after) == ["created", "unchanged"]
+    assert complete_runs(mlflow_server, f"mlrek/{name}") == VERSIONS
+
+
+def test_a_run_deleted_while_it_is_written_fails_alone(sync, proxy, name):
+    """By somebody who tidied up too early."""
+    client = MlflowClient(proxy.target)
+    proxy.faults.append(S3Fault(key="runs/log-inputs", pause=2, times=1))
+    deleting = threading.Thread(target=delete_first_run, args=(client, name))
+    deleting.start()
+    done, versions = sync(proxy.url, "--jobs", "1")
+    deleting.join()
+    _, again = sync(proxy.url)
+
+    assert done.returncode == 1
+    assert sorted(actions(versions)) == ["created", "failed"]
+    assert any("deleted" in str(version["reason"]) for version in versions)
+    assert sorted(actions(again)) == ["created", "unchanged"]
+    assert complete_runs(proxy.target, f"mlrek/{name}") == VERSIONS
+
+
+def test_an_experiment_that_was_renamed_is_found(sync, mlflow_server, name):
+    """Its runs are there, under another name: nothing is logged a second time."""
+    _, before = sync(mlflow_server)
+    client = MlflowClient(mlflow_server)
+    client.rename_experiment(before[0]["experiment_id"], f"Our {name}")
+    done, after = sync(mlflow_server)
+
+    assert actions(after) == ["unchanged"] * 2
+    assert json.loads(done.stdout)["projects"][0]["experiment"] == f"Our {name}"
+    assert client.get_experiment_by_name(f"mlrek/{name}") is None
+
+
+def test_an_experiment_in_the_trash_is_named_and_used_once_restored(sync, tmp_path, name):
+    """Nothing is logged elsewhere meanwhile."""
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    _, before = sync(store)
+    client = MlflowClient(store)
+    client.delete_experiment(before[0]["experiment_id"])
+    refused, nothing = sync(store)
+    client.restore_experiment(before[0]["experiment_id"])
+    _, after = sync(store)
+
+    assert (refused.returncode, nothing) == (1, [])
+    assert "mlflow experiments restore" in refused.stderr
+    assert actions(after) == ["unchanged"] * 2
+
+
+@pytest.mark.parametrize("body", [UNKNOWN, "<!doctype html><title>404 Not Found</title>"])
+@pytest.mark.parametrize("key", ["experiments/search", "runs/log-inputs"])
+def test_a_server_too_old_for_a_request_says_so(sync, proxy, name, key, body):
+    """One that does not know what is asked of it, in either way to say so."""
+    fault = S3Fault(key=key, status=404, body=body)
+    proxy.faults.append(fault)
+    done, versions = sync(proxy.url)
+    fault.times = 0
+    sync(proxy.url)
+
+    assert done.returncode == 1
+    assert "too old" in done.stderr + " ".join(str(version["reason"]) for version in versions)
+    assert complete_runs(proxy.target, f"mlrek/{name}") == VERSIONS
+
+
+def wait_for_runs(store: str, name: str) -> None:
+    """Wait until a run of the project is begun."""
+    client = MlflowClient(store)
+    for _ in range(600):
+        found = client.get_experiment_by_name(f"mlrek/{name}")
+        if found and client.search_runs([found.experiment_id]):
+            return
+        time.sleep(0.05)
+
+
+def delete_first_run(client: MlflowClient, name: str) -> None:
+    """Delete the first run as soon as it is there."""
+    wait_for_runs(client.tracking_uri, name)
+    found = client.get_experiment_by_name(f"mlrek/{name}")
+    client.delete_run(client.search_runs([found.experiment_id])[0].info.run_id)
