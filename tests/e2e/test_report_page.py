@@ -368,6 +368,15 @@ def test_a_page_of_many_labels_is_there_within_a_second(page, tmp_path):
 
     assert min(took_ms) < 1000
     assert page.run("return document.querySelectorAll('#matrix tbody tr').length") == 26
+    page.run("document.querySelector('#matrix tbody td').click()")  # right: more than are held
+    code = page.run("return document.querySelector('#matrix tbody th').title").rpartition(" ")[2]
+    y_pred = compute_metrics(evaluation, resamples=0).predictions.y_pred
+    n = int(((evaluation.truth.label_idx == int(code)) & (y_pred == int(code))).sum())
+    told = page.run("return document.getElementById('cell').textContent")
+    held = len(list_images(page, "#cell"))
+    assert f"{n} images: true" in told
+    assert held < n
+    assert f"This page holds {held} of them" in told
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -78,10 +78,10 @@ function picture(i, row) {
   if (!source && !mask) return null;
   if (mask) {
     return el("span", { class: "picture masked" }, el("span", { class: "stack" },
-      source ? el("img", { src: source, alt: "", loading: "lazy" }) : null,
+      source ? el("img", { src: source, alt: "" }) : null,
       el("img", { src: mask, alt: "masks: blue agrees, orange is predicted alone, purple is missed", class: source ? "mask" : null })));
   }
-  const img = el("img", { src: source, alt: "", loading: "lazy", onload: () => img.naturalWidth < 48 && img.classList.add("tiny") });
+  const img = el("img", { src: source, alt: "", onload: () => img.naturalWidth < 48 && img.classList.add("tiny") });
   return el("span", { class: "picture" }, img);
 }
 
@@ -98,7 +98,7 @@ function scene(i, source, row) {
     const about = svg("title", {}, `${labelText(rows.predicted[r])}, true: ${labelText(rows.truth[r])}`);
     layer.append(svg("rect", { ...box, class: `back ${look}` }), svg("rect", { ...box, class: `${kind} ${look}` }, about));
   }
-  return el("span", { class: "scene" }, source ? el("img", { src: source, alt: "", loading: "lazy" }) : null, layer);
+  return el("span", { class: "scene" }, source ? el("img", { src: source, alt: "" }) : null, layer);
 }
 
 function describeBoxes(i) {
@@ -117,8 +117,8 @@ function words(i) {
   }
   const listed = (nodes) => (nodes.length ? nodes.flatMap((node, k) => (k ? [", ", node] : [node])) : ["(none)"]);
   return [
-    "true ", ...listed(truth.map((t) => el("b", {}, name(labels[t])))), el("br"), "predicted ",
-    ...listed(predicted.map(([p, c]) => el("span", {}, el("b", {}, name(labels[p])), c ? " " + c : ""))),
+    "true ", ...listed(truth.map((t) => el("b", {}, name(short(labels[t], 32))))), el("br"), "predicted ",
+    ...listed(predicted.map(([p, c]) => el("span", {}, el("b", {}, name(short(labels[p], 32))), c ? " " + c : ""))),
   ];
 }
 
