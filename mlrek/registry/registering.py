@@ -32,8 +32,11 @@ COPIED_TAGS = (
     *("project_arn", "version_arn", "project_name", "version_name"),
     *("provider", "task", "test_set_digest"),
 )
-NOT_OF_MODELS = ("curve/", "reported_curve/")
-"""Curves: a table of models would show their last step, the threshold 100 %."""
+MODEL_NUMBERS = ("aggregate/", "at_threshold/", "reported/")
+"""The run's numbers that its model bears: each is a column of the table of models. Curves would
+show their last step there, the threshold 100 %."""
+VERSION_TAGS = ("version_name", "version_arn", "project_arn")
+"""Tags of a model version besides its numbers: few, since a page shows those of all versions."""
 HOW_TO_LOAD = (
     "Load it with `mlflow.pyfunc.load_model`. Its `predict` takes images as bytes, local paths or "
     "s3:// URIs and calls the version in AWS, which must be running and then costs money by the "
@@ -96,12 +99,12 @@ def _settle(registry: Registry, written: ModelVersion) -> ModelVersion:
 
 
 def _describe_tags(run: LoggedRun) -> dict[str, str]:
-    tags = {name: run.tags[name] for name in COPIED_TAGS if name in run.tags}
+    """What the registry's pages show of a version, in their order."""
     numbers = ((name, run.metrics.get(f"aggregate/{name}")) for name in KEY_NUMBERS)
+    tags = {VALIDATION: ValidationStatus.PENDING.value}
     tags |= {name: f"{value:.4f}" for name, value in numbers if value is not None}
-    if "test_images" in run.params:
-        tags["test_images"] = run.params["test_images"]
-    return tags | {VALIDATION: ValidationStatus.PENDING.value}
+    tags |= {"test_images": run.params["test_images"]} if "test_images" in run.params else {}
+    return tags | {name: run.tags[name] for name in VERSION_TAGS if name in run.tags}
 
 
 def _describe_version(run: LoggedRun) -> str:
@@ -171,15 +174,20 @@ def _log_numbers(registry: Registry, run: LoggedRun, model_id: str) -> None:
     """The run's numbers once more as the model's, on the run's test set.
 
     MLflow writes them to the run as well; with the time that they bear there nothing new is added.
+    The page of models has columns of their own for each name of a test set, and each version's
+    manifest has a name of its own. So equal test sets are named alike here and others are not,
+    after the project and the digest, which that page does not tell apart.
     """
     from mlflow.entities import Metric
 
     client = registry.client
-    numbers = {k: v for k, v in run.metrics.items() if not k.startswith(NOT_OF_MODELS)}
+    numbers = {k: v for k, v in run.metrics.items() if k.startswith(MODEL_NUMBERS)}
     if not numbers:
         return
     inputs = client.get_run(run.run_id).inputs
     dataset = inputs.dataset_inputs[0].dataset if inputs and inputs.dataset_inputs else None
+    project = run.tags.get("project_name", "")
+    test_set = f"{project} test set {dataset.digest[:8] if dataset else ''}".strip()
     time_ms = client.get_metric_history(run.run_id, next(iter(numbers)))[-1].timestamp
     client.log_batch(
         run.run_id,
@@ -190,7 +198,7 @@ def _log_numbers(registry: Registry, run: LoggedRun, model_id: str) -> None:
                 time_ms,
                 0,
                 model_id=model_id,
-                dataset_name=dataset.name if dataset else None,
+                dataset_name=test_set if dataset else None,
                 dataset_digest=dataset.digest if dataset else None,
                 run_id=run.run_id,
             )

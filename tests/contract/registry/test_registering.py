@@ -63,6 +63,7 @@ def log(registry, project, tmp_path):
                 "project_arn": project.arn,
                 "version_arn": f"{project.arn}/v1",
                 "version_name": "v1.0",
+                "project_name": "pets",
                 "provider": "rekognition",
                 "mlrek.logged_at": logged_at,
                 "mlflow.note.content": "Version v1.0 of pets.",
@@ -110,7 +111,6 @@ def test_a_model_version_is_linked_to_its_run_and_says_what_it_is(registry, log,
         "project_arn": project.arn,
         "version_arn": f"{project.arn}/v1",
         "version_name": "v1.0",
-        "provider": "rekognition",
         "accuracy": "0.6667",
         "test_images": "3",
         "validation_status": "pending",
@@ -129,7 +129,7 @@ def test_the_logged_model_has_numbers_and_test_set(registry, log, register):
 
     assert (model.name, str(model.status), model.source_run_id) == ("v1-0", "READY", run.run_id)
     assert [(m.key, m.value, m.dataset_name, m.dataset_digest) for m in model.metrics] == [
-        ("aggregate/accuracy", 2 / 3, "T.json", "d" * 32)
+        ("aggregate/accuracy", 2 / 3, "pets test set dddddddd", "d" * 32)
     ]
     assert len(client.get_metric_history(run.run_id, "aggregate/accuracy")) == 1
     assert [output.model_id for output in after.outputs.model_outputs] == [model.model_id]

@@ -1,0 +1,58 @@
+"""The experiment's Models tab and the registry's pages, in headless Chromium on a real server."""
+
+import json
+import os
+import subprocess
+import sys
+
+import pytest
+from mlflow import MlflowClient
+
+pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+
+
+@pytest.fixture(scope="module")
+def registered(digits, mlflow_server, tmp_path_factory) -> dict:
+    """The digits, registered, version 3 being the champion; as `mlrek sync --json` tells of it."""
+    name = f"pages-{os.getpid()}"
+    command = [sys.executable, "-m", "mlrek", "sync", str(digits), f"--register={name}", "--json"]
+    command += ["--tracking-uri", mlflow_server, "--experiment", name]
+    done = subprocess.run(
+        command, cwd=tmp_path_factory.mktemp("sync"), capture_output=True, text=True, check=True
+    )
+    MlflowClient(mlflow_server).set_registered_model_alias(name, "champion", "3")
+    return json.loads(done.stdout)
+
+
+def test_the_models_tab_shows_the_numbers_of_each_version(page, registered, mlflow_server):
+    """A column each, the same for versions of one test set; a screen without end shows them all."""
+    page.browser.set_window_size(4000, 1100)
+    experiment_id = registered["versions"][0]["experiment_id"]
+    link = f"{mlflow_server}/#/experiments/{experiment_id}/models?workflowType=machine_learning"
+    words = ("v1-naive-bayes", "v4-new-split", "aggregate/accuracy", "digits test set fe5c42c5")
+    try:
+        text = page("models-tab", link, *words, r"0\.8302", r"0\.9324", r"0\.9854")
+    finally:
+        page.browser.set_window_size(1500, 1100)
+
+    assert f"pages-{os.getpid()}" in text
+
+
+def test_the_models_page_shows_the_alias(page, registered, mlflow_server):
+    """All versions of the registered model, with their tags."""
+    name = registered["versions"][0]["model"]["name"]
+    link = f"{mlflow_server}/#/models/{name}"
+    text = page("registered-model", link, "champion", "Version 4", "validation_status")
+
+    assert "registered by mlrek" in text
+
+
+def test_the_versions_page_shows_tags_description_and_run(page, registered, mlflow_server):
+    """What it is, how good it is, whether it was checked, and where it came from."""
+    name = registered["versions"][0]["model"]["name"]
+    link = f"{mlflow_server}/#/models/{name}/versions/3"
+    words = ("champion", "version_arn", "validation_status", "v3-neighbours", "f1_macro")
+    text = page("model-version", link, *words)
+
+    assert "costs money by the hour" in text
+    assert "Source Run" in text
