@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mlrek.evaluation import BACKGROUND_LABEL, BoolArray, FloatArray
 from mlrek.figures.fonts import text_width
 from mlrek.figures.heatmap import MAX_LABELS, Heatmap, describe_heatmap
-from mlrek.figures.names import fit_name, fit_names
+from mlrek.figures.names import describe_escapes, fit_name, fit_names
 from mlrek.figures.numerals import Numeral, add_numerals
 from mlrek.figures.style import (
     HEADER,
@@ -101,7 +101,7 @@ def draw_confusion_matrix(
     background = [name for name in confusion.rows[labels:] if name == BACKGROUND_LABEL]
     layout = plan_layout(names, top_labels or MAX_LABELS, background)
     figure = new_figure(layout.height, scale=layout.scale)
-    add_header(figure, version, _describe_facts(heatmap, images))
+    add_header(figure, version, _describe_facts(heatmap, images) + describe_escapes(names))
     if heatmap.counts.size:
         _add_grid(add_axes(figure, layout.grid), _describe_cells(heatmap, layout.grid), heatmap)
         add_names(figure, names, heatmap, layout)

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mlrek.evaluation import FloatArray
-from mlrek.figures.names import fit_names
+from mlrek.figures.names import describe_escapes, fit_names
 from mlrek.figures.plot import (
     BELOW_PLOT,
     LEGEND_ROW,
@@ -101,7 +101,8 @@ def draw_precision_recall(
     legend_bottom = plot_bottom + ceil(len(legend) / 2) * LEGEND_ROW + MARGIN / 4
     figure = new_figure(legend_bottom + notes_height(stops_at) + MARGIN / 2)
     of_labels = f"{len(single)} of {labels} labels" if len(single) < labels else f"{labels} labels"
-    add_header(figure, version, f"{describe_images(images)} · {of_labels}")
+    escapes = describe_escapes([curve.label for curve in single])
+    add_header(figure, version, f"{describe_images(images)} · {of_labels}{escapes}")
     axes = add_plot(figure, HEADER, _RECALL_PLOT, ("Recall", "Precision"))
     for line in (*pale, *coloured, *bold):
         draw_line(axes, line)

@@ -2,7 +2,9 @@
 
 from functools import lru_cache
 from typing import Final
+from unicodedata import bidirectional
 
+from matplotlib import __version__ as matplotlib_version
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 
 MAIN_FAMILY: Final = "DejaVu Sans"  # comes with matplotlib
@@ -39,6 +41,8 @@ FALLBACK_FAMILIES: Final = (
 )
 
 _MEASURED_SIZE: Final = 100
+_FIRST_WITH_SCRIPTS: Final = (3, 11)
+_RIGHT_TO_LEFT: Final = frozenset(("R", "AL"))
 
 
 def families_for(text: str, weight: str = "normal") -> list[str]:
@@ -48,13 +52,23 @@ def families_for(text: str, weight: str = "normal") -> list[str]:
 
 
 def is_drawable(character: str, weight: str = "normal") -> bool:
-    """Whether an installed font has the character."""
+    """Whether an installed font has the character, and it would stand where it belongs.
+
+    Before version 3.11 matplotlib set every script from left to right, letters unjoined.
+    """
+    if not _sets_all_scripts() and bidirectional(character) in _RIGHT_TO_LEFT:
+        return False
     return bool(_family_of(character, weight))
 
 
 def text_width(text: str, size: float, weight: str = "normal") -> float:
     """Width of a drawable text in pixels, from the advance of each character."""
     return sum(_advance(character, weight) for character in text) * size
+
+
+@lru_cache(maxsize=1)
+def _sets_all_scripts() -> bool:
+    return tuple(map(int, matplotlib_version.split(".")[:2])) >= _FIRST_WITH_SCRIPTS
 
 
 @lru_cache(maxsize=8192)

@@ -26,6 +26,12 @@ def fit_name(name: str, width: float, size: float, *, weight: str = "normal") ->
     return "".join((*pieces[:head], ELLIPSIS, *pieces[tail:]))
 
 
+def describe_escapes(names: Sequence[str]) -> str:
+    """A word on names that stand as code points for want of a font, '' where none does."""
+    lacks = any(c.isprintable() and not is_drawable(c) for name in names for c in name)
+    return r" · \u…: no font here" if lacks else ""
+
+
 def wrap_text(text: str, width: float, size: float) -> list[str]:
     """A text of our own in lines of so many pixels, broken at spaces."""
     lines = [""]
