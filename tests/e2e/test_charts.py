@@ -13,6 +13,12 @@ pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 GRID_PICTURES = "img[src*='get-artifact?path=images']"
 THRESHOLD_SLIDER = "[role='slider'][aria-valuemax='100']"
+CLICK_FILE = """
+    const named = [...document.querySelectorAll('*')]
+        .filter(e => e.textContent.trim() === arguments[0]).pop();
+    if (named) named.click();
+    return Boolean(named);
+"""
 MAX_NODES = 12_000
 MAX_SECTIONS = 14
 USABLE_WITHIN_S = 60
@@ -68,7 +74,7 @@ def test_sections_stand_in_the_order_of_the_questions(charts):
     """Numbers, then curves, then pictures; what nobody asks first is folded."""
     page = charts("charts-sections", r"aggregate\s*\(\d+\)", r"curve\s*\(3\)", r"charts\s*\(2\)")
     names = ["aggregate", "curve", "charts", "at_threshold", "reported", "label_f1", "interval"]
-    places = [re.search(rf"\b{name}\s*\(\d+\)", page.text).start() for name in names]
+    places = [re.search(rf"{name}\s*\(\d+\)", page.text).start() for name in names]
 
     assert places == sorted(places)
 
@@ -99,20 +105,12 @@ def test_the_slider_runs_through_eleven_thresholds_of_all_versions(charts):
 def test_the_compare_page_shows_pictures_of_one_size(page, synced):
     """Equal paths and equal sizes, so that labels line up from version to version."""
     page("compare-artifacts", synced["projects"][0]["links"]["compare"], "Comparing 4 Runs")
-    page.run(
-        "[...document.querySelectorAll('[role=tab]')]"
-        ".filter(tab => tab.textContent.includes('Artifacts')).forEach(tab => tab.click())"
-    )
-    page.wait(lambda: "confusion_matrix.png" in page.text)
-    page.run(
-        "[...document.querySelectorAll('*')].filter(e => !e.children.length"
-        " && e.textContent.trim() === 'confusion_matrix.png').forEach(e => e.click())"
-    )
+    page.wait(lambda: page.run(CLICK_FILE, "confusion_matrix.png"))
     sizes = page.wait_for_pictures("img[src^='blob:']", 4)
     page.screenshot("compare-artifacts")
 
-    assert len(sizes) == 4
-    assert len(set(sizes)) == 1
+    assert len(sizes) >= 4
+    assert set(sizes) == {(840, 912)}
 
 
 def make_large_project(folder):
@@ -129,10 +127,10 @@ def test_a_project_of_250_labels_stays_usable(charts, sync_to, mlflow_server, tm
     started = time.monotonic()
     page = charts("charts-250-labels", r"aggregate\s*\(\d+\)", r"label_f1\s*\(\d+\)", link=link)
     took = time.monotonic() - started
-    sections = set(re.findall(r"[\w ]+?(?=\s*\(\d+\)Add chart)", page.text))
+    sections = re.findall(r"\(\d+\)\s*Add chart", page.text)
     nodes = page.run("return document.querySelectorAll('*').length")
     page.screenshot("charts-250-labels")
 
-    assert len(sections) <= MAX_SECTIONS, sections
+    assert 5 <= len(sections) <= MAX_SECTIONS
     assert nodes <= MAX_NODES
     assert took <= USABLE_WITHIN_S
