@@ -8,6 +8,7 @@ MlrekError
 ├── IncomparableError                     two versions cannot be compared
 ├── TrackingError                         MLflow cannot be reached, or refuses
 │   └── ModelNotFoundError                the registry has no such model, version or alias
+├── ClusterError                          a Dask cluster cannot be reached, or cannot do the work
 ├── PolicyError                           a policy file is not valid
 └── UsageError                            the command asks for something that does not exist
 """
@@ -61,6 +62,10 @@ class TrackingError(MlrekError):
 
 class ModelNotFoundError(TrackingError):
     """The registry has no such model, version or alias (yet)."""
+
+
+class ClusterError(MlrekError):
+    """A Dask cluster cannot be reached, or cannot do the work."""
 
 
 class PolicyError(MlrekError):

@@ -2,12 +2,13 @@
 
 import os
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 from mlrek.errors import MlrekError, TrackingError, UsageError
@@ -15,9 +16,10 @@ from mlrek.evaluation import Project
 from mlrek.registration import check_registry, register_results
 from mlrek.reported import DEFAULT_THRESHOLD
 from mlrek.results import Progress, ProjectResult, SyncOptions, SyncResult, VersionResult
-from mlrek.sources import AwsOptions, open_source
+from mlrek.sources import open_all_projects, open_source
 from mlrek.sources.catalogue import Source, VersionEntry
 from mlrek.sources.file_formats import FILE_FORMATS
+from mlrek.sources.storage import path_exists
 from mlrek.tracking.connection import connect, connect_existing, is_fresh
 from mlrek.tracking.description import Options, RunDescription, describe_state
 from mlrek.tracking.experiments import choose_experiment
@@ -75,7 +77,7 @@ class _Tools:
 
 
 def list_entries(
-    sources: Iterable[str], aws: AwsOptions, names: Sequence[str] = ()
+    sources: Iterable[Source], names: Sequence[str] = ()
 ) -> list[tuple[Source, VersionEntry]]:
     """Every version of the sources, each once; `names` keeps only versions so named.
 
@@ -83,8 +85,7 @@ def list_entries(
         UsageError: A name is not there.
     """
     found: dict[str, tuple[Source, VersionEntry]] = {}
-    for text in sources:
-        source = open_source(text, aws)
+    for source in sources:
         for entry in source.list_versions():
             found.setdefault(entry.version.arn, (source, entry))
     known = [entry.version.name for _, entry in found.values()]
@@ -113,9 +114,10 @@ def sync(
         TrackingError: MLflow cannot be reached or refuses.
         UsageError: A source or version that was named does not exist.
     """
-    entries = list_entries(sources, options.aws, options.versions)
-    progress.start(len(entries))
-    with Workers(options.jobs if len(entries) > 1 else 1) as workers:
+    with Workers(options.jobs, options.scheduler) as workers:
+        entries = list_entries(_open_sources(sources, options), options.versions)
+        progress.start(len(entries))
+        workers.expect(len(entries))
         with ThreadPoolExecutor(max_workers=1) as ahead:  # MLflow takes seconds to import
             unlogged = entries if is_fresh(tracking_uri, environ) else []
             begun = ahead.submit(_begin, unlogged, options, workers)
@@ -140,6 +142,15 @@ def sync(
     if store and not options.dry_run and environ.get("MLFLOW_RUN_ID"):
         _mark_wrapper_run(store, environ["MLFLOW_RUN_ID"], result)
     return result
+
+
+def _open_sources(sources: Sequence[str], options: SyncOptions) -> Iterator[Source]:
+    """Those that are named, then every project of the account where all are asked for."""
+    for text in sources:
+        far = options.scheduler and path_exists(text)  # workers are at home in other folders
+        yield open_source(str(Path(text).resolve()) if far else text, options.aws)
+    if options.all_projects:
+        yield from open_all_projects(options.aws)
 
 
 def _plan(

@@ -30,11 +30,15 @@ class SyncOptions:
     """What a sync is asked to do, besides which sources to read.
 
     `model_name` is the registered model for all versions; '': one for each project, by its name.
+    `all_projects` adds every project of the account and region to the sources; `scheduler` is the
+    address of a Dask cluster whose workers read and compute, '' for this machine.
     """
 
     experiment: str = ""
     versions: tuple[str, ...] = ()
+    all_projects: bool = False
     jobs: int = 1
+    scheduler: str = ""
     dry_run: bool = False
     force: bool = False
     register: bool = False

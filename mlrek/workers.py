@@ -1,4 +1,4 @@
-"""Reading and computing, in processes of their own where a version is large enough for that."""
+"""Reading and computing: here, in processes where a version is large enough, or on a cluster."""
 
 import multiprocessing
 import signal
@@ -12,6 +12,7 @@ from threading import Lock
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
+from mlrek.cluster import Cluster
 from mlrek.errors import EvaluationError
 from mlrek.sources.aws import AwsClients, AwsOptions
 from mlrek.sources.catalogue import OnBytes, Source, VersionEntry
@@ -39,10 +40,17 @@ class Work:
 
 
 class Workers:
-    """Describes runs; up to `jobs` at once in processes, which start when they are first needed."""
+    """Describes runs; up to `jobs` at once in processes, which start when they are first needed.
 
-    def __init__(self, jobs: int) -> None:
-        self.jobs = jobs
+    With a `scheduler` they are those of its Dask cluster.
+
+    Raises:
+        MlrekError: The cluster cannot be used.
+    """
+
+    def __init__(self, jobs: int, scheduler: str = "") -> None:
+        self._cluster = Cluster(scheduler) if scheduler else None
+        self.jobs = self._cluster.at_once if self._cluster else jobs
         self._lock = Lock()
         self._pool: ProcessPoolExecutor | None = None
         self._begun: dict[tuple[str, str], Future[RunDescription]] = {}
@@ -58,6 +66,12 @@ class Workers:
     ) -> None:
         if self._pool is not None:
             self._pool.shutdown(wait=error is None, cancel_futures=True)
+        if self._cluster is not None:
+            self._cluster.close(wait=error is None)
+
+    def expect(self, versions: int) -> None:
+        """Know how many versions there are: for one alone no process pays."""
+        self.jobs = min(self.jobs, max(versions, 1))
 
     def describe(self, work: Work, *, size: int, on_bytes: OnBytes) -> RunDescription:
         """Read one version and describe its run; `size` are the bytes to read.
@@ -65,6 +79,8 @@ class Workers:
         Raises:
             MlrekError: The version cannot be read or computed.
         """
+        if self._cluster is not None:
+            return self._cluster.run(work.entry.version.arn, describe_version, work)
         begun = self._begun.pop(_identify(work), None)
         if begun is None and (self.jobs == 1 or size < WORTH_A_PROCESS):
             return describe_version(work, on_bytes)
@@ -78,7 +94,7 @@ class Workers:
 
     def begin(self, work: Work, *, size: int) -> None:
         """Begin what `describe` will be asked for; only where it is worth a process."""
-        if self.jobs > 1 and size >= WORTH_A_PROCESS:
+        if self._cluster is None and self.jobs > 1 and size >= WORTH_A_PROCESS:
             self._begun[_identify(work)] = self._start_pool().submit(describe_version, work)
 
     def _start_pool(self) -> ProcessPoolExecutor:

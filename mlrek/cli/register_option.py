@@ -41,7 +41,7 @@ class RegisteringCommand(TyperCommand):
             given, _, _ = parser.parse_args(list(args))
         except WrongUsage:
             return True
-        return bool(given.get("sources"))
+        return bool(given.get("sources") or given.get("all_projects"))
 
 
 def is_name(words: list[str]) -> bool:

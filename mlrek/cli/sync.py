@@ -9,6 +9,7 @@ import typer
 from mlrek.cli import options as opt
 from mlrek.cli.boundary import EXIT_FAILED
 from mlrek.cli.output import Output
+from mlrek.errors import UsageError
 
 if TYPE_CHECKING:
     from mlrek.results import SyncOptions, SyncResult, VersionResult
@@ -24,12 +25,17 @@ class Rule(StrEnum):
 
 def sync(
     sources: Annotated[
-        list[str],
+        list[str] | None,
         typer.Argument(
             metavar="SOURCE...",
             help="Rekognition project ARN or name, version ARN, s3:// prefix, folder or file.",
+            show_default=False,
         ),
-    ],
+    ] = None,
+    all_projects: Annotated[
+        bool,
+        typer.Option("--all-projects", help="Every Rekognition project of account and region."),
+    ] = False,
     version: Annotated[
         list[str] | None,
         typer.Option("--version", metavar="NAME", help="Only this version (repeatable)."),
@@ -39,6 +45,15 @@ def sync(
     jobs: Annotated[
         int, typer.Option("--jobs", min=0, help="Versions at once; 0: as many as help.")
     ] = 0,
+    scheduler: Annotated[
+        str,
+        typer.Option(
+            "--scheduler",
+            metavar="tcp://HOST:8786",
+            help="Read and compute on this Dask cluster; its workers need mlrek and AWS access.",
+            show_default=False,
+        ),
+    ] = "",
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Read and compute, but write nothing.")
     ] = False,
@@ -97,13 +112,17 @@ def sync(
 
     output = Output(as_json=json, quiet=quiet, verbose=verbose)
     output.set_up_logging()
+    if not (sources or all_projects):
+        raise UsageError("name a SOURCE, or give --all-projects; `mlrek sync --help` tells more")
     result = _run(
-        sources,
+        sources or [],
         tracking_uri,
         SyncOptions(
             experiment=experiment,
             versions=tuple(filter(None, version or ())),
+            all_projects=all_projects,
             jobs=jobs or default_jobs(),
+            scheduler=scheduler,
             dry_run=dry_run,
             force=force,
             register=register is not None,

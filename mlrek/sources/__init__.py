@@ -19,6 +19,8 @@ from mlrek.sources.rekognition import (
     LiveProject,
     LiveVersion,
     NamedProject,
+    OneOfAll,
+    describe_projects,
     is_project_name,
     list_projects,
 )
@@ -34,6 +36,7 @@ __all__ = [
     "StoredSource",
     "VersionEntry",
     "list_projects",
+    "open_all_projects",
     "open_source",
 ]
 
@@ -54,6 +57,24 @@ def open_source(text: str, aws: AwsOptions | None = None) -> StoredSource:
         if form.match(text):
             return open_form(text, aws or AwsOptions())
     return _open_path_or_name(text, aws or AwsOptions())
+
+
+def open_all_projects(aws: AwsOptions) -> list[StoredSource]:
+    """A source for each Rekognition project of the account and region, by name.
+
+    They share one client, and with it the patience that the service's 5 calls a second ask for.
+
+    Raises:
+        SourceError: AWS cannot be asked or denies it.
+    """
+    clients = AwsClients(aws)
+    storage = S3Storage(clients)
+    return [
+        StoredSource(
+            uri=listed.project.arn, catalogue=OneOfAll(clients, listed.project), storage=storage
+        )
+        for listed in describe_projects(clients)
+    ]
 
 
 def _open_arn(text: str, aws: AwsOptions) -> StoredSource:

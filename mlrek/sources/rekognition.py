@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
 NEEDS_PROJECTS = "rekognition:DescribeProjects"
 NEEDS_VERSIONS = "rekognition:DescribeProjectVersions"
+ANY_VERSION = "*"
+"""Stands for the versions of a project that cannot be listed."""
 
 _FEATURES: "tuple[CustomizationFeatureType, ...]" = ("CUSTOM_LABELS", "CONTENT_MODERATION")
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,255}")
@@ -46,7 +48,12 @@ def list_projects(options: AwsOptions) -> list[ListedProject]:
     Raises:
         SourceError: AWS cannot be asked or denies it.
     """
-    found = _describe_projects(AwsClients(options), uri="Rekognition projects")
+    return describe_projects(AwsClients(options))
+
+
+def describe_projects(clients: AwsClients) -> list[ListedProject]:
+    """Like `list_projects`, asked with clients that are there already."""
+    found = _describe_projects(clients, uri="Rekognition projects")
     return sorted(found, key=lambda listed: (listed.project.name, listed.project.arn))
 
 
@@ -61,6 +68,22 @@ class LiveProject:
         """Every version of the project, all pages."""
         project = _make_project(self.arn.text, self.arn.project_name)
         return _describe_versions(self.clients, project)
+
+
+@dataclass(frozen=True, slots=True)
+class OneOfAll:
+    """The versions of a project that nobody named: one that cannot be listed hides no other."""
+
+    clients: AwsClients
+    project: Project
+
+    def list_versions(self) -> list[VersionEntry]:
+        """Every version of the project; one entry that says why, where they cannot be listed."""
+        try:
+            return _describe_versions(self.clients, self.project)
+        except SourceError as exc:
+            version = Version(project=self.project, arn=self.project.arn, name=ANY_VERSION)
+            return [VersionEntry(version=version, refused=str(exc))]
 
 
 @dataclass(frozen=True, slots=True)

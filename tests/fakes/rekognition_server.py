@@ -54,10 +54,12 @@ class RekognitionServer:
     `images` says what any version sees: an image's bytes or `s3://` URI -> its labels, as the
     service writes them (`{"Name": "cat", "Confidence": 97.5}`, with "Geometry" for objects).
     `thresholds` are assumed thresholds in percent, used where a request names no confidence.
-    Only versions in `running` answer.
+    Only versions in `running` answer. More than `calls_a_second` are throttled, whoever calls, and
+    `throttled` counts them.
     """
 
     page_size: int = 100
+    calls_a_second: int | None = None
     last_token: str | None = None
     projects: list[dict] = field(default_factory=list)
     versions: dict[str, list[dict]] = field(default_factory=dict)
@@ -68,10 +70,12 @@ class RekognitionServer:
     requests: list[tuple[str, dict]] = field(default_factory=list)
     authorizations: list[str] = field(default_factory=list)
     user_agents: list[str] = field(default_factory=list)
+    throttled: int = 0
 
     def __post_init__(self):
         self._model = botocore.session.get_session().get_service_model("rekognition")
         self._lock = threading.Lock()
+        self._answered: list[float] = []
         self._http: ThreadingHTTPServer | None = None
 
     @property
@@ -95,6 +99,7 @@ class RekognitionServer:
     def reset(self) -> None:
         """Forget everything."""
         self.page_size, self.last_token = 100, None
+        self.calls_a_second, self.throttled = None, 0
         for store in (self.projects, self.versions, self.faults, self.requests):
             store.clear()
         for store in (self.images, self.thresholds, self.running):
@@ -118,6 +123,8 @@ class RekognitionServer:
         with self._lock:
             self.requests.append((operation, params))
             fault = self._take_fault(operation, params)
+            if self._is_too_fast():
+                return _error("ThrottlingException", "Rate exceeded")
         if fault is not None:
             time.sleep(fault.delay)
             if fault.code:
@@ -197,6 +204,16 @@ class RekognitionServer:
         if report.has_errors():
             return _error("FakeServerMisuse", report.generate_report(), 501)
         return Answer(200, body)
+
+    def _is_too_fast(self) -> bool:
+        """Whether a call is one too many within a second."""
+        now = time.monotonic()
+        self._answered = [when for when in self._answered if now - when < 1]
+        if self.calls_a_second is not None and len(self._answered) >= self.calls_a_second:
+            self.throttled += 1
+            return True
+        self._answered.append(now)
+        return False
 
     def _take_fault(self, operation: str, params: dict) -> Fault | None:
         page = (_page_start(params) or 0) // self.page_size
