@@ -13,13 +13,14 @@ app = typer.Typer()
 
 @app.command(cls=RegisteringCommand)
 def command(
-    sources: Annotated[list[str], typer.Argument()],
+    sources: Annotated[list[str] | None, typer.Argument()] = None,
+    all_projects: Annotated[bool, typer.Option("--all-projects")] = False,
     register: Annotated[str | None, typer.Option("--register")] = None,
     experiment: Annotated[str, typer.Option("--experiment")] = "",
     force: Annotated[bool, typer.Option("--force", "-f")] = False,
 ) -> None:
     """Say what was understood."""
-    typer.echo(f"{sources} {register!r} {experiment!r} {force}")
+    typer.echo(f"{['*'] if all_projects else sources} {register!r} {experiment!r} {force}")
 
 
 def read(line: str) -> str:
@@ -41,6 +42,9 @@ def read(line: str) -> str:
         ("--force --register s", "['s'] '' '' True"),
         ("--register s --experiment e", "['s'] '' 'e' False"),
         ("--experiment e --register s", "['s'] '' 'e' False"),
+        # --all-projects stands for SOURCEs
+        ("--all-projects --register n", "['*'] 'n' '' False"),
+        ("--register n --all-projects", "['*'] 'n' '' False"),
         # paths, URIs and ARNs cannot be names
         ("--register examples/digits t", "['examples/digits', 't'] '' '' False"),
         ("t --register s3://b/p", "['t', 's3://b/p'] '' '' False"),
