@@ -173,7 +173,8 @@ def _print_project_links(project: "ProjectResult", output: Output) -> None:
         ("compare", links.compare),
         ("images", links.images),
     ):
-        output.line(f"  {title:8} {link}")
+        if link:
+            output.line(f"  {title:8} {link}")
 
 
 def _gather_warnings(versions: Sequence["VersionResult"]) -> Iterator[str]:

@@ -24,13 +24,19 @@ class Links:
 
 
 def describe_links(
-    tracking_uri: str, experiment_id: str, run_ids: Sequence[str], *, has_view: bool = False
+    tracking_uri: str,
+    experiment_id: str,
+    run_ids: Sequence[str],
+    *,
+    has_view: bool = False,
+    has_pictures: bool = True,
 ) -> Links:
     """Links to the charts, compare, runs and image pages of an experiment.
 
-    Charts and runs are shown in the view that mlrek keeps with the experiment, if it `has_view`:
-    MLflow's pages go elsewhere when they are asked for one that is not there. A local store has no
-    page until `mlflow ui` runs: its links are those that will work then.
+    Runs without a heat map (`has_pictures`) have no image page. Charts and runs are shown in the
+    view that mlrek keeps with the experiment, if it `has_view`: MLflow's pages go elsewhere when
+    they are asked for one that is not there. A local store has no page until `mlflow ui` runs: its
+    links are those that will work then.
     """
     base = ui_address(tracking_uri)
     if not base:
@@ -41,15 +47,12 @@ def describe_links(
         quote(json.dumps(ids, separators=(",", ":")), safe="")
         for ids in (list(run_ids), [experiment_id])
     )
-    first = run_ids[0] if run_ids else ""
+    heat_map = f"runs/{run_ids[0] if run_ids else ''}/artifacts/confusion_matrix.png?{WORKFLOW}"
     return Links(
         charts=f"{page}CHART{look}",
         compare=f"{base}/#/compare-runs?runs={runs}&experiments={experiments}&{WORKFLOW}",
         runs=f"{page}TABLE{look}",
-        images=(
-            f"{base}/#/experiments/{experiment_id}/runs/{first}/artifacts/confusion_matrix.png"
-            f"?{WORKFLOW}"
-        ),
+        images=f"{base}/#/experiments/{experiment_id}/{heat_map}" if has_pictures else "",
     )
 
 

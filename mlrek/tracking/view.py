@@ -27,7 +27,7 @@ _SIZES: Final = {
     "aggregate": {"columns": 3, "cardHeight": 280},
     "charts": {"columns": 1, "cardHeight": 430},
 }
-_IMAGES_TAG: Final = "mlflow.loggedImages"
+IMAGES_TAG: Final = "mlflow.loggedImages"
 _COLUMNS: Final = ("attributes.`Created`", "attributes.`Duration`", "attributes.`Dataset`")
 
 
@@ -74,7 +74,7 @@ def _describe_section(name: str, *, display: bool) -> dict[str, Any]:
 
 def _describe_pictures(runs: Sequence[LoggedRun]) -> Iterator[dict[str, Any]]:
     """The heat map, and the one with a slider, which starts where all versions have a picture."""
-    if any(_IMAGES_TAG in run.tags for run in runs):
+    if any(IMAGES_TAG in run.tags for run in runs):
         yield _describe_picture(PICTURE_KEY, 0)
     steps = [set(map(int, run.tags[STEPS_TAG].split())) for run in runs if STEPS_TAG in run.tags]
     if steps:
