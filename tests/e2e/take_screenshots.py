@@ -1,7 +1,8 @@
-"""Take the README's pictures of MLflow's pages: `python tests/e2e/take_screenshots.py`.
+"""Take the README's pictures: `python tests/e2e/take_screenshots.py`.
 
-Syncs the digits project to a server of its own and keeps the charts and the compare page, small,
-in `examples/screenshots`. Needs Chromium and its driver, and the development dependencies.
+Syncs the digits project to a server of its own and keeps the charts and the compare page, a report
+and a comparison, small, in `examples/screenshots`. Needs Chromium and its driver, and the
+development dependencies.
 """
 
 import subprocess
@@ -45,6 +46,10 @@ def main() -> None:
         store = ["--tracking-uri", f"sqlite:///{folder}/mlflow.db"]
         digits = str(REPOSITORY / "examples" / "digits")
         subprocess.run([*command, "sync", digits, "-q", *store], cwd=folder, check=True)
+        versions = [f"{digits}#{name}" for name in ("v1-naive-bayes", "v2-linear")]
+        page = Path(folder, "comparison.html")
+        compare = ["compare", *versions, "-q", "--no-log", "--html", str(page)]
+        subprocess.run([*command, *compare], cwd=folder, check=True, stdout=subprocess.DEVNULL)
         pages = subprocess.Popen(
             [*command, "ui", "--no-open", *store], cwd=folder, stdout=subprocess.PIPE, text=True
         )
@@ -53,6 +58,9 @@ def main() -> None:
             links = [pages.stdout.readline().split()[-1] for _ in range(3)]
             _take_charts(browser, links[1])
             _take_compare(browser, links[2])
+            (report,) = list(Path(folder).glob("mlruns/**/report.html"))[:1]
+            _take_file(browser, report, "report", "#threshold")
+            _take_file(browser, page, "comparison", "main")
         finally:
             browser.quit()
             pages.terminate()
@@ -89,6 +97,20 @@ def _take_compare(browser: Chrome, link: str) -> None:
     )
     time.sleep(1)
     _keep(browser, "compare")
+
+
+def _take_file(browser: Chrome, path: Path, name: str, part: str) -> None:
+    """A page of ours, from one of its parts on."""
+    browser.set_window_size(1250, 1150)
+    browser.get(path.as_uri())
+    _wait(browser, "return document.documentElement.dataset.ready === 'true'")
+    browser.execute_script(
+        "document.documentElement.style.scrollBehavior = 'auto';"
+        "document.querySelector(arguments[0]).scrollIntoView()",
+        part,
+    )
+    time.sleep(1)
+    _keep(browser, name)
 
 
 def _wait(browser: Chrome, script: str) -> None:
