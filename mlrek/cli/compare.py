@@ -1,5 +1,6 @@
 """`mlrek compare`: versions side by side, image by image."""
 
+import os
 from enum import StrEnum
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -142,11 +143,11 @@ def _compare(
 def _keep(compared: "Compared", tracking_uri: str, output: Output) -> "Compared":
     """Write the comparison into the candidates' runs, where MLflow has them."""
     from mlrek.comparing import find_runs, write_comparisons
-    from mlrek.tracking.connection import connect_existing
+    from mlrek.tracking.connection import connect, is_fresh
 
-    store = connect_existing(tracking_uri)
-    if store is None:
+    if is_fresh(tracking_uri, os.environ):  # told without importing MLflow, which takes seconds
         return compared
+    store = connect(tracking_uri)
     compared = find_runs(compared, store)
     for run_id in write_comparisons(compared, store):
         output.hint(f"kept in runs:/{run_id}/comparison")
