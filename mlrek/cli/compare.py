@@ -10,7 +10,7 @@ import typer
 from mlrek.cli import options as opt
 from mlrek.cli.boundary import EXIT_UNDECIDED
 from mlrek.cli.output import Output
-from mlrek.errors import UsageError
+from mlrek.errors import TrackingError, UsageError
 
 if TYPE_CHECKING:
     from mlrek.comparing import Compared
@@ -147,9 +147,14 @@ def _keep(compared: "Compared", tracking_uri: str, output: Output) -> "Compared"
 
     if is_fresh(tracking_uri, os.environ):  # told without importing MLflow, which takes seconds
         return compared
-    store = connect(tracking_uri)
-    compared = find_runs(compared, store)
-    for run_id in write_comparisons(compared, store):
+    try:
+        store = connect(tracking_uri)
+        compared = find_runs(compared, store)
+        written = write_comparisons(compared, store)
+    except TrackingError as exc:  # the comparison itself is there
+        output.warn([f"the comparison is kept in no run: {exc}"])
+        return compared
+    for run_id in written:
         output.hint(f"kept in runs:/{run_id}/comparison")
     return compared
 

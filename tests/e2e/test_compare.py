@@ -230,6 +230,16 @@ def test_renamed_labels(run_mlrek, tmp_path, digits):
     assert after["fixed"] == after["broken"] == []
 
 
+def test_a_store_that_is_away_loses_nothing(run_mlrek, digits):
+    """Versions read from files are compared all the same; a warning says what was not kept."""
+    versions = (f"{digits}#{version}" for version in (BASELINE, CANDIDATE))
+    away = {"MLFLOW_TRACKING_URI": "http://127.0.0.1:9"}
+    done = run_mlrek("compare", *versions, "--json", env=away)
+
+    assert json.loads(done.stdout)["candidates"][0]["test_set"]["verdict"] == "same"
+    assert "warning: the comparison is kept in no run: http://127.0.0.1:9: " in done.stderr
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
