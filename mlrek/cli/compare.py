@@ -128,12 +128,12 @@ def _compare(
 ) -> "Compared":
     from mlrek.comparing import compare_references
     from mlrek.metrics import PredictionRule
-    from mlrek.tracking.connection import connect
+    from mlrek.tracking.connection import connect_for_reading
 
     return compare_references(
         versions,
         aws,
-        lambda: connect(tracking_uri),
+        lambda: connect_for_reading(tracking_uri),
         settings,
         rule=PredictionRule(rule.value) if rule else None,
         images=images,

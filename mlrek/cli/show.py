@@ -53,7 +53,7 @@ def show(
     from mlrek.references import load_version
     from mlrek.reported import DEFAULT_THRESHOLD
     from mlrek.sources import AwsOptions
-    from mlrek.tracking.connection import connect
+    from mlrek.tracking.connection import connect_for_reading
 
     if outcome and not label:
         raise UsageError("--outcome lists the images of one label: name it with --label")
@@ -62,7 +62,7 @@ def show(
     evaluation = load_version(
         version,
         AwsOptions(region=region, profile=profile),
-        lambda: connect(tracking_uri),
+        lambda: connect_for_reading(tracking_uri),
         skip_bad_lines=skip_bad_lines,
         threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
     ).evaluation

@@ -50,6 +50,21 @@ def connect_existing(tracking_uri: str = "") -> Store | None:
     return None if path and not path.exists() else connect(uri)
 
 
+def connect_for_reading(tracking_uri: str = "") -> Store:
+    """Like `connect`, where nothing is there to be read without a store.
+
+    Raises:
+        TrackingError: A local database is not there, or the store cannot be reached.
+    """
+    store = connect_existing(tracking_uri)
+    if store is None:
+        raise TrackingError(
+            f"{tracking_uri or DEFAULT_STORE}: there is no such store; name another with "
+            "--tracking-uri or MLFLOW_TRACKING_URI, or fill it with `mlrek sync SOURCE`"
+        )
+    return store
+
+
 def is_fresh(tracking_uri: str, environ: Mapping[str, str]) -> bool:
     """Whether the store is a database file that is not there yet, told without MLflow's help."""
     uri = tracking_uri or environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE

@@ -240,6 +240,15 @@ def test_a_store_that_is_away_loses_nothing(run_mlrek, digits):
     assert "warning: the comparison is kept in no run: http://127.0.0.1:9: " in done.stderr
 
 
+def test_a_run_without_a_store(run_mlrek, tmp_path, digits):
+    """One line that says what to do, and no database made in passing."""
+    done = run_mlrek("compare", "runs:/0123", f"{digits}#{CANDIDATE}", check=False)
+
+    assert done.returncode == 1
+    assert "there is no such store; name another with --tracking-uri" in done.stderr
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [
