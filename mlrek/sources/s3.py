@@ -1,11 +1,13 @@
 """Files below an S3 prefix. A download that is cut off goes on where it stopped."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypedDict
+from hashlib import md5
+from typing import TYPE_CHECKING, Any, TypedDict
 
-from mlrek.errors import SourceError
+from mlrek.errors import SourceInterruptedError
 from mlrek.sources.aws import AwsClients, asking_aws
 from mlrek.sources.storage import CHUNK, S3_SCHEME, FileState, StoredFile, is_hidden, parse_s3_uri
 
@@ -14,7 +16,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 MAX_RESUMES = 5
-MD5_DIGITS = 32
 NOT_FOUND = 404
 EMPTY_FILE = 416  # the status of a range of an object without bytes
 
@@ -81,13 +82,11 @@ class S3Storage:
                 if _status(exc) != NOT_FOUND:  # a HEAD does not say why; a GET does
                     self.clients.s3.get_object(**place, Range="bytes=0-0")["Body"].close()
                 raise
-        etag = head["ETag"].strip('"')
-        is_md5 = len(etag) == MD5_DIGITS and head.get("ServerSideEncryption", "AES256") == "AES256"
         return FileState(
             size=head["ContentLength"],
-            etag=etag,
+            etag=head["ETag"].strip('"'),
             version_id=head.get("VersionId", ""),
-            md5=etag if is_md5 and not head.get("SSECustomerAlgorithm") else "",
+            md5=_find_md5(place, head),
         )
 
     def _list(self, bucket: str, prefix: str, *, cut: int, deep: bool) -> Iterator[StoredFile]:
@@ -103,10 +102,15 @@ class S3Storage:
     def _continue(
         self, uri: str, place: _Place, answer: "GetObjectOutputTypeDef"
     ) -> Iterator[bytes]:
-        """All bytes that `answer` promises; after a cut, the same object from there on."""
+        """All bytes that `answer` promises; after a cut, the same object from there on.
+
+        What is a whole object is held against its length and, where that is an MD5, its ETag.
+        """
         from botocore.exceptions import HTTPClientError, IncompleteReadError
 
         size, etag, done = answer["ContentLength"], answer["ETag"], 0
+        expected = "" if "ContentRange" in answer else _find_md5(place, answer)
+        digest = md5(usedforsecurity=False)
         for resumes in range(MAX_RESUMES + 1):
             with asking_aws(uri, needs=NEEDS_GET):
                 if resumes:
@@ -118,16 +122,32 @@ class S3Storage:
                     with closing(answer["Body"]) as body:
                         for chunk in body.iter_chunks(CHUNK):
                             done += len(chunk)
+                            if expected:
+                                digest.update(chunk)
                             yield chunk
                 except (HTTPClientError, IncompleteReadError):
                     pass  # the length tells what is missing
-            if done == size:
+            if done == size and expected in ("", digest.hexdigest()):
                 return
-        raise SourceError(uri, f"the download was cut off at byte {done}; run the command again")
+            if done == size:
+                raise SourceInterruptedError(
+                    uri, "damaged on its way (not its ETag); run the command again"
+                )
+        raise SourceInterruptedError(
+            uri, f"the download was cut off at byte {done}; run the command again"
+        )
 
 
 def _status(exc: "ClientError") -> int:
     return exc.response["ResponseMetadata"]["HTTPStatusCode"]
+
+
+def _find_md5(place: _Place, answer: Mapping[str, Any]) -> str:
+    """The MD5 that an object's ETag is, '' where it is none: in parts, KMS, directory buckets."""
+    etag = str(answer["ETag"]).strip('"')
+    is_plain = answer.get("ServerSideEncryption", "AES256") == "AES256"
+    is_plain &= not answer.get("SSECustomerAlgorithm") and not place["Bucket"].endswith("--x-s3")
+    return etag if is_plain and re.fullmatch("[0-9a-f]{32}", etag) else ""
 
 
 def _place(uri: str, version_id: str) -> _Place:

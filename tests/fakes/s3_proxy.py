@@ -20,7 +20,7 @@ class S3Fault:
 
     Either an error (`status`, and `body` or S3's form of `code`), or the body is cut off after
     `cut_after` bytes, or comes in two halves with a `pause` between them (seconds), or the request
-    is done and its answer `lost`. The first `skip` requests are let through.
+    is done and its answer `lost`, or has `changed` headers. The first `skip` requests pass.
     """
 
     key: str
@@ -34,6 +34,7 @@ class S3Fault:
     body: str = ""
     pause: float = 0.0
     lost: bool = False
+    changed: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -127,7 +128,9 @@ class _Handler(BaseHTTPRequestHandler):
         if fault is not None and fault.lost:
             self.close_connection = True
             return
-        self.answer(status, headers, body, fault)
+        changed = fault.changed if fault else {}
+        kept = {k: v for k, v in headers.items() if k.lower() not in map(str.lower, changed)}
+        self.answer(status, kept | changed, body, fault)
 
     def ask(self, sent):
         connection = http.client.HTTPConnection(urlsplit(self.server.proxy.target).netloc)

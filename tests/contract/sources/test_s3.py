@@ -6,8 +6,10 @@ import pickle
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from fakes.s3_proxy import S3Fault
 
 from mlrek.errors import SourceError, SourceNotFoundError
+from mlrek.sources import aws
 from mlrek.sources.aws import AwsClients, AwsOptions
 from mlrek.sources.s3 import S3Storage
 from mlrek.sources.storage import CHUNK
@@ -159,6 +161,54 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(storage, s3_server):
         list(chunks)
 
 
+def test_a_download_that_stalls_goes_on(storage, s3_server, monkeypatch):
+    """A connection without one byte for too long is given up, and the rest asked for again."""
+    monkeypatch.setattr(aws, "READ_TIMEOUT", 0.5)
+    body = os.urandom(2 * CHUNK)
+    s3_server.put("bucket", "key", body)
+    s3_server.proxy.faults.append(S3Fault(key="/key", method="GET", pause=1.5, times=1))
+    assert _read(storage, "s3://bucket/key") == body
+    assert len(s3_server.proxy.requests_for("/key")) == 2
+
+
+def test_a_slow_download_is_waited_for(storage, s3_server):
+    """As long as something comes."""
+    body = os.urandom(2 * CHUNK)
+    s3_server.put("bucket", "key", body)
+    s3_server.proxy.faults.append(S3Fault(key="/key", method="GET", pause=0.7))
+    assert _read(storage, "s3://bucket/key") == body
+    assert len(s3_server.proxy.requests_for("/key")) == 1
+
+
+def test_bytes_that_are_not_those_of_the_etag_are_an_error(storage, s3_server):
+    """As many bytes as promised, but others."""
+    s3_server.put("bucket", "key", b"0123456789")
+    other = {"ETag": '"' + hashlib.md5(b"x", usedforsecurity=False).hexdigest() + '"'}
+    s3_server.proxy.faults.append(S3Fault(key="/key", method="GET", changed=other))
+    with pytest.raises(SourceError, match="damaged on its way"):
+        _read(storage, "s3://bucket/key")
+
+
+def test_an_etag_that_is_no_digest_is_not_held_against_the_bytes(storage, s3_server):
+    """Of an encrypted object it is something else."""
+    s3_server.put("bucket", "key", b"0123456789")
+    other = {"ETag": f'"{"0" * 32}"', "x-amz-server-side-encryption": "aws:kms"}
+    s3_server.proxy.faults.append(S3Fault(key="/key", method="GET", changed=other))
+    assert _read(storage, "s3://bucket/key") == b"0123456789"
+
+
+@pytest.mark.parametrize("page", [0, 1, 2])
+def test_a_listing_that_is_throttled_on_any_page_is_whole(storage, s3_server, monkeypatch, page):
+    """S3's way to say so; nothing is lost or doubled."""
+    monkeypatch.setenv("MOTO_S3_DEFAULT_MAX_KEYS", "2")
+    for name in "abcde":
+        s3_server.put("bucket", name, b"")
+    s3_server.proxy.faults.append(
+        S3Fault(key="/bucket", status=503, code="SlowDown", skip=page, times=1)
+    )
+    assert [file.name for file in storage.list_files("s3://bucket")] == list("abcde")
+
+
 def test_a_missing_file_is_not_found(storage, s3_server):
     """404: reading, its head, its state."""
     _bucket(s3_server)
@@ -207,12 +257,18 @@ def test_a_denied_listing_names_its_permission(storage, s3_server):
         (403, "InvalidAccessKeyId", "does not accept the credentials; check AWS_PROFILE"),
         (403, "SignatureDoesNotMatch", "does not accept the credentials"),
         (403, "RequestTimeTooSkewed", "clock; set its time"),
+        (400, "KMS.DisabledException", "KMS.DisabledException: on demand"),
+        (403, "AccessDenied", "kms:Decrypt"),
+        (400, "AuthorizationHeaderMalformed", "another region; name it with --region"),
+        (404, "NoSuchKey", "not there"),
+        (503, "SlowDown", "keeps throttling"),
         (403, "InvalidObjectState", "restore the object in S3 first"),
         (418, "Teapot", "AWS refuses: Teapot: on demand"),
     ],
 )
-def test_a_refusal_says_what_to_do_next(storage, s3_server, status, code, advice):
+def test_a_refusal_says_what_to_do_next(storage, s3_server, monkeypatch, status, code, advice):
     """Each in one line, by the code that S3 gives; also where a HEAD hides the code."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
     s3_server.put("bucket", "key", b"content")
     s3_server.proxy.fail("/key", status, code)
     for ask in (storage.read, storage.read_state):
