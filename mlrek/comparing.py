@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from io import StringIO
-from pathlib import Path
 
 from mlrek.comparison import Comparison
 from mlrek.comparison.compare import CompareSettings, Side
@@ -22,7 +21,7 @@ from mlrek.report.comparison import describe_comparison
 from mlrek.sources import AwsOptions
 from mlrek.sources.aws import AwsClients
 from mlrek.sources.images import read_images_below
-from mlrek.sources.storage import open_storage
+from mlrek.sources.storage import open_storage, read_small_text
 from mlrek.tables.comparison import (
     describe_candidate,
     describe_version,
@@ -161,9 +160,11 @@ def read_label_map(path: str) -> dict[str, str]:
         UsageError: There is no such file, or it holds something else.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8-sig")
+        text = read_small_text(path, "utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise UsageError(f"{path}: the label map cannot be read: it is no UTF-8 text") from exc
     except (OSError, ValueError) as exc:
-        reason = getattr(exc, "strerror", None) or "it is no UTF-8 text"
+        reason = getattr(exc, "strerror", None) or exc
         raise UsageError(f"{path}: the label map cannot be read: {reason}") from exc
     names = _parse_json_map(text) if text.lstrip().startswith("{") else _parse_csv_map(text)
     if not names:
@@ -177,14 +178,17 @@ def read_label_map(path: str) -> dict[str, str]:
 def _parse_json_map(text: str) -> dict[str, str]:
     try:
         names = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     is_map = isinstance(names, Mapping) and all(isinstance(name, str) for name in names.values())
     return dict(names) if is_map else {}
 
 
 def _parse_csv_map(text: str) -> dict[str, str]:
-    rows = [row for row in csv.reader(StringIO(text)) if row]
+    try:
+        rows = [row for row in csv.reader(StringIO(text)) if row]
+    except csv.Error:
+        return {}
     if any(len(row) != _PAIR for row in rows):
         return {}
     return {old: new for old, new in rows if (old, new) != ("old", "new")}

@@ -3,6 +3,7 @@
 MlrekError
 ├── SourceError(uri, reason)              an evaluation cannot be read
 │   ├── SourceNotFoundError               what is named is not there (404)
+│   ├── SourceInterruptedError            it cannot be read just now; later it may be
 │   └── ParseError(uri, line, reason)     it is there, but is not what it should be
 ├── EvaluationError                       what was read contradicts itself or cannot answer
 ├── IncomparableError                     two versions cannot be compared
@@ -33,6 +34,10 @@ class SourceError(MlrekError):
 
 class SourceNotFoundError(SourceError):
     """What a source names is not there."""
+
+
+class SourceInterruptedError(SourceError):
+    """What is named cannot be read just now: the network, a login that expired, a busy service."""
 
 
 class ParseError(SourceError):

@@ -34,6 +34,7 @@ from mlrek.policy.parsing import parse_policy
 from mlrek.references import Referred, is_alias, load_version
 from mlrek.run_content import RESAMPLES, SEED
 from mlrek.sources import AwsOptions
+from mlrek.sources.storage import read_small_text
 from mlrek.tables.decision import describe_decision
 from mlrek.tables.document import describe_evaluation
 from mlrek.tables.json_text import write_json
@@ -68,10 +69,10 @@ def read_policy(path: str) -> Policy:
         PolicyError: There is no such file, or it is no valid policy.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = read_small_text(path)
     except OSError as exc:
         raise PolicyError(f"{path}: the policy cannot be read: {exc.strerror}") from exc
-    except ValueError as exc:  # no UTF-8, or no path at all
+    except ValueError as exc:  # no UTF-8, endless, or no path at all
         raise PolicyError(f"{path}: the policy cannot be read: {exc}") from exc
     return parse_policy(text, uri=path)
 

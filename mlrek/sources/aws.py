@@ -12,7 +12,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from mlrek.errors import SourceError, SourceNotFoundError
+from mlrek.errors import SourceError, SourceInterruptedError, SourceNotFoundError
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -84,7 +84,7 @@ def asking_aws(uri: str, *, needs: str) -> Iterator[None]:
     except ClientError as exc:
         raise _explain_answer(exc, uri, needs) from exc
     except BotoCoreError as exc:
-        raise SourceError(uri, _explain_trouble(exc)) from exc
+        raise SourceInterruptedError(uri, _explain_trouble(exc)) from exc
 
 
 def _make_client(service: str, options: AwsOptions) -> object:
@@ -136,12 +136,16 @@ def _failed(reason: str, uri: str, needs: str, said: str) -> SourceError:
     return SourceError(uri, reason.format(needs=needs) + said)
 
 
+def _interrupted(reason: str, uri: str, _needs: str, said: str) -> SourceError:
+    return SourceInterruptedError(uri, reason + said)
+
+
 _GONE = partial(_not_found, "not there")
 _DELETED = partial(_not_found, "deleted: only a delete marker is left")
 _NO_BUCKET = partial(_not_found, "the bucket does not exist")
 _DENIED = partial(_failed, "access denied; this needs {needs}")
 _EXPIRED = partial(
-    _failed, "the AWS credentials have expired; renew them, e.g. with `aws sso login`"
+    _interrupted, "the AWS credentials have expired; renew them, e.g. with `aws sso login`"
 )
 _WRONG_KEYS = partial(
     _failed, "AWS does not accept the credentials; check AWS_PROFILE, --profile and the access key"
@@ -149,11 +153,11 @@ _WRONG_KEYS = partial(
 _WRONG_CLOCK = partial(_failed, "AWS refuses requests from this machine's clock; set its time")
 _WRONG_REGION = partial(_failed, "the bucket is in another region; name it with --region")
 _COLD = partial(_failed, "in an archive storage class; restore the object in S3 first")
-_CHANGED = partial(_failed, "changed while it was read; run the command again")
+_CHANGED = partial(_interrupted, "changed while it was read; run the command again")
 _THROTTLED = partial(
-    _failed, "AWS keeps throttling; run the command again later or raise AWS_MAX_ATTEMPTS"
+    _interrupted, "AWS keeps throttling; run the command again later or raise AWS_MAX_ATTEMPTS"
 )
-_BROKEN = partial(_failed, "AWS answers with an error of its own; run the command again later")
+_BROKEN = partial(_interrupted, "AWS answers with an error of its own; run the command again later")
 
 _BY_CODE = {
     "NoSuchKey": _GONE,

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
-from mlrek.errors import SourceError, SourceNotFoundError
+from mlrek.errors import SourceError, SourceInterruptedError, SourceNotFoundError
 from mlrek.evaluation import Evaluation
 from mlrek.printable import escape_unencodable
 from mlrek.reported import DEFAULT_THRESHOLD
@@ -88,6 +88,8 @@ def _read_part_state(storage: Storage, part: Part, *, is_optional: bool) -> str:
         return str(storage.read_state(part.uri, part.version_id))
     except SourceNotFoundError:
         return MISSING
+    except SourceInterruptedError:
+        raise
     except SourceError:
         if is_optional:
             return DENIED

@@ -17,6 +17,7 @@ from mlrek.sources.aws import AwsClients
 
 CHUNK = 1 << 20  # bytes read at a time
 S3_SCHEME = "s3://"
+MAX_SMALL_FILE = 4 << 20  # bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +98,20 @@ def read_bytes(storage: Storage, uri: str, version_id: str = "") -> bytes:
     return b"".join(storage.read(uri, version_id))
 
 
+def read_small_text(path: str, encoding: str = "utf-8") -> str:
+    """The text of a file that people write by hand, in a file or a pipe.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is no such text, or longer than anybody writes.
+    """
+    with Path(path).open("rb") as file:
+        content = file.read(MAX_SMALL_FILE + 1)
+    if len(content) > MAX_SMALL_FILE:
+        raise ValueError(f"it is longer than {MAX_SMALL_FILE >> 20} MiB")
+    return content.decode(encoding)
+
+
 def parse_s3_uri(uri: str) -> tuple[str, str]:
     """Bucket and raw key.
 
@@ -137,6 +152,7 @@ class LocalStorage:
         if root.is_file():
             yield _describe_file(root, root.name)
             return
+        _check_kind(root)
         for folder, folders, names in os.walk(root, onerror=partial(_raise_for, uri)):
             folders[:] = [name for name in folders if deep and not is_hidden(name)]
             for name in (name for name in names if not is_hidden(name)):
@@ -147,6 +163,7 @@ class LocalStorage:
     def read(self, uri: str, version_id: str = "") -> Iterator[bytes]:  # noqa: ARG002 (the protocol's)
         """See `Storage`."""
         try:
+            _check_kind(Path(uri))
             file = Path(uri).open("rb")  # noqa: SIM115 (closed by the iterator)
         except (OSError, ValueError) as exc:
             raise _explain(uri, exc) from exc
@@ -164,6 +181,7 @@ class LocalStorage:
     def read_head(self, uri: str, size: int) -> bytes:
         """See `Storage`."""
         try:
+            _check_kind(Path(uri))
             with Path(uri).open("rb") as file:
                 return file.read(size)
         except (OSError, ValueError) as exc:
@@ -176,6 +194,12 @@ class LocalStorage:
             size += len(chunk)
             digest.update(chunk)
         return FileState(size=size, sha256=digest.hexdigest())
+
+
+def _check_kind(path: Path) -> None:
+    """Refuse what may never end, or never begin, to give bytes: a device, a pipe, a socket."""
+    if path.exists() and not (path.is_file() or path.is_dir()):
+        raise SourceError(str(path), "is no plain file; save its content in a file first")
 
 
 def _describe_file(path: Path, name: str) -> StoredFile:

@@ -1,7 +1,7 @@
 """Which images a version was trained on, told by its own training manifest.
 
-That manifest is optional: where none is named nothing is said, and one that cannot be read costs a
-warning, never the evaluation.
+That manifest is optional: where none is named nothing is said, and one that is out of reach costs a
+warning, never the evaluation. Only what keeps us from reading it just now is an error.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -10,7 +10,7 @@ import numpy as np
 from msgspec import Struct, field
 from msgspec.json import Decoder
 
-from mlrek.errors import ParseError, SourceError
+from mlrek.errors import ParseError, SourceError, SourceInterruptedError
 from mlrek.evaluation import BoolArray
 from mlrek.formats.bad_lines import BadLines
 from mlrek.formats.json_text import show
@@ -39,6 +39,8 @@ def find_seen(images: Sequence[str], entry: VersionEntry, reader: PartReader) ->
     try:
         chunks = chain_lines([reader.open(part) for part in parts])
         found, warnings = _find_known(frozenset(images), uri, chunks)
+    except SourceInterruptedError:
+        raise  # a run that lacks it would count as up to date ever after
     except SourceError as exc:
         return SeenInTraining(warnings=(f"{_UNKNOWN}: {exc}",))
     seen = np.fromiter((image in found for image in images), np.bool_, len(images))
