@@ -14,9 +14,14 @@ MlrekError
 └── UsageError                            the command asks for something that does not exist
 """
 
+from mlrek.redaction import hide_secrets
+
 
 class MlrekError(Exception):
-    """Base of every error that mlrek raises on purpose."""
+    """Base of every error that mlrek raises on purpose; its message holds no secret of a URL."""
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(hide_secrets(message))
 
 
 class SourceError(MlrekError):

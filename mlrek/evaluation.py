@@ -5,7 +5,7 @@ Everything is validated when it is built, so later code does not check again.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import IntEnum, StrEnum
 from hashlib import sha256
 from typing import Any, TypeAlias
@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrek.errors import EvaluationError
+from mlrek.redaction import hide_secrets, strip_signature
 
 NONE_LABEL = "(none)"
 OTHER_LABEL = "(other)"
@@ -338,6 +339,20 @@ def order_labels(published: Sequence[str], found: set[str]) -> tuple[str, ...]:
     """The label order of a run: the provider's list, then any further label alphabetically."""
     listed = dict.fromkeys(published)
     return (*listed, *sorted(found - listed.keys()))
+
+
+def hide_signatures(evaluation: Evaluation) -> Evaluation:
+    """The evaluation without what signs the web addresses of its images, and a warning of them."""
+    images = tuple(map(strip_signature, evaluation.images))
+    n = sum(a != b for a, b in zip(images, evaluation.images, strict=True))
+    said = map(hide_secrets, evaluation.warnings)
+    if n:
+        warning = (
+            f"{n} of {len(images)} image addresses hold a login or a signature; it is left out, "
+            "and the address without it is the image's name"
+        )
+        return replace(evaluation, images=images, warnings=(*said, warning))
+    return replace(evaluation, warnings=tuple(said))
 
 
 def test_set_digest(evaluation: Evaluation) -> str:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from mlrek.printable import escape_unprintable
+from mlrek.redaction import hide_secrets
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -52,7 +53,9 @@ class Output:
     def set_up_logging(self) -> None:
         """With --verbose, what libraries and mlrek say on the way goes to stderr."""
         level = logging.INFO if self.verbose else logging.ERROR
-        logging.basicConfig(level=level, stream=sys.stderr, format="%(name)s: %(message)s")
+        handler = logging.StreamHandler(sys.stderr)
+        handler.setFormatter(_DiscreetFormatter("%(name)s: %(message)s"))
+        logging.basicConfig(level=level, handlers=[handler])
 
     def document(self, value: Mapping[str, Any]) -> None:
         """Print one JSON document; a number that does not exist is null."""
@@ -99,6 +102,13 @@ class Output:
         for row in rows:
             table.add_row(*(Text(escape_unprintable(cell)) for cell in row))
         self.console.print(table)
+
+
+class _DiscreetFormatter(logging.Formatter):
+    """Log lines of any library, without the secrets of URLs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return hide_secrets(super().format(record))
 
 
 def accept_any_text() -> None:

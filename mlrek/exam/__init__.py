@@ -14,7 +14,7 @@ from hashlib import sha256
 from pathlib import Path
 
 from mlrek.errors import UsageError
-from mlrek.evaluation import Evaluation, Provider, test_set_digest
+from mlrek.evaluation import Evaluation, Provider, hide_signatures, test_set_digest
 from mlrek.exam.calling import Watch, call_missing
 from mlrek.figures import ReadImages
 from mlrek.formats.exam import join_exam
@@ -136,7 +136,7 @@ def sit_exam(
     evaluation = join_exam(version, truth, responses, files)
     told = find_seen(evaluation.images) if find_seen else SeenInTraining()
     said = tuple(map(escape_unencodable, (*evaluation.warnings, *told.warnings)))
-    evaluation = replace(evaluation, seen_in_training=told.seen, warnings=said)
+    evaluation = hide_signatures(replace(evaluation, seen_in_training=told.seen, warnings=said))
     beside = VersionEntry(
         version=version.version, parts=(Part(role=TRUTH_ROLE, uri=options.manifest),)
     )

@@ -7,6 +7,8 @@ from typing import Annotated, Literal, TypeAlias, TypeVar
 from msgspec import DecodeError, Meta, ValidationError
 from msgspec.json import Decoder
 
+from mlrek.redaction import hide_secrets
+
 T = TypeVar("T")
 
 LabelName: TypeAlias = Annotated[str, Meta(min_length=1, pattern=r"\A[^\0]+\Z")]
@@ -18,7 +20,15 @@ NotANumber: TypeAlias = Literal["NaN", "nan"] | None
 # A whole string, also one that never ends (which keeps the search linear), or a bare constant.
 _STRING_OR_CONSTANT = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?|-?\b(?:NaN|Infinity)\b', re.DOTALL)
 
-_SHORT = Repr()
+
+class _ShortRepr(Repr):
+    """Cuts long text, after secrets of URLs are gone: the rest of one tells what it was."""
+
+    def repr_str(self, x: str, level: int) -> str:
+        return super().repr_str(hide_secrets(x), level)
+
+
+_SHORT = _ShortRepr()
 _SHORT.maxstring = _SHORT.maxother = 200
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from mlrek.errors import SourceError, SourceInterruptedError, SourceNotFoundError
-from mlrek.evaluation import Evaluation
+from mlrek.evaluation import Evaluation, hide_signatures
 from mlrek.printable import escape_unencodable
 from mlrek.reported import DEFAULT_THRESHOLD
 from mlrek.sources.catalogue import OnBytes, Part, ReadOptions, SeenInTraining, VersionEntry
@@ -64,7 +64,8 @@ class StoredSource:
         with PartReader(self.storage, options, on_bytes) as reader:
             evaluation = FILE_FORMATS[entry.format].load(entry, reader)
             warnings = tuple(map(escape_unencodable, evaluation.warnings))
-            return replace(evaluation, files=reader.files, warnings=warnings)
+            read = replace(evaluation, files=reader.files, warnings=warnings)
+            return hide_signatures(read)
 
     def read_test_images(self, entry: VersionEntry) -> int | None:
         """How many images the version was tested on, as its summary says; None: it does not."""

@@ -2,8 +2,10 @@
 
 import contextlib
 import re
+import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from mlrek.errors import MlrekError, TrackingError
 
@@ -16,6 +18,7 @@ READ_TIMEOUT_S = 30
 REFUSED = (401, 403)
 UNKNOWN_REQUEST = 404
 MAX_SAID = 500
+_PORTS = {"postgresql": 5432, "postgres": 5432, "mysql": 3306, "mssql": 1433}
 _GIVEN_UP = re.compile(r"too many (\d{3}) error responses")
 _FAILED = re.compile(r"failed with error code (\d{3})")
 _BUSY = "the MLflow server is busy ({}): run the command again later"
@@ -46,12 +49,13 @@ _SQL = re.compile(r" \[SQL: .*", re.DOTALL)
 
 
 def check_reachable(tracking_uri: str) -> None:
-    """Knock once at an HTTP server, since MLflow's own client retries for minutes.
+    """Knock once at a server, since MLflow's own client retries for minutes.
 
     Raises:
         TrackingError: Nobody answers.
     """
     if not tracking_uri.startswith(("http://", "https://")):
+        _check_database_server(tracking_uri)
         return
     import requests
 
@@ -68,6 +72,24 @@ def check_reachable(tracking_uri: str) -> None:
         raise TrackingError(
             f"{hide_userinfo(tracking_uri)}: the MLflow server does not answer; is it running, and "
             "is --tracking-uri (or MLFLOW_TRACKING_URI) right?"
+        ) from exc
+
+
+def _check_database_server(uri: str) -> None:
+    """Whether somebody listens where the database of a URI should be, as far as it says where."""
+    try:
+        parts = urlsplit(uri)
+        port = parts.port or _PORTS.get(parts.scheme.partition("+")[0])
+    except ValueError:  # several hosts, or no address at all
+        return
+    if not (port and parts.hostname) or "," in parts.netloc:
+        return
+    try:
+        socket.create_connection((parts.hostname, port), CONNECT_TIMEOUT_S).close()
+    except OSError as exc:
+        raise TrackingError(
+            f"{hide_userinfo(uri)}: nobody answers at {parts.hostname}:{port}; is the database "
+            "running, and is --tracking-uri (or MLFLOW_TRACKING_URI) right?"
         ) from exc
 
 
