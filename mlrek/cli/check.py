@@ -103,7 +103,7 @@ def _write_files(
         _write(junit, write_junit(decision, policy.uri, undecided), "--junit")
     if markdown:
         _write(markdown, text.encode(), "--markdown")
-    report_to_github(decision, text, policy.uri, os.environ)
+    report_to_github(decision, text, policy.uri, os.environ, undecided)
 
 
 def _write(path: str, content: bytes, option: str) -> None:

@@ -8,15 +8,22 @@ from mlrek.printable import escape_unencodable, escape_unprintable
 from mlrek.tables.decision import describe_verdict, list_open
 
 if TYPE_CHECKING:
-    from mlrek.policy import Decision
+    from mlrek.policy import Decision, Forgive
 
 MAX_ANNOTATIONS = 9
 """GitHub shows ten of each level for a step; the last is the verdict."""
 _LEVELS = {"failed": "error", "undecided": "warning", "ignored": "notice", "passed": "notice"}
+_ORDER = tuple(_LEVELS)
+_TAKEN_FOR = {0: "passed", 3: "failed"}
+"""What an undecided verdict counts as, by the exit code (`--undecided`)."""
 
 
 def report_to_github(
-    decision: "Decision", markdown: str, policy: str, environ: Mapping[str, str]
+    decision: "Decision",
+    markdown: str,
+    policy: str,
+    environ: Mapping[str, str],
+    forgive: "Forgive" = "",
 ) -> None:
     """Annotate the job and write its summary; anywhere else, do nothing.
 
@@ -24,7 +31,7 @@ def report_to_github(
     """
     if environ.get("GITHUB_ACTIONS") != "true":
         return
-    for line in describe_annotations(decision, policy):
+    for line in describe_annotations(decision, policy, forgive):
         sys.stderr.write(f"{line}\n")
     if path := environ.get("GITHUB_STEP_SUMMARY"):
         try:
@@ -34,13 +41,20 @@ def report_to_github(
             sys.stderr.write(f"warning: the job's summary cannot be written: {exc.strerror}\n")
 
 
-def describe_annotations(decision: "Decision", policy: str) -> list[str]:
-    """A workflow command for each check that did not pass, and one for the verdict."""
+def describe_annotations(decision: "Decision", policy: str, forgive: "Forgive" = "") -> list[str]:
+    """A workflow command for each check that did not pass, and one for the verdict.
+
+    What failed comes first: of many, GitHub shows the first ones.
+    """
+    opened = sorted(list_open(decision), key=lambda pair: _ORDER.index(pair[0].status.value))
     lines = [
-        _write_command(check.status.value, text, policy)
-        for check, text in list_open(decision)[:MAX_ANNOTATIONS]
+        _write_command(check.status.value, text, policy) for check, text in opened[:MAX_ANNOTATIONS]
     ]
-    return [*lines, _write_command(decision.verdict.value, describe_verdict(decision), policy)]
+    verdict = decision.verdict.value
+    if verdict == "undecided":
+        verdict = _TAKEN_FOR.get(decision.exit_code(forgive), verdict)
+    said = describe_verdict(decision, forgive)
+    return [*lines, _write_command(verdict, said, policy)]
 
 
 def _write_command(status: str, message: str, policy: str) -> str:

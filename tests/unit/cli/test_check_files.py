@@ -101,6 +101,29 @@ def test_an_annotation_is_one_line_whatever_a_label_is_called(decision):
     assert lines[-1].startswith("::error")
 
 
+@pytest.mark.parametrize(
+    ("forgive", "level", "may"),
+    [("", "warning", "may not"), ("pass", "notice", "may be"), ("fail", "error", "may not")],
+)
+def test_the_verdict_s_annotation_agrees_with_the_exit_code(forgive, level, may):
+    """What `--undecided` says holds there too."""
+    open_ = run('[[floor]]\nmetric = "aggregate/none"\nmin = 0.5\n')
+    verdict = describe_annotations(open_, "p.toml", forgive)[-1]
+
+    assert verdict.startswith(f"::{level} ")
+    assert may in verdict
+
+
+def test_what_failed_is_annotated_first():
+    """GitHub shows ten annotations: no failure is hidden behind what is undecided."""
+    toml = "".join(f'[[floor]]\nmetric = "aggregate/{c * 9}"\nmin = 0.5\n' for c in "bcdghijkl")
+    toml += f'[[floor]]\nmetric = "{F1}"\nmin = 0.99\n'
+    lines = describe_annotations(run(toml, make_candidate({F1: Figure(value=0.9)})), "p.toml")
+
+    assert lines[0].startswith("::error")
+    assert len(lines) == 10
+
+
 def test_github_gets_annotations_on_stderr_and_a_summary(decision, tmp_path, capsys):
     """Stdout stays the result's; the summary is added to what is there."""
     summary = tmp_path / "summary.md"
