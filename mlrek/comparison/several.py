@@ -1,6 +1,6 @@
 """Three versions and more: do any of them differ at all, and if so, which two."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 from math import nan
@@ -50,7 +50,8 @@ def compare_several(
 ) -> tuple[tuple[Comparison, ...], Several | None]:
     """Each candidate against the baseline; of several candidates also the test of all together.
 
-    Where all are tested together, `p_adjusted` of the images that are right is that of the pair.
+    Of the images that are right, `p_adjusted` is Holm's over all pairs of versions, each pair on
+    the images that both were tested on, as `p` is.
 
     Raises:
         IncomparableError: Two versions do different things, or one has no record of its images.
@@ -58,28 +59,28 @@ def compare_several(
     comparisons = tuple(compare_versions(baseline, side, settings) for side in candidates)
     if len(candidates) == 1:
         return comparisons, None
-    several = _test_all((baseline, *candidates), settings)
-    adjusted = {pair.second: pair.p_adjusted for pair in several.pairs if pair.first == 0}
+    judged = [judge_images(side, settings) for side in (baseline, *candidates)]
+    several = _test_all(judged, settings)
+    adjusted = _adjust_pairs(judged)
     return (
         tuple(
-            _adjust(comparison, adjusted.get(i, nan))
+            _adjust(comparison, adjusted.get((0, i), nan))
             for i, comparison in enumerate(comparisons, start=1)
         ),
         several,
     )
 
 
-def _test_all(sides: Sequence[Side], settings: CompareSettings) -> Several:
-    judged = [judge_images(side, settings) for side in sides]
+def _test_all(judged: Sequence[Mapping[str, bool]], settings: CompareSettings) -> Several:
     shared = sorted(set.intersection(*(set(images) for images in judged)))
-    none = Several(images=len(shared), q=nan, df=len(sides) - 1, p=nan)
+    none = Several(images=len(shared), q=nan, df=len(judged) - 1, p=nan)
     if settings.group_by:
         return replace(none, reason=GROUPED_REASON)
     if not shared:
         return replace(none, reason="no image is in the test sets of all versions")
     is_right = np.array([[images[image] for images in judged] for image in shared], dtype=np.bool_)
     test: CochranQ = cochran_q(is_right)
-    pairs = [_test_pair(is_right, i, j) for i, j in combinations(range(len(sides)), 2)]
+    pairs = [_test_pair(is_right, i, j) for i, j in combinations(range(len(judged)), 2)]
     adjusted = adjust_holm(np.array([pair.p for pair in pairs]))
     return replace(
         none,
@@ -89,6 +90,18 @@ def _test_all(sides: Sequence[Side], settings: CompareSettings) -> Several:
             replace(pair, p_adjusted=float(p)) for pair, p in zip(pairs, adjusted, strict=True)
         ),
     )
+
+
+def _adjust_pairs(judged: Sequence[Mapping[str, bool]]) -> dict[tuple[int, int], float]:
+    """Holm over the pairs that have images in common, each on all that it has."""
+    found: dict[tuple[int, int], float] = {}
+    for i, j in combinations(range(len(judged)), 2):
+        a, b = judged[i], judged[j]
+        if shared := a.keys() & b.keys():
+            is_right = np.array([[a[image], b[image]] for image in shared], dtype=np.bool_)
+            found[i, j] = _test_pair(is_right, 0, 1).p
+    adjusted = adjust_holm(np.array(list(found.values())))
+    return dict(zip(found, adjusted.tolist(), strict=True))
 
 
 def _test_pair(is_right: BoolArray, first: int, second: int) -> PairTest:

@@ -177,6 +177,24 @@ def test_three_versions(run_mlrek, digits):
     assert all(pair["p_adjusted"] >= pair["p"] for pair in several["pairs"])
 
 
+def test_versions_on_other_images_too_adjust_each_pair_s_own_p(run_mlrek, digits):
+    """Holm over all pairs, each on the images that both were tested on, as its p is."""
+    from statsmodels.stats.multitest import multipletests
+
+    names = (BASELINE, CANDIDATE, "v4-new-split")
+
+    def compare(*chosen):
+        done = run_mlrek("compare", *(f"{digits}#{name}" for name in chosen), "--json")
+        candidates = json.loads(done.stdout)["candidates"]
+        return [find(c, "aggregate/accuracy") for c in candidates]
+
+    rows = compare(*names)
+    p = [rows[0]["p"], rows[1]["p"], compare(*names[1:])[0]["p"]]
+    expected = multipletests(p, method="holm")[1]
+
+    assert [row["p_adjusted"] for row in rows] == pytest.approx(expected[:2], rel=1e-9)
+
+
 def test_disjoint_test_sets(run_mlrek, tmp_path, digits):
     """Exit code 4; both numbers stand there, what moved them is not separable."""
     folder = tmp_path / "moved" / "versions" / CANDIDATE
