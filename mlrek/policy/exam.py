@@ -73,9 +73,13 @@ def _describe_sets(comparison: Comparison) -> str:
     if sets.verdict == Verdict.DISJOINT:
         return "the versions were tested on different images, none in common"
     relabelled = f", {sets.relabelled:,} of these with another truth" if sets.relabelled else ""
+    duplicated = (
+        f"; {sets.duplicated:,} images stand there more than once" if sets.duplicated else ""
+    )
     return (
         f"the versions were not tested on the same images: {sets.shared:,} shared{relabelled}, "
         f"{sets.only_baseline:,} only the baseline's, {sets.only_candidate:,} only the candidate's"
+        f"{duplicated}"
     )
 
 

@@ -1,5 +1,6 @@
 """Every rule of the gate, on literal numbers and comparisons."""
 
+from dataclasses import replace
 from math import isnan, nan
 
 import pytest
@@ -243,6 +244,15 @@ def test_only_a_test_set_that_the_policy_accepts_is_compared(same, verdict, expe
         assert {decision.exit_code(f) for f in ("", "pass", "fail")} == {4}
         assert "not comparable" in decision.checks[-1].reason
         assert "mlrek evaluate" in decision.checks[0].reason
+
+
+def test_images_that_stand_twice_are_told_where_they_make_test_sets_differ():
+    """Nothing else would tell why sets without an image of their own are not the same."""
+    found = make_comparison(make_difference(0.01, 0.05), verdict=Verdict.OVERLAPPING)
+    found = replace(found, test_sets=replace(found.test_sets, duplicated=3))
+    decision = run(BETTER, opponent=make_opponent(found))
+
+    assert "3 images stand there more than once" in decision.checks[0].reason
 
 
 @pytest.mark.parametrize(
