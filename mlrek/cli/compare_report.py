@@ -114,7 +114,7 @@ def _print_why(comparison: "Comparison", output: Output) -> None:
 
 def _print_labels(comparison: "Comparison", output: Output) -> None:
     """Labels whose decisions differ for sure, all of them taken together (Holm)."""
-    from mlrek.comparison.differences import LABEL_DECISIONS
+    from mlrek.comparison.judgements import LABEL_DECISIONS
     from mlrek.metrics.paired_tests import format_p
 
     shared = [d for d in comparison.differences if d.scope.value == "shared"]

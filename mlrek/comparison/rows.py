@@ -1,17 +1,17 @@
 """What was true and what was predicted, row by row, with label codes that both versions share."""
 
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import scipy.sparse as sp
 
-from mlrek.comparison import Answer
 from mlrek.evaluation import BoolArray, FloatArray, IntArray, Task
 from mlrek.metrics import Metrics, Predictions
 from mlrek.metrics.counts import LabelCounts
 from mlrek.metrics.resampling import Weights
 
-NO_LABEL = -1
+NO_LABEL: Final = -1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +72,15 @@ class CountSums:
         return LabelCounts(tp=tp, predicted=predicted, support=support)
 
 
+NO_ROWS: Final = Rows(
+    image_idx=np.empty(0, dtype=np.int64),
+    y_true=np.empty(0, dtype=np.int64),
+    y_pred=np.empty(0, dtype=np.int64),
+    confidence=np.empty(0),
+    counted=np.empty(0, dtype=np.bool_),
+)
+
+
 def describe_rows(metrics: Metrics, codes: IntArray, n_images: int) -> Rows:
     """The predictions of a version with its label codes translated.
 
@@ -124,57 +133,6 @@ def sum_cells(parts: list[tuple[IntArray, IntArray]], n_labels: int, n_images: i
     ones = np.ones(len(labels), dtype=np.float32)
     shape = (3 * n_labels, n_images)
     return CountSums(rows=sp.csr_array((ones, (labels, images)), shape=shape))
-
-
-def list_answers(rows: Rows, labels: tuple[str, ...], images: set[int]) -> dict[int, Answer]:
-    """What was predicted on some images; several labels have the confidence of the least sure."""
-    return {
-        image: Answer(
-            labels=tuple(labels[code] for code in sorted(y_pred)),
-            confidence=min(confidence, default=np.nan),
-        )
-        for image, (_, y_pred, confidence) in _gather(rows, images).items()
-    }
-
-
-def list_truth(rows: Rows, labels: tuple[str, ...], images: set[int]) -> dict[int, tuple[str, ...]]:
-    """The true labels of some images; of boxes as often as they stand there."""
-    return {
-        image: tuple(labels[code] for code in sorted(y_true))
-        for image, (y_true, _, _) in _gather(rows, images).items()
-    }
-
-
-def find_moves(baseline: Rows, candidate: Rows, n_labels: int) -> IntArray:
-    """Image, true row, predicted column and change of count wherever the versions differ, (n, 4).
-
-    No label, true or predicted, has the code `n_labels`.
-    """
-    size = n_labels + 1
-    keys = [
-        (rows.image_idx * size + rows.y_true % size) * size + rows.y_pred % size
-        for rows in (baseline, candidate)
-    ]
-    cells, places = np.unique(np.concatenate(keys), return_inverse=True)
-    signs = np.repeat([-1, 1], [len(key) for key in keys])
-    change = np.bincount(places, weights=signs, minlength=len(cells)).astype(np.int64)
-    moved = change != 0
-    image_idx, cell = np.divmod(cells[moved], size * size)
-    return np.stack([image_idx, *np.divmod(cell, size), change[moved]], axis=1)
-
-
-def _gather(rows: Rows, images: set[int]) -> dict[int, tuple[list[int], list[int], list[float]]]:
-    found: dict[int, tuple[list[int], list[int], list[float]]] = {
-        image: ([], [], []) for image in images
-    }
-    columns = (rows.image_idx, rows.y_true, rows.y_pred, rows.confidence)
-    for image, y_true, y_pred, confidence in zip(*(c.tolist() for c in columns), strict=True):
-        if image in found:
-            true, predicted, sure = found[image]
-            true += [y_true] * (y_true >= 0)
-            predicted += [y_pred] * (y_pred >= 0)
-            sure += [confidence] * (y_pred >= 0)
-    return found
 
 
 def _nothing() -> Predictions:

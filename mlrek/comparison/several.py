@@ -9,7 +9,7 @@ import numpy as np
 
 from mlrek.comparison import Comparison
 from mlrek.comparison.compare import CompareSettings, Side, compare_versions, judge_images
-from mlrek.comparison.differences import GROUPED_REASON, RIGHT_NAMES
+from mlrek.comparison.judgements import GROUPED_REASON, RIGHT_NAMES
 from mlrek.evaluation import BoolArray
 from mlrek.metrics.paired_tests import CochranQ, adjust_holm, cochran_q, mcnemar_mid_p
 

@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from mlrek.comparison import Why
-from mlrek.comparison.differences import Exam
+from mlrek.comparison.exams import Exam
 from mlrek.comparison.rows import NO_LABEL, Rows
 from mlrek.evaluation import BoolArray, Task
 from mlrek.metrics import Metrics

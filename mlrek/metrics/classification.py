@@ -39,9 +39,9 @@ DEPENDENT_REASON: Final = (
 
 
 def compute_classification(
-    evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap
+    evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap, *, curves: bool = True
 ) -> Metrics:
-    """Every number of a one-label classification that has images.
+    """Every number of a one-label classification that has images; its `curves` if asked for.
 
     Images without truth are left out of all of them, and stand in the predictions alone.
     """
@@ -73,8 +73,8 @@ def compute_classification(
         per_label=score_labels(count_labels(matrix), ap, roc_auc, bootstrap.confidence),
         at_threshold_per_label=at_threshold.per_label,
         confusion=_describe_matrix(matrix, labels),
-        curves=compute_threshold_curves(evaluation, pairs),
-        precision_recall=compute_precision_recall(evaluation, pairs),
+        curves=compute_threshold_curves(evaluation, pairs) if curves else None,
+        precision_recall=compute_precision_recall(evaluation, pairs) if curves else (),
         predictions=describe_predictions(sample),
         reconciliation=reconciled,
         warnings=(

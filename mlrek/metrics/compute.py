@@ -1,8 +1,9 @@
 """All numbers of one version: the one entry to this package."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from types import MappingProxyType
+from typing import Protocol
 
 from mlrek.evaluation import Evaluation, Reported, Task
 from mlrek.metrics import Metrics, PredictionRule
@@ -15,7 +16,11 @@ from mlrek.metrics.reconciliation import Basis, reconcile, warn_disagreement
 from mlrek.metrics.resampling import CONFIDENCE, Bootstrap
 from mlrek.metrics.segmentation import compute_segmentation
 
-_Compute = Callable[[Evaluation, PredictionRule, Bootstrap], Metrics]
+
+class _Compute(Protocol):
+    def __call__(
+        self, evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap, *, curves: bool
+    ) -> Metrics: ...
 
 
 def compute_metrics(
@@ -44,33 +49,59 @@ def compute_metrics(
         if counted is None:
             return _describe_reported(evaluation, prediction_rule)
         return _warn_unused(prediction_rule, counted, "published counts are of the top labels")
-    metrics = _COMPUTE[evaluation.task](evaluation, prediction_rule, bootstrap)
+    metrics = _compute_images(evaluation, prediction_rule, bootstrap, curves=True)
     if evaluation.baseline is not None:
         base = replace(evaluation, records=evaluation.baseline, reported=Reported(), baseline=None)
-        numbers = _COMPUTE[evaluation.task](base, prediction_rule, bootstrap).aggregate
+        compute = _COMPUTE[evaluation.task]
+        numbers = compute(base, prediction_rule, bootstrap, curves=False).aggregate
         metrics = replace(metrics, baseline=numbers)
+    return metrics
+
+
+def compute_numbers(evaluation: Evaluation, prediction_rule: PredictionRule) -> Metrics:
+    """The numbers and predictions alone: no curves, no intervals that need resamples.
+
+    Also without the numbers of the model that this one was adapted from.
+
+    Raises:
+        EvaluationError: The evaluation contradicts its task.
+    """
+    if not evaluation.has_images:
+        return compute_metrics(evaluation, prediction_rule=prediction_rule, resamples=0)
+    return _compute_images(evaluation, prediction_rule, Bootstrap(resamples=0), curves=False)
+
+
+def _compute_images(
+    evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap, *, curves: bool
+) -> Metrics:
+    metrics = _COMPUTE[evaluation.task](evaluation, rule, bootstrap, curves=curves)
     if not evaluation.pos_label:
         return metrics
-    return add_positive_class(metrics, evaluation, prediction_rule, bootstrap)
+    return add_positive_class(metrics, evaluation, rule, bootstrap)
 
 
 def _compute_multilabel(
-    evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap
+    evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap, *, curves: bool
 ) -> Metrics:
-    metrics = compute_multilabel(evaluation, bootstrap)
+    metrics = compute_multilabel(evaluation, bootstrap, curves=curves)
     return _warn_unused(
         rule, metrics, f"images here may have several, predicted by {metrics.prediction_rule}"
     )
 
 
 def _compute_detection(
-    evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap
+    evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap, *, curves: bool
 ) -> Metrics:
-    return _warn_unused(rule, compute_detection(evaluation, bootstrap), "images here have boxes")
+    metrics = compute_detection(evaluation, bootstrap, curves=curves)
+    return _warn_unused(rule, metrics, "images here have boxes")
 
 
 def _compute_segmentation(
-    evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap
+    evaluation: Evaluation,
+    rule: PredictionRule,
+    bootstrap: Bootstrap,
+    *,
+    curves: bool,  # noqa: ARG001 - masks have no confidence
 ) -> Metrics:
     return _warn_unused(rule, compute_segmentation(evaluation, bootstrap), "images here have masks")
 

@@ -41,7 +41,11 @@ PARTIAL_WARNING: Final = (
 
 
 def compute_detection(
-    evaluation: Evaluation, bootstrap: Bootstrap, *, iou_threshold: float = IOU_THRESHOLD
+    evaluation: Evaluation,
+    bootstrap: Bootstrap,
+    *,
+    iou_threshold: float = IOU_THRESHOLD,
+    curves: bool = True,
 ) -> Metrics:
     """Every number of a detection that has images.
 
@@ -53,6 +57,7 @@ def compute_detection(
         evaluation: What was read.
         bootstrap: How to resample images for intervals.
         iou_threshold: The overlap at which a box has found a true one in our own matching.
+        curves: Whether to describe the curves over the confidence, too.
 
     Raises:
         EvaluationError: There are no boxes to compute from.
@@ -89,8 +94,10 @@ def compute_detection(
         per_label=matched.score(matched.counts),
         at_threshold_per_label=at_threshold.per_label,
         confusion=confusion,
-        curves=_describe_curves(evaluation, decision, pairs),
-        precision_recall=_describe_precision_recall(evaluation, pairs, label_ap, iou_threshold),
+        curves=_describe_curves(evaluation, decision, pairs) if curves else None,
+        precision_recall=_describe_precision_recall(evaluation, pairs, label_ap, iou_threshold)
+        if curves
+        else (),
         predictions=describe_boxes(outcomes),
         reconciliation=reconciled,
         extra=_describe_extra(decision, scenes, places),

@@ -52,8 +52,10 @@ _OUTCOMES: Final = np.array(["TP", "FP", "FN", "TN"], dtype=object)
 _TP, _FP, _FN, _TN = range(4)
 
 
-def compute_multilabel(evaluation: Evaluation, bootstrap: Bootstrap) -> Metrics:
-    """Every number of a multi-label classification that has images.
+def compute_multilabel(
+    evaluation: Evaluation, bootstrap: Bootstrap, *, curves: bool = True
+) -> Metrics:
+    """Every number of a multi-label classification that has images; its `curves` if asked for.
 
     Images without truth count: they can only add false positives.
     """
@@ -84,8 +86,8 @@ def compute_multilabel(evaluation: Evaluation, bootstrap: Bootstrap) -> Metrics:
         per_label=score_labels(counts, ap, roc_auc, bootstrap.confidence),
         at_threshold_per_label=at_threshold.per_label,
         confusion=describe_decisions(counts, labels),
-        curves=compute_threshold_curves(evaluation, pairs),
-        precision_recall=compute_precision_recall(evaluation, pairs),
+        curves=compute_threshold_curves(evaluation, pairs) if curves else None,
+        precision_recall=compute_precision_recall(evaluation, pairs) if curves else (),
         predictions=describe_predictions(evaluation, pairs, decision.is_predicted),
         reconciliation=reconciled,
         warnings=(

@@ -8,7 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from mlrek.comparison import Answer, Comparison, Difference, ImageChange, Scope
-from mlrek.comparison.differences import LABEL_DECISIONS
+from mlrek.comparison.judgements import LABEL_DECISIONS
 from mlrek.evaluation import Evaluation
 from mlrek.figures import ReadImages
 from mlrek.label_keys import display_label

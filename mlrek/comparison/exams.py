@@ -1,0 +1,83 @@
+"""One version on the images of a scope: its predictions, its numbers, and how they follow."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+
+from mlrek.comparison.box_measure import measure_detection
+from mlrek.comparison.image_measure import measure_classification, measure_multilabel
+from mlrek.comparison.mask_measure import measure_segmentation
+from mlrek.comparison.measure import LABEL_SCORES, Measure
+from mlrek.comparison.rows import Rows, describe_rows
+from mlrek.evaluation import Evaluation, IntArray, Task
+from mlrek.metrics import Metrics, PredictionRule
+from mlrek.metrics.compute import compute_numbers
+
+AREA_SCORES: Final = ("iou", "dice")
+
+_Describe = Callable[[Evaluation, Rows, IntArray, int, PredictionRule], Measure]
+MEASURES: Mapping[Task, _Describe] = MappingProxyType(
+    {
+        Task.CLASSIFICATION: measure_classification,
+        Task.MULTILABEL: measure_multilabel,
+        Task.DETECTION: measure_detection,
+        Task.SEGMENTATION: measure_segmentation,
+    }
+)
+"""Evaluation, its predictions in shared codes, the shared code of each of its labels, how many
+shared codes there are, and the rule of its predictions -> how its numbers follow from weights."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exam:
+    """One version on the images of a scope, label codes shared with the other version.
+
+    `metrics` are without intervals; `codes` (n_own_labels,) the shared code of each own label.
+    """
+
+    evaluation: Evaluation
+    metrics: Metrics
+    rows: Rows
+    measure: Measure
+    codes: IntArray
+
+
+def examine(evaluation: Evaluation, rule: PredictionRule, labels: tuple[str, ...]) -> Exam:
+    """Compute what one version does; `labels` are those of both, in shared order."""
+    places = {label: code for code, label in enumerate(labels)}
+    codes = np.array([places[label] for label in evaluation.labels], dtype=np.int64)
+    metrics = compute_numbers(evaluation, rule)
+    rows = describe_rows(metrics, codes, len(evaluation.images))
+    return Exam(
+        evaluation=evaluation,
+        metrics=metrics,
+        rows=rows,
+        measure=MEASURES[evaluation.task](evaluation, rows, codes, len(labels), rule),
+        codes=codes,
+    )
+
+
+def list_values(metrics: Metrics, evaluation: Evaluation) -> Iterator[tuple[str, str, float, str]]:
+    """Name, label, value and reason of every number that was computed or reported."""
+    for group, numbers in (
+        ("aggregate", metrics.aggregate),
+        ("at_threshold", metrics.at_threshold),
+    ):
+        for name, number in numbers.items():
+            yield f"{group}/{name}", "", number.value, "" if number.is_defined else number.reason
+    for name, value in evaluation.reported.aggregate.items():
+        yield f"reported/{name}", "", value, ""
+    scores = metrics.per_label
+    if scores is None:
+        return
+    names = (*LABEL_SCORES, "ap", "roc_auc", *(AREA_SCORES if scores.iou is not None else ()))
+    for name in names:
+        for label, value in zip(metrics.labels, getattr(scores, name).tolist(), strict=True):
+            yield f"label_{name}", label, value, ""
+    for label in metrics.labels:
+        reported = evaluation.reported.per_label.get(label, {})
+        for name in (name for name in LABEL_SCORES if name in reported):
+            yield f"label_reported_{name}", label, reported[name], ""

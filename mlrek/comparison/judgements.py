@@ -1,0 +1,280 @@
+"""Shares and areas of paired images by tests of their own: McNemar, Newcombe, DeLong, and Holm."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from math import isnan, nan
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from mlrek.comparison import Difference, Evidence
+from mlrek.comparison.exams import Exam
+from mlrek.comparison.rows import Rows
+from mlrek.comparison.units import Setting
+from mlrek.evaluation import BoolArray, FloatArray, IntArray, RecordsKind, Task
+from mlrek.metrics.delong import delong
+from mlrek.metrics.paired_tests import (
+    IndependentShares,
+    Normal,
+    PairedCounts,
+    adjust_holm,
+    mcnemar_mid_p,
+)
+from mlrek.metrics.pairs import pair_records
+from mlrek.metrics.resampling import CONFIDENCE
+
+RIGHT_NAMES: Final = {
+    Task.CLASSIFICATION: (
+        "aggregate/accuracy",
+        "aggregate/recall_micro",
+        "aggregate/recall_weighted",
+    ),
+    Task.MULTILABEL: ("aggregate/subset_accuracy",),
+}
+"""Numbers that are the share of images wholly right."""
+
+WRONG_NAMES: Final = {Task.CLASSIFICATION: ("aggregate/hamming_loss",)}
+IMAGES_RIGHT: Final = "aggregate/images_right"
+"""The share of images of a detection or segmentation on which no label or box is wrong."""
+
+ROC_AUC: Final = "label_roc_auc"
+LABEL_DECISIONS: Final = "label_decisions"
+"""The share of images on which a label is rightly predicted or rightly not."""
+
+NO_INTERVAL: Final = "no interval: the records of one version or both cannot carry this number"
+_Scores: TypeAlias = tuple[FloatArray, BoolArray]
+GROUPED_REASON: Final = "no p: several images show one object, so they are not independent"
+
+
+def judge_pairs(
+    found: Sequence[Difference], exams: tuple[Exam, Exam], setting: Setting
+) -> list[Difference]:
+    """The differences of paired images, with those that only tests of pairs give."""
+    found = list(_judge_right(found, exams, setting))
+    if exams[0].metrics.task in RIGHT_NAMES:
+        found = _judge_recall(found, exams, setting)
+        found = [*found, *_judge_labels(exams, setting)]
+    return _judge_areas(found, exams, setting)
+
+
+def judge_shares(found: Sequence[Difference], exams: tuple[Exam, Exam]) -> Iterator[Difference]:
+    """Shares of images of test sets that have nothing in common: independent samples."""
+    task = exams[0].metrics.task
+    disjoint = not set(exams[0].evaluation.images) & set(exams[1].evaluation.images)
+    right = [int(np.count_nonzero(exam.rows.is_right)) for exam in exams]
+    n = [int(np.count_nonzero(exam.rows.counted)) for exam in exams]
+    shares = IndependentShares(
+        baseline_right=right[0], baseline_n=n[0], candidate_right=right[1], candidate_n=n[1]
+    )
+    for difference in found:
+        if disjoint and difference.name in RIGHT_NAMES.get(task, ()):
+            yield with_evidence(replace(difference, reason=""), shares)
+        else:
+            yield difference
+
+
+def with_evidence(difference: Difference, evidence: Evidence | None, p: float = nan) -> Difference:
+    """The difference with its interval; none where a value is undefined."""
+    if isnan(difference.difference):
+        return difference
+    if evidence is None:
+        return replace(difference, reason=difference.reason or NO_INTERVAL)
+    low, high = evidence.interval(CONFIDENCE)
+    reason = difference.reason
+    if isnan(low):
+        reason = reason or (
+            "no interval: resampling the images never changes the difference, or often leaves it "
+            "undefined, which shows too few images, not certainty"
+        )
+    return replace(difference, low=low, high=high, p=p, evidence=evidence, reason=reason)
+
+
+def count_right(baseline: BoolArray, candidate: BoolArray) -> PairedCounts:
+    """Images right for both, for one, for neither; (n_images,) each."""
+    return PairedCounts(
+        both=int(np.count_nonzero(baseline & candidate)),
+        only_baseline=int(np.count_nonzero(baseline & ~candidate)),
+        only_candidate=int(np.count_nonzero(~baseline & candidate)),
+        neither=int(np.count_nonzero(~baseline & ~candidate)),
+    )
+
+
+def _judge_right(
+    found: Sequence[Difference], exams: tuple[Exam, Exam], setting: Setting
+) -> Iterator[Difference]:
+    """Shares of images that are right by Newcombe and McNemar; for boxes and masks one more."""
+    task = exams[0].metrics.task
+    counted = exams[0].rows.counted & exams[1].rows.counted
+    counts = count_right(*(exam.rows.is_right[counted] for exam in exams))
+    evidence = dict.fromkeys(RIGHT_NAMES.get(task, ()), counts)
+    evidence |= {name: _mirror(counts) for name in WRONG_NAMES.get(task, ())}
+    for difference in found:
+        mine = evidence.get(difference.name)
+        if mine is None or not _is_plain(exams):
+            yield difference
+        else:
+            yield _by_mcnemar(difference, mine, setting)
+    if task not in RIGHT_NAMES and counts.n:
+        share = Difference(
+            name=IMAGES_RIGHT,
+            scope=setting.scope,
+            baseline=(counts.both + counts.only_baseline) / counts.n,
+            candidate=(counts.both + counts.only_candidate) / counts.n,
+        )
+        yield _by_mcnemar(share, counts, setting)
+
+
+def _is_plain(exams: tuple[Exam, Exam]) -> bool:
+    """Whether the same images count for both versions."""
+    return bool(np.array_equal(exams[0].rows.counted, exams[1].rows.counted))
+
+
+def _mirror(counts: PairedCounts) -> PairedCounts:
+    """The same of images that are wrong."""
+    return PairedCounts(
+        both=counts.neither,
+        only_baseline=counts.only_candidate,
+        only_candidate=counts.only_baseline,
+        neither=counts.both,
+    )
+
+
+def _by_mcnemar(difference: Difference, counts: PairedCounts, setting: Setting) -> Difference:
+    """Images that show one object are no independent trials: these keep their bootstrap."""
+    if setting.grouped:
+        return replace(difference, reason=difference.reason or GROUPED_REASON)
+    p = float(mcnemar_mid_p(counts.only_baseline, counts.only_candidate))
+    return with_evidence(replace(difference, reason=""), counts, p)
+
+
+def _judge_labels(exams: tuple[Exam, Exam], setting: Setting) -> list[Difference]:
+    """Each label's decisions by McNemar, and Holm over the labels that occur."""
+    size, counted = len(setting.labels), exams[0].rows.counted & exams[1].rows.counted
+    n = int(np.count_nonzero(counted))
+    first, second = (_find_wrong_decisions(exam.rows, counted, size) for exam in exams)
+    by_label = _count_labels(np.full(size, n), (first, second), size)
+    judged = []
+    for code in np.flatnonzero(_find_occurring(exams, size)).tolist():
+        counts = by_label[code]
+        share = Difference(
+            name=LABEL_DECISIONS,
+            label=setting.labels[code],
+            scope=setting.scope,
+            baseline=(counts.both + counts.only_baseline) / n if n else nan,
+            candidate=(counts.both + counts.only_candidate) / n if n else nan,
+        )
+        judged.append(_by_mcnemar(share, counts, setting))
+    return _adjust(judged)
+
+
+def _judge_recall(
+    found: Sequence[Difference], exams: tuple[Exam, Exam], setting: Setting
+) -> list[Difference]:
+    """The recall of a label is a share of the images where it is true, the same for both."""
+    size = len(setting.labels)
+    (true, missed), (true_too, missed_too) = (_find_recalled(e.rows, size) for e in exams)
+    relabelled = set((np.setxor1d(true, true_too, assume_unique=True) % size).tolist())
+    n_true = np.bincount(true % size, minlength=size)
+    by_label = _count_labels(n_true, (missed, missed_too), size)
+    codes = {label: code for code, label in enumerate(setting.labels)}
+    judged = {
+        d.label: _by_mcnemar(d, by_label[codes[d.label]], setting)
+        for d in found
+        if d.name == "label_recall" and not isnan(d.difference) and codes[d.label] not in relabelled
+    }
+    adjusted = dict(zip(judged, _adjust(list(judged.values())), strict=True))
+    return [adjusted.get(d.label, d) if d.name == "label_recall" else d for d in found]
+
+
+def _count_labels(
+    n_images: IntArray, wrong: tuple[IntArray, IntArray], n_labels: int
+) -> list[PairedCounts]:
+    """The counts of each label.
+
+    Args:
+        n_images: How many images each label is judged on, (n_labels,).
+        wrong: Of both versions the wrong decisions, image times `n_labels` plus label, distinct.
+        n_labels: How many labels there are.
+    """
+    neither = np.intersect1d(wrong[0], wrong[1], assume_unique=True)
+    n_wrong = [np.bincount(codes % n_labels, minlength=n_labels) for codes in wrong]
+    n_neither = np.bincount(neither % n_labels, minlength=n_labels)
+    return [
+        PairedCounts(
+            both=n - baseline - candidate + both_wrong,
+            only_baseline=candidate - both_wrong,
+            only_candidate=baseline - both_wrong,
+            neither=both_wrong,
+        )
+        for n, baseline, candidate, both_wrong in zip(
+            *(column.tolist() for column in (n_images, *n_wrong, n_neither)), strict=True
+        )
+    ]
+
+
+def _adjust(judged: list[Difference]) -> list[Difference]:
+    """The same with p adjusted for there being several of them (Holm)."""
+    adjusted = adjust_holm(np.array([d.p for d in judged], dtype=np.float64))
+    return [replace(d, p_adjusted=float(p)) for d, p in zip(judged, adjusted, strict=True)]
+
+
+def _find_occurring(exams: tuple[Exam, Exam], n_labels: int) -> BoolArray:
+    """Which labels are true or predicted, (n_labels,)."""
+    return np.asarray(np.any([exam.rows.count(n_labels).occurs for exam in exams], axis=0))
+
+
+def _find_recalled(rows: Rows, n_labels: int) -> tuple[IntArray, IntArray]:
+    """Where a label is true, and where of these it is not predicted: image and label in a code."""
+    is_true = rows.y_true >= 0
+    codes = rows.image_idx[is_true] * n_labels + rows.y_true[is_true]
+    return codes, codes[rows.is_mistake[is_true]]
+
+
+def _find_wrong_decisions(rows: Rows, counted: BoolArray, n_labels: int) -> IntArray:
+    """Where a label is wrongly predicted or wrongly not, of images that count, in such codes."""
+    wrong = rows.is_mistake & counted[rows.image_idx]
+    codes = [
+        (rows.image_idx * n_labels + labels)[wrong & (labels >= 0)]
+        for labels in (rows.y_true, rows.y_pred)
+    ]
+    return np.unique(np.concatenate(codes))
+
+
+def _judge_areas(
+    found: Sequence[Difference], exams: tuple[Exam, Exam], setting: Setting
+) -> list[Difference]:
+    """The area under the ROC curve of each label by DeLong, where both have every score."""
+    complete = all(
+        exam.evaluation.records_kind is RecordsKind.COMPLETE and exam.metrics.task in RIGHT_NAMES
+        for exam in exams
+    )
+    if not complete or setting.grouped:
+        return list(found)
+    scores = [_list_scores(exam) for exam in exams]
+    judged = _adjust(
+        [
+            _by_delong(difference, *(one[difference.label] for one in scores))
+            for difference in found
+            if difference.name == ROC_AUC and not isnan(difference.difference)
+        ]
+    )
+    by_label = {difference.label: difference for difference in judged}
+    return [by_label.get(d.label, d) if d.name == ROC_AUC else d for d in found]
+
+
+def _by_delong(difference: Difference, baseline: _Scores, candidate: _Scores) -> Difference:
+    if not np.array_equal(baseline[1], candidate[1]):
+        return replace(difference, p=nan)  # the truth of shared images was changed
+    result = delong(baseline[0], candidate[0], baseline[1])
+    evidence = Normal(difference=difference.difference, standard_error=result.standard_error)
+    return with_evidence(replace(difference, reason=""), evidence, result.p)
+
+
+def _list_scores(exam: Exam) -> dict[str, _Scores]:
+    """Confidence and truth of each label on every image that counts, of complete records."""
+    evaluation = exam.evaluation
+    keep = exam.rows.counted if evaluation.task is Task.CLASSIFICATION else None
+    pairs = pair_records(evaluation, keep)
+    shape = pairs.n_images, pairs.n_labels
+    columns = pairs.confidence.reshape(shape).T, pairs.is_true.reshape(shape).T
+    return dict(zip(evaluation.labels, zip(*columns, strict=True), strict=True))

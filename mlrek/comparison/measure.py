@@ -1,0 +1,133 @@
+"""All numbers of a version as functions of image weights, so that two can share resamples."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+
+from mlrek.comparison.rows import CountSums
+from mlrek.evaluation import BoolArray, FloatArray, IntArray, Task
+from mlrek.metrics.at_threshold import AT_THRESHOLD_NAMES
+from mlrek.metrics.classification import compute_aggregates
+from mlrek.metrics.counts import FRACTIONS, LabelCounts, compute_averages, divide
+from mlrek.metrics.intervals import Plan
+from mlrek.metrics.resampling import Statistic, Weights
+
+LABEL_SCORES: Final = ("precision", "recall", "f1")
+HAMMING: Final = ("aggregate/hamming_loss", "")
+
+Values = dict[tuple[str, str], FloatArray]
+"""Values of resamples, each (n,), by the number's name and label ('' for none)."""
+
+_Averages = Callable[[LabelCounts, BoolArray | None], Mapping[str, FloatArray]]
+_AVERAGES: Mapping[Task, _Averages] = MappingProxyType(
+    {Task.CLASSIFICATION: compute_aggregates, Task.MULTILABEL: compute_averages}
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ordered:
+    """A statistic and the images, (n_rows,), whose weights it takes, in its order.
+
+    Its names are whole (`aggregate/ap`), or `label_<score>/<shared code>`.
+    """
+
+    order: IntArray
+    compute: Statistic
+
+    def apply(self, weights: Weights, labels: tuple[str, ...]) -> Values:
+        """Its values by name and label; weights (n_images, n) of all images."""
+        values: Values = {}
+        for name, column in self.compute(np.ascontiguousarray(weights[self.order])).items():
+            group, _, rest = name.partition("/")
+            is_label = group.startswith("label_")
+            values[(group, labels[int(rest)]) if is_label else (name, "")] = column
+        return values
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Measure:
+    """How the numbers of one version follow from the weights of its images.
+
+    `labels` counts what is predicted of each label, `at_threshold` what is at the assumed
+    thresholds (None: none are published); all else are `statistics`. `known_share` of the labels
+    of both versions are the version's own.
+    """
+
+    task: Task
+    known_share: float
+    statistics: tuple[Ordered, ...]
+    labels: CountSums
+    at_threshold: CountSums | None
+
+    def count(self, weights: Weights) -> dict[str, LabelCounts]:
+        """Label counts of weighted images by what they are for."""
+        counts = {"labels": self.labels.compute(weights)}
+        if self.at_threshold is not None:
+            counts["at_threshold"] = self.at_threshold.compute(weights)
+        return counts
+
+    def average(self, counts: Mapping[str, LabelCounts], among: Mapping[str, BoolArray]) -> Values:
+        """The numbers that follow from label counts.
+
+        `among` are the labels of macro averages where they are not the version's own.
+        """
+        values: Values = {}
+        if self.task in _AVERAGES:
+            found = _AVERAGES[self.task](counts["labels"], among.get("labels"))
+            values |= {(f"aggregate/{name}", ""): v for name, v in found.items()}
+        if "at_threshold" in counts:
+            found = compute_averages(counts["at_threshold"], among.get("at_threshold"))
+            values |= {(f"at_threshold/{n}", ""): found[n] for n in AT_THRESHOLD_NAMES}
+        return values
+
+    def score(
+        self, weights: Weights, counts: Mapping[str, LabelCounts], labels: tuple[str, ...]
+    ) -> Values:
+        """Every number but the averages over labels; weights (n_images, n), `counts` of them."""
+        values: Values = {}
+        for statistic in self.statistics:
+            if len(statistic.order):
+                values |= statistic.apply(weights, labels)
+        if self.task is not Task.SEGMENTATION:  # whose labels are counted in pixels
+            values |= _score_labels(counts["labels"], labels)
+        return values
+
+    def complete(
+        self,
+        scored: Values,
+        counts: Mapping[str, LabelCounts],
+        among: Mapping[str, BoolArray],
+    ) -> Values:
+        """Every number, with those of `score`; `among` as in `average`.
+
+        Where there are such labels, wrong cells are a share of those of all labels.
+        """
+        values = scored | self.average(counts, among)
+        if among and HAMMING in scored and self.task is Task.MULTILABEL:
+            values[HAMMING] = scored[HAMMING] * self.known_share
+        return values
+
+
+def name_aggregates(plans: Mapping[tuple[str, ...], Plan]) -> list[Statistic]:
+    """What can be computed of plans, named as aggregates."""
+    return [name_aggregate(plan) for plan in plans.values() if not isinstance(plan, str)]
+
+
+def name_aggregate(statistic: Statistic) -> Statistic:
+    """The statistic with its values named as aggregates."""
+
+    def compute(weights: Weights) -> dict[str, FloatArray]:
+        return {f"aggregate/{name}": values for name, values in statistic(weights).items()}
+
+    return compute
+
+
+def _score_labels(counts: LabelCounts, labels: tuple[str, ...]) -> Values:
+    values: Values = {}
+    for score in LABEL_SCORES:
+        columns = divide(*FRACTIONS[score](counts))
+        values |= {(f"label_{score}", label): columns[..., i] for i, label in enumerate(labels)}
+    return values

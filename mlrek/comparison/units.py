@@ -1,0 +1,79 @@
+"""What is drawn when images are resampled, in which scope."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlrek.comparison import Scope
+from mlrek.comparison.pairing import group_images
+from mlrek.evaluation import IntArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Units:
+    """What is drawn when images are resampled: images, or the objects that several images show.
+
+    `sizes` are the units of each stratum, which follow each other; `baseline` and `candidate`
+    (n_images,) the unit of each image of the two exams.
+    """
+
+    sizes: tuple[int, ...]
+    baseline: IntArray
+    candidate: IntArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """What the differences of one scope are of. `paired`: image i is the same in both exams.
+
+    `grouped`: units are objects, so that images are not independent of each other.
+    """
+
+    scope: Scope
+    labels: tuple[str, ...]
+    units: Units
+    paired: bool
+    grouped: bool
+
+
+def set_shared(images: Sequence[str], labels: tuple[str, ...], group_by: str) -> Setting:
+    """Images that both versions were tested on, in the order of both exams."""
+    groups = group_images(images, group_by)[0] if group_by else images
+    units = _number(groups)
+    return Setting(
+        scope=Scope.SHARED,
+        labels=labels,
+        units=Units(sizes=(int(units.max()) + 1,), baseline=units, candidate=units),
+        paired=True,
+        grouped=bool(group_by),
+    )
+
+
+def set_whole(
+    images: tuple[Sequence[str], Sequence[str]], labels: tuple[str, ...], group_by: str
+) -> Setting:
+    """Strata of units that both versions were tested on, and of those that only one was.
+
+    Their order tells nothing of which is the baseline: swapped versions have the same resamples.
+    """
+    groups = [group_images(own, group_by)[0] if group_by else own for own in images]
+    members = [set(names) for names in groups]
+    alone = sorted(sorted(mine - other) for mine, other in (members, members[::-1]))
+    strata = sorted(members[0] & members[1]), *alone
+    names = [name for stratum in strata for name in stratum]
+    places = {name: i for i, name in enumerate(names)}
+    baseline, candidate = (np.array([places[n] for n in own], dtype=np.int64) for own in groups)
+    return Setting(
+        scope=Scope.WHOLE,
+        labels=labels,
+        units=Units(sizes=tuple(map(len, strata)), baseline=baseline, candidate=candidate),
+        paired=False,
+        grouped=bool(group_by),
+    )
+
+
+def _number(groups: Sequence[str]) -> IntArray:
+    """The place of each group in alphabetical order, so that lines may stand in any order."""
+    places = {name: i for i, name in enumerate(sorted(set(groups)))}
+    return np.array([places[name] for name in groups], dtype=np.int64)
