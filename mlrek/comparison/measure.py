@@ -40,7 +40,7 @@ class Ordered:
     def apply(self, weights: Weights, labels: tuple[str, ...]) -> Values:
         """Its values by name and label; weights (n_images, n) of all images."""
         values: Values = {}
-        for name, column in self.compute(np.ascontiguousarray(weights[self.order])).items():
+        for name, column in self.compute(take_rows(weights, self.order)).items():
             group, _, rest = name.partition("/")
             is_label = group.startswith("label_")
             values[(group, labels[int(rest)]) if is_label else (name, "")] = column
@@ -109,6 +109,12 @@ class Measure:
         if among and HAMMING in scored and self.task is Task.MULTILABEL:
             values[HAMMING] = scored[HAMMING] * self.known_share
         return values
+
+
+def take_rows(weights: Weights, order: IntArray) -> Weights:
+    """The weights in that order; they themselves where it is their own, as it mostly is."""
+    is_own = len(order) == len(weights) and np.array_equal(order, np.arange(len(order)))
+    return weights if is_own else weights[order]
 
 
 def name_aggregates(plans: Mapping[tuple[str, ...], Plan]) -> list[Statistic]:

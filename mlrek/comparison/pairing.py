@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mlrek.comparison import TestSets, Verdict
 from mlrek.comparison.selection import select_images
 from mlrek.errors import UsageError
-from mlrek.evaluation import BoolArray, Evaluation, IntArray, digest_images
+from mlrek.evaluation import BoolArray, Evaluation, IntArray, digest_images, order_labels
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,28 +42,27 @@ def pair_images(baseline: Evaluation, candidate: Evaluation) -> Pairing:
     An image that stands more than once in a test set counts once among the shared ones. Where its
     lines differ, the one that counts does not depend on the order of lines.
     """
-    digests = digest_images(baseline), digest_images(candidate)
-    places = [_choose_places(e, d) for e, d in zip((baseline, candidate), digests, strict=True)]
-    shared = tuple(sorted(places[0].keys() & places[1].keys()))
-    idx = [np.array([p[image] for image in shared], dtype=np.int64) for p in places]
-    relabelled = np.array(
-        [digests[0][i] != digests[1][j] for i, j in zip(*idx, strict=True)], dtype=np.bool_
-    )
+    names_alone = all(_is_plain(evaluation) for evaluation in (baseline, candidate))
+    compare = _compare_names if names_alone else _compare_digests
+    matched = compare(baseline, candidate)
+    n_images = [len(set(evaluation.images)) for evaluation in (baseline, candidate)]
+    n_shared = len(matched.images)
+    verdict = Verdict.OVERLAPPING if n_shared else Verdict.DISJOINT
     return Pairing(
         test_sets=TestSets(
-            verdict=_judge(digests, len(shared)),
-            shared=len(shared),
-            only_baseline=len(places[0]) - len(shared),
-            only_candidate=len(places[1]) - len(shared),
-            relabelled=int(np.count_nonzero(relabelled)),
+            verdict=Verdict.SAME if matched.is_same else verdict,
+            shared=n_shared,
+            only_baseline=n_images[0] - n_shared,
+            only_candidate=n_images[1] - n_shared,
+            relabelled=int(np.count_nonzero(matched.relabelled)),
             duplicated=len(_find_duplicates(baseline) | _find_duplicates(candidate)),
             labels_only_baseline=_only(baseline.labels, candidate.labels),
             labels_only_candidate=_only(candidate.labels, baseline.labels),
         ),
-        images=shared,
-        baseline_idx=idx[0],
-        candidate_idx=idx[1],
-        relabelled=relabelled,
+        images=matched.images,
+        baseline_idx=matched.baseline_idx,
+        candidate_idx=matched.candidate_idx,
+        relabelled=matched.relabelled,
     )
 
 
@@ -105,6 +104,81 @@ def group_images(images: Sequence[str], group_by: str) -> tuple[list[str], int]:
     return groups, names.count("")
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Matched:
+    """The fields of `Pairing`; `is_same` tells whether `test_set_digest` is that of both."""
+
+    images: tuple[str, ...]
+    baseline_idx: IntArray
+    candidate_idx: IntArray
+    relabelled: BoolArray
+    is_same: bool
+
+
+def _is_plain(evaluation: Evaluation) -> bool:
+    """Whether names of labels are all its truth, and each image stands there once."""
+    return (
+        evaluation.detections is None
+        and evaluation.masks is None
+        and len(set(evaluation.images)) == len(evaluation.images)
+    )
+
+
+def _compare_names(baseline: Evaluation, candidate: Evaluation) -> _Matched:
+    """Without a digest of each image: the true labels of the shared ones as numbers."""
+    places = [{image: i for i, image in enumerate(e.images)} for e in (baseline, candidate)]
+    shared = _share(*places)
+    idx = [np.array([p[image] for image in shared], dtype=np.int64) for p in places]
+    labels = order_labels(baseline.labels, set(candidate.labels))
+    first, second = (
+        _code_truth(evaluation, image_idx, labels)
+        for evaluation, image_idx in zip((baseline, candidate), idx, strict=True)
+    )
+    relabelled = np.zeros(len(shared), dtype=np.bool_)
+    changed = np.setxor1d(first, second, assume_unique=True)
+    relabelled[changed // max(len(labels), 1)] = True
+    return _Matched(
+        images=shared,
+        baseline_idx=idx[0],
+        candidate_idx=idx[1],
+        relabelled=relabelled,
+        is_same=len(shared) == len(places[0]) == len(places[1]) and not len(changed),
+    )
+
+
+def _code_truth(evaluation: Evaluation, image_idx: IntArray, labels: tuple[str, ...]) -> IntArray:
+    """Place among `image_idx` times the number of labels, plus the true label's, (n,), distinct."""
+    codes = {label: code for code, label in enumerate(labels)}
+    own = np.array([codes[label] for label in evaluation.labels], dtype=np.int64)
+    place = np.full(len(evaluation.images), -1, dtype=np.int64)
+    place[image_idx] = np.arange(len(image_idx))
+    places, true = place[evaluation.truth.image_idx], own[evaluation.truth.label_idx]
+    return np.asarray((places * len(labels) + true)[places >= 0])
+
+
+def _compare_digests(baseline: Evaluation, candidate: Evaluation) -> _Matched:
+    """By the digest of each image with its truth."""
+    digests = digest_images(baseline), digest_images(candidate)
+    places = [_choose_places(e, d) for e, d in zip((baseline, candidate), digests, strict=True)]
+    shared = _share(*places)
+    idx = [np.array([p[image] for image in shared], dtype=np.int64) for p in places]
+    relabelled = np.array(
+        [digests[0][i] != digests[1][j] for i, j in zip(*idx, strict=True)], dtype=np.bool_
+    )
+    return _Matched(
+        images=shared,
+        baseline_idx=idx[0],
+        candidate_idx=idx[1],
+        relabelled=relabelled,
+        is_same=sorted(digests[0]) == sorted(digests[1]),
+    )
+
+
+def _share(baseline: Mapping[str, int], candidate: Mapping[str, int]) -> tuple[str, ...]:
+    """The images that both have, in order of their URIs."""
+    return tuple(sorted(baseline.keys() & candidate.keys()))
+
+
 def _choose_places(evaluation: Evaluation, digests: Sequence[bytes]) -> dict[str, int]:
     """The place of each image; of one that stands there twice, that with the first content."""
     places = {image: i for i, image in enumerate(evaluation.images)}
@@ -142,12 +216,6 @@ def _find_duplicates(evaluation: Evaluation) -> set[str]:
     if len(set(evaluation.images)) == len(evaluation.images):
         return set()
     return {image for image, n in Counter(evaluation.images).items() if n > 1}
-
-
-def _judge(digests: tuple[list[bytes], list[bytes]], n_shared: int) -> Verdict:
-    if sorted(digests[0]) == sorted(digests[1]):
-        return Verdict.SAME
-    return Verdict.OVERLAPPING if n_shared else Verdict.DISJOINT
 
 
 def _only(labels: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:

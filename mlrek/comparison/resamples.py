@@ -6,7 +6,7 @@ import numpy as np
 
 from mlrek.comparison import Scope
 from mlrek.comparison.exams import Exam
-from mlrek.comparison.measure import Values
+from mlrek.comparison.measure import Values, take_rows
 from mlrek.comparison.units import Setting
 from mlrek.evaluation import BoolArray
 from mlrek.metrics.counts import LabelCounts
@@ -25,8 +25,10 @@ def resample_differences(
         return {setting.scope: {} for setting in settings}
     blocks: list[dict[Scope, Values]] = []
     for drawn in draw_strata(units.sizes, bootstrap):
-        weights = drawn[units.baseline], drawn[units.candidate]
-        blocks.append(_subtract(exams, weights, settings))
+        first = take_rows(drawn, units.baseline)
+        same = np.array_equal(units.baseline, units.candidate)
+        second = first if same else take_rows(drawn, units.candidate)
+        blocks.append(_subtract(exams, (first, second), settings))
     return {
         setting.scope: _join([block[setting.scope] for block in blocks]) for setting in settings
     }

@@ -13,6 +13,7 @@ from mlrek.comparison import Scope, Verdict
 from mlrek.comparison.pairing import group_images, pair_images
 from mlrek.errors import UsageError
 from mlrek.evaluation import Task
+from mlrek.evaluation import test_set_digest as digest_test_set
 
 
 def _facts(test_sets):
@@ -55,6 +56,34 @@ def test_the_same_images_with_another_truth_are_another_exam(build_top):
     sides = (build_top([0, code], [0, 0], images="ab") for code in (0, 1))
 
     assert _facts(_pair(*sides).test_sets) == (Verdict.OVERLAPPING, 2, 0, 0, 1, 0)
+
+
+_LINES = st.dictionaries(
+    st.sampled_from("abc"), st.sets(st.sampled_from(["x", "xy", "y"])), min_size=1
+)
+
+
+@given(
+    lines=st.tuples(_LINES, _LINES),
+    orders=st.tuples(*[st.permutations(["x", "xy", "y"])] * 2),
+    is_twice=st.booleans(),
+)
+def test_the_same_exam_has_the_same_digest(build, lines, orders, is_twice):
+    """And the other way round, with an image that stands there twice or without."""
+    sides = []
+    for line, labels in zip(lines, orders, strict=True):
+        images = [*line, *([next(iter(line))] * is_twice)]
+        truth = [sorted(labels.index(name) for name in line[image]) for image in images]
+        options = {"images": images, "labels": labels, "task": Task.MULTILABEL}
+        sides.append(build(truth, [[] for _ in images], **options))
+
+    pairing = _pair(*sides)
+
+    digests = [digest_test_set(side) for side in sides]
+    shared = sorted(lines[0].keys() & lines[1].keys())
+    assert (pairing.test_sets.verdict is Verdict.SAME) == (digests[0] == digests[1])
+    assert pairing.images == tuple(shared)
+    assert pairing.relabelled.tolist() == [lines[0][i] != lines[1][i] for i in shared]
 
 
 def test_nothing_in_common(build_top, compare):
