@@ -1,10 +1,11 @@
 """What was predicted, image by image."""
 
-from typing import Final
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal
 
 import numpy as np
 
-from mlrek.evaluation import BACKGROUND_LABEL, NONE_LABEL, Evaluation, IntArray, Task
+from mlrek.evaluation import BACKGROUND_LABEL, NONE_LABEL, Evaluation, FloatArray, IntArray, Task
 from mlrek.label_keys import display_label
 from mlrek.metrics import Predictions
 from mlrek.printable import escape_unencodable
@@ -20,6 +21,7 @@ MAX_TABLE_ROWS: Final = 5000
 """More rows freeze the browser in MLflow's evaluation view."""
 
 _NO_TRUTH: Final = "no truth"
+_SIDES: Final[tuple[Literal["left"], Literal["right"]]] = ("left", "right")
 
 
 def write_predictions(evaluation: Evaluation, predictions: Predictions) -> bytes:
@@ -53,8 +55,20 @@ def describe_predictions(
 ) -> dict[str, list[str] | list[float | None]]:
     """The columns of MLflow's table: at most 5,000 rows, mistakes first.
 
-    Mistakes with the highest confidence come first and those without a prediction last; then what
-    is right, least confident first; then images without truth.
+    MLflow's evaluation view shows one value an image and version. So where an image has several
+    labels, boxes or areas, its row joins them.
+    """
+    if evaluation.task == Task.CLASSIFICATION:
+        return _describe_labels(evaluation, predictions)
+    return _describe_images(evaluation, predictions)
+
+
+def _describe_labels(
+    evaluation: Evaluation, predictions: Predictions
+) -> dict[str, list[str] | list[float | None]]:
+    """Mistakes with the highest confidence come first and those without a prediction last.
+
+    Then what is right, least confident first; then images without truth.
     """
     rows = _order_rows(predictions)[:MAX_TABLE_ROWS].tolist()
     labels = [escape_unencodable(label) for label in _displayed(evaluation)]
@@ -63,9 +77,65 @@ def describe_predictions(
         "image": [escape_unencodable(evaluation.images[predictions.image_idx[i]]) for i in rows],
         "predicted": [labels[predictions.y_pred[i]] for i in rows],
         "truth": [labels[predictions.y_true[i]] for i in rows],
-        "confidence": [None if np.isnan(confidence[i]) else float(confidence[i]) for i in rows],
+        "confidence": _nan_to_none(confidence[i] for i in rows),
         "outcome": [predictions.outcome[i] for i in rows],
     }
+
+
+def _describe_images(
+    evaluation: Evaluation, predictions: Predictions
+) -> dict[str, list[str] | list[float | None]]:
+    """One row an image: its labels joined, the least sure prediction, and whether all is right.
+
+    An image with a false label, box or area is wrong, one where something is only lacking missed.
+    Most mistakes first, then the least sure.
+    """
+    n_false, n_missed = (_count_images(evaluation, predictions, name) for name in ("FP", "FN"))
+    least = _find_least_sure(evaluation, predictions)
+    n = len(evaluation.images)
+    known = np.arange(n) if evaluation.masks is None else np.flatnonzero(evaluation.masks.readable)
+    order = np.lexsort((np.nan_to_num(least, nan=2.0)[known], -(n_false + n_missed)[known]))
+    images = known[order[:MAX_TABLE_ROWS]]
+    verdict = np.select([n_false > 0, n_missed > 0], ["wrong", "missed"], "correct")
+    labels = [escape_unencodable(display_label(label)) for label in evaluation.labels]
+    starts, ends = (np.searchsorted(predictions.image_idx, images, side) for side in _SIDES)
+    rows = [slice(*ends_of) for ends_of in zip(starts.tolist(), ends.tolist(), strict=True)]
+    return {
+        "image": [escape_unencodable(evaluation.images[i]) for i in images.tolist()],
+        "predicted": [_join_labels(predictions.y_pred[row], labels) for row in rows],
+        "truth": [_join_labels(predictions.y_true[row], labels) for row in rows],
+        "confidence": _nan_to_none(least[images]),
+        "outcome": verdict[images].tolist(),
+    }
+
+
+def _count_images(evaluation: Evaluation, predictions: Predictions, outcome: str) -> IntArray:
+    """How many rows of that outcome each image has, (n_images,)."""
+    has_it = np.array([found == outcome for found in predictions.outcome], dtype=np.bool_)
+    return np.bincount(predictions.image_idx[has_it], minlength=len(evaluation.images))
+
+
+def _find_least_sure(evaluation: Evaluation, predictions: Predictions) -> FloatArray:
+    """The smallest confidence of a prediction of each image, (n_images,); NaN without one."""
+    least = np.full(len(evaluation.images), np.nan)
+    is_predicted = predictions.y_pred >= 0
+    confidence = predictions.confidence[is_predicted]
+    np.fmin.at(least, predictions.image_idx[is_predicted], confidence)
+    return least
+
+
+def _join_labels(codes: IntArray, labels: Sequence[str]) -> str:
+    """Labels in label order; one that is there several times with how often: `car ×2, bus`."""
+    found, times = np.unique(codes[codes >= 0], return_counts=True)
+    names = (
+        labels[code] if n == 1 else f"{labels[code]} ×{n}"
+        for code, n in zip(found.tolist(), times.tolist(), strict=True)
+    )
+    return ", ".join(names) or NONE_LABEL
+
+
+def _nan_to_none(values: Iterable[float]) -> list[float | None]:
+    return [None if np.isnan(value) else float(value) for value in values]
 
 
 def _order_rows(predictions: Predictions) -> IntArray:

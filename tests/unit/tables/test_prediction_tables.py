@@ -5,6 +5,7 @@ from math import nan
 
 import numpy as np
 import pytest
+from builders.masks import build_segmentation
 
 from mlrek.evaluation import Task
 from mlrek.metrics import Predictions
@@ -67,18 +68,71 @@ def test_of_right_predictions_the_least_sure_come_first(evaluation, make_predict
     assert table["image"] == [IMAGES[i] for i in (1, 3, 2, 0)]
 
 
-def test_several_labels_an_image(evaluation, make_predictions):
-    """False positives and false negatives are mistakes; an image rightly left empty is none."""
+def test_several_labels_an_image(make_evaluation, make_predictions):
+    """One row an image, so that MLflow compares all that versions predict: most mistakes first."""
+    evaluation = replace(
+        make_evaluation(labels=("a", "b", "c"), images=IMAGES), task=Task.MULTILABEL
+    )
     predictions = make_predictions(
         [
             (0, 0, 0, 0.9, "TP"),
             (0, -1, 1, 0.8, "FP"),
-            (1, 1, -1, 0.1, "FN"),
+            (0, 2, -1, 0.1, "FN"),
+            (1, 0, -1, 0.3, "FN"),
+            (1, 1, 1, 0.7, "TP"),
             (2, -1, -1, nan, "TN"),
+            (3, 1, 1, 0.95, "TP"),
+            (3, 2, 2, 0.65, "TP"),
+            (4, 2, -1, nan, "FN"),
         ]
     )
     table = describe_predictions(evaluation, predictions)
-    assert table["outcome"] == ["FP", "FN", "TN", "TP"]
+
+    assert table == {
+        "image": [IMAGES[i] for i in (0, 1, 4, 3, 2)],
+        "predicted": ["a, b", "b", "(none)", "b, c", "(none)"],
+        "truth": ["a, c", "a, b", "c", "b, c", "(none)"],
+        "confidence": [0.8, 0.7, None, 0.65, None],
+        "outcome": ["wrong", "missed", "missed", "correct", "correct"],
+    }
+
+
+def test_several_boxes_an_image(make_evaluation, make_predictions):
+    """Boxes of one label are counted; an image without any box is rightly left empty."""
+    evaluation = replace(make_evaluation(images=IMAGES[:3]), task=Task.DETECTION)
+    predictions = make_predictions(
+        [
+            (0, 0, 0, 0.9, "TP"),
+            (0, 0, 0, 0.8, "TP"),
+            (0, 1, 1, 0.7, "TP"),
+            (1, 0, 1, 0.6, "FP"),
+            (1, -1, 1, 0.5, "FP"),
+            (1, 0, -1, nan, "FN"),
+        ]
+    )
+    table = describe_predictions(evaluation, predictions)
+
+    assert table == {
+        "image": [IMAGES[i] for i in (1, 0, 2)],
+        "predicted": ["b ×2", "a ×2, b", "(none)"],
+        "truth": ["a ×2", "a ×2, b", "(none)"],
+        "confidence": [0.5, 0.7, None],
+        "outcome": ["wrong", "correct", "correct"],
+    }
+
+
+def test_areas_of_images_whose_masks_could_not_be_read(make_predictions):
+    """An image that is no part of the numbers is no row of the table."""
+    evaluation = build_segmentation(
+        [{0: (9, 1, 0), 1: (0, 0, 5)}, {}, {}], labels="ab", readable=[True, True, False]
+    )
+    predictions = make_predictions([(0, 0, 0, nan, "TP"), (0, 1, -1, nan, "FN")])
+    table = describe_predictions(evaluation, predictions)
+
+    assert table["image"] == list(evaluation.images[:2])
+    assert table["predicted"] == ["a", "(none)"]
+    assert table["truth"] == ["a, b", "(none)"]
+    assert table["outcome"] == ["missed", "correct"]
 
 
 def test_at_most_5000_rows_and_no_mistake_lost_to_them(make_evaluation):
