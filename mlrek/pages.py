@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING
 from mlrek.errors import MlrekError, TrackingError
 from mlrek.sources import AwsOptions, open_source
 from mlrek.tracking.links import Links, describe_links
+from mlrek.tracking.pictures import find_main_pictures
 from mlrek.tracking.runs import current_runs
 from mlrek.tracking.store import Store
-from mlrek.tracking.view import IMAGES_TAG, VIEW_TAG
+from mlrek.tracking.view import VIEW_TAG
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
@@ -24,7 +25,7 @@ class Page:
     experiment_id: str
     run_ids: tuple[str, ...]
     has_view: bool
-    has_pictures: bool
+    picture: str
 
     def describe_links(self, address: str) -> Links:
         """The links to the pages of a server."""
@@ -33,7 +34,7 @@ class Page:
             self.experiment_id,
             self.run_ids,
             has_view=self.has_view,
-            has_pictures=self.has_pictures,
+            picture=self.picture,
         )
 
 
@@ -56,7 +57,7 @@ def find_page(store: Store, text: str, aws: AwsOptions) -> Page:
         experiment_id=experiment.experiment_id,
         run_ids=tuple(run.run_id for run in runs),
         has_view=VIEW_TAG in experiment.tags,
-        has_pictures=any(IMAGES_TAG in run.tags for run in runs),
+        picture=next(iter(find_main_pictures(runs)), ""),
     )
 
 

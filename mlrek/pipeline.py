@@ -25,10 +25,11 @@ from mlrek.tracking.description import Options, RunDescription, describe_state
 from mlrek.tracking.experiments import choose_experiment
 from mlrek.tracking.links import describe_links
 from mlrek.tracking.notes import NOTE_TAG, describe_experiment_note, is_outdated
+from mlrek.tracking.pictures import find_main_pictures
 from mlrek.tracking.runs import LoggedRun, current_run, current_runs, superseded_runs
 from mlrek.tracking.store import Store
 from mlrek.tracking.translation import hide_userinfo
-from mlrek.tracking.view import COLOUR_TAG, IMAGES_TAG, VIEW_TAG, choose_colours, describe_view
+from mlrek.tracking.view import COLOUR_TAG, VIEW_TAG, choose_colours, describe_view
 from mlrek.workers import Work, Workers, count_bytes
 
 if TYPE_CHECKING:
@@ -341,7 +342,7 @@ def _finish_projects(
                         experiment_id,
                         [run.run_id for run in runs],
                         has_view=has_view,
-                        has_pictures=any(IMAGES_TAG in run.tags for run in runs),
+                        picture=next(iter(find_main_pictures(runs)), ""),
                     ),
                     runs=runs,
                 )

@@ -1,7 +1,14 @@
 """From an evaluation to everything its run holds: compute, draw, tabulate, describe. Pure."""
 
 from mlrek.evaluation import Evaluation, test_set_digest
-from mlrek.figures import ReadImages, draw_box_pictures, draw_pictures, draw_threshold_pictures
+from mlrek.figures import (
+    Pixels,
+    ReadImages,
+    draw_box_pictures,
+    draw_mask_pictures,
+    draw_pictures,
+    draw_threshold_pictures,
+)
 from mlrek.figures.style import encode_png
 from mlrek.formats.stored import dump_evaluation
 from mlrek.metrics import Metrics, PredictionRule
@@ -24,10 +31,10 @@ from mlrek.tracking.description import (
     describe_tags,
     describe_warnings,
 )
+from mlrek.tracking.pictures import MAIN_PICTURES, picture_key
 
 SEED = 0
 RESAMPLES = 1000
-HEAT_MAP = "confusion_matrix.png"
 UNNAMED_SUMMARY = "summary.json"
 _SUMMARY_ROLES = frozenset(("summary", "evaluations"))
 
@@ -53,9 +60,8 @@ def describe_run(
     )
     version, digest = evaluation.version, test_set_digest(evaluation)
     key = compute_evaluation_key(evaluation, options)
-    pictures = draw_pictures(metrics, version=version.name, top_labels=options.top_labels)
-    if read_images is not None and evaluation.detections is not None and metrics.predictions:
-        pictures |= draw_box_pictures(evaluation, metrics.predictions, read_images)
+    pictures = _draw_pictures(evaluation, metrics, options, read_images)
+    main = MAIN_PICTURES[metrics.task]
     grid = _draw_grid(evaluation, metrics, options)
     steps = {STEPS_TAG: " ".join(str(picture.step) for picture in grid)} if grid else {}
     return RunDescription(
@@ -82,10 +88,22 @@ def describe_run(
                 read_images=read_images,
             ),
         },
-        picture=pictures.get(HEAT_MAP),
+        picture=pictures.get(main),
+        picture_key=picture_key(main),
         grid=grid,
         dataset=describe_dataset(evaluation, digest),
     )
+
+
+def _draw_pictures(
+    evaluation: Evaluation, metrics: Metrics, options: Options, read_images: ReadImages | None
+) -> dict[str, Pixels]:
+    pictures = draw_pictures(
+        metrics, version=evaluation.version.name, top_labels=options.top_labels
+    )
+    if read_images is not None and evaluation.detections is not None and metrics.predictions:
+        pictures |= draw_box_pictures(evaluation, metrics.predictions, read_images)
+    return pictures | draw_mask_pictures(evaluation, read_images)
 
 
 def _draw_grid(

@@ -70,6 +70,17 @@ def draw_box_pictures(
     return {} if figure is None else {"boxes.png": render_rgb(figure)}
 
 
+def draw_mask_pictures(
+    evaluation: Evaluation, read_images: ReadImages | None = None
+) -> dict[str, Pixels]:
+    """Masks over the images where they agree least, or over grey where these cannot be read."""
+    from mlrek.figures.masks import draw_masks
+    from mlrek.figures.style import render_rgb
+
+    figure = draw_masks(evaluation, read_images)
+    return {} if figure is None else {"masks.png": render_rgb(figure)}
+
+
 def draw_difference(comparison: Comparison) -> Pixels | None:
     """What changed in the confusion matrix on shared images; None where there is no matrix."""
     from mlrek.figures.difference import draw_confusion_difference
@@ -90,9 +101,12 @@ def _draw_figures(
     metrics: Metrics, version: str, top_labels: int
 ) -> Iterator[tuple[str, "Figure"]]:
     # matplotlib takes half a second to import
+    from mlrek.figures.areas import draw_label_iou
     from mlrek.figures.confusion import draw_confusion_matrix
     from mlrek.figures.curves import draw_precision_recall, draw_threshold_curves
 
+    if iou := draw_label_iou(metrics, version=version):
+        yield "label_iou.png", iou
     images, labels = metrics.test_images or 0, len(metrics.labels)
     stops_at = metrics.curves.stops_at if metrics.curves else ""
     if metrics.confusion is not None and metrics.confusion.counts.any():

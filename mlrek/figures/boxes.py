@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from io import BytesIO
 from typing import Final
 
 import numpy as np
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from mlrek.evaluation import BoolArray, Evaluation, FloatArray
 from mlrek.figures import ReadImages
 from mlrek.figures.names import fit_name
+from mlrek.figures.pictures import decode_picture
 from mlrek.figures.plot import Line, add_legend
 from mlrek.figures.style import (
     HEADER,
@@ -32,7 +32,6 @@ from mlrek.metrics import Predictions
 from mlrek.palette import PALETTE
 
 MAX_IMAGES: Final = 12
-MAX_PIXELS: Final = 4096 * 4096
 _COLUMNS: Final = 3
 _LEGEND: Final = 44.0
 _GAP: Final = 16.0
@@ -60,7 +59,7 @@ def draw_boxes(
     chosen = _choose_images(predictions, len(evaluation.images))
     scenes = []
     for i, content in zip(chosen, read_images([evaluation.images[i] for i in chosen]), strict=True):
-        pixels = _decode(content)
+        pixels = decode_picture(content)
         if pixels is not None:
             name = evaluation.images[i].rpartition("/")[2] or evaluation.images[i]
             scenes.append(_Scene(pixels=pixels, name=name, rows=predictions.image_idx == i))
@@ -74,19 +73,6 @@ def _choose_images(predictions: Predictions, n_images: int) -> list[int]:
     mistakes = np.bincount(has_box, minlength=n_images)
     worst = np.argsort(-mistakes, kind="stable")[:MAX_IMAGES]
     return [int(i) for i in worst if mistakes[i]]
-
-
-def _decode(content: bytes) -> NDArray[np.uint8] | None:
-    """The image's pixels; None for what is no image, or one of absurd size."""
-    from PIL import Image, UnidentifiedImageError
-
-    try:
-        with Image.open(BytesIO(content)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                return None
-            return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
 
 
 def _draw(evaluation: Evaluation, predictions: Predictions, scenes: Sequence[_Scene]) -> Figure:

@@ -36,7 +36,7 @@ from mlrek.metrics import ConfusionMatrix
 
 _ROOMY_LABELS: Final = 12
 _LARGE_SCALE: Final = 1.5
-_SHORTEST_NAME: Final = 56.0
+_SHORTEST_NAME: Final = 84.0  # room for `(other)`
 _LONGEST_NAME: Final = 216.0
 _SMALLEST_NAME_SIZE: Final = 17.0
 _AXIS_TITLE: Final = 34.0

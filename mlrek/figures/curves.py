@@ -42,6 +42,7 @@ _THRESHOLD_PLOT: Final = 470.0
 _RECALL_PLOT: Final = 560.0
 _PALE: Final = "#c3cad3"
 _STYLES: Final = ("solid", "dashed", "dotted", "dashdot")
+_FIRST_COLOURS: Final = 4
 _NAME_WIDTH: Final = 332.0
 _AVERAGE_WIDTH: Final = 126.0  # `, AP 0.123` beside a name
 
@@ -145,11 +146,17 @@ def _label_lines(curves: Sequence[PrecisionRecallCurve]) -> tuple[list[Line], li
     coloured = [
         replace(
             _over_recall(curves[i], names[i], PALETTE[i % len(PALETTE)], width=2.5),
-            style=_STYLES[i // len(PALETTE) % len(_STYLES)],
+            style=_choose_style(i),
         )
         for i in sorted(by_area[: len(PALETTE)])
     ]
     return pale, coloured
+
+
+def _choose_style(place: int) -> str:
+    """Colours that look alike to a colour-blind eye have another style."""
+    turn, colour = divmod(place, len(PALETTE))
+    return _STYLES[(2 * turn + turn // 2 + (colour >= _FIRST_COLOURS)) % len(_STYLES)]
 
 
 def _over_recall(curve: PrecisionRecallCurve, name: str, colour: str, *, width: float) -> Line:

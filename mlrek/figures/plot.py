@@ -73,6 +73,7 @@ def draw_line(axes: Axes, line: Line) -> None:
         linestyle=line.style,
         marker="",
         solid_joinstyle="round",
+        solid_capstyle="butt",
         clip_on=False,
         scalex=False,
         scaley=False,

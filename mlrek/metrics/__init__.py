@@ -60,7 +60,7 @@ class LabelScores:
 
     `precision_low` … are Wilson intervals (of pixels: by bootstrap over images); `ap` and
     `roc_auc` need complete records. Boxes count in detection, pixels in segmentation, which alone
-    has `iou` and `dice`.
+    has `iou`, with its interval, and `dice`.
     """
 
     support: IntArray
@@ -77,6 +77,8 @@ class LabelScores:
     ap: FloatArray
     roc_auc: FloatArray
     iou: FloatArray | None = None
+    iou_low: FloatArray | None = None
+    iou_high: FloatArray | None = None
     dice: FloatArray | None = None
 
 

@@ -20,6 +20,7 @@ from mlrek.metrics.side_by_side import put_side_by_side
 
 PIXEL_SCORES: Final = ("precision", "recall", "f1")
 AGGREGATE_NAMES: Final = ("mean_iou", "mean_dice", *(f"pixel_{score}" for score in PIXEL_SCORES))
+_LABEL_SCORES: Final = ("precision", "recall", "iou")
 EXTRA_NAMES: Final = ("mean_iou_pooled", "mean_iou_all_images")
 NOTHING_REASON: Final = "no label is true or predicted on any image"
 UNREADABLE_REASON: Final = "no image has two masks that could be read"
@@ -100,12 +101,15 @@ class ImageAreas:
         }
 
     def score_labels(self, weights: Weights) -> dict[str, FloatArray]:
-        """The statistic of the precision and recall of each label: `precision/<code>`, …."""
-        pixels = self.sum(weights).pixels
+        """The statistic of what each label has an interval of: `precision/<code>`, …."""
+        sums = self.sum(weights)
+        pixels = sums.pixels
+        scores = {name: divide(*FRACTIONS[name](pixels)).T for name in ("precision", "recall")}
+        scores["iou"] = sums.mean_iou
         return {
-            f"{score}/{code}": values
-            for score in ("precision", "recall")
-            for code, values in enumerate(divide(*FRACTIONS[score](pixels)).T)
+            f"{name}/{code}": scores[name][code]
+            for name in _LABEL_SCORES
+            for code in range(len(scores[name]))
         }
 
 
@@ -170,7 +174,7 @@ def _compute_numbers(
     masks: MaskCounts, areas: ImageAreas, n_labels: int, bootstrap: Bootstrap
 ) -> dict[str, Number]:
     names = (*AGGREGATE_NAMES, *EXTRA_NAMES)
-    per_label = tuple(f"{s}/{code}" for s in ("precision", "recall") for code in range(n_labels))
+    per_label = tuple(f"{name}/{code}" for name in _LABEL_SCORES for code in range(n_labels))
     n_images = int(np.count_nonzero(masks.readable))
     if not n_images:
         return dict.fromkeys((*names, *per_label), Number(value=nan, reason=UNREADABLE_REASON))
@@ -182,17 +186,17 @@ def _score(sums: LabelSums, numbers: dict[str, Number]) -> LabelScores:
     """Counts of pixels are no sample of their own: intervals are of images drawn again."""
     pixels = sums.pixels
     counts = LabelCounts(tp=pixels.tp[0], predicted=pixels.predicted[0], support=pixels.support[0])
-    precision, recall = (
-        [numbers[f"{score}/{code}"] for code in range(len(sums.images))]
-        for score in ("precision", "recall")
-    )
     undefined = np.full(len(sums.images), nan)
+    intervals = {
+        f"{name}_{end}": np.array(
+            [getattr(numbers[f"{name}/{code}"], end) for code in range(len(sums.images))]
+        )
+        for name in _LABEL_SCORES
+        for end in ("low", "high")
+    }
     return replace(
         score_labels(counts, undefined, undefined),
-        precision_low=np.array([number.low for number in precision]),
-        precision_high=np.array([number.high for number in precision]),
-        recall_low=np.array([number.low for number in recall]),
-        recall_high=np.array([number.high for number in recall]),
+        **intervals,
         iou=sums.mean_iou[:, 0],
         dice=sums.mean_dice[:, 0],
     )

@@ -25,7 +25,7 @@ _SCORES: Final = (
     "ap",
     "roc_auc",
 )
-_AREA_SCORES: Final = ("iou", "dice")  # of masks alone
+_AREA_SCORES: Final = ("iou", "iou_low", "iou_high", "dice")  # of masks alone
 _MAIN_SCORES: Final = ("precision", "recall", "f1")
 _THRESHOLD: Final = "threshold"
 

@@ -24,6 +24,8 @@ LOG_SCHEMA = 3
 AUTO_IMAGES = "auto"  # from where the evaluation says that they are, if that may be read
 NO_IMAGES = "none"
 
+HEAT_MAP = "confusion_matrix.png"
+LABEL_IOU = "label_iou.png"
 PICTURE_KEY = "charts/confusion_matrix"
 GRID_KEY = "charts/confusion_matrix_at_threshold"
 STEPS_TAG = "mlrek.picture_steps"
@@ -74,7 +76,7 @@ class GridPicture:
 class RunDescription:
     """Everything a run of one version holds. `files` are artifact path -> content.
 
-    `picture` is the heat map of the charts page; `grid` are further pictures beside it.
+    `picture` is shown on the charts page as `picture_key`; `grid` are further ones beside it.
     """
 
     run_name: str
@@ -86,6 +88,7 @@ class RunDescription:
     files: Mapping[str, bytes] = field(default_factory=dict)
     table: Mapping[str, Sequence[str | float | None]] | None = None
     picture: NDArray[np.uint8] | None = None
+    picture_key: str = PICTURE_KEY
     grid: tuple[GridPicture, ...] = ()
     dataset: DatasetInput | None = None
 

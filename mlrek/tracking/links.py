@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from urllib.parse import quote
 
+from mlrek.tracking.description import HEAT_MAP
 from mlrek.tracking.translation import hide_userinfo
 from mlrek.tracking.view import VIEW_KEY
 
@@ -29,14 +30,14 @@ def describe_links(
     run_ids: Sequence[str],
     *,
     has_view: bool = False,
-    has_pictures: bool = True,
+    picture: str = HEAT_MAP,
 ) -> Links:
     """Links to the charts, compare, runs and image pages of an experiment.
 
-    Runs without a heat map (`has_pictures`) have no image page. Charts and runs are shown in the
-    view that mlrek keeps with the experiment, if it `has_view`: MLflow's pages go elsewhere when
-    they are asked for one that is not there. A local store has no page until `mlflow ui` runs: its
-    links are those that will work then.
+    The image page shows the `picture` of the first run; without one ('') there is none. Charts and
+    runs are shown in the view that mlrek keeps with the experiment, if it `has_view`: MLflow's
+    pages go elsewhere when they are asked for one that is not there. A local store has no page
+    until `mlflow ui` runs: its links are those that will work then.
     """
     base = ui_address(tracking_uri)
     if not base:
@@ -47,12 +48,12 @@ def describe_links(
         quote(json.dumps(ids, separators=(",", ":")), safe="")
         for ids in (list(run_ids), [experiment_id])
     )
-    heat_map = f"runs/{run_ids[0] if run_ids else ''}/artifacts/confusion_matrix.png?{WORKFLOW}"
+    shown = f"runs/{run_ids[0] if run_ids else ''}/artifacts/{picture}?{WORKFLOW}"
     return Links(
         charts=f"{page}CHART{look}",
         compare=f"{base}/#/compare-runs?runs={runs}&experiments={experiments}&{WORKFLOW}",
         runs=f"{page}TABLE{look}",
-        images=f"{base}/#/experiments/{experiment_id}/{heat_map}" if has_pictures else "",
+        images=f"{base}/#/experiments/{experiment_id}/{shown}" if picture else "",
     )
 
 

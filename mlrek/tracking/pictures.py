@@ -1,11 +1,24 @@
 """The files of MLflow's picture grid, several at once: `log_image` sends them one by one."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 from uuid import uuid4
 
-from mlrek.tracking.description import GridPicture
+from mlrek.evaluation import Task
+from mlrek.tracking.description import HEAT_MAP, LABEL_IOU, GridPicture
+from mlrek.tracking.runs import LoggedRun
+
+IMAGES_TAG: Final = "mlflow.loggedImages"
+"""MLflow's own mark of a run that has pictures for its grid."""
+
+MAIN_PICTURES: Final[Mapping[str, str]] = {
+    Task.CLASSIFICATION: HEAT_MAP,
+    Task.MULTILABEL: HEAT_MAP,
+    Task.DETECTION: HEAT_MAP,
+    Task.SEGMENTATION: LABEL_IOU,
+}
+"""Which picture of a run stands on the charts page, by task: its artifact path."""
 
 PICTURE_FOLDER: Final = "images"
 
@@ -29,6 +42,25 @@ def find_layout(paths: Iterable[str]) -> PictureLayout:
     """The layout that `log_image` uses, by the files it made of `PICTURE_KEY` at step 0."""
     found = next(filter(None, map(_SAMPLE.fullmatch, paths)), None)
     return PictureLayout(found["slash"], found["sign"]) if found else PictureLayout()
+
+
+def picture_key(path: str) -> str:
+    """What a main picture is called on the charts page.
+
+    >>> picture_key("confusion_matrix.png")
+    'charts/confusion_matrix'
+    """
+    return f"charts/{path.removesuffix('.png')}"
+
+
+def find_main_pictures(runs: Sequence[LoggedRun]) -> tuple[str, ...]:
+    """The main pictures that runs have, each path once, in the order of the runs."""
+    paths = (
+        MAIN_PICTURES.get(run.tags.get("task", ""), HEAT_MAP)
+        for run in runs
+        if IMAGES_TAG in run.tags
+    )
+    return tuple(dict.fromkeys(paths))
 
 
 def name_pictures(

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project
 from mlrek.tracking.description import (
-    PICTURE_KEY,
     DatasetInput,
     GridPicture,
     MetricPoint,
@@ -269,7 +268,7 @@ class Store:
         self.client.set_tag(run_id, "mlrek.heartbeat", _now())
         files = dict(description.files)
         if description.picture is not None:
-            self.client.log_image(run_id, description.picture, key=PICTURE_KEY, step=0)
+            self.client.log_image(run_id, description.picture, key=description.picture_key, step=0)
             files |= self._name_grid(run_id, description.grid)
         self._log_files(run_id, files)
         end_ms = description.end_ms or description.start_ms

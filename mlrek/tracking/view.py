@@ -9,8 +9,9 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final
 
 from mlrek.palette import PALETTE
-from mlrek.tracking.description import GRID_KEY, PICTURE_KEY, STEPS_TAG
+from mlrek.tracking.description import GRID_KEY, STEPS_TAG
 from mlrek.tracking.notes import HEADLINES
+from mlrek.tracking.pictures import find_main_pictures, picture_key
 from mlrek.tracking.runs import LoggedRun
 
 VIEW_KEY: Final = "mlrek"
@@ -27,7 +28,6 @@ _SIZES: Final = {
     "aggregate": {"columns": 3, "cardHeight": 280},
     "charts": {"columns": 1, "cardHeight": 430},
 }
-IMAGES_TAG: Final = "mlflow.loggedImages"
 _COLUMNS: Final = ("attributes.`Created`", "attributes.`Duration`", "attributes.`Dataset`")
 
 
@@ -73,9 +73,9 @@ def _describe_section(name: str, *, display: bool) -> dict[str, Any]:
 
 
 def _describe_pictures(runs: Sequence[LoggedRun]) -> Iterator[dict[str, Any]]:
-    """The heat map, and the one with a slider, which starts where all versions have a picture."""
-    if any(IMAGES_TAG in run.tags for run in runs):
-        yield _describe_picture(PICTURE_KEY, 0)
+    """The main one, and the one with a slider, which starts where all versions have a picture."""
+    for path in find_main_pictures(runs):
+        yield _describe_picture(picture_key(path), 0)
     steps = [set(map(int, run.tags[STEPS_TAG].split())) for run in runs if STEPS_TAG in run.tags]
     if steps:
         shared = set.intersection(*steps) or set.union(*steps)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.lines import Line2D
 
-from mlrek.figures.curves import draw_precision_recall, draw_threshold_curves
+from mlrek.figures.curves import _choose_style, draw_precision_recall, draw_threshold_curves
 from mlrek.figures.style import render_rgb
 
 
@@ -112,7 +112,7 @@ def test_past_seven_labels_the_smallest_areas_have_colours(recall_curve, texts_o
 
 
 def test_a_label_looks_the_same_in_every_version(recall_curve):
-    """The ninth of nine labels is dashed vermilion, whichever others are shown."""
+    """The ninth of nine labels is dotted vermilion, whichever others are shown."""
     weak, good = (0.3, 0.2), (1.0, 1.0)
     looks = []
     for shown in (range(2, 9), (0, 1, 2, 3, 4, 5, 8)):
@@ -121,7 +121,7 @@ def test_a_label_looks_the_same_in_every_version(recall_curve):
         figure = draw_precision_recall(curves, labels=9, version="v", images=4)
         lines = [line for axes in figure.axes for line in axes.lines]
         looks.append({(line.get_color(), line.get_linestyle()) for line in lines})
-    assert all(("#D55E00", "--") in look for look in looks)
+    assert all(("#D55E00", ":") in look for look in looks)
 
 
 def test_labels_without_a_curve_are_counted(recall_curve, texts_of):
@@ -137,3 +137,11 @@ def test_any_name_can_stand_in_a_legend(label, recall_curve):
     curves = [recall_curve(""), recall_curve(label)]
     figure = draw_precision_recall(curves, labels=1, version=label, images=4)
     assert render_rgb(figure).shape[1] == 840
+
+
+def test_no_two_of_28_labels_look_alike():
+    """Colour and style together are of one label only; a fifth colour has another style."""
+    looks = [(place % 7, _choose_style(place)) for place in range(28)]
+
+    assert len(set(looks)) == 28
+    assert [style for _, style in looks[:7]] == ["solid"] * 4 + ["dashed"] * 3

@@ -228,3 +228,12 @@ def test_a_segmentation_without_masks_is_refused(build):
     """Nothing else in an evaluation can stand in for them."""
     with pytest.raises(EvaluationError, match="without counts of pixels"):
         compute_segmentation(build([[]], [[]], task=Task.SEGMENTATION), NO_RESAMPLES)
+
+
+def test_iou_of_a_label_has_an_interval_of_images_drawn_again(build_masks):
+    """Two images of IoU 0.1 and 0.9: the mean of two drawn is 0.1, 0.5 or 0.9."""
+    areas = [{0: (1, 9, 0)}, {0: (9, 1, 0)}]
+    scores = compute_segmentation(build_masks(areas, n_labels=1), Bootstrap()).per_label
+
+    assert scores.iou.tolist() == [0.5]
+    assert (scores.iou_low.tolist(), scores.iou_high.tolist()) == ([0.1], [0.9])

@@ -40,9 +40,9 @@ def test_pages_are_asked_for_in_the_view_of_the_experiment():
     assert "viewState" not in describe_links("http://h", "7", ["a"]).charts
 
 
-def test_runs_without_a_heat_map_have_no_link_to_it():
-    """A segmentation has none."""
-    assert describe_links("http://h", "7", ["a"], has_pictures=False).images == ""
+def test_runs_without_a_picture_have_no_link_to_one():
+    """Those with numbers of the provider alone."""
+    assert describe_links("http://h", "7", ["a"], picture="").images == ""
 
 
 def test_a_managed_service_has_no_links_to_guess():

@@ -43,6 +43,18 @@ def test_the_slider_starts_where_all_versions_have_a_picture():
     ]
 
 
+def test_areas_have_a_picture_of_their_own():
+    """A segmentation has no heat map; in an experiment of both kinds each has its card."""
+    logged = {"mlflow.loggedImages": "True"}
+    runs = [run("a", task="segmentation", **logged), run("b", task="classification", **logged)]
+    cards = json.loads(describe_view(runs))["compareRunCharts"]
+
+    assert [card["imageKeys"] for card in cards] == [
+        ["charts/label_iou"],
+        ["charts/confusion_matrix"],
+    ]
+
+
 def test_the_table_has_columns_of_the_numbers_that_there_are():
     """MLflow shows none by itself."""
     columns = json.loads(describe_view([run(metrics=("aggregate/ap",))]))["selectedColumns"]
