@@ -9,11 +9,12 @@ import scipy.sparse as sp
 
 from mlrek.evaluation import BoolArray, FloatArray, IntArray
 from mlrek.metrics.counts import divide
-from mlrek.metrics.resampling import Statistic, Weights
+from mlrek.metrics.resampling import Statistic, Weights, count_drawn
 
 N_BINS: Final = 15
 _SUM_TOLERANCE: Final = 0.001
 _ROUNDING: Final = 1e-9
+_ROWS: Final = 4096
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,4 +99,8 @@ def _compute_calibration_error(sums: sp.csr_array, weights: Weights) -> dict[str
 
 
 def _compute_mean(name: str, values: FloatArray, weights: Weights) -> dict[str, FloatArray]:
-    return {name: divide(values @ weights, weights.sum(axis=0, dtype=np.float64))}
+    sums = np.zeros(weights.shape[1])
+    for start in range(0, len(values), _ROWS):  # in parts, whose doubles stay in the cache
+        rows = np.s_[start : start + _ROWS]
+        sums += values[rows] @ weights[rows]
+    return {name: divide(sums, count_drawn(weights))}

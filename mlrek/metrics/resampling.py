@@ -8,7 +8,7 @@ product of a sparse matrix with these weights.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,8 +28,13 @@ CONFIDENCE: Final = 0.95
 MAX_BLOCK: Final = 2**22
 """Most numbers held at once for a block of resamples: 16 MiB in single precision."""
 
-# Enough columns for a product with a sparse matrix to run at full speed.
-_MAX_COLUMNS: Final = 64
+EXACT_FLOAT32: Final = 2**24
+"""Whole numbers below it are exact in single precision."""
+
+# Enough columns for a product with a sparse matrix to run at full speed; of few images more, so
+# that a block is worth its overhead.
+_ENOUGH_COLUMNS: Final = 64
+_SMALL_BLOCK: Final = 2**18
 
 # Drawing the count of one cell takes about as long as drawing so many single images.
 _DRAWS_PER_CELL: Final = 16
@@ -106,7 +111,7 @@ def draw_strata(sizes: Sequence[int], bootstrap: Bootstrap) -> Iterator[Weights]
     """
     rng = bootstrap.start()
     n, starts = sum(sizes), np.cumsum([0, *sizes])
-    width = max(1, min(_MAX_COLUMNS, MAX_BLOCK // n))
+    width = max(1, min(max(_ENOUGH_COLUMNS, _SMALL_BLOCK // n), MAX_BLOCK // n))
     for start in range(0, bootstrap.resamples, width):
         drawn = np.empty((min(width, bootstrap.resamples - start), n), dtype=np.int32)
         for row in drawn:
@@ -121,6 +126,12 @@ def resample(statistic: Statistic, n_images: int, bootstrap: Bootstrap) -> dict[
     blocks = [statistic(weights) for weights in draw_weights(n_images, bootstrap)]
     names = blocks[0] if blocks else ()
     return {name: np.concatenate([block[name] for block in blocks]) for name in names}
+
+
+def count_drawn(weights: NDArray[Any]) -> NDArray[Any]:
+    """Images drawn in each resample, (n,); whole numbers, added up in a type that holds them."""
+    small = len(weights) < EXACT_FLOAT32
+    return np.asarray(weights.sum(axis=0, dtype=np.float32 if small else np.float64))
 
 
 def evaluate(statistic: Statistic, n_images: int) -> dict[str, FloatArray]:
