@@ -59,7 +59,7 @@ def _same(found, expected):
     assert found == pytest.approx(expected, abs=1e-12, nan_ok=True)
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(pair=_pair())
 def test_swapped_versions_mirror_everything(build, compare, pair):
     """Differences, intervals, fixed and broken, the confusion difference; p stays."""
@@ -88,7 +88,7 @@ def test_swapped_versions_mirror_everything(build, compare, pair):
     )
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(pair=_pair(), data=st.data())
 def test_neither_the_order_of_lines_nor_of_labels_matters(build, compare, pair, data):
     """Each version in an order of its own; ties in one label an image go by label order."""
@@ -141,7 +141,7 @@ def _assert_nothing_moves(comparison):
         assert not comparison.confusion.counts.any()
 
 
-@settings(max_examples=60)
+@settings(max_examples=40)
 @given(pair=_pair())
 def test_a_version_is_no_better_than_itself(build, compare, pair):
     """All differences are exactly 0, and no interval excludes it."""

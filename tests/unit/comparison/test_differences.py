@@ -123,13 +123,13 @@ def test_shared_images_are_drawn_for_both_versions_at_once(
         names = [NAMES[i] for i in order]
         sides.append(build_scores([truth[i] for i in order], one[order], images=names, task=task))
 
-    comparison = compare(*sides, resamples=60, seed=3)
+    comparison = compare(*sides, resamples=24, seed=3)
 
     y_true = np.array([np.isin(range(4), t) for t in truth])
     y_true = y_true if several else y_true.argmax(axis=1)
     score = _score_several if several else _score_one_label
     samples = []
-    for drawn in _draw([80], resamples=60, seed=3):
+    for drawn in _draw([80], resamples=24, seed=3):
         both = [one[drawn] for one in scores]
         labels = _find_labels(several, y_true[drawn], both)
         before, after = (score(y_true[drawn], one, labels) for one in both)
@@ -154,7 +154,7 @@ def test_whole_test_sets_keep_their_sizes(build_scores, compare, draw_pair, seve
         for own, one in zip(mine, scores, strict=True)
     ]
 
-    comparison = compare(*sides, resamples=60)
+    comparison = compare(*sides, resamples=24)
 
     y_true = np.array([np.isin(range(4), t) for t in truth])
     y_true = y_true if several else y_true.argmax(axis=1)
@@ -164,7 +164,7 @@ def test_whole_test_sets_keep_their_sizes(build_scores, compare, draw_pair, seve
     images = np.concatenate(strata)
     in_first = len(shared) + len(only_baseline)
     samples = []
-    for drawn in _draw(list(map(len, strata)), resamples=60):
+    for drawn in _draw(list(map(len, strata)), resamples=24):
         first = images[drawn[:in_first]]
         second = images[np.concatenate([drawn[: len(shared)], drawn[in_first:]])]
         before = _score_whole(several, y_true[first], scores[0][first])
@@ -183,13 +183,13 @@ def test_groups_are_drawn_instead_of_images(build_scores, compare, draw_pair, se
     names = [f"s3://b/{o:02}/{i}.jpg" for i, o in enumerate(objects)]
     sides = [build_scores(truth, one, images=names, task=task) for one in scores]
 
-    comparison = compare(*sides, resamples=60, group_by="s3://b/")
+    comparison = compare(*sides, resamples=24, group_by="s3://b/")
 
     y_true = np.array([np.isin(range(4), t) for t in truth])
     y_true = y_true if several else y_true.argmax(axis=1)
     score = _score_several if several else _score_one_label
     samples = []
-    for drawn in _draw([objects.max() + 1], resamples=60):
+    for drawn in _draw([objects.max() + 1], resamples=24):
         images = np.concatenate([np.flatnonzero(objects == o) for o in drawn])
         both = [one[images] for one in scores]
         labels = _find_labels(several, y_true[images], both)
@@ -205,10 +205,10 @@ def test_images_without_truth_are_drawn_but_do_not_count(build_scores, compare, 
     has_truth = np.arange(60) % 5 > 0
     truth = [t if h else [] for t, h in zip(truth, has_truth, strict=True)]
 
-    comparison = compare(*(build_scores(truth, s, images=NAMES[:60]) for s in scores), resamples=60)
+    comparison = compare(*(build_scores(truth, s, images=NAMES[:60]) for s in scores), resamples=24)
 
     samples = []
-    for drawn in _draw([60], resamples=60):
+    for drawn in _draw([60], resamples=24):
         images = drawn[has_truth[drawn]]
         both = [one[images] for one in scores]
         labels = _find_labels(several=False, y_true=y_true[images], scores=both)
@@ -230,10 +230,10 @@ def test_boxes_are_drawn_by_image(compare):
         for found in (records, others)
     ]
 
-    comparison = compare(*sides, resamples=50)
+    comparison = compare(*sides, resamples=24)
 
     samples = []
-    for drawn in _draw([12], resamples=50):
+    for drawn in _draw([12], resamples=24):
         scenes = [truth[i] for i in drawn]
         (before, _), (after, _) = (
             run_pycocotools(scenes, [found[i] for i in drawn]) for found in (records, others)
@@ -251,10 +251,10 @@ def test_areas_are_drawn_by_image(compare):
         for one in pixels
     ]
 
-    comparison = compare(*sides, resamples=60)
+    comparison = compare(*sides, resamples=24)
 
     samples = []
-    for drawn in _draw([30], resamples=60):
+    for drawn in _draw([30], resamples=24):
         mine = []
         for tp, fp, fn in (one[drawn].T for one in pixels):
             f1 = 2 * tp.sum() / (2 * tp + fp + fn).sum()
@@ -284,7 +284,7 @@ def test_wrong_cells_are_a_share_of_the_versions_own_labels(build, compare):
         for one, n_labels in zip(predicted, (2, 4), strict=True)
     ]
 
-    comparison = compare(*sides, resamples=60)
+    comparison = compare(*sides, resamples=24)
 
     for scope, width in ((Scope.WHOLE, 2), (Scope.SHARED, 4)):
         samples = [
@@ -292,7 +292,7 @@ def test_wrong_cells_are_a_share_of_the_versions_own_labels(build, compare):
                 "aggregate/hamming_loss": hamming_loss(y_true[drawn], predicted[1][drawn])
                 - hamming_loss(y_true[drawn, :width], predicted[0][drawn, :width])
             }
-            for drawn in _draw([40], resamples=60)
+            for drawn in _draw([40], resamples=24)
         ]
         _assert_intervals(comparison, samples, scope)
 
@@ -306,10 +306,10 @@ def test_truth_that_was_changed_counts_for_its_own_version(build_scores, compare
     baseline = build_scores(truth, scores[0], images=NAMES[:50])
     candidate = build_scores([[c] for c in changed], scores[1], images=NAMES[:50])
 
-    comparison = compare(baseline, candidate, resamples=60)
+    comparison = compare(baseline, candidate, resamples=24)
 
     samples = []
-    for drawn in _draw([50], resamples=60):
+    for drawn in _draw([50], resamples=24):
         both = [one[drawn] for one in scores]
         labels = sorted(
             {*_find_labels(several=False, y_true=y_true[drawn], scores=both), *changed[drawn]}
@@ -330,10 +330,10 @@ def test_a_version_with_duplicates_draws_each_image_with_all_its_lines(build_sco
     names = [NAMES[i] for i in images]
     sides = [build_scores([[c] for c in y_true], one, images=names) for one in scores]
 
-    comparison = compare(*sides, resamples=60)
+    comparison = compare(*sides, resamples=24)
 
     samples = []
-    for drawn in _draw([30], resamples=60):
+    for drawn in _draw([30], resamples=24):
         rows = np.concatenate([np.flatnonzero(images == i) for i in drawn])
         before, after = (
             _score_one_label(

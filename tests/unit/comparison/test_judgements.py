@@ -131,21 +131,21 @@ def test_nothing_in_common_is_two_independent_shares(build_top, compare):
 
 
 def test_equally_good_versions_are_seldom_told_apart(build_top, compare):
-    """The interval of 400 data sets leaves out 0 in at most the nominal share, and chance."""
+    """The interval of 400 data sets leaves out 0 in the nominal share, with 1,000 resamples."""
     rng = np.random.default_rng(0)
     names = "aggregate/accuracy", "aggregate/f1_macro"
     wrong = dict.fromkeys(names, 0)
     for _ in range(400):
-        y_true = rng.choice(4, p=[0.4, 0.3, 0.2, 0.1], size=500)
-        hard = rng.random(500) < 0.25
+        y_true = rng.choice(4, p=[0.4, 0.3, 0.2, 0.1], size=300)
+        hard = rng.random(300) < 0.25
         sides = [
-            np.where(hard & (rng.random(500) < 0.5), (y_true + rng.integers(1, 4, 500)) % 4, y_true)
+            np.where(hard & (rng.random(300) < 0.5), (y_true + rng.integers(1, 4, 300)) % 4, y_true)
             for _ in range(2)
         ]
-        comparison = compare(*(build_top(y_true, one, n_labels=4) for one in sides), resamples=200)
+        comparison = compare(*(build_top(y_true, one, n_labels=4) for one in sides), resamples=1000)
         for name in names:
             difference = comparison.find(name)
             wrong[name] += not difference.low <= 0 <= difference.high
 
-    # Of 400 at 5 %, more than 29 come by chance once in fifty times.
-    assert all(n <= 29 for n in wrong.values()), wrong
+    # Of 400 at 5 % some 20 are expected; more than 30 come by chance once in a hundred times.
+    assert all(n <= 30 for n in wrong.values()), wrong

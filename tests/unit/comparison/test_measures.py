@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from builders.detections import build_detection, draw_random_scenes, run_pycocotools
 from builders.masks import build_segmentation
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import (
     accuracy_score,
@@ -47,6 +47,7 @@ def _codes(draw, n_labels=4):
     return draw(true), draw(pred), draw(pred)
 
 
+@settings(max_examples=40)
 @given(codes=_codes())
 def test_one_label_an_image(build_top, compare, values, codes):
     """scikit-learn's averages over the labels that are true or predicted by either version."""
@@ -126,6 +127,7 @@ def _sets(draw, n_labels=3):
     return [np.array(draw(matrix)) for _ in range(3)]
 
 
+@settings(max_examples=40)
 @given(sets=_sets())
 def test_several_labels_an_image(build, compare, values, sets):
     """scikit-learn's averages, and the share of wrong cells."""

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from builders.detections import build_detection
 from builders.masks import build_segmentation
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlrek.comparison import Scope, Verdict
@@ -63,6 +63,7 @@ _LINES = st.dictionaries(
 )
 
 
+@settings(max_examples=40)
 @given(
     lines=st.tuples(_LINES, _LINES),
     orders=st.tuples(*[st.permutations(["x", "xy", "y"])] * 2),
@@ -179,6 +180,7 @@ def test_an_image_without_truth_on_one_side_is_relabelled_and_does_not_count(bui
     assert (accuracy.baseline, accuracy.candidate) == (1 / 2, 1)
 
 
+@settings(max_examples=40)
 @given(
     lines=st.lists(
         st.tuples(

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from builders.detections import build_detection
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import f1_score
 
@@ -234,6 +234,7 @@ def _build_version(build, version, task, truth=None):
     )
 
 
+@settings(max_examples=40)
 @given(versions=st.tuples(_version(), _version()), task=st.sampled_from(list(Task)[:2]))
 def test_the_parts_add_up_to_the_change(build, compare, values, versions, task):
     """And the total is the change of the number itself."""
@@ -248,6 +249,7 @@ def test_the_parts_add_up_to_the_change(build, compare, values, versions, task):
             assert why.note == NOT_SEPARABLE
 
 
+@settings(max_examples=40)
 @given(
     versions=st.tuples(_version(), _version()),
     truth=st.lists(st.integers(0, 3), min_size=8, max_size=8),
@@ -267,6 +269,7 @@ def test_swapped_versions_mirror_every_part(build, compare, versions, truth, tas
             assert getattr(why, part) == pytest.approx(mirrored, abs=1e-12, nan_ok=True), part
 
 
+@settings(max_examples=40)
 @given(version=_version(), task=st.sampled_from(list(Task)[:2]))
 def test_nothing_moves_between_a_version_and_itself(build, compare, version, task):
     """Exactly."""

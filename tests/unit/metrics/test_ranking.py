@@ -104,9 +104,32 @@ def test_double_precision_gives_the_same(monkeypatch):
     """Past 2**24 scores sums are kept in double precision."""
     args = np.arange(4), np.array([0.9, 0.9, 0.5, 0.1]), np.array([True, False, True, False]), 4
     single = rank_scores(*args).compute(np.ones((4, 1), dtype=np.float32))
-    monkeypatch.setattr(ranking, "_EXACT_FLOAT32", 1)
+    monkeypatch.setattr(ranking, "EXACT_FLOAT32", 1)
 
     assert np.array_equal(rank_scores(*args).compute(np.ones((4, 1), dtype=np.float32)), single)
+
+
+@pytest.mark.parametrize("heaviest", [1, 90_000])
+def test_images_that_count_very_often_are_summed_exactly(build_scores, heaviest):
+    """Sums of 16 bits, and those that these do not hold: scikit-learn's weights of images."""
+    rng = np.random.default_rng(0)
+    codes, scores = rng.integers(2, size=40), rng.dirichlet(np.ones(2), size=40)
+    evaluation = build_scores([[code] for code in codes], scores)
+    pairs = pair_records(evaluation)
+    weights = rng.integers(1, 9, size=40)
+    weights[0] = heaviest
+    placed = np.empty((40, 1), dtype=np.float32)
+    placed[pairs.places, 0] = weights
+
+    ap, roc_auc = rank_records(evaluation, pairs).compute_labels(placed)
+
+    for code in range(2):
+        args = codes == code, scores[:, code]
+        expected = (
+            average_precision_score(*args, sample_weight=weights),
+            roc_auc_score(*args, sample_weight=weights),
+        )
+        assert (ap[code, 0], roc_auc[code, 0]) == pytest.approx(expected, abs=1e-12)
 
 
 def test_long_columns_are_summed_exactly():
