@@ -33,6 +33,8 @@ from mlrek.metrics import LabelScores, Metrics, Number
 from mlrek.palette import PALETTE
 
 _ROW: Final = 48.0
+_ROOMY_ROW: Final = 96.0
+_ROOMY_PLOT: Final = 384.0  # of few labels: the charts page shows pictures in squares
 _NAME_WIDTH: Final = 250.0
 _VALUE_WIDTH: Final = 84.0
 _GAP: Final = 16.0
@@ -50,8 +52,9 @@ def draw_label_iou(metrics: Metrics, *, version: str) -> Figure | None:
     if scores is None or scores.iou is None or np.isnan(scores.iou).all():
         return None
     shown = _choose_labels(scores.iou)
+    row = min(_ROOMY_ROW, max(_ROW, _ROOMY_PLOT / len(shown)))
     labels = [display_label(label) for label in metrics.labels]
-    figure = new_figure(HEADER + _MEAN_LEGEND + len(shown) * _ROW + _AXIS)
+    figure = new_figure(HEADER + _MEAN_LEGEND + len(shown) * row + _AXIS)
     facts = _describe_facts(metrics, len(shown)) + describe_escapes(labels)
     add_header(figure, version, facts)
     mean = metrics.aggregate.get("mean_iou", Number(value=np.nan))
@@ -59,7 +62,7 @@ def draw_label_iou(metrics: Metrics, *, version: str) -> Figure | None:
         MARGIN + _NAME_WIDTH + _GAP,
         HEADER + _MEAN_LEGEND,
         WIDTH - 2 * MARGIN - _NAME_WIDTH - _VALUE_WIDTH - 2 * _GAP,
-        len(shown) * _ROW,
+        len(shown) * row,
     )
     axes = _add_frame(figure, grid, len(shown))
     _add_mean(figure, axes, grid, mean)
@@ -120,7 +123,7 @@ def _add_dots(axes: Axes, scores: LabelScores, shown: IntArray) -> None:
         scores.iou[shown],
         rows,
         "o",
-        markersize=17,
+        markersize=13,
         markerfacecolor=PALETTE[0],
         markeredgecolor=PAPER,
         markeredgewidth=2,
@@ -133,7 +136,7 @@ def _add_dots(axes: Axes, scores: LabelScores, shown: IntArray) -> None:
 def _add_rows(figure: Figure, grid: Box, names: Sequence[str], iou: FloatArray) -> None:
     """The name left of each row, and its number right of it."""
     for k, (name, value) in enumerate(zip(names, iou.tolist(), strict=True)):
-        y = grid.top + (k + 0.5) * _ROW
+        y = grid.top + (k + 0.5) * grid.height / len(names)
         look: dict[str, Any] = {"size": TEXT_SIZE, "verticalalignment": "center_baseline"}
         add_text(figure, (grid.left - _GAP, y), name, horizontalalignment="right", **look)
         number = "–" if isnan(value) else f"{value:.3f}"

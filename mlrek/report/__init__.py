@@ -9,14 +9,11 @@ from mlrek.metrics import Metrics
 from mlrek.metrics.outcomes import list_outcomes
 from mlrek.report.document import Contents, describe_page
 from mlrek.report.facts import describe_facts
-from mlrek.report.page import render_page
+from mlrek.report.page import MAX_BYTES, render_page
 from mlrek.report.sample import Budget, choose_images, find_suspects, order_for_thumbnails
 from mlrek.report.thumbnails import Thumbnails, read_thumbnails
 
 __all__ = ["MAX_BYTES", "describe_report"]
-
-MAX_BYTES: Final = 3_000_000
-"""The largest page: a browser opens it at once."""
 
 _SHRINKS: Final = (1.0, 0.4, 0.1, 0.0)
 

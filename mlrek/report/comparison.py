@@ -1,6 +1,7 @@
 """A comparison as one self-contained HTML page: what people look at before they promote."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from math import isnan
 from os.path import commonprefix
 from typing import Any, Final
@@ -15,7 +16,7 @@ from mlrek.label_keys import display_label
 from mlrek.metrics.paired_tests import format_p
 from mlrek.printable import escape_unencodable
 from mlrek.report.compact import round_number
-from mlrek.report.page import render_page
+from mlrek.report.page import MAX_BYTES, render_page
 from mlrek.report.thumbnails import Thumbnails, read_thumbnails
 from mlrek.tables.comparison import (
     PARTS,
@@ -35,7 +36,10 @@ from mlrek.tables.json_text import Json
 MAX_IMAGES: Final = 6_000
 """Images of each kind of change that a page holds; the CSV file has all of them."""
 
-_MAX_MOVES: Final = 20_000
+MAX_MOVES: Final = 20_000
+"""Images behind the cells of the confusion that a page holds."""
+
+_SHRINKS: Final = (1.0, 0.4, 0.1, 0.0)
 _MAX_LABELS: Final = 400
 _KINDS: Final = ("broken", "fixed", "changed")
 
@@ -43,48 +47,63 @@ _KINDS: Final = ("broken", "fixed", "changed")
 def describe_comparison(
     comparison: Comparison, candidate: Evaluation, read_images: ReadImages | None = None
 ) -> bytes:
-    """The page of one candidate against its baseline.
+    """The page of one candidate against its baseline, at most `MAX_BYTES`.
 
     Args:
         comparison: What differs.
         candidate: The candidate's evaluation, which has the images.
         read_images: Reads the images that are shown small; without it names stand for them.
     """
-    changes = {kind: getattr(comparison, kind)[:MAX_IMAGES] for kind in _KINDS}
-    images = list(
-        dict.fromkeys(
-            (
-                *(change.image for kind in _KINDS for change in changes[kind]),
-                *_list_moved(comparison),
-            )
-        )
-    )
+    facts = _describe_facts(comparison)
+    thumbnails: Mapping[str, str] | None = None
+    for shrink in _SHRINKS:
+        images = _list_images(comparison, shrink)
+        if thumbnails is None:
+            thumbnails = _read(candidate, images, read_images)
+        kept = dict(islice(thumbnails.items(), round(len(thumbnails) * shrink)))
+        data = _describe_data(comparison, images, kept, shrink)
+        page = render_page("comparison.html", data, scripts=("parts.js", "comparison.js"), **facts)
+        if len(page) <= MAX_BYTES:
+            break
+    return page
+
+
+def _describe_data(
+    comparison: Comparison, images: Sequence[str], thumbnails: Mapping[str, str], share: float
+) -> dict[str, Json]:
+    """What the script works on, of so large a share of the images at most."""
+    changes = {kind: getattr(comparison, kind)[: round(MAX_IMAGES * share)] for kind in _KINDS}
     places = {image: i for i, image in enumerate(images)}
-    thumbnails = _read(candidate, images, read_images)
     labels = _name_labels(comparison)
     codes = {label: i for i, label in enumerate(comparison.labels)}
     prefix = commonprefix(images) if len(images) > 1 else ""  # noqa: RUF071 (cut at a slash)
     prefix = prefix[: prefix.rfind("/") + 1]
-    data: dict[str, Json] = {
+    return {
         "names": [_clean(v.name) for v in (comparison.baseline, comparison.candidate)],
         "labels": labels,
         "own": comparison.confusion.n_own if comparison.confusion else 0,
         "images": {
             "prefix": _clean(prefix),
             "names": [_clean(image.removeprefix(prefix)) for image in images],
-            "thumbnails": thumbnails,
+            "thumbnails": {str(places[i]): uri for i, uri in thumbnails.items() if i in places},
         },
         "changes": {
             kind: [_describe_change(c, places, codes) for c in changes[kind]] for kind in _KINDS
         },
         "totals": {kind: len(getattr(comparison, kind)) for kind in _KINDS},
         "cells": _list_cells(comparison),
-        "moves": _list_moves(comparison, places),
+        "moves": _list_moves(comparison, places, share),
+        "moves_total": len(comparison.confusion.moves) if comparison.confusion else 0,
         "deltas": _list_deltas(comparison),
         "label_deltas": _list_label_deltas(comparison),
     }
-    facts = _describe_facts(comparison)
-    return render_page("comparison.html", data, scripts=("parts.js", "comparison.js"), **facts)
+
+
+def _list_images(comparison: Comparison, share: float) -> list[str]:
+    """The images of a page: those that changed, by kind, then those behind the cells."""
+    n = round(MAX_IMAGES * share)
+    changed = (change.image for kind in _KINDS for change in getattr(comparison, kind)[:n])
+    return list(dict.fromkeys((*changed, *_list_moved(comparison, share))))
 
 
 def _describe_facts(comparison: Comparison) -> dict[str, Any]:
@@ -205,22 +224,23 @@ def _list_cells(comparison: Comparison) -> list[Json]:
     return [[i, j, int(counts[i, j])] for i, j in np.argwhere(counts).tolist()]
 
 
-def _list_moved(comparison: Comparison) -> list[str]:
+def _list_moved(comparison: Comparison, share: float) -> list[str]:
     """The images behind the cells, at most so many as a page holds."""
     confusion = comparison.confusion
     if confusion is None:
         return []
-    return [confusion.images[i] for i in np.unique(confusion.moves[:_MAX_MOVES, 0]).tolist()]
+    moves = confusion.moves[: round(MAX_MOVES * share)]
+    return [confusion.images[i] for i in np.unique(moves[:, 0]).tolist()]
 
 
-def _list_moves(comparison: Comparison, places: Mapping[str, int]) -> list[Json]:
+def _list_moves(comparison: Comparison, places: Mapping[str, int], share: float) -> list[Json]:
     """Image, row, column and change of each move."""
     confusion = comparison.confusion
     if confusion is None:
         return []
     return [
         [places[confusion.images[i]], row, column, change]
-        for i, row, column, change in confusion.moves[:_MAX_MOVES].tolist()
+        for i, row, column, change in confusion.moves[: round(MAX_MOVES * share)].tolist()
     ]
 
 
@@ -233,15 +253,14 @@ def _name_labels(comparison: Comparison) -> list[Json]:
 
 def _read(
     candidate: Evaluation, images: list[str], read_images: ReadImages | None
-) -> dict[str, Json]:
-    """Small pictures by place in `images`."""
+) -> dict[str, str]:
+    """Small pictures by image."""
     if read_images is None or not images:
         return {}
     rows = {image: i for i, image in enumerate(candidate.images)}
     order = np.array([rows[image] for image in images if image in rows], dtype=np.int64)
     found: Thumbnails = read_thumbnails(candidate, order, read_images)
-    places = {rows[image]: str(i) for i, image in enumerate(images) if image in rows}
-    return {places[row]: thumbnail.data_uri for row, thumbnail in found.by_image.items()}
+    return {candidate.images[row]: thumbnail.data_uri for row, thumbnail in found.by_image.items()}
 
 
 def _clean(text: str) -> str:

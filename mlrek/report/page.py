@@ -11,6 +11,9 @@ from mlrek.tables.json_text import Json
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+MAX_BYTES: Final = 3_000_000
+"""The largest page: a browser opens it at once."""
+
 _ESCAPED: Final = str.maketrans(
     {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 )

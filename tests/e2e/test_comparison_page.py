@@ -1,13 +1,47 @@
 """The page of a comparison, in MLflow's own sandboxed frame, in headless Chromium."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from builders.evaluations import build_evaluation
+from fakes.large_evaluation import make_large_evaluation
+
+from mlrek.comparison.compare import CompareSettings, Side, compare_versions
+from mlrek.report.comparison import describe_comparison
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
 
 BASELINE, CANDIDATE = "v1-naive-bayes", "v3-neighbours"
+HOSTILE = (
+    "<script>document.title = 'owned'</script>",
+    '"><img src=x onerror="document.title=\'owned\'">',
+    "\u202ereversed\u202c \u05e9\u05dc\u05d5\u05dd",
+    "{{ 7 * 7 }}",
+    "x" * 256,
+)
+CONTRASTS = """
+    const light = ([r, g, b]) => [r, g, b].map(v => v / 255)
+        .map(v => v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
+        .reduce((sum, v, k) => sum + v * [0.2126, 0.7152, 0.0722][k], 0);
+    const parts = text => text.match(/[\\d.]+/g).map(Number);
+    const ground = node => {
+        const found = parts(getComputedStyle(node).backgroundColor);
+        return found.length < 4 || found[3] === 1 ? found : ground(node.parentElement);
+    };
+    return [...document.querySelectorAll('body *')]
+        .filter(e => [...e.childNodes].some(n => n.nodeType === 3 && n.data.trim()))
+        .filter(e => e.checkVisibility() && !e.closest('.hidden'))
+        .map(e => {
+            const [a, b] = [light(parts(getComputedStyle(e).color)), light(ground(e))];
+            return [(Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05), e.outerHTML.slice(0, 90)];
+        });
+"""
+"""The contrast of every text with what is behind it."""
+ENOUGH = 4.5
+"""WCAG 2's, level AA."""
 
 
 def read_top1(digits: Path, version: str) -> dict[str, tuple[str, str]]:
@@ -85,3 +119,145 @@ def test_a_cell_of_the_confusion_lists_its_images(frame, digits):
 def test_the_page_does_not_scroll_sideways(frame):
     """At the width of MLflow's frame."""
     assert frame.run("const d = document.documentElement; return d.scrollWidth <= d.clientWidth")
+
+
+@pytest.fixture
+def open_pair(page, tmp_path):
+    """Open the page of two evaluations as a file; its script makes no error."""
+
+    def compare(baseline, candidate):
+        sides = (Side(evaluation=side) for side in (baseline, candidate))
+        comparison = compare_versions(*sides, CompareSettings(resamples=20))
+        path = tmp_path / "comparison.html"
+        path.write_bytes(describe_comparison(comparison, candidate))
+        page.browser.get(path.as_uri())
+        page.wait(lambda: page.run("return document.documentElement.dataset.ready") == "true")
+        return page
+
+    page.browser.get_log("browser")
+    yield compare
+    assert [m for m in page.browser.get_log("browser") if m["level"] == "SEVERE"] == []
+
+
+@pytest.fixture
+def screen(page):
+    """Set the width of the window, and the scheme or medium; all is put back at the end."""
+    command = page.browser.execute_cdp_cmd
+
+    def show(width, **media):
+        size = {"width": width, "height": 1400, "deviceScaleFactor": 1, "mobile": False}
+        command("Emulation.setDeviceMetricsOverride", size)
+        scheme = [{"name": "prefers-color-scheme", "value": media.pop("scheme", "light")}]
+        command("Emulation.setEmulatedMedia", {"features": scheme, **media})
+
+    yield show
+    command("Emulation.setEmulatedMedia", {"media": "", "features": []})
+    command("Emulation.clearDeviceMetricsOverride", {})
+
+
+@pytest.fixture(scope="module")
+def hostile():
+    """Two versions whose names, and those of labels and files, try to be more than text."""
+    images = [f"s3://bucket/{name}.png" for name in HOSTILE]
+    truth = [[i] for i in range(len(HOSTILE))]
+
+    def build(codes, name):
+        records = [[(code, 0.9)] for code in codes]
+        made = build_evaluation(truth, records, labels=HOSTILE, images=images)
+        return replace(made, version=replace(made.version, name=name))
+
+    return build([1, 1, 2, 4, 4], HOSTILE[0]), build([0, 2, 3, 3, 4], HOSTILE[1])
+
+
+@pytest.fixture(scope="module")
+def hundred():
+    """Two versions with a hundred labels and long names."""
+    baseline = make_large_evaluation(5_000, 100, 3)
+    candidate = make_large_evaluation(5_000, 100, 2)
+    return baseline, replace(candidate, truth=baseline.truth)
+
+
+def test_hostile_names_show_as_text(open_pair, hostile):
+    """Names of versions, labels and files are there letter by letter; none became an element."""
+    page = open_pair(*hostile)
+    page.screenshot("comparison-hostile")
+    page.run("document.querySelectorAll('#matrix td.full, button').forEach(b => b.click())")
+    text = page.run("return document.body.textContent")
+    elements = page.run("return document.querySelectorAll('script, img, [onerror]').length")
+
+    assert set(HOSTILE[:4]) <= {name for name in HOSTILE if name in text}
+    assert HOSTILE[0] in page.run("return document.querySelector('h1').textContent")
+    assert elements == 2  # the data and the script of the page
+    assert page.browser.title == f"{HOSTILE[1]} against {HOSTILE[0]}"
+
+
+def test_enter_on_a_cell_lists_its_images(open_pair, hundred):
+    """As a click does, and the cell is marked."""
+    from selenium.webdriver.common.keys import Keys
+
+    page = open_pair(*hundred)
+    cell = page.browser.find_elements("css selector", "#matrix td.full")[0]
+    cell.send_keys(Keys.ENTER)
+
+    assert cell.get_attribute("aria-selected") == "true"
+    assert images_in(page, "#cell")
+
+
+def test_better_is_blue_and_worse_is_orange(open_pair, hundred):
+    """More on the diagonal is better, more beside it worse, in the matrix and the page's words."""
+    page = open_pair(*hundred)
+    cells = page.run(
+        "return [...document.querySelectorAll('#matrix td.full')].map(c => ["
+        "c.dataset.cell.split(',').map(Number), c.textContent,"
+        "getComputedStyle(c).backgroundColor.match(/\\d+/g).map(Number)])"
+    )
+
+    assert {text[0] for _, text, _ in cells} == {"+", "−"}
+    for (row, column), text, (red, _, blue) in cells:
+        is_better = (row == column) == (text[0] == "+")
+        assert (blue > red) == is_better
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [600, 900, 1400])
+def test_all_is_legible_and_nothing_scrolls_sideways(open_pair, hundred, screen, width, scheme):
+    """A hundred labels with long names, at any width, in both schemes; contrast of level AA."""
+    screen(width, scheme=scheme)
+    page = open_pair(*hundred)
+    page.run("document.querySelector('#matrix td.full').click(); window.scrollTo(0, 0)")
+    page.screenshot(f"comparison-{width}-{scheme}")
+    pale = [found for found in page.run(CONTRASTS) if found[0] < ENOUGH]
+
+    assert page.run("return document.documentElement.scrollWidth") <= width
+    assert pale == []
+    assert page.run("return document.querySelectorAll('#matrix tbody tr').length") == 25
+
+
+def test_it_prints_without_its_controls(open_pair, hundred, screen):
+    """Nothing to press, nothing cut off in a box that scrolls."""
+    screen(900, media="print")
+    page = open_pair(*hundred)
+    page.screenshot("comparison-print")
+
+    assert not page.run(
+        "return [...document.querySelectorAll('nav, .controls, .more')]"
+        ".filter(e => e.checkVisibility()).length"
+    )
+    assert (
+        page.run("return getComputedStyle(document.querySelector('#matrix')).maxHeight") == "none"
+    )
+
+
+def test_a_hundred_labels_and_250000_images_are_there_within_a_second(open_pair, page):
+    """The best of three loads, for the machine may be busy."""
+    baseline = make_large_evaluation(250_000, 100, 1)
+    label_idx = np.roll(baseline.records.label_idx, 1)
+    candidate = replace(baseline, records=replace(baseline.records, label_idx=label_idx))
+    open_pair(baseline, candidate)
+    took_ms = []
+    for _ in range(3):
+        page.browser.refresh()
+        page.wait(lambda: page.run("return document.documentElement.dataset.ready") == "true")
+        took_ms.append(page.run("return performance.getEntriesByType('navigation')[0].domComplete"))
+
+    assert min(took_ms) < 1000
