@@ -58,16 +58,17 @@ def judge_pairs(
 
 
 def judge_shares(found: Sequence[Difference], exams: tuple[Exam, Exam]) -> Iterator[Difference]:
-    """Shares of images of test sets that have nothing in common: independent samples."""
+    """Shares of images of which none stands anywhere twice: independent samples."""
     task = exams[0].metrics.task
-    disjoint = not set(exams[0].evaluation.images) & set(exams[1].evaluation.images)
+    images = (*exams[0].evaluation.images, *exams[1].evaluation.images)
+    independent = len(set(images)) == len(images)
     right = [int(np.count_nonzero(exam.rows.is_right)) for exam in exams]
     n = [int(np.count_nonzero(exam.rows.counted)) for exam in exams]
     shares = IndependentShares(
         baseline_right=right[0], baseline_n=n[0], candidate_right=right[1], candidate_n=n[1]
     )
     for difference in found:
-        if disjoint and difference.name in RIGHT_NAMES.get(task, ()):
+        if independent and difference.name in RIGHT_NAMES.get(task, ()):
             yield with_evidence(replace(difference, reason=""), shares)
         else:
             yield difference

@@ -9,16 +9,12 @@ from builders.detections import build_detection, draw_random_scenes
 from builders.masks import build_segmentation
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from scipy.stats import norm
-from sklearn.metrics import confusion_matrix
 
-from mlrek.comparison import Answer, ImageChange, Scope, Verdict
+from mlrek.comparison import Scope, Verdict
 from mlrek.comparison.compare import Side, compare_versions
 from mlrek.errors import IncomparableError, UsageError
 from mlrek.evaluation import Task
 from mlrek.metrics import PredictionRule
-from mlrek.metrics.paired_tests import PairedCounts
-from mlrek.metrics.power import images_to_decide_shares, smallest_decidable_share
 
 NAMES = [f"s3://bucket/{i:02}.jpg" for i in range(40)]
 
@@ -176,109 +172,6 @@ def test_swapped_boxes_mirror_everything(compare):
         other = _by_key(back)[key]
         _same(difference.difference, -other.difference)
         _same((difference.low, difference.high), (-other.high, -other.low))
-
-
-def test_images_that_changed_by_hand(build, compare):
-    """Fixed, broken, and wrong in another way, each with what both said, and how surely."""
-    truth = [[0], [0], [1], [1], [2]]
-    baseline = build(truth, [[(1, 0.6)], [(0, 0.7)], [(0, 0.8)], [(1, 0.9)], []], images="edcba")
-    candidate = build(
-        truth, [[(0, 0.5)], [(1, 0.4)], [(2, 0.3)], [(1, 0.2)], [(0, 0.1)]], images="edcba"
-    )
-
-    comparison = compare(baseline, candidate)
-
-    def change(image, true, before, after):
-        answers = [Answer(labels=labels, confidence=c) for labels, c in (before, after)]
-        return ImageChange(image=image, truth=(true,), baseline=answers[0], candidate=answers[1])
-
-    assert comparison.fixed == (change("e", "a", (("b",), 0.6), (("a",), 0.5)),)
-    assert comparison.broken == (change("d", "a", (("a",), 0.7), (("b",), 0.4)),)
-    empty, other = comparison.changed
-    assert other == change("c", "b", (("a",), 0.8), (("c",), 0.3))
-    assert (empty.image, empty.truth, empty.baseline.labels) == ("a", ("c",), ())
-    assert np.isnan(empty.baseline.confidence)
-    assert empty.candidate == Answer(labels=("a",), confidence=0.1)
-
-
-def test_images_of_several_labels_that_changed_by_hand(build, compare):
-    """An image is right when all its labels are; its confidence is that of the least sure one."""
-    options = {"task": Task.MULTILABEL, "thresholds": [0.5] * 3}
-    baseline = build([[0, 1], [2]], [[(0, 0.9), (1, 0.4)], [(2, 0.6)]], **options)
-    candidate = build([[0, 1], [2]], [[(0, 0.9), (1, 0.7)], [(1, 0.8), (2, 0.6)]], **options)
-
-    comparison = compare(baseline, candidate)
-
-    (fixed,), (broken,) = comparison.fixed, comparison.broken
-    assert (fixed.image, fixed.truth, fixed.baseline.labels) == ("0", ("a", "b"), ("a",))
-    assert fixed.candidate == Answer(labels=("a", "b"), confidence=0.7)
-    assert (broken.image, broken.candidate.labels) == ("1", ("b", "c"))
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_confusion_difference_is_scikit_learns(build_top, compare, seed):
-    """Two of its matrices; images without a prediction in a column of our own."""
-    rng = np.random.default_rng(seed)
-    y_true = rng.integers(3, size=40)
-    predicted = rng.integers(-1, 3, size=(2, 40))
-
-    confusion = compare(*(build_top(y_true, y_pred) for y_pred in predicted)).confusion
-
-    codes = [0, 1, 2, -1]
-    before, after = (confusion_matrix(y_true, y_pred, labels=codes) for y_pred in predicted)
-    assert confusion.labels == ("a", "b", "c", "(none)")
-    assert confusion.n_own == 1
-    assert confusion.counts.tolist() == (after - before).tolist()
-
-
-def test_confusion_difference_of_other_label_lists(build_top, compare):
-    """Rows are the labels of both; the last one is of the candidate alone."""
-    baseline = build_top([0, 1, 1], [0, 1, 0], labels=("x", "y"))
-    candidate = build_top([1, 0, 0], [1, 0, 2], labels=("y", "x", "z"))
-
-    confusion = compare(baseline, candidate).confusion
-
-    assert confusion.labels == ("x", "y", "z")
-    assert confusion.counts.tolist() == [[0, 0, 0], [-1, 0, 1], [0, 0, 0]]
-
-
-def test_an_undecided_difference_says_how_many_images_would_settle_it(build_top, compare):
-    """By the power of what was counted: 20 right for both, 3 and 5 for one, 2 for neither."""
-    right = [(1, 1)] * 20 + [(1, 0)] * 3 + [(0, 1)] * 5 + [(0, 0)] * 2
-    predicted = [[0 if side[i] else 1 for side in right] for i in range(2)]
-    counts = PairedCounts(both=20, only_baseline=3, only_candidate=5, neither=2)
-
-    settling = compare(*(build_top([0] * 30, y_pred) for y_pred in predicted)).settling
-
-    assert settling.images_needed == images_to_decide_shares(counts)
-    assert settling.smallest_difference == smallest_decidable_share(counts)
-
-
-def test_a_decided_difference_needs_no_more_images(build_top, compare):
-    """Thirty images that the candidate alone has right."""
-    comparison = compare(build_top([0] * 30, [1] * 30), build_top([0] * 30, [0] * 30))
-
-    assert comparison.settling is None
-    assert comparison.find("aggregate/accuracy").low > 0
-
-
-def test_groups_take_the_spread_of_resamples_for_what_would_settle_it(build_top, compare):
-    """Not a formula of independent images, and no p: 1.96 + 0.84 standard errors."""
-    rng = np.random.default_rng(0)
-    right = rng.random((2, 40)) < 0.8
-    names = [f"{i % 20:02}-{i}" for i in range(40)]
-    sides = [build_top([0] * 40, 1 - one.astype(int), images=names) for one in right]
-
-    comparison = compare(*sides, resamples=50, group_by="^[0-9]+")
-
-    gain = right[1].astype(int) - right[0]
-    by_object = gain[:20] + gain[20:]
-    rng = np.random.default_rng(0)
-    spread = np.std([by_object[rng.integers(20, size=20)].mean() / 2 for _ in range(50)], ddof=1)
-    reach = norm.ppf(0.975) + norm.ppf(0.8)
-    assert comparison.settling.smallest_difference == pytest.approx(reach * spread)
-    assert comparison.settling.images_needed == np.ceil(40 * (reach * spread / gain.mean()) ** 2)
-    assert np.isnan(comparison.find("aggregate/accuracy").p)
 
 
 def test_one_label_against_several_is_compared_as_several(build, compare, values):

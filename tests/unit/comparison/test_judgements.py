@@ -130,6 +130,25 @@ def test_nothing_in_common_is_two_independent_shares(build_top, compare):
     assert np.isnan(accuracy.p)
 
 
+def test_images_that_stand_there_twice_are_no_independent_shares(build_top, compare):
+    """Of test sets with nothing in common: there each image is drawn with all its lines."""
+    rng = np.random.default_rng(0)
+    right = rng.random((2, 20)) < 0.8
+    sides = []
+    for prefix, one in zip("bc", right, strict=True):
+        images = [f"{prefix}{i:02}" for i in range(20)] * 2
+        sides.append(build_top([0] * 40, 1 - np.tile(one, 2).astype(int), images=images))
+
+    accuracy = compare(*sides, resamples=50).find("aggregate/accuracy", scope=Scope.WHOLE)
+
+    rng = np.random.default_rng(0)
+    samples = []
+    for _ in range(50):
+        first, second = rng.integers(20, size=20), rng.integers(20, size=20)
+        samples.append(right[1][second].mean() - right[0][first].mean())
+    assert (accuracy.low, accuracy.high) == pytest.approx(np.percentile(samples, [2.5, 97.5]))
+
+
 def test_equally_good_versions_are_seldom_told_apart(build_top, compare):
     """The interval of 400 data sets leaves out 0 in the nominal share, with 1,000 resamples."""
     rng = np.random.default_rng(0)
