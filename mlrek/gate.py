@@ -31,7 +31,7 @@ from mlrek.policy import (
 from mlrek.policy.deciding import decide
 from mlrek.policy.numbers import count_test_images, parse_numbers
 from mlrek.policy.parsing import parse_policy
-from mlrek.references import Referred, is_alias, load_version
+from mlrek.references import MODEL_URI, Referred, is_alias, load_version
 from mlrek.run_content import RESAMPLES, SEED
 from mlrek.sources import AwsOptions
 from mlrek.sources.storage import read_small_text
@@ -168,6 +168,13 @@ def _find_opponent(baseline: str, candidate: Referred, load: Callable[[str], Ref
     except ModelNotFoundError:
         if not is_alias(baseline):
             raise
+        if other := _find_other_model(baseline, candidate):
+            return Opponent(
+                incomparable=(
+                    f"the registry has no {baseline}, while the candidate is a version of "
+                    f"models:/{other}: name the baseline of that model, or promote a first one"
+                )
+            )
         return Opponent(absent=f"{baseline} does not exist yet")
     identity = _identify(referred)
     if _is_same(candidate, referred):
@@ -177,6 +184,14 @@ def _find_opponent(baseline: str, candidate: Referred, load: Callable[[str], Ref
         )
         return Opponent(identity=identity, incomparable=reason)
     return _compare(referred, candidate, Opponent(identity=identity))
+
+
+def _find_other_model(baseline: str, candidate: Referred) -> str:
+    """The candidate's registered model, where the missing baseline is an alias of another one."""
+    model = MODEL_URI.fullmatch(baseline)
+    if candidate.registered is None or model is None or model["name"] == candidate.registered.name:
+        return ""
+    return candidate.registered.name
 
 
 def _is_same(candidate: Referred, baseline: Referred) -> bool:

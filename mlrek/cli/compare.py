@@ -98,8 +98,8 @@ def compare(
         prediction_rule,
         opt.check_images(images),
     )
-    compared = _keep(compared, tracking_uri, output) if log else compared
     _write_files(compared, markdown, html)
+    compared = _keep(compared, tracking_uri, output) if log else compared
     if json:
         from mlrek.comparing import describe_compared
 

@@ -64,7 +64,7 @@ def check_relative(
         return
     comparison, scope = opponent.comparison, _scope(footing.same, opponent.comparison)
     for metric in expand_labels(asked.metric, comparison.labels):
-        found = comparison.find(metric.name, label=metric.label, scope=scope)
+        found = _find(comparison, metric, scope)
         if footing.incomparable:
             answer = _Answer(Status.UNDECIDED, f"not comparable: {footing.incomparable}")
             yield _describe(asked, metric, answer, candidate, found, is_comparable=False)
@@ -90,6 +90,13 @@ class _Answer:
     low: float = nan
     high: float = nan
     images_needed: int | None = None
+
+
+def _find(comparison: Comparison, metric: Metric, scope: Scope) -> Difference | None:
+    """The difference of that scope. What a provider reports is of whole test sets: to be shown."""
+    of_scope = comparison.find(metric.name, label=metric.label, scope=scope)
+    whole = comparison.find(metric.name, label=metric.label, scope=Scope.WHOLE)
+    return of_scope or (whole if whole and whole.evidence is None else None)
 
 
 def _scope(same: SameTestSet, comparison: Comparison) -> Scope:

@@ -48,11 +48,16 @@ class Outcome(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Move:
-    """What is asked: that an alias which stands for `before` shall stand for a version."""
+    """What is asked: that an alias which stands for `before` shall stand for a version.
+
+    A rollback (`goes_back`) leaves what the version remembers: the next one goes one step further
+    back, never forth to what was rolled back.
+    """
 
     version: ModelVersion
     alias: str
     before: int | None
+    goes_back: bool = False
 
     @property
     def uri(self) -> str:
@@ -105,7 +110,8 @@ def find_previous(registry: Registry, name: str, alias: str) -> Move:
             f"nothing is known to have been {uri} before version {now}, which {known}; to move it "
             f"all the same: mlrek promote models:/{name}/NUMBER --policy FILE --alias {alias}"
         )
-    return Move(version=registry.get_version(name, int(before)), alias=alias, before=now)
+    version = registry.get_version(name, int(before))
+    return Move(version=version, alias=alias, before=now, goes_back=True)
 
 
 def describe_overtaken(move: Move, now: int | None) -> str:
@@ -126,7 +132,7 @@ def _move(registry: Registry, move: Move, has_time: Callable[[], bool]) -> Moved
         return Moved(outcome=Outcome.UNCHANGED, now=now, reason=reason)
     if now != move.before:
         return Moved(outcome=Outcome.OVERTAKEN, now=now, reason=describe_overtaken(move, now))
-    previous = {PREVIOUS + move.alias: str(move.before or NOTHING)}
+    previous = _describe_previous(move)
     registry.set_version_tags(move.version, previous)
     if not has_time():
         raise TrackingError(f"{move.uri} was not moved: MLflow answers too slowly; try again")
@@ -140,6 +146,13 @@ def _move(registry: Registry, move: Move, has_time: Callable[[], bool]) -> Moved
         return Moved(outcome=Outcome.OVERTAKEN, now=now, reason=reason)
     registry.set_model_tags(name, previous)
     return Moved(outcome=Outcome.MOVED, now=now)
+
+
+def _describe_previous(move: Move) -> dict[str, str]:
+    """The tag that remembers what was before a version; none where that is not known."""
+    key = PREVIOUS + move.alias
+    before = move.version.tags.get(key, "") if move.goes_back else str(move.before or NOTHING)
+    return {key: before} if before else {}
 
 
 # ---- taking turns --------------------------------------------------------------------------

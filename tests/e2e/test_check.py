@@ -113,6 +113,16 @@ def test_without_the_alias_only_floors_are_checked(check):
         assert "models:/empty@champion does not exist yet" in done.stderr
 
 
+def test_the_alias_of_another_model_that_is_not_there_is_no_first_promotion(check):
+    """A slip of the pen in the policy must not leave floors alone."""
+    done, found = check("models:/digits/3", "--baseline", "models:/dgits@champion")
+    relative = [c for c in found["checks"] if c["kind"] in {"no_worse", "better"}]
+
+    assert done.returncode == 4
+    assert {c["status"] for c in relative} == {"undecided"}
+    assert "the candidate is a version of models:/digits" in found["checks"][0]["reason"]
+
+
 def test_a_numbered_baseline_that_is_gone_is_an_error(check):
     """It was there once: that it is not is no first promotion."""
     done, found = check("models:/digits/3", "--baseline", "models:/digits/77")

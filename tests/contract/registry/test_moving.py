@@ -130,16 +130,20 @@ def test_somebody_who_moves_it_on_at_once_is_seen(registry, name, monkeypatch):
     assert registry.get_aliases(name) == {"champion": 3}
 
 
-def test_a_rollback_puts_back_what_was_before_and_can_be_rolled_back(registry, name):
-    """The version that goes is remembered as well."""
-    move_alias(registry, move(name, 2))
-    back = find_previous(registry, name, "champion")
-    moved = move_alias(registry, back)
-    forth = find_previous(registry, name, "champion")
+def test_rollbacks_go_back_step_by_step(registry, name):
+    """Never forth to what was rolled back, and no further than what is known."""
+    for number in (2, 3):
+        before = registry.get_aliases(name)["champion"]
+        move_alias(registry, replace(move(name, number), before=before))
+    steps = []
+    for _ in range(2):
+        back = find_previous(registry, name, "champion")
+        moved = move_alias(registry, back)
+        steps.append((back.before, moved.outcome, registry.get_aliases(name)["champion"]))
 
-    assert (back.version.number, back.before, moved.outcome) == (1, 2, Outcome.MOVED)
-    assert registry.get_aliases(name) == {"champion": 1}
-    assert (forth.version.number, forth.before) == (2, 1)
+    assert steps == [(3, Outcome.MOVED, 2), (2, Outcome.MOVED, 1)]
+    with pytest.raises(UsageError, match="was not promoted by mlrek"):
+        find_previous(registry, name, "champion")
 
 
 def test_nothing_is_known_of_an_alias_that_was_moved_in_another_way(registry, name):
@@ -154,15 +158,23 @@ def test_nothing_is_known_of_an_alias_that_was_moved_in_another_way(registry, na
 
 def test_two_promotions_that_see_each_other_take_turns(registry, name, monkeypatch):
     """Both have written their claims before either reads: one moves, the other is overtaken."""
-    barrier = threading.Barrier(2)
-    meetings = iter(range(2))
-    set_tags = Registry.set_model_tags
+    begun, written = threading.Barrier(2), threading.Barrier(2)
+    first_reads, first_claims = iter(range(2)), iter(range(2))
+    set_tags, get_tags = Registry.set_model_tags, Registry.get_model_tags
+
+    def read_and_meet(self, name):
+        tags = get_tags(self, name)
+        if next(first_reads, None) is not None:  # neither has seen the other's claim
+            begun.wait(60)
+        return tags
 
     def set_and_meet(self, name, tags):
         set_tags(self, name, tags)
-        if any(key.startswith(moving.CLAIM) for key in tags) and next(meetings, None) is not None:
-            barrier.wait(30)
+        is_claim = any(key.startswith(moving.CLAIM) for key in tags)
+        if is_claim and next(first_claims, None) is not None:
+            written.wait(60)
 
+    monkeypatch.setattr(Registry, "get_model_tags", read_and_meet)
     monkeypatch.setattr(Registry, "set_model_tags", set_and_meet)
     told = promote_at_once(registry, name)
 

@@ -200,6 +200,19 @@ def test_without_a_true_interval_nothing_passes(difference):
         assert check.reason
 
 
+def test_what_the_provider_reports_is_shown_but_decides_nothing():
+    """It is of whole test sets, and alone: both values stand there, with why it is undecided."""
+    reported = make_difference(
+        name="reported/f1", scope=Scope.WHOLE, candidate=0.92, reason="published alone"
+    )
+    reported = replace(reported, evidence=None)
+    check = against('[[better]]\nmetric = "reported/f1"\n', reported).checks[-1]
+
+    assert check.status is Status.UNDECIDED
+    assert (check.value, check.baseline) == (reported.candidate, reported.baseline)
+    assert check.reason == "published alone: check it with a [[floor]] instead"
+
+
 def test_an_open_check_says_how_many_images_would_decide_it():
     """500 · ((1.96 + 0.8416) · 0.01 / 0.012)² = 2725.4 for a difference 0.012 above the limit."""
     difference = make_difference(candidate=0.912, evidence=Interval(0.012, 0.01))
