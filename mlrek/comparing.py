@@ -166,10 +166,19 @@ def read_label_map(path: str) -> dict[str, str]:
     except (OSError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or exc
         raise UsageError(f"{path}: the label map cannot be read: {reason}") from exc
+    return parse_label_map(text, uri=path)
+
+
+def parse_label_map(text: str, *, uri: str) -> dict[str, str]:
+    """New label names by old ones, from a JSON object or CSV with two columns.
+
+    Raises:
+        UsageError: It is something else.
+    """
     names = _parse_json_map(text) if text.lstrip().startswith("{") else _parse_csv_map(text)
     if not names:
         raise UsageError(
-            f'{path}: a label map is a JSON object {{"old": "new"}}, or CSV with the old and the '
+            f'{uri}: a label map is a JSON object {{"old": "new"}}, or CSV with the old and the '
             "new name on each line"
         )
     return names

@@ -1,0 +1,154 @@
+"""Every parser of bytes that come from outside, with real bytes to begin from."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from mlrek.comparing import parse_label_map
+from mlrek.errors import UsageError
+from mlrek.evaluation import Project, Provider, Version
+from mlrek.formats.google import GoogleRole, collect_google, parse_google
+from mlrek.formats.ground_truth import parse_ground_truth
+from mlrek.formats.lookout import parse_lookout_evaluation
+from mlrek.formats.lookout_description import parse_description
+from mlrek.formats.lookout_manifest import ManifestInput as LookoutInput
+from mlrek.formats.lookout_masks import MaskRef, parse_mask
+from mlrek.formats.lookout_result import ResultInput
+from mlrek.formats.moderation import parse_answers
+from mlrek.formats.rekognition import parse_evaluation
+from mlrek.formats.rekognition_manifest import ManifestInput
+from mlrek.formats.rekognition_summary import parse_summary
+from mlrek.formats.responses import parse_responses
+from mlrek.formats.stored import load_evaluation
+from mlrek.policy.parsing import parse_policy
+from mlrek.sources.description import describe_version
+
+ROOT = Path(__file__).parents[2]
+DATA, EXAMPLES = ROOT / "tests" / "data", ROOT / "examples"
+MAX_SEED = 6000
+
+Parser = Callable[[bytes], object]
+
+ARN = "arn:aws:rekognition:us-east-1:111122223333:project/pets/1690474772815"
+PROJECT = Project(provider=Provider.REKOGNITION, arn=ARN, name="pets")
+VERSION = Version(project=PROJECT, arn=f"{ARN}/version/v1/1", name="v1")
+
+
+def _lines(data: bytes) -> ManifestInput:
+    return ManifestInput(uri="x", chunks=[data])
+
+
+def _text(parse: Callable[..., object]) -> Parser:
+    """A parser of text: what is no UTF-8 is refused where the file is read."""
+
+    def parse_bytes(data: bytes) -> object:
+        try:
+            text = data.decode()
+        except UnicodeDecodeError as exc:
+            raise UsageError("x: no UTF-8") from exc
+        return parse(text, uri="x")
+
+    return parse_bytes
+
+
+def _parse_google(data: bytes) -> object:
+    collection = collect_google({"d/1.json": data}, {"d/2.jsonl": GoogleRole.PREDICTIONS})
+    return [parse_google(version, lambda _: [data]) for version in collection.versions]
+
+
+def _parse_google_truth(data: bytes) -> object:
+    document = (EXAMPLES / "automl-flowers" / "list_model_evaluations.json").read_bytes()
+    collection = collect_google({"d/1.json": document}, {"d/2.csv": GoogleRole.TRUTH})
+    return [parse_google(version, lambda _: [data]) for version in collection.versions]
+
+
+def _parse_mask(data: bytes) -> object:
+    ref = MaskRef(uri="x", colors=(("scratch", (255, 0, 0)),))
+    return parse_mask(ref, data, {"scratch": 0})
+
+
+def _parse_manifest(data: bytes, *, skip: bool = False) -> object:
+    return parse_evaluation(VERSION, manifest=_lines(data), skip_bad_lines=skip)
+
+
+PARSERS: dict[str, Parser] = {
+    "rekognition manifest": _parse_manifest,
+    "rekognition manifest, bad lines left out": lambda data: _parse_manifest(data, skip=True),
+    "rekognition summary": lambda data: parse_summary("x", data),
+    "rekognition description": lambda data: describe_version(data, uri="x", project=PROJECT),
+    "moderation answers": lambda data: parse_answers(_lines(data)),
+    "lookout manifest": lambda data: parse_lookout_evaluation(
+        VERSION, manifest=LookoutInput(uri="x", chunks=[data])
+    ),
+    "lookout result": lambda data: parse_lookout_evaluation(
+        VERSION, result=ResultInput(uri="x", data=data)
+    ),
+    "lookout description": lambda data: parse_description("x", data),
+    "lookout mask": _parse_mask,
+    "google documents": _parse_google,
+    "google truth": _parse_google_truth,
+    "ground truth": lambda data: parse_ground_truth(_lines(data)),
+    "ground truth, bad lines left out": lambda data: parse_ground_truth(
+        _lines(data), skip_bad_lines=True
+    ),
+    "responses": lambda data: parse_responses(_lines(data)),
+    "stored evaluation": load_evaluation,
+    "policy": _text(parse_policy),
+    "label map": _text(parse_label_map),
+}
+
+
+def read_seeds() -> list[bytes]:
+    """Real files, or their first lines: anything that some parser reads."""
+    places = (
+        *(DATA / "rekognition-guide").glob("*.json*"),
+        *(DATA / "google").glob("*/*.json*"),
+        *(DATA / "l4v-cookie").glob("*.manifest"),
+        *(DATA / "l4v-cookie").glob("dummy*.png"),
+        *(EXAMPLES / "digits" / "versions" / "v2-linear").glob("*.json"),
+        *(EXAMPLES / "detection" / "versions" / "v1-linear").glob("*.json"),
+        *(EXAMPLES / "lookout-segmentation").glob("*-1.json"),
+        *EXAMPLES.glob("lookout-classification/describe-model.json"),
+        EXAMPLES / "policy.toml",
+    )
+    files = [_shorten(place.read_bytes()) for place in sorted(places)]
+    return [*files, (DATA / "stored" / "evaluation-schema-1.parquet").read_bytes(), *_SMALL]
+
+
+def _shorten(content: bytes) -> bytes:
+    """So many lines, or all of a document that has no lines."""
+    if len(content) <= MAX_SEED:
+        return content
+    end = content.rfind(b"\n", 0, MAX_SEED)
+    return content[: end + 1] if end > 0 else content
+
+
+_GROUND_TRUTH: tuple[dict[str, object], ...] = (
+    {
+        "animal": 1,
+        "animal-metadata": {"class-name": "cat", "type": "groundtruth/image-classification"},
+    },
+    {
+        "animals": [0, 1],
+        "animals-metadata": {
+            "class-map": {"0": "cat", "1": "dog"},
+            "type": "groundtruth/image-classification-multilabel",
+        },
+    },
+    {
+        "box": {
+            "image_size": [{"width": 9, "height": 9, "depth": 3}],
+            "annotations": [{"class_id": 0, "left": 1, "top": 1, "width": 2, "height": 2}],
+        },
+        "box-metadata": {
+            "class-map": {"0": "cat"},
+            "type": "groundtruth/object-detection",
+            "objects": [{"confidence": 1}],
+        },
+    },
+)
+_SMALL = (
+    *(json.dumps({"source-ref": "s3://b/1.jpg", **line}).encode() for line in _GROUND_TRUTH),
+    b'{"image": "s3://b/1.jpg", "CustomLabels": [{"Name": "cat", "Confidence": 97.5}]}\n',
+    b"old,new\ncat,kitten\n",
+)
