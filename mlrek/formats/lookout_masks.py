@@ -34,7 +34,8 @@ _NORMAL: Final = CLASSES.index(NORMAL)
 _N_NAMED: Final = 3
 _NOTHING: IntArray = np.full((1, 1), BACKGROUND)
 _BROKEN: Final = (  # what Pillow raises of broken files
-    *(OSError, SyntaxError, ValueError, IndexError, OverflowError, struct.error, zlib.error),
+    *(OSError, SyntaxError, TypeError, ValueError, IndexError, OverflowError),
+    *(struct.error, zlib.error),
 )
 _NO_MASKS: Final = "no mask was read, so nothing is computed from pixels"
 _NO_PREDICTED_MASKS: Final = (
