@@ -1,5 +1,7 @@
 """The pages that the printed links open, in headless Chromium on a real MLflow server."""
 
+import os
+
 import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -52,6 +54,41 @@ def test_the_table_view_compares_predictions_by_image(page, synced):
     words = ("predictions.json", "s3://digits/", "v1-naive-bayes", r"Compare:\s*predicted")
 
     assert "Group by" in page("predictions", link, *words)
+
+
+@pytest.mark.parametrize(
+    ("example", "words"),
+    [
+        ("multilabel", ("pair-04", "two, three, four", "two, four")),
+        ("detection", ("scene-26", "zero ×2, three, four, five, six", "one ×6")),
+    ],
+)
+def test_the_table_view_compares_all_that_versions_predict(
+    page, request, sync_to, mlflow_server, example, words
+):
+    """Where an image has several labels or boxes its one row joins them, for both versions."""
+    folder = request.config.rootpath / "examples" / example
+    synced = sync_to(folder, mlflow_server, f"{example}-{os.getpid()}")
+    link = synced["projects"][0]["links"]["runs"].replace("=TABLE", "=ARTIFACT")
+
+    assert "Group by" in page(f"predictions-{example}", link, *words)
+
+
+def test_areas_have_pictures_side_by_side(page, request, sync_to, mlflow_server, browser):
+    """The IoU of each label stands in the picture grid, and the link shows it."""
+    from selenium.webdriver.common.by import By
+
+    folder = request.config.rootpath / "examples" / "lookout-segmentation"
+    links = sync_to(folder, mlflow_server, f"areas-{os.getpid()}")["projects"][0]["links"]
+    page("areas", links["charts"], "aggregate", r"charts\s*\(1\)")
+    search = browser.find_element(By.CSS_SELECTOR, "input[placeholder*='Search metric']")
+    search.send_keys("label_iou")
+    sizes = page.wait_for_pictures("img[src*='get-artifact?path=images']", 2)
+    page.screenshot("areas-grid")
+
+    assert len(set(sizes)) == 1
+    page("label-iou", links["images"], "label_iou.png", "masks.png")
+    page.wait_for_pictures("img[src^='blob:']", 1)
 
 
 def test_the_runs_page_shows_the_note(page, synced):

@@ -69,6 +69,30 @@ def test_pictures_come_from_s3(one_version, digits, sync_report, s3_server):
     assert len(s3_server.proxy.requests) <= 3
 
 
+def test_pictures_of_a_comparison_come_from_s3(digits, run_mlrek, s3_server, tmp_path):
+    """From where the manifest says that they are; where that is denied, names stand for them."""
+    for path in digits.rglob("*.json"):
+        s3_server.put("saved", str(path.relative_to(digits)), path.read_bytes())
+    for path in (digits / "images").iterdir():
+        s3_server.put("digits", path.name, path.read_bytes())
+    names = [f"s3://saved/#{name}" for name in ("v1-naive-bayes", "v2-linear")]
+
+    def compare():
+        path = tmp_path / "comparison.html"
+        run_mlrek("compare", *names, "--no-log", "--html", path, env=s3_server.env)
+        (text,) = re.findall(r'id="data">(.*?)</script>', path.read_text("utf-8"), re.DOTALL)
+        return json.loads(text)
+
+    found = compare()
+    changed = {change[0] for kind in found["changes"].values() for change in kind}
+    assert {int(place) for place in found["images"]["thumbnails"]} == changed
+
+    s3_server.proxy.fail(".png", 403, "AccessDenied")
+    denied = compare()
+    assert denied["images"]["thumbnails"] == {}
+    assert denied["totals"] == found["totals"]
+
+
 def test_a_folder_that_is_not_there_is_wrong_usage(one_version, run_mlrek):
     """With what else there is to say."""
     done = run_mlrek("sync", one_version, "--images", "nowhere", check=False)

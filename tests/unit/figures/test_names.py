@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from mlrek.figures import names as names_module
 from mlrek.figures.fonts import families_for, is_drawable, text_width
-from mlrek.figures.names import fit_name, fit_names, wrap_text
+from mlrek.figures.names import describe_escapes, fit_name, fit_names, wrap_text
 
 SIZE = 20.0
 
@@ -50,6 +50,16 @@ def test_characters_without_a_font_are_escaped(monkeypatch):
     """Instead of empty boxes stands what Python would write."""
     monkeypatch.setattr(names_module, "is_drawable", lambda character, _: character.isascii())
     assert fit_name("日本 \U0001f339", 1000, SIZE) == "\\u65e5\\u672c \\U0001f339"
+
+
+def test_a_figure_says_when_names_stand_as_code_points(monkeypatch):
+    """Once for all names, and only for want of a font: a line break is no such case."""
+    assert describe_escapes(["roses", "日本 \n" if is_drawable("日") else "a\nb"]) == ""
+
+    monkeypatch.setattr(names_module, "is_drawable", lambda character: character.isascii())
+    assert describe_escapes(["roses", "日本", "バラ"]) == r" · \u…: no font here"
+    assert describe_escapes(["roses", "a\nb"]) == ""
+    assert describe_escapes([]) == ""
 
 
 def test_an_escape_is_never_cut(monkeypatch):

@@ -2,6 +2,8 @@
 
 from math import nan
 
+from builders.detections import build_detection
+
 from mlrek.evaluation import Task
 from mlrek.metrics.threshold_matrices import PERCENTS, compute_threshold_matrices
 
@@ -60,6 +62,40 @@ def test_of_incomplete_records_only_predictions_count(build):
 
     assert found.rule == "own threshold and confidence"
     assert found.matrices[0].counts.tolist() == [[1, 0, 0], [0, 0, 1], [0, 0, 0]]
+
+
+def test_boxes_below_the_threshold_are_missed_ones():
+    """One on nothing at 0.6, and one of a at 0.65 that found a box of b: from 0.7 on neither."""
+    evaluation = build_detection(
+        [[(0, (0, 0, 10, 10))], [(1, (0, 0, 10, 10))]],
+        [
+            [(0, (0, 0, 10, 10), 0.9, "TP"), (1, (50, 50, 60, 60), 0.6, "FP")],
+            [(0, (0, 0, 10, 10), 0.65, "FP"), (1, (80, 80, 90, 90), 0.1, "FP")],
+        ],
+        thresholds=[0.5, 0.5],
+    )
+    found = compute_threshold_matrices(evaluation)
+    counts = {percent: matrix.counts.tolist() for percent, matrix in found.matrices.items()}
+
+    assert list(counts) == list(PERCENTS)
+    assert counts[60] == [[1, 0, 0], [1, 0, 0], [0, 1, 0]]
+    assert counts[70] == counts[90] == [[1, 0, 0], [0, 0, 1], [0, 0, 0]]
+    assert counts[100] == [[0, 0, 1], [0, 0, 1], [0, 0, 0]]
+    assert found.matrices[60].rows[-1] == "(background)"
+    assert {sum(map(sum, rows[:2])) for rows in counts.values()} == {2}  # each true box once
+
+
+def test_of_incomplete_boxes_only_those_that_reach_their_own_threshold_count():
+    """The service left out unmatched boxes below it, so that a matched one there would flatter."""
+    evaluation = build_detection(
+        [[(0, (0, 0, 10, 10))], [(0, (0, 0, 10, 10))]],
+        [[(0, (0, 0, 10, 10), 0.9, "TP")], [(0, (0, 0, 10, 10), 0.3, "FN")]],
+        thresholds=[0.5, 0.5],
+    )
+    found = compute_threshold_matrices(evaluation)
+
+    assert found.rule == "own threshold and confidence"
+    assert found.matrices[0].counts.tolist() == [[1, 0, 1], [0, 0, 0], [0, 0, 0]]
 
 
 def test_there_are_none_without_images(build):
