@@ -9,7 +9,7 @@ from mlrek.errors import SourceError, SourceNotFoundError
 from mlrek.evaluation import SourceFile
 from mlrek.printable import escape_unencodable
 from mlrek.sources.catalogue import OnBytes, Part, ReadOptions, VersionEntry
-from mlrek.sources.storage import Storage
+from mlrek.sources.storage import Storage, join_document
 
 
 class PartReader:
@@ -61,7 +61,7 @@ class PartReader:
         Raises:
             SourceNotFoundError: It is not there.
         """
-        return b"".join(self.open(part))
+        return join_document(part.uri, self.open(part))
 
     def find(self, entry: VersionEntry, role: str, loss: str) -> list[Part]:
         """The parts of one role; where none is named, that is a loss too."""

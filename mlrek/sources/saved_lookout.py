@@ -22,7 +22,7 @@ from mlrek.formats.lookout import (
 from mlrek.sources.catalogue import Part, VersionEntry
 from mlrek.sources.masks import MaskFolder
 from mlrek.sources.parts import PartReader, chain_lines
-from mlrek.sources.storage import StoredFile, parent_uri
+from mlrek.sources.storage import StoredFile, join_document, parent_uri
 from mlrek.sources.tree import Found, Tree, is_description, place_parts, read_all
 
 FORMAT = "lookoutvision"
@@ -259,7 +259,7 @@ def _read_result(entry: VersionEntry, reader: PartReader) -> ResultInput | None:
     for part in reader.find(entry, LookoutRole.RESULT, _NO_RESULT):
         chunks = reader.open_if_there(part, _NO_RESULT)
         if chunks is not None:
-            return ResultInput(uri=part.uri, data=b"".join(chunks))
+            return ResultInput(uri=part.uri, data=join_document(part.uri, chunks))
     return None
 
 

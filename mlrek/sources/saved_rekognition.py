@@ -23,7 +23,7 @@ from mlrek.sources.loose import (
     seems_evaluation,
 )
 from mlrek.sources.parts import PartReader, chain_lines
-from mlrek.sources.storage import StoredFile, parent_uri
+from mlrek.sources.storage import StoredFile, join_document, parent_uri
 from mlrek.sources.training import find_seen
 from mlrek.sources.tree import Found, Tree, is_description, place_parts, read_all
 
@@ -116,7 +116,7 @@ def _read_summary(entry: VersionEntry, reader: PartReader) -> SummaryInput | Non
     for part in reader.find(entry, Role.SUMMARY, _NO_SUMMARY):
         chunks = reader.open_if_there(part, _NO_SUMMARY)
         if chunks is not None:
-            return SummaryInput(uri=part.uri, data=b"".join(chunks))
+            return SummaryInput(uri=part.uri, data=join_document(part.uri, chunks))
     return None
 
 

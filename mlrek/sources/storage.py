@@ -4,7 +4,7 @@ A place is `s3://bucket/key` with the raw key (nothing is escaped), or a path on
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from errno import ENAMETOOLONG
 from functools import partial
@@ -18,6 +18,7 @@ from mlrek.sources.aws import AwsClients
 CHUNK = 1 << 20  # bytes read at a time
 S3_SCHEME = "s3://"
 MAX_SMALL_FILE = 4 << 20  # bytes
+MAX_DOCUMENT = 256 << 20  # bytes; thousands of labels with all their curves take a tenth of it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,8 +95,30 @@ def open_storage(uri: str, clients: AwsClients) -> Storage:
 
 
 def read_bytes(storage: Storage, uri: str, version_id: str = "") -> bytes:
-    """The whole content of a small file."""
-    return b"".join(storage.read(uri, version_id))
+    """The whole content of a file that is one document.
+
+    Raises:
+        SourceError: It is longer than any document is.
+    """
+    return join_document(uri, storage.read(uri, version_id))
+
+
+def join_document(uri: str, chunks: Iterable[bytes]) -> bytes:
+    """The chunks of a file that is one document; what has no end is not followed.
+
+    Raises:
+        SourceError: It is longer than any document is.
+    """
+    joined, size = [], 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > MAX_DOCUMENT:
+            reason = (
+                f"is longer than {MAX_DOCUMENT >> 20} MiB: this is no document of an evaluation"
+            )
+            raise SourceError(uri, reason)
+        joined.append(chunk)
+    return b"".join(joined)
 
 
 def read_small_text(path: str, encoding: str = "utf-8") -> str:

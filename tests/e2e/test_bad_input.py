@@ -83,6 +83,17 @@ def test_an_endless_file_is_read_no_further(warm, saved, tmp_path, option):
     assert_one_line(done, "/dev/zero", "longer than 4 MiB")
 
 
+@pytest.mark.parametrize("name", ["EvaluationResultSummary", "TestingGroundTruth"])
+def test_a_file_of_two_gigabytes_without_a_line_end_is_given_up(warm, saved, tmp_path, name):
+    """A document and a manifest; the file has no blocks on the disk."""
+    (file,) = (saved / "versions" / "v1").glob(f"{name}*")
+    with file.open("r+b") as opened:
+        opened.seek(0, os.SEEK_END)
+        opened.truncate(2 << 30)
+    done = warm.run("show", f"{saved}#v1", cwd=tmp_path)
+    assert_one_line(done, str(file), "is longer than", "MiB")
+
+
 @pytest.mark.parametrize(
     "args", [["show"], ["show", "--json"], ["versions"], ["sync", "--dry-run"]]
 )
