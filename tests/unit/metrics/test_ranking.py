@@ -132,18 +132,20 @@ def test_images_that_count_very_often_are_summed_exactly(build_scores, heaviest)
         assert (ap[code, 0], roc_auc[code, 0]) == pytest.approx(expected, abs=1e-12)
 
 
-def test_long_columns_are_summed_exactly():
+@pytest.mark.parametrize("n", [100, 1000])
+def test_long_columns_are_summed_exactly(n):
     """Cumulative sums over more rows than a block, against the area by hand.
 
-    100 positives above 100 negatives but for the last positive, below them all:
-    AP = (99 + 100 / 200) / 100, AUC = 99 / 100.
+    n positives above n negatives but for the last positive, below them all:
+    AP = (n - 1 + n / 2n) / n, AUC = (n - 1) / n.
     """
-    scores = np.linspace(1, 0, 200)
-    truth = np.array([True] * 99 + [False] * 100 + [True])
+    scores = np.linspace(1, 0, 2 * n)
+    truth = np.array([True] * (n - 1) + [False] * n + [True])
+    weights = np.ones((2 * n, 1), dtype=np.float32)
 
-    areas = rank_scores(np.arange(200), scores, truth, 200).compute(np.ones((200, 1), "float32"))
+    areas = rank_scores(np.arange(2 * n), scores, truth, 2 * n).compute(weights)
 
-    assert areas[:, 0] == pytest.approx([0.995, 0.99], abs=1e-15)
+    assert areas[:, 0] == pytest.approx([1 - 1 / (2 * n), 1 - 1 / n], abs=1e-14)
 
 
 @pytest.mark.parametrize(
