@@ -15,13 +15,19 @@ from mlrek.metrics.detection_boxes import arrange_boxes
 from mlrek.metrics.detection_numbers import ALL_SIZES, plan_sizes, rank_boxes
 from mlrek.metrics.detection_records import decide_boxes
 from mlrek.metrics.pairs import order_images
+from mlrek.metrics.ranking import RankedPairs
 from mlrek.metrics.resampling import Statistic, Weights
 
 
 def measure_detection(
-    evaluation: Evaluation, rows: Rows, codes: IntArray, n_labels: int, _rule: PredictionRule
+    evaluation: Evaluation,
+    _ranked: RankedPairs,
+    rows: Rows,
+    codes: IntArray,
+    n_labels: int,
+    _rule: PredictionRule,
 ) -> Measure:
-    """How they follow; arguments as of `exams.MEASURES`, the rule being of no use here."""
+    """How they follow; arguments as of `exams.MEASURES`, rule and scores being of no use here."""
     detections = evaluation.detections
     assert detections is not None  # noqa: S101 - the metrics have refused it before
     decision = decide_boxes(evaluation, detections.records)

@@ -1,10 +1,16 @@
 """The shared images that two versions do not judge alike, and what both said of them."""
 
+from math import nan
+from typing import TypeAlias
+
 import numpy as np
 
 from mlrek.comparison import Answer, ImageChange
 from mlrek.comparison.exams import Exam
 from mlrek.comparison.rows import Rows
+
+_Gathered: TypeAlias = dict[int, tuple[list[int], list[int], list[float]]]
+"""True codes, predicted codes and confidences by image."""
 
 
 def find_changes(
@@ -17,8 +23,9 @@ def find_changes(
     wrong = counted & ~right[0] & ~right[1]
     kinds = ~right[0] & right[1], right[0] & ~right[1], wrong
     places = {int(i) for kind in kinds for i in np.flatnonzero(kind)}
-    answers = [list_answers(rows, labels, places) for rows in (first, second)]
-    truth = list_truth(second, labels, places)
+    gathered = [_gather(rows, places) for rows in (first, second)]
+    answers = [_list_answers(one, labels) for one in gathered]
+    truth = _list_truth(gathered[1], labels)
 
     def describe(i: int) -> ImageChange:
         return ImageChange(
@@ -35,29 +42,27 @@ def find_changes(
     return fixed, broken, changed
 
 
-def list_answers(rows: Rows, labels: tuple[str, ...], images: set[int]) -> dict[int, Answer]:
-    """What was predicted on some images; several labels have the confidence of the least sure."""
+def _list_answers(gathered: _Gathered, labels: tuple[str, ...]) -> dict[int, Answer]:
+    """What was predicted; several labels have the confidence of the least sure."""
     return {
         image: Answer(
-            labels=tuple(labels[code] for code in sorted(y_pred)),
-            confidence=min(confidence, default=np.nan),
+            labels=tuple([labels[code] for code in sorted(y_pred)]),
+            confidence=min(confidence, default=nan),
         )
-        for image, (_, y_pred, confidence) in _gather(rows, images).items()
+        for image, (_, y_pred, confidence) in gathered.items()
     }
 
 
-def list_truth(rows: Rows, labels: tuple[str, ...], images: set[int]) -> dict[int, tuple[str, ...]]:
-    """The true labels of some images; of boxes as often as they stand there."""
+def _list_truth(gathered: _Gathered, labels: tuple[str, ...]) -> dict[int, tuple[str, ...]]:
+    """The true labels; of boxes as often as they stand there."""
     return {
-        image: tuple(labels[code] for code in sorted(y_true))
-        for image, (y_true, _, _) in _gather(rows, images).items()
+        image: tuple([labels[code] for code in sorted(y_true)])
+        for image, (y_true, _, _) in gathered.items()
     }
 
 
-def _gather(rows: Rows, images: set[int]) -> dict[int, tuple[list[int], list[int], list[float]]]:
-    found: dict[int, tuple[list[int], list[int], list[float]]] = {
-        image: ([], [], []) for image in images
-    }
+def _gather(rows: Rows, images: set[int]) -> _Gathered:
+    found: _Gathered = {image: ([], [], []) for image in images}
     wanted = np.zeros(len(rows.counted), dtype=np.bool_)
     wanted[list(images)] = True
     columns = (rows.image_idx, rows.y_true, rows.y_pred, rows.confidence)

@@ -15,10 +15,11 @@ from mlrek.comparison.rows import Rows, describe_rows
 from mlrek.evaluation import Evaluation, IntArray, Task
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.compute import compute_numbers
+from mlrek.metrics.ranking import RankedPairs, rank_pairs
 
 AREA_SCORES: Final = ("iou", "dice")
 
-_Describe = Callable[[Evaluation, Rows, IntArray, int, PredictionRule], Measure]
+_Describe = Callable[[Evaluation, RankedPairs, Rows, IntArray, int, PredictionRule], Measure]
 MEASURES: Mapping[Task, _Describe] = MappingProxyType(
     {
         Task.CLASSIFICATION: measure_classification,
@@ -27,8 +28,11 @@ MEASURES: Mapping[Task, _Describe] = MappingProxyType(
         Task.SEGMENTATION: measure_segmentation,
     }
 )
-"""Evaluation, its predictions in shared codes, the shared code of each of its labels, how many
-shared codes there are, and the rule of its predictions -> how its numbers follow from weights."""
+"""How the numbers of an evaluation follow from weights.
+
+Of the evaluation, its ranked scores, its predictions in shared codes, the shared code of each of
+its labels, how many shared codes there are, and the rule of its predictions.
+"""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,13 +53,14 @@ def examine(evaluation: Evaluation, rule: PredictionRule, labels: tuple[str, ...
     """Compute what one version does; `labels` are those of both, in shared order."""
     places = {label: code for code, label in enumerate(labels)}
     codes = np.array([places[label] for label in evaluation.labels], dtype=np.int64)
-    metrics = compute_numbers(evaluation, rule)
+    ranked = rank_pairs(evaluation)
+    metrics = compute_numbers(evaluation, rule, ranked)
     rows = describe_rows(metrics, codes, len(evaluation.images))
     return Exam(
         evaluation=evaluation,
         metrics=metrics,
         rows=rows,
-        measure=MEASURES[evaluation.task](evaluation, rows, codes, len(labels), rule),
+        measure=MEASURES[evaluation.task](evaluation, ranked, rows, codes, len(labels), rule),
         codes=codes,
     )
 

@@ -8,23 +8,27 @@ from mlrek.evaluation import Evaluation, FloatArray, IntArray
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.decisions import decide_records
 from mlrek.metrics.image_sums import sum_images
-from mlrek.metrics.pairs import Pairs, pair_records
+from mlrek.metrics.pairs import Pairs
 from mlrek.metrics.positive_class import plan_positive_class
 from mlrek.metrics.prediction import predict
 from mlrek.metrics.probabilities import plan_score_means
-from mlrek.metrics.ranking import Ranking, average_rankings, rank_pooled, rank_records
+from mlrek.metrics.ranking import RankedPairs, Ranking, average_rankings, rank_pooled
 from mlrek.metrics.resampling import Statistic, Weights
 
 
 def measure_classification(
-    evaluation: Evaluation, rows: Rows, codes: IntArray, n_labels: int, rule: PredictionRule
+    evaluation: Evaluation,
+    ranked: RankedPairs,
+    rows: Rows,
+    codes: IntArray,
+    n_labels: int,
+    rule: PredictionRule,
 ) -> Measure:
     """How they follow; arguments as of `exams.MEASURES`."""
     has_truth = evaluation.truth.counts > 0
-    pairs = pair_records(evaluation, has_truth)
+    pairs, ranking = ranked.pairs, ranked.ranking
     statistics: list[Statistic] = []
     if pairs.n_images:
-        ranking = rank_records(evaluation, pairs)
         plans = plan_score_means(pairs, predict(evaluation, rule), ranking)
         if evaluation.pos_label:
             plans |= plan_positive_class(evaluation, pairs, rule)
@@ -41,11 +45,15 @@ def measure_classification(
 
 
 def measure_multilabel(
-    evaluation: Evaluation, rows: Rows, codes: IntArray, n_labels: int, _rule: PredictionRule
+    evaluation: Evaluation,
+    ranked: RankedPairs,
+    rows: Rows,
+    codes: IntArray,
+    n_labels: int,
+    _rule: PredictionRule,
 ) -> Measure:
     """How they follow; arguments as of `exams.MEASURES`, the rule being of no use here."""
-    pairs = pair_records(evaluation)
-    ranking = rank_records(evaluation, pairs)
+    pairs, ranking = ranked.pairs, ranked.ranking
     is_predicted = decide_records(evaluation).is_predicted
     sums = sum_images(pairs, is_predicted, evaluation.truth)
     statistics = [name_aggregate(sums.compute), *_rank_labels(ranking, codes)]

@@ -11,12 +11,18 @@ from mlrek.metrics import PredictionRule
 from mlrek.metrics.counts import FRACTIONS, divide
 from mlrek.metrics.pairs import order_images, pair_records
 from mlrek.metrics.positive_class import plan_positive_class
+from mlrek.metrics.ranking import RankedPairs
 from mlrek.metrics.resampling import Weights
 from mlrek.metrics.segmentation import ImageAreas, sum_areas
 
 
 def measure_segmentation(
-    evaluation: Evaluation, rows: Rows, codes: IntArray, n_labels: int, rule: PredictionRule
+    evaluation: Evaluation,
+    _ranked: RankedPairs,
+    rows: Rows,
+    codes: IntArray,
+    n_labels: int,
+    rule: PredictionRule,
 ) -> Measure:
     """How they follow; arguments as of `exams.MEASURES`."""
     masks = evaluation.masks

@@ -26,10 +26,9 @@ from mlrek.metrics.curves import (
 )
 from mlrek.metrics.intervals import resampled_numbers, share_of_images
 from mlrek.metrics.label_scores import score_labels, warn_zero_division
-from mlrek.metrics.pairs import pair_records
 from mlrek.metrics.prediction import Sample, describe_predictions, predict
 from mlrek.metrics.probabilities import compute_probability_numbers
-from mlrek.metrics.ranking import rank_records
+from mlrek.metrics.ranking import RankedPairs, rank_pairs
 from mlrek.metrics.reconciliation import Basis, reconcile, warn_disagreement
 from mlrek.metrics.resampling import Bootstrap, resample_counts
 
@@ -39,16 +38,28 @@ DEPENDENT_REASON: Final = (
 
 
 def compute_classification(
-    evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap, *, curves: bool = True
+    evaluation: Evaluation,
+    rule: PredictionRule,
+    bootstrap: Bootstrap,
+    *,
+    curves: bool = True,
+    ranked: RankedPairs | None = None,
 ) -> Metrics:
-    """Every number of a one-label classification that has images; its `curves` if asked for.
+    """Every number of a one-label classification that has images.
 
     Images without truth are left out of all of them, and stand in the predictions alone.
+
+    Args:
+        evaluation: What was read.
+        rule: Which record is an image's prediction.
+        bootstrap: How to resample images for intervals.
+        curves: Whether to describe the curves over the confidence, too.
+        ranked: The scores, where they are ranked already.
     """
     labels = evaluation.labels
     sample = predict(evaluation, rule)
-    pairs = pair_records(evaluation, evaluation.truth.counts > 0)
-    ranking = rank_records(evaluation, pairs)
+    ranked = ranked or rank_pairs(evaluation)
+    pairs, ranking = ranked.pairs, ranked.ranking
     ap, roc_auc = ranking.score_labels(pairs)
     matrix = _count_sample(sample, len(labels))
     at_threshold = compute_at_threshold(evaluation, pairs, ap, roc_auc, bootstrap.confidence)

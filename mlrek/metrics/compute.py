@@ -12,6 +12,7 @@ from mlrek.metrics.detection import compute_detection
 from mlrek.metrics.from_counts import compute_from_counts
 from mlrek.metrics.multilabel import compute_multilabel
 from mlrek.metrics.positive_class import add_positive_class
+from mlrek.metrics.ranking import RankedPairs
 from mlrek.metrics.reconciliation import Basis, reconcile, warn_disagreement
 from mlrek.metrics.resampling import CONFIDENCE, Bootstrap
 from mlrek.metrics.segmentation import compute_segmentation
@@ -19,7 +20,13 @@ from mlrek.metrics.segmentation import compute_segmentation
 
 class _Compute(Protocol):
     def __call__(
-        self, evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap, *, curves: bool
+        self,
+        evaluation: Evaluation,
+        rule: PredictionRule,
+        bootstrap: Bootstrap,
+        *,
+        curves: bool = True,
+        ranked: RankedPairs | None = None,
     ) -> Metrics: ...
 
 
@@ -49,59 +56,70 @@ def compute_metrics(
         if counted is None:
             return _describe_reported(evaluation, prediction_rule)
         return _warn_unused(prediction_rule, counted, "published counts are of the top labels")
-    metrics = _compute_images(evaluation, prediction_rule, bootstrap, curves=True)
+    compute = _COMPUTE[evaluation.task]
+    metrics = compute(evaluation, prediction_rule, bootstrap)
     if evaluation.baseline is not None:
         base = replace(evaluation, records=evaluation.baseline, reported=Reported(), baseline=None)
-        compute = _COMPUTE[evaluation.task]
         numbers = compute(base, prediction_rule, bootstrap, curves=False).aggregate
         metrics = replace(metrics, baseline=numbers)
-    return metrics
+    return _add_positive_class(metrics, evaluation, prediction_rule, bootstrap)
 
 
-def compute_numbers(evaluation: Evaluation, prediction_rule: PredictionRule) -> Metrics:
+def compute_numbers(
+    evaluation: Evaluation, rule: PredictionRule, ranked: RankedPairs | None = None
+) -> Metrics:
     """The numbers and predictions alone: no curves, no intervals that need resamples.
 
-    Also without the numbers of the model that this one was adapted from.
+    Also without the numbers of the model that this one was adapted from. `ranked` are the scores of
+    a classification, where they are ranked already.
 
     Raises:
         EvaluationError: The evaluation contradicts its task.
     """
     if not evaluation.has_images:
-        return compute_metrics(evaluation, prediction_rule=prediction_rule, resamples=0)
-    return _compute_images(evaluation, prediction_rule, Bootstrap(resamples=0), curves=False)
+        return compute_metrics(evaluation, prediction_rule=rule, resamples=0)
+    bootstrap = Bootstrap(resamples=0)
+    metrics = _COMPUTE[evaluation.task](evaluation, rule, bootstrap, curves=False, ranked=ranked)
+    return _add_positive_class(metrics, evaluation, rule, bootstrap)
 
 
-def _compute_images(
-    evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap, *, curves: bool
+def _add_positive_class(
+    metrics: Metrics, evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap
 ) -> Metrics:
-    metrics = _COMPUTE[evaluation.task](evaluation, rule, bootstrap, curves=curves)
+    """The metrics with those of the positive class, where there is one."""
     if not evaluation.pos_label:
         return metrics
     return add_positive_class(metrics, evaluation, rule, bootstrap)
 
 
 def _compute_multilabel(
-    evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap, *, curves: bool
+    evaluation: Evaluation,
+    rule: PredictionRule,
+    bootstrap: Bootstrap,
+    *,
+    curves: bool = True,
+    ranked: RankedPairs | None = None,
 ) -> Metrics:
-    metrics = compute_multilabel(evaluation, bootstrap, curves=curves)
+    metrics = compute_multilabel(evaluation, bootstrap, curves=curves, ranked=ranked)
     return _warn_unused(
         rule, metrics, f"images here may have several, predicted by {metrics.prediction_rule}"
     )
 
 
 def _compute_detection(
-    evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap, *, curves: bool
+    evaluation: Evaluation,
+    rule: PredictionRule,
+    bootstrap: Bootstrap,
+    *,
+    curves: bool = True,
+    **_scores: object,
 ) -> Metrics:
     metrics = compute_detection(evaluation, bootstrap, curves=curves)
     return _warn_unused(rule, metrics, "images here have boxes")
 
 
 def _compute_segmentation(
-    evaluation: Evaluation,
-    rule: PredictionRule,
-    bootstrap: Bootstrap,
-    *,
-    curves: bool,  # noqa: ARG001 - masks have no confidence
+    evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap, **_scores: object
 ) -> Metrics:
     return _warn_unused(rule, compute_segmentation(evaluation, bootstrap), "images here have masks")
 

@@ -31,9 +31,8 @@ from mlrek.metrics.pairs import (
     count_predicted,
     find_codes,
     pair_codes,
-    pair_records,
 )
-from mlrek.metrics.ranking import RANKING_REASONS, rank_pooled, rank_records
+from mlrek.metrics.ranking import RANKING_REASONS, RankedPairs, rank_pairs, rank_pooled
 from mlrek.metrics.reconciliation import Basis, reconcile, warn_disagreement
 from mlrek.metrics.resampling import Bootstrap
 
@@ -53,18 +52,23 @@ _TP, _FP, _FN, _TN = range(4)
 
 
 def compute_multilabel(
-    evaluation: Evaluation, bootstrap: Bootstrap, *, curves: bool = True
+    evaluation: Evaluation,
+    bootstrap: Bootstrap,
+    *,
+    curves: bool = True,
+    ranked: RankedPairs | None = None,
 ) -> Metrics:
     """Every number of a multi-label classification that has images; its `curves` if asked for.
 
-    Images without truth count: they can only add false positives.
+    Images without truth count: they can only add false positives. `ranked` are the scores, where
+    they are ranked already.
     """
     labels, truth = evaluation.labels, evaluation.truth
     decision = decide_records(evaluation)
-    pairs = pair_records(evaluation)
+    ranked = ranked or rank_pairs(evaluation)
+    pairs, ranking = ranked.pairs, ranked.ranking
     counts = count_predicted(pairs, decision.is_predicted)
     images = count_images(pairs, decision.is_predicted, truth)
-    ranking = rank_records(evaluation, pairs)
     ap, roc_auc = ranking.score_labels(pairs)
     at_threshold = compute_at_threshold(evaluation, pairs, ap, roc_auc, bootstrap.confidence)
     reconciled = reconcile(evaluation, Basis(support=pairs.support, at_threshold=at_threshold))

@@ -11,9 +11,9 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray, RecordsKind
+from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray, RecordsKind, Task
 from mlrek.metrics.counts import divide
-from mlrek.metrics.pairs import Pairs
+from mlrek.metrics.pairs import Pairs, pair_records
 from mlrek.metrics.resampling import EXACT_FLOAT32, MAX_BLOCK, Statistic, Weights, count_drawn
 
 _EXACT_UINT16: Final = 2**16
@@ -181,6 +181,21 @@ def rank_records(evaluation: Evaluation, pairs: Pairs) -> Ranking:
             for rows in by_label
         )
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RankedPairs:
+    """The recorded pairs of the images that count, and the scores of each label in order."""
+
+    pairs: Pairs
+    ranking: Ranking
+
+
+def rank_pairs(evaluation: Evaluation) -> RankedPairs:
+    """Of a classification the images with truth count, of several labels an image all."""
+    keep = evaluation.truth.counts > 0 if evaluation.task == Task.CLASSIFICATION else None
+    pairs = pair_records(evaluation, keep)
+    return RankedPairs(pairs=pairs, ranking=rank_records(evaluation, pairs))
 
 
 def average_rankings(ap: FloatArray, roc_auc: FloatArray) -> dict[str, FloatArray]:
