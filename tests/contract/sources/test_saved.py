@@ -26,6 +26,7 @@ PROJECT_FILE = json.dumps(
 PROJECT = Project(provider=Provider.REKOGNITION, arn=PROJECT_ARN, name="pets")
 SUMMARY = "EvaluationResultSummary-pets-v1.json"
 MANIFEST = "TestingGroundTruth-pets-v1.json"
+TRAINING = "TrainingGroundTruth-pets-v1.json"
 
 
 def _archive(description, folder="", version="v1"):
@@ -53,8 +54,9 @@ def test_an_archive_is_read(save):
     assert evaluation.version.arn == version_arn("v1")
     assert (len(evaluation.images), evaluation.reported.aggregate["f1"]) == (3, F1)
     places = {place["Name"] for _, place in find_places(describe(version_arn("v1")))}
+    files = (SUMMARY, MANIFEST, TRAINING)
     assert {file.uri.partition("/evaluation/")[2] for file in evaluation.files} == {
-        name.removeprefix("evaluation/") for name in places if name.endswith((SUMMARY, MANIFEST))
+        name.removeprefix("evaluation/") for name in places if name.endswith(files)
     }
 
 
@@ -362,11 +364,12 @@ def test_the_state_of_a_file_on_disk_is_its_content(tmp_path):
     source = open_source(str(tmp_path))
     state = source.read_state(source.list_versions()[0])
     told = {uri.rpartition("/")[2]: text for uri, text in state.items()}
-    digest = hashlib.sha256(make_manifest()).hexdigest()
-    assert told == {
-        SUMMARY: "missing",
-        MANIFEST: f"size={len(make_manifest())} sha256={digest}",
-    }
+    expected = {SUMMARY: "missing"}
+    for name in (MANIFEST, TRAINING):
+        content = files[f"versions/v1/{name}"]
+        digest = hashlib.sha256(content).hexdigest()
+        expected[name] = f"size={len(content)} sha256={digest}"
+    assert told == expected
 
 
 def test_a_folder_is_found_from_inside_itself(tmp_path, monkeypatch):
