@@ -4,8 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from builders.detections import build_detection, draw_random_scenes, run_pycocotools
-from builders.masks import build_segmentation
+from builders.resamples import assert_intervals, draw_units
 from sklearn.metrics import (
     average_precision_score,
     cohen_kappa_score,
@@ -22,22 +21,6 @@ from mlrek.comparison import Scope
 from mlrek.evaluation import Task
 
 NAMES = [f"s3://bucket/{i:03}.jpg" for i in range(200)]
-
-
-def _draw(sizes, *, resamples, seed=0):
-    """The drawn units of each resample: as many of each stratum as there are."""
-    rng = np.random.default_rng(seed)
-    starts = np.cumsum([0, *sizes])
-    for _ in range(resamples):
-        parts = [
-            start + rng.integers(size, size=size)
-            for start, size in zip(starts, sizes, strict=False)
-        ]
-        yield np.concatenate(parts)
-
-
-def _percentiles(differences):
-    return np.percentile(differences, [2.5, 97.5])
 
 
 def _ece(y_true, scores):
@@ -100,16 +83,6 @@ def _find_labels(several, y_true, scores):
     return sorted({*y_true, *(c for s in scores for c in s.argmax(axis=1))})
 
 
-def _assert_intervals(comparison, samples, scope):
-    """`samples`: candidate minus baseline in each resample, by name or `name/code`."""
-    for name in samples[0]:
-        group, _, rest = name.partition("/")
-        code = "abcdefg"[int(rest)] if group == "label_f1" else ""
-        difference = comparison.find(group if code else name, label=code, scope=scope)
-        ends = _percentiles([sample[name] for sample in samples])
-        assert (difference.low, difference.high) == pytest.approx(ends, abs=1e-9), name
-
-
 @pytest.mark.parametrize("several", [False, True])
 def test_shared_images_are_drawn_for_both_versions_at_once(
     build_scores, compare, draw_pair, shuffle, several
@@ -129,12 +102,12 @@ def test_shared_images_are_drawn_for_both_versions_at_once(
     y_true = y_true if several else y_true.argmax(axis=1)
     score = _score_several if several else _score_one_label
     samples = []
-    for drawn in _draw([80], resamples=24, seed=3):
+    for drawn in draw_units([80], resamples=24, seed=3):
         both = [one[drawn] for one in scores]
         labels = _find_labels(several, y_true[drawn], both)
         before, after = (score(y_true[drawn], one, labels) for one in both)
         samples.append({name: after[name] - before[name] for name in before})
-    _assert_intervals(comparison, samples, Scope.SHARED)
+    assert_intervals(comparison, samples, Scope.SHARED)
 
 
 def _score_whole(several, y_true, scores):
@@ -164,13 +137,13 @@ def test_whole_test_sets_keep_their_sizes(build_scores, compare, draw_pair, seve
     images = np.concatenate(strata)
     in_first = len(shared) + len(only_baseline)
     samples = []
-    for drawn in _draw(list(map(len, strata)), resamples=24):
+    for drawn in draw_units(list(map(len, strata)), resamples=24):
         first = images[drawn[:in_first]]
         second = images[np.concatenate([drawn[: len(shared)], drawn[in_first:]])]
         before = _score_whole(several, y_true[first], scores[0][first])
         after = _score_whole(several, y_true[second], scores[1][second])
         samples.append({name: after[name] - before[name] for name in before})
-    _assert_intervals(comparison, samples, Scope.WHOLE)
+    assert_intervals(comparison, samples, Scope.WHOLE)
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -189,13 +162,13 @@ def test_groups_are_drawn_instead_of_images(build_scores, compare, draw_pair, se
     y_true = y_true if several else y_true.argmax(axis=1)
     score = _score_several if several else _score_one_label
     samples = []
-    for drawn in _draw([objects.max() + 1], resamples=24):
+    for drawn in draw_units([objects.max() + 1], resamples=24):
         images = np.concatenate([np.flatnonzero(objects == o) for o in drawn])
         both = [one[images] for one in scores]
         labels = _find_labels(several, y_true[images], both)
         before, after = (score(y_true[images], one, labels) for one in both)
         samples.append({name: after[name] - before[name] for name in before})
-    _assert_intervals(comparison, samples, Scope.SHARED)
+    assert_intervals(comparison, samples, Scope.SHARED)
 
 
 def test_images_without_truth_are_drawn_but_do_not_count(build_scores, compare, draw_pair):
@@ -208,62 +181,13 @@ def test_images_without_truth_are_drawn_but_do_not_count(build_scores, compare, 
     comparison = compare(*(build_scores(truth, s, images=NAMES[:60]) for s in scores), resamples=24)
 
     samples = []
-    for drawn in _draw([60], resamples=24):
+    for drawn in draw_units([60], resamples=24):
         images = drawn[has_truth[drawn]]
         both = [one[images] for one in scores]
         labels = _find_labels(several=False, y_true=y_true[images], scores=both)
         before, after = (_score_one_label(y_true[images], one, labels) for one in both)
         samples.append({name: after[name] - before[name] for name in before})
-    _assert_intervals(comparison, samples, Scope.SHARED)
-
-
-def test_boxes_are_drawn_by_image(compare):
-    """Pycocotools on the drawn images, for both versions."""
-    truth, records = draw_random_scenes(3, n_images=12, n_labels=2)
-    rng = np.random.default_rng(0)
-    records, others = (
-        [[(code, box, rng.uniform(0.01, 0.98)) for code, box, _ in image] for image in records]
-        for _ in range(2)
-    )
-    sides = [
-        build_detection(truth, found, thresholds=[0.99] * 2, images=NAMES[:12])
-        for found in (records, others)
-    ]
-
-    comparison = compare(*sides, resamples=24)
-
-    samples = []
-    for drawn in _draw([12], resamples=24):
-        scenes = [truth[i] for i in drawn]
-        (before, _), (after, _) = (
-            run_pycocotools(scenes, [found[i] for i in drawn]) for found in (records, others)
-        )
-        samples.append({f"aggregate/{n}": after[n] - before[n] for n in ("ap", "ap_50", "ap_75")})
-    _assert_intervals(comparison, samples, Scope.SHARED)
-
-
-def test_boxes_of_each_size_are_drawn_by_image(compare):
-    """Pycocotools' average precision of small, medium and large boxes."""
-    rng = np.random.default_rng(5)
-    truth, found = [], ([], [])
-    for _ in range(12):
-        boxes = [(*rng.uniform(0, 99, 2), *rng.choice([20, 60, 150], 2)) for _ in range(6)]
-        truth.append([(i % 2, (x, y, x + w, y + h)) for i, (x, y, w, h) in enumerate(boxes)])
-        for one in found:
-            moved = [(c, np.add(box, rng.normal(scale=5, size=4))) for c, box in truth[-1]]
-            one.append([(c, tuple(box), rng.uniform(0.01, 0.98)) for c, box in moved])
-    options = {"thresholds": [0.99] * 2, "images": NAMES[:12], "sizes": [[400, 400]] * 12}
-
-    comparison = compare(*(build_detection(truth, one, **options) for one in found), resamples=24)
-
-    names = [f"ap_{size}" for size in ("small", "medium", "large")]
-    samples = []
-    for drawn in _draw([12], resamples=24):
-        (before, _), (after, _) = (
-            run_pycocotools([truth[i] for i in drawn], [one[i] for i in drawn]) for one in found
-        )
-        samples.append({f"aggregate/{name}": after[name] - before[name] for name in names})
-    _assert_intervals(comparison, samples, Scope.SHARED)
+    assert_intervals(comparison, samples, Scope.SHARED)
 
 
 def test_a_positive_class_is_drawn_by_image(build_scores, compare, draw_pair):
@@ -276,10 +200,10 @@ def test_a_positive_class_is_drawn_by_image(build_scores, compare, draw_pair):
 
     y_true = np.array(truth)[:, 0]
     samples = []
-    for drawn in _draw([80], resamples=24):
+    for drawn in draw_units([80], resamples=24):
         before, after = (_score_positive(y_true[drawn], one[drawn]) for one in scores)
         samples.append({name: after[name] - before[name] for name in before})
-    _assert_intervals(comparison, samples, Scope.SHARED)
+    assert_intervals(comparison, samples, Scope.SHARED)
     for name, value in _score_positive(y_true, scores[0]).items():
         assert comparison.find(name).baseline == pytest.approx(value, abs=1e-12)
 
@@ -293,29 +217,6 @@ def _score_positive(y_true, scores):
         "aggregate/roc_auc": roc_auc_score(y_true, scores[:, 1]),
         "aggregate/average_precision": average_precision_score(y_true, scores[:, 1]),
     }
-
-
-def test_areas_are_drawn_by_image(compare):
-    """Pixels of the drawn images pooled, and IoU averaged over them."""
-    rng = np.random.default_rng(1)
-    pixels = rng.integers(1, 50, size=(2, 30, 3))
-    sides = [
-        build_segmentation([{0: tuple(row)} for row in one], n_labels=1, images=NAMES[:30])
-        for one in pixels
-    ]
-
-    comparison = compare(*sides, resamples=24)
-
-    samples = []
-    for drawn in _draw([30], resamples=24):
-        mine = []
-        for tp, fp, fn in (one[drawn].T for one in pixels):
-            f1 = 2 * tp.sum() / (2 * tp + fp + fn).sum()
-            mine.append(
-                {"aggregate/mean_iou": np.mean(tp / (tp + fp + fn)), "aggregate/pixel_f1": f1}
-            )
-        samples.append({name: mine[1][name] - mine[0][name] for name in mine[0]})
-    _assert_intervals(comparison, samples, Scope.SHARED)
 
 
 def test_wrong_cells_are_a_share_of_the_versions_own_labels(build, compare):
@@ -345,9 +246,9 @@ def test_wrong_cells_are_a_share_of_the_versions_own_labels(build, compare):
                 "aggregate/hamming_loss": hamming_loss(y_true[drawn], predicted[1][drawn])
                 - hamming_loss(y_true[drawn, :width], predicted[0][drawn, :width])
             }
-            for drawn in _draw([40], resamples=24)
+            for drawn in draw_units([40], resamples=24)
         ]
-        _assert_intervals(comparison, samples, scope)
+        assert_intervals(comparison, samples, scope)
 
 
 def test_truth_that_was_changed_counts_for_its_own_version(build_scores, compare, draw_pair):
@@ -362,7 +263,7 @@ def test_truth_that_was_changed_counts_for_its_own_version(build_scores, compare
     comparison = compare(baseline, candidate, resamples=24)
 
     samples = []
-    for drawn in _draw([50], resamples=24):
+    for drawn in draw_units([50], resamples=24):
         both = [one[drawn] for one in scores]
         labels = sorted(
             {*_find_labels(several=False, y_true=y_true[drawn], scores=both), *changed[drawn]}
@@ -370,7 +271,7 @@ def test_truth_that_was_changed_counts_for_its_own_version(build_scores, compare
         before = _score_one_label(y_true[drawn], both[0], labels)
         after = _score_one_label(changed[drawn], both[1], labels)
         samples.append({name: after[name] - before[name] for name in before})
-    _assert_intervals(comparison, samples, Scope.SHARED)
+    assert_intervals(comparison, samples, Scope.SHARED)
     assert np.isnan(comparison.find("label_roc_auc", label="a").p)
 
 
@@ -386,7 +287,7 @@ def test_a_version_with_duplicates_draws_each_image_with_all_its_lines(build_sco
     comparison = compare(*sides, resamples=24)
 
     samples = []
-    for drawn in _draw([30], resamples=24):
+    for drawn in draw_units([30], resamples=24):
         rows = np.concatenate([np.flatnonzero(images == i) for i in drawn])
         before, after = (
             _score_one_label(
@@ -397,4 +298,4 @@ def test_a_version_with_duplicates_draws_each_image_with_all_its_lines(build_sco
             for one in scores
         )
         samples.append({name: after[name] - before[name] for name in before})
-    _assert_intervals(comparison, samples, Scope.WHOLE)
+    assert_intervals(comparison, samples, Scope.WHOLE)
