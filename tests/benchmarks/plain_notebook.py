@@ -4,7 +4,7 @@ No mlrek: json, scikit-learn and matplotlib call by call, and MLflow's fluent AP
 evaluations of one-label classification in the layout of `mlrek archive`. It is the yardstick of
 `bench_sync.py`, and a second opinion on the numbers.
 
-    python plain_notebook.py FOLDER --tracking-uri sqlite:///plain.db
+    python plain_notebook.py FOLDER-OR-S3 --tracking-uri sqlite:///plain.db
 """
 
 # ruff: noqa: TID251 - a notebook uses pyplot and MLflow's global state
@@ -12,13 +12,13 @@ evaluations of one-label classification in the layout of `mlrek archive`. It is 
 import argparse
 import json
 import tempfile
-from pathlib import Path
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import mlflow
 import numpy as np
 import pandas as pd
+from notebook_files import open_place
 from sklearn.metrics import (
     accuracy_score,
     average_precision_score,
@@ -43,22 +43,21 @@ TRUTH = "rekognition-custom-labels-training-0-metadata"
 EVALUATION = "rekognition-custom-labels-evaluation-"
 
 
-def read_version(folder):
+def read_version(place, version):
     """The summary of a version and its test images: true label and scores of each."""
-    summary = json.loads(next(folder.glob("EvaluationResultSummary-*")).read_text())
+    summary = place.read_json(place.find(version, "EvaluationResultSummary-"))
     labels = summary["EvaluationDetails"]["Labels"]
     column = {label: i for i, label in enumerate(labels)}
     images, y_true, scores = [], [], []
-    with next(folder.glob("TestingGroundTruth-*")).open() as manifest:
-        for text in manifest:
-            line = json.loads(text)
-            row = [np.nan] * len(labels)
-            for key, value in line.items():
-                if key.startswith(EVALUATION) and key.endswith("-metadata"):
-                    row[column[value["class-name"]]] = value["confidence"]
-            images.append(line["source-ref"])
-            y_true.append(line[TRUTH]["class-name"])
-            scores.append(row)
+    for text in place.read_lines(place.find(version, "TestingGroundTruth-")):
+        line = json.loads(text)
+        row = [np.nan] * len(labels)
+        for key, value in line.items():
+            if key.startswith(EVALUATION) and key.endswith("-metadata"):
+                row[column[value["class-name"]]] = value["confidence"]
+        images.append(line["source-ref"])
+        y_true.append(line[TRUTH]["class-name"])
+        scores.append(row)
     return summary, labels, images, np.array(y_true), np.array(scores)
 
 
@@ -212,9 +211,9 @@ def log_predictions(images, y_true, y_pred, confidence):
     log_csv(table, "predictions.csv")
 
 
-def log_version(folder):
+def log_version(place, version):
     """Everything about one version in one run."""
-    summary, labels, images, y_true, recorded = read_version(folder)
+    summary, labels, images, y_true, recorded = read_version(place, version)
     scores = np.nan_to_num(recorded, nan=-1.0)
     y_pred = np.array(labels)[scores.argmax(axis=1)]
     is_true = y_true[:, None] == np.array(labels)
@@ -223,7 +222,7 @@ def log_version(folder):
     }
     reached = scores >= np.array([limits[label] for label in labels])
     used = (is_true | reached).any(axis=0)
-    with mlflow.start_run(run_name=folder.name):
+    with mlflow.start_run(run_name=version.rpartition("/")[2]):
         mlflow.set_tag("version_arn", summary["EvaluationDetails"]["ProjectVersionArn"])
         mlflow.log_param("labels", len(labels))
         mlflow.log_param("test_images", len(images))
@@ -243,17 +242,18 @@ def log_version(folder):
 
 
 def main():
-    """Log every version of a folder."""
+    """Log every version of a folder or prefix."""
     parser = argparse.ArgumentParser()
-    parser.add_argument("folder", type=Path)
+    parser.add_argument("place")
     parser.add_argument("--tracking-uri", required=True)
     parser.add_argument("--experiment", default="plain")
     arguments = parser.parse_args()
     mpl.use("agg")
     mlflow.set_tracking_uri(arguments.tracking_uri)
     mlflow.set_experiment(arguments.experiment)
-    for description in sorted(arguments.folder.glob("versions/*/version.json")):
-        log_version(description.parent)
+    place = open_place(arguments.place)
+    for version in place.list_versions():
+        log_version(place, version)
 
 
 if __name__ == "__main__":
