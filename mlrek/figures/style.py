@@ -100,11 +100,16 @@ def render_rgb(figure: Figure) -> NDArray[np.uint8]:
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
-    """A PNG file of (height, width, 3) pixels, without date or software: equal for equal pixels."""
+    """A PNG file of (height, width, 3) pixels, without date or software: equal for equal pixels.
+
+    It has 256 colours: of the ways to choose them this one is the fastest, and errs least.
+    """
     from PIL import Image
 
     buffer = BytesIO()
-    picture = Image.fromarray(pixels).quantize(256, dither=Image.Dither.NONE)
+    picture = Image.fromarray(pixels).quantize(
+        256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
+    )
     picture.save(buffer, "png", compress_level=PNG_COMPRESSION)
     return buffer.getvalue()
 
