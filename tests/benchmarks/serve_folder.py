@@ -42,6 +42,7 @@ class FolderServer(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True  # else answers in two parts wait 40 ms
     server: FolderServer
 
     def do_HEAD(self) -> None:
