@@ -41,10 +41,14 @@ PROJECT_TAG = "mlflow.project.entryPoint"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Place:
-    """Where a project's runs are and which there are, or why they cannot be there."""
+    """Where a project's runs are and which there are, or why they cannot be there.
+
+    `beside` are all runs of versions in that experiment, also of other projects.
+    """
 
     experiment_id: str = ""
     runs: tuple[LoggedRun, ...] = ()
+    beside: tuple[LoggedRun, ...] = ()
     trouble: TrackingError | None = None
 
 
@@ -161,8 +165,10 @@ def _plan(
     by_project: dict[Project, list[VersionEntry]] = {}
     for _, entry in entries:
         by_project.setdefault(entry.version.project, []).append(entry)
+    listed: dict[str, tuple[LoggedRun, ...]] = {}
     places = {
-        project: _open_place(project, by_project[project], store, options) for project in by_project
+        project: _open_place(project, by_project[project], store, options, listed)
+        for project in by_project
     }
     troubles = [place.trouble for place in places.values() if place.trouble]
     if troubles and len(troubles) == len(places):
@@ -179,9 +185,16 @@ def _plan(
 
 
 def _open_place(
-    project: Project, entries: Sequence[VersionEntry], store: Store | None, options: SyncOptions
+    project: Project,
+    entries: Sequence[VersionEntry],
+    store: Store | None,
+    options: SyncOptions,
+    listed: dict[str, tuple[LoggedRun, ...]],
 ) -> _Place:
-    """The experiment of a project, made where there is something to log, and what it holds."""
+    """The experiment of a project, made where there is something to log, and what it holds.
+
+    `listed` are the runs of experiments that were asked for already.
+    """
     if store is None:
         return _Place()
     logs = not options.dry_run and any(not (entry.skipped or entry.refused) for entry in entries)
@@ -191,10 +204,13 @@ def _open_place(
             experiment = store.get_or_create_experiment(project, options.experiment)
         if experiment is None:
             return _Place()
-        runs = store.list_runs(experiment.experiment_id, {"project_arn": project.arn})
+        place = experiment.experiment_id
+        if place not in listed:
+            listed[place] = store.list_own_runs(place)
     except TrackingError as exc:
         return _Place(trouble=exc)
-    return _Place(experiment_id=experiment.experiment_id, runs=runs)
+    own = tuple(run for run in listed[place] if run.project_arn == project.arn)
+    return _Place(experiment_id=place, runs=own, beside=listed[place])
 
 
 def _begin(
@@ -315,17 +331,21 @@ def _finish_projects(
     if store is None:
         return ()
     finished = []
-    by_experiment: dict[str, dict[Project, None]] = {}
+    by_experiment: dict[str, dict[Project, _Place]] = {}
     for job in jobs:
         if job.place.experiment_id:
-            by_experiment.setdefault(job.place.experiment_id, {})[job.entry.version.project] = None
+            places = by_experiment.setdefault(job.place.experiment_id, {})
+            places[job.entry.version.project] = job.place
     changed = {
         result.experiment_id
         for result in results
         if result.run is not None and result.action in {"created", "replaced"}
     }
     for experiment_id, projects in by_experiment.items():
-        complete = store.list_runs(experiment_id, {"mlrek.complete": "true"})
+        beside = next(iter(projects.values())).beside
+        if experiment_id in changed:
+            beside = store.list_own_runs(experiment_id)
+        complete = [run for run in beside if run.is_complete]
         experiment = store.get_experiment(experiment_id)
         if writes:
             _write_overview(store, experiment, complete, is_changed=experiment_id in changed)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 WORTH_A_PROCESS = 4_000_000
 """Bytes of evaluation files from which on a process of its own pays for its start."""
+FEW = 6
+"""So many smaller versions are described right here; for more of them processes pay too."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +56,7 @@ class Workers:
         self._lock = Lock()
         self._pool: ProcessPoolExecutor | None = None
         self._begun: dict[tuple[str, str], Future[RunDescription]] = {}
+        self._described_here = 0
 
     def __enter__(self) -> Self:
         return self
@@ -82,7 +85,8 @@ class Workers:
         if self._cluster is not None:
             return self._cluster.run(work.entry.version.arn, describe_version, work)
         begun = self._begun.pop(_identify(work), None)
-        if begun is None and (self.jobs == 1 or size < WORTH_A_PROCESS):
+        if begun is None and not self._pays(size):
+            self._described_here += 1
             return describe_version(work, on_bytes)
         try:
             return (begun or self._start_pool().submit(describe_version, work)).result()
@@ -94,8 +98,12 @@ class Workers:
 
     def begin(self, work: Work, *, size: int) -> None:
         """Begin what `describe` will be asked for; only where it is worth a process."""
-        if self._cluster is None and self.jobs > 1 and size >= WORTH_A_PROCESS:
+        if self._cluster is None and self._pays(size):
             self._begun[_identify(work)] = self._start_pool().submit(describe_version, work)
+
+    def _pays(self, size: int) -> bool:
+        """Whether a process is worth its start."""
+        return self.jobs > 1 and (size >= WORTH_A_PROCESS or self._described_here >= FEW)
 
     def _start_pool(self) -> ProcessPoolExecutor:
         with self._lock:

@@ -100,21 +100,17 @@ class Store:
         Runs on a test set of one's own are there only when `tags` names one (`EXAM_TAG`).
         """
         query = " and ".join(_describe_condition(key, value) for key, value in tags.items())
-        runs: list[LoggedRun] = []
-        token = None
-        with translate_errors(self.tracking_uri):
-            while True:
-                page = self.client.search_runs(
-                    [experiment_id], query, max_results=200, page_token=token
-                )
-                runs += (
-                    run
-                    for run in map(_logged_run, page)
-                    if tags.items() <= run.tags.items() and (EXAM_TAG in tags or not run.exam)
-                )
-                token = page.token
-                if not token:
-                    return tuple(runs)
+        found = self._search_runs(experiment_id, query)
+        return tuple(
+            run
+            for run in found
+            if tags.items() <= run.tags.items() and (EXAM_TAG in tags or not run.exam)
+        )
+
+    def list_own_runs(self, experiment_id: str) -> tuple[LoggedRun, ...]:
+        """Every run of a version that mlrek wrote, complete or not, of whatever project."""
+        found = self._search_runs(experiment_id, "tags.`mlrek.version` LIKE '%'")
+        return tuple(run for run in found if not run.exam)
 
     def write_run(self, experiment_id: str, description: RunDescription) -> LoggedRun:
         """Log one version and mark it complete; a run that fails half way is taken back.
@@ -225,6 +221,20 @@ class Store:
         with translate_errors(self.tracking_uri):
             for key, value in tags.items():
                 self.client.set_model_version_tag(registered.name, registered.version, key, value)
+
+    def _search_runs(self, experiment_id: str, query: str) -> list[LoggedRun]:
+        """What a query finds, all pages."""
+        runs: list[LoggedRun] = []
+        token = None
+        with translate_errors(self.tracking_uri):
+            while True:
+                page = self.client.search_runs(
+                    [experiment_id], query, max_results=200, page_token=token
+                )
+                runs += map(_logged_run, page)
+                token = page.token
+                if not token:
+                    return runs
 
     def _open_experiment(self, name: str, project: Project) -> "Experiment":
         from mlflow.exceptions import MlflowException
