@@ -161,7 +161,18 @@ class Store:
             for key, value in tags.items():
                 kept = value[:MAX_EXPERIMENT_TAG]
                 if experiment.tags.get(key) != kept:
-                    self.client.set_experiment_tag(experiment.experiment_id, key, kept)
+                    self._set_experiment_tag(experiment.experiment_id, key, kept)
+
+    def _set_experiment_tag(self, experiment_id: str, key: str, value: str) -> None:
+        """Set one tag; again where another process wrote it first, which a database refuses."""
+        from mlflow.exceptions import MlflowException
+
+        try:
+            self.client.set_experiment_tag(experiment_id, key, value)
+        except MlflowException:
+            if key not in self.client.get_experiment(experiment_id).tags:
+                raise
+            self.client.set_experiment_tag(experiment_id, key, value)
 
     def set_run_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of any run."""
