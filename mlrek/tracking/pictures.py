@@ -24,7 +24,7 @@ PICTURE_FOLDER: Final = "images"
 
 _SAMPLE: Final = re.compile(
     rf"{PICTURE_FOLDER}/charts(?P<slash>.)confusion_matrix(?P<sign>.)step(?P=sign)0(?P=sign)"
-    r"timestamp(?P=sign)\d+(?P=sign)[0-9a-f-]+\.png"
+    r"timestamp(?P=sign)\d+(?P=sign)[0-9a-z-]+\.png"
 )
 
 
@@ -70,8 +70,13 @@ def name_pictures(
     files: dict[str, bytes] = {}
     for picture in pictures:
         key = picture.key.replace("/", layout.slash)
-        parts = (key, "step", str(picture.step), "timestamp", str(now_ms), str(uuid4()))
+        parts = (key, "step", str(picture.step), "timestamp", str(now_ms), _make_id())
         path = f"{PICTURE_FOLDER}/{layout.sign.join(parts)}"
         files[f"{path}.png"] = picture.png
         files[f"{path}{layout.sign}compressed.webp"] = picture.webp
     return files
+
+
+def _make_id() -> str:
+    """An id that begins with no hexadecimal digit: in a URL, % and such digits are an escape."""
+    return f"v{str(uuid4())[1:]}"

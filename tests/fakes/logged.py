@@ -12,7 +12,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 PASSING = ("mlrek.heartbeat", "mlrek.logged_at", "mlflow.loggedImages")
-_IMAGE_NAME = re.compile(r".timestamp.\d+.[0-9a-f-]{36}")
+_IMAGE_NAME = re.compile(r".timestamp.\d+.[0-9a-z-]{36}")
 _RUNS = """
 SELECT run_uuid, name, status, start_time, end_time, artifact_uri FROM runs
 WHERE lifecycle_stage = 'active' AND experiment_id IN

@@ -10,7 +10,7 @@ from mlrek.tracking.description import GridPicture
 from mlrek.tracking.pictures import PictureLayout, find_layout, name_pictures
 
 PICTURE = GridPicture(key="charts/x", step=30, png=b"p", webp=b"w")
-UUID = r"[0-9a-f]{8}-[0-9a-f-]{27}"
+UUID = r"[0-9a-z]{8}-[0-9a-f-]{27}"
 
 
 @pytest.mark.parametrize(("slash", "sign"), [("~", "+"), ("#", "%")])
