@@ -79,6 +79,7 @@ def load_version(
         TrackingError: MLflow cannot be reached or refuses.
     """
     if text.startswith(("runs:/", "models:/")):
+        _check_uri(text)
         return _load_run(text, open_store())
     source, entry = find_entry(text, aws)
     evaluation = source.load(entry, skip_bad_lines=skip_bad_lines, threshold=threshold)
@@ -107,6 +108,12 @@ def is_alias(text: str) -> bool:
     return model is not None and model["alias"] is not None
 
 
+def _check_uri(text: str) -> None:
+    """Refuse what names neither a run nor a model, before a store is asked."""
+    if not (RUN_URI.fullmatch(text) or MODEL_URI.fullmatch(text)):
+        raise UsageError(f"{text!r} is none of runs:/RUN_ID, models:/NAME/3, models:/NAME@alias")
+
+
 def _load_run(text: str, store: Store) -> Referred:
     registered = None if RUN_URI.fullmatch(text) else _find_registered(text, store)
     run_id = registered.run_id if registered else text.removeprefix("runs:/").rstrip("/")
@@ -120,8 +127,7 @@ def _load_run(text: str, store: Store) -> Referred:
 
 def _find_registered(text: str, store: Store) -> RegisteredVersion:
     model = MODEL_URI.fullmatch(text)
-    if model is None:
-        raise UsageError(f"{text!r} is none of runs:/RUN_ID, models:/NAME/3, models:/NAME@alias")
+    assert model is not None  # noqa: S101 - `_check_uri` has refused what is none
     wanted = model["alias"] or model["version"]
     return store.find_model_version(model["name"], wanted, is_alias=bool(model["alias"]))
 

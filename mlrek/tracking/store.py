@@ -1,9 +1,11 @@
 """The one writer: everything mlrek reads from or writes to an MLflow tracking store."""
 
 import contextlib
+import re
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
 
 METRICS_PER_BATCH = 900
+_IS_THERE = re.compile("unique|duplicate", re.IGNORECASE)  # as sqlite, PostgreSQL, MySQL say it
 MAX_EXPERIMENT_TAG = 20_000
 TABLE_PATH = "predictions.json"
 NAMED_TAG, NAMED_BY_DEFAULT = "mlrek.named", "by default"
@@ -161,24 +164,20 @@ class Store:
             for key, value in tags.items():
                 kept = value[:MAX_EXPERIMENT_TAG]
                 if experiment.tags.get(key) != kept:
-                    self._set_experiment_tag(experiment.experiment_id, key, kept)
-
-    def _set_experiment_tag(self, experiment_id: str, key: str, value: str) -> None:
-        """Set one tag; again where another process wrote it first, which a database refuses."""
-        from mlflow.exceptions import MlflowException
-
-        try:
-            self.client.set_experiment_tag(experiment_id, key, value)
-        except MlflowException:
-            if key not in self.client.get_experiment(experiment_id).tags:
-                raise
-            self.client.set_experiment_tag(experiment_id, key, value)
+                    place = experiment.experiment_id
+                    _set_twice(partial(self.client.set_experiment_tag, place, key, kept))
 
     def set_run_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
-        """Set tags of any run."""
+        """Set tags of any run; one that somebody else deleted meanwhile needs none."""
+        from mlflow.exceptions import MlflowException
+
         with translate_errors(self.tracking_uri):
-            for key, value in tags.items():
-                self.client.set_tag(run_id, key, value)
+            try:
+                for key, value in tags.items():
+                    _set_twice(partial(self.client.set_tag, run_id, key, value))
+            except MlflowException:
+                if self.client.get_run(run_id).info.lifecycle_stage != "deleted":
+                    raise
 
     def get_run(self, run_id: str) -> LoggedRun:
         """One run by its id."""
@@ -353,6 +352,18 @@ def _default_names(project: Project) -> tuple[str, str]:
     """What an experiment is called that nobody named: the second where the first is taken."""
     name = f"mlrek/{project.name}"
     return name, f"{name}@{describe_account(project)}"
+
+
+def _set_twice(set_tag: Callable[[], object]) -> None:
+    """Set a tag; again where another process made it meanwhile, which the database refuses."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        set_tag()
+    except MlflowException as exc:
+        if not _IS_THERE.search(str(exc)):
+            raise
+        set_tag()
 
 
 def _logged_run(run: "Run") -> LoggedRun:
