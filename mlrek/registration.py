@@ -65,9 +65,10 @@ def _register(
     if result.run is None:
         return result
     try:
-        return replace(result, model=register_run(registry, name, result.run, known))
+        run, model = register_run(registry, name, result.run, known)
     except MlrekError as exc:
         return replace(result, unregistered=str(exc))
+    return replace(result, run=run, model=model)
 
 
 def _find_left_aliases(registry: Registry, results: Sequence[VersionResult]) -> Iterator[str]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from mlrek.errors import TrackingError
 from mlrek.registry.door import Registry
 from mlrek.registry.logged_model import describe_config, save_model
 from mlrek.registry.versions import (
@@ -46,7 +47,7 @@ HOW_TO_LOAD = (
 
 def register_run(
     registry: Registry, name: str, run: LoggedRun, known: Sequence[ModelVersion]
-) -> ModelVersion:
+) -> tuple[LoggedRun, ModelVersion]:
     """The model version of a run; it is written only when there is none yet.
 
     A model version cannot be linked to another run. So when a version's run was replaced, the new
@@ -59,18 +60,46 @@ def register_run(
         run: A complete run of a project's version.
         known: The model's versions as listed before.
 
+    Returns:
+        The run that is registered, which is another one where another process that logged the
+        same version has settled on its own; and its model version.
+
     Raises:
         TrackingError: MLflow cannot be reached or refuses.
     """
-    same = [version for version in known if version.version_arn == run.version_arn]
-    kept = find_version_of_run(same, run.run_id)
-    if kept is None:
-        kept = _settle(registry, _create(registry, name, run))
+    kept = find_version_of_run(known, run.run_id)
+    while kept is None:
+        run, trouble = _create_version(registry, name, run)
+        known = registry.list_versions(name)
+        kept = find_version_of_run(known, run.run_id)
+        if kept is None and trouble is not None:
+            raise trouble
     registry.set_superseded(kept, superseded=False)
-    for version in same:
-        if version.run_id != run.run_id:
+    for version in known:
+        if version.version_arn == run.version_arn and version.run_id != run.run_id:
             registry.set_superseded(version, superseded=True)
-    return kept
+    return run, kept
+
+
+def _create_version(
+    registry: Registry, name: str, run: LoggedRun
+) -> tuple[LoggedRun, TrackingError | None]:
+    """Register a run. The run that counts afterwards comes back, and what went wrong with that.
+
+    Until it is done another process that logged the same version may have deleted the run, having
+    settled on its own, whose run id is smaller; so this happens only so often.
+    """
+    created, trouble = None, None
+    try:
+        created = _settle(registry, _create(registry, name, run))
+    except TrackingError as exc:
+        trouble = exc
+    counting = registry.store.find_counting_run(run) or run
+    if counting.run_id == run.run_id:
+        return run, trouble
+    if created is not None:
+        _delete_version(registry, created)
+    return counting, None
 
 
 def _create(registry: Registry, name: str, run: LoggedRun) -> ModelVersion:
@@ -92,10 +121,15 @@ def _settle(registry: Registry, written: ModelVersion) -> ModelVersion:
     kept = find_version_of_run(same, written.run_id) or written
     for version in same:
         if version.number != kept.number:
-            registry.delete_version(version)
-            if version.source != kept.source:
-                _delete_model(registry, version.source.removeprefix("models:/"))
+            _delete_version(registry, version, but=kept.source)
     return kept
+
+
+def _delete_version(registry: Registry, version: ModelVersion, *, but: str = "") -> None:
+    """Delete a model version with its logged model, unless that is the one of `but`."""
+    registry.delete_version(version)
+    if version.source != but:
+        _delete_model(registry, version.source.removeprefix("models:/"))
 
 
 def _describe_tags(run: LoggedRun) -> dict[str, str]:

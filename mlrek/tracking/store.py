@@ -26,7 +26,7 @@ from mlrek.tracking.pictures import (
     find_layout,
     name_pictures,
 )
-from mlrek.tracking.runs import EXAM_TAG, LoggedRun, RegisteredVersion
+from mlrek.tracking.runs import EXAM_TAG, LoggedRun, RegisteredVersion, current_run
 from mlrek.tracking.translation import is_missing_model, translate_errors
 
 if TYPE_CHECKING:
@@ -145,6 +145,12 @@ class Store:
         kept = min(same, key=lambda run: run.run_id, default=written)
         self.delete_runs(run for run in same if run.run_id != kept.run_id)
         return kept
+
+    def find_counting_run(self, run: LoggedRun) -> LoggedRun | None:
+        """The run that counts now of the version that `run` is about, in the same experiment."""
+        with translate_errors(self.tracking_uri):
+            place = self.client.get_run(run.run_id).info.experiment_id
+        return current_run(self.list_runs(place, {"version_arn": run.version_arn}))
 
     def delete_runs(self, runs: Iterable[LoggedRun]) -> None:
         """Delete runs (soft, as MLflow does); one that somebody else deleted already is fine."""

@@ -66,6 +66,7 @@ def log(registry, project, tmp_path):
                 "project_name": "pets",
                 "provider": "rekognition",
                 "mlrek.logged_at": logged_at,
+                "mlrek.evaluation_key": logged_at,  # equal content is logged at one time here
                 "mlflow.note.content": "Version v1.0 of pets.",
             },
             params={"test_images": "3"},
@@ -89,7 +90,7 @@ def register(registry, project):
     def write(run: LoggedRun):
         name = registry.choose_name(project)
         registry.open_model(name, project)
-        return register_run(registry, name, run, registry.list_versions(name))
+        return register_run(registry, name, run, registry.list_versions(name))[1]
 
     return write
 
@@ -186,6 +187,56 @@ def test_two_at_once_leave_one_model_version(registry, log, register):
     (left,) = registry.list_versions(model_name(run))
 
     assert kept == [left.number] * 2
+
+
+def test_a_run_that_another_process_deleted_gives_way_to_the_one_that_counts(
+    registry, log, register
+):
+    """It had logged the same version and settled on its own run; that one is registered once."""
+    ours, theirs = log(), log()
+    registry.client.delete_run(ours.run_id)
+    late, early = register(ours), register(theirs)
+    (left,) = registry.list_versions(early.name)
+
+    assert late == early == left
+    assert (left.run_id, left.is_superseded) == (theirs.run_id, False)
+
+
+@pytest.mark.parametrize("theirs_is_registered", [False, True])
+def test_a_run_deleted_while_it_is_registered_leaves_no_model_version(
+    registry, log, register, monkeypatch, theirs_is_registered
+):
+    """Whether or not the other process has registered its run by then."""
+    ours, theirs = log(), log()
+    create = registry.create_version
+
+    def create_late(name: str, **said):
+        monkeypatch.setattr(registry, "create_version", create)
+        created = create(name, **said)
+        registry.client.delete_run(ours.run_id)
+        if theirs_is_registered:
+            register(theirs)
+        return created
+
+    monkeypatch.setattr(registry, "create_version", create_late)
+    kept = register(ours)
+    models = registry.client.search_logged_models(
+        [registry.client.get_run(ours.run_id).info.experiment_id]
+    )
+
+    assert registry.list_versions(kept.name) == (kept,)
+    assert (kept.run_id, kept.is_superseded) == (theirs.run_id, False)
+    assert [model.source_run_id for model in models] == [theirs.run_id]
+
+
+def test_a_run_deleted_by_hand_cannot_be_registered(registry, log, register):
+    """MLflow's reason is told; nothing is registered."""
+    run = log()
+    registry.client.delete_run(run.run_id)
+
+    with pytest.raises(TrackingError, match="must be in the 'active' state"):
+        register(run)
+    assert registry.list_versions(model_name(run)) == ()
 
 
 def test_a_replaced_run_gets_a_new_model_version(registry, log, register):
