@@ -109,11 +109,13 @@ def _count_images(
 
     An image's variance where the limit is true, then where the difference is; z is of the
     confidence, z' of the power. No difference can be larger than its discordance, so ψ is at least
-    that: also where the versions never differed the limit is not decided without images.
+    that, and at the limit also the limit: where the versions never differed nothing is decided
+    without images.
     """
     confidence, power = sureness
-    spreads = (sqrt(max(discordance - d**2, abs(d) - d**2, 0)) for d in (limit, difference))
-    at_limit, at_difference = spreads
+    discordance = max(discordance, abs(difference))
+    at_limit = sqrt(max(discordance, abs(limit)) - limit**2)
+    at_difference = sqrt(discordance - difference**2)
     reach = compute_margin(confidence) * at_limit + compute_quantile(power) * at_difference
     return (reach / (difference - limit)) ** 2
 

@@ -268,8 +268,11 @@ def describe_settling(comparison: Comparison) -> str:
     settling = comparison.settling
     if settling is None:
         return ""
-    smallest = format_number(settling.smallest_difference)
-    now = f"the present images could decide a difference of {smallest} or more"
+    if isnan(settling.smallest_difference):
+        now = "the present images could decide no difference, however large"
+    else:
+        smallest = format_number(settling.smallest_difference)
+        now = f"the present images could decide a difference of {smallest} or more"
     if settling.images_needed is None:
         return f"Estimate: {now}; no number of images decides a difference of nothing."
     return (
