@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
-from mlrek.comparison import Leakage
+from mlrek.comparison import Leakage, Verdict
 from mlrek.errors import (
     EvaluationError,
     IncomparableError,
@@ -31,8 +31,9 @@ from mlrek.policy import (
 from mlrek.policy.deciding import decide
 from mlrek.policy.numbers import count_test_images, parse_numbers
 from mlrek.policy.parsing import parse_policy
-from mlrek.references import MODEL_URI, Referred, is_alias, load_version
+from mlrek.references import MODEL_URI, RUN_URI, Referred, is_alias, load_version
 from mlrek.run_content import RESAMPLES, SEED
+from mlrek.same_exam import advise_exam, follow_exam
 from mlrek.sources import AwsOptions
 from mlrek.sources.storage import read_small_text
 from mlrek.tables.decision import describe_decision
@@ -84,8 +85,12 @@ def check_version(
     open_store: Callable[[], Store],
     *,
     notes: bool = True,
+    registered: RegisteredVersion | None = None,
 ) -> GateResult:
     """Decide whether a version may be promoted.
+
+    A candidate that is a run on a test set of one's own is compared with the baseline's run on the
+    same one, where there is one.
 
     Args:
         candidate: A VERSION as typed.
@@ -93,6 +98,7 @@ def check_version(
         aws: Region and profile.
         open_store: Called for runs and models.
         notes: Keep the answer in the candidate's run, and in the tag of a registered version.
+        registered: What the candidate is registered as, where its text does not tell.
 
     Raises:
         UsageError: A text names no version, or more than one.
@@ -101,10 +107,10 @@ def check_version(
     """
     store = cache(open_store)
     referred = load_version(candidate, aws, store)
+    referred = replace(referred, registered=referred.registered or registered)
     described = _describe_candidate(referred, store)
-    opponent = _find_opponent(
-        policy.baseline, referred, partial(load_version, aws=aws, open_store=store)
-    )
+    load = partial(load_version, aws=aws, open_store=store)
+    opponent = _find_opponent(policy.baseline, referred, load, store)
     decision = decide(policy, described, opponent)
     if notes and referred.run is not None:
         decision = _note(decision, policy, referred, store())
@@ -155,7 +161,12 @@ def _compute_numbers(evaluation: Evaluation, rule: PredictionRule, confidence: f
     return parse_numbers(document)
 
 
-def _find_opponent(baseline: str, candidate: Referred, load: Callable[[str], Referred]) -> Opponent:
+def _find_opponent(
+    baseline: str,
+    candidate: Referred,
+    load: Callable[[str], Referred],
+    open_store: Callable[[], Store],
+) -> Opponent:
     """What the candidate is compared with, or why it is not.
 
     Only an alias may be missing: one that nobody has set yet is how every project begins, while a
@@ -183,7 +194,22 @@ def _find_opponent(baseline: str, candidate: Referred, load: Callable[[str], Ref
             "version, or name another baseline with --baseline"
         )
         return Opponent(identity=identity, incomparable=reason)
-    return _compare(referred, candidate, Opponent(identity=identity))
+    return _compare_on_one_exam(baseline, referred, candidate, open_store)
+
+
+def _compare_on_one_exam(
+    baseline: str, referred: Referred, candidate: Referred, open_store: Callable[[], Store]
+) -> Opponent:
+    """The comparison on the candidate's test images where the baseline has a run on them."""
+    if candidate.run is None:
+        return _compare(referred, candidate)
+    if not RUN_URI.fullmatch(baseline):  # a run that was named is the one that is meant
+        referred = follow_exam(referred, candidate.run, open_store())
+    opponent = _compare(referred, candidate)
+    if opponent.comparison is None or opponent.comparison.test_sets.verdict is Verdict.SAME:
+        return opponent
+    advice = advise_exam(baseline, referred, candidate.run, open_store())
+    return replace(opponent, advice=advice)
 
 
 def _find_other_model(baseline: str, candidate: Referred) -> str:
@@ -200,9 +226,10 @@ def _is_same(candidate: Referred, baseline: Referred) -> bool:
     return is_same_run or (bool(ours) and ours == theirs)
 
 
-def _compare(baseline: Referred, candidate: Referred, opponent: Opponent) -> Opponent:
+def _compare(baseline: Referred, candidate: Referred) -> Opponent:
     from mlrek.comparison.compare import Side, compare_versions
 
+    opponent = Opponent(identity=_identify(baseline))
     try:
         comparison = compare_versions(
             Side(evaluation=baseline.evaluation, rule=baseline.prediction_rule),

@@ -17,6 +17,7 @@ from mlrek.registry.versions import (
     find_version_of_run,
 )
 from mlrek.sources import AwsOptions
+from mlrek.tracking.runs import RegisteredVersion
 
 MODEL_NAME = re.compile(r"(?:models:/)?(?P<name>[^/:@]+)(?:@(?P<alias>[\w-]+)|/\d+)?")
 
@@ -25,11 +26,13 @@ MODEL_NAME = re.compile(r"(?:models:/)?(?P<name>[^/:@]+)(?:@(?P<alias>[\w-]+)|/\
 class Promotion:
     """What is to be moved, and what is known of it so far.
 
+    `candidate` is what the gate reads: the version, or its run on a test set of one's own.
     `result` is the gate's, None for a rollback and for a version that bears the alias already.
     `moved` says what became of the alias, None as long as nothing was decided.
     """
 
     move: Move
+    candidate: str = ""
     result: GateResult | None = None
     moved: Moved | None = None
 
@@ -51,7 +54,7 @@ def prepare_promotion(candidate: str, alias: str, aws: AwsOptions, registry: Reg
     move = Move(version=version, alias=alias, before=before)
     if before != version.number:
         _check_current(version, registry)
-        return Promotion(move=move)
+        return Promotion(move=move, candidate=_choose_run(candidate, version, registry))
     reason = f"{move.uri} is version {before} already"
     return Promotion(move=move, moved=Moved(outcome=Outcome.UNCHANGED, now=before, reason=reason))
 
@@ -69,7 +72,16 @@ def check_promotion(
         notes: Keep the answer in the version's run and tags.
     """
     move = promotion.move
-    result = check_version(move.version.uri, policy, aws, lambda: registry.store, notes=notes)
+    result = check_version(
+        promotion.candidate or move.version.uri,
+        policy,
+        aws,
+        lambda: registry.store,
+        notes=notes,
+        registered=RegisteredVersion(
+            name=move.version.name, version=str(move.version.number), run_id=move.version.run_id
+        ),
+    )
     if policy.baseline != move.uri:
         result = _warn_of_baseline(result, policy, move)
     now = registry.get_aliases(move.version.name).get(move.alias)
@@ -114,9 +126,18 @@ def find_candidate(text: str, aws: AwsOptions, registry: Registry) -> ModelVersi
     if run := RUN_URI.fullmatch(text):
         found = registry.store.get_run(run["run_id"])
         versions = registry.find_versions(found.version_arn)
+        if found.exam:
+            return _choose(text, versions, lambda own: current_version(own, found.version_arn))
         return _choose(text, versions, lambda own: find_version_of_run(own, found.run_id))
     arn = find_entry(text, aws)[1].version.arn
     return _choose(text, registry.find_versions(arn), lambda own: current_version(own, arn))
+
+
+def _choose_run(text: str, version: ModelVersion, registry: Registry) -> str:
+    """What the gate reads of a candidate: the run of an exam if one was named, else the version."""
+    run = RUN_URI.fullmatch(text)
+    is_exam = run is not None and bool(registry.store.get_run(run["run_id"]).exam)
+    return text if is_exam else version.uri
 
 
 def _find_by_uri(text: str, registry: Registry) -> ModelVersion:

@@ -38,10 +38,16 @@ from mlrek.tracking.description import (
 )
 from mlrek.tracking.experiments import choose_experiment
 from mlrek.tracking.links import describe_run_link
-from mlrek.tracking.runs import EXAM_TAG, LoggedRun, current_run, current_runs, superseded_runs
+from mlrek.tracking.runs import (
+    EXAM_NAME_TAG,
+    EXAM_TAG,
+    LoggedRun,
+    current_run,
+    current_runs,
+    superseded_runs,
+)
 from mlrek.tracking.store import Store
 
-EXAM_NAME_TAG = "mlrek.exam_name"
 TRUTH_ROLE = "ground_truth"
 RESPONSES_ROLE = "responses"
 

@@ -145,7 +145,8 @@ class Opponent:
     """What relative checks compare with: `comparison`, or why there is none.
 
     `absent`: no baseline exists yet. `incomparable`: there is one, but it cannot be compared.
-    `shared_images` are the test images that both versions have.
+    `shared_images` are the test images that both versions have; where these are not all of them,
+    `advice` may say how the two get on one test set.
     """
 
     identity: Identity | None = None
@@ -153,6 +154,7 @@ class Opponent:
     shared_images: TestImages | None = None
     absent: str = ""
     incomparable: str = ""
+    advice: str = ""
 
 
 class Kind(StrEnum):

@@ -18,10 +18,8 @@ from mlrek.policy import (
 )
 
 MAX_NAMES = 5
-SAME_ADVICE = (
-    "evaluate both on one test set (mlrek evaluate VERSION --on MANIFEST), or let the policy "
-    'accept this with [test_set] same = "{}"'
-)
+EXAM_ADVICE = "evaluate both on one test set (mlrek evaluate VERSION --on MANIFEST)"
+POLICY_ADVICE = 'or let the policy accept this with [test_set] same = "{}"'
 
 
 def check_test_set(policy: Policy, candidate: Candidate, opponent: Opponent) -> Iterator[Check]:
@@ -62,7 +60,8 @@ def _check_same(same: SameTestSet, opponent: Opponent) -> Check:
         if not reason:
             return _check("same", Status.PASSED, _describe_sets(opponent.comparison))
         is_disjoint = opponent.comparison.test_sets.verdict == Verdict.DISJOINT
-        reason = f"{reason}: {SAME_ADVICE.format('any' if is_disjoint else 'overlapping')}"
+        accepted = POLICY_ADVICE.format("any" if is_disjoint else "overlapping")
+        reason = f"{reason}: {opponent.advice or EXAM_ADVICE}, {accepted}"
     return replace(_check("same", Status.UNDECIDED, reason), is_comparable=False)
 
 

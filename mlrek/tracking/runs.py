@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 LEFTOVER_AFTER_MS = 15 * 60 * 1000
 """A run without `mlrek.complete` is somebody's work in progress until its heartbeat is this old."""
 
+EXAM_NAME_TAG = "mlrek.exam_name"
 EXAM_TAG = "mlrek.exam"
 """A run of a version on a test set of one's own: its digest. Such a run is never *the* run of its
 version: who does not ask for it by this tag does not see it."""
@@ -21,6 +22,7 @@ class LoggedRun:
     tags: Mapping[str, str] = field(default_factory=dict)
     metrics: Mapping[str, float] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
+    experiment_id: str = ""
 
     @property
     def project_arn(self) -> str:
@@ -46,6 +48,11 @@ class LoggedRun:
     def exam(self) -> str:
         """The digest of the test set of one's own that the run is about, '' for the provider's."""
         return self.tags.get(EXAM_TAG, "")
+
+    @property
+    def exam_name(self) -> str:
+        """What that test set is called."""
+        return self.tags.get(EXAM_NAME_TAG, "")
 
     @property
     def is_complete(self) -> bool:

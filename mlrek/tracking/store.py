@@ -115,6 +115,10 @@ class Store:
         found = self._search_runs(experiment_id, "tags.`mlrek.version` LIKE '%'")
         return tuple(run for run in found if not run.exam)
 
+    def list_exam_runs(self, experiment_id: str) -> tuple[LoggedRun, ...]:
+        """Every run on a test set of one's own, complete or not."""
+        return tuple(self._search_runs(experiment_id, f"tags.`{EXAM_TAG}` LIKE '%'"))
+
     def write_run(self, experiment_id: str, description: RunDescription) -> LoggedRun:
         """Log one version and mark it complete; a run that fails half way is taken back.
 
@@ -380,6 +384,7 @@ def _logged_run(run: "Run") -> LoggedRun:
         tags=dict(run.data.tags),
         metrics=dict(run.data.metrics),
         params=dict(run.data.params),
+        experiment_id=run.info.experiment_id,
     )
 
 
