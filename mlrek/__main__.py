@@ -1,5 +1,18 @@
-"""`python -m mlrek`."""
+"""`mlrek` and `python -m mlrek`; Ctrl-C is heeded before the first import that takes time."""
 
-from mlrek.cli import main
 
-main()
+def main() -> None:
+    """Run the command line."""
+    try:
+        from mlrek.interruption import end_at_once
+
+        end_at_once()
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
+    from mlrek.cli import main as run
+
+    run()
+
+
+if __name__ == "__main__":
+    main()

@@ -7,6 +7,7 @@ import typer
 from typer.core import TyperGroup
 
 from mlrek.errors import IncomparableError, MlrekError, PolicyError, UsageError
+from mlrek.interruption import EXIT_INTERRUPTED, SAID, begin_command, end_command
 from mlrek.printable import escape_unprintable
 
 if TYPE_CHECKING:
@@ -16,7 +17,6 @@ EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_REFUSED = 3
 EXIT_UNDECIDED = 4
-EXIT_INTERRUPTED = 130
 EXIT_CODES: dict[type[MlrekError], int] = {
     UsageError: EXIT_USAGE,
     PolicyError: EXIT_USAGE,
@@ -30,14 +30,19 @@ class CommandGroup(TyperGroup):
 
     def invoke(self, ctx: "Context") -> Any:
         """Run the command that was typed."""
+        ends_at_once, interrupted = begin_command(), False
         try:
             return super().invoke(ctx)
         except MlrekError as exc:
             say_error(str(exc))
             raise typer.Exit(EXIT_CODES.get(type(exc), EXIT_FAILED)) from exc
         except KeyboardInterrupt as exc:
-            say_error("interrupted; what is complete stays")
+            interrupted = True
+            say_error(SAID)
             raise typer.Exit(EXIT_INTERRUPTED) from exc
+        finally:
+            if ends_at_once:
+                end_command(said=interrupted)
 
 
 def say_error(text: str) -> None:
