@@ -159,7 +159,23 @@ def _context() -> multiprocessing.context.BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["mlrek.run_content", "mlrek.sources"])
+    _start_fork_server()
     return context
+
+
+def _start_fork_server() -> None:
+    """Start it deaf to Ctrl-C, which at a terminal meets it too: in its imports it would protest.
+
+    A process inherits which signals are blocked; the tracker, started first, unblocks them again.
+    """
+    from multiprocessing import forkserver, resource_tracker
+
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _leave_interrupts_to_the_parent() -> None:

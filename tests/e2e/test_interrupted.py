@@ -1,4 +1,4 @@
-"""Ctrl-C at moments that only a real process has: its first imports, its last breath, its helpers."""
+"""Ctrl-C at moments that only a real process has: first imports, last breath, helpers."""
 
 import contextlib
 import json
@@ -90,7 +90,9 @@ def test_helping_processes_say_nothing(tmp_path):
     saved = save_archive(tmp_path / "saved", "v1", "v2")
     for path in saved.rglob("TestingGroundTruth*"):  # large enough for processes
         first, *rest = path.read_text().splitlines(keepends=True)
-        path.write_text(json.dumps(json.loads(first) | {"x": "x" * 5_000_000}) + "\n" + "".join(rest))
+        path.write_text(
+            json.dumps(json.loads(first) | {"x": "x" * 5_000_000}) + "\n" + "".join(rest)
+        )
     sync = subprocess.Popen(
         [sys.executable, "-m", "mlrek", "sync", saved, "--jobs", "2", "--json"],
         cwd=tmp_path,
