@@ -5,6 +5,8 @@ that of Maven's Surefire; this file is valid by both, which is why it has elemen
 """
 
 import re
+from collections import Counter
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -42,8 +44,9 @@ def write_junit(decision: "Decision", policy: str, forgive: "Forgive" = "") -> b
     properties = ET.SubElement(suite, "properties")
     for name, value in _describe(decision, policy).items():
         ET.SubElement(properties, "property", {"name": name, "value": _clean(value)})
-    for check, element in zip(decision.checks, outcomes, strict=True):
-        _add_case(suite, check, element)
+    names = _name_cases(decision.checks)
+    for check, name, element in zip(decision.checks, names, outcomes, strict=True):
+        _add_case(suite, check, name, element)
     ET.SubElement(suite, "system-out").text = _clean(describe_verdict(decision, forgive))
     ET.SubElement(suite, "system-err").text = _clean("\n".join(decision.warnings))
     ET.indent(root)
@@ -59,12 +62,32 @@ def _choose_element(check: "Check", decision: "Decision", forgive: "Forgive") ->
     return element
 
 
-def _add_case(suite: ET.Element, check: "Check", element: str) -> None:
+def _name_cases(checks: "Sequence[Check]") -> list[str]:
+    """A name for each check that no other one has: CI systems keep the history of a test by it.
+
+    Checks of one number are told apart by their limits, and those of one limit by their order.
+    """
+    plain = [_clean(name_check(check)) for check in checks]
+    often = Counter(plain)
+    limits = [describe_cells(check)[5] for check in checks]
+    named = [
+        f"{name} limit {limit}" if often[name] > 1 else name
+        for name, limit in zip(plain, limits, strict=True)
+    ]
+    seen: Counter[str] = Counter()
+    unique = []
+    for name in named:
+        seen[name] += 1
+        unique.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
+    return unique
+
+
+def _add_case(suite: ET.Element, check: "Check", name: str, element: str) -> None:
     case = ET.SubElement(
         suite,
         "testcase",
         {
-            "name": _clean(name_check(check)),
+            "name": name,
             "classname": f"mlrek.check.{check.kind.value}",
             "time": "0",
         },

@@ -88,6 +88,25 @@ def test_junit_of_what_was_forgiven_is_skipped():
     assert b"<error" in write_junit(other, "p.toml", "pass")
 
 
+def test_junit_tells_checks_of_one_number_apart():
+    """By their limits, and those of one limit by their order: CI systems join equal names."""
+    floors = "".join(
+        f'[[floor]]\nmetric = "{F1}"\n{limits}\n'
+        for limits in ("min = 0.8", "min = 0.5\nmax = 0.95", "min = 0.8\nconfidence = 0.9")
+    )
+    root = ET.fromstring(  # noqa: S314 - our own file
+        write_junit(run(floors + '[[floor]]\nmetric = "label_recall/a"\nmin = 0.5\n'), "p.toml")
+    )
+
+    assert [case.get("name") for case in root.iter("testcase")] == [
+        f"floor {F1} limit 0.8000",
+        f"floor {F1} limit 0.5000",
+        f"floor {F1} limit 0.9500",
+        f"floor {F1} limit 0.8000 (2)",
+        "floor label_recall/a",
+    ]
+
+
 def test_an_annotation_is_one_line_whatever_a_label_is_called(decision):
     """No name ends the command, begins another, or passes for an escape."""
     lines = describe_annotations(decision, "dir,a:b/p.toml")
