@@ -15,14 +15,16 @@ from mlrek.errors import (
     PolicyError,
     TrackingError,
 )
-from mlrek.evaluation import Evaluation
+from mlrek.evaluation import Evaluation, FloatArray
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics
+from mlrek.metrics.resampling import Bootstrap
 from mlrek.policy import (
     DEFAULT_CONFIDENCE,
     Candidate,
     Decision,
     Identity,
+    Metric,
     Numbers,
     Opponent,
     Policy,
@@ -135,6 +137,7 @@ def _describe_candidate(referred: Referred, store: Callable[[], Store]) -> Candi
         numbers_at=numbers_at,
         test_images=count_test_images(evaluation),
         leakage=_find_leakage(evaluation),
+        resample=cache(partial(_resample, evaluation, referred.prediction_rule)),
     )
 
 
@@ -159,6 +162,14 @@ def _compute_numbers(evaluation: Evaluation, rule: PredictionRule, confidence: f
         evaluation, metrics, test_set_digest="", settings={}, warnings=()
     )
     return parse_numbers(document)
+
+
+def _resample(evaluation: Evaluation, rule: PredictionRule) -> dict[Metric, FloatArray]:
+    """Values in the resamples that a run's intervals are of, by the names of policies."""
+    from mlrek.comparison.resampled_numbers import resample_numbers
+
+    values = resample_numbers(evaluation, rule, Bootstrap(seed=SEED, resamples=RESAMPLES))
+    return {Metric(name=name, label=label): column for (name, label), column in values.items()}
 
 
 def _find_opponent(

@@ -6,7 +6,6 @@ that of Maven's Surefire; this file is valid by both, which is why it has elemen
 
 import re
 from collections import Counter
-from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
@@ -14,6 +13,8 @@ from xml.etree import ElementTree as ET
 from mlrek.tables.decision import describe_cells, describe_verdict, name_check
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mlrek.policy import Check, Decision, Forgive
 
 SUITE = "mlrek check"

@@ -11,6 +11,7 @@ from math import nan
 from typing import Final, Literal
 
 from mlrek.comparison import Comparison, Leakage
+from mlrek.evaluation import FloatArray
 
 ANY_LABEL: Final = "*"
 DEFAULT_CONFIDENCE: Final = 0.95
@@ -131,13 +132,17 @@ class Identity:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """The version to be promoted. `numbers_at` gives its numbers with intervals at a confidence."""
+    """The version to be promoted. `numbers_at` gives its numbers with intervals at a confidence.
+
+    `resample` gives (n_resamples,) values of those that its `evaluation.json` has no interval of.
+    """
 
     identity: Identity
     numbers: Numbers
     numbers_at: Callable[[float], Numbers]
     test_images: TestImages
     leakage: Leakage
+    resample: Callable[[], Mapping[Metric, FloatArray]] = dict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isnan, nan
 
-from mlrek.metrics.intervals import compute_margin
+from mlrek.metrics.intervals import compute_margin, resampled_number
 from mlrek.policy import ANY_LABEL, Candidate, Check, Figure, Floor, Kind, Metric, Numbers, Status
 from mlrek.policy.wording import (
     estimate_images,
@@ -29,6 +29,8 @@ def check_floor(floor: Floor, candidate: Candidate) -> Iterator[Check]:
         numbers = candidate.numbers_at(floor.confidence)
     for metric in expand_labels(floor.metric, numbers.labels):
         figure = numbers.figures.get(metric)
+        if figure is not None and not isnan(floor.confidence):
+            figure = _add_interval(figure, metric, candidate, floor.confidence)
         for limit, sign in ((floor.min, 1), (floor.max, -1)):
             if isnan(limit):
                 continue
@@ -44,6 +46,19 @@ def expand_labels(metric: Metric, labels: tuple[str, ...]) -> tuple[Metric, ...]
     if metric.label != ANY_LABEL or not labels:
         return (metric,)
     return tuple(Metric(name=metric.name, label=label) for label in labels)
+
+
+def _add_interval(
+    figure: Figure, metric: Metric, candidate: Candidate, confidence: float
+) -> Figure:
+    """The number with the interval of its resamples, where nothing says why it has none."""
+    if isnan(figure.value) or not isnan(figure.low) or figure.reason:
+        return figure
+    sample = candidate.resample().get(metric)
+    if sample is None:
+        return figure
+    number = resampled_number(figure.value, sample, confidence=confidence)
+    return Figure(value=number.value, low=number.low, high=number.high, reason=number.reason)
 
 
 def _answer_missing(metric: Metric, numbers: Numbers) -> _Answer:

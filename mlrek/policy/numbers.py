@@ -108,9 +108,8 @@ def _read_label(row: Mapping[str, Any]) -> Iterator[tuple[Metric, Figure]]:
         base, _, end = name.rpartition("_")
         if name in _NO_LABEL_NUMBERS or (end in {"low", "high"} and base in row):
             continue
-        reason = _NO_IMAGE if row.get("support") == 0 else _UNDEFINED
-        if value is not None:
-            reason = "" if f"{name}_low" in row else f"no interval of label_{name} is computed"
+        undefined = _NO_IMAGE if row.get("support") == 0 else _UNDEFINED
+        reason = undefined if value is None else ""
         figure = _figure(value, reason, row.get(f"{name}_low"), row.get(f"{name}_high"))
         yield Metric(name=f"label_{name}", label=label), figure
 
