@@ -379,7 +379,8 @@ def _write_overview(
         return
     for run, colour in choose_colours(runs):
         store.set_run_tags(run.run_id, {COLOUR_TAG: colour})
-    tags, note = {VIEW_TAG: describe_view(runs)}, describe_experiment_note(complete)
+    exams = store.list_exam_runs(experiment.experiment_id) if is_changed else ()
+    tags, note = {VIEW_TAG: describe_view(runs)}, describe_experiment_note(complete, exams)
     if is_changed or is_outdated(experiment.tags.get(NOTE_TAG, ""), note):
         tags[NOTE_TAG] = note
     store.set_experiment_tags(experiment, tags)

@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from mlrek.errors import UsageError
 from mlrek.evaluation import Evaluation, Provider, hide_signatures, test_set_digest
@@ -38,6 +39,7 @@ from mlrek.tracking.description import (
 )
 from mlrek.tracking.experiments import choose_experiment
 from mlrek.tracking.links import describe_run_link
+from mlrek.tracking.notes import NOTE_TAG, describe_experiment_note, is_outdated
 from mlrek.tracking.runs import (
     EXAM_NAME_TAG,
     EXAM_TAG,
@@ -47,6 +49,9 @@ from mlrek.tracking.runs import (
     superseded_runs,
 )
 from mlrek.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlflow.entities import Experiment
 
 TRUTH_ROLE = "ground_truth"
 RESPONSES_ROLE = "responses"
@@ -181,6 +186,7 @@ def log_exam(
         run = store.settle(experiment.experiment_id, written)
         if run.run_id != written.run_id:
             reason = "another process logged it at the same time"
+        _write_note(store, experiment)
     return ExamResult(
         exam=exam,
         action=action,
@@ -191,6 +197,16 @@ def log_exam(
         reason=reason,
         others=tuple(run for run in current_runs(alike) if run.version_arn != version.arn),
     )
+
+
+def _write_note(store: Store, experiment: "Experiment") -> None:
+    """Bring the experiment's note up to date; one of somebody's own stays."""
+    experiment_id = experiment.experiment_id
+    note = describe_experiment_note(
+        store.list_own_runs(experiment_id), store.list_exam_runs(experiment_id)
+    )
+    if is_outdated(experiment.tags.get(NOTE_TAG, ""), note):
+        store.set_experiment_tags(experiment, {NOTE_TAG: note})
 
 
 def describe_exam_run(exam: SatExam, options: ExamOptions, key: str) -> RunDescription:

@@ -1,6 +1,6 @@
-"""The experiment's note: its versions in one short markdown table."""
+"""The experiment's note: its versions, and its exams, in short markdown tables."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from string import ascii_uppercase
 
@@ -18,15 +18,19 @@ HEADLINES = (
 MAX_NOTED_VERSIONS = 100
 NOTE_TAG = "mlflow.note.content"
 """The tag that MLflow shows as the note of an experiment or run."""
-_SIGNATURE = "logged by mlrek."
+_SIGNATURE = "logged by mlrek"
 
 
-def describe_experiment_note(runs: Iterable[LoggedRun]) -> str:
-    """What there is of each project in an experiment, of all the runs that it holds."""
+def describe_experiment_note(runs: Iterable[LoggedRun], exams: Iterable[LoggedRun] = ()) -> str:
+    """What there is of each project in an experiment, of all the runs that it holds.
+
+    `exams` are those on test sets of one's own, of all of them.
+    """
     by_project: dict[str, list[LoggedRun]] = {}
     for run in current_runs(runs):
         by_project.setdefault(run.tags.get("project_arn", ""), []).append(run)
-    return "\n\n".join(map(_describe_project, by_project.values()))
+    sat = _current_exams(exams)
+    return "\n\n".join([*map(_describe_project, by_project.values()), *_describe_exams(sat)])
 
 
 def is_outdated(said: str, note: str) -> bool:
@@ -55,7 +59,7 @@ def _describe_project(runs: Sequence[LoggedRun]) -> str:
     titles = ["version", "trained", "test images", "test set", *map(_title, shown)]
     titles.insert(5, "change")
     lines = [
-        f"Evaluations of {project}: {versions}, {_SIGNATURE}",
+        f"Evaluations of {project}: {versions}, {_SIGNATURE}.",
         "",
         _row(titles),
         _row(["---"] * len(titles)),
@@ -66,6 +70,45 @@ def _describe_project(runs: Sequence[LoggedRun]) -> str:
     if len(set(letters.values())) > 1:
         lines += ["", "Not all were tested on the same images: compare within a test set only."]
     return "\n".join(lines)
+
+
+def _current_exams(runs: Iterable[LoggedRun]) -> list[LoggedRun]:
+    """The run that counts of each version and test set, by the set's name, then training start."""
+    by_exam: dict[str, list[LoggedRun]] = {}
+    for run in runs:
+        by_exam.setdefault(run.exam, []).append(run)
+    groups = [current_runs(group) for group in by_exam.values()]
+    groups = sorted((g for g in groups if g), key=lambda group: (group[0].exam_name, group[0].exam))
+    return [run for group in groups for run in group]
+
+
+def _describe_exams(runs: Sequence[LoggedRun]) -> Iterator[str]:
+    """A table of the runs on test sets of one's own, where there are any."""
+    if not runs:
+        return
+    shown = [name for name in HEADLINES if any(name in run.metrics for run in runs)]
+    changes = _find_changes(runs, shown[0]) if shown else {}
+    titles = ["own test set", "version", "test images", *map(_title, shown)]
+    titles.insert(4, "change")
+    lines = [
+        f"On test sets of one's own, {_SIGNATURE}; versions compare within each:",
+        "",
+        _row(titles),
+        _row(["---"] * len(titles)),
+        *(_row(_exam_cells(run, shown, changes)) for run in runs[-MAX_NOTED_VERSIONS:]),
+    ]
+    yield "\n".join(lines)
+
+
+def _exam_cells(run: LoggedRun, shown: Sequence[str], changes: dict[str, float]) -> list[str]:
+    cells = [
+        escape_markdown(run.exam_name),
+        escape_markdown(run.tags.get("version_name", "")),
+        run.params.get("test_images", ""),
+        *(f"{run.metrics[name]:.3f}" if name in run.metrics else "" for name in shown),
+    ]
+    cells.insert(4, f"{changes[run.run_id]:+.3f}" if run.run_id in changes else "")
+    return cells
 
 
 def _find_changes(runs: Sequence[LoggedRun], metric: str) -> dict[str, float]:

@@ -127,6 +127,9 @@ def test_what_a_refusal_advises_leads_to_a_promotion(run_mlrek, ask, sit, uri, d
     assert code == 4
     assert f"both were tested on 'holdout' as well: check {candidate} instead" in reason
 
+    note = client.get_experiment_by_name("mlrek/digits").tags["mlflow.note.content"]
+    assert "| holdout | v4-new-split | 150 | 1.000 | +0.080 | 1.000 |" in note
+
     code, found, reason = ask("check", candidate)
     assert (code, reason) == (0, "both were tested on the same 150 images")
     assert [f"runs:/{found[side]['run_id']}" for side in ("candidate", "baseline")] == [

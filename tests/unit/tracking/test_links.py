@@ -120,3 +120,35 @@ def test_experiment_note_marks_different_test_sets():
     assert "| v2 | 2023-11-14 | 10 | B | 0.500 |  | 0.250 |" in note
     assert note.endswith("compare within a test set only.")
     assert letters_of(runs) == {"x": "A", "y": "B"}
+
+
+def test_experiment_note_has_a_table_of_exams():
+    """By test set; the newest run of a version alone, changes within a test set."""
+    runs = [LoggedRun(run_id="own", start_ms=1, tags=_tags("cats", "v1"))]
+    exams = [
+        LoggedRun(
+            run_id=f"{version}{exam}{logged}",
+            start_ms=int(version[1:]),
+            tags=_tags("cats", version)
+            | {"mlrek.exam": exam, "test_set_digest": exam, "mlrek.exam_name": f"{exam}|"}
+            | {"mlrek.logged_at": logged, "mlrek.evaluation_key": logged},
+            metrics={"aggregate/accuracy": accuracy},
+            params={"test_images": "8"},
+        )
+        for version, exam, logged, accuracy in (
+            ("v2", "b", "1", 0.75),
+            ("v1", "b", "1", 0.125),
+            ("v1", "b", "2", 0.5),
+            ("v1", "a", "1", 0.25),
+        )
+    ]
+    first, second = describe_experiment_note(runs, exams).split("\n\nOn test sets of one's own")
+
+    assert first == describe_experiment_note(runs)
+    assert second.splitlines()[2:] == [
+        "| own test set | version | test images | accuracy | change |",
+        "| --- | --- | --- | --- | --- |",
+        "| a\\| | v1 | 8 | 0.250 |  |",
+        "| b\\| | v1 | 8 | 0.500 |  |",
+        "| b\\| | v2 | 8 | 0.750 | +0.250 |",
+    ]
