@@ -27,7 +27,7 @@ def evaluate(
         str,
         typer.Argument(
             metavar="VERSION",
-            help="Version ARN, SOURCE#VERSION, runs:/ID, models:/NAME/3 or models:/NAME@alias.",
+            help=opt.VERSION_HELP,
         ),
     ],
     manifest: Annotated[

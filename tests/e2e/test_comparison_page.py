@@ -10,6 +10,8 @@ from builders.evaluations import build_evaluation
 from fakes.large_evaluation import make_large_evaluation
 
 from mlrek.comparison.compare import CompareSettings, Side, compare_versions
+from mlrek.metrics.compute import compute_metrics
+from mlrek.report import describe_report
 from mlrek.report.comparison import describe_comparison
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
@@ -261,3 +263,36 @@ def test_a_hundred_labels_and_250000_images_are_there_within_a_second(open_pair,
         took_ms.append(page.run("return performance.getEntriesByType('navigation')[0].domComplete"))
 
     assert min(took_ms) < 1000
+
+
+def test_pictures_that_lie_in_google_storage_are_said_to_be_unread(page, tmp_path):
+    """On both pages; those of other places are not."""
+    said = {}
+    for scheme in ("gs", "s3"):
+        images = [f"{scheme}://bucket/{i}.jpg" for i in range(4)]
+        sides = [
+            build_evaluation([[0], [1], [0], [1]], [[(c, 0.9)] for c in codes], images=images)
+            for codes in ((0, 0, 1, 1), (0, 1, 1, 0))
+        ]
+        comparison = compare_versions(
+            *(Side(evaluation=side) for side in sides), CompareSettings(resamples=0)
+        )
+        pages = {
+            "report": describe_report(sides[1], compute_metrics(sides[1], resamples=0)),
+            "comparison": describe_comparison(comparison, sides[1]),
+        }
+        for kind, content in pages.items():
+            path = tmp_path / f"{scheme}-{kind}.html"
+            path.write_bytes(content)
+            page.browser.get(path.as_uri())
+            page.wait(lambda: page.run("return document.documentElement.dataset.ready") == "true")
+            said[scheme, kind] = page.run(
+                "return document.getElementById('images-note').textContent"
+            ).count("Pictures in Google Cloud Storage (gs://) are not read")
+
+    assert said == {
+        ("gs", "report"): 1,
+        ("gs", "comparison"): 1,
+        ("s3", "report"): 0,
+        ("s3", "comparison"): 0,
+    }

@@ -79,9 +79,10 @@ function showImages() {
   const draw = (kind) => {
     const items = [...data.changes[kind]].sort((a, b) => (b[5] ?? -1) - (a[5] ?? -1));
     const total = data.totals[kind];
-    byId("images-note").textContent = items.length < total
+    const note = items.length < total
       ? `${count(items.length)} of ${count(total)} images are on this page; fixed_broken.csv has all.`
       : "The candidate's surest answers first.";
+    byId("images-note").textContent = `${note} ${sayUnread(data.images)}`.trim();
     byId("gallery").replaceChildren(longList(items, changeCard(kind), { first: 24 }));
   };
   const options = kinds.map((kind) => [kind, `${KINDS[kind]} (${count(data.totals[kind])})`]);

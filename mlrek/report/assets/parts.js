@@ -185,6 +185,13 @@ function longList(items, make, { first = 12, step = 48, large = false, empty = "
   return el("div", {}, list, more);
 }
 
+/** What to say of pictures that are kept where none are read from, "" where there is nothing. */
+function sayUnread({ prefix, names, thumbnails }) {
+  const isGoogle = (prefix + (names[0] ?? "")).startsWith("gs://");
+  if (!isGoogle || Object.keys(thumbnails).length) return "";
+  return "Pictures in Google Cloud Storage (gs://) are not read: name a folder with a copy of them (--images FOLDER).";
+}
+
 /** The navigation of the sections that are there. */
 function listSections(nav) {
   for (const section of document.querySelectorAll("main section[data-title]:not([hidden])")) {

@@ -582,7 +582,9 @@ function startGalleries() {
   const notes = [];
   if (images.n < images.total) notes.push(`This page holds ${count(images.n)} of ${count(images.total)} images: of each kind of mistake the surest, of what is right the least sure.`);
   const shown = Object.keys(data.images.thumbnails).length;
-  if (data.images.asked && !shown) notes.push(`No picture could be read (${count(data.images.asked)} were wanted): they are not there, or access to them is denied.`);
+  const unread = sayUnread(data.images);
+  if (unread) notes.push(unread);
+  else if (data.images.asked && !shown) notes.push(`No picture could be read (${count(data.images.asked)} were wanted): they are not there, or access to them is denied.`);
   else if (data.images.asked > shown) notes.push(`${count(shown)} of ${count(data.images.asked)} pictures could be read.`);
   else if (shown && shown < images.n) notes.push(`Pictures are shown of ${count(shown)} of these images.`);
   if (Object.keys(data.masks).length) notes.push("Masks: blue is where both agree, orange what is predicted alone, purple what is missed.");
