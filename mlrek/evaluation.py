@@ -373,16 +373,25 @@ def digest_images(evaluation: Evaluation) -> list[bytes]:
     """Identity of each image with its truth, as `test_set_digest` takes them together."""
     names = [label.encode("utf-8", "surrogatepass") for label in evaluation.labels]
     alphabetical = np.argsort(np.argsort(np.array(names, dtype=object)))
-    offsets, label_idx = evaluation.truth.offsets, evaluation.truth.label_idx
-    areas = _name_areas(evaluation)
+    framed = [_frame(name) for name in names]
+    has_boxes, areas = evaluation.detections is not None, _name_areas(evaluation)
+    ends, codes = evaluation.truth.offsets.tolist(), evaluation.truth.label_idx.tolist()
     digests = []
     for i, image in enumerate(evaluation.images):
-        codes = label_idx[offsets[i] : offsets[i + 1]]
-        true_names = [names[code] for code in sorted(codes, key=alphabetical.__getitem__)]
-        parts = [image.encode("utf-8", "surrogatepass"), *true_names, *_name_boxes(evaluation, i)]
-        parts += areas.get(i, ())
-        digests.append(sha256(b"".join(len(p).to_bytes(8) + p for p in parts)).digest())
+        true = codes[ends[i] : ends[i + 1]]
+        if len(true) > 1:
+            true.sort(key=alphabetical.__getitem__)
+        content = _frame(image.encode("utf-8", "surrogatepass"))
+        content += b"".join([framed[code] for code in true])
+        if has_boxes or areas:
+            content += b"".join(map(_frame, [*_name_boxes(evaluation, i), *areas.get(i, ())]))
+        digests.append(sha256(content).digest())
     return digests
+
+
+def _frame(part: bytes) -> bytes:
+    """A part with its length before it, so that no two lists of parts are the same bytes."""
+    return len(part).to_bytes(8) + part
 
 
 def _name_boxes(evaluation: Evaluation, image: int) -> list[bytes]:

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from mlrek.errors import MlrekError, TrackingError, UsageError
 from mlrek.evaluation import Project
-from mlrek.registration import check_registry, register_results
 from mlrek.reported import DEFAULT_THRESHOLD
 from mlrek.results import Progress, ProjectResult, SyncOptions, SyncResult, VersionResult
 from mlrek.sources import open_all_projects, open_source
@@ -128,6 +127,8 @@ def sync(
             begun = ahead.submit(_begin, unlogged, options, workers)
             store = connect_existing(tracking_uri) if options.dry_run else connect(tracking_uri)
         if store is not None and options.register:
+            from mlrek.registration import check_registry
+
             check_registry(store, options.model_name)
         experiment = choose_experiment(options.experiment, store, environ)
         options = replace(options, experiment=experiment)
@@ -137,6 +138,8 @@ def sync(
     versions = _name_runs_that_count(results, projects)
     hints: tuple[str, ...] = ()
     if store is not None and options.register and not options.dry_run:
+        from mlrek.registration import register_results
+
         versions, hints = register_results(store, versions, options.model_name)
     result = SyncResult(
         tracking_uri=hide_userinfo(store.tracking_uri if store else tracking_uri),

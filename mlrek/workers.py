@@ -158,7 +158,7 @@ def _context() -> multiprocessing.context.BaseContext:
     if sys.platform == "win32":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mlrek.run_content", "mlrek.sources"])
+    context.set_forkserver_preload(["mlrek.preload"])
     _start_fork_server()
     return context
 

@@ -1,5 +1,6 @@
 """The command line: options -> one pipeline call -> one output call."""
 
+import gc
 import os
 from typing import Annotated
 
@@ -16,6 +17,9 @@ from mlrek.cli.register_option import RegisteringCommand
 from mlrek.cli.show import show
 from mlrek.cli.sync import sync
 from mlrek.cli.ui import ui
+
+OBJECTS_BEFORE_COLLECTION = 50_000
+"""Imports make a million objects that stay: garbage is looked for less often than in a server."""
 
 app = typer.Typer(
     name="mlrek",
@@ -59,4 +63,8 @@ def main() -> None:
     accept_any_text()
     for library in ("OPENBLAS", "MKL", "OMP"):  # their threads wait for each other, and for ours
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-    app()
+    gc.set_threshold(OBJECTS_BEFORE_COLLECTION, 10, 10)
+    try:
+        app()
+    finally:
+        gc.freeze()  # else the interpreter looks for garbage in all that was imported, and ends

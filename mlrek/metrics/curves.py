@@ -16,6 +16,7 @@ N_STEPS: Final = 101
 _MAX_POINTS: Final = 400
 _MAX_LABELS: Final = 25
 _N_LOWEST: Final = 10
+_SHORT: Final = 2**16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +110,10 @@ def _count_reaching(reached: IntArray, label_idx: IntArray, n_labels: int) -> ND
 
 
 def _trace_labels(evaluation: Evaluation, pairs: Pairs) -> Iterator[_Trace]:
-    by_label = np.argsort(pairs.label_idx, kind="stable")
+    codes = pairs.label_idx
+    if pairs.n_labels <= _SHORT:  # whole numbers of 16 bits are sorted digit by digit
+        codes = codes.astype(np.uint16)
+    by_label = np.argsort(codes, kind="stable")
     ends = np.cumsum(np.bincount(pairs.label_idx, minlength=pairs.n_labels))
     for i, rows in enumerate(np.split(by_label, ends[:-1])):
         if pairs.support[i] and len(rows):
@@ -118,7 +122,7 @@ def _trace_labels(evaluation: Evaluation, pairs: Pairs) -> Iterator[_Trace]:
 
 
 def _trace(label: str, scores: FloatArray, is_true: BoolArray, n_true: int) -> _Trace:
-    order = np.argsort(-scores, kind="stable")
+    order = np.argsort(-scores)  # equal scores in any order: they are one point
     scores, tp = scores[order], np.cumsum(is_true[order])
     last_of_tie = np.flatnonzero(np.diff(scores, append=-1.0))
     recall = tp[last_of_tie] / n_true

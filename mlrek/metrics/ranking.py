@@ -108,7 +108,7 @@ def rank_scores(
     array([[0.83333333],
            [0.5       ]])
     """
-    order = np.argsort(-scores, kind="stable")
+    order = np.argsort(-scores)  # equal scores in any order: they are summed up
     image_idx, scores, positive = image_idx[order], scores[order], is_true[order]
     tie = np.cumsum(np.diff(scores, prepend=scores[:1]) != 0)
     ties_with_positive = np.unique(tie[positive])
@@ -174,7 +174,7 @@ def rank_records(evaluation: Evaluation, pairs: Pairs) -> Ranking:
             missing=f"needs the confidence of every label on every image; records are {kind}"
         )
     places = pairs.places[pairs.image_idx]
-    by_label = np.argsort(pairs.label_idx, kind="stable").reshape(pairs.n_labels, -1)
+    by_label = np.arange(len(pairs.label_idx)).reshape(-1, pairs.n_labels).T
     return Ranking(
         labels=tuple(
             rank_scores(places[rows], pairs.confidence[rows], pairs.is_true[rows], pairs.n_images)
