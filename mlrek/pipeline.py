@@ -121,7 +121,7 @@ def sync(
     with Workers(options.jobs, options.scheduler) as workers:
         entries = list_entries(_open_sources(sources, options), options.versions)
         progress.start(len(entries))
-        workers.expect(len(entries))
+        workers.expect(sum(not (entry.skipped or entry.refused) for _, entry in entries))
         with ThreadPoolExecutor(max_workers=1) as ahead:  # MLflow takes seconds to import
             unlogged = entries if is_fresh(tracking_uri, environ) else []
             begun = ahead.submit(_begin, unlogged, options, workers)

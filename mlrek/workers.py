@@ -3,7 +3,7 @@
 import multiprocessing
 import signal
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self
 
 from mlrek.cluster import Cluster
 from mlrek.errors import EvaluationError
+from mlrek.evaluation import Evaluation
 from mlrek.sources.aws import AwsClients, AwsOptions
 from mlrek.sources.catalogue import OnBytes, Source, VersionEntry
 from mlrek.sources.images import read_images_below
@@ -55,7 +56,8 @@ class Workers:
         self.jobs = self._cluster.at_once if self._cluster else jobs
         self._lock = Lock()
         self._pool: ProcessPoolExecutor | None = None
-        self._begun: dict[tuple[str, str], Future[RunDescription]] = {}
+        self._begun: dict[tuple[str, str], Callable[[], RunDescription]] = {}
+        self._expected = self._submitted = 0
         self._described_here = 0
 
     def __enter__(self) -> Self:
@@ -75,6 +77,7 @@ class Workers:
     def expect(self, versions: int) -> None:
         """Know how many versions there are: for one alone no process pays."""
         self.jobs = min(self.jobs, max(versions, 1))
+        self._expected = versions
 
     def describe(self, work: Work, *, size: int, on_bytes: OnBytes) -> RunDescription:
         """Read one version and describe its run; `size` are the bytes to read.
@@ -89,7 +92,7 @@ class Workers:
             self._described_here += 1
             return describe_version(work, on_bytes)
         try:
-            return (begun or self._start_pool().submit(describe_version, work)).result()
+            return (begun or self._submit(work))()
         except BrokenProcessPool as exc:
             raise EvaluationError(
                 f"{work.entry.version.arn}: the process that read it was killed; out of memory? "
@@ -99,7 +102,17 @@ class Workers:
     def begin(self, work: Work, *, size: int) -> None:
         """Begin what `describe` will be asked for; only where it is worth a process."""
         if self._cluster is None and self._pays(size):
-            self._begun[_identify(work)] = self._start_pool().submit(describe_version, work)
+            self._begun[_identify(work)] = self._submit(work)
+
+    def _submit(self, work: Work) -> Callable[[], RunDescription]:
+        """Give a version to the processes; calling what is returned waits for its run."""
+        pool = self._start_pool()
+        with self._lock:
+            self._submitted += 1
+            in_parts = is_in_parts(self._submitted, self._expected, self.jobs)
+        if not in_parts:
+            return pool.submit(describe_version, work).result
+        return partial(_describe_when_read, pool, work, pool.submit(read_version, work))
 
     def _pays(self, size: int) -> bool:
         """Whether a process is worth its start."""
@@ -114,16 +127,38 @@ class Workers:
             return self._pool
 
 
+def is_in_parts(number: int, versions: int, jobs: int) -> bool:
+    """Whether the version of this number, from 1, is read in one step and described in another.
+
+    Where the versions do not come out even, the last ones are: so all processes have work up to the
+    end, where else some would wait for a whole version.
+
+    >>> [is_in_parts(number, 5, 2) for number in range(1, 6)]
+    [False, False, True, True, True]
+    """
+    left_over = versions % jobs
+    return left_over > 0 and number > versions - jobs - left_over
+
+
 def describe_version(work: Work, on_bytes: OnBytes | None = None) -> RunDescription:
     """Read, compute, draw: everything the run of one version holds."""
-    from mlrek.run_content import describe_run  # figures and statistics, heavy to import
+    return describe_evaluation(work, read_version(work, on_bytes))
 
-    evaluation = work.source.load(
+
+def read_version(work: Work, on_bytes: OnBytes | None = None) -> Evaluation:
+    """The evaluation of one version."""
+    return work.source.load(
         work.entry,
         skip_bad_lines=work.options.skip_bad_lines,
         threshold=work.options.threshold,
         on_bytes=on_bytes,
     )
+
+
+def describe_evaluation(work: Work, evaluation: Evaluation) -> RunDescription:
+    """Compute and draw: everything the run of one version holds."""
+    from mlrek.run_content import describe_run  # figures and statistics, heavy to import
+
     return describe_run(
         evaluation,
         work.options,
@@ -131,6 +166,12 @@ def describe_version(work: Work, on_bytes: OnBytes | None = None) -> RunDescript
         logged_at=work.logged_at,
         read_images=_choose_images(work),
     )
+
+
+def _describe_when_read(
+    pool: ProcessPoolExecutor, work: Work, read: Future[Evaluation]
+) -> RunDescription:
+    return pool.submit(describe_evaluation, work, read.result()).result()
 
 
 def _choose_images(work: Work) -> "ReadImages | None":
