@@ -1,5 +1,6 @@
 """Names as figures show them."""
 
+import matplotlib as mpl
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -69,9 +70,16 @@ def test_an_escape_is_never_cut(monkeypatch):
     assert shown.replace("\\u65e5", "") == "…"
 
 
-def test_greek_and_arabic_are_drawn_as_they_are():
-    """The font that comes with matplotlib has them."""
-    assert fit_name("αβγ العربية", 1000, SIZE) == "αβγ العربية"
+def test_greek_is_drawn_as_it_is():
+    """The font that comes with matplotlib has it."""
+    assert fit_name("αβγ", 1000, SIZE) == "αβγ"
+
+
+def test_arabic_is_drawn_where_its_letters_are_joined():
+    """From matplotlib 3.11 on; before, they would stand apart and backwards: code points do not."""
+    name = "العربية"
+    joins = mpl.__version_info__ >= (3, 11)
+    assert fit_name(name, 1000, SIZE) == (name if joins else ascii(name).strip("'"))
 
 
 def test_no_font_has_an_unassigned_character():
