@@ -85,6 +85,8 @@ def list_entries(
 ) -> list[tuple[Source, VersionEntry]]:
     """Every version of the sources, each once; `names` keeps only versions so named.
 
+    What stands for a project that cannot be listed stays: a version so named may be there.
+
     Raises:
         UsageError: A name is not there.
     """
@@ -92,13 +94,18 @@ def list_entries(
     for source in sources:
         for entry in source.list_versions():
             found.setdefault(entry.version.arn, (source, entry))
-    known = [entry.version.name for _, entry in found.values()]
-    if missing := [name for name in names if name not in known]:
+    known = [entry.version.name for _, entry in found.values() if not entry.is_unlisted]
+    all_listed = len(known) == len(found)
+    if all_listed and (missing := [name for name in names if name not in known]):
         raise UsageError(
             f"no version is named {', '.join(map(repr, missing))}; "
             f"there are: {', '.join(map(repr, known)) or 'none'}"
         )
-    return [pair for pair in found.values() if not names or pair[1].version.name in names]
+    return [
+        (source, entry)
+        for source, entry in found.values()
+        if not names or entry.is_unlisted or entry.version.name in names
+    ]
 
 
 def sync(

@@ -58,6 +58,11 @@ class VersionEntry:
     refused: str = ""
     warnings: tuple[str, ...] = ()
 
+    @property
+    def is_unlisted(self) -> bool:
+        """Whether it stands for all versions of a project, which cannot be listed."""
+        return self.version.arn == self.version.project.arn
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadOptions:
@@ -116,4 +121,8 @@ class Source(Protocol):
         """Which of any images the version was trained on, as its own training manifest says."""
 
     def read_images(self, entry: VersionEntry, uris: Sequence[str]) -> Iterator[bytes]:
-        """The content of test images in order; b'' for one that cannot be read."""
+        """The content of test images in order; b'' for one that cannot be read.
+
+        Raises:
+            SourceInterruptedError: One cannot be read just now.
+        """

@@ -104,6 +104,23 @@ def test_a_project_that_cannot_be_listed_hides_no_other(account, sync):
     assert sum(v["action"] == "created" for v in result["versions"]) == 8
 
 
+@pytest.mark.parametrize("name", ["v2-linear", "v9"])
+def test_a_project_that_cannot_be_listed_is_told_whatever_versions_are_asked_for(
+    account, sync, name
+):
+    """The version may be in that project: nobody may take silence for its absence."""
+    account.calls_a_second = None
+    arn = account.projects[0]["ProjectArn"]
+    account.projects.append({**account.projects[0], "ProjectArn": arn.replace("digits", "gone")})
+    code, result = sync("--all-projects", "--version", name)
+
+    assert code == 1
+    assert [(v["version"], v["action"]) for v in result["versions"]] == [
+        *([("v2-linear", "created")] if name == "v2-linear" else []),
+        ("*", "failed"),
+    ]
+
+
 def test_an_account_that_may_not_be_listed_is_one_line(account, run_mlrek):
     """The permission that is missing is named."""
     account.faults.append(Fault("DescribeProjects", "AccessDeniedException"))
