@@ -84,7 +84,7 @@ def asking_aws(uri: str, *, needs: str) -> Iterator[None]:
     except ClientError as exc:
         raise _explain_answer(exc, uri, needs) from exc
     except BotoCoreError as exc:
-        raise SourceInterruptedError(uri, _explain_trouble(exc)) from exc
+        raise _explain_trouble(exc, uri) from exc
 
 
 def _make_client(service: str, options: AwsOptions) -> object:
@@ -198,14 +198,16 @@ _BY_STATUS = {
 # ---- what kept us from asking --------------------------------------------------------------
 
 
-def _explain_trouble(exc: Exception) -> str:
+def _explain_trouble(exc: Exception, uri: str) -> SourceError:
+    """What kept us from asking; what can never be asked, as a wrong name, is no interruption."""
     for kind in type(exc).__mro__:
         if kind.__name__ in _TROUBLES:
             details = getattr(exc, "kwargs", {})
             url = urlsplit(str(details.get("endpoint_url") or ""))
             host = url.netloc.rpartition("@")[2] or "AWS"
-            return _TROUBLES[kind.__name__].format(host=host, said=one_line(str(exc)))
-    return f"AWS cannot be asked: {one_line(str(exc))}"
+            reason = _TROUBLES[kind.__name__].format(host=host, said=one_line(str(exc)))
+            return SourceInterruptedError(uri, reason)
+    return SourceError(uri, f"AWS cannot be asked: {one_line(str(exc))}")
 
 
 _TROUBLES = {

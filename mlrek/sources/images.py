@@ -1,4 +1,7 @@
-"""A few test images, for pictures: where they can be read, and silence where they cannot."""
+"""A few test images, for pictures: where they can be read, and silence where they cannot.
+
+What cannot be read just now is an error: a run without its pictures would stay so for ever.
+"""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -7,7 +10,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Final, TypeAlias
 
-from mlrek.errors import SourceError
+from mlrek.errors import SourceError, SourceInterruptedError
 from mlrek.sources.catalogue import VersionEntry
 from mlrek.sources.storage import S3_SCHEME, Storage, join_uri, parse_s3_uri, read_bytes
 
@@ -45,7 +48,11 @@ LONG: Final = Patience(seconds=60.0)
 def read_images(
     storage: Storage, entry: VersionEntry, uris: Sequence[str], patience: Patience = BRIEF
 ) -> Iterator[bytes]:
-    """The content of each image in order; b'' for one that is not there, or may not be read."""
+    """The content of each image in order; b'' for one that is not there, or may not be read.
+
+    Raises:
+        SourceInterruptedError: One cannot be read just now: a login that expired, a busy service.
+    """
     folders = list(islice(_list_folders(entry), SEARCHED_FOLDERS))
     if folders and not folders[0].startswith(S3_SCHEME):
         folders += [f"{folder}/{IMAGES_FOLDER}" for folder in folders]
@@ -72,12 +79,18 @@ class _Finder:
         self._last: _Place | None = None
 
     def read(self, uri: str) -> bytes:
-        """The content; b'' where no place has it."""
+        """The content; b'' where no place has it.
+
+        Raises:
+            SourceInterruptedError: It cannot be read just now.
+        """
         last = self._last
         places = [place for place in self._list_places(uri) if place != last]
         for place in ([last] if last else []) + places:
             try:
                 content = read_bytes(self._storage, _locate(uri, place))
+            except SourceInterruptedError:
+                raise
             except SourceError:
                 continue
             self._last = place
@@ -123,5 +136,7 @@ def _split(uri: str) -> list[str]:
 def _list_folders(entry: VersionEntry) -> Iterator[str]:
     """The folder of the evaluation's first file, and those above it."""
     folder = entry.parts[0].uri.replace("\\", "/") if entry.parts else ""
-    while (folder := folder.rpartition("/")[0]).rstrip(":/"):
+    while place := (folder := folder.rpartition("/")[0]).rstrip("/"):
+        if place.endswith(":"):  # of `s3://bucket` that is left, and of `C:/`
+            return
         yield folder

@@ -5,6 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
+from fakes.s3_proxy import S3Fault
 
 
 @pytest.fixture
@@ -67,6 +68,27 @@ def test_pictures_come_from_s3(one_version, digits, sync_report, s3_server):
     )
     assert (version["action"], len(found["images"]["thumbnails"])) == ("replaced", 0)
     assert len(s3_server.proxy.requests) <= 3
+
+
+def test_a_login_that_expires_among_the_pictures_leaves_no_run_without_them(
+    one_version, digits, sync_report, run_mlrek, s3_server, tmp_path
+):
+    """Such a run would count as unchanged for ever; so the version fails, and comes next time."""
+    for path in (digits / "images").iterdir():
+        s3_server.put("pictures", f"digits/{path.name}", path.read_bytes())
+    fault = S3Fault(key=".png", status=400, code="ExpiredToken", skip=100)
+    s3_server.proxy.faults.append(fault)
+    store = ("--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db")
+    place = ("--images", "s3://pictures/digits")
+    done = run_mlrek("sync", one_version, *store, *place, "--json", env=s3_server.env, check=False)
+    s3_server.proxy.faults.clear()
+    found, version = sync_report(one_version, *place, env=s3_server.env)
+
+    assert done.returncode == 1
+    (failed,) = json.loads(done.stdout)["versions"]
+    assert failed["action"] == "failed"
+    assert "have expired; renew them" in failed["reason"]
+    assert (version["action"], len(found["images"]["thumbnails"])) == ("created", 240)
 
 
 def test_pictures_of_a_comparison_come_from_s3(digits, run_mlrek, s3_server, tmp_path):

@@ -4,6 +4,7 @@ from functools import partial
 
 import pytest
 
+from mlrek.errors import SourceInterruptedError
 from mlrek.evaluation import Project, Provider, Version
 from mlrek.sources.aws import AwsClients, AwsOptions
 from mlrek.sources.catalogue import Part, VersionEntry
@@ -51,6 +52,28 @@ def test_in_s3_images_are_read_where_the_manifest_says(s3_server, in_s3):
 
     assert list(in_s3(uris)) == [str(i).encode() for i in range(30)]
     assert len(s3_server.proxy.requests) == 30
+
+
+def test_a_bucket_is_the_last_place_that_is_asked(s3_server):
+    """Above it there is nothing, and nothing by the name of `s3:`."""
+    s3_server.put("bucket", "evaluation/manifest.json", b"{}")
+    storage = S3Storage(AwsClients(AwsOptions()))
+    s3_server.proxy.requests.clear()
+    entry = make_entry("s3://bucket/evaluation/manifest.json")
+
+    assert list(read_images(storage, entry, ["s3://pets/1.png"])) == [b""]
+    asked = {path for _, path, _ in s3_server.proxy.requests}
+    assert asked == {"/pets/1.png", "/bucket/evaluation/1.png", "/bucket/1.png"}
+
+
+@pytest.mark.parametrize(("status", "code"), [(400, "ExpiredToken"), (503, "SlowDown")])
+def test_what_cannot_be_read_just_now_is_an_error(s3_server, in_s3, monkeypatch, status, code):
+    """Later it may be, so nobody may take the image for missing."""
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    s3_server.put("pets", "1.png", b"here")
+    s3_server.proxy.fail("/1.png", status, code)
+    with pytest.raises(SourceInterruptedError):
+        list(in_s3(["s3://pets/1.png"]))
 
 
 def test_a_denied_bucket_is_not_asked_for_every_image(s3_server, in_s3):
