@@ -9,7 +9,7 @@ from threading import Lock
 from mlrek.tables.json_text import Json
 
 CODE = Path(__file__).with_name("served_model.py")
-REQUIREMENTS = ("mlflow>=3.4,<4", "boto3>=1.34,<2", "pandas>=2.2,<4")
+REQUIREMENTS = ("mlflow>=3.9,<4", "boto3>=1.34,<2", "pandas>=2.2,<4")
 """What the code needs where it is loaded: short, and no wider than what it was tried with."""
 
 _SAVING = Lock()  # MLflow keeps the model that a code file sets in one place for all threads
