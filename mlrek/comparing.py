@@ -12,9 +12,10 @@ from mlrek.comparison import Comparison
 from mlrek.comparison.compare import CompareSettings, Side
 from mlrek.comparison.several import Several, compare_several
 from mlrek.errors import UsageError
-from mlrek.evaluation import Evaluation, test_set_digest
+from mlrek.evaluation import Evaluation
 from mlrek.figures import ReadImages, draw_difference
 from mlrek.figures.style import encode_png
+from mlrek.identity import test_set_digest
 from mlrek.metrics import PredictionRule
 from mlrek.references import Referred, load_version
 from mlrek.report.comparison import describe_comparison

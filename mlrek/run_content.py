@@ -1,6 +1,6 @@
 """From an evaluation to everything its run holds: compute, draw, tabulate, describe. Pure."""
 
-from mlrek.evaluation import Evaluation, test_set_digest
+from mlrek.evaluation import Evaluation
 from mlrek.figures import (
     Pixels,
     ReadImages,
@@ -11,6 +11,7 @@ from mlrek.figures import (
 )
 from mlrek.figures.style import encode_png
 from mlrek.formats.stored import dump_evaluation
+from mlrek.identity import test_set_digest
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.threshold_matrices import compute_threshold_matrices

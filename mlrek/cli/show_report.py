@@ -10,7 +10,8 @@ import numpy as np
 from mlrek.cli.output import Output
 from mlrek.cli.show_outcome import describe_outcome, print_outcome
 from mlrek.cli.show_published import describe_published, print_thresholds
-from mlrek.evaluation import Evaluation, Task, test_set_digest
+from mlrek.evaluation import Evaluation, Task
+from mlrek.identity import test_set_digest
 from mlrek.label_keys import display_label
 from mlrek.metrics import LabelScores, Metrics, Number
 from mlrek.metrics.chosen_threshold import AtChosenThreshold

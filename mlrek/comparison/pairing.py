@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from mlrek.comparison import TestSets, Verdict
 from mlrek.comparison.selection import select_images
 from mlrek.errors import UsageError
-from mlrek.evaluation import BoolArray, Evaluation, IntArray, digest_images, order_labels
+from mlrek.evaluation import BoolArray, Evaluation, IntArray, order_labels
+from mlrek.identity import digest_images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlrek.errors import UsageError
-from mlrek.evaluation import Evaluation, Provider, hide_signatures, test_set_digest
+from mlrek.evaluation import Evaluation, Provider
 from mlrek.exam.calling import Watch, call_missing
 from mlrek.figures import ReadImages
 from mlrek.formats.exam import join_exam
@@ -23,6 +23,7 @@ from mlrek.formats.ground_truth import GroundTruth, parse_ground_truth
 from mlrek.formats.rekognition_arn import parse_arn
 from mlrek.formats.rekognition_manifest import ManifestInput
 from mlrek.formats.responses import parse_responses
+from mlrek.identity import hide_signatures, test_set_digest
 from mlrek.printable import escape_markdown, escape_unencodable
 from mlrek.sources import AwsOptions
 from mlrek.sources.aws import AwsClients

@@ -5,7 +5,8 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from mlrek.errors import SourceError, SourceInterruptedError, SourceNotFoundError
-from mlrek.evaluation import Evaluation, hide_signatures
+from mlrek.evaluation import Evaluation
+from mlrek.identity import hide_signatures
 from mlrek.printable import escape_unencodable
 from mlrek.reported import DEFAULT_THRESHOLD
 from mlrek.sources.catalogue import OnBytes, Part, ReadOptions, SeenInTraining, VersionEntry

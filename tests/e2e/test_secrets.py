@@ -10,7 +10,7 @@ from fakes.evaluations import save_archive
 from fakes.warm import WarmProcess
 
 from mlrek.errors import ParseError, UsageError
-from mlrek.evaluation import hide_signatures
+from mlrek.identity import hide_signatures
 from mlrek.sources import open_source
 
 SIGNED = (

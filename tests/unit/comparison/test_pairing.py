@@ -13,7 +13,7 @@ from mlrek.comparison import Scope, Verdict
 from mlrek.comparison.pairing import group_images, pair_images
 from mlrek.errors import UsageError
 from mlrek.evaluation import Task
-from mlrek.evaluation import test_set_digest as digest_test_set
+from mlrek.identity import test_set_digest as digest_test_set
 
 
 def _facts(test_sets):

@@ -22,11 +22,11 @@ from mlrek.evaluation import (
     Task,
     Version,
 )
-from mlrek.evaluation import test_set_digest as compute_digest
 from mlrek.formats.exam import join_exam
 from mlrek.formats.ground_truth import parse_ground_truth
 from mlrek.formats.rekognition_manifest import ManifestInput
 from mlrek.formats.responses import parse_responses
+from mlrek.identity import test_set_digest as compute_digest
 
 PROJECT = Project(provider=Provider.REKOGNITION, arn="arn:p", name="pets")
 

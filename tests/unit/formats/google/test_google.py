@@ -8,8 +8,8 @@ import pytest
 
 from mlrek.errors import EvaluationError, ParseError
 from mlrek.evaluation import RecordsKind, Task
-from mlrek.evaluation import test_set_digest as digest_test_set
 from mlrek.formats.google import collect_google, parse_google
+from mlrek.identity import test_set_digest as digest_test_set
 from mlrek.reported import round_half_up
 
 VERTEX = "projects/493052112345/locations/us-central1/models/8321"
