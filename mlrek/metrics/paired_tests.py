@@ -177,13 +177,15 @@ def mcnemar_mid_p(only_baseline: IntArray | int, only_candidate: IntArray | int)
     Returns:
         Between 0 (below the smallest double) and 1, of the arguments' broadcast shape.
     """
-    from scipy.special import bdtr
+    from scipy.special import betainc
 
     smaller = np.minimum(only_baseline, only_candidate)
     n = np.add(only_baseline, only_candidate)
-    below = np.where(smaller > 0, bdtr(np.maximum(smaller - 1, 0), n, 0.5), 0.0)
-    p = below + np.minimum(bdtr(smaller, n, 0.5), 0.5)
-    return np.where(n > 0, p, 1.0)
+    larger = n - smaller
+    # P(X <= k) of n is the incomplete beta function at (n - k, k + 1), exact to the last digits.
+    below = np.where(smaller > 0, betainc(larger + 1, np.maximum(smaller, 1), 0.5), 0.0)
+    upto = betainc(np.maximum(larger, 1), smaller + 1, 0.5)
+    return np.where(n > 0, below + np.minimum(upto, 0.5), 1.0)
 
 
 def cochran_q(is_right: BoolArray) -> CochranQ:

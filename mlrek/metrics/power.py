@@ -87,7 +87,8 @@ def images_to_decide(
     if not distance or isnan(distance) or not standard_error > 0:
         return None
     reach = compute_margin(confidence) + compute_quantile(power)
-    return _round_up(n_images * (reach * standard_error / distance) ** 2)
+    ratio = reach * standard_error / distance
+    return _round_up(n_images * ratio * ratio)  # a power would raise where this is infinite
 
 
 def smallest_decidable(
@@ -114,10 +115,11 @@ def _count_images(
     """
     confidence, power = sureness
     discordance = max(discordance, abs(difference))
-    at_limit = sqrt(max(discordance, abs(limit)) - limit**2)
+    at_limit = sqrt(max(max(discordance, abs(limit)) - limit**2, 0))
     at_difference = sqrt(discordance - difference**2)
     reach = compute_margin(confidence) * at_limit + compute_quantile(power) * at_difference
-    return (reach / (difference - limit)) ** 2
+    ratio = reach / (difference - limit)
+    return ratio * ratio  # a power would raise where this is infinite
 
 
 def _round_up(n_images: float) -> int | None:

@@ -1,4 +1,4 @@
-"""95 % intervals."""
+"""Intervals."""
 
 from math import isnan, nan
 
@@ -10,8 +10,10 @@ from statsmodels.stats.proportion import proportion_confint
 
 from mlrek.metrics.intervals import compute_wilson, resampled_number, share_of_images
 
+SHARES = st.integers(1, 300_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
-@given(st.integers(1, 300_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n))))
+
+@given(SHARES)
 def test_wilson_is_that_of_statsmodels(drawn):
     """For every share, none and all included."""
     successes, n = drawn
@@ -19,6 +21,17 @@ def test_wilson_is_that_of_statsmodels(drawn):
     low, high = compute_wilson(np.array([successes]), np.array([n]))
 
     expected = proportion_confint(successes, n, method="wilson")
+    assert (low[0], high[0]) == pytest.approx(expected, abs=1e-12)
+
+
+@given(SHARES, st.floats(0.5, 0.9999))
+def test_wilson_is_that_of_statsmodels_at_any_confidence(drawn, confidence):
+    """Not at 0.95 alone."""
+    successes, n = drawn
+
+    low, high = compute_wilson(np.array([successes]), np.array([n]), confidence)
+
+    expected = proportion_confint(successes, n, alpha=1 - confidence, method="wilson")
     assert (low[0], high[0]) == pytest.approx(expected, abs=1e-12)
 
 
@@ -48,6 +61,22 @@ def test_interval_is_between_the_percentiles():
     number = resampled_number(0.5, np.arange(1001) / 1000)
 
     assert (number.low, number.high) == pytest.approx((0.025, 0.975))
+
+
+@pytest.mark.parametrize(("confidence", "ends"), [(0.9, (0.05, 0.95)), (0.99, (0.005, 0.995))])
+def test_interval_is_between_other_percentiles_at_another_confidence(confidence, ends):
+    """Half of what it leaves out lies on each side."""
+    number = resampled_number(0.5, np.arange(1001) / 1000, confidence=confidence)
+
+    assert (number.low, number.high) == pytest.approx(ends)
+
+
+def test_usual_percentiles_are_exact():
+    """1 - 0.95 is not 0.05 in binary, and still the percentiles are numpy's 2.5th and 97.5th."""
+    resampled = np.random.default_rng(0).random(1000)
+    number = resampled_number(0.5, resampled, confidence=0.95)
+
+    assert [number.low, number.high] == np.percentile(resampled, [2.5, 97.5]).tolist()
 
 
 def test_resamples_without_a_value_are_left_out():

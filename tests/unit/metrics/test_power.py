@@ -1,13 +1,14 @@
-"""How many images would settle a difference: published formulas, worked out here again."""
+"""How many images would settle a difference: by formula, by hand, and by drawing test sets."""
 
-from itertools import pairwise
-from math import isnan, sqrt
+from math import nan, sqrt
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
-from mlrek.metrics.paired_tests import PairedCounts
+from mlrek.metrics.paired_tests import PairedCounts, mcnemar_mid_p
 from mlrek.metrics.power import (
     images_to_decide,
     images_to_decide_shares,
@@ -15,7 +16,147 @@ from mlrek.metrics.power import (
     smallest_decidable_share,
 )
 
-REACH = norm.ppf(0.975), norm.ppf(0.8)
+SEEN = PairedCounts(both=400, only_baseline=10, only_candidate=20, neither=70)
+NEVER_DIFFERED = PairedCounts(both=19, only_baseline=0, only_candidate=0, neither=1)
+NOTHING = PairedCounts(both=0, only_baseline=0, only_candidate=0, neither=0)
+
+COUNTS = st.integers(0, 5000)
+PAIRS = st.builds(
+    PairedCounts, both=COUNTS, only_baseline=COUNTS, only_candidate=COUNTS, neither=COUNTS
+)
+
+
+def draw(counts, n_images, n_sets=4000):
+    """Test sets of `n_images` with the shares seen: both, only baseline, only candidate, none."""
+    seen = np.array([counts.both, counts.only_baseline, counts.only_candidate, counts.neither])
+    return np.random.default_rng(0).multinomial(n_images, seen / counts.n, size=n_sets)
+
+
+def test_images_for_a_share_are_connors():
+    """(1.96 sqrt(0.06) + 0.8416 sqrt(0.06 - 0.02²))² / 0.02² = 1174.2."""
+    z, z_power = norm.ppf(0.975), norm.ppf(0.8)
+    expected = (z * 0.06**0.5 + z_power * (0.06 - 0.02**2) ** 0.5) ** 2 / 0.02**2
+
+    assert images_to_decide_shares(SEEN) == np.ceil(expected) == 1175
+
+
+def test_so_many_images_decide_as_often_as_promised():
+    """McNemar's test on drawn test sets: four in five are below 0.05."""
+    drawn = draw(SEEN, images_to_decide_shares(SEEN))
+
+    assert np.mean(mcnemar_mid_p(drawn[:, 1], drawn[:, 2]) < 0.05) == pytest.approx(0.8, abs=0.02)
+
+
+@pytest.mark.parametrize("limit", [-0.01, 0.05])
+def test_so_many_images_decide_against_a_limit(limit):
+    """Newcombe's intervals on drawn test sets: about four in five do not hold the limit.
+
+    Not exactly, as they are not quite symmetric.
+    """
+    ends = [
+        PairedCounts(both=a, only_baseline=b, only_candidate=c, neither=d).interval(0.95)
+        for a, b, c, d in draw(SEEN, images_to_decide_shares(SEEN, limit=limit), 2000).tolist()
+    ]
+
+    decided = np.mean([not low <= limit <= high for low, high in ends])
+    assert decided == pytest.approx(0.8, abs=0.05)
+
+
+def test_versions_that_never_differed_still_need_images():
+    """No worse by half a point: at that loss one image in 200 would differ, 1.96² · 199 images."""
+    expected = norm.ppf(0.975) ** 2 * 199
+
+    assert images_to_decide_shares(NEVER_DIFFERED, limit=-0.005) == np.ceil(expected) == 765
+
+
+@pytest.mark.parametrize("counts", [NOTHING, NEVER_DIFFERED])
+def test_no_images_settle_no_difference(counts):
+    """Neither without images nor where there is none to settle."""
+    assert images_to_decide_shares(counts) is None
+
+
+def test_limit_that_no_share_can_reach_is_no_error():
+    """Whatever was typed as a margin."""
+    assert images_to_decide_shares(SEEN, limit=-5.0) == 1
+
+
+@given(PAIRS)
+def test_swapped_versions_need_as_many_images(counts):
+    """With the limit on the other side."""
+    swapped = PairedCounts(
+        both=counts.both,
+        only_baseline=counts.only_candidate,
+        only_candidate=counts.only_baseline,
+        neither=counts.neither,
+    )
+
+    assert images_to_decide_shares(counts, limit=0.01) == images_to_decide_shares(
+        swapped, limit=-0.01
+    )
+
+
+def test_surer_decisions_need_more_images():
+    """Of a higher confidence, of a higher power."""
+    usual = images_to_decide_shares(SEEN)
+
+    assert images_to_decide_shares(SEEN, confidence=0.99) > usual
+    assert images_to_decide_shares(SEEN, power=0.9) > usual
+
+
+def test_smallest_difference_is_the_one_that_needs_all_images():
+    """15 + 15 of 500 differ: at δ, with 0.06 of discordance, Connor's formula gives 500."""
+    counts = PairedCounts(both=400, only_baseline=15, only_candidate=15, neither=70)
+    delta = smallest_decidable_share(counts)
+    z, z_power = norm.ppf(0.975), norm.ppf(0.8)
+
+    needed = (z * 0.06**0.5 + z_power * (0.06 - delta**2) ** 0.5) ** 2 / delta**2
+    assert needed == pytest.approx(500)
+    assert delta == pytest.approx(0.03062, abs=5e-6)
+
+
+def test_smallest_difference_is_at_least_its_own_discordance():
+    """Where 20 images never differed, all that differ would have to be on one side."""
+    delta = smallest_decidable_share(NEVER_DIFFERED)
+    z, z_power = norm.ppf(0.975), norm.ppf(0.8)
+
+    assert (z * delta**0.5 + z_power * (delta - delta**2) ** 0.5) ** 2 / delta**2 == pytest.approx(
+        20
+    )
+
+
+@given(PAIRS)
+def test_smallest_difference_falls_with_images(counts):
+    """Four times as many of the same tell a smaller one."""
+    more = PairedCounts(
+        both=4 * counts.both,
+        only_baseline=4 * counts.only_baseline,
+        only_candidate=4 * counts.only_candidate,
+        neither=4 * counts.neither,
+    )
+    few, many = smallest_decidable_share(counts), smallest_decidable_share(more)
+
+    assert np.isnan(few) or 0 < many < few <= 1
+
+
+@pytest.mark.parametrize(
+    "counts", [NOTHING, PairedCounts(both=3, only_baseline=0, only_candidate=0, neither=0)]
+)
+def test_too_few_images_decide_nothing(counts):
+    """1.96² is more than three."""
+    assert np.isnan(smallest_decidable_share(counts))
+
+
+def test_images_for_any_number_by_hand():
+    """200 · ((1.96 + 0.8416) · 0.02 / 0.03)² = 697.7."""
+    assert images_to_decide(200, 0.03, 0.02) == images_to_decide(200, -0.03, 0.02) == 698
+
+
+@pytest.mark.parametrize(
+    ("distance", "error"), [(0.0, 0.1), (nan, 0.1), (0.1, nan), (0.1, 0.0), (1e-300, 0.1)]
+)
+def test_no_number_of_images_without_distance_or_spread(distance, error):
+    """Nothing to tell apart, nothing to go by, or more images than a number can hold."""
+    assert images_to_decide(100, distance, error) is None
 
 
 def find_power(n: int, difference: float) -> float:
@@ -25,50 +166,16 @@ def find_power(n: int, difference: float) -> float:
     return binom.pmf(discordant, n, difference)[mid_p < 0.05].sum()
 
 
-def test_images_for_two_shares_are_connors():
-    """Connor 1987: (z √ψ + z' √(ψ - δ²))² / δ², with ψ = 0.1 and δ = 0.02."""
-    counts = PairedCounts(both=850, only_baseline=40, only_candidate=60, neither=50)
-
-    connor = (REACH[0] * sqrt(0.1) + REACH[1] * sqrt(0.1 - 0.02**2)) ** 2 / 0.02**2
-
-    assert images_to_decide_shares(counts) == np.ceil(connor) == 1960
-
-
-def test_a_limit_of_its_own_has_its_own_variance():
-    """Of a limit -0.03: ψ - limit² where the limit is true, the distance in the denominator."""
-    counts = PairedCounts(both=850, only_baseline=40, only_candidate=60, neither=50)
-
-    reach = REACH[0] * sqrt(0.1 - 0.03**2) + REACH[1] * sqrt(0.1 - 0.02**2)
-
-    assert images_to_decide_shares(counts, limit=-0.03) == np.ceil((reach / 0.05) ** 2)
-
-
-def test_the_smallest_share_is_that_which_the_images_decide():
-    """With the smallest difference itself, Connor's formula asks for just these images."""
-    counts = PairedCounts(both=850, only_baseline=40, only_candidate=60, neither=50)
-
-    smallest = smallest_decidable_share(counts)
-
-    needed = (REACH[0] * sqrt(0.1) + REACH[1] * sqrt(0.1 - smallest**2)) ** 2 / smallest**2
-    assert needed == pytest.approx(1000)
-
-
 def test_versions_that_never_differed_need_a_difference_that_the_test_can_see():
     """One image of 1,000 decides nothing: the smallest difference has a power of about 80 %."""
     counts = PairedCounts(both=900, only_baseline=0, only_candidate=0, neither=100)
 
     smallest = smallest_decidable_share(counts)
 
-    assert smallest == pytest.approx((REACH[0] + REACH[1] * sqrt(1 - smallest)) ** 2 / 1000)
+    assert smallest == pytest.approx(
+        (norm.ppf(0.975) + norm.ppf(0.8) * sqrt(1 - smallest)) ** 2 / 1000
+    )
     assert 0.75 < find_power(1000, smallest) < 0.95
-
-
-def test_no_difference_is_decided_by_hardly_any_image():
-    """Of three images not even all of them, in one direction, tell anything: mid-p is 1/8."""
-    counts = PairedCounts(both=3, only_baseline=0, only_candidate=0, neither=0)
-
-    assert isnan(smallest_decidable_share(counts))
-    assert isnan(smallest_decidable_share(PairedCounts(**dict.fromkeys(PairedCounts.__slots__, 0))))
 
 
 @pytest.mark.parametrize("power", [0.5, 0.8, 0.9])
@@ -80,23 +187,3 @@ def test_images_for_any_number_follow_from_its_standard_error(power):
 
     assert needed == [np.ceil(200 * (reach * 0.03 / d) ** 2) for d in (0.02, 0.01)]
     assert smallest_decidable(0.03, power=power) == pytest.approx(reach * 0.03)
-
-
-def test_more_confidence_needs_more_images():
-    """Also of shares."""
-    counts = PairedCounts(both=850, only_baseline=40, only_candidate=60, neither=50)
-
-    needed = [images_to_decide_shares(counts, confidence=c) for c in (0.8, 0.9, 0.95, 0.99)]
-
-    assert all(fewer < more for fewer, more in pairwise(needed))
-
-
-def test_no_number_of_images_decides_a_difference_of_nothing():
-    """Nor one whose spread nobody knows."""
-    equal = PairedCounts(both=10, only_baseline=2, only_candidate=2, neither=0)
-
-    assert images_to_decide_shares(equal) is None
-    assert images_to_decide(200, 0.0, 0.03) is None
-    assert images_to_decide(200, float("nan"), 0.03) is None
-    assert images_to_decide(200, 0.1, 0.0) is None
-    assert isnan(smallest_decidable(0.0))

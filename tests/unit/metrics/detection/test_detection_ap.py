@@ -236,6 +236,23 @@ def test_averages_have_intervals_around_them(build, draw_scenes):
         assert 0 <= number.low < number.high <= 1
 
 
+def test_lower_confidence_narrows_every_interval(build, draw_scenes, list_intervals):
+    """Those of the averages, and those of the labels at the threshold and by our own matching."""
+    truth, records = draw_scenes(0, n_images=40, n_true=400, n_found=900, grid=240)
+    evaluation = build(truth, records, n_labels=3, thresholds=[0.3] * 3)
+    usual, narrow = (
+        list_intervals(compute_detection(evaluation, Bootstrap(resamples=100, confidence=c)))
+        for c in (0.95, 0.9)
+    )
+
+    defined = [name for name, ends in usual.items() if not np.isnan(ends).any()]
+    assert len(defined) == 7 + 2 * 2 * 3
+    for name in defined:
+        (low, high), (inner_low, inner_high) = usual[name], narrow[name]
+        assert low <= inner_low < inner_high <= high, name
+        assert inner_high - inner_low < high - low, name
+
+
 def test_an_interval_of_no_width_is_undefined(build):
     """One image gives the same resample again and again."""
     truth = [[(0, (0, 0, 10, 10))]]
