@@ -27,11 +27,11 @@ from mlrek.tracking.description import (
     RunDescription,
     compute_evaluation_key,
     describe_dataset,
-    describe_metrics,
     describe_params,
     describe_tags,
     describe_warnings,
 )
+from mlrek.tracking.metric_points import describe_metrics
 from mlrek.tracking.pictures import MAIN_PICTURES, picture_key
 
 SEED = 0

@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrek import __version__
-from mlrek.evaluation import Evaluation, Reported
-from mlrek.label_keys import metric_key_labels
-from mlrek.metrics import LabelScores, Metrics, Number, ThresholdCurves
-from mlrek.metrics.curve_scores import score_all_labels
+from mlrek.evaluation import Evaluation
+from mlrek.metrics import Metrics, Number
 from mlrek.printable import escape_unprintable
 from mlrek.reported import DEFAULT_THRESHOLD
+from mlrek.tracking.metric_points import MetricPoint
 from mlrek.tracking.run_note import describe_note
 
 LOG_SCHEMA = 3
@@ -31,26 +30,8 @@ GRID_KEY = "charts/confusion_matrix_at_threshold"
 STEPS_TAG = "mlrek.picture_steps"
 """Names the thresholds, in percent, of which a run has a picture under `GRID_KEY`."""
 
-MAX_METRIC_KEYS = 400
-MAX_DETAILED_LABELS = 50
 MAX_TAG = 5000
 TEST_SET_ROLES = frozenset(("manifest", "ground_truth"))
-EVALUATOR_NAMES = {
-    "accuracy_score": "accuracy",
-    "precision_score": "precision_weighted",
-    "recall_score": "recall_weighted",
-    "f1_score": "f1_weighted",
-}
-"""MLflow's own evaluator's names -> ours, where both mean the same (weighted averages)."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricPoint:
-    """One logged number."""
-
-    key: str
-    value: float
-    step: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,26 +175,6 @@ def describe_params(evaluation: Evaluation, metrics: Metrics) -> dict[str, str]:
     return {name: str(value) for name, value in params.items() if value is not None}
 
 
-def describe_metrics(evaluation: Evaluation, metrics: Metrics) -> tuple[MetricPoint, ...]:
-    """Every number of a run under its contract key, at most `MAX_METRIC_KEYS` keys."""
-    points = [
-        *_numbers("aggregate", metrics.aggregate),
-        *_numbers("at_threshold", metrics.at_threshold),
-        *_intervals(metrics.aggregate),
-        *_numbers("base_model", metrics.baseline),
-        *(MetricPoint(key=f"errors/{kind}", value=n) for kind, n in metrics.errors.items()),
-        *_reported(evaluation),
-        *_evaluator_names(metrics),
-    ]
-    points += _reported_curve_points(evaluation)
-    if metrics.curves is not None:
-        points += _curve_points(metrics.curves)
-    if metrics.per_label is not None:
-        room = MAX_METRIC_KEYS - len({point.key for point in points})
-        points += _label_points(metrics.labels, metrics.per_label, room)
-    return tuple(points)
-
-
 def describe_warnings(evaluation: Evaluation, metrics: Metrics) -> tuple[str, ...]:
     """Everything a reader must know: of the reading, the computing, and what is undefined.
 
@@ -236,19 +197,6 @@ def describe_dataset(evaluation: Evaluation, digest: str) -> DatasetInput | None
         return None
     name = manifest.uri.replace("\\", "/").rstrip("/").rpartition("/")[2]
     return DatasetInput(uri=manifest.uri, name=name[:500], digest=digest)
-
-
-def _numbers(group: str, numbers: Mapping[str, Number]) -> Iterator[MetricPoint]:
-    for name, number in numbers.items():
-        if number.is_defined:
-            yield MetricPoint(key=f"{group}/{name}", value=number.value)
-
-
-def _intervals(numbers: Mapping[str, Number]) -> Iterator[MetricPoint]:
-    for name, number in numbers.items():
-        if number.is_defined and not np.isnan([number.low, number.high]).any():
-            yield MetricPoint(key=f"interval/{name}_low", value=number.low)
-            yield MetricPoint(key=f"interval/{name}_high", value=number.high)
 
 
 def _left_out(group: str, numbers: Mapping[str, Number]) -> Iterator[str]:
@@ -275,67 +223,6 @@ def _by_reason(reasons: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
     pairs = sorted((reason, name) for name, reason in reasons.items())
     for reason, group in groupby(pairs, key=lambda pair: pair[0]):
         yield reason, [name for _, name in group]
-
-
-def _reported(evaluation: Evaluation) -> Iterator[MetricPoint]:
-    for prefix, reported in _reported_models(evaluation):
-        for name, value in reported.aggregate.items():
-            yield MetricPoint(key=f"reported/{prefix}{name}", value=value)
-    if evaluation.version.billable_minutes is not None:
-        yield MetricPoint(
-            key="training/billable_minutes", value=evaluation.version.billable_minutes
-        )
-
-
-def _evaluator_names(metrics: Metrics) -> Iterator[MetricPoint]:
-    if "accuracy" not in metrics.aggregate:
-        return
-    for name, ours in EVALUATOR_NAMES.items():
-        if metrics.aggregate[ours].is_defined:
-            yield MetricPoint(key=name, value=metrics.aggregate[ours].value)
-    if metrics.per_label is not None:
-        yield MetricPoint(key="example_count", value=float(metrics.per_label.support.sum()))
-
-
-def _curve_points(curves: ThresholdCurves) -> Iterator[MetricPoint]:
-    for name, values in score_all_labels(curves)._asdict().items():
-        for step in np.flatnonzero(~np.isnan(values)):
-            yield MetricPoint(key=f"curve/{name}", value=float(values[step]), step=int(step))
-
-
-def _reported_curve_points(evaluation: Evaluation) -> Iterator[MetricPoint]:
-    """The provider's own curve of all labels; of thresholds with one whole percent the first."""
-    for prefix, reported in _reported_models(evaluation):
-        curve = reported.curves.get("")
-        if curve is None:
-            continue
-        steps, first = np.unique(np.rint(curve.thresholds * 100).astype(int), return_index=True)
-        for name in ("precision", "recall", "f1"):
-            values = getattr(curve, name)[first]
-            for i in np.flatnonzero(~np.isnan(values)):
-                key = f"reported_curve/{prefix}{name}"
-                yield MetricPoint(key=key, value=float(values[i]), step=int(steps[i]))
-
-
-def _reported_models(evaluation: Evaluation) -> Iterator[tuple[str, Reported]]:
-    """What is reported of the version, and under a prefix of the model it was adapted from."""
-    yield "", evaluation.reported
-    if evaluation.reported.baseline is not None:
-        yield "base_", evaluation.reported.baseline
-
-
-def _label_points(labels: Sequence[str], scores: LabelScores, room: int) -> Iterator[MetricPoint]:
-    keys = metric_key_labels(labels)
-    detailed = len(labels) <= MAX_DETAILED_LABELS
-    columns = {"label_f1": scores.f1}
-    if detailed:
-        columns |= {"label_precision": scores.precision, "label_recall": scores.recall}
-        columns |= {"label_ap": scores.ap}
-    most_frequent = np.sort(np.argsort(-scores.support, kind="stable")[: room // len(columns)])
-    for group, values in columns.items():
-        for i in most_frequent:
-            if not np.isnan(values[i]):
-                yield MetricPoint(key=f"{group}/{keys[i]}", value=float(values[i]))
 
 
 def _cut_lines(lines: Sequence[str]) -> str:

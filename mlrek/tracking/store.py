@@ -14,12 +14,8 @@ from typing import TYPE_CHECKING
 
 from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project
-from mlrek.tracking.description import (
-    DatasetInput,
-    GridPicture,
-    MetricPoint,
-    RunDescription,
-)
+from mlrek.tracking.description import DatasetInput, GridPicture, RunDescription
+from mlrek.tracking.metric_points import MetricPoint
 from mlrek.tracking.pictures import (
     PICTURE_FOLDER,
     PictureLayout,

@@ -14,7 +14,8 @@ from mlrek.registry.door import Registry
 from mlrek.registry.registering import register_run
 from mlrek.registry.versions import current_version
 from mlrek.tracking.connection import connect
-from mlrek.tracking.description import DatasetInput, MetricPoint, RunDescription
+from mlrek.tracking.description import DatasetInput, RunDescription
+from mlrek.tracking.metric_points import MetricPoint
 from mlrek.tracking.runs import LoggedRun
 from mlrek.tracking.store import Store
 

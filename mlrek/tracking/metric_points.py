@@ -1,0 +1,124 @@
+"""The numbers of a run as MLflow logs them: keys of the contract, values, and steps of curves."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from mlrek.evaluation import Evaluation, Reported
+from mlrek.label_keys import metric_key_labels
+from mlrek.metrics import LabelScores, Metrics, Number, ThresholdCurves
+from mlrek.metrics.curve_scores import score_all_labels
+
+MAX_METRIC_KEYS = 400
+MAX_DETAILED_LABELS = 50
+EVALUATOR_NAMES = {
+    "accuracy_score": "accuracy",
+    "precision_score": "precision_weighted",
+    "recall_score": "recall_weighted",
+    "f1_score": "f1_weighted",
+}
+"""MLflow's own evaluator's names -> ours, where both mean the same (weighted averages)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricPoint:
+    """One logged number."""
+
+    key: str
+    value: float
+    step: int = 0
+
+
+def describe_metrics(evaluation: Evaluation, metrics: Metrics) -> tuple[MetricPoint, ...]:
+    """Every number of a run under its contract key, at most `MAX_METRIC_KEYS` keys."""
+    points = [
+        *_numbers("aggregate", metrics.aggregate),
+        *_numbers("at_threshold", metrics.at_threshold),
+        *_intervals(metrics.aggregate),
+        *_numbers("base_model", metrics.baseline),
+        *(MetricPoint(key=f"errors/{kind}", value=n) for kind, n in metrics.errors.items()),
+        *_reported(evaluation),
+        *_evaluator_names(metrics),
+    ]
+    points += _reported_curve_points(evaluation)
+    if metrics.curves is not None:
+        points += _curve_points(metrics.curves)
+    if metrics.per_label is not None:
+        room = MAX_METRIC_KEYS - len({point.key for point in points})
+        points += _label_points(metrics.labels, metrics.per_label, room)
+    return tuple(points)
+
+
+def _numbers(group: str, numbers: Mapping[str, Number]) -> Iterator[MetricPoint]:
+    for name, number in numbers.items():
+        if number.is_defined:
+            yield MetricPoint(key=f"{group}/{name}", value=number.value)
+
+
+def _intervals(numbers: Mapping[str, Number]) -> Iterator[MetricPoint]:
+    for name, number in numbers.items():
+        if number.is_defined and not np.isnan([number.low, number.high]).any():
+            yield MetricPoint(key=f"interval/{name}_low", value=number.low)
+            yield MetricPoint(key=f"interval/{name}_high", value=number.high)
+
+
+def _reported(evaluation: Evaluation) -> Iterator[MetricPoint]:
+    for prefix, reported in _reported_models(evaluation):
+        for name, value in reported.aggregate.items():
+            yield MetricPoint(key=f"reported/{prefix}{name}", value=value)
+    if evaluation.version.billable_minutes is not None:
+        yield MetricPoint(
+            key="training/billable_minutes", value=evaluation.version.billable_minutes
+        )
+
+
+def _evaluator_names(metrics: Metrics) -> Iterator[MetricPoint]:
+    if "accuracy" not in metrics.aggregate:
+        return
+    for name, ours in EVALUATOR_NAMES.items():
+        if metrics.aggregate[ours].is_defined:
+            yield MetricPoint(key=name, value=metrics.aggregate[ours].value)
+    if metrics.per_label is not None:
+        yield MetricPoint(key="example_count", value=float(metrics.per_label.support.sum()))
+
+
+def _curve_points(curves: ThresholdCurves) -> Iterator[MetricPoint]:
+    for name, values in score_all_labels(curves)._asdict().items():
+        for step in np.flatnonzero(~np.isnan(values)):
+            yield MetricPoint(key=f"curve/{name}", value=float(values[step]), step=int(step))
+
+
+def _reported_curve_points(evaluation: Evaluation) -> Iterator[MetricPoint]:
+    """The provider's own curve of all labels; of thresholds with one whole percent the first."""
+    for prefix, reported in _reported_models(evaluation):
+        curve = reported.curves.get("")
+        if curve is None:
+            continue
+        steps, first = np.unique(np.rint(curve.thresholds * 100).astype(int), return_index=True)
+        for name in ("precision", "recall", "f1"):
+            values = getattr(curve, name)[first]
+            for i in np.flatnonzero(~np.isnan(values)):
+                key = f"reported_curve/{prefix}{name}"
+                yield MetricPoint(key=key, value=float(values[i]), step=int(steps[i]))
+
+
+def _reported_models(evaluation: Evaluation) -> Iterator[tuple[str, Reported]]:
+    """What is reported of the version, and under a prefix of the model it was adapted from."""
+    yield "", evaluation.reported
+    if evaluation.reported.baseline is not None:
+        yield "base_", evaluation.reported.baseline
+
+
+def _label_points(labels: Sequence[str], scores: LabelScores, room: int) -> Iterator[MetricPoint]:
+    keys = metric_key_labels(labels)
+    detailed = len(labels) <= MAX_DETAILED_LABELS
+    columns = {"label_f1": scores.f1}
+    if detailed:
+        columns |= {"label_precision": scores.precision, "label_recall": scores.recall}
+        columns |= {"label_ap": scores.ap}
+    most_frequent = np.sort(np.argsort(-scores.support, kind="stable")[: room // len(columns)])
+    for group, values in columns.items():
+        for i in most_frequent:
+            if not np.isnan(values[i]):
+                yield MetricPoint(key=f"{group}/{keys[i]}", value=float(values[i]))
