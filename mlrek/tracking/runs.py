@@ -7,6 +7,9 @@ LEFTOVER_AFTER_MS = 15 * 60 * 1000
 """A run without `mlrek.complete` is somebody's work in progress until its heartbeat is this old."""
 
 EXAM_NAME_TAG = "mlrek.exam_name"
+COMPLETE_TAG = "mlrek.complete"
+"""Set last of all: a run without it counts for nothing."""
+
 EXAM_TAG = "mlrek.exam"
 """A run of a version on a test set of one's own: its digest. Such a run is never *the* run of its
 version: who does not ask for it by this tag does not see it."""
@@ -57,7 +60,7 @@ class LoggedRun:
     @property
     def is_complete(self) -> bool:
         """Whether everything was logged; a run that is not counts for nothing."""
-        return self.tags.get("mlrek.complete") == "true"
+        return self.tags.get(COMPLETE_TAG) == "true"
 
     def is_leftover(self, now_ms: int) -> bool:
         """Whether the run was given up before it was complete."""

@@ -4,10 +4,10 @@ import contextlib
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from hashlib import sha256
-from itertools import islice
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
@@ -22,7 +22,7 @@ from mlrek.tracking.pictures import (
     find_layout,
     name_pictures,
 )
-from mlrek.tracking.runs import EXAM_TAG, LoggedRun, RegisteredVersion, current_run
+from mlrek.tracking.runs import COMPLETE_TAG, EXAM_TAG, LoggedRun, RegisteredVersion, current_run
 from mlrek.tracking.translation import is_missing_model, translate_errors
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ class Store:
     def __init__(self, client: "MlflowClient", tracking_uri: str) -> None:
         self.client = client
         self.tracking_uri = tracking_uri
+        self._is_served = tracking_uri.startswith("http")  # has time while it waits for answers
         self._layout: PictureLayout | None = None
         # threads that write to one database file wait for each other in sleeps of seconds
         self._turn = Lock() if tracking_uri.startswith("sqlite:") else contextlib.nullcontext()
@@ -118,14 +119,18 @@ class Store:
     def write_run(self, experiment_id: str, description: RunDescription) -> LoggedRun:
         """Log one version and mark it complete; a run that fails half way is taken back.
 
+        Returns:
+            The run with what was described, not with the tags that MLflow sets by itself.
+
         Raises:
             TrackingError: MLflow cannot be reached or refuses.
         """
+        tags = {**description.tags, **_table_tag(description), "mlrek.heartbeat": _now()}
         with self._turn, translate_errors(self.tracking_uri):
             created = self.client.create_run(
                 experiment_id,
                 start_time=description.start_ms,
-                tags={**description.tags, **_table_tag(description), "mlrek.heartbeat": _now()},
+                tags=tags,
                 run_name=description.run_name,
             )
             run_id = created.info.run_id
@@ -135,7 +140,15 @@ class Store:
                 with contextlib.suppress(Exception):  # the error that led here matters more
                     self.client.delete_run(run_id)
                 raise
-            return _logged_run(self.client.get_run(run_id))
+        return LoggedRun(
+            run_id=run_id,
+            start_ms=created.info.start_time or 0,
+            end_ms=description.end_ms or description.start_ms,
+            tags={**tags, COMPLETE_TAG: "true"},
+            metrics=_last_values(description.metrics),
+            params=dict(description.params),
+            experiment_id=experiment_id,
+        )
 
     def settle(self, experiment_id: str, written: LoggedRun) -> LoggedRun:
         """Leave one run of an evaluation key, whoever wrote it: that with the smallest run id."""
@@ -288,18 +301,22 @@ class Store:
         return min(same, key=lambda experiment: experiment.creation_time or 0, default=None)
 
     def _fill_run(self, run_id: str, description: RunDescription) -> None:
-        self._log_numbers(run_id, description)
-        if description.dataset is not None:
-            self._log_dataset(run_id, description.dataset)
-        self.client.set_tag(run_id, "mlrek.heartbeat", _now())
         files = dict(description.files)
         if description.picture is not None:
             self.client.log_image(run_id, description.picture, key=description.picture_key, step=0)
             files |= self._name_grid(run_id, description.grid)
-        self._log_files(run_id, files)
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            sent = beside.submit(self._log_files, run_id, files) if self._is_served else None
+            self._log_numbers(run_id, description)
+            if description.dataset is not None:
+                self._log_dataset(run_id, description.dataset)
+            if sent is None:
+                self._log_files(run_id, files)
+            else:
+                sent.result()
         end_ms = description.end_ms or description.start_ms
         self.client.set_terminated(run_id, "FINISHED", end_time=end_ms)
-        self.client.set_tag(run_id, "mlrek.complete", "true")
+        self.client.set_tag(run_id, COMPLETE_TAG, "true")
 
     def _name_grid(self, run_id: str, grid: Sequence[GridPicture]) -> dict[str, bytes]:
         """Further pictures as files, named as MLflow has just named those of the first picture.
@@ -315,13 +332,22 @@ class Store:
         return name_pictures(grid, self._layout, int(_now()))
 
     def _log_numbers(self, run_id: str, description: RunDescription) -> None:
-        from mlflow.entities import Param
+        """Numbers in as few requests as they fit into, the first with the parameters.
+
+        Each says that somebody is still at work here.
+        """
+        from mlflow.entities import Param, RunTag
 
         params = [Param(key, value) for key, value in description.params.items()]
-        self.client.log_batch(run_id, params=params)
         timestamp = description.end_ms or int(time.time() * 1000)
-        for batch in _batches(description.metrics):
-            self.client.log_batch(run_id, metrics=[_metric(point, timestamp) for point in batch])
+        for batch in _batches(description.metrics) or [[]]:
+            self.client.log_batch(
+                run_id,
+                metrics=[_metric(point, timestamp) for point in batch],
+                params=params,
+                tags=[RunTag("mlrek.heartbeat", _now())],
+            )
+            params = []
 
     def _log_dataset(self, run_id: str, dataset: DatasetInput) -> None:
         import json
@@ -390,10 +416,16 @@ def _metric(point: MetricPoint, timestamp: int):  # type: ignore[no-untyped-def]
     return Metric(point.key, point.value, timestamp, point.step)
 
 
-def _batches(points: Sequence[MetricPoint]) -> Iterator[list[MetricPoint]]:
-    rest = iter(points)
-    while batch := list(islice(rest, METRICS_PER_BATCH)):
-        yield batch
+def _batches(points: Sequence[MetricPoint]) -> list[Sequence[MetricPoint]]:
+    return [
+        points[start : start + METRICS_PER_BATCH]
+        for start in range(0, len(points), METRICS_PER_BATCH)
+    ]
+
+
+def _last_values(points: Iterable[MetricPoint]) -> dict[str, float]:
+    """What MLflow shows of each number: its value at the last step."""
+    return {point.key: point.value for point in sorted(points, key=lambda point: point.step)}
 
 
 def _table_tag(description: RunDescription) -> dict[str, str]:
