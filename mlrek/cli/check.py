@@ -2,7 +2,7 @@
 
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -11,7 +11,7 @@ from mlrek.cli.output import Output
 from mlrek.errors import UsageError
 
 if TYPE_CHECKING:
-    from mlrek.policy import Decision, Policy
+    from mlrek.policy import Decision, Forgive, Policy
 
 
 def check(
@@ -31,15 +31,7 @@ def check(
             show_default=False,
         ),
     ] = "",
-    undecided: Annotated[
-        Literal["", "pass", "fail"],
-        typer.Option(
-            "--undecided",
-            metavar="[pass|fail]",
-            help="What too little evidence counts as; default: neither, exit code 4.",
-            show_default=False,
-        ),
-    ] = "",
+    undecided: opt.Undecided = None,
     junit: Annotated[
         str,
         typer.Option("--junit", metavar="FILE", help="Write JUnit XML.", show_default=False),
@@ -79,16 +71,16 @@ def check(
         output.document(describe_decision(decision))
         output.warn(decision.warnings)
     else:
-        print_decision(decision, output, undecided)
-    _write_files(decision, asked, undecided, junit=junit, markdown=markdown)
-    if code := decision.exit_code(undecided):
+        print_decision(decision, output, undecided or "")
+    _write_files(decision, asked, undecided or "", junit=junit, markdown=markdown)
+    if code := decision.exit_code(undecided or ""):
         raise typer.Exit(code)
 
 
 def _write_files(
     decision: "Decision",
     policy: "Policy",
-    undecided: Literal["", "pass", "fail"],
+    undecided: "Forgive",
     *,
     junit: str,
     markdown: str,

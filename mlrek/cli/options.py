@@ -1,7 +1,7 @@
 """Options that several commands share."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
@@ -15,6 +15,15 @@ SourceArgument = Annotated[
     ),
 ]
 VERSION_HELP = "Version ARN, SOURCE#VERSION, runs:/ID, models:/NAME/3 or models:/NAME@alias."
+Undecided = Annotated[
+    Literal["pass", "fail"] | None,
+    typer.Option(
+        "--undecided",
+        metavar="[pass|fail]",
+        help="What too little evidence counts as; default: neither, exit code 4.",
+        show_default=False,
+    ),
+]
 TrackingUri = Annotated[
     str,
     typer.Option(

@@ -2,7 +2,7 @@
 
 import sys
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,15 +37,7 @@ def promote(
         ),
     ] = "",
     alias: Annotated[str, typer.Option("--alias", help="The alias to move.")] = "champion",
-    undecided: Annotated[
-        Literal["", "pass", "fail"],
-        typer.Option(
-            "--undecided",
-            metavar="[pass|fail]",
-            help="What too little evidence counts as; default: neither, exit code 4.",
-            show_default=False,
-        ),
-    ] = "",
+    undecided: opt.Undecided = None,
     rollback: Annotated[
         bool,
         typer.Option("--rollback", help="Put back what the alias was before; asks no policy."),
@@ -90,11 +82,11 @@ def promote(
         aws = AwsOptions(region=region, profile=profile)
         promotion = _check(candidate, alias, policy, aws, registry, notes=not dry_run)
     if not json:
-        _show(promotion, output, undecided)
-    outcome = _decide(promotion, undecided, dry_run=dry_run)
+        _show(promotion, output, undecided or "")
+    outcome = _decide(promotion, undecided or "", dry_run=dry_run)
     if not outcome:
         promotion, outcome = _move(promotion, registry, ask=not yes)
-    _tell(promotion, outcome, output, undecided)
+    _tell(promotion, outcome, output, undecided or "")
 
 
 def _prepare_rollback(candidate: str, alias: str, registry: "Registry") -> "Promotion":
