@@ -72,6 +72,12 @@ function changeCard(kind) {
       el("span", { class: "name", title: uriOf(i) }, name(fileOf(i))));
 }
 
+/** Why names stand for all pictures, "" where some are there. */
+function sayMissing(images) {
+  if (Object.keys(images.thumbnails).length) return "";
+  return sayUnread(images) || "No pictures: not asked for, not there, or access to them is denied (--images FOLDER takes a copy of them).";
+}
+
 function showImages() {
   const kinds = Object.keys(KINDS).filter((kind) => data.totals[kind]);
   if (!kinds.length) return;
@@ -82,7 +88,7 @@ function showImages() {
     const note = items.length < total
       ? `${count(items.length)} of ${count(total)} images are on this page; fixed_broken.csv has all.`
       : "The candidate's surest answers first.";
-    byId("images-note").textContent = `${note} ${sayUnread(data.images)}`.trim();
+    byId("images-note").textContent = `${note} ${sayMissing(data.images)}`.trim();
     byId("gallery").replaceChildren(longList(items, changeCard(kind), { first: 24 }));
   };
   const options = kinds.map((kind) => [kind, `${KINDS[kind]} (${count(data.totals[kind])})`]);
