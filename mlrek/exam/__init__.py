@@ -50,6 +50,7 @@ from mlrek.tracking.runs import (
     superseded_runs,
 )
 from mlrek.tracking.store import Store
+from mlrek.tracking.view import VIEW_TAG
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
@@ -95,7 +96,8 @@ class SatExam:
 class ExamResult:
     """What became of an exam: `action` is `created`, `unchanged` or `replaced`.
 
-    `others` are the runs of other versions on the same test set, by training start.
+    `others` are the runs of other versions on the same test set, by training start. `has_view`: the
+    experiment keeps mlrek's view of its pages.
     """
 
     exam: SatExam
@@ -106,6 +108,7 @@ class ExamResult:
     link: str
     reason: str = ""
     others: tuple[LoggedRun, ...] = ()
+    has_view: bool = False
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -197,6 +200,7 @@ def log_exam(
         link=describe_run_link(store.tracking_uri, experiment.experiment_id, run.run_id),
         reason=reason,
         others=tuple(run for run in current_runs(alike) if run.version_arn != version.arn),
+        has_view=VIEW_TAG in experiment.tags,
     )
 
 

@@ -99,7 +99,10 @@ def sit(run_mlrek, uri, exam, digits, tmp_path):
             *("evaluate", f"{digits}#{version}", "--on", exam),
             *("--responses", tmp_path / f"{version}.jsonl", "--tracking-uri", uri, "--json"),
         )
-        return f"runs:/{json.loads(done.stdout)['versions'][0]['run_id']}"
+        document = json.loads(done.stdout)
+        (project,) = document["projects"]
+        assert "viewStateShareKey=mlrek" in project["links"]["charts"]  # the view of the sync
+        return f"runs:/{document['versions'][0]['run_id']}"
 
     return run
 
