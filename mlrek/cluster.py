@@ -7,6 +7,7 @@ worker costs nothing but time: the scheduler gives its versions to another one.
 """
 
 import logging
+import pickle
 import re
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future, wait
@@ -56,7 +57,8 @@ class Cluster:
             MlrekError: What the function raised, or the cluster could not do it.
         """
         key = f"{function.__name__}-{uuid4().hex}"  # Dask's pages group by what is before the dash
-        future: Future[T] = self._executor.submit(function, work, key=key)
+        packed = pickle.dumps((function, work))  # another mlrek may not even be able to unpack it
+        future: Future[T] = self._executor.submit(run_packed, packed, __version__, key=key)
         return self._wait(name, future)
 
     def close(self, *, wait: bool) -> None:
@@ -86,7 +88,7 @@ class Cluster:
                 f"{name}: the Dask scheduler {self.address} went away; run the command again, what "
                 "is complete stays"
             ) from exc
-        except ImportError as exc:
+        except (ImportError, AttributeError) as exc:  # it cannot even unpack the task
             raise ClusterError(f"{name}: a Dask worker lacks what it needs: {exc}") from exc
 
     def _wait_for_workers(self, name: str, future: Future[T]) -> None:
@@ -104,6 +106,25 @@ class Cluster:
                     f"{name}: the Dask cluster has no workers; start some with "
                     f"`dask worker {self.address}`"
                 )
+
+
+def run_packed(packed: bytes, version: str) -> object:
+    """Do the work that `Cluster.run` has packed, on a worker; it may have joined a moment ago.
+
+    Raises:
+        ClusterError: The mlrek here is another one.
+    """
+    if version != __version__:
+        from distributed import get_worker
+
+        where = get_worker().address
+        raise ClusterError(
+            f"the Dask worker {where} has mlrek {__version__}, not {version} as where the command "
+            "runs; install the same there, and run the command again"
+        )
+    function, work = pickle.loads(packed)  # noqa: S301 - Dask unpacked the task itself this way
+    result: object = function(work)
+    return result
 
 
 def read_version() -> str:

@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -215,6 +216,33 @@ def test_workers_with_another_mlrek_are_refused(cluster, run_mlrek, digits, tmp_
     assert done.returncode == 1
     assert "1 of 1 workers do not have mlrek" in done.stderr
     assert "has no mlrek; install the same on all of them" in done.stderr
+
+
+def test_a_worker_with_another_mlrek_that_joins_later_does_no_work(cluster, digits, tmp_path):
+    """There were no workers to look at when the sync began."""
+    (tmp_path / "sitecustomize.py").write_text('import mlrek\n\nmlrek.__version__ = "0.0.9"\n')
+    path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
+    store = f"sqlite:///{tmp_path}/far.db"
+    sync = start_sync(cluster, str(digits), store, {})
+    scheduler_log = tmp_path / "scheduler" / "log"
+    wait_until(lambda: "Receive client connection" in scheduler_log.read_text())
+    wait_until(lambda: count_experiments(tmp_path / "far.db") > 1)  # looked, and began
+    cluster.add_worker("--no-nanny", env={"PYTHONPATH": path})
+    code, versions = finish(sync)
+
+    assert code == 1
+    assert {v["action"] for v in versions.values()} == {"failed"}
+    for version in versions.values():
+        assert "has mlrek 0.0.9, not" in version["reason"]
+        assert "install the same there" in version["reason"]
+    assert read_runs(store) == {}
+
+
+def count_experiments(database: Path) -> int:
+    """How many experiments a store has; 0 as long as it is not made."""
+    with contextlib.suppress(sqlite3.Error), contextlib.closing(sqlite3.connect(database)) as db:
+        return db.execute("SELECT COUNT(*) FROM experiments").fetchone()[0]
+    return 0
 
 
 def test_a_folder_that_workers_do_not_see_is_told(cluster):
