@@ -12,6 +12,9 @@ from mlrek.errors import MlrekError, TrackingError
 if TYPE_CHECKING:
     from mlflow.exceptions import MlflowException
 
+OLDEST_SERVER = 3
+"""The first major version that knows logged models, which today's clients ask for."""
+
 CONNECT_TIMEOUT_S = 5
 READ_TIMEOUT_S = 30
 
@@ -29,8 +32,9 @@ _BY_STATUS = {
     ),
     403: "the MLflow server refuses this user (403): ask for EDIT permission there",
     UNKNOWN_REQUEST: (
-        "the server does not know this request (404): it is too old for the MLflow installed here, "
-        "or no MLflow server; update it, or check --tracking-uri"
+        "the server does not know this request (404): it is too old for the MLflow installed here "
+        f"(MLflow {OLDEST_SERVER}.0 or newer is needed there), or no MLflow server; update it, or "
+        "check --tracking-uri"
     ),
     429: _BUSY.format(429),
     503: _BUSY.format(503),
@@ -43,6 +47,7 @@ _BY_WORDS = {
     "absolute path": ("{said} Give an absolute name with --experiment /Users/you@example.com/name"),
 }
 
+_VERSION = re.compile(r"(\d+)(?:\.\w+){1,5}")
 _USERINFO = re.compile(r"(?<=://)[^/?#]*@")
 _QUERY = re.compile(r"[?#].*", re.DOTALL)
 _SQL = re.compile(r" \[SQL: .*", re.DOTALL)
@@ -52,16 +57,17 @@ def check_reachable(tracking_uri: str) -> None:
     """Knock once at a server, since MLflow's own client retries for minutes.
 
     Raises:
-        TrackingError: Nobody answers.
+        TrackingError: Nobody answers, or a server that is too old.
     """
     if not tracking_uri.startswith(("http://", "https://")):
         _check_database_server(tracking_uri)
         return
     import requests
 
+    place = _QUERY.sub("", tracking_uri).rstrip("/")
     try:
-        requests.head(
-            tracking_uri, timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), allow_redirects=False
+        answer = requests.get(
+            f"{place}/version", timeout=(CONNECT_TIMEOUT_S, READ_TIMEOUT_S), allow_redirects=False
         )
     except requests.exceptions.SSLError as exc:
         raise TrackingError(
@@ -73,6 +79,18 @@ def check_reachable(tracking_uri: str) -> None:
             f"{hide_userinfo(tracking_uri)}: the MLflow server does not answer; is it running, and "
             "is --tracking-uri (or MLFLOW_TRACKING_URI) right?"
         ) from exc
+    _check_server_version(hide_userinfo(tracking_uri), answer.text if answer.ok else "")
+
+
+def _check_server_version(place: str, said: str) -> None:
+    """See that a server is not too old; one that does not tell its version may be any."""
+    version = _VERSION.fullmatch(said.strip())
+    if version and int(version[1]) < OLDEST_SERVER:
+        raise TrackingError(
+            f"{place}: the server runs MLflow {version[0]}, which is too old: MLflow "
+            f"{OLDEST_SERVER}.0 or newer is needed there; after `pip install --upgrade mlflow` "
+            "bring its database along with `mlflow db upgrade`"
+        )
 
 
 def _check_database_server(uri: str) -> None:

@@ -19,6 +19,13 @@ PATIENT = {"MLFLOW_HTTP_REQUEST_BACKOFF_FACTOR": "0"}
 BUSY = '{"error_code": "RESOURCE_EXHAUSTED", "message": "busy"}'
 FULL = '{"error_code": "INTERNAL_ERROR", "message": "No space left on device"}'
 UNKNOWN = '{"error_code": "ENDPOINT_NOT_FOUND", "message": "No API found"}'
+FLASK_404 = """<!doctype html>
+<html lang=en>
+<title>404 Not Found</title>
+<h1>Not Found</h1>
+<p>The requested URL was not found on the server. If you entered the URL manually please \
+check your spelling and try again.</p>
+"""
 REQUESTS = ["runs/create", "runs/log-batch", "runs/log-inputs", "runs/set-tag", "labels.json"]
 
 
@@ -227,6 +234,29 @@ def test_an_experiment_in_the_trash_is_named_and_used_once_restored(sync, tmp_pa
     assert (refused.returncode, nothing) == (1, [])
     assert "mlflow experiments restore" in refused.stderr
     assert actions(after) == ["unchanged"] * 2
+
+
+def test_a_server_that_says_it_is_too_old_is_asked_nothing_more(sync, proxy):
+    """As `mlflow server` of 2.22.5 answers `/version`; the version that is needed is told."""
+    proxy.faults.append(S3Fault(key="/version", status=200, body="2.22.5"))
+    done, versions = sync(proxy.url)
+
+    assert (done.returncode, versions) == (1, [])
+    assert "runs MLflow 2.22.5, which is too old" in done.stderr
+    assert "MLflow 3.0 or newer is needed there" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert [path for _, path, _ in proxy.requests] == ["/version"]
+
+
+def test_a_very_old_server_that_says_nothing_is_told_by_what_it_lacks(sync, proxy, name):
+    """As `mlflow server` of 2.0.1 answers, which knows neither its version nor datasets."""
+    faults = [S3Fault(key=key, status=404, body=FLASK_404) for key in ("/version", "log-inputs")]
+    proxy.faults += faults
+    done, versions = sync(proxy.url)
+
+    assert (done.returncode, done.stderr, actions(versions)) == (1, "", ["failed"] * 2)
+    assert all("MLflow 3.0 or newer is needed there" in v["reason"] for v in versions)
+    assert complete_runs(proxy.target, f"mlrek/{name}") == []
 
 
 @pytest.mark.parametrize("body", [UNKNOWN, "<!doctype html><title>404 Not Found</title>"])
