@@ -5,7 +5,7 @@ import re
 import socket
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from mlrek.errors import MlrekError, TrackingError
 
@@ -22,6 +22,13 @@ REFUSED = (401, 403)
 UNKNOWN_REQUEST = 404
 MAX_SAID = 500
 _PORTS = {"postgresql": 5432, "postgres": 5432, "mysql": 3306, "mssql": 1433}
+_ANSWERED = re.compile(r"\b([45]\d\d) (?:Client|Server) Error: (.*?) for url: (\S+?)[.]?(?:\s|$)")
+_FILE_ADVICE = {
+    "401": "set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN",
+    "403": "ask there for permission on the files of this run",
+    "404": "the file is not there any more; `mlrek sync --force` logs its version anew",
+    "507": "its artifact store is full",
+}
 _GIVEN_UP = re.compile(r"too many (\d{3}) error responses")
 _FAILED = re.compile(r"failed with error code (\d{3})")
 _BUSY = "the MLflow server is busy ({}): run the command again later"
@@ -43,6 +50,9 @@ _BY_WORDS = {
     "database is locked": (
         "another program keeps the database locked; run the command again when that is done, "
         "or let several people write to an MLflow server"
+    ),
+    "Failed to download artifacts": (  # MLflow keeps the reason to itself
+        "a file of the run is gone, or this user may not read it there ({said})"
     ),
     "absolute path": ("{said} Give an absolute name with --experiment /Users/you@example.com/name"),
 }
@@ -151,14 +161,32 @@ def _explain(exc: Exception) -> str:
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
+    if answered := _ANSWERED.search(" ".join(map(str, _list_causes(exc)))):
+        return _explain_answer(*answered.groups())
     if isinstance(exc, MlflowException):
         return _explain_mlflow(exc)
-    if isinstance(exc, ImportError) and exc.name:
+    if isinstance(exc, ModuleNotFoundError) and exc.name:
         return f"this needs the Python module {exc.name!r}, which is not installed"
+    if isinstance(exc, ImportError):
+        return f"{exc.msg.partition(' (')[0]}: update what does not fit, `pip install -U mlflow`"
     if isinstance(exc, OSError) and exc.strerror:
         return f"{exc.filename}: {exc.strerror}" if exc.filename else exc.strerror
     said = str(exc).partition("\n")[0]
     return said if isinstance(exc, SQLAlchemyError) else f"{type(exc).__name__}: {said}"
+
+
+def _list_causes(exc: BaseException | None) -> Iterator[BaseException]:
+    """An error and those behind it: MLflow wraps an answer in words of its own."""
+    while exc is not None:
+        yield exc
+        exc = exc.__cause__ or exc.__context__
+
+
+def _explain_answer(status: str, said: str, url: str) -> str:
+    """One line about a file that a server refuses; its address may be long, and signed."""
+    name = unquote(urlsplit(url).path.rstrip("/").rpartition("/")[2])
+    advice = _FILE_ADVICE.get(status, "run the command again later, or ask who runs the server")
+    return f"{name}: the server answers {status} {said}; {advice}"
 
 
 def _explain_mlflow(exc: "MlflowException") -> str:

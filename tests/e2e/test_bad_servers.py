@@ -154,6 +154,29 @@ def test_an_artifact_store_that_is_full_fails_versions(sync, proxy, name):
     assert complete_runs(proxy.target, f"mlrek/{name}") == VERSIONS
 
 
+def test_a_file_that_is_refused_is_named_in_a_line(sync, warm, proxy, tmp_path):
+    """By its name, not by a long address: what is read makes the command fail, a note does not."""
+    _, versions = sync(proxy.url)
+    run = f"runs:/{versions[0]['run_id']}"
+    policy = tmp_path / "policy.toml"
+    policy.write_text('[[floor]]\nmetric = "aggregate/accuracy"\nmin = 0.0\n')
+    args = ("check", run, "--policy", policy, "--tracking-uri", proxy.url)
+    proxy.faults[:] = [S3Fault(key="/check/policy.toml.json", method="PUT", status=403)]
+    kept_nothing = warm.run(*args, cwd=tmp_path, env=IMPATIENT)
+    proxy.faults[:] = [S3Fault(key="/evaluation.parquet", method="GET", status=403)]
+    read_nothing = warm.run(*args, cwd=tmp_path, env=IMPATIENT)
+
+    assert kept_nothing.returncode == 0
+    assert (
+        f"the answer could not be kept in MLflow: {proxy.url}: policy.toml.json: the server "
+        "answers 403 Forbidden; ask there for permission on the files of this run\n"
+    ) in kept_nothing.stderr
+    assert (read_nothing.returncode, read_nothing.stdout) == (1, "")
+    assert "a file of the run is gone, or this user may not read it" in read_nothing.stderr
+    assert "'evaluation.parquet'" in read_nothing.stderr
+    assert read_nothing.stderr.count("\n") == 1
+
+
 def test_an_artifact_folder_that_is_read_only_fails_versions(sync, tmp_path):
     """Also for root: nobody makes files in /sys."""
     store = f"sqlite:///{tmp_path}/mlflow.db"

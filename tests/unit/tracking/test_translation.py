@@ -30,6 +30,27 @@ def test_a_missing_driver_is_named():
     assert said.endswith("this needs the Python module 'psycopg', which is not installed")
 
 
+def test_versions_that_do_not_go_together_are_no_missing_module():
+    """MLflow 3.8 beside SQLAlchemy 2.1."""
+    words = "cannot import name 'FallbackAsyncAdaptedQueuePool' from 'sqlalchemy.pool'"
+    said = _translated(ImportError(f"{words} (/x/__init__.py)", name="sqlalchemy.pool"))
+
+    assert said.endswith(f"{words}: update what does not fit, `pip install -U mlflow`")
+
+
+def test_a_signed_address_of_a_file_is_not_shown():
+    """Stores in a cloud are asked by signed addresses, which are long, and secrets."""
+    url = "https://b.s3.amazonaws.com/1/artifacts/report%20a.html?X-Amz-Signature=abc"
+    words = f"403 Client Error: Forbidden for url: {url}. Response text: <Error>denied</Error>"
+    failed = f"The following failures occurred: ##### File report a.html #####\n{words}"
+
+    for exc in (OSError(words), MlflowException(failed)):
+        assert _translated(exc) == (
+            "postgresql://host/runs: report a.html: the server answers 403 Forbidden; "
+            "ask there for permission on the files of this run"
+        )
+
+
 @pytest.mark.parametrize(
     "exc", [NoCredentialsError(), ValueError("invalid literal for int()\nmore"), KeyError("x")]
 )
