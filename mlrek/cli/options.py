@@ -16,7 +16,7 @@ SourceArgument = Annotated[
 ]
 VERSION_HELP = "Version ARN, SOURCE#VERSION, runs:/ID, models:/NAME/3 or models:/NAME@alias."
 Undecided = Annotated[
-    Literal["pass", "fail"] | None,
+    Literal["pass", "fail", ""] | None,  # `mlflow run` hands over an empty one where none is given
     typer.Option(
         "--undecided",
         metavar="[pass|fail]",
