@@ -439,3 +439,28 @@ def test_labels_of_either_version_are_compared():
 
     assert [(c.metric.label, c.status) for c in checks] == [("a", "passed"), ("gone", "undecided")]
     assert "candidate" in checks[1].reason
+
+
+def test_an_open_floor_says_how_many_images_would_decide_it():
+    """500 · ((1.96 + 0.8416) · (0.04 / 2 / 1.96) / 0.01)² = 4086.4: 0.9 ± 0.02 against 0.89."""
+    candidate = make_candidate({F1: Figure(value=0.9, low=0.88, high=0.92)}, total=500)
+    check = run(SURE + "min = 0.89\n", candidate).checks[-1]
+
+    assert (check.status, check.images_needed) == ("undecided", 4087)
+
+
+def test_where_the_versions_never_differ_the_spread_is_that_of_the_interval():
+    """The same numbers: a difference of 0.01 ± 0.02 against 0, without a standard error."""
+    evidence = Fixed(-0.01, 0.03, standard_error=0.0)
+    check = against(BETTER, make_difference(-0.01, 0.03, evidence=evidence)).checks[-1]
+
+    assert (check.status, check.images_needed) == ("undecided", 4087)
+
+
+def test_a_label_with_too_few_images_says_how_many_all_labels_need():
+    """5 of 500 images are of `b`; 10 of these come with 1,000 images of the same mixture."""
+    candidate = make_candidate(total=500, per_label={"a": 495, "b": 5})
+    toml = "[test_set]\nmin_images_per_label = 10\n" + PLAIN + "min = 0.5\n"
+    check = run(toml, candidate).checks[0]
+
+    assert (check.status, check.value, check.images_needed) == ("undecided", 5, 1000)
