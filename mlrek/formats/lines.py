@@ -5,8 +5,9 @@ each line of the block looked at by itself, to say which one it is and what is w
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from itertools import chain
-from typing import TypeAlias, TypeVar
+from typing import Generic, TypeAlias, TypeVar
 
 from msgspec.json import Decoder
 
@@ -14,7 +15,7 @@ from mlrek.errors import ParseError
 from mlrek.formats.json_text import decode_json
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
-BLOCK_BYTES = 64 * 1024
+BLOCK_BYTES = 128 * 1024
 
 BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -22,6 +23,66 @@ T = TypeVar("T")
 
 OnBadLine: TypeAlias = Callable[[int, ValueError], None]
 """Told the number of a line that is left out, and why; it may raise instead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """Whole lines, without the end of the last one; `number` is that of the first, from 1.
+
+    `rows` is their text with `],[` for each line end.
+    """
+
+    number: int
+    text: bytes
+    rows: bytes
+
+    @property
+    def n_lines(self) -> int:
+        """How many lines there are; counting their ends would be far slower."""
+        return (len(self.rows) - len(self.text)) // 2 + 1
+
+
+class BlockDecoder(Generic[T]):
+    """Decodes the lines of a block, each of which is one JSON value of the decoder's type."""
+
+    def __init__(self, decoder: Decoder[T]) -> None:
+        self._decoder = decoder
+        self._together = Decoder(list[tuple[decoder.type]])  # type: ignore[name-defined]
+
+    def decode(self, block: Block) -> list[T]:
+        """The value of each line; none at all when some line is not exactly one value.
+
+        The lines become lists of one in a list. (`Decoder.decode_lines` would also take two values
+        on one line, or one value on two.)
+        """
+        try:
+            values = self._together.decode(b"[[%b]]" % block.rows)
+        except (ValueError, RecursionError):
+            return []
+        return list(chain.from_iterable(values)) if len(values) == block.n_lines else []
+
+    def iter_values(
+        self, block: Block, on_bad_line: OnBadLine
+    ) -> Iterator[tuple[int, Sequence[T]]]:
+        """Yield what `iter_json_lines` yields."""
+        if values := self.decode(block):
+            yield block.number, values
+        else:
+            yield from self._decode_each(block, on_bad_line)
+
+    def _decode_each(
+        self, block: Block, on_bad_line: OnBadLine
+    ) -> Iterator[tuple[int, Sequence[T]]]:
+        for number, line in enumerate(block.text.split(b"\n"), block.number):
+            text = line.removeprefix(BYTE_ORDER_MARK).strip()
+            if not text:
+                continue
+            try:
+                value = decode_json(self._decoder, text)
+            except ValueError as exc:
+                on_bad_line(number, exc)
+            else:
+                yield number, (value,)
 
 
 def iter_json_lines(
@@ -42,46 +103,19 @@ def iter_json_lines(
     Raises:
         ParseError: A line is longer than `max_line_bytes`.
     """
-    block_decoder = Decoder(list[tuple[decoder.type]])  # type: ignore[name-defined]
-    for number, n_lines, block in _iter_blocks(chunks, uri, max_line_bytes):
-        values = _decode_together(block_decoder, block)
-        if len(values) == n_lines:
-            yield number, list(chain.from_iterable(values))
-        else:
-            yield from _decode_each(decoder, number, block, on_bad_line)
+    block_decoder = BlockDecoder(decoder)
+    for block in iter_blocks(chunks, uri, max_line_bytes=max_line_bytes):
+        yield from block_decoder.iter_values(block, on_bad_line)
 
 
-def _decode_together(decoder: Decoder[list[tuple[T]]], block: bytes) -> list[tuple[T]]:
-    """The value of each line; fewer or more when some line is not exactly one value.
+def iter_blocks(
+    chunks: Iterable[bytes], uri: str, *, max_line_bytes: int = MAX_LINE_BYTES
+) -> Iterator[Block]:
+    """Yield the lines of a file, many at a time.
 
-    The lines become lists of one in a list. (`Decoder.decode_lines` would also take two values on
-    one line, or one value on two.)
+    Raises:
+        ParseError: A line is longer than `max_line_bytes`.
     """
-    try:
-        return decoder.decode(b"[[%b]]" % block.replace(b"\n", b"],["))
-    except (ValueError, RecursionError):
-        return []
-
-
-def _decode_each(
-    decoder: Decoder[T], number: int, block: bytes, on_bad_line: OnBadLine
-) -> Iterator[tuple[int, Sequence[T]]]:
-    for line_number, line in enumerate(block.split(b"\n"), number):
-        text = line.removeprefix(BYTE_ORDER_MARK).strip()
-        if not text:
-            continue
-        try:
-            value = decode_json(decoder, text)
-        except ValueError as exc:
-            on_bad_line(line_number, exc)
-        else:
-            yield line_number, (value,)
-
-
-def _iter_blocks(
-    chunks: Iterable[bytes], uri: str, max_line_bytes: int
-) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (number of the first line, number of lines, whole lines without the last one's end)."""
     number = 1
     start: list[bytes] = []  # of a line whose end has not come yet; joined once, not piece by piece
     size = 0
@@ -91,13 +125,16 @@ def _iter_blocks(
             reason = f"is longer than {max_line_bytes / 2**20:g} MiB: this is no file of JSON lines"
             raise ParseError(uri, number, reason)
         if end >= 0:
-            block = b"".join((*start, piece[:end]))
-            n_lines = len(block) - len(block.replace(b"\n", b"")) + 1  # count() is far slower
-            yield number, n_lines, block
-            number, start, size = number + n_lines, [], 0
+            block = _make_block(number, b"".join((*start, piece[:end])))
+            yield block
+            number, start, size = number + block.n_lines, [], 0
         start.append(piece[end + 1 :])
         size += len(start[-1])
-    yield number, 1, b"".join(start)
+    yield _make_block(number, b"".join(start))
+
+
+def _make_block(number: int, text: bytes) -> Block:
+    return Block(number, text, text.replace(b"\n", b"],["))
 
 
 def _cut(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:

@@ -23,6 +23,7 @@ _MODERATION_REASON = (
     "belongs to a custom moderation adapter, whose lines do not stand with those of Custom Labels"
 )
 DETAILS_KEY = "rekognition-custom-labels-evaluation-details"
+SOURCE_KEY = "source-ref"
 _METADATA = "-metadata"
 _NAMED = re.compile(r"rekognition-custom-labels-(training|evaluation)(?:-[0-9]+)?(?:-metadata)?")
 _MODERATION = re.compile(r"content-moderation-groundtruth|detect-moderation-labels(-base-model)?")
@@ -58,7 +59,8 @@ class Attribute(Struct, gc=False, rename="kebab"):
     class_map: Any = None
 
 
-Line: TypeAlias = dict[str, Attribute | list[Any] | str | int | float | bool | None]
+Value: TypeAlias = Attribute | list[Any] | str | int | float | bool | None
+Line: TypeAlias = dict[str, Value]
 LINE_DECODER = Decoder(Line)
 NUMBERS = frozenset((float, int))  # no bool, which Python takes for one
 
@@ -105,7 +107,7 @@ def find_keys(names: tuple[str, ...]) -> LabelKeys:
                 found[match[1]].append(name)
     if any(found.values()):
         return LabelKeys(truth=tuple(found["training"]), evaluation=tuple(found["evaluation"]))
-    unnamed = (name + _METADATA for name in names if name != "source-ref")
+    unnamed = (name + _METADATA for name in names if name != SOURCE_KEY)
     return LabelKeys(unnamed=tuple(name for name in unnamed if name in present))
 
 

@@ -10,17 +10,18 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby
-from typing import Any
 
 from mlrek.errors import ParseError
 from mlrek.formats.bad_lines import BadLines, malformed
 from mlrek.formats.json_text import show
-from mlrek.formats.lines import OnBadLine, iter_json_lines
+from mlrek.formats.lines import Block, BlockDecoder, OnBadLine, iter_blocks
+from mlrek.formats.rekognition_alike import AlikeLines, Rows, find_alike
 from mlrek.formats.rekognition_boxes import BoxColumns, find_boxes
 from mlrek.formats.rekognition_line import (
     FLAGS,
     LINE_DECODER,
     NUMBERS,
+    SOURCE_KEY,
     Line,
     RefusedError,
     find_keys,
@@ -95,11 +96,8 @@ def parse_manifest(manifest: ManifestInput, *, skip_bad_lines: bool = False) -> 
         bad_lines.add(number, exc)
 
     reader = _Reader()
-    for number, lines in iter_json_lines(LINE_DECODER, manifest.chunks, manifest.uri, on_bad_line):
-        try:
-            reader.read_plain(lines)
-        except ValueError:
-            reader.read_each(number, lines, on_bad_line)
+    for block in iter_blocks(manifest.chunks, manifest.uri):
+        reader.read(block, on_bad_line)
     columns = reader.columns
     _check_predictions(manifest.uri, columns, bad_lines.first)
     columns.warnings += bad_lines.warn(len(columns.images))
@@ -107,80 +105,89 @@ def parse_manifest(manifest: ManifestInput, *, skip_bad_lines: bool = False) -> 
     return columns
 
 
-@dataclass(slots=True)
-class _Rows:
-    """Lines of a manifest, not checked yet."""
-
-    images: list[Any] = field(default_factory=list)
-    true_counts: list[int] = field(default_factory=list)
-    truth: list[Any] = field(default_factory=list)
-    record_counts: list[int] = field(default_factory=list)
-    records: list[Any] = field(default_factory=list)
-
-
 class _Reader:
     """Fills the columns."""
 
     def __init__(self) -> None:
         self.columns = ManifestColumns()
+        self._decoder = BlockDecoder(LINE_DECODER)
+        self._alike: AlikeLines | None = None
         self._find_keys = lru_cache(maxsize=64)(find_keys)
 
-    def read_plain(self, lines: Sequence[Line]) -> None:
-        """Append lines of the usual kind, all or none.
+    def read(self, block: Block, on_bad_line: OnBadLine) -> None:
+        """Append the lines of a block; mostly they have the keys of the lines before them."""
+        if self._alike is not None and self._read_alike(self._alike, block):
+            return
+        self._alike = None
+        for number, lines in self._decoder.iter_values(block, on_bad_line):
+            try:
+                self._append(self._gather(lines))
+            except (ValueError, TypeError, AttributeError):
+                self._read_each(number, lines, on_bad_line)
+            else:
+                self._alike = find_alike(lines)
+
+    def _read_alike(self, alike: AlikeLines, block: Block) -> bool:
+        """Append all lines of a block, or none where some line is not like those."""
+        try:
+            self._append(alike.decode(block))
+        except ValueError:
+            return False
+        return True
+
+    def _gather(self, lines: Sequence[Line]) -> Rows:
+        """What counts on lines of the usual kind.
 
         Raises:
-            ValueError: Some line is of another kind, or malformed; `read_each` finds it.
+            ValueError, TypeError, AttributeError: Some line is of another kind, or malformed;
+                `_read_each` finds it.
         """
-        rows = _Rows()
-        for names, group in groupby(lines, key=tuple):  # mostly all lines have the same keys
+        rows = Rows()
+        for names, group in groupby(lines, key=tuple):
             keys, alike = self._find_keys(names), list(group)
             if keys.unnamed:
                 raise ValueError("labels under other names")
-            rows.images += [line.get("source-ref") for line in alike]
+            rows.images += [line.get(SOURCE_KEY) for line in alike]
             rows.true_counts += [len(keys.truth)] * len(alike)
             rows.truth += [line[name] for line in alike for name in keys.truth]
             rows.record_counts += [len(keys.evaluation)] * len(alike)
             rows.records += [line[name] for line in alike for name in keys.evaluation]
-        try:
-            self._append(rows)
-        except (TypeError, AttributeError) as exc:
-            raise ValueError("not the type that belongs there") from exc
+        confidence = [metadata.confidence for metadata in rows.records]
+        if not NUMBERS.issuperset(map(type, confidence)):
+            raise ValueError("no number")
+        if confidence and not 0 <= min(confidence) <= max(confidence) <= 1:
+            raise ValueError("no confidence")
+        return rows
 
-    def read_each(self, number: int, lines: Sequence[Line], on_bad_line: OnBadLine) -> None:
+    def _read_each(self, number: int, lines: Sequence[Line], on_bad_line: OnBadLine) -> None:
         """Append lines of any kind, one by one; `number` is that of the first."""
         for line_number, line in enumerate(lines, number):
             try:
                 keys = find_label_keys(line)
                 truth, records = find_labels(line, keys)
                 boxes = find_boxes(line, keys, self.columns.label_codes)
-                image = line.get("source-ref")
+                image = line.get(SOURCE_KEY)
                 if not isinstance(image, str) or not image or "\0" in image:
-                    raise malformed("source-ref", image, "the place of an image")
-                self._append(_Rows([image], [len(truth)], truth, [len(records)], records))
+                    raise malformed(SOURCE_KEY, image, "the place of an image")
+                self._append(Rows([image], [len(truth)], truth, [len(records)], records))
                 self.columns.boxes.add(len(self.columns.images) - 1, *boxes)
             except ValueError as exc:
                 on_bad_line(line_number, exc)
 
-    def _append(self, rows: _Rows) -> None:
-        """Append all rows, or none when something in them is not what it should be."""
+    def _append(self, rows: Rows) -> None:
+        """Append all rows, or none when a class name or an image is not what it should be."""
         columns, codes = self.columns, self.columns.label_codes
         true_label = [codes[metadata.class_name] for metadata in rows.truth]
         record_label = [codes[metadata.class_name] for metadata in rows.records]
-        confidence = [metadata.confidence for metadata in rows.records]
-        flags = [FLAGS[metadata.details] for metadata in rows.records]
         if not all(rows.images) or "\0" in "".join(rows.images):
             raise ValueError("no image")
-        if not NUMBERS.issuperset(map(type, confidence)):
-            raise ValueError("no number")
-        if confidence and not 0 <= min(confidence) <= max(confidence) <= 1:
-            raise ValueError("no confidence")
         columns.images += rows.images
-        columns.true_counts.extend(rows.true_counts)
-        columns.true_label.extend(true_label)
-        columns.record_counts.extend(rows.record_counts)
-        columns.record_label.extend(record_label)
-        columns.confidence.extend(confidence)
-        columns.flags.extend(flags)
+        columns.true_counts.fromlist(rows.true_counts)
+        columns.true_label.fromlist(true_label)
+        columns.record_counts.fromlist(rows.record_counts)
+        columns.record_label.fromlist(record_label)
+        columns.confidence.fromlist([metadata.confidence for metadata in rows.records])
+        columns.flags.fromlist([FLAGS[metadata.details] for metadata in rows.records])
 
 
 def _check_predictions(uri: str, columns: ManifestColumns, bad: ParseError | None) -> None:
