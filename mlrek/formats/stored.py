@@ -39,6 +39,7 @@ base64 of zlib.
 import zlib
 from collections.abc import Mapping
 from dataclasses import replace
+from io import BytesIO
 from typing import Any
 
 import numpy as np
@@ -72,12 +73,11 @@ def dump_evaluation(evaluation: Evaluation) -> bytes:
         [column for group in groups for column in group.write(evaluation)],
         schema=schema.with_metadata({_METADATA_KEY: header}),
     )
-    sink = pa.BufferOutputStream()
+    sink = BytesIO()
     parquet.write_table(table, sink, compression="zstd", row_group_size=_ROWS_A_GROUP)
-    content: bytes = sink.getvalue().to_pybytes()
-    del table, sink
+    del table
     pa.default_memory_pool().release_unused()
-    return content
+    return sink.getvalue()
 
 
 def load_evaluation(data: bytes) -> Evaluation:

@@ -1,6 +1,6 @@
 """The columns of `evaluation.parquet`: fields of an evaluation, to rows of images and back."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import Any
@@ -22,6 +22,7 @@ from mlrek.evaluation import (
 
 _CORNERS = ("left", "top", "right", "bottom")
 _PIXELS = ("tp", "fp", "fn")
+_TEXTS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,7 +34,7 @@ class ColumnGroup:
 
     schema: pa.Schema
     is_in: Callable[[Evaluation], bool]
-    write: Callable[[Evaluation], list[pa.Array]]
+    write: Callable[[Evaluation], list[pa.Array | pa.ChunkedArray]]
     read: Callable[[pa.Table], dict[str, Any]]
 
 
@@ -42,10 +43,10 @@ def find_groups(names: list[str]) -> Iterator[ColumnGroup]:
     return (group for group in GROUPS if group.schema.names[0] in names)
 
 
-def _write_image_labels(evaluation: Evaluation) -> list[pa.Array]:
+def _write_image_labels(evaluation: Evaluation) -> list[pa.Array | pa.ChunkedArray]:
     truth = evaluation.truth
     return [
-        pa.array(evaluation.images, pa.string()),
+        _write_texts(evaluation.images),
         _write_lists(truth.offsets, truth.label_idx, pa.int32()),
         *_write_records(evaluation.records),
     ]
@@ -163,6 +164,15 @@ def _read_seen(table: pa.Table) -> dict[str, Any]:
     if table["seen_in_training"].null_count:
         raise ValueError("column seen_in_training has gaps")
     return {"seen_in_training": table["seen_in_training"].to_numpy()}
+
+
+def _write_texts(texts: Sequence[str]) -> pa.ChunkedArray:
+    """A column in parts: what grows to the size of a long one leaves its smaller copies behind."""
+    parts = range(0, len(texts), _TEXTS_AT_ONCE)
+    return pa.chunked_array(
+        [pa.array(texts[start : start + _TEXTS_AT_ONCE], pa.string()) for start in parts],
+        pa.string(),
+    )
 
 
 def _write_lists(offsets: IntArray, values: NDArray[Any], value_type: pa.DataType) -> pa.Array:
