@@ -27,13 +27,13 @@ from mlrek.formats.rekognition_line import (
 _MAX_KEYS = 2_000  # that a type is made for; lines with a record of each of 250 labels have 503
 
 
-class _Truth(Attribute, gc=False):
-    class_name: str = ""
+class _Truth(Attribute, gc=False, kw_only=True):
+    class_name: str
 
 
-class _Record(Attribute, gc=False):
-    class_name: str = ""
-    confidence: Annotated[float, Meta(ge=0, le=1)] = -1.0
+class _Record(Attribute, gc=False, kw_only=True):
+    class_name: str
+    confidence: Annotated[float, Meta(ge=0, le=1)]
 
 
 @dataclass(slots=True)
