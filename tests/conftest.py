@@ -13,9 +13,28 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 REPOSITORY = Path(__file__).parents[1]
-STARTED_WITHIN_S = 120
+STARTED_WITHIN_S = 300
+STOPPED_WITHIN_S = 120
+SLOWEST_FIRST = ("e2e", "contract", "fuzz", "unit")
+"""Folders of tests: with several workers, the short files come last and fill what is left."""
+
+# nothing here is measured in time, and CI meets the same examples each time
+settings.register_profile(
+    "tests",
+    deadline=None,
+    suppress_health_check=[HealthCheck.too_slow],
+    derandomize=bool(os.environ.get("MLREK_REQUIRE_ALL")),
+)
+settings.load_profile("tests")
+
+
+def pytest_collection_modifyitems(items):
+    """Put the files in order, after pytest-randomly has shuffled them."""
+    places = {REPOSITORY / "tests" / name: i for i, name in enumerate(SLOWEST_FIRST)}
+    items.sort(key=lambda item: min(places.get(folder, 0) for folder in item.path.parents))
 
 
 @pytest.hookimpl(wrapper=True)
@@ -39,24 +58,67 @@ def clean_environment() -> dict[str, str]:
     return clean_env()
 
 
-@pytest.fixture
-def run_mlrek(tmp_path):
-    """Run `mlrek …` as a process in an empty folder, with nothing inherited from MLflow or AWS."""
+@pytest.fixture(scope="session")
+def warm() -> Iterator:
+    """Commands that start at once."""
+    from fakes.warm import WarmProcess
 
-    def run(*args, env=None, cwd=tmp_path, check=True):
-        done = subprocess.run(
-            [sys.executable, "-m", "mlrek", *map(str, args)],
-            cwd=cwd,
-            env=clean_env() | (env or {}),
-            capture_output=True,
-            text=True,
-            timeout=240,
-            check=False,
-        )
+    with WarmProcess(clean_env()) as process:
+        yield process
+
+
+@pytest.fixture
+def run_mlrek(tmp_path, warm):
+    """Run `mlrek …` in an empty folder, with nothing inherited from MLflow or AWS.
+
+    It is a process of its own, forked from one that has the imports; a `cold` one has not.
+    """
+
+    def run(*args, env=None, cwd=tmp_path, check=True, cold=False):
+        whole = clean_env() | (env or {})
+        if cold:
+            command = [sys.executable, "-m", "mlrek", *map(str, args)]
+            done = subprocess.run(
+                command, cwd=cwd, env=whole, capture_output=True, text=True, check=False
+            )
+        else:
+            done = warm.run(*args, cwd=cwd, env=whole)
         assert not check or done.returncode == 0, done.stdout + done.stderr
         return done
 
     return run
+
+
+@pytest.fixture(scope="session")
+def empty_store(tmp_path_factory) -> Path:
+    """A database without runs: making one takes seconds."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    folder = tmp_path_factory.mktemp("empty")
+    SqlAlchemyStore(f"sqlite:///{folder}/mlflow.db", str(folder)).search_experiments()
+    return folder / "mlflow.db"
+
+
+@pytest.fixture
+def new_store(tmp_path, empty_store) -> str:
+    """A store of this test alone, a database file without runs."""
+    return f"sqlite:///{shutil.copy(empty_store, tmp_path / 'mlflow.db')}"
+
+
+@pytest.fixture(scope="session")
+def digits_synced(tmp_path_factory, warm, digits, empty_store) -> Path:
+    """A database with a run of each version of the digits."""
+    folder = tmp_path_factory.mktemp("digits")
+    database = Path(shutil.copy(empty_store, folder / "mlflow.db"))
+    done = warm.run("sync", digits, cwd=folder)
+    assert done.returncode == 0, done.stderr
+    return database
+
+
+@pytest.fixture
+def digits_store(tmp_path, digits_synced) -> str:
+    """A store of this test alone that holds the digits; their artifacts are others' too."""
+    return f"sqlite:///{shutil.copy(digits_synced, tmp_path / 'mlflow.db')}"
 
 
 @pytest.fixture(scope="session")
@@ -223,7 +285,7 @@ def serve_mlflow(
         finally:
             with contextlib.suppress(ProcessLookupError):  # it may have failed to start
                 os.killpg(server.pid, 15)
-            server.wait(30)
+            server.wait(STOPPED_WITHIN_S)
 
 
 def wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
@@ -231,7 +293,7 @@ def wait_for(url: str, server: subprocess.Popen, log: Path) -> None:
     deadline = time.monotonic() + STARTED_WITHIN_S
     while time.monotonic() < deadline and server.poll() is None:
         with contextlib.suppress(OSError, urllib.error.URLError):
-            urllib.request.urlopen(url, timeout=2).close()
+            urllib.request.urlopen(url, timeout=20).close()
             return
         time.sleep(0.2)
     pytest.fail(f"the MLflow server did not start:\n{log.read_text()[-3000:]}")

@@ -3,19 +3,10 @@
 import json
 
 import pytest
-from conftest import clean_env
 from fakes.evaluations import save_archive
-from fakes.warm import WarmProcess
 from mlflow import MlflowClient
 
 VERSIONS = ["v1", "v2"]
-
-
-@pytest.fixture(scope="module")
-def warm():
-    """Commands that start at once."""
-    with WarmProcess(clean_env()) as process:
-        yield process
 
 
 @pytest.fixture(params=["database", "mlflow_server", "postgres_server"])

@@ -10,14 +10,6 @@ import pytest
 from conftest import clean_env
 from fakes.evaluations import save_archive
 from fakes.s3_proxy import S3Fault
-from fakes.warm import WarmProcess
-
-
-@pytest.fixture(scope="module")
-def warm():
-    """Commands that start at once."""
-    with WarmProcess(clean_env()) as process:
-        yield process
 
 
 @pytest.fixture

@@ -7,10 +7,9 @@ import threading
 import time
 
 import pytest
-from conftest import clean_env, free_port, serve_mlflow
+from conftest import free_port, serve_mlflow
 from fakes.evaluations import PROJECT_ARN, save_archive
 from fakes.s3_proxy import S3Fault, S3Proxy
-from fakes.warm import WarmProcess
 from mlflow import MlflowClient
 
 VERSIONS = ["v1", "v2"]
@@ -27,13 +26,6 @@ FLASK_404 = """<!doctype html>
 check your spelling and try again.</p>
 """
 REQUESTS = ["runs/create", "runs/log-batch", "runs/log-inputs", "runs/set-tag", "labels.json"]
-
-
-@pytest.fixture(scope="module")
-def warm():
-    """Commands that start at once."""
-    with WarmProcess(clean_env()) as process:
-        yield process
 
 
 @pytest.fixture

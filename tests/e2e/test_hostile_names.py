@@ -6,21 +6,12 @@ import re
 from io import StringIO
 
 import pytest
-from conftest import clean_env
 from fakes.evaluations import save_archive
-from fakes.warm import WarmProcess
 
 NAMES = {
     "cat": '=HYPERLINK("http://x","<script>alert(1)</script>")',
     "dog": "</script><img src=x onerror=alert(2)>\x1b[2J\u202e../../CON:|%2F{{7*7}}",
 }
-
-
-@pytest.fixture(scope="module")
-def warm():
-    """Commands that start at once."""
-    with WarmProcess(clean_env()) as process:
-        yield process
 
 
 @pytest.fixture

@@ -5,9 +5,7 @@ import sqlite3
 from pathlib import Path
 
 import pytest
-from conftest import clean_env
 from fakes.evaluations import save_archive
-from fakes.warm import WarmProcess
 
 from mlrek.errors import ParseError, UsageError
 from mlrek.identity import hide_signatures
@@ -28,13 +26,6 @@ MLFLOW = {
     "MLFLOW_TRACKING_PASSWORD": "PLANTED-tracking-password",
     "MLFLOW_TRACKING_TOKEN": "PLANTED-tracking-token",
 }
-
-
-@pytest.fixture(scope="module")
-def warm():
-    """Commands that start at once."""
-    with WarmProcess(clean_env()) as process:
-        yield process
 
 
 @pytest.fixture

@@ -3,11 +3,6 @@
 import numpy as np
 import pytest
 from builders.evaluations import build_evaluation
-from hypothesis import HealthCheck, settings
-
-# No test here is about time, and machines are busy.
-settings.register_profile("unhurried", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("unhurried")
 
 
 @pytest.fixture(scope="session")
