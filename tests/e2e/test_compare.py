@@ -46,9 +46,9 @@ def find(candidate: dict, name: str, scope: str = "shared") -> dict:
 
 
 @pytest.fixture
-def store(tmp_path) -> str:
-    """A store in a database file of this test."""
-    return f"sqlite:///{tmp_path}/mlflow.db"
+def store(digits_store) -> str:
+    """A store of this test that holds the digits."""
+    return digits_store
 
 
 @pytest.fixture

@@ -1,7 +1,6 @@
 """`mlrek evaluate` as a process: versions on a test set of one's own, against real stores."""
 
 import json
-import os
 import shutil
 import signal
 import subprocess
@@ -20,9 +19,9 @@ VERSIONS = ("v1-naive-bayes", "v2-linear")
 
 
 @pytest.fixture
-def store(tmp_path) -> str:
-    """A store in a database file of this test."""
-    return f"sqlite:///{tmp_path}/mlflow.db"
+def store(new_store) -> str:
+    """A store of this test."""
+    return new_store
 
 
 @pytest.fixture
@@ -135,8 +134,11 @@ def test_two_versions_sit_one_exam(run_mlrek, digits, store, exam, tmp_path):
     assert candidate["test_set"]["shared"] == 200
 
 
-def test_a_sync_and_an_exam_leave_each_others_runs_alone(run_mlrek, digits, store, exam, tmp_path):
+def test_a_sync_and_an_exam_leave_each_others_runs_alone(
+    run_mlrek, digits, digits_store, exam, tmp_path
+):
     """Neither replaces the other's, and `versions` shows the run on the provider's test set."""
+    store = digits_store
 
     def sync(*args):
         done = run_mlrek("sync", digits, "--tracking-uri", store, "--json", *args)
@@ -157,8 +159,9 @@ def test_a_sync_and_an_exam_leave_each_others_runs_alone(run_mlrek, digits, stor
     assert (again["action"], again["run_id"]) == ("unchanged", on_exam["run_id"])
 
 
-def test_a_run_is_evaluated_without_its_source(run_mlrek, digits, store, exam, tmp_path):
+def test_a_run_is_evaluated_without_its_source(run_mlrek, digits, digits_store, exam, tmp_path):
     """Labels and thresholds come from the run's own artifact; it is the same exam, unchanged."""
+    store = digits_store
     manifest, _ = exam
     answers = tmp_path / "v2-linear.jsonl"
     synced = json.loads(run_mlrek("sync", digits, "--tracking-uri", store, "--json").stdout)
@@ -401,7 +404,10 @@ def test_interrupted_calls_go_on_where_they_stopped(
     """Whatever stops it, no answer that was written is asked for again."""
     manifest, truth = exam
     answers, store = tmp_path / "called.jsonl", f"sqlite:///{tmp_path}/mlflow.db"
-    running.faults.append(Fault("DetectCustomLabels", times=10_000, delay=0.1))
+    running.faults += [  # the first are answered at once, the others take a minute
+        Fault("DetectCustomLabels", times=30),
+        Fault("DetectCustomLabels", times=10_000, delay=1.5),
+    ]
     args = ["evaluate", f"{digits}#v2-linear", "--on", manifest, "--call", "--responses", answers]
     args += ["--jobs", "4", "--tracking-uri", store, "--json"]
     process = subprocess.Popen(
@@ -411,11 +417,10 @@ def test_interrupted_calls_go_on_where_they_stopped(
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
     )
-    deadline = time.monotonic() + 100
-    while time.monotonic() < deadline and count_lines(answers) < 20:
+    while process.poll() is None and count_lines(answers) < 20:
         time.sleep(0.05)
-    os.kill(process.pid, how)
-    _, stderr = process.communicate(timeout=60)
+    process.send_signal(how)
+    _, stderr = process.communicate()
     assert process.returncode == (130 if how == signal.SIGINT else -9), stderr
     assert b"Traceback" not in stderr
     kept = set(predict_whole(answers))
@@ -444,22 +449,14 @@ def predict_whole(path: Path) -> list[str]:
     return [json.loads(line)["image"] for line in whole.splitlines()]
 
 
-def test_two_processes_leave_one_run(digits, store, exam, tmp_path):
-    """Of one version on one exam."""
+def test_two_processes_leave_one_run(digits, exam, tmp_path, warm):
+    """Of one version on one exam, in a store that is not there yet."""
     manifest, _ = exam
+    store = f"sqlite:///{tmp_path}/mlflow.db"
     args = ["evaluate", f"{digits}#v2-linear", "--on", manifest, "--tracking-uri", store]
     args += ["--responses", tmp_path / "v2-linear.jsonl", "--json"]
-    processes = [
-        subprocess.Popen(
-            [sys.executable, "-m", "mlrek", *map(str, args)],
-            cwd=tmp_path,
-            env=clean_env(),
-            stdout=subprocess.PIPE,
-        )
-        for _ in range(2)
-    ]
-    outputs = [process.communicate(timeout=200)[0] for process in processes]
-    assert [process.returncode for process in processes] == [0, 0]
+    ended = [warm.wait(pid) for pid in [warm.start(*args, cwd=tmp_path) for _ in range(2)]]
+    assert [done.returncode for done in ended] == [0, 0]
     client = MlflowClient(store)
-    (found,) = client.search_runs([json.loads(outputs[0])["projects"][0]["experiment_id"]])
+    (found,) = client.search_runs([json.loads(ended[0].stdout)["projects"][0]["experiment_id"]])
     assert found.data.tags["mlrek.complete"] == "true"

@@ -15,7 +15,7 @@ VERSIONS = ["v1-naive-bayes", "v2-linear", "v3-neighbours", "v4-new-split"]
 
 @pytest.fixture
 def database(tmp_path) -> str:
-    """A store in a database file of this test."""
+    """A store of this test, in a database file that is not there yet."""
     return f"sqlite:///{tmp_path}/mlflow.db"
 
 
@@ -34,9 +34,10 @@ def models(done: subprocess.CompletedProcess) -> list[tuple[str, str, int]]:
 
 
 def test_versions_are_registered_by_age_and_a_second_sync_writes_nothing(
-    run_mlrek, digits, database
+    run_mlrek, digits, new_store
 ):
     """Four model versions; then not one row of the database is another."""
+    database = new_store
     first = run_mlrek("sync", "--register", digits, "--tracking-uri", database, "--json")
     before = dump(database)
     second = run_mlrek("sync", digits, "--register", "--tracking-uri", database, "--json")
@@ -51,11 +52,11 @@ def test_versions_are_registered_by_age_and_a_second_sync_writes_nothing(
     assert (first.stderr, second.stderr) == (second.stderr, first.stderr)
 
 
-def test_runs_that_are_there_already_are_registered(run_mlrek, digits, database):
+def test_runs_that_are_there_already_are_registered(run_mlrek, digits, digits_store):
     """Under a name of one's own; without `--register` nothing is."""
-    plain = run_mlrek("sync", digits, "--tracking-uri", database, "--json")
-    named = run_mlrek("sync", digits, "--register=mine", "--tracking-uri", database, "--json")
-    shown = run_mlrek("sync", digits, "--register", "mine", "--tracking-uri", database)
+    plain = run_mlrek("sync", digits, "--tracking-uri", digits_store, "--json")
+    named = run_mlrek("sync", digits, "--register=mine", "--tracking-uri", digits_store, "--json")
+    shown = run_mlrek("sync", digits, "--register", "mine", "--tracking-uri", digits_store)
 
     assert [v["model"] for v in json.loads(plain.stdout)["versions"]] == [None] * 4
     assert [v["action"] for v in json.loads(named.stdout)["versions"]] == ["unchanged"] * 4
@@ -103,8 +104,11 @@ def test_two_syncs_at_once_leave_one_model_version_each(digits, mlflow_server, t
         assert {v["version"]: v["model"]["version"] for v in result["versions"]} == numbers
 
 
-def test_a_replaced_run_is_registered_anew_and_its_alias_is_told_of(run_mlrek, digits, database):
+def test_a_replaced_run_is_registered_anew_and_its_alias_is_told_of(
+    run_mlrek, digits, digits_store
+):
     """The champion is not moved silently; the hint has the command that would."""
+    database = digits_store
     run_mlrek("sync", digits, "--register", "--tracking-uri", database)
     client = MlflowClient(database)
     client.set_registered_model_alias("digits", "champion", "2")
@@ -120,8 +124,9 @@ def test_a_replaced_run_is_registered_anew_and_its_alias_is_told_of(run_mlrek, d
     assert "mlrek promote models:/digits/5 --policy FILE --alias champion" in again.stderr
 
 
-def test_a_version_with_an_automatic_split_leads_to_a_fixed_exam(run_mlrek, digits, database):
+def test_a_version_with_an_automatic_split_leads_to_a_fixed_exam(run_mlrek, digits, digits_store):
     """The hint names the command and the run of that version."""
+    database = digits_store
     done = run_mlrek("sync", digits, "--tracking-uri", database, "--json")
     run_id = json.loads(done.stdout)["versions"][3]["run_id"]
     quiet = run_mlrek("sync", digits, "--tracking-uri", database, "--quiet")

@@ -5,9 +5,6 @@ import os
 import random
 import signal
 import sqlite3
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +16,7 @@ VERSIONS = ["v1-naive-bayes", "v2-linear", "v3-neighbours", "v4-new-split"]
 
 @pytest.fixture
 def folder(tmp_path) -> str:
-    """A store in a database file of this test."""
+    """A store of this test, in a database file that is not there yet."""
     return f"sqlite:///{tmp_path}/mlflow.db"
 
 
@@ -61,9 +58,10 @@ def dump(uri: str) -> str:
 
 def test_every_version_becomes_a_run_and_a_second_sync_writes_nothing(run_mlrek, digits, folder):
     """Four runs; then four times `unchanged`, and not one row of the database is another."""
-    first = json.loads(run_mlrek("sync", digits, "--tracking-uri", folder, "--json").stdout)
+    args = ["sync", digits, "--tracking-uri", folder, "--json"]
+    first = json.loads(run_mlrek(*args, cold=True).stdout)
     before = dump(folder)
-    second = json.loads(run_mlrek("sync", digits, "--tracking-uri", folder, "--json").stdout)
+    second = json.loads(run_mlrek(*args, cold=True).stdout)
 
     assert [(v["version"], v["action"]) for v in first["versions"]] == [
         (version, "created") for version in VERSIONS
@@ -73,10 +71,9 @@ def test_every_version_becomes_a_run_and_a_second_sync_writes_nothing(run_mlrek,
     assert dump(folder) == before
 
 
-def test_the_numbers_are_scikit_learns(run_mlrek, digits, folder):
+def test_the_numbers_are_scikit_learns(digits, digits_store):
     """Each aggregate of each version equals scikit-learn on the manifest, to 1e-12."""
-    run_mlrek("sync", digits, "--tracking-uri", folder)
-    runs = runs_by_version(folder)
+    runs = runs_by_version(digits_store)
     for version in VERSIONS:
         y_true, y_pred = zip(*map(top1, read_manifest(digits, version)), strict=True)
         expected = {
@@ -103,13 +100,12 @@ def test_the_numbers_are_scikit_learns(run_mlrek, digits, folder):
         assert logged["f1_score"] == pytest.approx(expected["f1_weighted"], abs=1e-12)
 
 
-def test_each_run_holds_the_contracts_artifacts(run_mlrek, digits, folder, tmp_path):
+def test_each_run_holds_the_contracts_artifacts(digits, digits_store, tmp_path):
     """The same paths in every run; the tables load, the matrix has every image."""
     from mlflow import MlflowClient
 
-    run_mlrek("sync", digits, "--tracking-uri", folder)
-    client = MlflowClient(folder)
-    for version, run in runs_by_version(folder).items():
+    client = MlflowClient(digits_store)
+    for version, run in runs_by_version(digits_store).items():
         local = Path(client.download_artifacts(run.info.run_id, "", str(tmp_path / version)))
         paths = {str(path.relative_to(local)) for path in local.rglob("*") if path.is_file()}
         assert {
@@ -136,10 +132,9 @@ def test_each_run_holds_the_contracts_artifacts(run_mlrek, digits, folder, tmp_p
         assert np.sum(cells) == len(read_manifest(digits, version))
 
 
-def test_runs_bear_the_contracts_tags_params_and_times(run_mlrek, digits, folder):
+def test_runs_bear_the_contracts_tags_params_and_times(digits, digits_store):
     """ARNs are tags; the run's times are the training's."""
-    run_mlrek("sync", digits, "--tracking-uri", folder)
-    run = runs_by_version(folder)["v2-linear"]
+    run = runs_by_version(digits_store)["v2-linear"]
     description = json.loads((digits / "versions" / "v2-linear" / "version.json").read_text())
     tags = run.data.tags
 
@@ -166,19 +161,18 @@ def test_runs_bear_the_contracts_tags_params_and_times(run_mlrek, digits, folder
     assert len(run.data.metrics) <= 400
 
 
-def test_equal_test_sets_have_equal_digests(run_mlrek, digits, folder):
+def test_equal_test_sets_have_equal_digests(digits_store):
     """The first three versions share one exam, the fourth had another."""
-    run_mlrek("sync", digits, "--tracking-uri", folder)
-    runs = runs_by_version(folder)
+    runs = runs_by_version(digits_store)
     digests = [runs[version].data.tags["test_set_digest"] for version in VERSIONS]
 
     assert len(set(digests[:3])) == 1
     assert digests[3] != digests[0]
 
 
-def test_another_rule_replaces_the_run_and_force_logs_again(run_mlrek, digits, folder):
+def test_another_rule_replaces_the_run_and_force_logs_again(run_mlrek, digits, new_store):
     """One run a version remains, whatever was asked for before."""
-    args = ["sync", digits, "--version", "v2-linear", "--tracking-uri", folder, "--json"]
+    args = ["sync", digits, "--version", "v2-linear", "--tracking-uri", new_store, "--json"]
     rule = ["--prediction-rule", "threshold"]
     actions = [
         json.loads(run_mlrek(*args, *more).stdout)["versions"][0]["action"]
@@ -186,7 +180,7 @@ def test_another_rule_replaces_the_run_and_force_logs_again(run_mlrek, digits, f
     ]
 
     assert actions == ["created", "replaced", "unchanged", "replaced"]
-    assert list(runs_by_version(folder)) == ["v2-linear"]
+    assert list(runs_by_version(new_store)) == ["v2-linear"]
 
 
 def test_a_dry_run_writes_nothing(run_mlrek, digits, tmp_path):
@@ -208,38 +202,30 @@ def test_the_embedded_default_is_a_database_here(run_mlrek, digits, tmp_path):
         assert version in done.stdout
 
 
-def test_killed_at_any_moment_the_next_sync_mends_it(digits, folder, tmp_path, run_mlrek):
-    """SIGKILL at random moments; then one complete run for each version, and all artifacts."""
-    run_mlrek("sync", digits, "--tracking-uri", folder, "--version", "v1-naive-bayes")
-    command = [sys.executable, "-m", "mlrek", "sync", str(digits), "--tracking-uri", folder]
+def test_killed_at_any_moment_the_next_sync_mends_it(digits, new_store, tmp_path, warm):
+    """SIGKILL at random moments; then one complete run for each version."""
+    args = ("sync", digits, "--tracking-uri", new_store)
+    warm.run(*args, "--version", "v1-naive-bayes", cwd=tmp_path)
+    cpu_s = warm.run(*args, "--dry-run", cwd=tmp_path).cpu_s
     moments = random.Random(7)
     for _ in range(4):
-        process = subprocess.Popen(
-            command, cwd=tmp_path, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-        )
-        time.sleep(moments.uniform(2.0, 9.0))
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    run_mlrek("sync", digits, "--tracking-uri", folder)
-    complete = [run for run in all_runs(folder) if run.data.tags.get("mlrek.complete") == "true"]
+        warm.signal_after(moments.uniform(0.2, 1) * cpu_s, signal.SIGKILL, *args, cwd=tmp_path)
+    assert warm.run(*args, cwd=tmp_path).returncode == 0
+    complete = [run for run in all_runs(new_store) if run.data.tags.get("mlrek.complete") == "true"]
 
     assert sorted(run.info.run_name for run in complete) == VERSIONS
 
 
-def test_two_processes_at_once_leave_one_run_a_version(digits, folder, tmp_path):
-    """Both succeed on a fresh store, and nothing is doubled."""
-    command = [sys.executable, "-m", "mlrek", "sync", str(digits), "--tracking-uri", folder]
-    processes = [
-        subprocess.Popen(
-            [*command, "--json"], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-        )
-        for _ in range(2)
-    ]
-    results = [json.loads(process.communicate(timeout=200)[0]) for process in processes]
+def test_two_processes_at_once_leave_one_run_a_version(digits, folder, tmp_path, warm):
+    """Both succeed on a fresh store, and nothing is doubled, whoever was first."""
+    args = ("sync", digits, "--tracking-uri", folder, "--json")
+    ended = [warm.wait(pid) for pid in [warm.start(*args, cwd=tmp_path) for _ in range(2)]]
+    told = [{v["version"]: v["action"] for v in json.loads(d.stdout)["versions"]} for d in ended]
 
-    assert [process.returncode for process in processes] == [0, 0]
+    assert [done.returncode for done in ended] == [0, 0]
     assert sorted(run.info.run_name for run in all_runs(folder)) == VERSIONS
-    assert all(v["action"] == "created" for result in results for v in result["versions"])
+    for version in VERSIONS:
+        assert {"created"} <= {each[version] for each in told} <= {"created", "unchanged"}
 
 
 def all_runs(uri: str) -> list:

@@ -17,9 +17,9 @@ def archive(tmp_path):
 
 
 @pytest.fixture
-def store(tmp_path):
+def store(new_store):
     """A database file."""
-    return f"sqlite:///{tmp_path}/mlflow.db"
+    return new_store
 
 
 def test_an_experiment_in_the_trash_stops_no_other_project(run_mlrek, archive, store):
