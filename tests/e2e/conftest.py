@@ -3,13 +3,11 @@
 import json
 import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-PATIENCE_S = 120
+PATIENCE_S = 400
 SCREENSHOTS = Path(os.environ.get("MLREK_SCREENSHOTS", Path(__file__).parents[2] / "screenshots"))
 
 
@@ -39,9 +37,36 @@ class Page:
 
     def wait(self, condition, reason: str = ""):
         """Wait until a function returns something true, which is the result."""
+        from selenium.common.exceptions import (
+            NoSuchElementException,
+            StaleElementReferenceException,
+        )
         from selenium.webdriver.support.ui import WebDriverWait
 
-        return WebDriverWait(self.browser, PATIENCE_S).until(lambda _: condition(), reason)
+        passing = (NoSuchElementException, StaleElementReferenceException)  # it is drawn anew
+        waiting = WebDriverWait(self.browser, PATIENCE_S, ignored_exceptions=passing)
+        return waiting.until(lambda _: condition(), reason)
+
+    def wait_until_drawn(self) -> None:
+        """Wait until the script of one of our own pages has done all its work."""
+        self.wait(lambda: self.run("return document.documentElement.dataset.ready") == "true")
+
+    def enter_frame(self) -> None:
+        """Go into the frame that shows a page of ours; MLflow may replace it while it loads."""
+        from selenium.common.exceptions import WebDriverException
+
+        def is_drawn() -> bool:
+            self.browser.switch_to.default_content()
+            frames = self.browser.find_elements("css selector", "iframe")
+            if not frames:
+                return False
+            try:
+                self.browser.switch_to.frame(frames[0])
+                return self.run("return document.documentElement.dataset.ready") == "true"
+            except WebDriverException:
+                return False
+
+        self.wait(is_drawn, "the page in its frame")
 
     def wait_for_pictures(self, selector: str, n: int) -> list[tuple[int, int]]:
         """Wait until `n` pictures are loaded and say their sizes."""
@@ -66,21 +91,12 @@ class Page:
 
 
 @pytest.fixture(scope="session")
-def sync_to(tmp_path_factory):
+def sync_to(tmp_path_factory, warm):
     """Sync a source to a server: what `mlrek sync --json` tells of it."""
 
-    def sync(source, tracking_uri: str, experiment: str = "") -> dict:
-        env = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "AWS_"))}
-        command = [sys.executable, "-m", "mlrek", "sync", str(source), "--json"]
-        command += ["--tracking-uri", tracking_uri, "--experiment", experiment]
-        done = subprocess.run(
-            command,
-            env=env | {"AWS_EC2_METADATA_DISABLED": "true"},
-            cwd=tmp_path_factory.mktemp("sync"),
-            capture_output=True,
-            text=True,
-            check=False,
-        )
+    def sync(source, tracking_uri: str, experiment: str = "", *args: str) -> dict:
+        place = ("--tracking-uri", tracking_uri, "--experiment", experiment, "--json")
+        done = warm.run("sync", source, *place, *args, cwd=tmp_path_factory.mktemp("sync"))
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

@@ -187,7 +187,7 @@ def test_a_database_that_is_locked_for_a_moment_is_waited_for(warm, project, tmp
     MlflowClient(store).search_experiments()
     sync = warm.start("sync", project, "--tracking-uri", store, "--json", cwd=tmp_path)
     wait_for_runs(store, name)
-    with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db", timeout=30)) as database:
+    with contextlib.closing(sqlite3.connect(tmp_path / "mlflow.db", timeout=300)) as database:
         database.execute("BEGIN EXCLUSIVE")
         time.sleep(3)
         database.rollback()
@@ -209,9 +209,9 @@ def test_a_run_deleted_by_hand_is_logged_again(sync, mlflow_server, name):
 
 def test_a_run_deleted_while_it_is_written_fails_alone(sync, proxy, name):
     """By somebody who tidied up too early."""
-    client = MlflowClient(proxy.target)
-    proxy.faults.append(S3Fault(key="runs/log-inputs", pause=2, times=1))
-    deleting = threading.Thread(target=delete_first_run, args=(client, name))
+    client, deleted = MlflowClient(proxy.target), threading.Event()
+    proxy.faults.append(S3Fault(key="runs/log-inputs", until=deleted, times=1))
+    deleting = threading.Thread(target=delete_first_run, args=(client, name, deleted))
     deleting.start()
     done, versions = sync(proxy.url, "--jobs", "1")
     deleting.join()
@@ -292,15 +292,18 @@ def test_a_server_too_old_for_a_request_says_so(sync, proxy, name, key, body):
 def wait_for_runs(store: str, name: str) -> None:
     """Wait until a run of the project is begun."""
     client = MlflowClient(store)
-    for _ in range(600):
-        found = client.get_experiment_by_name(f"mlrek/{name}")
-        if found and client.search_runs([found.experiment_id]):
-            return
+    while not (
+        (found := client.get_experiment_by_name(f"mlrek/{name}"))
+        and client.search_runs([found.experiment_id])
+    ):
         time.sleep(0.05)
 
 
-def delete_first_run(client: MlflowClient, name: str) -> None:
-    """Delete the first run as soon as it is there."""
-    wait_for_runs(client.tracking_uri, name)
-    found = client.get_experiment_by_name(f"mlrek/{name}")
-    client.delete_run(client.search_runs([found.experiment_id])[0].info.run_id)
+def delete_first_run(client: MlflowClient, name: str, deleted: threading.Event) -> None:
+    """Delete the first run as soon as it is there, and say so."""
+    try:
+        wait_for_runs(client.tracking_uri, name)
+        found = client.get_experiment_by_name(f"mlrek/{name}")
+        client.delete_run(client.search_runs([found.experiment_id])[0].info.run_id)
+    finally:
+        deleted.set()

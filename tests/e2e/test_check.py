@@ -1,40 +1,28 @@
 """`mlrek check` as a process, on registered versions of the shipped example."""
 
 import json
-import subprocess
-import sys
+import shutil
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import pytest
-from conftest import clean_env
 
 REPOSITORY = Path(__file__).parents[2]
 POLICY = REPOSITORY / "examples" / "policy.toml"
 VERSIONS = ("v1-naive-bayes", "v2-linear", "v3-neighbours", "v4-new-split")
 
-pytestmark = pytest.mark.timeout(600)
-
 
 @pytest.fixture(scope="module")
-def registered(tmp_path_factory):
+def registered(tmp_path_factory, digits, digits_synced):
     """A store with the four versions; v2 is the champion of `digits`, `empty` has no alias."""
     from mlflow import MlflowClient
 
-    folder = tmp_path_factory.mktemp("check")
-    uri = f"sqlite:///{folder}/mlflow.db"
-    command = [sys.executable, "-m", "mlrek", "sync", str(REPOSITORY / "examples" / "digits")]
-    done = subprocess.run(
-        [*command, "--tracking-uri", uri, "--json"],
-        cwd=folder,
-        env=clean_env(),
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    runs = {v["version"]: v["run_id"] for v in json.loads(done.stdout)["versions"]}
+    uri = f"sqlite:///{shutil.copy(digits_synced, tmp_path_factory.mktemp('check'))}"
     client = MlflowClient(uri, registry_uri=uri)
+    (experiment,) = client.search_experiments(filter_string="name = 'mlrek/digits'")
+    found = client.search_runs([experiment.experiment_id])
+    runs = {run.info.run_name: run.info.run_id for run in found}
     for name in ("digits", "empty"):
         client.create_registered_model(name)
         for version in VERSIONS:

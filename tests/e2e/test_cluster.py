@@ -3,21 +3,23 @@
 import contextlib
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import clean_env, free_port
+from conftest import clean_env
 from fakes.s3_proxy import S3Fault
 
 pytestmark = pytest.mark.server
-PATIENCE_S = 200
+PATIENCE_S = 600
 BUCKET = "kept"
 VERSIONS = ("v1-naive-bayes", "v2-linear", "v3-neighbours", "v4-new-split")
 NO_MLREK = """
@@ -37,11 +39,9 @@ class Cluster:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.address = f"tcp://127.0.0.1:{free_port()}"
         self.workers: list[subprocess.Popen] = []
-        host, port = self.address.removeprefix("tcp://").split(":")
-        self.scheduler = self._start("scheduler", "--host", host, "--port", port)
-        self._wait_for("scheduler", "Scheduler at")
+        self.scheduler = self._start("scheduler", "--host", "127.0.0.1", "--port", "0")
+        self.address = self._wait_for("scheduler", r"Scheduler at:\s*tcp://\S+\s")
 
     def add_worker(self, *args: str, env: dict[str, str] | None = None) -> subprocess.Popen:
         """Start a worker with one thread, and wait until the scheduler knows it."""
@@ -56,7 +56,7 @@ class Cluster:
         for process in (*self.workers, self.scheduler):
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
-            process.wait(30)
+            process.wait()
 
     def _start(self, name: str, *args: str, what: str = "", env=None) -> subprocess.Popen:
         place = self.folder / name
@@ -71,9 +71,10 @@ class Cluster:
                 start_new_session=True,
             )
 
-    def _wait_for(self, name: str, words: str) -> None:
+    def _wait_for(self, name: str, words: str) -> str:
         log = self.folder / name / "log"
-        wait_until(lambda: words in log.read_text(), lambda: log.read_text()[-2000:])
+        wait_until(lambda: re.search(words, log.read_text()), lambda: log.read_text()[-2000:])
+        return re.search(words, log.read_text())[0].split()[-1]
 
 
 def wait_until(condition, explain=lambda: "") -> None:
@@ -149,13 +150,16 @@ def count_reads(s3_server) -> int:
 
 def test_a_lost_worker_costs_nothing(cluster, kept, s3_server, run_mlrek, tmp_path):
     """One of two workers is killed while both read: the runs are those of a sync at home."""
-    slow = S3Fault(key="TestingGroundTruth-digits-v1-naive-bayes.json", pause=4, times=2)
+    killed = threading.Event()
+    slow = S3Fault(key="TestingGroundTruth-digits-v1-naive-bayes.json", until=killed)
     s3_server.proxy.faults += [slow, replace(slow, key="TestingGroundTruth-digits-v2-linear.json")]
     first, _ = (cluster.add_worker("--no-nanny", env=s3_server.env) for _ in range(2))
     store = f"sqlite:///{tmp_path}/far.db"
     sync = start_sync(cluster, kept, store, s3_server.env)
     wait_until(lambda: count_reads(s3_server) == 2)
     first.kill()
+    first.wait()
+    killed.set()
     code, versions = finish(sync)
 
     assert code == 0
@@ -189,7 +193,8 @@ def list_keys(s3_server) -> list[str]:
 
 def test_a_lost_scheduler_is_told(cluster, kept, s3_server, tmp_path):
     """The command ends, says why, and what is logged stays."""
-    slow = S3Fault(key="TestingGroundTruth-digits-v4-new-split.json", pause=60, times=1)
+    told = threading.Event()
+    slow = S3Fault(key="TestingGroundTruth-digits-v4-new-split.json", until=told)
     s3_server.proxy.faults.append(slow)
     cluster.add_worker("--no-nanny", env=s3_server.env)
     cluster.add_worker("--no-nanny", env=s3_server.env)
@@ -198,6 +203,7 @@ def test_a_lost_scheduler_is_told(cluster, kept, s3_server, tmp_path):
     wait_until(lambda: count_reads(s3_server) == len(VERSIONS))
     cluster.scheduler.kill()
     code, versions = finish(sync)
+    told.set()
 
     assert code == 1
     assert versions["v4-new-split"]["action"] == "failed"
@@ -327,7 +333,7 @@ def test_dask_is_needed_for_a_scheduler_only(run_mlrek, digits, tmp_path):
     (tmp_path / "sitecustomize.py").write_text(blocker)
     path = os.pathsep.join(filter(None, [str(tmp_path), os.environ.get("PYTHONPATH")]))
     args = ("sync", digits, "--scheduler", "tcp://127.0.0.1:1")
-    done = run_mlrek(*args, env={"PYTHONPATH": path}, check=False)
+    done = run_mlrek(*args, env={"PYTHONPATH": path}, check=False, cold=True)
 
     assert done.returncode == 2
     assert "pip install 'mlrek[dask]'" in done.stderr

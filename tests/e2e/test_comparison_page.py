@@ -14,7 +14,7 @@ from mlrek.metrics.compute import compute_metrics
 from mlrek.report import describe_report
 from mlrek.report.comparison import describe_comparison
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.browser
 
 BASELINE, CANDIDATE = "v1-naive-bayes", "v3-neighbours"
 HOSTILE = (
@@ -71,9 +71,7 @@ def frame(page, synced, run_mlrek, mlflow_server, digits):
     link += f"comparison/{BASELINE}/comparison.html?workflowType=machine_learning"
     page.browser.get_log("browser")
     page("comparison", link, "comparison.html")
-    inner = page.wait(lambda: page.browser.find_elements("css selector", "iframe"))[0]
-    page.browser.switch_to.frame(inner)
-    page.wait(lambda: page.run("return document.documentElement.dataset.ready") == "true")
+    page.enter_frame()
     yield page
     log = page.browser.get_log("browser")
     page.browser.switch_to.default_content()
@@ -133,7 +131,7 @@ def open_pair(page, tmp_path):
         path = tmp_path / "comparison.html"
         path.write_bytes(describe_comparison(comparison, candidate))
         page.browser.get(path.as_uri())
-        page.wait(lambda: page.run("return document.documentElement.dataset.ready") == "true")
+        page.wait_until_drawn()
         return page
 
     page.browser.get_log("browser")
@@ -259,7 +257,7 @@ def test_a_hundred_labels_and_250000_images_are_there_within_a_second(open_pair,
     took_ms = []
     for _ in range(3):
         page.browser.refresh()
-        page.wait(lambda: page.run("return document.documentElement.dataset.ready") == "true")
+        page.wait_until_drawn()
         took_ms.append(page.run("return performance.getEntriesByType('navigation')[0].domComplete"))
 
     assert min(took_ms) < 1000

@@ -4,10 +4,9 @@ import json
 import os
 import pty
 import re
-import select
+import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -35,26 +34,26 @@ ON_BOTH = pytest.mark.parametrize("uri", ["database", "mlflow_server"], indirect
 
 
 @pytest.fixture(scope="module")
-def sync_registered(digits, tmp_path_factory):
+def sync_registered(digits, tmp_path_factory, warm):
     """Register the digits under a name of their own; a function gives the model afresh."""
     done = []
 
     def sync(name: str, tracking_uri: str) -> None:
         if (name, tracking_uri) in done:
             return
-        command = [sys.executable, "-m", "mlrek", "sync", str(digits), f"--register={name}"]
-        command += ["--tracking-uri", tracking_uri, "--experiment", name, "--quiet"]
+        args = ["--tracking-uri", tracking_uri, "--experiment", name, "--quiet"]
         folder = tmp_path_factory.mktemp("sync")
-        subprocess.run(command, cwd=folder, check=True, capture_output=True, timeout=240)
+        synced = warm.run("sync", digits, f"--register={name}", *args, cwd=folder)
+        assert synced.returncode == 0, synced.stderr
         done.append((name, tracking_uri))
 
     return sync
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory) -> str:
+def database(tmp_path_factory, empty_store) -> str:
     """A database file for all tests here."""
-    return f"sqlite:///{tmp_path_factory.mktemp('promote')}/mlflow.db"
+    return f"sqlite:///{shutil.copy(empty_store, tmp_path_factory.mktemp('promote'))}"
 
 
 @pytest.fixture
@@ -199,10 +198,8 @@ def run_at_terminal(command: list[str], folder: Path, answer: str) -> tuple[int,
         command, cwd=folder, stdin=theirs, stdout=theirs, stderr=theirs, close_fds=True
     )
     os.close(theirs)
-    screen, deadline, answered = "", time.monotonic() + 120, False
-    while time.monotonic() < deadline:
-        if not select.select([ours], [], [], 1)[0]:
-            continue
+    screen, answered = "", False
+    while True:
         try:
             read = os.read(ours, 4096)
         except OSError:  # the other end is closed
@@ -212,7 +209,7 @@ def run_at_terminal(command: list[str], folder: Path, answer: str) -> tuple[int,
             os.write(ours, f"{answer}\n".encode())
             answered = True
     os.close(ours)
-    return process.wait(30), screen
+    return process.wait(), screen
 
 
 def test_what_is_champion_already_stays_so(promote, uri, name):
@@ -281,22 +278,14 @@ def test_what_is_not_registered_says_how_to_register_it(run_mlrek, policy, digit
 
 
 @ON_BOTH
-def test_two_promotions_at_once_leave_one_champion(uri, name, policy, tmp_path):
+def test_two_promotions_at_once_leave_one_champion(uri, name, policy, tmp_path, warm):
     """Two processes, two versions: one moves, and both say truly what happened."""
     policy.write_text('[[floor]]\nmetric = "aggregate/f1_macro"\nmin = 0.8\n')
     MlflowClient(uri).set_registered_model_alias(name, "champion", "1")
-    base = [sys.executable, "-m", "mlrek", "promote"]
-    rest = ["--policy", str(policy), "--tracking-uri", uri, "--yes", "--json"]
-    both = {
-        number: subprocess.Popen(
-            [*base, f"models:/{name}/{number}", *rest],
-            cwd=tmp_path,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        for number in (2, 3)
-    }
-    told = {n: json.loads(process.communicate(timeout=240)[0]) for n, process in both.items()}
+    rest = ["--policy", policy, "--tracking-uri", uri, "--yes", "--json"]
+    both = {n: warm.start("promote", f"models:/{name}/{n}", *rest, cwd=tmp_path) for n in (2, 3)}
+    both = {n: warm.wait(pid) for n, pid in both.items()}
+    told = {n: json.loads(done.stdout) for n, done in both.items()}
     outcomes = {n: document["promotion"] for n, document in told.items()}
     now = champion(uri, name)
 

@@ -1,27 +1,20 @@
 """The experiment's Models tab and the registry's pages, in headless Chromium on a real server."""
 
-import json
 import os
-import subprocess
-import sys
 
 import pytest
 from mlflow import MlflowClient
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.browser
 
 
 @pytest.fixture(scope="module")
-def registered(digits, mlflow_server, tmp_path_factory) -> dict:
+def registered(digits, mlflow_server, sync_to) -> dict:
     """The digits, registered, version 3 being the champion; as `mlrek sync --json` tells of it."""
     name = f"pages-{os.getpid()}"
-    command = [sys.executable, "-m", "mlrek", "sync", str(digits), f"--register={name}", "--json"]
-    command += ["--tracking-uri", mlflow_server, "--experiment", name]
-    done = subprocess.run(
-        command, cwd=tmp_path_factory.mktemp("sync"), capture_output=True, text=True, check=True
-    )
+    told = sync_to(digits, mlflow_server, name, f"--register={name}")
     MlflowClient(mlflow_server).set_registered_model_alias(name, "champion", "3")
-    return json.loads(done.stdout)
+    return told
 
 
 SCROLL = """

@@ -15,7 +15,7 @@ from mlrek.metrics.compute import compute_metrics
 from mlrek.report import describe_report
 from mlrek.sources import open_source
 
-pytestmark = [pytest.mark.browser, pytest.mark.timeout(600)]
+pytestmark = pytest.mark.browser
 
 HOSTILE = {
     "zero": "<script>alert(1)</script>",
@@ -41,9 +41,7 @@ def frame(page):
         link = f"{base}/#/experiments/{run['experiment_id']}/runs/{run['run_id']}"
         browser.get_log("browser")  # forget what other pages said
         page(name, f"{link}/artifacts/report.html?workflowType=machine_learning", "report.html")
-        inner = page.wait(lambda: browser.find_elements("css selector", "iframe"))[0]
-        browser.switch_to.frame(inner)
-        page.wait(lambda: page.run("return document.documentElement.dataset.ready") == "true")
+        page.enter_frame()
         page.screenshot(name)
         return page
 
@@ -362,7 +360,7 @@ def test_a_page_of_many_labels_is_there_within_a_second(page, tmp_path):
     took_ms = []
     for _ in range(3):
         page.browser.get(path.as_uri())
-        page.wait(lambda: page.run("return document.documentElement.dataset.ready") == "true")
+        page.wait_until_drawn()
         took_ms.append(page.run("return performance.getEntriesByType('navigation')[0].domComplete"))
     page.screenshot("report-250-labels")
 
@@ -393,7 +391,7 @@ def test_nothing_scrolls_sideways(page, tmp_path, width, scheme):
     command("Emulation.setEmulatedMedia", {"features": features})
     try:
         page.browser.get(path.as_uri())
-        page.wait(lambda: page.run("return document.documentElement.dataset.ready") == "true")
+        page.wait_until_drawn()
         page.screenshot(f"report-{width}-{scheme}")
         assert page.run("return document.documentElement.scrollWidth") <= width
     finally:

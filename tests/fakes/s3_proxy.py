@@ -19,8 +19,9 @@ class S3Fault:
     """What happens to requests whose path (decoded) ends with `key`, so many times.
 
     Either an error (`status`, and `body` or S3's form of `code`), or the body is cut off after
-    `cut_after` bytes, or comes in two halves with a `pause` between them (seconds), or the request
-    is done and its answer `lost`, or has `changed` headers. The first `skip` requests pass.
+    `cut_after` bytes, or comes in two halves with a `pause` between them (seconds, or `until` a
+    test says so), or the request is done and its answer `lost`, or has `changed` headers. The first
+    `skip` requests pass.
     """
 
     key: str
@@ -33,6 +34,7 @@ class S3Fault:
     skip: int = 0
     body: str = ""
     pause: float = 0.0
+    until: threading.Event | None = None
     lost: bool = False
     changed: dict[str, str] = field(default_factory=dict)
 
@@ -148,10 +150,13 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in {"Content-Length": str(len(body)), **headers}.items():
             self.send_header(name, value)
         self.end_headers()
-        half = len(body) // 2 if fault and fault.pause else 0
+        half = len(body) // 2 if fault and (fault.pause or fault.until) else 0
         if self.command != "HEAD":
             self.wfile.write(body[:half])
-            time.sleep(fault.pause if half else 0)
+            if half:
+                time.sleep(fault.pause)
+            if half and fault.until:
+                fault.until.wait()
             with contextlib.suppress(ConnectionError):  # nobody may be waiting any more
                 self.wfile.write(body[half : fault.cut_after if fault else None])
         if fault is not None and fault.cut_after is not None:

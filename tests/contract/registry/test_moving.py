@@ -1,5 +1,6 @@
 """Moving an alias in real registries, alone and while others move it."""
 
+import shutil
 import threading
 from dataclasses import replace
 
@@ -15,9 +16,9 @@ from mlrek.tracking.connection import connect
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory) -> str:
-    """A database file: making one takes seconds."""
-    return f"sqlite:///{tmp_path_factory.mktemp('moving')}/mlflow.db"
+def database(tmp_path_factory, empty_store) -> str:
+    """A database file for all tests here."""
+    return f"sqlite:///{shutil.copy(empty_store, tmp_path_factory.mktemp('moving'))}"
 
 
 @pytest.fixture(params=["database", "mlflow_server"])
@@ -165,14 +166,14 @@ def test_two_promotions_that_see_each_other_take_turns(registry, name, monkeypat
     def read_and_meet(self, name):
         tags = get_tags(self, name)
         if next(first_reads, None) is not None:  # neither has seen the other's claim
-            begun.wait(60)
+            begun.wait(600)
         return tags
 
     def set_and_meet(self, name, tags):
         set_tags(self, name, tags)
         is_claim = any(key.startswith(moving.CLAIM) for key in tags)
         if is_claim and next(first_claims, None) is not None:
-            written.wait(60)
+            written.wait(600)
 
     monkeypatch.setattr(Registry, "get_model_tags", read_and_meet)
     monkeypatch.setattr(Registry, "set_model_tags", set_and_meet)
@@ -197,14 +198,14 @@ def promote_at_once(registry: Registry, name: str) -> dict:
     told = {}
 
     def promote(number):
-        start.wait(30)
+        start.wait(600)
         told[number] = move_alias(registry, move(name, number))
 
     threads = [threading.Thread(target=promote, args=(number,)) for number in (2, 3)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(120)
+        thread.join()
     return told
 
 

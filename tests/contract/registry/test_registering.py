@@ -1,5 +1,6 @@
 """Registering runs in real registries: a database file, and a server over HTTP."""
 
+import shutil
 import threading
 import time
 
@@ -27,9 +28,9 @@ DOCUMENT = (
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory) -> str:
-    """A database file: making one takes seconds."""
-    return f"sqlite:///{tmp_path_factory.mktemp('registry')}/mlflow.db"
+def database(tmp_path_factory, empty_store) -> str:
+    """A database file for all tests here."""
+    return f"sqlite:///{shutil.copy(empty_store, tmp_path_factory.mktemp('registry'))}"
 
 
 @pytest.fixture(params=["database", "mlflow_server"])

@@ -1,6 +1,7 @@
 """What mlrek writes to real MLflow stores: a database file, and a server over HTTP."""
 
 import os
+import shutil
 import threading
 import time
 from dataclasses import replace
@@ -19,9 +20,9 @@ from mlrek.tracking.store import Store
 
 
 @pytest.fixture(scope="module")
-def database(tmp_path_factory) -> str:
-    """A database file: making one takes seconds."""
-    return f"sqlite:///{tmp_path_factory.mktemp('store')}/mlflow.db"
+def database(tmp_path_factory, empty_store) -> str:
+    """A database file for all tests here."""
+    return f"sqlite:///{shutil.copy(empty_store, tmp_path_factory.mktemp('store'))}"
 
 
 @pytest.fixture(params=["database", "mlflow_server"])
