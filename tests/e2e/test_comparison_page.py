@@ -249,18 +249,13 @@ def test_it_prints_without_its_controls(open_pair, hundred, screen):
 
 
 def test_a_hundred_labels_and_250000_images_are_there_within_a_second(open_pair, page):
-    """The best of three loads, for the machine may be busy."""
+    """Its thread takes no more CPU."""
     baseline = make_large_evaluation(250_000, 100, 1)
     label_idx = np.roll(baseline.records.label_idx, 1)
     candidate = replace(baseline, records=replace(baseline.records, label_idx=label_idx))
     open_pair(baseline, candidate)
-    took_ms = []
-    for _ in range(3):
-        page.browser.refresh()
-        page.wait_until_drawn()
-        took_ms.append(page.run("return performance.getEntriesByType('navigation')[0].domComplete"))
 
-    assert min(took_ms) < 1000
+    assert 0 < page.measure_cpu_s(page.browser.current_url) < 1
 
 
 def test_pictures_that_lie_in_google_storage_are_said_to_be_unread(page, tmp_path):
@@ -283,7 +278,7 @@ def test_pictures_that_lie_in_google_storage_are_said_to_be_unread(page, tmp_pat
             path = tmp_path / f"{scheme}-{kind}.html"
             path.write_bytes(content)
             page.browser.get(path.as_uri())
-            page.wait(lambda: page.run("return document.documentElement.dataset.ready") == "true")
+            page.wait_until_drawn()
             note = page.run("return document.getElementById('images-note').textContent")
             said[scheme, kind] = [
                 words

@@ -17,7 +17,7 @@ from fakes.evaluations import save_archive
 LINE = "mlrek: interrupted; what is complete stays\n"
 INTERRUPT = "import os, signal, time; os.kill(os.getpid(), signal.SIGINT); time.sleep(60)\n"
 AT_THE_END = "import atexit, os, signal\natexit.register(os.kill, os.getpid(), signal.SIGINT)\n"
-PATIENCE_S = 120
+PATIENCE_S = 600
 
 
 @pytest.fixture(params=["module", "script"])

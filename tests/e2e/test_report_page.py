@@ -353,18 +353,14 @@ def test_the_advice_is_what_other_libraries_find(page, request, tmp_path):
 
 
 def test_a_page_of_many_labels_is_there_within_a_second(page, tmp_path):
-    """250 labels and 20,000 images; the best of three loads, for the machine may be busy."""
+    """250 labels and 20,000 images; its thread takes no more CPU."""
     evaluation = make_large_evaluation(20_000, 250, 250)
     path = tmp_path / "report.html"
     path.write_bytes(describe_report(evaluation, compute_metrics(evaluation, resamples=0)))
-    took_ms = []
-    for _ in range(3):
-        page.browser.get(path.as_uri())
-        page.wait_until_drawn()
-        took_ms.append(page.run("return performance.getEntriesByType('navigation')[0].domComplete"))
+    took_s = page.measure_cpu_s(path.as_uri())
     page.screenshot("report-250-labels")
 
-    assert min(took_ms) < 1000
+    assert 0 < took_s < 1
     assert page.run("return document.querySelectorAll('#matrix tbody tr').length") == 26
     page.run("document.querySelector('#matrix tbody td').click()")  # right: more than are held
     code = page.run("return document.querySelector('#matrix tbody th').title").rpartition(" ")[2]

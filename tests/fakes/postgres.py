@@ -39,8 +39,8 @@ def serve_postgres(programs: Path, port: int) -> Iterator[str]:
 
         run("initdb", "--username=mlflow", "--auth=trust", "--no-sync", "--encoding=UTF8")
         settings = f"-F -h 127.0.0.1 -p {port} -k {folder}"
-        run("pg_ctl", "-w", "-l", f"{folder}/log", "-o", settings, "start")
+        run("pg_ctl", "-w", "-t", "600", "-l", f"{folder}/log", "-o", settings, "start")
         try:
             yield f"postgresql+psycopg2://mlflow@127.0.0.1:{port}/postgres"
         finally:
-            run("pg_ctl", "-m", "immediate", "stop")
+            run("pg_ctl", "-t", "600", "-m", "immediate", "stop")

@@ -181,7 +181,7 @@ def _run(request: dict, ready: int) -> None:
         os.chdir(request["cwd"])
         os.environ.update(request["env"])
         sys.argv = ["mlrek", *request["args"]]
-        from mlrek.cli import main
+        from mlrek.__main__ import main
 
         os.close(ready)
         main()
