@@ -25,6 +25,7 @@ from mlrek.tracking.experiments import choose_experiment
 from mlrek.tracking.links import describe_links
 from mlrek.tracking.notes import NOTE_TAG, describe_experiment_note, is_outdated
 from mlrek.tracking.pictures import find_main_pictures
+from mlrek.tracking.project_run import RUN_VARIABLE, mark_project_run
 from mlrek.tracking.runs import LoggedRun, current_run, current_runs, superseded_runs
 from mlrek.tracking.store import Store
 from mlrek.tracking.translation import hide_userinfo
@@ -33,9 +34,6 @@ from mlrek.workers import Work, Workers, count_bytes
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
-
-PROJECT_TAG = "mlflow.project.entryPoint"
-"""`mlflow run` gives it to the run that it opens."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -154,8 +152,8 @@ def sync(
         versions=versions,
         hints=hints,
     )
-    if store and not options.dry_run and environ.get("MLFLOW_RUN_ID"):
-        _mark_wrapper_run(store, environ["MLFLOW_RUN_ID"], result)
+    if store and not options.dry_run and (around := environ.get(RUN_VARIABLE)):
+        mark_project_run(store, around, _describe_result(result))
     return result
 
 
@@ -409,22 +407,12 @@ def _name_runs_that_count(
     )
 
 
-def _mark_wrapper_run(store: Store, run_id: str, result: SyncResult) -> None:
-    """Mark the run that `mlflow run` opened around this command: it is no version's run.
-
-    Any other run that the environment names is somebody else's, or not in this store.
-    """
-    try:
-        is_wrapper = PROJECT_TAG in store.get_run(run_id).tags
-    except TrackingError:
-        is_wrapper = False
-    if not is_wrapper:
-        return
+def _describe_result(result: SyncResult) -> str:
+    """What became of a sync, for the run that `mlflow run` opened around it."""
     actions = [version.action for version in result.versions]
     summary = ", ".join(f"{actions.count(a)} {a}" for a in dict.fromkeys(actions)) or "no versions"
     places = ", ".join(project.experiment for project in result.projects) or "no experiment"
-    note = f"mlrek sync: {summary}. The versions have runs of their own, in {places}."
-    store.set_run_tags(run_id, {"mlrek.kind": "project-wrapper", NOTE_TAG: note})
+    return f"mlrek sync: {summary}. The versions have runs of their own, in {places}."
 
 
 def default_jobs() -> int:

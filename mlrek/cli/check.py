@@ -58,8 +58,9 @@ def check(
     from mlrek.cli.check_report import print_decision
     from mlrek.gate import check_version, read_policy
     from mlrek.sources import AwsOptions
-    from mlrek.tables.decision import describe_decision
+    from mlrek.tables.decision import describe_decision, write_decision_markdown
     from mlrek.tracking.connection import connect
+    from mlrek.tracking.project_run import RUN_VARIABLE, mark_project_run
 
     output = Output(as_json=json, quiet=quiet, verbose=verbose)
     output.set_up_logging()
@@ -72,7 +73,10 @@ def check(
         output.warn(decision.warnings)
     else:
         print_decision(decision, output, undecided or "")
-    _write_files(decision, asked, undecided or "", junit=junit, markdown=markdown)
+    text = write_decision_markdown(decision, undecided or "")
+    _write_files(decision, asked, undecided or "", text, junit=junit, markdown=markdown)
+    if around := os.environ.get(RUN_VARIABLE):
+        mark_project_run(connect(tracking_uri), around, text)
     if code := decision.exit_code(undecided or ""):
         raise typer.Exit(code)
 
@@ -81,6 +85,7 @@ def _write_files(
     decision: "Decision",
     policy: "Policy",
     undecided: "Forgive",
+    text: str,
     *,
     junit: str,
     markdown: str,
@@ -88,9 +93,7 @@ def _write_files(
     """What was asked for, and under GitHub Actions what its pages show."""
     from mlrek.cli.github import report_to_github
     from mlrek.cli.junit import write_junit
-    from mlrek.tables.decision import write_decision_markdown
 
-    text = write_decision_markdown(decision, undecided)
     if junit:
         _write(junit, write_junit(decision, policy.uri, undecided), "--junit")
     if markdown:

@@ -7,32 +7,38 @@ import sys
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 REPOSITORY = Path(__file__).parents[2]
 
 
-@pytest.mark.timeout(900)
-@pytest.mark.parametrize("manager", ["local", "uv"])
-def test_the_project_syncs_and_its_wrapper_run_is_no_version(tmp_path, manager, clean_environment):
-    """Every version has its run in the experiment that was named; the wrapper is marked."""
-    from mlflow import MlflowClient
+@pytest.fixture
+def mlflow_run(tmp_path, clean_environment):
+    """Run an entry point of the project folder with `mlflow.db` in the test's folder."""
 
-    uri = f"sqlite:///{tmp_path}/mlflow.db"
-    bin_folder = Path(sys.executable).parent
-    command = [sys.executable, "-m", "mlflow", "run", str(REPOSITORY), "--env-manager", manager]
-    command += ["--experiment-name", "chosen", "-P", f"source={REPOSITORY}/examples/digits"]
-    done = subprocess.run(
-        command,
-        cwd=tmp_path,
-        env=clean_environment
-        | {"MLFLOW_TRACKING_URI": uri, "PATH": f"{bin_folder}{os.pathsep}{os.environ['PATH']}"},
-        capture_output=True,
-        text=True,
-        timeout=840,
-        check=False,
-    )
+    def run(*arguments: str, manager: str = "local") -> subprocess.CompletedProcess[str]:
+        path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+        store = {"MLFLOW_TRACKING_URI": f"sqlite:///{tmp_path}/mlflow.db", "PATH": path}
+        command = [sys.executable, "-m", "mlflow", "run", str(REPOSITORY), "--env-manager", manager]
+        return subprocess.run(
+            [*command, *arguments],
+            cwd=tmp_path,
+            env=clean_environment | store,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run
+
+
+@pytest.mark.parametrize("manager", ["local", "uv"])
+def test_the_project_syncs_and_its_wrapper_run_is_no_version(tmp_path, manager, mlflow_run):
+    """Every version has its run in the experiment that was named; the wrapper is marked."""
+    source = f"source={REPOSITORY}/examples/digits"
+    done = mlflow_run("--experiment-name", "chosen", "-P", source, manager=manager)
     assert done.returncode == 0, done.stdout + done.stderr
-    client = MlflowClient(uri)
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
     experiment = client.get_experiment_by_name("chosen")
     runs = client.search_runs([experiment.experiment_id])
     versions = [run for run in runs if "version_arn" in run.data.tags]
@@ -43,6 +49,25 @@ def test_the_project_syncs_and_its_wrapper_run_is_no_version(tmp_path, manager, 
     assert wrapper.data.tags["mlrek.kind"] == "project-wrapper"
     assert "4 created" in wrapper.data.tags["mlflow.note.content"]
     assert not wrapper.data.metrics
+
+
+@pytest.mark.parametrize(
+    ("limit", "verdict", "status"), [("0.9", "passed", "FINISHED"), ("0.99", "failed", "FAILED")]
+)
+def test_a_check_makes_the_wrapper_run_what_it_answers(
+    tmp_path, mlflow_run, limit, verdict, status
+):
+    """A run of `mlflow run -e check` ends as the policy says; its note is the answer."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text(f'[[floor]]\nmetric = "aggregate/accuracy"\nmin = {limit}\n')
+    candidate = f"candidate={REPOSITORY}/examples/digits#v2-linear"
+    done = mlflow_run("-e", "check", "-P", candidate, "-P", f"policy={policy}")
+    (wrapper,) = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db").search_runs(["0"])
+
+    assert (done.returncode == 0) == (verdict == "passed")
+    assert wrapper.info.status == status
+    assert wrapper.data.tags["mlrek.kind"] == "project-wrapper"
+    assert verdict in wrapper.data.tags["mlflow.note.content"]
 
 
 def test_without_a_named_experiment_the_project_has_its_own(tmp_path, clean_environment):
