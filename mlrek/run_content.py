@@ -12,6 +12,7 @@ from mlrek.figures import (
 from mlrek.figures.style import encode_png
 from mlrek.formats.stored import dump_evaluation
 from mlrek.identity import test_set_digest
+from mlrek.memory import release_memory
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.threshold_matrices import compute_threshold_matrices
@@ -59,6 +60,7 @@ def describe_run(
         seed=SEED,
         resamples=RESAMPLES,
     )
+    release_memory()
     version, digest = evaluation.version, test_set_digest(evaluation)
     key = compute_evaluation_key(evaluation, options)
     pictures = _draw_pictures(evaluation, metrics, options, read_images)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Self
 from mlrek.cluster import Cluster
 from mlrek.errors import EvaluationError
 from mlrek.evaluation import Evaluation
+from mlrek.memory import release_memory
 from mlrek.sources.aws import AwsClients, AwsOptions
 from mlrek.sources.catalogue import OnBytes, Source, VersionEntry
 from mlrek.sources.images import read_images_below
@@ -147,12 +148,14 @@ def describe_version(work: Work, on_bytes: OnBytes | None = None) -> RunDescript
 
 def read_version(work: Work, on_bytes: OnBytes | None = None) -> Evaluation:
     """The evaluation of one version."""
-    return work.source.load(
+    evaluation = work.source.load(
         work.entry,
         skip_bad_lines=work.options.skip_bad_lines,
         threshold=work.options.threshold,
         on_bytes=on_bytes,
     )
+    release_memory()
+    return evaluation
 
 
 def describe_evaluation(work: Work, evaluation: Evaluation) -> RunDescription:

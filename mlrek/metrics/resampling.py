@@ -25,8 +25,8 @@ Statistic: TypeAlias = Callable[[Weights], Mapping[str, FloatArray]]
 CONFIDENCE: Final = 0.95
 """Of an interval, unless another one is asked for."""
 
-MAX_BLOCK: Final = 2**22
-"""Most numbers held at once for a block of resamples: 16 MiB in single precision."""
+MAX_BLOCK: Final = 3 * 2**19
+"""Most numbers held at once for a block of resamples: 6 MiB in single precision."""
 
 EXACT_FLOAT32: Final = 2**24
 """Whole numbers below it are exact in single precision."""
@@ -118,7 +118,9 @@ def draw_strata(sizes: Sequence[int], bootstrap: Bootstrap) -> Iterator[Weights]
             for first, size in zip(starts[:-1], sizes, strict=True):
                 picked = rng.integers(size, size=size) if size else np.empty(0, dtype=np.int64)
                 row[first : first + size] = np.bincount(picked, minlength=size)
-        yield drawn.T.astype(np.float32, order="C")
+        weights = drawn.T.astype(np.float32, order="C")
+        del drawn, row  # as large as the weights themselves
+        yield weights
 
 
 def resample(statistic: Statistic, n_images: int, bootstrap: Bootstrap) -> dict[str, FloatArray]:
