@@ -161,7 +161,7 @@ def _find_model(registry: Registry, run: LoggedRun) -> str:
     token = None
     while True:
         page = client.search_logged_models(
-            [_experiment_id(registry, run)],
+            [run.experiment_id],
             f"source_run_id = '{run.run_id}'",
             max_results=50,
             page_token=token,
@@ -186,7 +186,7 @@ def _log_model(registry: Registry, run: LoggedRun) -> str:
     client = registry.client
     config = describe_config(registry.store.read_artifact(run.run_id, "evaluation.json"))
     created = client.create_logged_model(
-        _experiment_id(registry, run),
+        run.experiment_id,
         name=clean_model_name(run.tags.get("version_name", "")),
         source_run_id=run.run_id,
         tags={name: run.tags[name] for name in COPIED_TAGS if name in run.tags},
@@ -250,7 +250,3 @@ def _delete_model(registry: Registry, model_id: str) -> None:
         except MlflowException as exc:
             if exc.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise
-
-
-def _experiment_id(registry: Registry, run: LoggedRun) -> str:
-    return str(registry.client.get_run(run.run_id).info.experiment_id)

@@ -161,9 +161,7 @@ class Store:
 
     def find_counting_run(self, run: LoggedRun) -> LoggedRun | None:
         """The run that counts now of the version that `run` is about, in the same experiment."""
-        with translate_errors(self.tracking_uri):
-            place = self.client.get_run(run.run_id).info.experiment_id
-        return current_run(self.list_runs(place, {"version_arn": run.version_arn}))
+        return current_run(self.list_runs(run.experiment_id, {"version_arn": run.version_arn}))
 
     def delete_runs(self, runs: Iterable[LoggedRun]) -> None:
         """Delete runs (soft, as MLflow does); one that somebody else deleted already is fine."""
