@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrek.evaluation import IntArray, Task, Version
+from mlrek.evaluation import Doubt, IntArray, Task, Version
 
 LESS_IS_BETTER = frozenset({"hamming_loss", "log_loss", "ece"})
 """Names (after the last slash) of numbers that are better when smaller."""
@@ -174,7 +174,8 @@ class Comparison:
 
     `fixed` are shared images that only the candidate has right, `broken` those that only the
     baseline has, `changed` those that both have wrong in different ways. `settling` is there where
-    the difference of accuracy (or of images wholly right) is undecided.
+    the difference of accuracy (or of images wholly right) is undecided. `doubts` are those of both
+    versions, each with its side, and those of the comparison itself.
     """
 
     baseline: Version
@@ -191,6 +192,7 @@ class Comparison:
     settling: Settling | None = None
     baseline_leakage: Leakage = Leakage(known=False)
     candidate_leakage: Leakage = Leakage(known=False)
+    doubts: tuple[Doubt, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def find(self, name: str, *, label: str = "", scope: Scope = Scope.SHARED) -> Difference | None:

@@ -32,8 +32,8 @@ knows the training images:
 A code is a position in `labels`. The schema's metadata holds one JSON object under `mlrek`:
 `schema_version`, `task`, `labels`, `thresholds` (null: not published), `pos_label` ('': none),
 `normalized` (whether corners are shares of the image's width and height, else they are pixels),
-`version` with its project, `reported`, `files`, `warnings`, and `summary`, the provider's file as
-base64 of zlib.
+`version` with its project, `reported`, `files`, `doubts` (since schema 2), `warnings`, and
+`summary`, the provider's file as base64 of zlib.
 """
 
 import zlib
@@ -49,6 +49,8 @@ from pyarrow import parquet
 
 from mlrek.errors import EvaluationError
 from mlrek.evaluation import (
+    Doubt,
+    DoubtKind,
     Evaluation,
     FloatArray,
     Reported,
@@ -58,10 +60,17 @@ from mlrek.evaluation import (
 )
 from mlrek.formats.stored_columns import GROUPS, find_groups
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2  # 1 had no doubts
 
 _ROWS_A_GROUP = 25_000  # what is encoded at once
 _METADATA_KEY = b"mlrek"
+_UNKNOWN = Doubt(
+    kind=DoubtKind.DOUBTS_UNKNOWN,
+    text=(
+        "an earlier mlrek logged this evaluation: skipped lines, a missing part of the manifest or "
+        "the summary of another version would not be known; sync the version again to know"
+    ),
+)
 
 
 def dump_evaluation(evaluation: Evaluation) -> bytes:
@@ -106,6 +115,7 @@ def load_evaluation(data: bytes) -> Evaluation:
         pos_label=header.pos_label,
         reported=header.reported,
         files=header.files,
+        doubts=header.doubts if header.schema_version > 1 else (_UNKNOWN, *header.doubts),
         warnings=header.warnings,
         summary=summary,
         **columns,
@@ -126,6 +136,7 @@ class _Header(Struct, kw_only=True):
     version: Version
     reported: Reported
     files: tuple[SourceFile, ...]
+    doubts: tuple[Doubt, ...] = ()
     warnings: tuple[str, ...]
     summary: bytes
 
@@ -140,6 +151,7 @@ def _describe(evaluation: Evaluation) -> _Header:
         version=evaluation.version,
         reported=evaluation.reported,
         files=evaluation.files,
+        doubts=evaluation.doubts,
         warnings=evaluation.warnings,
         summary=zlib.compress(evaluation.summary),
     )

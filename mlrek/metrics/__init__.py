@@ -11,7 +11,7 @@ from math import isnan, nan
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrek.evaluation import FloatArray, IntArray, RecordsKind, Task
+from mlrek.evaluation import Doubt, FloatArray, IntArray, RecordsKind, Task
 
 
 class PredictionRule(StrEnum):
@@ -142,6 +142,7 @@ class Metrics:
 
     `extra` are numbers that stand in `evaluation.json` alone; `errors` counts the mistakes of a
     detection by kind; `baseline` are the aggregates of the model that this one was adapted from.
+    `doubts` are those that show when the numbers are made, beside the evaluation's own.
     """
 
     task: Task
@@ -161,4 +162,5 @@ class Metrics:
     extra: Mapping[str, Number] = field(default_factory=dict)
     errors: Mapping[str, int] = field(default_factory=dict)
     baseline: Mapping[str, Number] = field(default_factory=dict)
+    doubts: tuple[Doubt, ...] = ()
     warnings: tuple[str, ...] = ()

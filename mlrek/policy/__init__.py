@@ -11,7 +11,7 @@ from math import nan
 from typing import Final, Literal
 
 from mlrek.comparison import Comparison, Leakage
-from mlrek.evaluation import FloatArray
+from mlrek.evaluation import Doubt, FloatArray
 
 ANY_LABEL: Final = "*"
 DEFAULT_CONFIDENCE: Final = 0.95
@@ -210,6 +210,7 @@ class Decision:
     candidate: Identity
     baseline: Identity | None
     checks: tuple[Check, ...]
+    doubts: tuple[Doubt, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property

@@ -16,6 +16,9 @@ from mlrek.errors import EvaluationError, MlrekError
 from mlrek.evaluation import (
     Boxes,
     Detections,
+    Doubt,
+    DoubtKind,
+    Effect,
     Evaluation,
     LabelSets,
     MaskCounts,
@@ -257,7 +260,7 @@ def test_header_as_documented(evaluation):
     """What is not per image stands as JSON in the schema's metadata."""
     schema = parquet.read_schema(io.BytesIO(dump_evaluation(evaluation)))
     header = json.loads(schema.metadata[b"mlrek"])
-    assert header["schema_version"] == 1
+    assert header["schema_version"] == 2
     assert header["task"] == "multilabel"
     assert header["labels"] == ["cat", "dog 🌹"]
     assert header["thresholds"] == [0.25, None]
@@ -375,8 +378,8 @@ def _rewrite(data, **header):
 
 def test_later_schema_says_to_upgrade(evaluation):
     """A file of a later version is not misread, even when its header has another shape."""
-    data = _rewrite(dump_evaluation(evaluation), schema_version=2, labels={"a": 1})
-    with pytest.raises(EvaluationError, match=r"has schema 2, .*upgrade it"):
+    data = _rewrite(dump_evaluation(evaluation), schema_version=3, labels={"a": 1})
+    with pytest.raises(EvaluationError, match=r"has schema 3, .*upgrade it"):
         load_evaluation(data)
 
 
@@ -442,7 +445,23 @@ def test_cut_file_is_refused(evaluation, share):
 
 
 def test_first_schema_is_read_forever(evaluation):
-    """The file that schema 1 was introduced with reads as it was meant."""
+    """The file that schema 1 was introduced with reads as it was meant; it had no doubts."""
     folder = Path(__file__).parents[2] / "data" / "stored"
-    data = (folder / "evaluation-schema-1.parquet").read_bytes()
-    assert _plain(load_evaluation(data)) == _plain(evaluation)
+    loaded = load_evaluation((folder / "evaluation-schema-1.parquet").read_bytes())
+    assert [doubt.kind for doubt in loaded.doubts] == [DoubtKind.DOUBTS_UNKNOWN]
+    assert _plain(replace(loaded, doubts=())) == _plain(evaluation)
+
+
+def test_doubts_are_kept(evaluation):
+    """A doubt comes back as it was, with raw label names and its own effect."""
+    doubts = (
+        Doubt(kind=DoubtKind.LINES_SKIPPED, text="2 lines", count=2, of=9),
+        Doubt(
+            kind=DoubtKind.RECORDS_PARTIAL,
+            text="a bound",
+            touches=("label_ap/dog 🌹",),
+            own_effect=Effect.STOPS,
+        ),
+    )
+    stored = dump_evaluation(replace(evaluation, doubts=doubts))
+    assert load_evaluation(stored).doubts == doubts
