@@ -1,0 +1,17 @@
+"""A doubt as JSON and in words: the one form that every document and every page shows."""
+
+from mlrek.evaluation import Doubt
+from mlrek.tables.json_text import Json
+
+
+def describe_doubt(doubt: Doubt) -> dict[str, Json]:
+    """The stable JSON form of a doubt; what is not counted, and whose it is not, is null."""
+    return {
+        "kind": doubt.kind.value,
+        "side": doubt.side,
+        "count": doubt.count,
+        "of": doubt.of,
+        "touches": list(doubt.touches),
+        "text": doubt.text,
+        "effect": doubt.effect.value,
+    }
