@@ -6,20 +6,24 @@ from typing import TYPE_CHECKING
 
 from mlrek.cli.output import Output
 from mlrek.tables.comparison import (
+    LABEL_TITLES,
     PARTS,
     TITLES,
     VERDICTS,
     describe_settling,
     describe_verdict,
+    find_label_number,
     format_interval,
     format_number,
     format_points,
     join_labels,
     list_headlines,
     list_scopes,
+    list_sure_labels,
     rank_confusions,
     shorten_name,
 )
+from mlrek.tables.doubts import say_doubt
 
 if TYPE_CHECKING:
     from mlrek.comparing import Compared
@@ -31,7 +35,6 @@ WIDE = 92
 MAX_IMAGES = 10
 MAX_CONFUSIONS = 10
 MAX_LABELS = 15
-SURE = 0.05
 
 
 def print_comparisons(compared: "Compared", output: Output) -> None:
@@ -44,7 +47,8 @@ def print_comparisons(compared: "Compared", output: Output) -> None:
     for comparison in compared.comparisons:
         several = len(compared.comparisons) > 1
         prefix = f"{comparison.candidate.name}: " if several else ""
-        output.warn(f"{prefix}{warning}" for warning in comparison.warnings)
+        doubts = map(say_doubt, comparison.doubts)
+        output.warn(f"{prefix}{warning}" for warning in (*doubts, *comparison.warnings))
 
 
 def _print_comparison(comparison: "Comparison", output: Output) -> None:
@@ -68,7 +72,7 @@ def _describe_test_sets(comparison: "Comparison") -> str:
         f"{sets.shared:,} shared",
         f"{sets.only_baseline:,} only in {comparison.baseline.name}",
         f"{sets.only_candidate:,} only in {comparison.candidate.name}",
-        f"{sets.relabelled:,} relabelled",
+        f"{sets.relabelled:,} relabelled{' and left out' if sets.relabelled else ''}",
     ]
     parts += [f"{sets.duplicated:,} duplicated"] if sets.duplicated else []
     return f"Test images: {', '.join(parts)} ({VERDICTS[sets.verdict]})."
@@ -113,29 +117,27 @@ def _print_why(comparison: "Comparison", output: Output) -> None:
 
 
 def _print_labels(comparison: "Comparison", output: Output) -> None:
-    """Labels whose decisions differ for sure, all of them taken together (Holm)."""
-    from mlrek.comparison.judgements import LABEL_DECISIONS
+    """Labels that got better or worse for sure, all of them taken together (Holm)."""
     from mlrek.metrics.paired_tests import format_p
 
-    shared = [d for d in comparison.differences if d.scope.value == "shared"]
-    sure = [d for d in shared if d.name == LABEL_DECISIONS and d.p_adjusted < SURE]
+    sure = list_sure_labels(comparison)
     if not sure:
         return
-    f1 = {d.label: d for d in shared if d.name == "label_f1"}
-    titles = ["label", "F1 baseline", "F1 candidate", "difference", "p (Holm)"]
+    name = LABEL_TITLES[find_label_number(comparison)]
+    titles = ["label", f"{name} baseline", f"{name} candidate", "difference", "p (Holm)", ""]
     rows = [
         [
             d.label,
-            format_number(f1[d.label].baseline),
-            format_number(f1[d.label].candidate),
-            format_number(f1[d.label].difference, signed=True),
-            format_p(d.p_adjusted),
+            format_number(d.baseline),
+            format_number(d.candidate),
+            format_number(d.difference, signed=True),
+            format_p(p),
+            d.judgement.value,
         ]
-        for d in sorted(sure, key=lambda d: d.p_adjusted)[:MAX_LABELS]
-        if d.label in f1
+        for d, p in sure[:MAX_LABELS]
     ]
-    output.line("Labels whose decisions differ for sure:")
-    output.table(titles, rows, numeric=frozenset(titles[1:]))
+    output.line("Labels that differ for sure:")
+    output.table(titles, rows, numeric=frozenset(titles[1:-1]))
     output.line()
 
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from mlrek.evaluation import Doubt, IntArray, Task, Version
 
-LESS_IS_BETTER = frozenset({"hamming_loss", "log_loss", "ece"})
+LESS_IS_BETTER = frozenset({"hamming_loss", "log_loss", "ece", "ece_debiased"})
 """Names (after the last slash) of numbers that are better when smaller."""
 
 
@@ -33,6 +33,15 @@ class Scope(StrEnum):
     SHARED = "shared"  # those that both versions were tested on
 
 
+class Judgement(StrEnum):
+    """What a difference says of the candidate; `mlrek.comparison.judging` holds the rule."""
+
+    BETTER = "better"
+    WORSE = "worse"
+    UNDECIDED = "undecided"
+    UNCHANGED = "unchanged"  # the versions differ on no image in what makes the number
+
+
 class Evidence(Protocol):
     """How surely a difference is known: gives its interval at any confidence."""
 
@@ -48,8 +57,9 @@ class Evidence(Protocol):
 class TestSets:
     """What two test sets have in common; all but the verdict count images (distinct URIs).
 
-    `relabelled` are shared images with another truth. `duplicated` stand more than once in a test
-    set. `labels_only_baseline` and `labels_only_candidate` name labels that one version lacks.
+    `relabelled` are shared images with another truth, which are left out of what is compared on
+    shared images. `duplicated` stand more than once in a test set. `labels_only_baseline` and
+    `labels_only_candidate` name labels that one version lacks.
     """
 
     __test__ = False  # no test class, whatever its name says to pytest
@@ -62,6 +72,11 @@ class TestSets:
     duplicated: int
     labels_only_baseline: tuple[str, ...] = ()
     labels_only_candidate: tuple[str, ...] = ()
+
+    @property
+    def judged(self) -> int:
+        """Shared images with one truth: those that numbers of shared images are of."""
+        return self.shared - self.relabelled
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,6 +100,7 @@ class Difference:
     p_adjusted: float = nan
     reason: str = ""
     evidence: Evidence | None = None
+    judgement: Judgement = Judgement.UNDECIDED
 
     @property
     def difference(self) -> float:
@@ -194,6 +210,11 @@ class Comparison:
     candidate_leakage: Leakage = Leakage(known=False)
     doubts: tuple[Doubt, ...] = ()
     warnings: tuple[str, ...] = ()
+
+    @property
+    def scope(self) -> Scope:
+        """The scope that the versions are judged in: shared images where there are any."""
+        return Scope.SHARED if self.test_sets.judged else Scope.WHOLE
 
     def find(self, name: str, *, label: str = "", scope: Scope = Scope.SHARED) -> Difference | None:
         """The difference of a number, None where it was not computed."""

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from itertools import compress
 from types import MappingProxyType
 from typing import Final
 
@@ -9,10 +10,12 @@ from mlrek.comparison import Comparison, Difference, Scope
 from mlrek.comparison.changes import find_changes
 from mlrek.comparison.confusion import subtract_confusion
 from mlrek.comparison.differences import compare_shared, compare_whole
-from mlrek.comparison.exams import Exam, examine
+from mlrek.comparison.doubts import doubt_comparison, find_leakage
+from mlrek.comparison.exams import Exam, examine, find_rows
+from mlrek.comparison.judging import judge_differences
 from mlrek.comparison.pairing import Pairing, pair_images
 from mlrek.comparison.resamples import resample_differences
-from mlrek.comparison.rows import NO_ROWS, Rows
+from mlrek.comparison.rows import Rows
 from mlrek.comparison.selection import (
     recode_labels,
     rename_labels,
@@ -21,10 +24,10 @@ from mlrek.comparison.selection import (
 )
 from mlrek.comparison.settling import settle
 from mlrek.comparison.units import set_shared, set_whole
-from mlrek.comparison.warnings import MAX_NAMED, find_leakage, warn
+from mlrek.comparison.warnings import MAX_NAMED, warn
 from mlrek.comparison.why import describe_steps, exchange_truth, explain
 from mlrek.errors import IncomparableError, UsageError
-from mlrek.evaluation import Evaluation, Task, order_labels
+from mlrek.evaluation import Evaluation, IntArray, Task, order_labels
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.resampling import Bootstrap
 
@@ -58,14 +61,17 @@ class CompareSettings:
 class _Exams:
     """Both versions on their whole test sets and on the images that these share, in one order.
 
-    `labels` are those of both versions.
+    `labels` are those of both versions. `shared` are of `images`, the shared images with one truth;
+    `rows` are the predictions on all shared images, those with another truth included.
     """
 
     sides: tuple[Side, Side]
     labels: tuple[str, ...]
     pairing: Pairing
+    images: tuple[str, ...]
     whole: tuple[Exam, Exam]
     shared: tuple[Exam, Exam]
+    rows: tuple[Rows, Rows]
 
 
 def compare_versions(
@@ -89,20 +95,27 @@ def compare_versions(
         test_sets=exams.pairing.test_sets,
         baseline_leakage=find_leakage(first),
         candidate_leakage=find_leakage(second),
+        doubts=doubt_comparison(
+            (first, second),
+            (exams.whole[0].metrics, exams.whole[1].metrics),
+            exams.pairing,
+            settings.label_map,
+        ),
         warnings=tuple(
             warn(
                 exams.pairing,
-                (first, second),
                 is_mixed=baseline.evaluation.task != candidate.evaluation.task,
-                rules=(baseline.rule, candidate.rule),
                 group_by=settings.group_by,
             )
         ),
+        why=explain(
+            *exams.whole,
+            describe_steps(exams.whole, exams.rows, _relabel(exams), len(exams.labels)),
+        ),
     )
-    if not exams.pairing.images:
-        steps = describe_steps(exams.whole, exams.shared, NO_ROWS, len(exams.labels))
+    if not exams.images:
         differences, _ = _compare_scopes(exams, settings)
-        return replace(comparison, differences=differences, why=explain(*exams.whole, steps))
+        return replace(comparison, differences=judge_differences(differences))
     return _compare_images(comparison, exams, settings)
 
 
@@ -116,14 +129,12 @@ def judge_images(side: Side, settings: CompareSettings) -> dict[str, bool]:
 
 def _compare_images(comparison: Comparison, exams: _Exams, settings: CompareSettings) -> Comparison:
     """All that needs images that both versions were tested on."""
-    whole, shared, images = exams.whole, exams.shared, exams.pairing.images
+    shared, images = exams.shared, exams.images
     complete, differences = _compare_scopes(exams, settings)
-    steps = describe_steps(whole, shared, _relabel(exams), len(exams.labels))
     fixed, broken, changed = find_changes(shared, images, exams.labels)
     return replace(
         comparison,
-        differences=(*complete, *differences),
-        why=explain(*whole, steps),
+        differences=judge_differences((*complete, *differences)),
         fixed=fixed,
         broken=broken,
         changed=changed,
@@ -139,7 +150,7 @@ def _compare_scopes(
 
     On one and the same test set both scopes are of the same resamples.
     """
-    labels, group_by, images = exams.labels, settings.group_by, exams.pairing.images
+    labels, group_by, images = exams.labels, settings.group_by, exams.images
     first, second = (exam.evaluation.images for exam in exams.whole)
     whole = set_whole((first, second), labels, group_by)
     if not images:
@@ -206,32 +217,59 @@ def _examine(sides: tuple[Side, Side]) -> _Exams:
     first, second = (side.evaluation for side in sides)
     labels = order_labels(first.labels, set(second.labels))
     pairing = pair_images(first, second)
-    places = pairing.baseline_idx, pairing.candidate_idx
+    kept = ~pairing.relabelled
     one, other = (
-        examine(select_images(side.evaluation, image_idx), side.rule, labels)
-        for side, image_idx in zip(sides, places, strict=True)
+        examine(_select(side.evaluation, image_idx[kept], pairing), side.rule, labels)
+        for side, image_idx in zip(sides, _places(pairing), strict=True)
     )
     if pairing.is_exact:
-        whole = _with_reported(one, first), _with_reported(other, second)
+        whole = one, other
     else:
         whole = (
             examine(first, sides[0].rule, labels),
             examine(second, sides[1].rule, labels),
         )
-    return _Exams(sides=sides, labels=labels, pairing=pairing, whole=whole, shared=(one, other))
+    return _Exams(
+        sides=sides,
+        labels=labels,
+        pairing=pairing,
+        images=tuple(compress(pairing.images, kept)),
+        whole=whole,
+        shared=(one, other),
+        rows=(one.rows, other.rows) if kept.all() else _list_rows(sides, pairing, labels),
+    )
 
 
-def _with_reported(exam: Exam, evaluation: Evaluation) -> Exam:
-    """The exam of all images with what the provider says of them."""
-    return replace(exam, evaluation=replace(exam.evaluation, reported=evaluation.reported))
+def _places(pairing: Pairing) -> tuple[IntArray, IntArray]:
+    return pairing.baseline_idx, pairing.candidate_idx
+
+
+def _select(evaluation: Evaluation, image_idx: IntArray, pairing: Pairing) -> Evaluation:
+    """The evaluation of these images; of all there are, with what the provider says of them."""
+    selected = select_images(evaluation, image_idx)
+    return replace(selected, reported=evaluation.reported) if pairing.is_exact else selected
+
+
+def _list_rows(
+    sides: tuple[Side, Side], pairing: Pairing, labels: tuple[str, ...]
+) -> tuple[Rows, Rows]:
+    """What both versions predict on all shared images, each with its own truth."""
+    first, second = (
+        find_rows(select_images(side.evaluation, image_idx), side.rule, labels)
+        for side, image_idx in zip(sides, _places(pairing), strict=True)
+    )
+    return first, second
 
 
 def _relabel(exams: _Exams) -> Rows:
-    """The baseline's predictions on shared images with the candidate's truth."""
-    shared, labels = exams.shared, exams.labels
-    if shared[0].metrics.task is Task.CLASSIFICATION:
-        return exchange_truth(shared[0].rows, shared[1].rows)
-    if shared[0].metrics.task is Task.SEGMENTATION or not exams.pairing.relabelled.any():
-        return shared[0].rows
-    first, second = (recode_labels(exam.evaluation, labels) for exam in shared)
-    return examine(with_truth_of(first, second), exams.sides[0].rule, labels).rows
+    """The baseline's predictions on all shared images with the candidate's truth."""
+    task = exams.whole[0].metrics.task
+    if task is Task.CLASSIFICATION:
+        return exchange_truth(*exams.rows)
+    if task is Task.SEGMENTATION or not exams.pairing.relabelled.any():
+        return exams.rows[0]
+    first, second = (
+        recode_labels(select_images(side.evaluation, image_idx), exams.labels)
+        for side, image_idx in zip(exams.sides, _places(exams.pairing), strict=True)
+    )
+    return find_rows(with_truth_of(first, second), exams.sides[0].rule, exams.labels)

@@ -51,8 +51,7 @@ class Exam:
 
 def examine(evaluation: Evaluation, rule: PredictionRule, labels: tuple[str, ...]) -> Exam:
     """Compute what one version does; `labels` are those of both, in shared order."""
-    places = {label: code for code, label in enumerate(labels)}
-    codes = np.array([places[label] for label in evaluation.labels], dtype=np.int64)
+    codes = _code_labels(evaluation, labels)
     ranked = rank_pairs(evaluation)
     metrics = compute_numbers(evaluation, rule, ranked)
     rows = describe_rows(metrics, codes, len(evaluation.images))
@@ -63,6 +62,12 @@ def examine(evaluation: Evaluation, rule: PredictionRule, labels: tuple[str, ...
         measure=MEASURES[evaluation.task](evaluation, ranked, rows, codes, len(labels), rule),
         codes=codes,
     )
+
+
+def find_rows(evaluation: Evaluation, rule: PredictionRule, labels: tuple[str, ...]) -> Rows:
+    """The predictions alone, in the codes of `labels`."""
+    codes = _code_labels(evaluation, labels)
+    return describe_rows(compute_numbers(evaluation, rule), codes, len(evaluation.images))
 
 
 def list_values(metrics: Metrics, evaluation: Evaluation) -> Iterator[tuple[str, str, float, str]]:
@@ -86,3 +91,9 @@ def list_values(metrics: Metrics, evaluation: Evaluation) -> Iterator[tuple[str,
         reported = evaluation.reported.per_label.get(label, {})
         for name in (name for name in LABEL_SCORES if name in reported):
             yield f"label_reported_{name}", label, reported[name], ""
+
+
+def _code_labels(evaluation: Evaluation, labels: tuple[str, ...]) -> IntArray:
+    """The shared code of each label of an evaluation, (n_own_labels,)."""
+    places = {label: code for code, label in enumerate(labels)}
+    return np.array([places[label] for label in evaluation.labels], dtype=np.int64)

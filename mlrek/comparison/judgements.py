@@ -9,6 +9,7 @@ import numpy as np
 
 from mlrek.comparison import Difference, Evidence
 from mlrek.comparison.exams import Exam
+from mlrek.comparison.judging import LABEL_DECISIONS
 from mlrek.comparison.rows import Rows
 from mlrek.comparison.units import Setting
 from mlrek.evaluation import BoolArray, FloatArray, IntArray, RecordsKind, Task
@@ -38,9 +39,6 @@ IMAGES_RIGHT: Final = "aggregate/images_right"
 """The share of images of a detection or segmentation on which no label or box is wrong."""
 
 ROC_AUC: Final = "label_roc_auc"
-LABEL_DECISIONS: Final = "label_decisions"
-"""The share of images on which a label is rightly predicted or rightly not."""
-
 NO_INTERVAL: Final = "no interval: the records of one version or both cannot carry this number"
 _Scores: TypeAlias = tuple[FloatArray, BoolArray]
 GROUPED_REASON: Final = "no p: several images show one object, so they are not independent"

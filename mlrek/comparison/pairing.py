@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from mlrek.comparison import TestSets, Verdict
 from mlrek.comparison.selection import select_images
 from mlrek.errors import UsageError
-from mlrek.evaluation import BoolArray, Evaluation, IntArray, order_labels
+from mlrek.evaluation import BoolArray, DoubtKind, Evaluation, IntArray, order_labels
 from mlrek.identity import digest_images
 
 
@@ -56,7 +56,7 @@ def pair_images(baseline: Evaluation, candidate: Evaluation) -> Pairing:
             only_baseline=n_images[0] - n_shared,
             only_candidate=n_images[1] - n_shared,
             relabelled=int(np.count_nonzero(matched.relabelled)),
-            duplicated=len(_find_duplicates(baseline) | _find_duplicates(candidate)),
+            duplicated=_count_duplicates(baseline, candidate),
             labels_only_baseline=_only(baseline.labels, candidate.labels),
             labels_only_candidate=_only(candidate.labels, baseline.labels),
         ),
@@ -217,6 +217,19 @@ def _find_duplicates(evaluation: Evaluation) -> set[str]:
     if len(set(evaluation.images)) == len(evaluation.images):
         return set()
     return {image for image, n in Counter(evaluation.images).items() if n > 1}
+
+
+def _count_duplicates(baseline: Evaluation, candidate: Evaluation) -> int:
+    """Images that stand in several lines, also where each was counted once already."""
+    found = len(_find_duplicates(baseline) | _find_duplicates(candidate))
+    told = [
+        max((d.count or 0 for d in e.doubts if d.kind is DoubtKind.IMAGES_REPEATED), default=0)
+        for e in (baseline, candidate)
+    ]
+    if not any(told):
+        return found
+    is_apart = not set(baseline.images) & set(candidate.images)
+    return max(found, sum(told) if is_apart else max(told))
 
 
 def _only(labels: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:

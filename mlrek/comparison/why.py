@@ -75,15 +75,15 @@ def explain(baseline: Exam, candidate: Exam, steps: Steps) -> dict[str, Why]:
 
 
 def describe_steps(
-    exams: tuple[Exam, Exam], shared: tuple[Exam, Exam], relabelled: Rows, n_labels: int
+    exams: tuple[Exam, Exam], shared: tuple[Rows, Rows], relabelled: Rows, n_labels: int
 ) -> Steps:
-    """Put the predictions of both versions in a row."""
+    """Put the predictions of both versions in a row; `shared` are those on all shared images."""
     known = [np.isin(np.arange(n_labels), exam.codes) for exam in exams]
     return Steps(
         baseline=exams[0].rows,
-        shared_baseline=shared[0].rows,
+        shared_baseline=shared[0],
         relabelled=relabelled,
-        shared_candidate=shared[1].rows,
+        shared_candidate=shared[1],
         candidate=exams[1].rows,
         is_common=known[0] & known[1],
     )

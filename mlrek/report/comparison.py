@@ -1,6 +1,7 @@
 """A comparison as one self-contained HTML page: what people look at before they promote."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import islice
 from math import isnan
 from os.path import commonprefix
@@ -8,9 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from mlrek.comparison import Answer, Comparison, Difference, ImageChange, Scope
-from mlrek.comparison.judgements import LABEL_DECISIONS
-from mlrek.evaluation import Evaluation
+from mlrek.comparison import Answer, Comparison, Difference, ImageChange
+from mlrek.evaluation import Doubt, Evaluation
 from mlrek.figures import ReadImages
 from mlrek.label_keys import display_label
 from mlrek.metrics.paired_tests import format_p
@@ -28,9 +28,11 @@ from mlrek.tables.comparison import (
     format_number,
     format_points,
     list_headlines,
+    list_label_rows,
     list_scopes,
     shorten_name,
 )
+from mlrek.tables.doubts import describe_doubt, say_doubt
 from mlrek.tables.json_text import Json
 
 MAX_IMAGES: Final = 6_000
@@ -96,6 +98,7 @@ def _describe_data(
         "moves_total": len(comparison.confusion.moves) if comparison.confusion else 0,
         "deltas": _list_deltas(comparison),
         "label_deltas": _list_label_deltas(comparison),
+        "doubts": [_clean_doubt(doubt) for doubt in comparison.doubts],
     }
 
 
@@ -123,7 +126,7 @@ def _describe_facts(comparison: Comparison) -> dict[str, Any]:
             ("images that both were tested on", f"{sets.shared:,}"),
             (f"only in the test set of {baseline}", f"{sets.only_baseline:,}"),
             (f"only in the test set of {candidate}", f"{sets.only_candidate:,}"),
-            ("shared images whose truth was changed", f"{sets.relabelled:,}"),
+            ("shared images whose truth was changed, left out", f"{sets.relabelled:,}"),
             ("images that stand more than once in a test set", f"{sets.duplicated:,}"),
         ],
         "tables": [
@@ -145,6 +148,7 @@ def _describe_facts(comparison: Comparison) -> dict[str, Any]:
             for name, why in comparison.why.items()
         ],
         "settling": describe_settling(comparison),
+        "doubts": [_clean(say_doubt(doubt)) for doubt in comparison.doubts],
         "warnings": [*map(_clean, comparison.warnings)],
         "provenance": [
             ("baseline", _clean(comparison.baseline.arn)),
@@ -166,25 +170,18 @@ def _describe_row(difference: Difference) -> dict[str, str]:
 
 def _list_deltas(comparison: Comparison) -> list[Json]:
     """The numbers of the dot-and-whisker chart."""
-    scope = Scope.SHARED if comparison.test_sets.shared else Scope.WHOLE
     return [
         _describe_delta(difference, shorten_name(difference.name))
-        for difference in list_headlines(comparison, scope)
+        for difference in list_headlines(comparison, comparison.scope)
         if not isnan(difference.difference)
     ]
 
 
 def _list_label_deltas(comparison: Comparison) -> list[Json]:
     """F1 of each label (of masks: IoU), those that changed most first."""
-    scope = Scope.SHARED if comparison.test_sets.shared else Scope.WHOLE
-    mine = [d for d in comparison.differences if d.scope is scope and d.label]
-    adjusted = {d.label: d.p_adjusted for d in mine if d.name == LABEL_DECISIONS}
-    name = "label_iou" if any(d.name == "label_iou" for d in mine) else "label_f1"
-    found = [d for d in mine if d.name == name and not isnan(d.difference)]
-    found.sort(key=lambda d: -abs(d.difference))
     return [
-        _describe_delta(d, display_label(d.label), adjusted.get(d.label, np.nan))
-        for d in found[:_MAX_LABELS]
+        _describe_delta(difference, display_label(difference.label), p)
+        for difference, p in list_label_rows(comparison)[:_MAX_LABELS]
     ]
 
 
@@ -197,7 +194,8 @@ def _describe_delta(difference: Difference, name: str, p: float | None = None) -
         "low": round_number(difference.low),
         "high": round_number(difference.high),
         "p": round_number(difference.p if p is None else p),
-        "less": difference.less_is_better,
+        "holm": "" if p is None or isnan(p) else format_p(p),
+        "judgement": difference.judgement.value,
     }
 
 
@@ -261,6 +259,12 @@ def _read(
     order = np.array([rows[image] for image in images if image in rows], dtype=np.int64)
     found: Thumbnails = read_thumbnails(candidate, order, read_images)
     return {candidate.images[row]: thumbnail.data_uri for row, thumbnail in found.by_image.items()}
+
+
+def _clean_doubt(doubt: Doubt) -> Json:
+    """The doubt as data of a page, which any UTF-8 can hold."""
+    touches = tuple(map(_clean, doubt.touches))
+    return describe_doubt(replace(doubt, text=_clean(doubt.text), touches=touches))
 
 
 def _clean(text: str) -> str:

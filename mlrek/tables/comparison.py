@@ -1,7 +1,7 @@
 """A comparison as JSON, as CSV, and as a few lines of markdown for a pull request."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from math import isnan
+from math import inf, isnan, nan
 from typing import Final
 
 from mlrek.comparison import (
@@ -9,15 +9,18 @@ from mlrek.comparison import (
     Comparison,
     Difference,
     ImageChange,
+    Judgement,
     Scope,
     Verdict,
     Why,
 )
+from mlrek.comparison.judging import LABEL_DECISIONS
 from mlrek.evaluation import Version
 from mlrek.label_keys import display_label
 from mlrek.metrics.paired_tests import format_p
 from mlrek.printable import escape_markdown, escape_unprintable
 from mlrek.tables.csv_text import text_cells, write_csv
+from mlrek.tables.doubts import describe_doubt, say_doubt
 from mlrek.tables.json_text import Json, number_or_null
 
 UNDEFINED: Final = "—"
@@ -58,6 +61,8 @@ HEADLINES: Final = (
     "reported/f1",
 )
 """The numbers that a person is shown; all others stand in the JSON document."""
+
+LABEL_TITLES: Final[Mapping[str, str]] = {"label_f1": "F1", "label_iou": "IoU"}
 
 _COMPUTED: Final = frozenset(name for name in HEADLINES if not name.startswith("reported/"))
 
@@ -100,6 +105,7 @@ def describe_candidate(comparison: Comparison, run_id: str = "") -> dict[str, Js
             "baseline": _count_leaked(comparison, "baseline_leakage"),
             "candidate": _count_leaked(comparison, "candidate_leakage"),
         },
+        "doubts": [describe_doubt(doubt) for doubt in comparison.doubts],
         "warnings": list(comparison.warnings),
     }
 
@@ -120,6 +126,7 @@ def describe_difference(difference: Difference) -> dict[str, Json]:
         "label": difference.label or None,
         "scope": difference.scope.value,
         **{name: number_or_null(value) for name, value in numbers.items()},
+        "judgement": difference.judgement.value,
         "reason": difference.reason or None,
     }
 
@@ -153,7 +160,9 @@ def describe_verdict(comparison: Comparison) -> str:
     """One sentence: better, worse or undecided, by what, and on how much it rests."""
     headline = find_headline(comparison)
     sets = comparison.test_sets
-    where = f"{VERDICTS[sets.verdict]}, {sets.shared:,} shared images"
+    where = f"{VERDICTS[sets.verdict]}, {sets.judged:,} shared images"
+    if sets.relabelled:
+        where += f", {sets.relabelled:,} more with another truth left out"
     if headline is None or isnan(headline.difference):
         return f"No number of both versions can be compared ({where})."
     name = headline.name.rpartition("/")[2]
@@ -161,15 +170,12 @@ def describe_verdict(comparison: Comparison) -> str:
     if isnan(headline.low):
         return f"Undecided: {change}, without an interval ({where})."
     span = f"{headline.difference:+.4f}, 95 % interval {headline.low:+.4f} to {headline.high:+.4f}"
-    sign = -1 if headline.less_is_better else 1
-    ends = sorted((sign * headline.low, sign * headline.high))
-    judged = "Better" if ends[0] > 0 else "Worse" if ends[1] < 0 else "Undecided"
-    return f"{judged}: {change} ({span}; {where})."
+    return f"{headline.judgement.value.capitalize()}: {change} ({span}; {where})."
 
 
 def find_headline(comparison: Comparison) -> Difference | None:
     """The first of the numbers that people are shown which both versions have."""
-    scope = Scope.SHARED if comparison.test_sets.shared else Scope.WHOLE
+    scope = comparison.scope
     found = (comparison.find(name, scope=scope) for name in HEADLINES)
     return next((d for d in found if d is not None and not isnan(d.difference)), None)
 
@@ -189,7 +195,34 @@ def list_scopes(comparison: Comparison) -> tuple[Scope, ...]:
     """The scopes worth showing: on one and the same test set they agree."""
     if comparison.test_sets.verdict is Verdict.SAME:
         return (Scope.SHARED,)
-    return (Scope.SHARED, Scope.WHOLE) if comparison.test_sets.shared else (Scope.WHOLE,)
+    return tuple(dict.fromkeys((comparison.scope, Scope.WHOLE)))
+
+
+def find_label_number(comparison: Comparison) -> str:
+    """The number that stands for a label: its F1, of masks its IoU."""
+    has_iou = any(d.name == "label_iou" for d in comparison.differences)
+    return "label_iou" if has_iou else "label_f1"
+
+
+def list_label_rows(comparison: Comparison) -> list[tuple[Difference, float]]:
+    """The number of each label and its p, adjusted for there being several labels (Holm).
+
+    The p is that of the label's decisions, NaN where there are none. The greatest changes first.
+    """
+    name = find_label_number(comparison)
+    mine = [d for d in comparison.differences if d.scope is comparison.scope and d.label]
+    adjusted = {d.label: d.p_adjusted for d in mine if d.name == LABEL_DECISIONS}
+    found = [d for d in mine if d.name == name and not isnan(d.difference)]
+    return [
+        (d, adjusted.get(d.label, nan)) for d in sorted(found, key=lambda d: -abs(d.difference))
+    ]
+
+
+def list_sure_labels(comparison: Comparison) -> list[tuple[Difference, float]]:
+    """Those rows that are judged better or worse, the surest first."""
+    sure = {Judgement.BETTER, Judgement.WORSE}
+    rows = [row for row in list_label_rows(comparison) if row[0].judgement in sure]
+    return sorted(rows, key=lambda row: inf if isnan(row[1]) else row[1])
 
 
 def rank_confusions(comparison: Comparison) -> list[tuple[str, str, int]]:
@@ -260,6 +293,7 @@ def _summarise(comparison: Comparison) -> Iterator[str]:
     if comparison.settling is not None:
         yield f"{describe_settling(comparison)}"
         yield ""
+    yield from (f"- {_escape(say_doubt(doubt))}" for doubt in comparison.doubts)
     yield from (f"- {_escape(warning)}" for warning in comparison.warnings)
 
 

@@ -15,3 +15,11 @@ def describe_doubt(doubt: Doubt) -> dict[str, Json]:
         "text": doubt.text,
         "effect": doubt.effect.value,
     }
+
+
+def say_doubt(doubt: Doubt) -> str:
+    """The doubt in words, with whose it is where there are a candidate and a baseline."""
+    if doubt.side is None:
+        return doubt.text
+    whose = "both versions" if doubt.side == "both" else f"the {doubt.side}"
+    return f"{whose}: {doubt.text}"

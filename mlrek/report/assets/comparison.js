@@ -9,13 +9,6 @@ const signed = (value, digits = 3) => (value === null ? "—" : (value < 0 ? "�
 
 // ---- differences as dots with whiskers ----------------------------------------------------
 
-/** Which way a difference goes: better, worse, or open. */
-function judge(row) {
-  if (row.low === null || row.high === null) return "open";
-  const [low, high] = row.less ? [-row.high, -row.low] : [row.low, row.high];
-  return low > 0 ? "better" : high < 0 ? "worse" : "open";
-}
-
 function whiskers(rows) {
   const reach = Math.max(0.01, ...rows.flatMap((r) => [r.low, r.high, r.difference].filter((v) => v !== null).map(Math.abs)));
   const x = (value) => 50 + (50 * value) / reach;
@@ -24,8 +17,9 @@ function whiskers(rows) {
       svg("line", { class: "zero", x1: 50, x2: 50, y1: 0, y2: 14 }));
     if (row.low !== null) picture.append(svg("line", { class: "range", x1: x(row.low), x2: x(row.high), y1: 7, y2: 7 }));
     picture.append(svg("line", { class: "point", x1: x(row.difference), x2: x(row.difference), y1: 2, y2: 12 }));
-    const interval = row.low === null ? "no interval" : `${signed(row.low)} to ${signed(row.high)}`;
-    return el("div", { class: `delta-row ${judge(row)}`, role: "listitem", "data-name": row.name },
+    const ends = row.low === null ? "no interval" : `${signed(row.low)} to ${signed(row.high)}`;
+    const interval = row.holm ? `${ends}, p (Holm) ${row.holm}` : ends;
+    return el("div", { class: `delta-row ${row.judgement}`, role: "listitem", "data-name": row.name },
       el("span", { class: "delta-name", title: row.name }, name(row.name)),
       el("span", { class: "quiet delta-pair" }, `${three(row.baseline)} → ${three(row.candidate)}`),
       picture,

@@ -11,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlrek.comparison import Scope, Verdict
-from mlrek.comparison.compare import Side, compare_versions
 from mlrek.errors import IncomparableError, UsageError
 from mlrek.evaluation import Task
 from mlrek.metrics import PredictionRule
@@ -206,17 +205,6 @@ def test_the_notebook_rule_is_refused(build_top, compare):
 
     with pytest.raises(UsageError, match="notebook"):
         compare(side, side, rule=PredictionRule.NOTEBOOK)
-
-
-def test_different_rules_are_told(build_top):
-    """The numbers of both are of different questions."""
-    side = build_top([0, 1], [0, 1])
-
-    comparison = compare_versions(
-        Side(evaluation=side), Side(evaluation=side, rule=PredictionRule.THRESHOLD)
-    )
-
-    assert any("judged by different rules: top1 and threshold" in w for w in comparison.warnings)
 
 
 @pytest.mark.parametrize("task", ["classification", "multilabel"])

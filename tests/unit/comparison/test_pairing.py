@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from mlrek.comparison import Scope, Verdict
 from mlrek.comparison.pairing import group_images, pair_images
 from mlrek.errors import UsageError
-from mlrek.evaluation import Task
+from mlrek.evaluation import DoubtKind, Task
 from mlrek.identity import test_set_digest as digest_test_set
 
 
@@ -321,4 +321,6 @@ def test_training_images_are_counted_and_named(build_top, compare):
     assert not comparison.baseline_leakage.known
     assert comparison.candidate_leakage.known
     assert comparison.candidate_leakage.images == ("b",)
-    assert any("was trained on 1 of its test images: 'b'" in w for w in comparison.warnings)
+    [doubt] = [d for d in comparison.doubts if d.kind is DoubtKind.SEEN_IN_TRAINING]
+    assert (doubt.side, doubt.count, doubt.of) == ("candidate", 1, 2)
+    assert "was trained on 1 of its 2 test images: 'b'" in doubt.text

@@ -63,6 +63,7 @@ def test_areas_are_drawn_by_image(compare):
     """Pixels of the drawn images pooled, and IoU averaged over them."""
     rng = np.random.default_rng(1)
     pixels = rng.integers(1, 50, size=(2, 30, 3))
+    pixels[:, :, 2] = 100 - pixels[:, :, 0]  # both have the same true pixels
     sides = [
         build_segmentation([{0: tuple(row)} for row in one], n_labels=1, images=NAMES[:30])
         for one in pixels

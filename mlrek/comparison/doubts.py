@@ -1,0 +1,161 @@
+"""What weakens a comparison: the doubts of both versions, and those that only a pair has."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import compress
+from math import isclose
+from typing import Final
+
+import numpy as np
+
+from mlrek.comparison import Leakage
+from mlrek.comparison.pairing import Pairing
+from mlrek.comparison.warnings import name_some
+from mlrek.evaluation import Doubt, DoubtKind, Effect, Evaluation, Task
+from mlrek.metrics import Metrics
+
+_DECIDED: Final = ("aggregate/*", "label_*")
+_REPORTED: Final = ("reported/*", "label_reported_*")
+_READ_AT: Final = ("threshold", "iou_threshold")
+"""The reported numbers that say where a provider's published numbers were read."""
+_SAME_THRESHOLD: Final = 0.01  # published grids rarely have quite the same points
+
+
+def doubt_comparison(
+    evaluations: tuple[Evaluation, Evaluation],
+    metrics: tuple[Metrics, Metrics],
+    pairing: Pairing,
+    names: Mapping[str, str],
+) -> tuple[Doubt, ...]:
+    """Every doubt of both versions with its side, then those of the pair.
+
+    Args:
+        evaluations: Baseline and candidate.
+        metrics: Their numbers on their whole test sets.
+        pairing: The images that they share.
+        names: New label names by those that the doubts of the versions hold.
+    """
+    sides = [
+        [_rename(doubt, names) for doubt in _list_own(evaluation, own)]
+        for evaluation, own in zip(evaluations, metrics, strict=True)
+    ]
+    return (
+        *_join(sides[0], sides[1]),
+        *_doubt_truth(pairing),
+        *_doubt_rules(metrics),
+        *_doubt_thresholds(evaluations),
+    )
+
+
+def find_leakage(evaluation: Evaluation) -> Leakage:
+    """The test images that the version was trained on."""
+    seen = evaluation.seen_in_training
+    if seen is None:
+        return Leakage(known=False)
+    images = dict.fromkeys(evaluation.images[i] for i in np.flatnonzero(seen).tolist())
+    return Leakage(known=True, images=tuple(images))
+
+
+def doubt_training(evaluation: Evaluation) -> Iterator[Doubt]:
+    """That a version was trained on images of its test set, unless it is doubted already."""
+    images = find_leakage(evaluation).images
+    known = {doubt.kind for doubt in evaluation.doubts}
+    if images and DoubtKind.SEEN_IN_TRAINING not in known:
+        total = len(set(evaluation.images))
+        yield Doubt(
+            kind=DoubtKind.SEEN_IN_TRAINING,
+            text=(
+                f"{evaluation.version.name} was trained on {len(images):,} of its {total:,} test "
+                f"images: {name_some(images)}"
+            ),
+            count=len(images),
+            of=total,
+        )
+
+
+def _list_own(evaluation: Evaluation, metrics: Metrics) -> tuple[Doubt, ...]:
+    """What was doubted when the evaluation was read, and when its numbers were made."""
+    return (*evaluation.doubts, *metrics.doubts, *doubt_training(evaluation))
+
+
+def _join(baseline: Sequence[Doubt], candidate: Sequence[Doubt]) -> Iterator[Doubt]:
+    """The doubts of the candidate, then of the baseline; those that both have are of both."""
+    for doubt in dict.fromkeys(candidate):
+        yield _with_side(doubt, is_baseline=doubt in baseline, is_candidate=True)
+    for doubt in dict.fromkeys(baseline):
+        if doubt not in candidate:
+            yield _with_side(doubt, is_baseline=True, is_candidate=False)
+
+
+def _with_side(doubt: Doubt, *, is_baseline: bool, is_candidate: bool) -> Doubt:
+    """The doubt with whose it is. A baseline's misses make any candidate look better."""
+    own_effect = doubt.own_effect
+    if doubt.kind is DoubtKind.UNANSWERED and is_baseline:
+        own_effect = Effect.STOPS_RELATIVE
+    if is_baseline and is_candidate:
+        return replace(doubt, side="both", own_effect=own_effect)
+    return replace(doubt, side="baseline" if is_baseline else "candidate", own_effect=own_effect)
+
+
+def _rename(doubt: Doubt, names: Mapping[str, str]) -> Doubt:
+    """The doubt with the new names of the labels whose numbers it touches."""
+    if not names:
+        return doubt
+    touches = []
+    for pattern in doubt.touches:
+        number, slash, label = pattern.partition("/")
+        is_label = slash and number.startswith("label_")
+        touches.append(f"{number}/{names.get(label, label)}" if is_label else pattern)
+    return replace(doubt, touches=tuple(touches))
+
+
+def _doubt_truth(pairing: Pairing) -> Iterator[Doubt]:
+    sets = pairing.test_sets
+    if sets.relabelled:
+        named = name_some(list(compress(pairing.images, pairing.relabelled)))
+        yield Doubt(
+            kind=DoubtKind.TRUTH_CHANGED,
+            text=(
+                f"the truth of {sets.relabelled:,} of {sets.shared:,} shared images was changed "
+                f"between the versions: these images are left out of the comparison: {named}"
+            ),
+            count=sets.relabelled,
+            of=sets.shared,
+        )
+
+
+def _doubt_rules(metrics: tuple[Metrics, Metrics]) -> Iterator[Doubt]:
+    """Whether the same records count as predictions of both versions."""
+    rules = [own.prediction_rule for own in metrics]
+    if rules[0] != rules[1]:
+        way = (
+            "; name one rule for both with --prediction-rule"
+            if metrics[0].task is Task.CLASSIFICATION
+            else ""
+        )
+        yield Doubt(
+            kind=DoubtKind.OTHER_RULE,
+            text=(
+                "the versions are judged by different rules of what counts as a prediction: "
+                f"{rules[0]} (baseline) and {rules[1]} (candidate){way}"
+            ),
+            touches=_DECIDED,
+        )
+
+
+def _doubt_thresholds(evaluations: tuple[Evaluation, Evaluation]) -> Iterator[Doubt]:
+    """Whether the published numbers of both versions were read at the same thresholds."""
+    reported = [evaluation.reported.aggregate for evaluation in evaluations]
+    for name in _READ_AT:
+        first, second = (numbers.get(name) for numbers in reported)
+        if first is None or second is None:
+            continue
+        if not isclose(first, second, abs_tol=_SAME_THRESHOLD):
+            yield Doubt(
+                kind=DoubtKind.OTHER_RULE,
+                text=(
+                    f"the providers' numbers were read at different values of {name}: "
+                    f"{first:g} (baseline) and {second:g} (candidate)"
+                ),
+                touches=_REPORTED,
+            )
