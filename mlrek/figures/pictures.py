@@ -1,23 +1,66 @@
-"""An image of a test set, to be drawn on."""
+"""Images of a test set, decoded with care: anybody may have made them."""
 
+import struct
+from collections.abc import Callable
 from io import BytesIO
-from typing import Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
 from mlrek.figures import Pixels
 
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+FORMATS: Final = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "ICO")
+"""What the services take (Google the last four). Pillow knows more, also some that run programs."""
+
 MAX_PIXELS: Final = 4096 * 4096
+_PNG_HEAD: Final = b"\x89PNG\r\n\x1a\n"
+_PNG_SIZE: Final = struct.Struct(">II")  # width and height, after the head and the chunk's own 8
+
+T = TypeVar("T")
+
+
+def use_picture(content: bytes, use: Callable[["Image"], T], *, max_pixels: int) -> T | None:
+    """What `use` makes of an image that is opened, but not decoded yet.
+
+    Args:
+        content: A file that should be an image of one of `FORMATS`.
+        use: Decodes the image; whatever goes wrong in there is the fault of the file.
+        max_pixels: Of width x height, checked before anything is decoded.
+
+    Returns:
+        None for what is no such image, is damaged, or is larger.
+    """
+    from PIL import Image
+
+    try:
+        with Image.open(BytesIO(content), formats=FORMATS) as image:
+            if not 0 < image.width * image.height <= max_pixels:
+                return None
+            if image.format == "ICO" and _holds_large_png(content, max_pixels):
+                return None
+            return use(image)
+    except Exception:  # noqa: BLE001 - decoders raise whatever they like on damaged bytes
+        return None
 
 
 def decode_picture(content: bytes) -> Pixels | None:
     """The image's pixels; None for what is no image, or one of absurd size."""
-    from PIL import Image, UnidentifiedImageError
+    return use_picture(content, _decode, max_pixels=MAX_PIXELS)
 
-    try:
-        with Image.open(BytesIO(content)) as image:
-            if image.width * image.height > MAX_PIXELS:
-                return None
-            return np.asarray(image.convert("RGB"))
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
-        return None
+
+def _decode(image: "Image") -> Pixels:
+    return np.asarray(image.convert("RGB"))
+
+
+def _holds_large_png(icon: bytes, max_pixels: int) -> bool:
+    """Whether a PNG in an icon is larger than the icon says: Pillow decodes it all the same."""
+    start = icon.find(_PNG_HEAD)
+    while start >= 0:
+        size = icon[start + 16 : start + 24]
+        if len(size) == _PNG_SIZE.size and np.prod(_PNG_SIZE.unpack(size)) > max_pixels:
+            return True
+        start = icon.find(_PNG_HEAD, start + 1)
+    return False

@@ -1,16 +1,19 @@
 """Small pictures of the images that a page shows, as data URIs."""
 
 from base64 import b64encode
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from io import BytesIO
 from itertools import islice
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mlrek.evaluation import Evaluation, IntArray, Task
 from mlrek.figures import ReadImages
+from mlrek.figures.pictures import use_picture
 
-MAX_FILE_BYTES: Final = 50_000_000
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
 MAX_PIXELS: Final = 8192 * 8192
 MAX_TOTAL_BYTES: Final = 1_200_000
 _LIMITS: Final = {Task.DETECTION: (120, 288), Task.SEGMENTATION: (120, 288)}
@@ -51,39 +54,34 @@ def read_thumbnails(evaluation: Evaluation, order: IntArray, read_images: ReadIm
     by_image: dict[int, Thumbnail] = {}
     n_bytes = 0
     for i, content in zip(wanted, contents, strict=True):
-        for thumbnail in _shrink(content, side, turns=evaluation.task not in _DRAWN):
-            n_bytes += len(thumbnail.data_uri)
-            if n_bytes > MAX_TOTAL_BYTES:
-                return Thumbnails(by_image=by_image, asked=len(by_image))
-            by_image[i] = thumbnail
+        thumbnail = _shrink(content, side, turns=evaluation.task not in _DRAWN)
+        if thumbnail is None:
+            continue
+        n_bytes += len(thumbnail.data_uri)
+        if n_bytes > MAX_TOTAL_BYTES:
+            return Thumbnails(by_image=by_image, asked=len(by_image))
+        by_image[i] = thumbnail
     return Thumbnails(by_image=by_image, asked=len(wanted))
 
 
-def _shrink(content: bytes, side: int, *, turns: bool) -> Iterator[Thumbnail]:
-    """The small picture; none of what is no image, or one of absurd size.
+def _shrink(content: bytes, side: int, *, turns: bool) -> Thumbnail | None:
+    """The small picture; None of what is no image, or one of absurd size.
 
     With `turns` the picture stands as a camera held it; boxes are drawn on pixels as they are.
     """
-    from PIL import Image, ImageOps, UnidentifiedImageError
 
-    if not content or len(content) > MAX_FILE_BYTES:
-        return
-    try:
-        with Image.open(BytesIO(content)) as image:
-            width, height = image.size
-            if not 0 < width * height <= MAX_PIXELS:
-                return
-            image.thumbnail((side, side))
-            small = ImageOps.exif_transpose(image) if turns else image
-            buffer = BytesIO()
-            small.convert("RGB").save(buffer, "webp", quality=_QUALITY, method=2)
-    except (
-        *(UnidentifiedImageError, OSError, ValueError, SyntaxError, IndexError),
-        Image.DecompressionBombError,
-    ):
-        return
-    yield Thumbnail(
-        data_uri=f"data:image/webp;base64,{b64encode(buffer.getvalue()).decode()}",
-        width=width,
-        height=height,
-    )
+    def shrink(image: "Image") -> Thumbnail:
+        from PIL import ImageOps
+
+        width, height = image.size
+        image.thumbnail((side, side))
+        small = ImageOps.exif_transpose(image) if turns else image
+        buffer = BytesIO()
+        small.convert("RGB").save(buffer, "webp", quality=_QUALITY, method=2)
+        return Thumbnail(
+            data_uri=f"data:image/webp;base64,{b64encode(buffer.getvalue()).decode()}",
+            width=width,
+            height=height,
+        )
+
+    return use_picture(content, shrink, max_pixels=MAX_PIXELS) if content else None

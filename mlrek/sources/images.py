@@ -8,19 +8,30 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 from typing import Final, TypeAlias
 
 from mlrek.errors import SourceError, SourceInterruptedError
 from mlrek.sources.catalogue import VersionEntry
-from mlrek.sources.storage import S3_SCHEME, Storage, join_uri, parse_s3_uri, read_bytes
-
-SEARCHED_FOLDERS: Final = 3
-"""Images may lie beside the manifest, or beside the folders above it (an archive has two)."""
+from mlrek.sources.storage import (
+    S3_SCHEME,
+    FileTooLargeError,
+    Storage,
+    join_uri,
+    parse_s3_uri,
+)
+from mlrek.sources.tree import PROJECT_FILE, VERSIONS_FOLDER
 
 IMAGES_FOLDER: Final = "images"
-"""On a disk they may also lie in a folder of this name there."""
+"""On a disk images may also lie in a folder of this name in a place that is searched."""
 
 READERS: Final = 8
+
+MAX_SIZE: Final = 32 << 20
+"""Bytes of an image: the services take half of it. Larger ones are not read."""
+
+SMALL_SIZE: Final = 4 << 20
+"""Bytes of an image that is read beside others; larger ones are read one by one."""
 
 _Place: TypeAlias = tuple[str, int]
 """A folder, and how many leading folders of an image's path are not there; '': where it says."""
@@ -53,10 +64,10 @@ def read_images(
     Raises:
         SourceInterruptedError: One cannot be read just now: a login that expired, a busy service.
     """
-    folders = list(islice(_list_folders(entry), SEARCHED_FOLDERS))
+    folders = _list_folders(entry)
     if folders and not folders[0].startswith(S3_SCHEME):
         folders += [f"{folder}/{IMAGES_FOLDER}" for folder in folders]
-    return _read(_Finder(storage, folders), uris, patience)
+    return _read(_Finder(storage, folders, follows_links=False), uris, patience)
 
 
 def read_images_below(
@@ -67,29 +78,57 @@ def read_images_below(
 
 
 class _Finder:
-    """Reads images, first as the last one was found."""
+    """Reads images, first as the last one was found.
+
+    Unless `follows_links`, what a link below a folder leads to outside of it is not there: the
+    folder may be a stranger's.
+    """
 
     def __init__(
-        self, storage: Storage, folders: Sequence[str], *, trusts_uris: bool = True
+        self,
+        storage: Storage,
+        folders: Sequence[str],
+        *,
+        trusts_uris: bool = True,
+        follows_links: bool = True,
     ) -> None:
         self._storage = storage
         self._folders = folders
+        self._follows_links = follows_links
         in_s3 = bool(folders) and folders[0].startswith(S3_SCHEME)
         self._trusts_uris = trusts_uris and in_s3
         self._last: _Place | None = None
 
-    def read(self, uri: str) -> bytes:
+    def read_small(self, uri: str) -> bytes | None:
+        """The content; b'' where no place has it, None where it is too large to hold several."""
+        try:
+            return self._read(uri, SMALL_SIZE)
+        except FileTooLargeError:
+            return None
+
+    def read_large(self, uri: str) -> bytes:
+        """The content; b'' where no place has it, or it is larger than any image of a service."""
+        try:
+            return self._read(uri, MAX_SIZE)
+        except FileTooLargeError:
+            return b""
+
+    def _read(self, uri: str, max_size: int) -> bytes:
         """The content; b'' where no place has it.
 
         Raises:
+            FileTooLargeError: It is larger.
             SourceInterruptedError: It cannot be read just now.
         """
         last = self._last
         places = [place for place in self._list_places(uri) if place != last]
         for place in ([last] if last else []) + places:
+            where = _locate(uri, place)
+            if not self._follows_links and _leads_out(place[0], where):
+                continue
             try:
-                content = read_bytes(self._storage, _locate(uri, place))
-            except SourceInterruptedError:
+                content = b"".join(self._storage.read(where, max_size=max_size))
+            except (SourceInterruptedError, FileTooLargeError):
                 raise
             except SourceError:
                 continue
@@ -112,7 +151,8 @@ def _read(finder: _Finder, uris: Sequence[str], patience: Patience) -> Iterator[
     with ThreadPoolExecutor(READERS) as pool:
         while window := list(islice(left, READERS if any_found else 1)):
             n_asked += len(window)
-            for content in pool.map(finder.read, window):
+            for uri, small in zip(window, pool.map(finder.read_small, window), strict=True):
+                content = finder.read_large(uri) if small is None else small
                 failures = 0 if content else failures + 1
                 any_found = any_found or bool(content)
                 yield content
@@ -133,10 +173,23 @@ def _split(uri: str) -> list[str]:
     return [part for part in path.replace("\\", "/").split("/") if part not in {"", ".", ".."}]
 
 
-def _list_folders(entry: VersionEntry) -> Iterator[str]:
-    """The folder of the evaluation's first file, and those above it."""
-    folder = entry.parts[0].uri.replace("\\", "/") if entry.parts else ""
-    while place := (folder := folder.rpartition("/")[0]).rstrip("/"):
-        if place.endswith(":"):  # of `s3://bucket` that is left, and of `C:/`
-            return
-        yield folder
+def _leads_out(folder: str, place: str) -> bool:
+    """Whether a place on this machine that is named below a folder is not in it."""
+    if not folder or folder.startswith(S3_SCHEME):
+        return False
+    return not Path(place).resolve().is_relative_to(Path(folder).resolve())
+
+
+def _list_folders(entry: VersionEntry) -> list[str]:
+    """Where images may lie: the folder of the evaluation's first file, and its archive's.
+
+    No other folder: what lies beside the folder of a stranger's manifest is none of its business.
+    """
+    folder = entry.parts[0].uri.replace("\\", "/").rpartition("/")[0] if entry.parts else ""
+    if not folder.rstrip("/") or folder.endswith(":/"):  # `s3:/` of a bucket alone
+        return []
+    above, _, versions = folder.rpartition("/")[0].rpartition("/")
+    if versions != VERSIONS_FOLDER or not above.rstrip("/"):
+        return [folder]
+    is_archive = above.startswith(S3_SCHEME) or Path(above, PROJECT_FILE).is_file()
+    return [folder, above] if is_archive else [folder]

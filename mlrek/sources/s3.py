@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING, Any, TypedDict
 
 from mlrek.errors import SourceInterruptedError
 from mlrek.sources.aws import AwsClients, asking_aws
-from mlrek.sources.storage import CHUNK, S3_SCHEME, FileState, StoredFile, is_hidden, parse_s3_uri
+from mlrek.sources.storage import (
+    CHUNK,
+    S3_SCHEME,
+    FileState,
+    FileTooLargeError,
+    StoredFile,
+    check_size,
+    is_hidden,
+    parse_s3_uri,
+)
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -49,11 +58,18 @@ class S3Storage:
         if not found and folder:
             yield from self._list(bucket, prefix, cut=prefix.rfind("/") + 1, deep=False)
 
-    def read(self, uri: str, version_id: str = "") -> Iterator[bytes]:
+    def read(
+        self, uri: str, version_id: str = "", *, max_size: int | None = None
+    ) -> Iterator[bytes]:
         """See `Storage`."""
         place = _place(uri, version_id)
         with asking_aws(uri, needs=NEEDS_GET):
             answer = self.clients.s3.get_object(**place)
+        try:
+            check_size(uri, answer["ContentLength"], max_size)
+        except FileTooLargeError:
+            answer["Body"].close()
+            raise
         return self._continue(uri, place, answer)
 
     def read_head(self, uri: str, size: int) -> bytes:

@@ -48,6 +48,20 @@ class FileState:
         return " ".join([f"size={self.size}", *(f"{k}={v}" for k, v in told.items() if v)])
 
 
+class FileTooLargeError(SourceError):
+    """A file has more bytes than were asked for."""
+
+
+def check_size(uri: str, size: int, max_size: int | None) -> None:
+    """Refuse a file that is larger than whoever reads it can use.
+
+    Raises:
+        FileTooLargeError: It is.
+    """
+    if max_size is not None and size > max_size:
+        raise FileTooLargeError(uri, f"has {size:,} bytes, more than {max_size:,}")
+
+
 class Storage(Protocol):
     """Where files are. Safe to use from several threads.
 
@@ -61,8 +75,14 @@ class Storage(Protocol):
         Hidden ones, with a leading dot in the name or a folder's name, are left out.
         """
 
-    def read(self, uri: str, version_id: str = "") -> Iterator[bytes]:
-        """The content in chunks. The file is opened by the call, not by the first chunk."""
+    def read(
+        self, uri: str, version_id: str = "", *, max_size: int | None = None
+    ) -> Iterator[bytes]:
+        """The content in chunks. The file is opened by the call, not by the first chunk.
+
+        Raises:
+            FileTooLargeError: It has more than `max_size` bytes; none of them was read.
+        """
 
     def read_head(self, uri: str, size: int) -> bytes:
         """The first `size` bytes."""
@@ -183,10 +203,17 @@ class LocalStorage:
                 if path.is_file():
                     yield _describe_file(path, path.relative_to(root).as_posix())
 
-    def read(self, uri: str, version_id: str = "") -> Iterator[bytes]:  # noqa: ARG002 (the protocol's)
+    def read(
+        self,
+        uri: str,
+        version_id: str = "",  # noqa: ARG002 (the protocol's)
+        *,
+        max_size: int | None = None,
+    ) -> Iterator[bytes]:
         """See `Storage`."""
         try:
             _check_kind(Path(uri))
+            check_size(uri, Path(uri).stat().st_size, max_size)
             file = Path(uri).open("rb")  # noqa: SIM115 (closed by the iterator)
         except (OSError, ValueError) as exc:
             raise _explain(uri, exc) from exc

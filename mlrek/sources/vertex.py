@@ -47,7 +47,13 @@ class VertexStorage:
         """There are no folders to list."""
         raise SourceError(uri, "cannot be listed as a folder")
 
-    def read(self, uri: str, version_id: str = "") -> Iterator[bytes]:  # noqa: ARG002 (the protocol's)
+    def read(
+        self,
+        uri: str,
+        version_id: str = "",  # noqa: ARG002 (the protocol's)
+        *,
+        max_size: int | None = None,  # noqa: ARG002 (same)
+    ) -> Iterator[bytes]:
         """See `Storage`; keys are sorted, so that equal answers are equal bytes."""
         return iter((_dump(self._get(uri)),))
 

@@ -30,17 +30,78 @@ def in_s3(s3_server):
     return partial(read_images, storage, make_entry("s3://console/evaluation/p/v/manifest.json"))
 
 
-@pytest.mark.parametrize("place", ["p/v", "p/v/images", "p", "p/images"])
-def test_on_a_disk_images_lie_near_the_manifest(tmp_path, place):
-    """Beside it, in `images` there, or the same a folder above; in the order that was asked."""
-    folder = tmp_path / place / "pets"
-    folder.mkdir(parents=True)
-    for name in ("a.png", "b.png"):
-        (folder / name).write_bytes(name.encode())
-    entry = make_entry(str(tmp_path / "p" / "v" / "manifest.json"))
-    uris = ["s3://bucket/pets/b.png", "s3://bucket/pets/none.png", "gs://bucket/pets/a.png"]
+NEAR = ["s3://bucket/pets/b.png", "s3://bucket/pets/none.png", "gs://bucket/pets/a.png"]
 
-    assert list(read_images(LocalStorage(), entry, uris)) == [b"b.png", b"", b"a.png"]
+
+def put_images(folder):
+    """Two images, whose content is their name, in a folder `pets` there."""
+    (folder / "pets").mkdir(parents=True)
+    for name in ("a.png", "b.png"):
+        (folder / "pets" / name).write_bytes(name.encode())
+
+
+@pytest.mark.parametrize("place", ["p/v", "p/v/images"])
+def test_on_a_disk_images_lie_below_the_manifests_folder(tmp_path, place):
+    """There, or in `images` there; in the order that was asked."""
+    put_images(tmp_path / place)
+    entry = make_entry(str(tmp_path / "p" / "v" / "manifest.json"))
+
+    assert list(read_images(LocalStorage(), entry, NEAR)) == [b"b.png", b"", b"a.png"]
+
+
+@pytest.mark.parametrize("place", [".", "images"])
+def test_or_in_the_archive(tmp_path, place):
+    """What stands beside `project.json` belongs to all versions of an archive."""
+    put_images(tmp_path / "saved" / place)
+    (tmp_path / "saved" / "project.json").write_text("{}")
+    entry = make_entry(str(tmp_path / "saved" / "versions" / "v1" / "manifest.json"))
+
+    assert list(read_images(LocalStorage(), entry, NEAR)) == [b"b.png", b"", b"a.png"]
+
+
+@pytest.mark.parametrize("place", ["", "images", "versions", "pictures"])
+@pytest.mark.parametrize("folder", ["Downloads/x", "Downloads/versions/v1"])
+def test_what_lies_beside_the_folder_of_a_manifest_is_not_looked_at(tmp_path, place, folder):
+    """A stranger's manifest names `Pictures/passport.jpg`: whoever opens it keeps it private."""
+    for above in (tmp_path, tmp_path / "Downloads"):
+        put_images(above / place)
+    entry = make_entry(str(tmp_path / folder / "manifest.json"))
+
+    assert list(read_images(LocalStorage(), entry, NEAR)) == [b"", b"", b""]
+
+
+def test_a_link_out_of_the_folder_is_not_followed(tmp_path):
+    """An unpacked folder may hold links to anywhere; a folder that somebody names may too."""
+    put_images(tmp_path / "private")
+    (tmp_path / "x").mkdir()
+    (tmp_path / "x" / "pets").symlink_to(tmp_path / "private" / "pets")
+    entry = make_entry(str(tmp_path / "x" / "manifest.json"))
+    named = read_images_below(LocalStorage(), str(tmp_path / "x"), NEAR)
+
+    assert list(read_images(LocalStorage(), entry, NEAR)) == [b"", b"", b""]
+    assert list(named) == [b"b.png", b"", b"a.png"]
+
+
+def test_an_image_that_no_service_would_take_is_not_read(tmp_path, monkeypatch):
+    """Its size is asked first; large ones are read one by one, not eight at once."""
+    monkeypatch.setattr("mlrek.sources.images.SMALL_SIZE", 10)
+    monkeypatch.setattr("mlrek.sources.images.MAX_SIZE", 100)
+    for name, size in (("small", 10), ("large", 100), ("huge", 101)):
+        (tmp_path / f"{name}.png").write_bytes(b"x" * size)
+    uris = [f"s3://bucket/{name}.png" for name in ("small", "large", "huge", "small")]
+    found = read_images_below(LocalStorage(), str(tmp_path), uris)
+
+    assert [len(content) for content in found] == [10, 100, 0, 10]
+
+
+def test_the_size_of_an_image_in_s3_is_asked_before_its_content(s3_server, in_s3, monkeypatch):
+    """What is too large costs one answer without its content."""
+    monkeypatch.setattr("mlrek.sources.images.SMALL_SIZE", 10)
+    monkeypatch.setattr("mlrek.sources.images.MAX_SIZE", 100)
+    s3_server.put("pets", "1.png", b"x" * 101)
+    s3_server.put("pets", "2.png", b"x" * 100)
+
+    assert [len(content) for content in in_s3(["s3://pets/1.png", "s3://pets/2.png"])] == [0, 100]
 
 
 def test_in_s3_images_are_read_where_the_manifest_says(s3_server, in_s3):
@@ -54,8 +115,8 @@ def test_in_s3_images_are_read_where_the_manifest_says(s3_server, in_s3):
     assert len(s3_server.proxy.requests) == 30
 
 
-def test_a_bucket_is_the_last_place_that_is_asked(s3_server):
-    """Above it there is nothing, and nothing by the name of `s3:`."""
+def test_in_s3_the_folder_of_the_manifest_is_the_last_place_that_is_asked(s3_server):
+    """First the image's own place; nothing above, and nothing by the name of `s3:`."""
     s3_server.put("bucket", "evaluation/manifest.json", b"{}")
     storage = S3Storage(AwsClients(AwsOptions()))
     s3_server.proxy.requests.clear()
@@ -63,7 +124,7 @@ def test_a_bucket_is_the_last_place_that_is_asked(s3_server):
 
     assert list(read_images(storage, entry, ["s3://pets/1.png"])) == [b""]
     asked = {path for _, path, _ in s3_server.proxy.requests}
-    assert asked == {"/pets/1.png", "/bucket/evaluation/1.png", "/bucket/1.png"}
+    assert asked == {"/pets/1.png", "/bucket/evaluation/1.png"}
 
 
 @pytest.mark.parametrize(("status", "code"), [(400, "ExpiredToken"), (503, "SlowDown")])

@@ -75,6 +75,50 @@ def test_what_is_no_image_has_no_picture(pets, content):
     assert found.asked == 2
 
 
+def icon_with_png(width, height):
+    """An icon of 16 x 16 pixels whose one picture is a PNG that says it is so large."""
+    png = claim_size(width, height)
+    return struct.pack("<HHHBBBBHHII", 0, 1, 1, 16, 16, 0, 0, 1, 32, len(png), 22) + png
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 10 10\nshowpage\n%%EOF\n",
+        encode(np.zeros((4, 4, 3), dtype=np.uint8), "tiff"),
+        encode(np.zeros((4, 4, 3), dtype=np.uint8), "ppm"),
+        struct.pack(">I", 24) + b"ftypavif" + bytes(40),
+        b"DDS " + struct.pack("<I", 124) + bytes(200),
+        icon_with_png(40_000, 40_000),
+    ],
+    ids=["postscript", "tiff", "ppm", "avif", "dds", "icon"],
+)
+def test_only_formats_of_the_services_are_decoded(pets, content, monkeypatch):
+    """Pillow would start Ghostscript for PostScript; some decoders raise what they like."""
+    monkeypatch.setattr("subprocess.Popen", None)
+    found = read_thumbnails(pets, np.array([0]), lambda _: [content])
+
+    assert found.by_image == {}
+
+
+@pytest.mark.parametrize("kind", ["jpeg", "png", "gif", "bmp", "webp", "ico"])
+def test_each_format_of_a_service_has_a_picture(pets, kind):
+    """Amazon takes JPEG and PNG, Google the others too."""
+    content = encode(np.zeros((16, 16, 3), dtype=np.uint8), kind)
+
+    assert 0 in read_thumbnails(pets, np.array([0]), lambda _: [content]).by_image
+
+
+def test_whatever_a_decoder_raises_is_the_fault_of_the_file(pets, monkeypatch):
+    """One damaged image never ends a sync."""
+    good = encode(np.zeros((4, 4, 3), dtype=np.uint8))
+    for error in (RuntimeError, NotImplementedError, MemoryError, struct.error, AssertionError):
+        monkeypatch.setattr(
+            Image.Image, "convert", lambda *_, error=error: (_ for _ in ()).throw(error)
+        )
+        assert read_thumbnails(pets, np.array([0]), lambda _: [good]).by_image == {}
+
+
 def test_only_so_many_are_asked_for(many):
     """240 of a thousand images, in the given order."""
     asked = []
@@ -102,7 +146,7 @@ def test_all_together_stay_small(many):
 def test_all_kinds_of_pixels_are_drawn(pets, mode):
     """Grey, transparent, indexed, for print, 16 bits."""
     buffer = BytesIO()
-    Image.new(mode, (20, 20)).save(buffer, "tiff" if mode == "CMYK" else "png")
+    Image.new(mode, (20, 20)).save(buffer, "jpeg" if mode == "CMYK" else "png")
 
     assert 0 in read_thumbnails(pets, np.array([0]), lambda _: [buffer.getvalue()]).by_image
 
