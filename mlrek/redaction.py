@@ -14,20 +14,57 @@ _SIGNING = (
 _COMPANIONS = "expires|se|sp|sv|sr|st|spr|ss|srt|sk[a-z]{1,2}|sip"  # signed, but no secrets
 _SIGNED = re.compile(rf"([?&](?:{_SIGNING})=)[^&\s\"'#<>\\]+", re.IGNORECASE)
 _ACCESS_KEY_ID = re.compile(r"\b(?:AKIA|ASIA)[0-9A-Z]{12,124}\b")
-_LOGIN = re.compile(r"(?<=://)[^/?#\s@\"']*:[^/?#\s@\"']*@")
+_URL = re.compile(r"\b(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>[^\s\"'<>]*@)", re.IGNORECASE)
+_WITHOUT_LOGIN = frozenset({"s3", "gs", "file", "models", "runs", "dbfs"})
+"""Schemes of places whose names may hold an `@`, and never a login."""
+_WEB = frozenset({"http", "https"})
+_PLACE_FIRST = re.compile(r"[^/?#@:]*[/?#]")
+"""A host and the beginning of a path: an `@` behind it belongs to the path."""
+_URL_MARKS = re.compile(r"[/?#@:]")
 _PARAMETER = re.compile(rf"(?:{_SIGNING}|{_COMPANIONS})=.*", re.IGNORECASE | re.DOTALL)
 
 
 def hide_secrets(text: str) -> str:
     """Text without the passwords and signatures of the URLs in it, and ids of AWS access keys.
 
+    A password may hold what a URL would have to escape; then more is hidden rather than less.
+
     >>> hide_secrets("GET https://me:pw@b/1.png?id=7&X-Amz-Signature=8f2e failed")
     'GET https://***@b/1.png?id=7&X-Amz-Signature=*** failed'
+    >>> hide_secrets("postgresql://me:Sup3r/S#c@ret@host/db, https://host/icon@2x.png")
+    'postgresql://***@host/db, https://host/icon@2x.png'
     """
     if "=" in text:
         text = _SIGNED.sub(rf"\1{HIDDEN}", text)
     text = _ACCESS_KEY_ID.sub(HIDDEN, text)
-    return _LOGIN.sub(f"{HIDDEN}@", text) if "://" in text else text
+    return _URL.sub(_hide_login, text) if "://" in text else text
+
+
+def _hide_login(found: re.Match[str]) -> str:
+    """The beginning of a URL up to an `@`, without the login that this ends."""
+    scheme, rest = found["scheme"], found["rest"]
+    if scheme.lower() in _WITHOUT_LOGIN:
+        return found[0]
+    if scheme.lower() in _WEB and _PLACE_FIRST.match(rest):
+        return found[0]
+    return f"{scheme}://{HIDDEN}@"
+
+
+def list_secrets(uri: str) -> tuple[str, ...]:
+    """The password of a URI, and its parts where it holds what parts a URL: the longest first.
+
+    A library that could not make sense of the URI may name any of them in its message.
+
+    >>> list_secrets("postgresql://me:Sup3r/Se@host/db")
+    ('Sup3r/Se', 'Sup3r', 'Se')
+    """
+    found = _URL.search(uri)
+    if found is None or hide_secrets(found[0]) == found[0]:
+        return ()
+    login = found["rest"][:-1]
+    password = login.partition(":")[2] or login
+    parts = _URL_MARKS.split(password)
+    return tuple(sorted({password, *filter(None, parts)}, key=lambda part: (-len(part), part)))
 
 
 def strip_signature(url: str) -> str:

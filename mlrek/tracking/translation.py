@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from mlrek.errors import MlrekError, TrackingError
+from mlrek.redaction import HIDDEN, hide_secrets, list_secrets
 
 if TYPE_CHECKING:
     from mlflow.exceptions import MlflowException
@@ -58,7 +59,6 @@ _BY_WORDS = {
 }
 
 _VERSION = re.compile(r"(\d+)(?:\.\w+){1,5}")
-_USERINFO = re.compile(r"(?<=://)[^/?#]*@")
 _QUERY = re.compile(r"[?#].*", re.DOTALL)
 _SQL = re.compile(r" \[SQL: .*", re.DOTALL)
 
@@ -134,6 +134,8 @@ def translate_errors(tracking_uri: str) -> Iterator[None]:
     except Exception as exc:  # clients of databases and artifact stores raise what they like
         place = hide_userinfo(tracking_uri)
         said = _explain(exc).replace(tracking_uri, place)
+        for secret in list_secrets(tracking_uri):
+            said = said.replace(secret, HIDDEN)
         raise TrackingError(f"{place}: {said}") from exc
 
 
@@ -142,7 +144,7 @@ def hide_userinfo(uri: str) -> str:
     scheme, colon, _ = uri.partition(":")
     if not colon or scheme == "sqlite":
         return uri
-    return _QUERY.sub("", _USERINFO.sub("", uri))
+    return _QUERY.sub("", hide_secrets(uri).replace(f"{HIDDEN}@", ""))
 
 
 def is_missing_model(exc: "MlflowException") -> bool:

@@ -83,6 +83,11 @@ def test_signed_addresses_and_credentials_are_in_nothing_that_a_sync_leaves(warm
         "mysql://me:PLANTED@127.0.0.1:9/db",
         "mssql+pyodbc://me:PLANTED@127.0.0.1:9/db?password=PLANTED",
         "nonsense://me:PLANTED@127.0.0.1:9/db",
+        "postgresql://me:PLANTED1/PLANTED2@127.0.0.1:9/db",
+        "postgresql://me:PLANTED1@PLANTED2@127.0.0.1:9/db",
+        "mysql://me:PLANTED1#PLANTED2@127.0.0.1:9/db",
+        "http://me:PLANTED1/PLANTED2@127.0.0.1:9",
+        "http://PLANTEDtoken@127.0.0.1:9",
     ],
 )
 def test_a_tracking_uri_is_named_without_its_password(warm, saved, tmp_path, place):
