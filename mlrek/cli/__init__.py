@@ -6,15 +6,15 @@ from typing import Annotated
 
 import typer
 
-from mlrek.cli.boundary import CommandGroup
+from mlrek.cli.boundary import EXIT_FAILED, CommandGroup, say_fault
 from mlrek.cli.catalogue import archive, projects, versions
 from mlrek.cli.check import check
 from mlrek.cli.compare import compare
 from mlrek.cli.evaluate import evaluate
-from mlrek.cli.output import accept_any_text
 from mlrek.cli.promote import promote
 from mlrek.cli.register_option import RegisteringCommand
 from mlrek.cli.show import show
+from mlrek.cli.streams import make_streams_harmless
 from mlrek.cli.sync import sync
 from mlrek.cli.ui import ui
 
@@ -60,11 +60,14 @@ for command in (versions, show, compare, check, promote, evaluate, ui, projects,
 
 def main() -> None:
     """Run the command line."""
-    accept_any_text()
+    make_streams_harmless(os.environ)
     for library in ("OPENBLAS", "MKL", "OMP"):  # their threads wait for each other, and for ours
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     gc.set_threshold(OBJECTS_BEFORE_COLLECTION, 10, 10)
     try:
         app()
+    except Exception as exc:  # noqa: BLE001 - a fault of mlrek itself: said in one line, no secret
+        say_fault(exc)
+        raise SystemExit(EXIT_FAILED) from None
     finally:
         gc.freeze()  # else the interpreter looks for garbage in all that was imported, and ends

@@ -1,6 +1,9 @@
 """The one place where an error becomes a line on stderr and an exit code."""
 
+import logging
 import sys
+import traceback
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -9,6 +12,7 @@ from typer.core import TyperGroup
 from mlrek.errors import IncomparableError, MlrekError, PolicyError, UsageError
 from mlrek.interruption import EXIT_INTERRUPTED, SAID, begin_command, end_command
 from mlrek.printable import escape_unprintable
+from mlrek.redaction import hide_secrets
 
 if TYPE_CHECKING:
     from typer._click import Context  # pragma: no cover - a name for the type checker only
@@ -48,3 +52,16 @@ class CommandGroup(TyperGroup):
 def say_error(text: str) -> None:
     """One error line on stderr, its control characters made visible."""
     sys.stderr.write(f"mlrek: {escape_unprintable(text)}\n")
+
+
+def say_fault(exc: Exception) -> None:
+    """What mlrek did not expect: one line without secrets, with --verbose the traceback too."""
+    logging.getLogger("mlrek").info("", exc_info=exc)
+    frames = traceback.extract_tb(exc.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    say_error(
+        hide_secrets(
+            f"unexpected {type(exc).__name__}: {exc}{place}; this is a fault of mlrek: please "
+            "report it with what `mlrek … -v` prints"
+        )
+    )

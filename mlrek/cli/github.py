@@ -4,6 +4,7 @@ import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from mlrek.cli.streams import write_command
 from mlrek.printable import escape_unencodable, escape_unprintable
 from mlrek.tables.decision import describe_verdict, list_open
 
@@ -32,7 +33,7 @@ def report_to_github(
     if environ.get("GITHUB_ACTIONS") != "true":
         return
     for line in describe_annotations(decision, policy, forgive):
-        sys.stderr.write(f"{line}\n")
+        write_command(line)
     if path := environ.get("GITHUB_STEP_SUMMARY"):
         try:
             with open(path, "a", encoding="utf-8") as summary:  # noqa: PTH123 - appends

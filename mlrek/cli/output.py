@@ -7,7 +7,6 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from io import TextIOWrapper
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -109,13 +108,6 @@ class _DiscreetFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return hide_secrets(super().format(record))
-
-
-def accept_any_text() -> None:
-    """Escape what the encoding of stdout and stderr lacks, where Python would fail."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
 
 
 def _console(*, stderr: bool) -> "Console":

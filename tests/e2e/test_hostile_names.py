@@ -54,6 +54,36 @@ def test_hostile_names_do_no_harm(warm, saved, tmp_path):
     assert set(NAMES.values()) <= set(_strings(json.loads((artifacts / "labels.json").read_text())))
 
 
+def test_no_name_gives_github_an_order(warm, tmp_path):
+    """A label, a version and a project that look like workflow commands, on every command."""
+    folder = save_archive(tmp_path / "saved", "::error::v1", "::error::v2")
+    for file in (file for file in folder.rglob("*.json") if file.is_file()):
+        file.write_text(file.read_text().replace('"cat"', '"::add-mask::cat"'))
+    project = folder / "project.json"
+    project.write_text(project.read_text().replace('"pets"', '"::add-path::/x"'))
+    one, two = (f"{folder}#::error::v{n}" for n in (1, 2))
+    policy = tmp_path / "policy.toml"
+    policy.write_text('[[floor]]\nmetric = "aggregate/accuracy"\nmin = 0.99\n')
+    commands = [
+        ("sync", folder),
+        ("sync", folder, "--dry-run"),
+        ("versions", folder),
+        ("show", one),
+        ("show", one, "--label", "::add-mask::cat"),
+        ("show", "::error::x"),
+        ("compare", one, two),
+        ("check", one, "--policy", policy),
+        ("archive", folder, tmp_path / "copy"),
+    ]
+    for command in commands:
+        env = {"GITHUB_ACTIONS": "true"}
+        done = warm.run(*command, "--tracking-uri", "sqlite:///mlflow.db", cwd=tmp_path, env=env)
+        lines = [line.strip() for line in (done.stdout + done.stderr).splitlines()]
+        orders = [line for line in lines if line.startswith(("::", "##["))]
+        assert [line for line in orders if "file=" not in line] == [], command
+        assert done.stdout + done.stderr
+
+
 def _strings(value: object) -> list[str]:
     """Every key and text in a JSON value."""
     if isinstance(value, dict):

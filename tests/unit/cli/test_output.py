@@ -6,7 +6,8 @@ import sys
 
 import pytest
 
-from mlrek.cli.output import Output, accept_any_text
+from mlrek.cli.output import Output
+from mlrek.cli.streams import make_streams_harmless
 
 pytestmark = pytest.mark.parametrize("encoding", ["cp1252", "utf-8"])
 
@@ -15,7 +16,7 @@ def _redirect(monkeypatch, encoding):
     """Standard output in an encoding; the function that comes back tells what was written."""
     stream = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     monkeypatch.setattr(sys, "stdout", stream)
-    accept_any_text()
+    make_streams_harmless({})
 
     def read() -> str:
         stream.flush()
