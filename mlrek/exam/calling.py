@@ -6,12 +6,10 @@ asked again, so that whatever stops the work, the next run goes on with what is 
 
 import json
 import os
-import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from threading import Lock
 from typing import Any, Protocol
@@ -180,17 +178,22 @@ def _alone(path: Path) -> Iterator[None]:
     """
     from filelock import FileLock, Timeout
 
-    user = os.getuid() if hasattr(os, "getuid") else "user"
-    digest = sha256(str(path.resolve()).encode("utf-8", "surrogateescape")).hexdigest()[:16]
-    lock = FileLock(Path(tempfile.gettempdir(), f"mlrek-{user}-{digest}.lock"))
+    place = path.resolve()
+    if path.is_dir() or not place.parent.is_dir():
+        raise SourceError(str(path), "cannot be written: name a file in a folder that is there")
+    beside = place.with_name(f".{place.name}.lock")  # a temporary folder is anybody's
+    lock = FileLock(beside)
     try:
         lock.acquire(timeout=0)
     except Timeout as exc:
         reason = "another process is asking for these answers; wait for it, or name another file"
         raise SourceError(str(path), reason) from exc
+    except OSError as exc:
+        raise SourceError(str(path), f"cannot be written: {exc.strerror or exc}") from exc
     try:
         yield
     finally:
+        beside.unlink(missing_ok=True)
         lock.release()
 
 

@@ -62,6 +62,13 @@ from mlrek.formats.stored_columns import GROUPS, find_groups
 
 SCHEMA_VERSION = 2  # 1 had no doubts
 
+MAX_HEADER = 256 << 20
+"""Bytes of the metadata, and of the provider's file in it."""
+
+MAX_CONTENT = 16 << 30
+"""Bytes of all columns; a million images with a thousand labels each take 13 GB."""
+
+_MAX_ENTRIES = 1_000_000  # of a list in the file's own header: row groups, columns
 _ROWS_A_GROUP = 25_000  # what is encoded at once
 _METADATA_KEY = b"mlrek"
 _UNKNOWN = Doubt(
@@ -96,7 +103,7 @@ def load_evaluation(data: bytes) -> Evaluation:
         EvaluationError: It is no such file, it is damaged, or a later version wrote it.
     """
     try:
-        file = parquet.ParquetFile(pa.BufferReader(data))
+        file = _open(data)
         header = _decode_header(file.schema_arrow.metadata or {})
         columns: dict[str, Any] = {}
         for group in find_groups(file.schema_arrow.names):
@@ -104,7 +111,7 @@ def load_evaluation(data: bytes) -> Evaluation:
             columns |= group.read(table.select(group.schema.names).cast(group.schema))
         if "detections" in columns:
             columns["detections"] = replace(columns["detections"], normalized=header.normalized)
-        summary = zlib.decompress(header.summary)
+        summary = _decompress(header.summary)
     except (pa.ArrowException, OSError, MsgspecError, zlib.error, LookupError, ValueError) as exc:
         raise EvaluationError(f"this is no evaluation.parquet that can be read: {exc}") from exc
     return Evaluation(
@@ -120,6 +127,39 @@ def load_evaluation(data: bytes) -> Evaluation:
         summary=summary,
         **columns,
     )
+
+
+def _open(data: bytes) -> parquet.ParquetFile:
+    """The file, when no size that it declares is absurd.
+
+    Raises:
+        ValueError: One is.
+    """
+    file = parquet.ParquetFile(
+        pa.BufferReader(data),
+        thrift_string_size_limit=MAX_HEADER,
+        thrift_container_size_limit=_MAX_ENTRIES,
+    )
+    groups = (file.metadata.row_group(i) for i in range(file.metadata.num_row_groups))
+    if sum(group.total_byte_size for group in groups) > MAX_CONTENT:
+        raise ValueError(f"its columns would take more than {MAX_CONTENT >> 30} GiB")
+    return file
+
+
+def _decompress(summary: bytes) -> bytes:
+    """The provider's file.
+
+    Raises:
+        ValueError: It is larger than any such file.
+        zlib.error: It is damaged.
+    """
+    stream = zlib.decompressobj()
+    content = stream.decompress(summary, MAX_HEADER)
+    if stream.unconsumed_tail:
+        raise ValueError(f"its summary is larger than {MAX_HEADER >> 20} MiB")
+    if not stream.eof:
+        raise ValueError("its summary is cut off")
+    return content
 
 
 class _SchemaVersion(Struct):

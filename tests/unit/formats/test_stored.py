@@ -1,7 +1,9 @@
 """`evaluation.parquet`: what is written is read, now and later."""
 
+import base64
 import io
 import json
+import zlib
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 
@@ -32,7 +34,7 @@ from mlrek.evaluation import (
     Task,
     Version,
 )
-from mlrek.formats.stored import dump_evaluation, load_evaluation
+from mlrek.formats.stored import MAX_HEADER, dump_evaluation, load_evaluation
 
 _TEXT = st.text(st.characters(codec="utf-8"), max_size=6)
 _NUMBER = st.floats(allow_nan=False, allow_infinity=False)
@@ -465,3 +467,17 @@ def test_doubts_are_kept(evaluation):
     )
     stored = dump_evaluation(replace(evaluation, doubts=doubts))
     assert load_evaluation(stored).doubts == doubts
+
+
+def test_a_summary_that_would_fill_the_memory_is_refused(evaluation):
+    """A few kilobytes may stand for gigabytes."""
+    bomb = base64.b64encode(zlib.compress(bytes(MAX_HEADER + 1))).decode()
+    with pytest.raises(EvaluationError, match="summary is larger than 256 MiB"):
+        load_evaluation(_rewrite(dump_evaluation(evaluation), summary=bomb))
+
+
+def test_columns_that_would_fill_the_memory_are_refused(evaluation, monkeypatch):
+    """The sizes that a file declares are read before its columns."""
+    monkeypatch.setattr("mlrek.formats.stored.MAX_CONTENT", 100)
+    with pytest.raises(EvaluationError, match="its columns would take more"):
+        load_evaluation(dump_evaluation(evaluation))
