@@ -5,7 +5,9 @@ from hashlib import sha256
 
 import numpy as np
 
+from mlrek.distinct import count_once
 from mlrek.evaluation import Evaluation
+from mlrek.printable import escape_unencodable
 from mlrek.redaction import hide_secrets, strip_signature
 
 
@@ -14,6 +16,11 @@ def hide_signatures(evaluation: Evaluation) -> Evaluation:
     images = tuple(map(strip_signature, evaluation.images))
     n = sum(a != b for a, b in zip(images, evaluation.images, strict=True))
     said = map(hide_secrets, evaluation.warnings)
+    doubts = tuple(
+        replace(doubt, text=escape_unencodable(hide_secrets(doubt.text)))
+        for doubt in evaluation.doubts
+    )
+    evaluation = replace(evaluation, doubts=doubts)
     if n:
         warning = (
             f"{n} of {len(images)} image addresses hold a login or a signature; it is left out, "
@@ -26,15 +33,15 @@ def hide_signatures(evaluation: Evaluation) -> Evaluation:
 def test_set_digest(evaluation: Evaluation) -> str:
     """Identity of the test set: equal exactly when images and truth are equal; '' without images.
 
-    Order of images, of labels and of the provider's list does not matter; duplicates do. Of masks
-    the true pixels of each label count, not where they lie.
+    Order of images, of labels and of the provider's list does not matter, nor how many lines an
+    image stands in. Of masks the true pixels of each label count, not where they lie.
 
     Returns:
         32 hexadecimal digits of a SHA-256.
     """
     if not evaluation.has_images:
         return ""
-    return sha256(b"".join(sorted(digest_images(evaluation)))).hexdigest()[:32]
+    return sha256(b"".join(sorted(digest_images(count_once(evaluation))))).hexdigest()[:32]
 
 
 def digest_images(evaluation: Evaluation) -> list[bytes]:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TypeAlias
 
+from mlrek.distinct import count_once
 from mlrek.errors import SourceNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Evaluation
 from mlrek.figures import ReadImages
@@ -62,7 +63,7 @@ def load_version(
     skip_bad_lines: bool = False,
     threshold: float = DEFAULT_THRESHOLD,
 ) -> Referred:
-    """Read the evaluation that a VERSION names.
+    """Read the evaluation that a VERSION names, each image once.
 
     Args:
         text: A version ARN, `SOURCE#VERSION`, `runs:/RUN_ID`, `models:/NAME/3` or
@@ -84,7 +85,7 @@ def load_version(
     source, entry = find_entry(text, aws)
     evaluation = source.load(entry, skip_bad_lines=skip_bad_lines, threshold=threshold)
     return Referred(
-        evaluation=evaluation,
+        evaluation=count_once(evaluation),
         find_seen=partial(source.find_seen, entry),
         read_images=partial(source.read_images, entry),
     )
@@ -121,7 +122,9 @@ def _load_run(text: str, store: Store) -> Referred:
         raise TrackingError(f"{text} is not linked to any run")
     content = store.read_artifact(run_id, EVALUATION_PATH)
     return Referred(
-        evaluation=load_evaluation(content), run=store.get_run(run_id), registered=registered
+        evaluation=count_once(load_evaluation(content)),
+        run=store.get_run(run_id),
+        registered=registered,
     )
 
 

@@ -1,5 +1,6 @@
 """From an evaluation to everything its run holds: compute, draw, tabulate, describe. Pure."""
 
+from mlrek.distinct import count_once
 from mlrek.evaluation import Evaluation
 from mlrek.figures import (
     Pixels,
@@ -42,7 +43,7 @@ _SUMMARY_ROLES = frozenset(("summary", "evaluations"))
 
 
 def describe_run(
-    evaluation: Evaluation,
+    published: Evaluation,
     options: Options,
     *,
     state: str,
@@ -51,9 +52,11 @@ def describe_run(
 ) -> RunDescription:
     """Everything the run of one version holds, ready for the writer.
 
+    Each image counts once; only `evaluation.parquet` keeps every line that was published.
     `read_images` lets boxes be drawn over the images and the report show small ones; without it
     there are no such pictures.
     """
+    evaluation = count_once(published)
     metrics = compute_metrics(
         evaluation,
         prediction_rule=PredictionRule(options.prediction_rule),
@@ -81,6 +84,7 @@ def describe_run(
         metrics=describe_metrics(evaluation, metrics),
         files={
             **{path: encode_png(pixels) for path, pixels in pictures.items()},
+            "evaluation.parquet": dump_evaluation(published),
             **_describe_data(evaluation, metrics, options, digest),
             "report.html": describe_report(
                 evaluation,
@@ -126,9 +130,8 @@ def _draw_grid(
 def _describe_data(
     evaluation: Evaluation, metrics: Metrics, options: Options, digest: str
 ) -> dict[str, bytes]:
-    """Tables and the evaluation itself by artifact path."""
-    files = {"evaluation.parquet": dump_evaluation(evaluation)}
-    files |= describe_tables(
+    """Tables, and the provider's summary, by artifact path."""
+    files = describe_tables(
         evaluation,
         metrics,
         test_set_digest=digest,

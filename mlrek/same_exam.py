@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
+from mlrek.distinct import count_once
 from mlrek.formats.stored import load_evaluation
 from mlrek.references import EVALUATION_PATH, Referred
 from mlrek.tracking.runs import EXAM_TAG, LoggedRun, current_run
@@ -21,7 +22,7 @@ def follow_exam(baseline: Referred, candidate: LoggedRun, store: Store) -> Refer
     run = _find_run(alike, baseline.evaluation.version.arn)
     if run is None:
         return baseline
-    evaluation = load_evaluation(store.read_artifact(run.run_id, EVALUATION_PATH))
+    evaluation = count_once(load_evaluation(store.read_artifact(run.run_id, EVALUATION_PATH)))
     return replace(baseline, evaluation=evaluation, run=run)
 
 

@@ -6,27 +6,14 @@ from dataclasses import replace
 import numpy as np
 
 from mlrek.errors import UsageError
-from mlrek.evaluation import (
-    Boxes,
-    Detections,
-    Evaluation,
-    IntArray,
-    LabelSets,
-    MaskCounts,
-    Records,
-    Reported,
-)
+from mlrek.evaluation import Evaluation, IntArray, LabelSets, Records, Reported
+from mlrek.subset import take_images
 
 
 def select_images(evaluation: Evaluation, image_idx: IntArray) -> Evaluation:
     """The evaluation of the images at `image_idx`, in that order, without reported numbers."""
     return replace(
-        evaluation,
-        images=tuple(evaluation.images[i] for i in image_idx.tolist()),
-        truth=_select_labels(evaluation.truth, image_idx),
-        records=_select_records(evaluation.records, image_idx),
-        detections=_select_detections(evaluation.detections, image_idx),
-        masks=_select_masks(evaluation.masks, image_idx),
+        take_images(evaluation, image_idx),
         baseline=None,
         seen_in_training=None,
         reported=Reported(),
@@ -91,68 +78,6 @@ def with_truth_of(evaluation: Evaluation, other: Evaluation) -> Evaluation:
     if detections is not None and other.detections is not None:
         detections = replace(detections, truth=other.detections.truth)
     return replace(evaluation, truth=other.truth, detections=detections)
-
-
-def _rows_of(offsets: IntArray, image_idx: IntArray) -> tuple[IntArray, IntArray]:
-    """The rows of the images, and the offsets of what is taken."""
-    counts = np.diff(offsets)[image_idx]
-    taken = np.concatenate([[0], np.cumsum(counts)])
-    rows = np.arange(taken[-1]) + np.repeat(offsets[image_idx] - taken[:-1], counts)
-    return rows, taken
-
-
-def _select_labels(truth: LabelSets, image_idx: IntArray) -> LabelSets:
-    rows, offsets = _rows_of(truth.offsets, image_idx)
-    return LabelSets(offsets=offsets, label_idx=truth.label_idx[rows])
-
-
-def _select_records(records: Records, image_idx: IntArray) -> Records:
-    rows, offsets = _rows_of(records.offsets, image_idx)
-    return Records(
-        offsets=offsets,
-        label_idx=records.label_idx[rows],
-        confidence=records.confidence[rows],
-        outcome=records.outcome[rows],
-    )
-
-
-def _select_detections(detections: Detections | None, image_idx: IntArray) -> Detections | None:
-    if detections is None:
-        return None
-    return replace(
-        detections,
-        truth=_select_boxes(detections.truth, image_idx),
-        records=_select_boxes(detections.records, image_idx),
-        image_sizes=detections.image_sizes[image_idx],
-    )
-
-
-def _select_boxes(boxes: Boxes, image_idx: IntArray) -> Boxes:
-    rows, offsets = _rows_of(boxes.offsets, image_idx)
-    return Boxes(
-        offsets=offsets,
-        label_idx=boxes.label_idx[rows],
-        boxes_xyxy=boxes.boxes_xyxy[rows],
-        confidence=boxes.confidence[rows],
-        outcome=boxes.outcome[rows],
-    )
-
-
-def _select_masks(masks: MaskCounts | None, image_idx: IntArray) -> MaskCounts | None:
-    if masks is None:
-        return None
-    order = np.argsort(masks.image_idx, kind="stable")
-    starts = np.searchsorted(masks.image_idx[order], np.arange(len(masks.readable) + 1))
-    taken, offsets = _rows_of(starts, image_idx)
-    rows = order[taken]
-    return MaskCounts(
-        image_idx=np.repeat(np.arange(len(image_idx)), np.diff(offsets)),
-        label_idx=masks.label_idx[rows],
-        tp=masks.tp[rows],
-        fp=masks.fp[rows],
-        fn=masks.fn[rows],
-        readable=masks.readable[image_idx],
-    )
 
 
 def _recode_sets(truth: LabelSets, codes: IntArray) -> LabelSets:

@@ -44,7 +44,7 @@ from mlrek.formats.lines import iter_json_lines
 from mlrek.formats.rekognition_boxes import find_boxes
 from mlrek.formats.rekognition_detection import gather_objects
 from mlrek.formats.rekognition_line import LabelKeys, RefusedError
-from mlrek.formats.rekognition_manifest import ManifestColumns, ManifestInput, warn_repeated
+from mlrek.formats.rekognition_manifest import ManifestColumns, ManifestInput
 from mlrek.formats.rekognition_sorting import find_used_labels, sort_truth
 
 _MAX_NAMES = 10
@@ -178,7 +178,6 @@ def _finish(uri: str, reader: _Reader, bad_lines: BadLines) -> GroundTruth:
         *_warn_wrong(reader),
         *_warn_passed(reader),
         *_warn_unlabeled(columns, kind),
-        *warn_repeated(columns.images),
     )
     if kind == Kind.BOXES:
         objects = gather_objects(columns, ())

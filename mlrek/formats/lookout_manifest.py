@@ -1,6 +1,5 @@
 """Lookout for Vision's evaluation manifest (`EvaluationManifest-….json`): JSON lines -> columns."""
 
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from math import nan
@@ -100,7 +99,6 @@ def parse_manifest(manifest: ManifestInput, *, skip_bad_lines: bool = False) -> 
         model_arns=tuple(dict.fromkeys(a.model_arn for a in answers if a and a.model_arn)),
         warnings=(
             *bad_lines.warn(len(lines)),
-            *_warn_repeated([line.image for line in lines]),
             *_warn_other_classes(lines, classes),
             *_warn_unanswered(lines),
         ),
@@ -145,14 +143,6 @@ def _encode(classes: Iterable[Scalar]) -> IntArray:
         [codes.get(each, NO_CLASS) if isinstance(each, str) else NO_CLASS for each in classes],
         dtype=np.int64,
     )
-
-
-def _warn_repeated(images: list[str]) -> Iterator[str]:
-    counts = Counter(images)
-    repeated = [image for image, n in counts.items() if n > 1]
-    if repeated:
-        several = f"{len(repeated)} of {len(counts)} images stand on more than one manifest line"
-        yield f"{several}; each line counts as an image of its own; first: {show(repeated[0])}"
 
 
 def _warn_other_classes(lines: Sequence[LineContent], classes: Sequence[Scalar]) -> Iterator[str]:

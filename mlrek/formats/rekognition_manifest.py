@@ -5,7 +5,6 @@ the keys of a line mean is worked out once for all lines that have the same keys
 """
 
 from array import array
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,7 +12,6 @@ from itertools import groupby
 
 from mlrek.errors import ParseError
 from mlrek.formats.bad_lines import BadLines, malformed
-from mlrek.formats.json_text import show
 from mlrek.formats.lines import Block, BlockDecoder, OnBadLine, iter_blocks
 from mlrek.formats.rekognition_alike import AlikeLines, Rows, find_alike
 from mlrek.formats.rekognition_boxes import BoxColumns, find_boxes
@@ -101,7 +99,6 @@ def parse_manifest(manifest: ManifestInput, *, skip_bad_lines: bool = False) -> 
     columns = reader.columns
     _check_predictions(manifest.uri, columns, bad_lines.first)
     columns.warnings += bad_lines.warn(len(columns.images))
-    columns.warnings += warn_repeated(columns.images)
     return columns
 
 
@@ -198,13 +195,3 @@ def _check_predictions(uri: str, columns: ManifestColumns, bad: ParseError | Non
         raise ParseError(uri, bad.line, reason)
     reason = _INPUT_MANIFEST_REASON if columns.images else "is empty: not one line"
     raise ParseError(uri, 0, reason)
-
-
-def warn_repeated(images: list[str]) -> list[str]:
-    """Which images stand on more than one line, counted; none: no warning."""
-    if len(set(images)) == len(images):
-        return []
-    counts = Counter(images)
-    repeated = [image for image, n in counts.items() if n > 1]
-    several = f"{len(repeated)} of {len(counts)} images stand on more than one manifest line"
-    return [f"{several}; each line counts as an image of its own; first: {show(repeated[0])}"]

@@ -180,7 +180,9 @@ def describe_warnings(evaluation: Evaluation, metrics: Metrics) -> tuple[str, ..
 
     One line each, whatever stands in the names of files and labels.
     """
+    doubts = (*evaluation.doubts, *metrics.doubts)
     warnings = (
+        *(doubt.text for doubt in doubts),
         *evaluation.warnings,
         *metrics.warnings,
         *_left_out("aggregate", metrics.aggregate),

@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from mlrek.distinct import count_once
 from mlrek.errors import ParseError
 from mlrek.evaluation import Outcome
 
@@ -152,14 +153,12 @@ def test_images_are_kept_as_they_are(read, make_line, image):
 
 
 def test_image_on_two_lines_stays_twice(read, make_line):
-    """Both lines count, and a warning names the first such image."""
+    """Every line is kept as it was published; `count_once` tells which of them counts."""
     evaluation = read([make_line(image=image) for image in ("c", "a", "b", "a", "b", "a")])
     assert evaluation.images == ("c", "a", "b", "a", "b", "a")
-    (warning,) = evaluation.warnings
-    assert warning == (
-        "2 of 3 images stand on more than one manifest line; each line counts as an image of its "
-        "own; first: 'a'"
-    )
+    assert evaluation.warnings == ()
+    (doubt,) = count_once(evaluation).doubts
+    assert doubt.text == ("2 of 3 images stand in more than one line; each counts once; first: 'a'")
 
 
 class TestOwnNames:

@@ -4,8 +4,9 @@ import json
 
 import pytest
 
+from mlrek.distinct import count_once
 from mlrek.errors import ParseError
-from mlrek.evaluation import Outcome, RecordsKind, Task
+from mlrek.evaluation import DoubtKind, Outcome, RecordsKind, Task
 
 IMAGE = "s3://b/1.jpg"
 
@@ -134,12 +135,12 @@ def test_confidence_that_speaks_for_the_other_class_is_counted(read_lookout, mak
     assert evaluation.records.outcome[:2].tolist() == [Outcome.TN, Outcome.TP]
 
 
-def test_image_on_two_lines_counts_twice(read_lookout, make_image):
-    """And a warning says so."""
+def test_image_on_two_lines_stays_twice(read_lookout, make_image):
+    """Every line is kept as it was published; `count_once` leaves out what they contradict."""
     evaluation = read_lookout([make_image(), make_image("normal", "normal")])
     assert len(evaluation.images) == 2
-    (warning,) = evaluation.warnings
-    assert warning.startswith("1 of 1 images stand on more than one manifest line")
+    (doubt,) = count_once(evaluation).doubts
+    assert (doubt.kind, doubt.count, doubt.of) == (DoubtKind.TRUTH_UNKNOWN, 1, 1)
 
 
 def test_manifest_of_another_model_is_named(read_lookout, make_image):
