@@ -57,6 +57,12 @@ def digits() -> Path:
     return REPOSITORY / "examples" / "digits"
 
 
+@pytest.fixture(scope="session")
+def examples() -> Path:
+    """The folder of all shipped examples."""
+    return REPOSITORY / "examples"
+
+
 @pytest.fixture
 def clean_environment() -> dict[str, str]:
     """This environment without anything that would lead to another store or account."""

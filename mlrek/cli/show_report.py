@@ -1,6 +1,6 @@
 """How one version's evaluation is shown: headline, worst labels, confusions, one label."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import isnan
 from typing import Any
@@ -13,11 +13,13 @@ from mlrek.cli.show_published import describe_published, print_thresholds
 from mlrek.evaluation import Evaluation, Task
 from mlrek.identity import test_set_digest
 from mlrek.label_keys import display_label
-from mlrek.metrics import LabelScores, Metrics, Number
+from mlrek.metrics import LabelScores, Metrics
 from mlrek.metrics.chosen_threshold import AtChosenThreshold
+from mlrek.metrics.numbers import NUMBER_GROUPS, list_numbers
 from mlrek.metrics.outcomes import LabelOutcome
 from mlrek.reported import ReportedAt
 from mlrek.tables.confusion import display_names, rank_mistakes
+from mlrek.tables.labels import label_columns
 from mlrek.tracking.description import describe_warnings
 
 WORST_LABELS = 10
@@ -25,6 +27,9 @@ TOP_CONFUSIONS = 10
 COUNTED = {Task.DETECTION: "boxes", Task.SEGMENTATION: "pixels"}
 COUNT_COLUMNS = frozenset({"images", *COUNTED.values(), "TP", "FP", "FN", "count"})
 UNDEFINED = "—"
+ALONE = ("errors", "reported", "training")
+"""Groups of numbers that have no interval."""
+MAY_BE_NONE = ("base_model", "errors", "training")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,16 +92,12 @@ def describe_shown(shown: Shown) -> dict[str, Any]:
         "test_set_digest": test_set_digest(evaluation) or None,
         "prediction_rule": metrics.prediction_rule or None,
         "records": metrics.records.value if metrics.records else None,
-        "aggregate": _describe_numbers(metrics.aggregate),
-        "base_model": _describe_numbers(metrics.baseline) or None,
-        "at_threshold": _describe_numbers(metrics.at_threshold),
-        "reported": dict(evaluation.reported.aggregate),
+        **_describe_numbers(shown),
         "labels": [_describe_label(shown, name) for name in labels],
         "most_confused": [
             {"true": true, "predicted": predicted, "count": count}
             for true, predicted, count in _confusions(shown)
         ],
-        "errors": dict(shown.metrics.errors) or None,
         "threshold": _describe_chosen(shown),
         "published": describe_published(shown.published),
         "outcome": shown.outcome,
@@ -258,16 +259,21 @@ def _confusions(shown: Shown) -> list[tuple[str, str, int]]:
     ]
 
 
-def _describe_numbers(numbers: Mapping[str, Number]) -> dict[str, Any]:
-    return {
-        name: {
+def _describe_numbers(shown: Shown) -> dict[str, Any]:
+    """The numbers of all labels together by group; counts and reported numbers stand alone."""
+    groups: dict[str, dict[str, Any]] = {group: {} for group in (*NUMBER_GROUPS, *ALONE)}
+    for row in list_numbers(shown.evaluation, shown.metrics):
+        group, _, name = row.name.partition("/")
+        number = row.number
+        described = {
             "value": number.value,
             "low": number.low,
             "high": number.high,
             "reason": number.reason or None,
         }
-        for name, number in numbers.items()
-    }
+        if not row.label:
+            groups[group][name] = number.value if group in ALONE else described
+    return groups | {group: groups[group] or None for group in MAY_BE_NONE}
 
 
 def _describe_label(shown: Shown, label: str) -> dict[str, Any]:
@@ -275,9 +281,21 @@ def _describe_label(shown: Shown, label: str) -> dict[str, Any]:
     return {
         "label": label,
         "assumed_threshold": float(shown.evaluation.thresholds[i]),
-        "computed": _describe_scores(shown.metrics.per_label, i),
+        "computed": _describe_computed(shown, i),
         "at_threshold": _describe_scores(shown.metrics.at_threshold_per_label, i),
         "reported": dict(shown.evaluation.reported.per_label.get(label, {})) or None,
+    }
+
+
+def _describe_computed(shown: Shown, i: int) -> dict[str, Any] | None:
+    """All that is computed of a label, with the ends of intervals."""
+    if shown.metrics.per_label is None:
+        return None
+    columns = label_columns(shown.evaluation, shown.metrics)
+    return {
+        name: values[i].item()
+        for name, values in columns.items()
+        if not name.startswith(("at_threshold_", "reported_", "threshold"))
     }
 
 

@@ -15,9 +15,15 @@ from mlrek.comparison.rows import Rows, describe_rows
 from mlrek.evaluation import Evaluation, IntArray, Task
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.compute import compute_numbers
+from mlrek.metrics.numbers import NumberRow, list_numbers
 from mlrek.metrics.ranking import RankedPairs, rank_pairs
 
-AREA_SCORES: Final = ("iou", "dice")
+GROUPS: Final = ("aggregate/", "at_threshold/", "reported/")
+OF_BASE: Final = "reported/base_"
+AT_THRESHOLD: Final = "label_at_threshold_"
+NOT_COMPARED: Final = frozenset(
+    ("label_support", "label_tp", "label_fp", "label_fn", "label_threshold")
+)
 
 _Describe = Callable[[Evaluation, RankedPairs, Rows, IntArray, int, PredictionRule], Measure]
 MEASURES: Mapping[Task, _Describe] = MappingProxyType(
@@ -71,26 +77,22 @@ def find_rows(evaluation: Evaluation, rule: PredictionRule, labels: tuple[str, .
 
 
 def list_values(metrics: Metrics, evaluation: Evaluation) -> Iterator[tuple[str, str, float, str]]:
-    """Name, label, value and reason of every number that was computed or reported."""
-    for group, numbers in (
-        ("aggregate", metrics.aggregate),
-        ("at_threshold", metrics.at_threshold),
-    ):
-        for name, number in numbers.items():
-            yield f"{group}/{name}", "", number.value, "" if number.is_defined else number.reason
-    for name, value in evaluation.reported.aggregate.items():
-        yield f"reported/{name}", "", value, ""
-    scores = metrics.per_label
-    if scores is None:
-        return
-    names = (*LABEL_SCORES, "ap", "roc_auc", *(AREA_SCORES if scores.iou is not None else ()))
-    for name in names:
-        for label, value in zip(metrics.labels, getattr(scores, name).tolist(), strict=True):
-            yield f"label_{name}", label, value, ""
-    for label in metrics.labels:
-        reported = evaluation.reported.per_label.get(label, {})
-        for name in (name for name in LABEL_SCORES if name in reported):
-            yield f"label_reported_{name}", label, reported[name], ""
+    """Name, label, value and reason of every number that two versions are compared by."""
+    for row in list_numbers(evaluation, metrics):
+        if _is_compared(row, has_labels=metrics.per_label is not None):
+            number = row.number
+            reason = "" if number.is_defined or row.label else number.reason
+            yield row.name, row.label, number.value, reason
+
+
+def _is_compared(row: NumberRow, *, has_labels: bool) -> bool:
+    """Whether more or less of the number says something of a version; counts alone do not."""
+    if row.label:
+        reported = row.name.removeprefix("label_reported_")
+        if reported != row.name:
+            return has_labels and reported in LABEL_SCORES and row.number.is_defined
+        return has_labels and row.name not in NOT_COMPARED and not row.name.startswith(AT_THRESHOLD)
+    return row.name.startswith(GROUPS) and not row.name.startswith(OF_BASE)
 
 
 def _code_labels(evaluation: Evaluation, labels: tuple[str, ...]) -> IntArray:

@@ -82,6 +82,20 @@ _INTERVAL: Final = (
 
 
 REPORTED: Final = "as the provider published it"
+_AT_THRESHOLD: Final = "at the assumed threshold of the label"
+_ANY_TASK: Final = MappingProxyType(
+    {
+        "training/billable_minutes": "training time that the provider bills, in minutes",
+        "label_support": "how often the label is true: images, boxes, or pixels of masks",
+        "label_tp": "how often the label is predicted and true",
+        "label_fp": "how often the label is predicted and not true",
+        "label_fn": "how often the label is true and not predicted",
+        "label_roc_auc": "area under the ROC curve of the label against the rest",
+        "label_ap": "average precision of the label",
+        "label_threshold": "the threshold that the provider assumes for the label",
+    }
+)
+"""Numbers that mean the same for every task."""
 
 
 def describe_metrics(task: Task, pos_label: str = "") -> dict[str, str]:
@@ -90,8 +104,10 @@ def describe_metrics(task: Task, pos_label: str = "") -> dict[str, str]:
     Groups of keys that mean the same stand once: `label_<name>`, `interval`, `reported`. Where the
     provider names a positive class, `pos_label`, its numbers stand there too.
     """
+    own = describe_positive_class(pos_label) if pos_label else {}
+    positive = {f"aggregate/{name}": text for name, text in own.items()}
     if task in AREA_DEFINITIONS:
-        return {**AREA_DEFINITIONS[task], "reported": REPORTED}
+        return {**AREA_DEFINITIONS[task], **positive, "reported": REPORTED}
     definitions = {f"aggregate/{name}": text for name, text in _describe_aggregate(task)}
     for score, average in _combine(("precision", "recall", "f1"), ("micro", "macro", "weighted")):
         definitions[f"at_threshold/{score}_{average}"] = (
@@ -104,10 +120,24 @@ def describe_metrics(task: Task, pos_label: str = "") -> dict[str, str]:
             f"{_SCORES[score]} of all labels together"
         )
     definitions |= {f"label_{name}": text for name, text in _LABEL.items()}
-    if pos_label:
-        own = describe_positive_class(pos_label)
-        definitions |= {f"aggregate/{name}": text for name, text in own.items()}
-    return definitions | {"interval": _INTERVAL, "reported": REPORTED}
+    return definitions | positive | {"interval": _INTERVAL, "reported": REPORTED}
+
+
+def find_definition(name: str, definitions: Mapping[str, str]) -> str:
+    """What the number of that name means, '' where nothing says so.
+
+    >>> find_definition("base_model/accuracy", {"aggregate/accuracy": "share of images"})
+    'share of images'
+    """
+    group, slash, rest = name.partition("/")
+    if group == "base_model":
+        return definitions.get(f"aggregate/{rest}", "")
+    if group == "reported" or name.startswith("label_reported_"):
+        return REPORTED
+    if not slash and name.startswith("label_at_threshold_"):
+        own = definitions.get(f"label_{name.removeprefix('label_at_threshold_')}", "")
+        return f"{own}; {_AT_THRESHOLD}" if own else ""
+    return definitions.get(name) or _ANY_TASK.get(name, "")
 
 
 def _describe_aggregate(task: Task) -> Iterator[tuple[str, str]]:

@@ -10,6 +10,7 @@ from mlrek import __version__
 from mlrek.evaluation import Evaluation, Task
 from mlrek.metrics import Metrics, Number
 from mlrek.metrics.definitions import describe_metrics
+from mlrek.metrics.numbers import NUMBER_GROUPS, list_numbers
 from mlrek.printable import escape_unencodable
 
 _HEADLINES: Final[Mapping[Task, tuple[str, ...]]] = {
@@ -19,6 +20,13 @@ _HEADLINES: Final[Mapping[Task, tuple[str, ...]]] = {
     Task.SEGMENTATION: ("mean_iou", "mean_dice", "pixel_f1", "pixel_recall"),
 }
 _N_HEADLINES: Final = 4
+_GROUPS: Final = {
+    "aggregate": "{}",
+    "extra": "{}",
+    "at_threshold": "{} at the assumed thresholds",
+    "base_model": "{} of the base model",
+}
+"""How a page names a number of a group; of any other group, the group before it."""
 _TASKS: Final[Mapping[Task, str]] = {
     Task.CLASSIFICATION: "one label an image",
     Task.MULTILABEL: "several labels an image",
@@ -70,7 +78,7 @@ def describe_facts(
         "digest": digest,
         "has_images": evaluation.has_images,
         "headline": list(_describe_headline(evaluation, metrics)),
-        "numbers": [_show(name, number) for name, number in _all_numbers(metrics)],
+        "numbers": [_show(*pair) for pair in _all_numbers(evaluation, metrics)],
         "said": [*_describe_said(metrics)],
         "said_labels": _describe_said_labels(metrics),
         "errors": dict(metrics.errors),
@@ -95,31 +103,30 @@ def _describe_headline(evaluation: Evaluation, metrics: Metrics) -> Iterator[Sho
     found = [name for name in _HEADLINES[metrics.task] if name in metrics.aggregate]
     defined = [name for name in found if metrics.aggregate[name].is_defined]
     for name in defined[:_N_HEADLINES]:
-        yield _show(name, metrics.aggregate[name], base=metrics.baseline.get(name))
+        yield _show(_name(name), metrics.aggregate[name], base=metrics.baseline.get(name))
     if not defined:
         for name, value in list(evaluation.reported.aggregate.items())[:_N_HEADLINES]:
             if name != "threshold":
-                yield _show(name, Number(value=value), note="the service's own number")
+                yield _show(_name(name), Number(value=value), note="the service's own number")
 
 
-def _all_numbers(metrics: Metrics) -> Iterator[tuple[str, Number]]:
-    for name, number in metrics.aggregate.items():
-        yield name, number
-    for name, number in metrics.at_threshold.items():
-        yield f"{name} at the assumed thresholds", number
-    for name, number in metrics.extra.items():
-        yield name, number
+def _all_numbers(evaluation: Evaluation, metrics: Metrics) -> Iterator[tuple[str, Number]]:
+    """What is computed of all labels together; the errors of boxes stand in a list of their own."""
+    for row in list_numbers(evaluation, metrics):
+        group, _, name = row.name.partition("/")
+        if group in NUMBER_GROUPS and group != "errors":
+            yield _GROUPS.get(group, f"{group}: {{}}").format(_name(name)), row.number
 
 
 def _show(name: str, number: Number, *, base: Number | None = None, note: str = "") -> ShownNumber:
     if base is not None and base.is_defined:
         note = f"base model {base.value:.3f}"
     if not number.is_defined:
-        return ShownNumber(name=_name(name), value=_UNDEFINED, note=number.reason)
+        return ShownNumber(name=name, value=_UNDEFINED, note=number.reason)
     has_interval = not (isnan(number.low) or isnan(number.high))
     is_share = 0 <= number.value <= 1
     return ShownNumber(
-        name=_name(name),
+        name=name,
         value=f"{number.value:.3f}",
         span=f"{number.low:.3f} to {number.high:.3f}" if has_interval else "",
         at=_percent(number.value) if is_share else None,

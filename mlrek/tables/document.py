@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 from mlrek import __version__
 from mlrek.evaluation import Evaluation, SourceFile, Version
 from mlrek.label_keys import metric_key_labels
-from mlrek.metrics import ConfusionMatrix, Metrics, Number, Reconciled, ThresholdCurves
+from mlrek.metrics import ConfusionMatrix, Metrics, Reconciled, ThresholdCurves
 from mlrek.metrics.curve_scores import score_all_labels
-from mlrek.metrics.definitions import describe_metrics
+from mlrek.metrics.definitions import describe_metrics, find_definition
+from mlrek.metrics.numbers import NUMBER_GROUPS, list_numbers
 from mlrek.tables.json_text import Json, number_or_null
 from mlrek.tables.labels import label_columns
 
@@ -63,14 +64,7 @@ def describe_evaluation(
         },
         "files": [_describe_file(file) for file in evaluation.files],
         "labels": list(metrics.labels),
-        "aggregate": _describe_numbers("aggregate", metrics.aggregate, definitions),
-        "at_threshold": _describe_numbers("at_threshold", metrics.at_threshold, definitions),
-        "base_model": _describe_numbers("aggregate", metrics.baseline, definitions),
-        "extra": _describe_numbers("extra", metrics.extra, definitions),
-        "errors": {
-            kind: {"value": n, "definition": definitions.get(f"errors/{kind}")}
-            for kind, n in metrics.errors.items()
-        },
+        **_describe_groups(evaluation, metrics, definitions),
         "reported": _describe_reported(evaluation),
         "per_label": _describe_labels(evaluation, metrics),
         "confusion_matrix": _describe_confusion(metrics.confusion),
@@ -112,20 +106,22 @@ def _describe_file(file: SourceFile) -> dict[str, Json]:
     return {"role": file.role, "uri": file.uri, "size": file.size, "sha256": file.sha256}
 
 
-def _describe_numbers(
-    group: str, numbers: Mapping[str, Number], definitions: Mapping[str, str]
+def _describe_groups(
+    evaluation: Evaluation, metrics: Metrics, definitions: Mapping[str, str]
 ) -> dict[str, Json]:
-    """Value, interval, reason and definition of each number of a group."""
-    return {
-        name: {
-            "value": number_or_null(number.value),
-            "low": number_or_null(number.low),
-            "high": number_or_null(number.high),
-            "reason": number.reason or None,
-            "definition": definitions.get(f"{group}/{name}"),
-        }
-        for name, number in numbers.items()
-    }
+    """Value, interval, reason and definition of each number of all labels, by its group."""
+    groups: dict[str, dict[str, Json]] = {group: {} for group in NUMBER_GROUPS}
+    for row in list_numbers(evaluation, metrics):
+        group, _, name = row.name.partition("/")
+        if group in groups:
+            groups[group][name] = {
+                "value": number_or_null(row.number.value),
+                "low": number_or_null(row.number.low),
+                "high": number_or_null(row.number.high),
+                "reason": row.number.reason or None,
+                "definition": find_definition(row.name, definitions) or None,
+            }
+    return {**groups}
 
 
 def _describe_reported(evaluation: Evaluation) -> dict[str, Json]:

@@ -1,33 +1,16 @@
 """Tables with a row for each label: its numbers, its curves, and its names."""
 
-from collections.abc import Mapping, Sequence
-from math import nan
-from typing import Final
+from collections.abc import Sequence
 
 import numpy as np
 
 from mlrek.evaluation import Evaluation, FloatArray, IntArray
 from mlrek.label_keys import ALL_LABEL, display_label, metric_key_labels
-from mlrek.metrics import LabelScores, Metrics, ThresholdCurves
+from mlrek.metrics import Metrics, ThresholdCurves
 from mlrek.metrics.curve_scores import score_counts
+from mlrek.metrics.numbers import list_label_columns
 from mlrek.tables.csv_text import number_cells, text_cells, write_csv
 from mlrek.tables.json_text import Json
-
-_COUNTS: Final = ("support", "tp", "fp", "fn")
-_SCORES: Final = (
-    "precision",
-    "precision_low",
-    "precision_high",
-    "recall",
-    "recall_low",
-    "recall_high",
-    "f1",
-    "ap",
-    "roc_auc",
-)
-_AREA_SCORES: Final = ("iou", "iou_low", "iou_high", "dice")  # of masks alone
-_MAIN_SCORES: Final = ("precision", "recall", "f1")
-_THRESHOLD: Final = "threshold"
 
 
 def write_per_label(evaluation: Evaluation, metrics: Metrics) -> bytes:
@@ -47,29 +30,16 @@ def write_per_label(evaluation: Evaluation, metrics: Metrics) -> bytes:
 
 
 def label_columns(evaluation: Evaluation, metrics: Metrics) -> dict[str, FloatArray | IntArray]:
-    """The numbers of `per_label.csv` by column, each (n_labels,), NaN where undefined."""
-    n = len(metrics.labels)
-    columns = {name: _column(metrics.per_label, name, n) for name in (*_COUNTS, *_SCORES)}
-    for name in _AREA_SCORES:
-        if getattr(metrics.per_label, name, None) is not None:
-            columns[name] = _column(metrics.per_label, name, n)
-    columns[_THRESHOLD] = evaluation.thresholds
-    for name in _MAIN_SCORES:
-        columns[f"at_threshold_{name}"] = _column(metrics.at_threshold_per_label, name, n)
-    for name in reported_names(evaluation.reported.per_label):
-        columns[f"reported_{name}"] = np.array(
-            [
-                evaluation.reported.per_label.get(label, {}).get(name, nan)
-                for label in metrics.labels
-            ]
-        )
+    """The numbers of `per_label.csv` by column, each (n_labels,), NaN where undefined.
+
+    The ends of an interval follow their number as `…_low` and `…_high`.
+    """
+    columns: dict[str, FloatArray | IntArray] = {}
+    for name, column in list_label_columns(evaluation, metrics).items():
+        ends = {f"{name}_low": column.low, f"{name}_high": column.high}
+        columns[name] = column.values
+        columns |= {end: values for end, values in ends.items() if values is not None}
     return columns
-
-
-def reported_names(per_label: Mapping[str, Mapping[str, float]]) -> tuple[str, ...]:
-    """The scores that every run has a column for, then whatever else a provider reports."""
-    found = dict.fromkeys(name for numbers in per_label.values() for name in numbers)
-    return (*_MAIN_SCORES, *(name for name in found if name not in (*_MAIN_SCORES, _THRESHOLD)))
 
 
 def write_threshold_curves(curves: ThresholdCurves, labels: Sequence[str]) -> bytes:
@@ -94,10 +64,6 @@ def describe_labels(labels: Sequence[str]) -> dict[str, Json]:
         label: {"metric_key": keys[i], "index": i, "display": display_label(label)}
         for i, label in enumerate(labels)
     }
-
-
-def _column(scores: LabelScores | None, name: str, n: int) -> FloatArray | IntArray:
-    return np.full(n, nan) if scores is None else np.asarray(getattr(scores, name))
 
 
 def _with_total(counts: IntArray) -> IntArray:

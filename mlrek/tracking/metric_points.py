@@ -1,17 +1,23 @@
 """The numbers of a run as MLflow logs them: keys of the contract, values, and steps of curves."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from mlrek.evaluation import Evaluation, Reported
 from mlrek.label_keys import metric_key_labels
-from mlrek.metrics import LabelScores, Metrics, Number, ThresholdCurves
+from mlrek.metrics import Metrics, ThresholdCurves
 from mlrek.metrics.curve_scores import score_all_labels
+from mlrek.metrics.numbers import NumberRow, list_numbers
 
 MAX_METRIC_KEYS = 400
 MAX_DETAILED_LABELS = 50
+NOT_LOGGED = "extra/"
+"""Begins what stands in `evaluation.json` alone."""
+AGGREGATE = "aggregate"
+LABEL_GROUPS = ("label_f1", "label_precision", "label_recall", "label_ap")
+"""What is logged of single labels; of many labels the first alone."""
 EVALUATOR_NAMES = {
     "accuracy_score": "accuracy",
     "precision_score": "precision_weighted",
@@ -32,45 +38,32 @@ class MetricPoint:
 
 def describe_metrics(evaluation: Evaluation, metrics: Metrics) -> tuple[MetricPoint, ...]:
     """Every number of a run under its contract key, at most `MAX_METRIC_KEYS` keys."""
-    points = [
-        *_numbers("aggregate", metrics.aggregate),
-        *_numbers("at_threshold", metrics.at_threshold),
-        *_intervals(metrics.aggregate),
-        *_numbers("base_model", metrics.baseline),
-        *(MetricPoint(key=f"errors/{kind}", value=n) for kind, n in metrics.errors.items()),
-        *_reported(evaluation),
-        *_evaluator_names(metrics),
-    ]
+    rows = tuple(list_numbers(evaluation, metrics))
+    points = [*_numbers(rows), *_intervals(rows), *_evaluator_names(metrics)]
     points += _reported_curve_points(evaluation)
     if metrics.curves is not None:
         points += _curve_points(metrics.curves)
     if metrics.per_label is not None:
         room = MAX_METRIC_KEYS - len({point.key for point in points})
-        points += _label_points(metrics.labels, metrics.per_label, room)
+        points += _label_points(metrics.labels, rows, room)
     return tuple(points)
 
 
-def _numbers(group: str, numbers: Mapping[str, Number]) -> Iterator[MetricPoint]:
-    for name, number in numbers.items():
-        if number.is_defined:
-            yield MetricPoint(key=f"{group}/{name}", value=number.value)
+def _numbers(rows: Sequence[NumberRow]) -> Iterator[MetricPoint]:
+    for row in rows:
+        is_logged = not row.label and not row.name.startswith(NOT_LOGGED)
+        if is_logged and row.number.is_defined:
+            yield MetricPoint(key=row.name, value=row.number.value)
 
 
-def _intervals(numbers: Mapping[str, Number]) -> Iterator[MetricPoint]:
-    for name, number in numbers.items():
-        if number.is_defined and not np.isnan([number.low, number.high]).any():
+def _intervals(rows: Sequence[NumberRow]) -> Iterator[MetricPoint]:
+    for row in rows:
+        group, _, name = row.name.partition("/")
+        number = row.number
+        has_interval = not np.isnan([number.low, number.high]).any()
+        if group == AGGREGATE and number.is_defined and has_interval:
             yield MetricPoint(key=f"interval/{name}_low", value=number.low)
             yield MetricPoint(key=f"interval/{name}_high", value=number.high)
-
-
-def _reported(evaluation: Evaluation) -> Iterator[MetricPoint]:
-    for prefix, reported in _reported_models(evaluation):
-        for name, value in reported.aggregate.items():
-            yield MetricPoint(key=f"reported/{prefix}{name}", value=value)
-    if evaluation.version.billable_minutes is not None:
-        yield MetricPoint(
-            key="training/billable_minutes", value=evaluation.version.billable_minutes
-        )
 
 
 def _evaluator_names(metrics: Metrics) -> Iterator[MetricPoint]:
@@ -110,15 +103,16 @@ def _reported_models(evaluation: Evaluation) -> Iterator[tuple[str, Reported]]:
         yield "base_", evaluation.reported.baseline
 
 
-def _label_points(labels: Sequence[str], scores: LabelScores, room: int) -> Iterator[MetricPoint]:
+def _label_points(
+    labels: Sequence[str], rows: Sequence[NumberRow], room: int
+) -> Iterator[MetricPoint]:
+    """The numbers of single labels, of the most frequent ones where not all have room."""
     keys = metric_key_labels(labels)
-    detailed = len(labels) <= MAX_DETAILED_LABELS
-    columns = {"label_f1": scores.f1}
-    if detailed:
-        columns |= {"label_precision": scores.precision, "label_recall": scores.recall}
-        columns |= {"label_ap": scores.ap}
-    most_frequent = np.sort(np.argsort(-scores.support, kind="stable")[: room // len(columns)])
-    for group, values in columns.items():
+    groups = LABEL_GROUPS if len(labels) <= MAX_DETAILED_LABELS else LABEL_GROUPS[:1]
+    by_group = {group: [row.number.value for row in rows if row.name == group] for group in groups}
+    support = np.array([row.number.value for row in rows if row.name == "label_support"])
+    most_frequent = np.sort(np.argsort(-support, kind="stable")[: room // len(groups)])
+    for group, values in by_group.items():
         for i in most_frequent:
             if not np.isnan(values[i]):
-                yield MetricPoint(key=f"{group}/{keys[i]}", value=float(values[i]))
+                yield MetricPoint(key=f"{group}/{keys[i]}", value=values[i])
