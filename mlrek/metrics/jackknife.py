@@ -1,0 +1,227 @@
+"""The jackknife: what a number becomes without each image gives its bias, error and interval.
+
+Leave out one unit (an image, or a group of images), compute the number again, and so for each unit:
+the spread of these values tells the standard error, their mean tells the bias of order 1 / n
+(Quenouille 1956, Tukey 1958; Efron & Stein 1981). An interval that is symmetric on the logit scale
+follows the skew of a number near its bounds, and never leaves them.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+from math import atanh, exp, isnan, log, nan, sqrt, tanh
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlrek.evaluation import FloatArray, IntArray
+from mlrek.metrics.counts import LabelCounts
+from mlrek.metrics.resampling import CONFIDENCE, Statistic
+
+MAX_GROUPS: Final = 200
+"""Units that are left out of a number which is slow to compute: more are put together at random."""
+
+_COLUMNS: Final = 64
+_ROUNDING: Final = 1e-12
+
+
+class Scale(StrEnum):
+    """Where the interval of a number is symmetric."""
+
+    LOGIT = "logit"  # ln(x / (1 - x)): numbers in 0..1
+    FISHER = "fisher"  # artanh(x): numbers in -1..1
+    LOG = "log"  # ln(x): numbers above 0
+    PLAIN = "plain"  # the number itself, as the difference of two
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LeftOut:
+    """What a number becomes without one unit: units that are alike stand once.
+
+    `values` (n_kinds,) is the number without one unit of each kind, `times` (n_kinds,) how many
+    such units there are, and `kind` (n_units,) the kind of each unit where it is known.
+    """
+
+    values: FloatArray
+    times: IntArray
+    kind: IntArray | None = None
+
+    @property
+    def n_units(self) -> int:
+        """How many units there are."""
+        return int(self.times.sum())
+
+    @property
+    def mean(self) -> float:
+        """The mean of the values over units."""
+        return float(self.times @ self.values / self.n_units)
+
+    @property
+    def influences(self) -> FloatArray:
+        """How far each unit moves the number, (n_units,): they sum to 0.
+
+        Each is (n - 1) (mean - value without the unit). Two numbers of the same units have the
+        covariance Σ a b / (n (n - 1)) over their influences a and b.
+        """
+        moved = (self.n_units - 1) * (self.mean - self.values)
+        return np.repeat(moved, self.times) if self.kind is None else moved[self.kind]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Jackknife:
+    """A number with its bias and standard error, both on its own scale, from `n_units` units.
+
+    Bias and error are NaN where the number is undefined without some unit.
+    """
+
+    value: float
+    bias: float
+    standard_error: float
+    n_units: int
+
+    @property
+    def corrected(self) -> float:
+        """The number without its bias."""
+        return self.value - self.bias
+
+
+def jackknife(value: float, left_out: LeftOut) -> Jackknife:
+    """The bias and the standard error of a number.
+
+    >>> heads = LeftOut(values=np.array([2 / 3, 1.0]), times=np.array([3, 1]))
+    >>> jackknife(0.75, heads)
+    Jackknife(value=0.75, bias=0.0, standard_error=0.25, n_units=4)
+    """
+    n, mean = left_out.n_units, left_out.mean
+    if n < 2:  # noqa: PLR2004 - without its one unit a number is of nothing
+        return Jackknife(value=value, bias=nan, standard_error=nan, n_units=n)
+    squares = float(left_out.times @ np.square(left_out.values - mean))
+    return Jackknife(
+        value=value,
+        bias=(n - 1) * (mean - value),
+        standard_error=sqrt(squares * (n - 1) / n),
+        n_units=n,
+    )
+
+
+def compute_interval(
+    estimate: Jackknife, scale: Scale, confidence: float = CONFIDENCE
+) -> tuple[float, float]:
+    """The interval that is symmetric about the corrected number on the scale.
+
+    Errors and bias are carried over by the scale's slope at the number; the quantile is Student's
+    for n - 1 degrees of freedom. Where the correction leaves the number outside, the nearer end is
+    extended to it.
+
+    Returns:
+        Lower and upper end; NaN where the number stands at a bound of its scale, and where bias or
+        error are undefined.
+    """
+    x = estimate.value
+    slope = _find_slope(x, scale)
+    if isnan(estimate.standard_error) or isnan(slope):
+        return nan, nan
+    reach = compute_student(confidence, estimate.n_units - 1) * estimate.standard_error * slope
+    middle = _to_scale(x, scale) - estimate.bias * slope
+    low, high = (_from_scale(end, scale) for end in (middle - reach, middle + reach))
+    return min(low, x), max(high, x)
+
+
+def compute_student(confidence: float, degrees: float) -> float:
+    """How many standard errors an interval reaches to each side: 1.98 at 0.95 of 100 units."""
+    from scipy.special import stdtrit
+
+    return float(stdtrit(degrees, 0.5 + confidence / 2))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CellsLeftOut:
+    """The label counts without one image of each occupied cell of a count matrix.
+
+    `counts` (n_cells, n_labels); `times` (n_cells,) the images of each cell; `codes` (n_cells,),
+    rising, each cell as row * columns + column.
+    """
+
+    counts: LabelCounts
+    times: IntArray
+    codes: IntArray
+
+    def find_kinds(self, y_true: IntArray, y_pred: IntArray) -> IntArray:
+        """The cell of each image that was counted, (n_images,), -1 in `y_pred` for none."""
+        n_labels = self.counts.tp.shape[-1]
+        codes = y_true.astype(np.int64) * (n_labels + 1) + np.where(y_pred < 0, n_labels, y_pred)
+        return np.asarray(np.searchsorted(self.codes, codes))
+
+
+def leave_out_cells(matrix: NDArray[np.int64]) -> CellsLeftOut:
+    """The counts without one image, from a matrix as `count_pairs` returns it."""
+    y_true, y_pred = np.nonzero(matrix)
+    rows = np.arange(len(y_true))
+    right, predicted = y_true == y_pred, y_pred < len(matrix)
+    whole = np.diagonal(matrix), matrix[:, :-1].sum(axis=0), matrix.sum(axis=1)
+    tp, columns, support = (np.tile(part, (len(rows), 1)) for part in whole)
+    tp[rows[right], y_true[right]] -= 1
+    columns[rows[predicted], y_pred[predicted]] -= 1
+    support[rows, y_true] -= 1
+    return CellsLeftOut(
+        counts=LabelCounts(tp=tp, predicted=columns, support=support),
+        times=matrix[y_true, y_pred],
+        codes=y_true * matrix.shape[1] + y_pred,
+    )
+
+
+def leave_out_units(statistic: Statistic, unit_idx: IntArray, n_units: int) -> dict[str, LeftOut]:
+    """The values of a statistic of image weights without each unit.
+
+    Args:
+        statistic: Image weights (n_images, n) -> values by name, each (n,).
+        unit_idx: The unit of each image in the statistic's order, (n_images,).
+        n_units: How many there are.
+    """
+    blocks = []
+    for start in range(0, n_units, _COLUMNS):
+        units = np.arange(start, min(start + _COLUMNS, n_units))
+        blocks.append(statistic((unit_idx[:, np.newaxis] != units).astype(np.float32)))
+    once = np.ones(n_units, dtype=np.int64)
+    return {
+        name: LeftOut(
+            values=np.concatenate([block[name] for block in blocks]), times=once, kind=unit_idx
+        )
+        for name in (blocks[0] if blocks else ())
+    }
+
+
+def deal_units(unit_idx: IntArray, n_units: int, seed: int = 0) -> tuple[IntArray, int]:
+    """Put units together at random so that at most `MAX_GROUPS` are left, of nearly equal size.
+
+    Returns:
+        The new unit of each image, (n_images,), and how many there are.
+    """
+    if n_units <= MAX_GROUPS:
+        return unit_idx, n_units
+    dealt = np.random.default_rng(seed).permutation(n_units) % MAX_GROUPS
+    return dealt[unit_idx], MAX_GROUPS
+
+
+def _find_slope(x: float, scale: Scale) -> float:
+    """The slope of the scale at a number, NaN at its bounds."""
+    if scale is Scale.PLAIN:
+        return 1.0
+    spread = {Scale.LOGIT: x * (1 - x), Scale.FISHER: 1 - x * x, Scale.LOG: x}[scale]
+    return 1 / spread if spread > _ROUNDING else nan
+
+
+def _to_scale(x: float, scale: Scale) -> float:
+    if scale is Scale.LOGIT:
+        return log(x / (1 - x))
+    if scale is Scale.FISHER:
+        return atanh(x)
+    return log(x) if scale is Scale.LOG else x
+
+
+def _from_scale(y: float, scale: Scale) -> float:
+    if scale is Scale.LOGIT:
+        return 1 / (1 + exp(-y)) if y > 0 else exp(y) / (1 + exp(y))
+    if scale is Scale.FISHER:
+        return tanh(y)
+    return exp(min(y, 700)) if scale is Scale.LOG else y
