@@ -8,7 +8,8 @@ MlrekError
 ├── EvaluationError                       what was read contradicts itself or cannot answer
 ├── IncomparableError                     two versions cannot be compared
 ├── TrackingError                         MLflow cannot be reached, or refuses
-│   └── ModelNotFoundError                the registry has no such model, version or alias
+│   ├── ModelNotFoundError                the registry has no such model, version or alias
+│   └── RunNotFoundError                  the store has no such run
 ├── ClusterError                          a Dask cluster cannot be reached, or cannot do the work
 ├── PolicyError                           a policy file is not valid
 └── UsageError                            the command asks for something that does not exist
@@ -72,6 +73,10 @@ class TrackingError(MlrekError):
 
 class ModelNotFoundError(TrackingError):
     """The registry has no such model, version or alias (yet)."""
+
+
+class RunNotFoundError(TrackingError):
+    """The store has no such run."""
 
 
 class ClusterError(MlrekError):

@@ -1,21 +1,25 @@
 """May this version be promoted? Reads the versions, compares, decides, and notes the answer."""
 
-import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
-from mlrek.comparison import Leakage, Verdict
+from mlrek.champion import CHECKS_FOLDER, explain_absence, is_champion, is_superseded
+from mlrek.comparison import Verdict
+from mlrek.comparison.doubts import doubt_training, find_leakage
+from mlrek.comparison.pairing import group_images
 from mlrek.errors import (
     EvaluationError,
     IncomparableError,
     ModelNotFoundError,
     PolicyError,
+    RunNotFoundError,
+    SourceNotFoundError,
     TrackingError,
 )
-from mlrek.evaluation import Evaluation, FloatArray
+from mlrek.evaluation import Doubt, DoubtKind, Evaluation, FloatArray
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.resampling import Bootstrap
@@ -33,7 +37,9 @@ from mlrek.policy import (
 from mlrek.policy.deciding import decide
 from mlrek.policy.numbers import count_test_images, parse_numbers
 from mlrek.policy.parsing import parse_policy
-from mlrek.references import MODEL_URI, RUN_URI, Referred, is_alias, load_version
+from mlrek.references import RUN_URI, Referred, load_version
+from mlrek.registry.door import Registry
+from mlrek.registry.versions import DEFAULT_ALIAS, check_alias
 from mlrek.run_content import RESAMPLES, SEED
 from mlrek.same_exam import advise_exam, follow_exam
 from mlrek.sources import AwsOptions
@@ -44,8 +50,6 @@ from mlrek.tables.json_text import write_json
 from mlrek.tracking.runs import RegisteredVersion
 from mlrek.tracking.store import Store
 
-NUMBERS_PATH = "evaluation.json"
-RESULT_FOLDER = "check"
 STATUS_TAG = "validation_status"
 VALIDATION = {
     Status.PASSED: "approved",
@@ -65,11 +69,26 @@ class GateResult:
     registered: RegisteredVersion | None = None
 
 
-def read_policy(path: str) -> Policy:
-    """The policy in a file.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asking:
+    """How the gate is asked.
+
+    `alias` is what would be moved to the candidate. `notes`: keep the answer in the candidate's
+    run, and in the tag of a registered version. `registered` is what the candidate is registered
+    as, where its text does not tell.
+    """
+
+    alias: str = DEFAULT_ALIAS
+    notes: bool = True
+    registered: RegisteredVersion | None = None
+
+
+def read_policy(path: str, baseline: str = "", group_by: str = "") -> Policy:
+    """The policy in a file, with what the command line says instead of it.
 
     Raises:
         PolicyError: There is no such file, or it is no valid policy.
+        UsageError: The grouping is no regular expression.
     """
     try:
         text = read_small_text(path)
@@ -77,7 +96,11 @@ def read_policy(path: str) -> Policy:
         raise PolicyError(f"{path}: the policy cannot be read: {exc.strerror}") from exc
     except ValueError as exc:  # no UTF-8, endless, or no path at all
         raise PolicyError(f"{path}: the policy cannot be read: {exc}") from exc
-    return parse_policy(text, uri=path)
+    policy = parse_policy(text, uri=path, baseline=baseline)
+    if not group_by:
+        return policy
+    group_images((), group_by)  # refuses what is no regular expression
+    return replace(policy, test_set=replace(policy.test_set, group_by=group_by))
 
 
 def check_version(
@@ -85,72 +108,91 @@ def check_version(
     policy: Policy,
     aws: AwsOptions,
     open_store: Callable[[], Store],
-    *,
-    notes: bool = True,
-    registered: RegisteredVersion | None = None,
+    asking: Asking | None = None,
 ) -> GateResult:
     """Decide whether a version may be promoted.
 
     A candidate that is a run on a test set of one's own is compared with the baseline's run on the
-    same one, where there is one.
+    same one, where there is one. One that bears the alias already passes, and nothing is written.
 
     Args:
         candidate: A VERSION as typed.
         policy: What it must fulfil; its `baseline` is a VERSION as typed too.
         aws: Region and profile.
         open_store: Called for runs and models.
-        notes: Keep the answer in the candidate's run, and in the tag of a registered version.
-        registered: What the candidate is registered as, where its text does not tell.
+        asking: How it is asked.
 
     Raises:
         UsageError: A text names no version, or more than one.
         SourceError: An evaluation cannot be read.
         TrackingError: MLflow cannot be reached or refuses.
     """
+    asking = asking or Asking()
+    check_alias(asking.alias)
     store = cache(open_store)
     referred = load_version(candidate, aws, store)
-    referred = replace(referred, registered=referred.registered or registered)
+    referred = replace(referred, registered=referred.registered or asking.registered)
     described = _describe_candidate(referred, store)
+    if _is_champion(referred, policy, asking, store):
+        reason = f"the candidate is already the {asking.alias}"
+        described = replace(described, is_champion=True)
+        decision = decide(policy, described, Opponent(absent=reason))
+        return GateResult(decision=decision, registered=referred.registered)
     load = partial(load_version, aws=aws, open_store=store)
-    opponent = _find_opponent(policy.baseline, referred, load, store)
+    opponent = _find_opponent(policy, referred, load, store, asking.alias)
     decision = decide(policy, described, opponent)
-    if notes and referred.run is not None:
+    if asking.notes and referred.run is not None:
         decision = _note(decision, policy, referred, store())
     return GateResult(decision=decision, registered=referred.registered)
 
 
-def _describe_candidate(referred: Referred, store: Callable[[], Store]) -> Candidate:
-    evaluation = referred.evaluation
-    compute = cache(partial(_compute_numbers, evaluation, referred.prediction_rule))
+def _is_champion(
+    referred: Referred, policy: Policy, asking: Asking, store: Callable[[], Store]
+) -> bool:
     if referred.run is None:
-        numbers = compute(DEFAULT_CONFIDENCE)
-    else:
-        content = store().read_artifact(referred.run_id, NUMBERS_PATH)
-        numbers = _parse_document(content, f"runs:/{referred.run_id}/{NUMBERS_PATH}")
+        return False
+    return is_champion(referred, policy.baseline, asking.alias, Registry(store()))
+
+
+def _describe_candidate(referred: Referred, store: Callable[[], Store]) -> Candidate:
+    """The candidate's numbers, made anew from its evaluation by the rules of today."""
+    evaluation = referred.evaluation
+    compute = cache(partial(_compute, evaluation, referred.prediction_rule))
 
     def numbers_at(confidence: float) -> Numbers:
-        return numbers if confidence == DEFAULT_CONFIDENCE else compute(confidence)
+        return compute(confidence)[0]
 
     return Candidate(
         identity=_identify(referred),
-        numbers=numbers,
+        numbers=numbers_at(DEFAULT_CONFIDENCE),
         numbers_at=numbers_at,
         test_images=count_test_images(evaluation),
-        leakage=_find_leakage(evaluation),
+        leakage=find_leakage(evaluation),
         resample=cache(partial(_resample, evaluation, referred.prediction_rule)),
+        doubts=tuple(_list_doubts(referred, compute(DEFAULT_CONFIDENCE)[1], store)),
     )
 
 
-def _parse_document(content: bytes, uri: str) -> Numbers:
-    try:
-        document = json.loads(content)
-    except ValueError as exc:
-        raise EvaluationError(f"{uri}: no valid JSON: {exc}") from exc
-    return parse_numbers(document, uri=uri)
+def _list_doubts(
+    referred: Referred, found: tuple[Doubt, ...], store: Callable[[], Store]
+) -> Iterator[Doubt]:
+    """What weakens a candidate's numbers: what its reading, its numbers and its run tell."""
+    evaluation = referred.evaluation
+    doubts = (*evaluation.doubts, *found, *doubt_training(evaluation))
+    yield from (replace(doubt, side="candidate") for doubt in dict.fromkeys(doubts))
+    if referred.run is not None and is_superseded(referred, Registry(store())):
+        yield Doubt(
+            kind=DoubtKind.SUPERSEDED,
+            side="candidate",
+            text=f"the run {referred.run_id} is no longer the newest of its version: the "
+            "evaluation was replaced since",
+        )
 
 
-def _compute_numbers(evaluation: Evaluation, rule: PredictionRule, confidence: float) -> Numbers:
-    """The numbers that a run of this evaluation would hold, with intervals at a confidence."""
+def _compute(
+    evaluation: Evaluation, rule: PredictionRule, confidence: float
+) -> tuple[Numbers, tuple[Doubt, ...]]:
+    """The numbers that a run of this evaluation would hold, and the doubts that show with them."""
     metrics = compute_metrics(
         evaluation,
         prediction_rule=rule,
@@ -161,7 +203,7 @@ def _compute_numbers(evaluation: Evaluation, rule: PredictionRule, confidence: f
     document = describe_evaluation(
         evaluation, metrics, test_set_digest="", settings={}, warnings=()
     )
-    return parse_numbers(document)
+    return parse_numbers(document), metrics.doubts
 
 
 def _resample(evaluation: Evaluation, rule: PredictionRule) -> dict[Metric, FloatArray]:
@@ -173,31 +215,28 @@ def _resample(evaluation: Evaluation, rule: PredictionRule) -> dict[Metric, Floa
 
 
 def _find_opponent(
-    baseline: str,
+    policy: Policy,
     candidate: Referred,
     load: Callable[[str], Referred],
     open_store: Callable[[], Store],
+    alias: str,
 ) -> Opponent:
     """What the candidate is compared with, or why it is not.
 
-    Only an alias may be missing: one that nobody has set yet is how every project begins, while a
-    version that is named by its number was there once.
+    Only the alias that is to be moved may be missing, and only before the first promotion.
     """
+    baseline = policy.baseline
     if not baseline:
-        return Opponent(absent="the policy names no baseline")
+        return Opponent(incomparable="no baseline is named")
     try:
         referred = load(baseline)
     except ModelNotFoundError:
-        if not is_alias(baseline):
-            raise
-        if other := _find_other_model(baseline, candidate):
-            return Opponent(
-                incomparable=(
-                    f"the registry has no {baseline}, while the candidate is a version of "
-                    f"models:/{other}: name the baseline of that model, or promote a first one"
-                )
-            )
-        return Opponent(absent=f"{baseline} does not exist yet")
+        absence = explain_absence(baseline, candidate, alias, Registry(open_store()))
+        if absence.is_first:
+            return Opponent(absent=absence.reason)
+        return Opponent(missing=absence.reason)
+    except (SourceNotFoundError, RunNotFoundError) as exc:
+        return Opponent(missing=f"there is no baseline {baseline}: {exc}")
     identity = _identify(referred)
     if _is_same(candidate, referred):
         reason = (
@@ -205,30 +244,23 @@ def _find_opponent(
             "version, or name another baseline with --baseline"
         )
         return Opponent(identity=identity, incomparable=reason)
-    return _compare_on_one_exam(baseline, referred, candidate, open_store)
+    return _compare_on_one_exam(policy, referred, candidate, open_store)
 
 
 def _compare_on_one_exam(
-    baseline: str, referred: Referred, candidate: Referred, open_store: Callable[[], Store]
+    policy: Policy, referred: Referred, candidate: Referred, open_store: Callable[[], Store]
 ) -> Opponent:
     """The comparison on the candidate's test images where the baseline has a run on them."""
+    baseline, group_by = policy.baseline, policy.test_set.group_by
     if candidate.run is None:
-        return _compare(referred, candidate)
+        return _compare(referred, candidate, group_by)
     if not RUN_URI.fullmatch(baseline):  # a run that was named is the one that is meant
         referred = follow_exam(referred, candidate.run, open_store())
-    opponent = _compare(referred, candidate)
+    opponent = _compare(referred, candidate, group_by)
     if opponent.comparison is None or opponent.comparison.test_sets.verdict is Verdict.SAME:
         return opponent
     advice = advise_exam(baseline, referred, candidate.run, open_store())
     return replace(opponent, advice=advice)
-
-
-def _find_other_model(baseline: str, candidate: Referred) -> str:
-    """The candidate's registered model, where the missing baseline is an alias of another one."""
-    model = MODEL_URI.fullmatch(baseline)
-    if candidate.registered is None or model is None or model["name"] == candidate.registered.name:
-        return ""
-    return candidate.registered.name
 
 
 def _is_same(candidate: Referred, baseline: Referred) -> bool:
@@ -237,14 +269,15 @@ def _is_same(candidate: Referred, baseline: Referred) -> bool:
     return is_same_run or (bool(ours) and ours == theirs)
 
 
-def _compare(baseline: Referred, candidate: Referred) -> Opponent:
-    from mlrek.comparison.compare import Side, compare_versions
+def _compare(baseline: Referred, candidate: Referred, group_by: str) -> Opponent:
+    from mlrek.comparison.compare import CompareSettings, Side, compare_versions
 
     opponent = Opponent(identity=_identify(baseline))
     try:
         comparison = compare_versions(
             Side(evaluation=baseline.evaluation, rule=baseline.prediction_rule),
             Side(evaluation=candidate.evaluation, rule=candidate.prediction_rule),
+            CompareSettings(group_by=group_by),
         )
     except (EvaluationError, IncomparableError) as exc:
         return replace(opponent, incomparable=str(exc))
@@ -259,14 +292,6 @@ def _compare(baseline: Referred, candidate: Referred) -> Opponent:
 def _identify(referred: Referred) -> Identity:
     version = referred.evaluation.version
     return Identity(version=version.name, version_arn=version.arn, run_id=referred.run_id)
-
-
-def _find_leakage(evaluation: Evaluation) -> Leakage:
-    seen = evaluation.seen_in_training
-    if seen is None:
-        return Leakage(known=False)
-    images = (image for image, was_seen in zip(evaluation.images, seen, strict=True) if was_seen)
-    return Leakage(known=True, images=tuple(dict.fromkeys(images)))
 
 
 def _note(decision: Decision, policy: Policy, referred: Referred, store: Store) -> Decision:
@@ -285,4 +310,4 @@ def _note(decision: Decision, policy: Policy, referred: Referred, store: Store) 
 
 def _result_path(policy: Policy) -> str:
     name = _UNSAFE.sub("_", Path(policy.uri).name).strip("._") or "policy"
-    return f"{RESULT_FOLDER}/{name[:100]}.json"
+    return f"{CHECKS_FOLDER}/{name[:100]}.json"

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mlrek.errors import UsageError
-from mlrek.gate import GateResult, check_version
+from mlrek.gate import Asking, GateResult, check_version
 from mlrek.policy import Forgive, Policy
 from mlrek.references import MODEL_URI, RUN_URI, find_entry
 from mlrek.registry.door import Registry
@@ -27,7 +27,7 @@ class Promotion:
     """What is to be moved, and what is known of it so far.
 
     `candidate` is what the gate reads: the version, or its run on a test set of one's own.
-    `result` is the gate's, None for a rollback and for a version that bears the alias already.
+    `result` is the gate's, None for a rollback.
     `moved` says what became of the alias, None as long as nothing was decided.
     """
 
@@ -56,7 +56,8 @@ def prepare_promotion(candidate: str, alias: str, aws: AwsOptions, registry: Reg
         _check_current(version, registry)
         return Promotion(move=move, candidate=_choose_run(candidate, version, registry))
     reason = f"{move.uri} is version {before} already"
-    return Promotion(move=move, moved=Moved(outcome=Outcome.UNCHANGED, now=before, reason=reason))
+    moved = Moved(outcome=Outcome.UNCHANGED, now=before, reason=reason)
+    return Promotion(move=move, candidate=_choose_run(candidate, version, registry), moved=moved)
 
 
 def check_promotion(
@@ -65,23 +66,24 @@ def check_promotion(
     """A promotion with the gate's answer, and the alias read again after that.
 
     Args:
-        promotion: One that is not done yet.
+        promotion: One that is not done yet; of one that is, the floors are shown.
         policy: What the version must fulfil.
         aws: Region and profile, for a baseline in a source.
         registry: Where the version is.
         notes: Keep the answer in the version's run and tags.
     """
     move = promotion.move
-    result = check_version(
-        promotion.candidate or move.version.uri,
-        policy,
-        aws,
-        lambda: registry.store,
+    asking = Asking(
+        alias=move.alias,
         notes=notes,
         registered=RegisteredVersion(
             name=move.version.name, version=str(move.version.number), run_id=move.version.run_id
         ),
     )
+    text = promotion.candidate or move.version.uri
+    result = check_version(text, policy, aws, lambda: registry.store, asking)
+    if promotion.moved is not None:
+        return replace(promotion, result=result)
     if policy.baseline != move.uri:
         result = _warn_of_baseline(result, policy, move)
     now = registry.get_aliases(move.version.name).get(move.alias)

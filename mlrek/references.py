@@ -103,12 +103,6 @@ def find_entry(text: str, aws: AwsOptions) -> tuple[Source, VersionEntry]:
     return source, _choose_entry(source, source_text, name)
 
 
-def is_alias(text: str) -> bool:
-    """Whether a VERSION is named by an alias of the registry, which may not be set yet."""
-    model = MODEL_URI.fullmatch(text)
-    return model is not None and model["alias"] is not None
-
-
 def _check_uri(text: str) -> None:
     """Refuse what names neither a run nor a model, before a store is asked."""
     if not (RUN_URI.fullmatch(text) or MODEL_URI.fullmatch(text)):
@@ -120,12 +114,10 @@ def _load_run(text: str, store: Store) -> Referred:
     run_id = registered.run_id if registered else text.removeprefix("runs:/").rstrip("/")
     if not run_id:
         raise TrackingError(f"{text} is not linked to any run")
+    run = store.get_run(run_id)
     content = store.read_artifact(run_id, EVALUATION_PATH)
-    return Referred(
-        evaluation=count_once(load_evaluation(content)),
-        run=store.get_run(run_id),
-        registered=registered,
-    )
+    evaluation = count_once(load_evaluation(content))
+    return Referred(evaluation=evaluation, run=run, registered=registered)
 
 
 def _find_registered(text: str, store: Store) -> RegisteredVersion:

@@ -1,7 +1,6 @@
 """`mlrek check`: may this version be promoted?"""
 
 import os
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -31,6 +30,8 @@ def check(
             show_default=False,
         ),
     ] = "",
+    alias: opt.Alias = "champion",
+    group_by: opt.GroupBy = "",
     undecided: opt.Undecided = None,
     junit: Annotated[
         str,
@@ -56,7 +57,7 @@ def check(
     Example: mlrek check models:/digits/3 --policy examples/policy.toml
     """
     from mlrek.cli.check_report import print_decision
-    from mlrek.gate import check_version, read_policy
+    from mlrek.gate import Asking, check_version, read_policy
     from mlrek.sources import AwsOptions
     from mlrek.tables.decision import describe_decision, write_decision_markdown
     from mlrek.tracking.connection import connect
@@ -64,10 +65,10 @@ def check(
 
     output = Output(as_json=json, quiet=quiet, verbose=verbose)
     output.set_up_logging()
-    asked = read_policy(policy)
-    asked = replace(asked, baseline=baseline) if baseline else asked
-    aws = AwsOptions(region=region, profile=profile)
-    decision = check_version(candidate, asked, aws, lambda: connect(tracking_uri)).decision
+    asked = read_policy(policy, baseline, group_by)
+    aws, asking = AwsOptions(region=region, profile=profile), Asking(alias=alias)
+    result = check_version(candidate, asked, aws, lambda: connect(tracking_uri), asking)
+    decision = result.decision
     if json:
         output.document(describe_decision(decision))
         output.warn(decision.warnings)

@@ -1,5 +1,6 @@
 """What a person reads of a check: every answer, why what did not pass did not, the verdict."""
 
+from itertools import chain
 from textwrap import TextWrapper
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,9 @@ from mlrek.tables.decision import (
     describe_needed,
     describe_verdict,
     describe_versions,
+    list_doubts,
     list_open,
+    list_remarks,
 )
 
 if TYPE_CHECKING:
@@ -31,11 +34,12 @@ def print_decision(decision: "Decision", output: Output, forgive: "Forgive" = ""
     wrapper = TextWrapper(
         output.width, subsequent_indent=INDENT, break_long_words=False, break_on_hyphens=False
     )
-    reasons = list_open(decision)
-    for check, text in reasons:
-        for line in wrapper.wrap(f"{check.status.value}  {text}"):
-            output.line(line)
-    if reasons:
+    reasons = (*list_open(decision), *list_remarks(decision))
+    said = [f"{check.status.value}  {text}" for check, text in reasons]
+    said += [f"doubt  {text}" for text in list_doubts(decision)]
+    for line in chain.from_iterable(map(wrapper.wrap, said)):
+        output.line(line)
+    if said:
         output.line()
     for text in filter(None, (describe_needed(decision), describe_verdict(decision, forgive))):
         for line in wrapper.wrap(text):

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from mlrek.cli.streams import write_command
 from mlrek.printable import escape_unencodable, escape_unprintable
-from mlrek.tables.decision import describe_verdict, list_open
+from mlrek.tables.decision import describe_verdict, list_doubts, list_open
 
 if TYPE_CHECKING:
     from mlrek.policy import Decision, Forgive
@@ -48,14 +48,15 @@ def describe_annotations(decision: "Decision", policy: str, forgive: "Forgive" =
     What failed comes first: of many, GitHub shows the first ones.
     """
     opened = sorted(list_open(decision), key=lambda pair: _ORDER.index(pair[0].status.value))
-    lines = [
-        _write_command(check.status.value, text, policy) for check, text in opened[:MAX_ANNOTATIONS]
-    ]
+    said = [(check.status.value, text) for check, text in opened]
+    if decision.already_champion:  # nothing is decided, so nothing is wrong
+        said = [("ignored", text) for _, text in said]
+    said += [("ignored", f"doubt: {text}") for text in list_doubts(decision)]
+    lines = [_write_command(status, text, policy) for status, text in said[:MAX_ANNOTATIONS]]
     verdict = decision.verdict.value
     if verdict == "undecided":
         verdict = _TAKEN_FOR.get(decision.exit_code(forgive), verdict)
-    said = describe_verdict(decision, forgive)
-    return [*lines, _write_command(verdict, said, policy)]
+    return [*lines, _write_command(verdict, describe_verdict(decision, forgive), policy)]
 
 
 def _write_command(status: str, message: str, policy: str) -> str:

@@ -24,6 +24,19 @@ Undecided = Annotated[
         show_default=False,
     ),
 ]
+Alias = Annotated[
+    str, typer.Option("--alias", metavar="ALIAS", help="The alias that is to be moved.")
+]
+GroupBy = Annotated[
+    str,
+    typer.Option(
+        "--group-by",
+        metavar="REGEX",
+        help="Images that show one object belong together: a regular expression on image URIs, "
+        "whose first group names the object.",
+        show_default=False,
+    ),
+]
 TrackingUri = Annotated[
     str,
     typer.Option(

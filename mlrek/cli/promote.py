@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from mlrek.policy import Forgive
     from mlrek.promotion import Promotion
     from mlrek.registry.door import Registry
-    from mlrek.sources import AwsOptions
 
 REFUSED = {3: "refused", 4: "undecided"}
 """What is said of a version that the policy does not let pass."""
@@ -36,7 +35,8 @@ def promote(
             "--policy", metavar="FILE", help="The policy, a TOML file.", show_default=False
         ),
     ] = "",
-    alias: Annotated[str, typer.Option("--alias", help="The alias to move.")] = "champion",
+    alias: opt.Alias = "champion",
+    group_by: opt.GroupBy = "",
     undecided: opt.Undecided = None,
     rollback: Annotated[
         bool,
@@ -63,6 +63,8 @@ def promote(
 
     Example: mlrek promote models:/digits/3 --policy examples/policy.toml --yes
     """
+    from mlrek.gate import read_policy
+    from mlrek.promotion import check_promotion, prepare_promotion, prepare_rollback
     from mlrek.registry.door import Registry
     from mlrek.sources import AwsOptions
     from mlrek.tracking.connection import connect
@@ -77,41 +79,18 @@ def promote(
     output.set_up_logging()
     registry = Registry(connect(tracking_uri))
     if rollback:
-        promotion = _prepare_rollback(candidate, alias, registry)
+        promotion = prepare_rollback(candidate, alias, registry)
     else:
         aws = AwsOptions(region=region, profile=profile)
-        promotion = _check(candidate, alias, policy, aws, registry, notes=not dry_run)
+        asked = read_policy(policy, group_by=group_by)
+        promotion = prepare_promotion(candidate, alias, aws, registry)
+        promotion = check_promotion(promotion, asked, aws, registry, notes=not dry_run)
     if not json:
         _show(promotion, output, undecided or "")
     outcome = _decide(promotion, undecided or "", dry_run=dry_run)
     if not outcome:
         promotion, outcome = _move(promotion, registry, ask=not yes)
     _tell(promotion, outcome, output, undecided or "")
-
-
-def _prepare_rollback(candidate: str, alias: str, registry: "Registry") -> "Promotion":
-    from mlrek.promotion import prepare_rollback
-
-    return prepare_rollback(candidate, alias, registry)
-
-
-def _check(
-    candidate: str,
-    alias: str,
-    policy: str,
-    aws: "AwsOptions",
-    registry: "Registry",
-    *,
-    notes: bool,
-) -> "Promotion":
-    from mlrek.gate import read_policy
-    from mlrek.promotion import check_promotion, prepare_promotion
-
-    asked = read_policy(policy)
-    promotion = prepare_promotion(candidate, alias, aws, registry)
-    if promotion.moved is not None:
-        return promotion
-    return check_promotion(promotion, asked, aws, registry, notes=notes)
 
 
 def _show(promotion: "Promotion", output: Output, undecided: "Forgive") -> None:
@@ -187,8 +166,10 @@ def _describe(promotion: "Promotion", outcome: str) -> dict[str, Any]:
     from mlrek.tables.decision import describe_decision
 
     move, moved = promotion.move, promotion.moved
-    empty: dict[str, Any] = dict.fromkeys(("verdict", "candidate", "baseline", "images_needed"))
-    empty |= {"checks": [], "warnings": []}
+    empty: dict[str, Any] = dict.fromkeys(
+        ("verdict", "candidate", "baseline", "images_needed", "images_needed_range", "looks")
+    )
+    empty |= {"checks": [], "already_champion": False, "doubts": [], "warnings": []}
     answer = describe_decision(promotion.result.decision) if promotion.result else empty
     return {
         **answer,

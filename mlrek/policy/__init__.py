@@ -11,7 +11,7 @@ from math import nan
 from typing import Final, Literal
 
 from mlrek.comparison import Comparison, Leakage
-from mlrek.evaluation import Doubt, FloatArray
+from mlrek.evaluation import Doubt, DoubtKind, FloatArray
 
 ANY_LABEL: Final = "*"
 DEFAULT_CONFIDENCE: Final = 0.95
@@ -19,6 +19,10 @@ EXIT_PASSED, EXIT_FAILED, EXIT_UNDECIDED = 0, 3, 4
 
 Forgive = Literal["", "pass", "fail"]
 """What an undecided verdict is taken for, '' for neither (`--undecided`)."""
+
+
+LeakageRule = Literal["", "allowed", "forbidden"]
+"""What a policy says of test images that a version was trained on."""
 
 
 class SameTestSet(StrEnum):
@@ -45,14 +49,20 @@ class Metric:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestSetPolicy:
-    """What a test set must be; 0 asks for no number of images."""
+    """What a test set must be; 0 asks for no number of images.
+
+    `leakage` '' says nothing of images that a version was trained on. `accepts` are kinds of doubts
+    that stop nothing. `group_by` finds the object that an image shows, '' where each is its own.
+    """
 
     __test__ = False  # no test class, whatever its name says to pytest
 
     same: SameTestSet = SameTestSet.REQUIRED
     min_images: int = 0
     min_images_per_label: int = 0
-    forbids_leakage: bool = False
+    leakage: LeakageRule = ""
+    accepts: frozenset[DoubtKind] = frozenset()
+    group_by: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,6 +145,8 @@ class Candidate:
     """The version to be promoted. `numbers_at` gives its numbers with intervals at a confidence.
 
     `resample` gives (n_resamples,) values of those that its `evaluation.json` has no interval of.
+    `doubts` weaken its numbers. `is_champion`: it bears the alias already that is to be moved.
+    `decides_several`: what is predicted is decided label by label, by thresholds.
     """
 
     identity: Identity
@@ -143,21 +155,26 @@ class Candidate:
     test_images: TestImages
     leakage: Leakage
     resample: Callable[[], Mapping[Metric, FloatArray]] = dict
+    doubts: tuple[Doubt, ...] = ()
+    is_champion: bool = False
+    decides_several: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Opponent:
     """What relative checks compare with: `comparison`, or why there is none.
 
-    `absent`: no baseline exists yet. `incomparable`: there is one, but it cannot be compared.
-    `shared_images` are the test images that both versions have; where these are not all of them,
-    `advice` may say how the two get on one test set.
+    `absent`: there need be none, as this is a first promotion, or the candidate is the champion.
+    `missing`: one is named that is not there. `incomparable`: there is one, but it cannot be
+    compared. `shared_images` are the test images that both versions have; where these are not all
+    of them, `advice` may say how the two get on one test set.
     """
 
     identity: Identity | None = None
     comparison: Comparison | None = None
     shared_images: TestImages | None = None
     absent: str = ""
+    missing: str = ""
     incomparable: str = ""
     advice: str = ""
 
@@ -177,7 +194,7 @@ class Status(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     UNDECIDED = "undecided"
-    IGNORED = "ignored"  # a relative check while no baseline exists
+    IGNORED = "ignored"  # a check against a baseline where there need be none
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -186,8 +203,8 @@ class Check:
 
     Of a floor `low` and `high` are the ends of the number's interval, of a relative check those of
     candidate minus baseline; `limit` is what they are held against. `is_comparable` is False where
-    the versions cannot be compared at all. `images_needed` is an estimate of the test images that
-    would decide it.
+    the versions cannot be compared at all. `is_doubted`: a doubt keeps it from passing, whatever
+    the numbers say. `images_needed` is an estimate of the test images that would decide it.
     """
 
     kind: Kind
@@ -200,24 +217,42 @@ class Check:
     high: float = nan
     reason: str = ""
     is_comparable: bool = True
+    is_doubted: bool = False
     images_needed: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """All checks with their answers, and what follows."""
+    """All checks with their answers, and what follows.
+
+    `already_champion`: the candidate bears the alias already, so that nothing is to be decided.
+    """
 
     candidate: Identity
     baseline: Identity | None
     checks: tuple[Check, ...]
+    already_champion: bool = False
     doubts: tuple[Doubt, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
     def verdict(self) -> Status:
-        """Failed if any check is, else undecided if any is, else passed."""
+        """Failed if any check is, else undecided if any is; passed only if a number passed.
+
+        A test set may be as it should be, and checks may be ignored: neither shows a good version.
+        """
+        if self.already_champion:
+            return Status.PASSED
         found = {check.status for check in self.checks}
-        return next((s for s in (Status.FAILED, Status.UNDECIDED) if s in found), Status.PASSED)
+        for status in (Status.FAILED, Status.UNDECIDED):
+            if status in found:
+                return status
+        return Status.PASSED if self.has_passed_number else Status.UNDECIDED
+
+    @property
+    def has_passed_number(self) -> bool:
+        """Whether any check of a number passed."""
+        return any(c.kind in NUMBER_KINDS and c.status == Status.PASSED for c in self.checks)
 
     @property
     def images_needed(self) -> int | None:
@@ -228,8 +263,9 @@ class Decision:
     def exit_code(self, forgive: Forgive = "") -> int:
         """0, 3 or 4.
 
-        `pass` forgives too little evidence, never a test set that the policy does not accept;
-        neither `pass` nor `fail` changes the answer where the versions cannot be compared.
+        `pass` forgives too little evidence, never a doubt, nor a test set that the policy does not
+        accept, nor that no number was checked; neither `pass` nor `fail` changes the answer where
+        the versions cannot be compared.
         """
         if self.verdict != Status.UNDECIDED or not forgive:
             return _EXIT_CODES[self.verdict]
@@ -238,10 +274,16 @@ class Decision:
             return EXIT_UNDECIDED
         if forgive == "fail":
             return EXIT_FAILED
-        is_accepted = all(check.kind != Kind.TEST_SET for check in undecided)
-        return EXIT_PASSED if is_accepted else EXIT_UNDECIDED
+        is_forgiven = bool(undecided) and all(map(_wants_evidence, undecided))
+        return EXIT_PASSED if is_forgiven else EXIT_UNDECIDED
 
 
+def _wants_evidence(check: Check) -> bool:
+    """Whether all that an undecided check wants is more evidence."""
+    return check.kind in NUMBER_KINDS and not check.is_doubted
+
+
+NUMBER_KINDS: Final = frozenset({Kind.FLOOR, Kind.NO_WORSE, Kind.BETTER})
 _EXIT_CODES: Final = {
     Status.PASSED: EXIT_PASSED,
     Status.FAILED: EXIT_FAILED,

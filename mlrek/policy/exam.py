@@ -27,12 +27,15 @@ def check_test_set(policy: Policy, candidate: Candidate, opponent: Opponent) -> 
     asked = policy.test_set
     if policy.relative:
         yield _check_same(asked.same, opponent)
+    elif opponent.missing:
+        check = _check("baseline", Status.UNDECIDED, opponent.missing)
+        yield replace(check, is_comparable=False)
     tests = _name_tests(policy, candidate, opponent)
     if asked.min_images:
         yield _check_total(asked.min_images, tests)
     if asked.min_images_per_label:
         yield _check_labels(asked.min_images_per_label, tests)
-    if asked.forbids_leakage:
+    if asked.leakage == "forbidden":
         yield _check_leakage(candidate)
 
 
@@ -41,7 +44,7 @@ def say_incomparable(same: SameTestSet, opponent: Opponent) -> str:
     if opponent.absent:
         return ""
     if opponent.comparison is None:
-        return opponent.incomparable or "the versions were not compared"
+        return opponent.missing or opponent.incomparable or "the versions were not compared"
     sets = opponent.comparison.test_sets
     is_accepted = {
         SameTestSet.REQUIRED: sets.verdict == Verdict.SAME,
@@ -56,6 +59,8 @@ def _check_same(same: SameTestSet, opponent: Opponent) -> Check:
     if opponent.absent:
         return _check("same", Status.IGNORED, opponent.absent)
     reason = say_incomparable(same, opponent)
+    if opponent.missing:
+        return replace(_check("same", Status.UNDECIDED, reason), is_comparable=False)
     if opponent.comparison is not None:
         if not reason:
             return _check("same", Status.PASSED, _describe_sets(opponent.comparison))
@@ -70,7 +75,11 @@ def _describe_sets(comparison: Comparison) -> str:
     if sets.verdict == Verdict.SAME:
         return f"both were tested on the same {sets.shared:,} images"
     if sets.verdict == Verdict.DISJOINT:
-        return "the versions were tested on different images, none in common"
+        return (
+            "the versions were tested on different images, none in common: "
+            f"{sets.only_baseline:,} only the baseline's, {sets.only_candidate:,} only the "
+            "candidate's"
+        )
     relabelled = f", {sets.relabelled:,} of these with another truth" if sets.relabelled else ""
     duplicated = (
         f"; {sets.duplicated:,} images stand there more than once" if sets.duplicated else ""

@@ -1,13 +1,31 @@
-"""Floors: a number must lie within limits, or its whole interval must."""
+"""Floors: a number must lie within limits, or its whole interval must.
+
+Of many labels checked at once, those whose interval lies beyond the limit fail by Holm's step-down.
+"""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan, nan
 
+from mlrek.evaluation import Doubt
 from mlrek.metrics.intervals import compute_margin, resampled_number
-from mlrek.policy import ANY_LABEL, Candidate, Check, Figure, Floor, Kind, Metric, Numbers, Status
+from mlrek.policy import (
+    ANY_LABEL,
+    Candidate,
+    Check,
+    Figure,
+    Floor,
+    Kind,
+    Metric,
+    Status,
+    TestSetPolicy,
+)
+from mlrek.policy.doubts import Reading, apply_doubts, find_stopping
+from mlrek.policy.many import find_failing
+from mlrek.policy.reading import CROSSFIT_NOTE, Read, choose_read, drop_answered
 from mlrek.policy.wording import (
     estimate_images,
+    say_apart,
     say_missing,
     say_needed,
     say_number,
@@ -22,23 +40,51 @@ class _Answer:
     images_needed: int | None = None
 
 
-def check_floor(floor: Floor, candidate: Candidate) -> Iterator[Check]:
-    """One check, or one for each label and limit."""
-    numbers = candidate.numbers
-    if not isnan(floor.confidence):
-        numbers = candidate.numbers_at(floor.confidence)
-    for metric in expand_labels(floor.metric, numbers.labels):
-        figure = numbers.figures.get(metric)
-        if figure is not None and not isnan(floor.confidence):
-            figure = _add_interval(figure, metric, candidate, floor.confidence)
-        for limit, sign in ((floor.min, 1), (floor.max, -1)):
-            if isnan(limit):
-                continue
-            if figure is None:
-                answer, figure = _answer_missing(metric, numbers), None
-            else:
-                answer = _answer(figure, limit, sign, floor, candidate.test_images.total)
-            yield _describe(metric, figure, limit, answer, floor)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Question:
+    """One limit of a floor; `sign` 1: the number must not be below, -1: not above."""
+
+    floor: Floor
+    limit: float
+    sign: int
+
+    @property
+    def has_interval(self) -> bool:
+        return not isnan(self.floor.confidence)
+
+
+def check_floor(
+    floor: Floor, candidate: Candidate, asked: TestSetPolicy, doubts: tuple[Doubt, ...]
+) -> Iterator[Check]:
+    """One check, or one for each label and limit.
+
+    Args:
+        floor: What is asked.
+        candidate: Whose numbers are read.
+        asked: What the policy accepts of a test set.
+        doubts: Those that weaken the candidate's numbers.
+    """
+    has_interval = not isnan(floor.confidence)
+    numbers = candidate.numbers_at(floor.confidence) if has_interval else candidate.numbers
+    reads = [
+        choose_read(metric, doubts, numbers.figures.__contains__, has_interval=has_interval)
+        for metric in expand_labels(floor.metric, numbers.labels)
+    ]
+    questions = [
+        _Question(floor=floor, limit=limit, sign=sign)
+        for limit, sign in ((floor.min, 1), (floor.max, -1))
+        if not isnan(limit)
+    ]
+    failing = [_find_failing(question, reads, candidate) for question in questions]
+    for read in reads:
+        for question, confirmed in zip(questions, failing, strict=True):
+            check = _check(question, read, candidate)
+            if check.status == Status.FAILED and read not in confirmed:
+                check = _forgive_chance(check, question, len(reads))
+            reading = Reading(
+                metrics=(read.asked, read.metric), is_relative=False, has_interval=has_interval
+            )
+            yield apply_doubts(check, find_stopping(drop_answered(doubts, read), asked, reading))
 
 
 def expand_labels(metric: Metric, labels: tuple[str, ...]) -> tuple[Metric, ...]:
@@ -46,6 +92,64 @@ def expand_labels(metric: Metric, labels: tuple[str, ...]) -> tuple[Metric, ...]
     if metric.label != ANY_LABEL or not labels:
         return (metric,)
     return tuple(Metric(name=metric.name, label=label) for label in labels)
+
+
+def _check(question: _Question, read: Read, candidate: Candidate) -> Check:
+    floor = question.floor
+    figure = _find_figure(read.metric, candidate, floor.confidence)
+    if figure is None:
+        numbers = candidate.numbers
+        answer = _Answer(status=Status.UNDECIDED, reason=say_missing(read.metric, numbers))
+    else:
+        answer = _answer(figure, question, candidate.test_images.total)
+    reason = "; ".join(filter(None, (answer.reason, _say_read(read, candidate))))
+    return _describe(question, read, figure, replace(answer, reason=reason))
+
+
+def _find_figure(metric: Metric, candidate: Candidate, confidence: float) -> Figure | None:
+    """The number, with its interval at a confidence, which holds the number itself; None: absent.
+
+    A number outside its own interval would pass by the one what it fails by the other.
+    """
+    if isnan(confidence):
+        return candidate.numbers.figures.get(metric)
+    figure = candidate.numbers_at(confidence).figures.get(metric)
+    if figure is None:
+        return None
+    figure = _add_interval(figure, metric, candidate, confidence)
+    if not _has_width(figure):
+        return figure
+    return replace(figure, low=min(figure.low, figure.value), high=max(figure.high, figure.value))
+
+
+def _find_failing(question: _Question, reads: list[Read], candidate: Candidate) -> frozenset[Read]:
+    """The numbers that fail: those below the limit, of many labels those beyond chance."""
+
+    def fails_at(confidence: float) -> frozenset[Read]:
+        figures = {read: _find_figure(read.metric, candidate, confidence) for read in reads}
+        return frozenset(
+            read
+            for read, figure in figures.items()
+            if figure and _answer(figure, question, None).status == Status.FAILED
+        )
+
+    if not question.has_interval:
+        return fails_at(nan)
+    confidence = question.floor.confidence
+    if len(reads) == 1 or not fails_at(confidence):
+        return fails_at(confidence)
+    figures = (_find_figure(read.metric, candidate, confidence) for read in reads)
+    tested = [figure for figure in figures if figure and _has_width(figure)]
+    return find_failing(len(tested), confidence, fails_at)
+
+
+def _forgive_chance(check: Check, question: _Question, n: int) -> Check:
+    side = "below" if question.sign > 0 else "above"
+    reason = (
+        f"{check.reason}; of {n} labels checked at once some fall {side} a limit by chance: with "
+        "all of them taken together (Holm) this one is not surely beyond it"
+    )
+    return replace(check, status=Status.UNDECIDED, reason=reason)
 
 
 def _add_interval(
@@ -61,18 +165,19 @@ def _add_interval(
     return Figure(value=number.value, low=number.low, high=number.high, reason=number.reason)
 
 
-def _answer_missing(metric: Metric, numbers: Numbers) -> _Answer:
-    return _Answer(status=Status.UNDECIDED, reason=say_missing(metric, numbers))
+def _has_width(figure: Figure) -> bool:
+    return figure.low < figure.high
 
 
-def _answer(figure: Figure, limit: float, sign: int, floor: Floor, n_images: int | None) -> _Answer:
-    """Hold a number against one limit; `sign` 1: it must not be below, -1: not above."""
+def _answer(figure: Figure, question: _Question, n_images: int | None) -> _Answer:
+    """Hold a number against one limit."""
+    limit, sign, confidence = question.limit, question.sign, question.floor.confidence
     if isnan(figure.value):
         return _Answer(status=Status.UNDECIDED, reason=figure.reason or "the number is undefined")
-    if isnan(floor.confidence):
+    if isnan(confidence):
         is_in = sign * (figure.value - limit) >= 0
         return _Answer(status=Status.PASSED) if is_in else _fail(figure, limit, sign)
-    if isnan(figure.low) or isnan(figure.high) or not figure.low < figure.high:
+    if not _has_width(figure):
         why = figure.reason or "no interval of this number can be computed"
         reason = f"{why}; leave out confidence to check the value itself"
         return _Answer(status=Status.UNDECIDED, reason=reason)
@@ -80,9 +185,23 @@ def _answer(figure: Figure, limit: float, sign: int, floor: Floor, n_images: int
     if sign * (worst - limit) >= 0:
         return _Answer(status=Status.PASSED)
     if sign * (best - limit) < 0:
-        return _fail(figure, limit, sign)
+        return _fail_by_interval(figure, question)
     passes = sign * (figure.value - limit) >= 0
-    return _undecided(figure, limit, floor.confidence, n_images, passes=passes)
+    return _undecided(figure, limit, confidence, n_images, passes=passes)
+
+
+def _say_read(read: Read, candidate: Candidate) -> str:
+    """What is read in place of the number that the policy names, '' where it is that one."""
+    if read.is_crossfit:
+        return CROSSFIT_NOTE
+    if not read.is_debiased:
+        return ""
+    plain = candidate.numbers.figures.get(read.asked)
+    value = say_number(plain.value) if plain and not isnan(plain.value) else "undefined"
+    return (
+        f"with a confidence the debiased error is held to the limit; {read.asked} itself, which "
+        f"chance makes larger, is {value}"
+    )
 
 
 def _undecided(
@@ -100,24 +219,29 @@ def _undecided(
 
 def _fail(figure: Figure, limit: float, sign: int) -> _Answer:
     side = "below the minimum" if sign > 0 else "above the maximum"
+    value, limit_text = say_apart(figure.value, limit)
     amount = say_number(abs(figure.value - limit))
-    return _Answer(
-        status=Status.FAILED,
-        reason=f"{say_number(figure.value)} is {amount} {side} {say_number(limit)}",
+    return _Answer(status=Status.FAILED, reason=f"{value} is {amount} {side} {limit_text}")
+
+
+def _fail_by_interval(figure: Figure, question: _Question) -> _Answer:
+    side = "below the minimum" if question.sign > 0 else "above the maximum"
+    reason = (
+        f"the whole {say_percent(question.floor.confidence)} interval, {say_number(figure.low)} to "
+        f"{say_number(figure.high)}, lies {side} {say_number(question.limit)}"
     )
+    return _Answer(status=Status.FAILED, reason=reason)
 
 
-def _describe(
-    metric: Metric, figure: Figure | None, limit: float, answer: _Answer, floor: Floor
-) -> Check:
+def _describe(question: _Question, read: Read, figure: Figure | None, answer: _Answer) -> Check:
     """The interval is told where the floor asks for one."""
-    shows_interval = figure is not None and not isnan(floor.confidence)
+    shows_interval = figure is not None and question.has_interval
     return Check(
         kind=Kind.FLOOR,
-        metric=metric,
+        metric=read.asked,
         status=answer.status,
         value=figure.value if figure else nan,
-        limit=limit,
+        limit=question.limit,
         low=figure.low if figure and shows_interval else nan,
         high=figure.high if figure and shows_interval else nan,
         reason=answer.reason,

@@ -10,14 +10,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 from math import inf, isfinite, isnan, nan
-from typing import Any, Final, NoReturn
+from typing import Any, Final, NoReturn, get_args
 
 from mlrek.errors import PolicyError
+from mlrek.evaluation import DoubtKind
 from mlrek.policy import (
     ANY_LABEL,
     DEFAULT_CONFIDENCE,
     Better,
     Floor,
+    LeakageRule,
     Metric,
     NoWorse,
     Policy,
@@ -34,25 +36,29 @@ GROUPS: Final = (
     "extra",
     "errors",
     "training",
+    "crossfit",
 )
 """Groups of numbers in `evaluation.json`, besides `label_<name>`."""
 TABLES: Final = ("baseline", "test_set")
 LISTS: Final = ("floor", "no_worse", "better")
 _LABEL_GROUPS: Final = ("label_precision", "label_recall", "label_f1", "label_ap")
+_LEAKAGE: Final[Mapping[str, LeakageRule]] = {rule: rule for rule in get_args(LeakageRule)}
 _LABEL_GROUP: Final = re.compile(r"label_\w+")
 _TOML_LINE: Final = re.compile(r" \(at line (\d+), column \d+\)$")
 
 
-def parse_policy(text: str, *, uri: str = "policy") -> Policy:
+def parse_policy(text: str, *, uri: str = "policy", baseline: str = "") -> Policy:
     """Read a policy.
 
     Args:
         text: TOML with the tables `[baseline]` and `[test_set]` and the lists `[[floor]]`,
             `[[no_worse]]` and `[[better]]`.
         uri: What messages call it.
+        baseline: What to compare with instead of the policy's own.
 
     Raises:
-        PolicyError: It is no TOML, or holds what no policy has, or checks nothing.
+        PolicyError: It is no TOML, or holds what no policy has, or checks nothing, or compares with
+            a baseline that nobody names.
     """
     document = _parse_toml(text, uri)
     for key in document:
@@ -61,11 +67,11 @@ def parse_policy(text: str, *, uri: str = "policy") -> Policy:
             hint = _suggest(key, (*TABLES, *LISTS))
             hint = hint or f"; there are: {', '.join((*TABLES, *LISTS))}"
             _refuse(uri, line, f"unknown table {key!r}{hint}")
-    baseline = _single(document, "baseline", text, uri)
+    own_baseline = _read_baseline(_single(document, "baseline", text, uri))
     test_set = _single(document, "test_set", text, uri)
     policy = Policy(
         uri=uri,
-        baseline=_read_baseline(baseline),
+        baseline=baseline or own_baseline,
         test_set=_read_test_set(test_set),
         floors=tuple(map(_read_floor, _several(document, "floor", text, uri))),
         relative=(
@@ -79,6 +85,14 @@ def parse_policy(text: str, *, uri: str = "policy") -> Policy:
             0,
             "the policy checks nothing, so every version would pass; "
             "add a [[floor]], [[no_worse]] or [[better]]",
+        )
+    if policy.relative and not policy.baseline:
+        kind = "no_worse" if "no_worse" in document else "better"
+        _refuse(
+            uri,
+            _find_line(text, kind, 0, ""),
+            f"[[{kind}]] compares with a baseline, but none is named; add [baseline] with "
+            'version = "models:/NAME@champion", or name one with --baseline',
         )
     return policy
 
@@ -122,6 +136,31 @@ class _Table:
                 key, f"must be one of {', '.join(map(repr, choices))}, not {_show(value)}{hint}"
             )
         return str(value)
+
+    def read_kinds(self, key: str) -> frozenset[DoubtKind]:
+        """A list of kinds of doubts."""
+        given = self.values.get(key, [])
+        known = [kind.value for kind in DoubtKind]
+        if not isinstance(given, list):
+            self.refuse(key, f"must be a list of kinds of doubts, not {_show(given)}")
+        for value in given:
+            if value not in known:
+                hint = _suggest(str(value), known)
+                self.refuse(
+                    key,
+                    f"there is no kind of doubt {_show(value)}{hint}; there are: "
+                    f"{', '.join(known)}",
+                )
+        return frozenset(map(DoubtKind, given))
+
+    def read_pattern(self, key: str) -> str:
+        """A regular expression; '' where there is none."""
+        pattern = self.read_text(key)
+        try:
+            re.compile(pattern)
+        except (re.error, OverflowError, RecursionError) as exc:
+            self.refuse(key, f"is no regular expression: {exc}")
+        return pattern
 
     def read_count(self, key: str) -> int:
         """A whole number from 0."""
@@ -178,14 +217,20 @@ def _read_baseline(table: _Table) -> str:
 
 
 def _read_test_set(table: _Table) -> TestSetPolicy:
-    table.only("same", "min_images", "min_images_per_label", "leakage")
+    table.only(
+        *("same", "min_images", "min_images_per_label", "leakage", "accept", "group_by"),
+    )
     same = table.read_choice("same", [s.value for s in SameTestSet], SameTestSet.REQUIRED.value)
-    leakage = table.read_choice("leakage", ["forbidden", "allowed"], "allowed")
+    leakage = ""
+    if "leakage" in table.values:
+        leakage = table.read_choice("leakage", ["forbidden", "allowed"], "")
     return TestSetPolicy(
         same=SameTestSet(same),
         min_images=table.read_count("min_images"),
         min_images_per_label=table.read_count("min_images_per_label"),
-        forbids_leakage=leakage == "forbidden",
+        leakage=_LEAKAGE[leakage],
+        accepts=table.read_kinds("accept"),
+        group_by=table.read_pattern("group_by"),
     )
 
 
@@ -221,7 +266,8 @@ def _read_better(table: _Table) -> Better:
 
 
 def _asks_anything(test_set: TestSetPolicy) -> bool:
-    return bool(test_set.min_images or test_set.min_images_per_label or test_set.forbids_leakage)
+    counts = test_set.min_images or test_set.min_images_per_label
+    return bool(counts) or test_set.leakage == "forbidden"
 
 
 def _parse_toml(text: str, uri: str) -> dict[str, Any]:

@@ -8,10 +8,12 @@ likely as 1 − confidence.
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan, nan
 
 from mlrek.comparison import LESS_IS_BETTER, Comparison, Difference, Scope, Verdict
+from mlrek.comparison.judging import find_worse_labels
+from mlrek.evaluation import Doubt
 from mlrek.metrics.intervals import compute_margin
 from mlrek.policy import (
     Better,
@@ -23,16 +25,22 @@ from mlrek.policy import (
     Opponent,
     SameTestSet,
     Status,
+    TestSetPolicy,
 )
+from mlrek.policy.doubts import Reading, apply_doubts, find_stopping
 from mlrek.policy.floors import expand_labels
+from mlrek.policy.many import find_failing
+from mlrek.policy.reading import CROSSFIT_NOTE, Read, choose_read, drop_answered
 from mlrek.policy.wording import (
     estimate_images,
     say_change,
     say_missing,
     say_needed,
+    say_number,
     say_percent,
 )
 
+MAX_NAMES = 10
 _NO_WIDTH = 1e-12
 
 
@@ -40,14 +48,18 @@ _NO_WIDTH = 1e-12
 class Footing:
     """What relative checks stand on.
 
+    `asked` is what the policy accepts of a test set, `doubts` are those of both versions.
     `incomparable` says why the versions cannot be compared under the policy, `unaccepted` what else
-    the policy does not accept of the test set; '' where nothing is wrong.
+    the policy does not accept of the test set; '' where nothing is wrong. `remark` is to be known
+    of a comparison even where it passes.
     """
 
     opponent: Opponent
-    same: SameTestSet
+    asked: TestSetPolicy
+    doubts: tuple[Doubt, ...]
     incomparable: str
     unaccepted: str
+    remark: str = ""
 
 
 def check_relative(
@@ -62,25 +74,104 @@ def check_relative(
         answer = _Answer(Status.UNDECIDED, f"not comparable: {footing.incomparable}")
         yield _describe(asked, asked.metric, answer, candidate, is_comparable=False)
         return
-    comparison, scope = opponent.comparison, _scope(footing.same, opponent.comparison)
-    for metric in expand_labels(asked.metric, comparison.labels):
-        found = _find(comparison, metric, scope)
-        if footing.incomparable:
-            answer = _Answer(Status.UNDECIDED, f"not comparable: {footing.incomparable}")
-            yield _describe(asked, metric, answer, candidate, found, is_comparable=False)
-        elif found is None:
-            answer = _Answer(Status.UNDECIDED, _say_no_difference(metric, candidate))
-            yield _describe(asked, metric, answer, candidate)
-        else:
-            answer = _answer(asked, found, _count_images(scope, candidate, opponent))
-            if answer.status == Status.PASSED and footing.unaccepted:
-                answer = _Answer(
-                    Status.UNDECIDED,
-                    f"it would pass, but not on this test set: {footing.unaccepted}",
-                    answer.low,
-                    answer.high,
-                )
-            yield _describe(asked, metric, answer, candidate, found)
+    comparison = opponent.comparison
+    scope = _scope(footing.asked.same, comparison)
+    reads = [
+        choose_read(
+            metric,
+            footing.doubts,
+            lambda wanted: (
+                comparison.find(wanted.name, label=wanted.label, scope=scope) is not None
+            ),
+            has_interval=True,
+        )
+        for metric in expand_labels(asked.metric, comparison.labels)
+    ]
+    found = {read: _find(comparison, read.metric, scope) for read in reads}
+    confirmed = _find_failing(asked, found)
+    for read, difference in found.items():
+        check = _check(asked, read, difference, candidate, footing)
+        if check.status == Status.FAILED and read not in confirmed:
+            check = _forgive_chance(check, len(reads))
+        reading = Reading(metrics=(read.asked, read.metric), is_relative=True, has_interval=True)
+        doubts = drop_answered(footing.doubts, read)
+        yield apply_doubts(check, find_stopping(doubts, footing.asked, reading))
+
+
+def say_worse_labels(comparison: Comparison | None) -> str:
+    """The labels that got worse for sure, whatever the policy asks; '' where none did."""
+    if comparison is None:
+        return ""
+    worse = find_worse_labels(comparison)
+    named = ", ".join(
+        f"{label} ({name.removeprefix('label_')} {say_number(d.baseline)} to "
+        f"{say_number(d.candidate)})"
+        for label, name, d in worse[:MAX_NAMES]
+    )
+    more = f" and {len(worse) - MAX_NAMES:,} more labels" if len(worse) > MAX_NAMES else ""
+    return f"significantly worse (Holm over all labels): {named}{more}" if worse else ""
+
+
+def _check(
+    asked: NoWorse | Better,
+    read: Read,
+    found: Difference | None,
+    candidate: Candidate,
+    footing: Footing,
+) -> Check:
+    metric = read.asked
+    if footing.incomparable:
+        answer = _Answer(Status.UNDECIDED, f"not comparable: {footing.incomparable}")
+        return _describe(asked, metric, answer, candidate, found, is_comparable=False)
+    if found is None:
+        answer = _Answer(Status.UNDECIDED, _say_no_difference(read.metric, candidate))
+        return _describe(asked, metric, answer, candidate)
+    answer = _answer(asked, found, _count_images(found.scope, candidate, footing.opponent))
+    if answer.status == Status.PASSED and footing.unaccepted:
+        reason = f"it would pass, but not on this test set: {footing.unaccepted}"
+        answer = replace(answer, status=Status.UNDECIDED, reason=reason)
+    note = _say_read(read, footing.opponent.comparison, found.scope)
+    remark = footing.remark if answer.status == Status.PASSED and not metric.label else ""
+    reason = "; ".join(filter(None, (answer.reason, note, remark)))
+    answer = replace(answer, reason=reason)
+    return _describe(asked, metric, answer, candidate, found)
+
+
+def _say_read(read: Read, comparison: Comparison | None, scope: Scope) -> str:
+    """What is read in place of the number that the policy names, '' where it is that one."""
+    if read.is_crossfit:
+        return CROSSFIT_NOTE
+    if not read.is_debiased or comparison is None:
+        return ""
+    plain = _find(comparison, read.asked, scope)
+    sides = (plain.baseline, plain.candidate) if plain else (nan, nan)
+    was, now = ("undefined" if isnan(side) else say_number(side) for side in sides)
+    return f"the debiased errors are compared; {read.asked} itself is {was} and now {now}"
+
+
+def _find_failing(asked: NoWorse | Better, found: dict[Read, Difference | None]) -> frozenset[Read]:
+    """The differences that fail: of one number that itself, of many labels those beyond chance."""
+
+    def fails_at(confidence: float) -> frozenset[Read]:
+        held = replace(asked, confidence=confidence)
+        return frozenset(
+            read
+            for read, difference in found.items()
+            if difference and _answer(held, difference, None).status == Status.FAILED
+        )
+
+    if len(found) == 1:
+        return fails_at(asked.confidence)
+    tested = [d for d in found.values() if d and d.evidence and not isnan(d.difference)]
+    return find_failing(len(tested), asked.confidence, fails_at)
+
+
+def _forgive_chance(check: Check, n: int) -> Check:
+    reason = (
+        f"{check.reason}; of {n} labels compared at once some fall behind by chance: with all of "
+        "them taken together (Holm) it is not sure of this one"
+    )
+    return replace(check, status=Status.UNDECIDED, reason=reason)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,6 +218,7 @@ def _answer(asked: NoWorse | Better, found: Difference, n_images: int | None) ->
             "images, not certainty"
         )
         return _Answer(Status.UNDECIDED, f"{why}; test both versions on more images", low, high)
+    low, high = min(low, found.difference), max(high, found.difference)
     worst, best = (-high, -low) if found.less_is_better else (low, high)
     allowed = -_margin(asked)
     if worst > allowed:

@@ -9,6 +9,7 @@ from mlrek.policy.numbers import suggest_metric
 CONFIDENCE_DIGITS = 6
 _TOO_MANY = 10**8
 _TINY = 0.0005
+_ALL_DIGITS = 17
 
 
 def say_percent(confidence: float) -> str:
@@ -29,6 +30,20 @@ def say_number(value: float) -> str:
     if value and abs(value) < _TINY:
         return f"{value:.2g}"
     return f"{value:,.4f}".rstrip("0").rstrip(".")
+
+
+def say_apart(value: float, limit: float) -> tuple[str, str]:
+    """A number and its limit with as many digits as tell them apart.
+
+    >>> say_apart(0.51, 0.5), say_apart(0.90004, 0.9)
+    (('0.51', '0.5'), ('0.90004', '0.9'))
+    """
+    texts = say_number(value), say_number(limit)
+    digits = CONFIDENCE_DIGITS
+    while value != limit and texts[0] == texts[1] and digits <= _ALL_DIGITS:
+        digits += 1
+        texts = f"{value:.{digits - 1}g}", f"{limit:.{digits - 1}g}"
+    return texts
 
 
 def say_change(value: float) -> str:

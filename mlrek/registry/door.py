@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import RegisteredModel
 
 PAGE = 200
+MANY = 1000
 
 
 class Registry:
@@ -28,6 +29,11 @@ class Registry:
     def client(self) -> "MlflowClient":
         """MLflow's client of the store, which serves the registry as well."""
         return self.store.client
+
+    @property
+    def place(self) -> str:
+        """The address of the store, without what is secret of it."""
+        return hide_userinfo(self.store.tracking_uri)
 
     def check(self) -> None:
         """Ask once whether there is a registry, before anything is written.
@@ -85,6 +91,16 @@ class Registry:
             except MlflowException as exc:
                 if exc.error_code != "RESOURCE_ALREADY_EXISTS":
                     raise
+
+    def has_model(self, name: str) -> bool:
+        """Whether there is a registered model of that name."""
+        return self._find_model(name) is not None
+
+    def list_names(self) -> list[str]:
+        """The names of registered models, of very many the first ones."""
+        with self._translated():
+            page = self.client.search_registered_models(max_results=MANY)
+        return [model.name for model in page]
 
     def list_versions(self, name: str) -> tuple[ModelVersion, ...]:
         """Every version of a registered model by number; none where there is no such model."""

@@ -29,6 +29,8 @@ from mlrek.registry.versions import ModelVersion
 CLAIM = "mlrek.promotion."
 PREVIOUS = "mlrek.previous."
 """Tag of a version and of its model: the number that the alias stood for before."""
+PROMOTED = "mlrek.promoted."
+"""Tag of a model, with an alias: a version was promoted to that alias once."""
 NOTHING = "none"
 LIFE_S = 60.0
 """A claim that is not written anew for so long is one of a process that died."""
@@ -137,6 +139,7 @@ def _move(registry: Registry, move: Move, has_time: Callable[[], bool]) -> Moved
     if not has_time():
         raise TrackingError(f"{move.uri} was not moved: MLflow answers too slowly; try again")
     registry.set_alias(name, move.alias, wanted)
+    registry.set_model_tags(name, {PROMOTED + move.alias: "true"})
     now = registry.get_aliases(name).get(move.alias)
     if now != wanted:
         reason = (

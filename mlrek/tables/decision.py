@@ -1,11 +1,12 @@
 """A decision in words: as JSON, as a table's cells, and as markdown for a pull request."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from math import isnan
 
 from mlrek.policy import Check, Decision, Forgive, Identity, Kind, Status
 from mlrek.policy.wording import round_up
 from mlrek.printable import escape_markdown, escape_unencodable, escape_unprintable
+from mlrek.tables.doubts import describe_doubt, say_doubt
 from mlrek.tables.json_text import Json, number_or_null
 
 COLUMNS = ("check", "metric", "label", "value", "baseline", "limit", "interval", "verdict")
@@ -29,6 +30,10 @@ def describe_decision(decision: Decision) -> dict[str, Json]:
         "baseline": _describe_identity(decision.baseline) if decision.baseline else None,
         "checks": [_describe_check(check) for check in decision.checks],
         "images_needed": decision.images_needed,
+        "images_needed_range": None,
+        "already_champion": decision.already_champion,
+        "looks": None,
+        "doubts": [describe_doubt(doubt) for doubt in decision.doubts],
         "warnings": list(decision.warnings),
     }
 
@@ -37,10 +42,17 @@ def describe_verdict(decision: Decision, forgive: Forgive = "") -> str:
     """One sentence: may the version be promoted, and what it hangs on."""
     statuses = [check.status for check in decision.checks]
     n, name = len(statuses), decision.candidate.version
+    if decision.already_champion:
+        return f"passed: {name} bears the alias already, so there is nothing to decide"
     n_failed, n_undecided = (statuses.count(s) for s in (Status.FAILED, Status.UNDECIDED))
     if n_failed:
         open_too = f", {n_undecided} undecided" if n_undecided else ""
         return f"failed: {name} may not be promoted: {n_failed} of {_count(n)} failed{open_too}"
+    if not n_undecided and not decision.has_passed_number:
+        return (
+            f"undecided: {name} may not be promoted yet: no check of a number passed; add a "
+            "[[floor]] to the policy"
+        )
     if not n_undecided:
         n_ignored = statuses.count(Status.IGNORED)
         rest = f", {n_ignored} ignored for want of a baseline" if n_ignored else ""
@@ -84,15 +96,29 @@ def describe_cells(check: Check, digits: int = DIGITS) -> list[str]:
     ]
 
 
+def list_remarks(decision: Decision) -> list[tuple[Check, str]]:
+    """Every check that passed with something to be known of it, in words."""
+    return _group(check for check in decision.checks if check.status == Status.PASSED)
+
+
 def list_open(decision: Decision) -> list[tuple[Check, str]]:
     """Every check that did not pass, in words; those with the same reason are told together."""
+    return _group(check for check in decision.checks if check.status != Status.PASSED)
+
+
+def list_doubts(decision: Decision) -> list[str]:
+    """Every doubt in words."""
+    return [f"{doubt.kind.value}: {say_doubt(doubt)}" for doubt in decision.doubts]
+
+
+def _group(checks: Iterable[Check]) -> list[tuple[Check, str]]:
     groups: dict[tuple[Status, str], list[Check]] = {}
-    for check in decision.checks:
-        if check.status != Status.PASSED:
+    for check in checks:
+        if check.reason or check.status != Status.PASSED:
             groups.setdefault((check.status, check.reason), []).append(check)
     return [
-        (checks[0], f"{name_check(checks[0])}{_say_more(len(checks) - 1)}: {reason}")
-        for (_, reason), checks in groups.items()
+        (alike[0], f"{name_check(alike[0])}{_say_more(len(alike) - 1)}: {reason}")
+        for (_, reason), alike in groups.items()
     ]
 
 
@@ -122,8 +148,10 @@ def _write_markdown(decision: Decision, forgive: Forgive) -> Iterator[str]:
         cells = [_escape(cell) for cell in describe_cells(check)[:-1]]
         yield _row([*cells, _SIGNS[check.status]])
     yield ""
-    for check, text in list_open(decision):
+    for check, text in (*list_open(decision), *list_remarks(decision)):
         yield f"- **{check.status.value}** {_escape(text)}"
+    for text in list_doubts(decision):
+        yield f"- **doubt** {_escape(text)}"
     if needed := describe_needed(decision):
         yield f"\n{needed}"
     for warning in decision.warnings:

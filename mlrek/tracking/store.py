@@ -12,7 +12,7 @@ from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
+from mlrek.errors import ModelNotFoundError, RunNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project
 from mlrek.tracking.description import DatasetInput, GridPicture, RunDescription
 from mlrek.tracking.metric_points import MetricPoint
@@ -197,14 +197,32 @@ class Store:
                     raise
 
     def get_run(self, run_id: str) -> LoggedRun:
-        """One run by its id."""
+        """One run by its id.
+
+        Raises:
+            RunNotFoundError: There is no such run.
+        """
+        from mlflow.exceptions import MlflowException
+
         with translate_errors(self.tracking_uri):
-            return _logged_run(self.client.get_run(run_id))
+            try:
+                return _logged_run(self.client.get_run(run_id))
+            except MlflowException as exc:
+                if exc.error_code == "RESOURCE_DOES_NOT_EXIST":
+                    raise RunNotFoundError(
+                        f"{self.tracking_uri}: there is no run {run_id}"
+                    ) from exc
+                raise
 
     def read_artifact(self, run_id: str, path: str) -> bytes:
         """The content of one artifact of a run."""
         with translate_errors(self.tracking_uri), tempfile.TemporaryDirectory() as folder:
             return Path(self.client.download_artifacts(run_id, path, folder)).read_bytes()
+
+    def has_artifacts(self, run_id: str, folder: str) -> bool:
+        """Whether a run has any artifact in a folder."""
+        with translate_errors(self.tracking_uri):
+            return bool(self.client.list_artifacts(run_id, folder))
 
     def write_artifact(self, run_id: str, path: str, content: bytes) -> None:
         """Store one more artifact of a run, or its new content."""

@@ -76,7 +76,9 @@ def make_difference(
     )
 
 
-def make_comparison(*differences, verdict=Verdict.SAME, shared=500, relabelled=0, labels=("a",)):
+def make_comparison(
+    *differences, verdict=Verdict.SAME, shared=500, relabelled=0, labels=("a",), doubts=()
+):
     """Two versions of a project."""
     return Comparison(
         baseline=Version(project=PROJECT, arn="arn:v1", name="v1"),
@@ -92,11 +94,20 @@ def make_comparison(*differences, verdict=Verdict.SAME, shared=500, relabelled=0
             duplicated=0,
         ),
         differences=differences,
+        doubts=tuple(doubts),
     )
 
 
 def make_candidate(
-    figures=None, *, labels=("a", "b"), total=500, per_label=None, leakage=None, at=None
+    figures=None,
+    *,
+    labels=("a", "b"),
+    total=500,
+    per_label=None,
+    leakage=None,
+    at=None,
+    doubts=(),
+    **changed,
 ) -> Candidate:
     """A candidate; `at` are its figures at any confidence other than 0.95."""
     numbers = make_numbers(figures or {F1: Figure(value=0.9, low=0.88, high=0.92)}, labels)
@@ -107,6 +118,8 @@ def make_candidate(
         numbers_at=lambda confidence: numbers if confidence == 0.95 else other,
         test_images=TestImages(total=total, per_label=per_label or {"a": 300, "b": 200}),
         leakage=leakage or Leakage(known=True),
+        doubts=tuple(doubts),
+        **changed,
     )
 
 
@@ -130,7 +143,7 @@ def make_opponent(comparison=None, **changed) -> Opponent:
 
 
 def run(toml: str, candidate=None, opponent=None) -> Decision:
-    """The decision on a policy; without an opponent there is no baseline yet."""
-    policy = parse_policy(toml)
-    opponent = opponent or Opponent(absent="models:/m@champion does not exist yet")
+    """The decision on a policy; without an opponent it is the first promotion."""
+    policy = parse_policy(toml, baseline="models:/m@champion")
+    opponent = opponent or Opponent(absent="first promotion: models:/m@champion is not there yet")
     return decide(policy, candidate or make_candidate(), opponent)

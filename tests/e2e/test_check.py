@@ -97,6 +97,7 @@ def test_without_the_alias_only_floors_are_checked(check):
         assert done.returncode == code
         assert {c["status"] for c in relative} == {"ignored"}
         assert found["baseline"] is None
+        assert "first promotion" in found["warnings"][0]
         assert "models:/empty@champion does not exist yet" in found["warnings"][0]
         assert "models:/empty@champion does not exist yet" in done.stderr
 
@@ -111,17 +112,18 @@ def test_the_alias_of_another_model_that_is_not_there_is_no_first_promotion(chec
     assert "the candidate is a version of models:/digits" in found["checks"][0]["reason"]
 
 
-def test_a_numbered_baseline_that_is_gone_is_an_error(check):
-    """It was there once: that it is not is no first promotion."""
+def test_a_numbered_baseline_that_is_gone_is_undecided(check):
+    """It was there once: that it is not is no first promotion. What there is is named."""
     done, found = check("models:/digits/3", "--baseline", "models:/digits/77")
 
-    assert (done.returncode, found) == (1, None)
-    assert "models:/digits/77" in done.stderr
+    assert (done.returncode, found["verdict"]) == (4, "undecided")
+    assert "models:/digits/77" in found["checks"][0]["reason"]
+    assert "models:/digits@champion" in found["checks"][0]["reason"]
 
 
-def test_the_champion_is_not_compared_with_itself(check):
+def test_a_version_is_not_compared_with_itself(check):
     """Neither better nor worse: undecided, with the reason."""
-    done, found = check("models:/digits@champion", "--undecided", "pass")
+    done, found = check("models:/digits/3", "--baseline", "models:/empty/3", "--undecided", "pass")
 
     assert done.returncode == 4
     assert "the candidate itself" in found["checks"][0]["reason"]

@@ -68,8 +68,17 @@ def name(uri, sync_registered) -> str:
     name = f"promote-{os.getpid()}"
     sync_registered(name, uri)
     client = MlflowClient(uri)
-    for alias in client.get_registered_model(name).aliases:
+    model = client.get_registered_model(name)
+    for alias in model.aliases:
         client.delete_registered_model_alias(name, alias)
+    for tag in model.tags:
+        if tag.startswith(("mlrek.promoted.", "mlrek.previous.")):
+            client.delete_registered_model_tag(name, tag)
+    for version in client.search_model_versions(f"name = '{name}'"):
+        client.set_model_version_tag(name, version.version, "validation_status", "pending")
+        for tag in version.tags:
+            if tag.startswith("mlrek.previous."):
+                client.delete_model_version_tag(name, version.version, tag)
     return name
 
 
@@ -216,9 +225,11 @@ def test_what_is_champion_already_stays_so(promote, uri, name):
     """A job that runs twice is no failure."""
     MlflowClient(uri).set_registered_model_alias(name, "champion", "3")
     code, done, _ = promote(f"models:/{name}/3")
+    last = done.stdout.splitlines()[-1]
 
     assert code == 0
-    assert done.stdout == f"Nothing to move: models:/{name}@champion is version 3 already.\n"
+    assert last == f"Nothing to move: models:/{name}@champion is version 3 already."
+    assert status(uri, name, 3) == "pending"
 
 
 def test_a_version_is_found_by_its_run_and_its_arn(promote, uri, name, digits):
@@ -234,12 +245,16 @@ def test_a_version_is_found_by_its_run_and_its_arn(promote, uri, name, digits):
 
 def test_another_alias_has_its_own_history(promote, uri, name):
     """`--alias`; the policy compares with another one, and that is said."""
+    MlflowClient(uri).set_registered_model_alias(name, "champion", "1")
     code, done, _ = promote(f"models:/{name}/2", "--alias", "staging")
 
     assert code == 0
     assert f"not with models:/{name}@staging" in done.stderr
     aliases = MlflowClient(uri).get_registered_model(name).aliases
-    assert [(alias, int(number)) for alias, number in aliases.items()] == [("staging", 2)]
+    assert {alias: int(number) for alias, number in aliases.items()} == {
+        "champion": 1,
+        "staging": 2,
+    }
 
 
 @pytest.mark.parametrize(

@@ -73,6 +73,7 @@ def test_the_alias_is_moved_and_what_it_was_is_remembered(registry, name):
         "project_arn": "arn:p",
         "project_name": "p",
         "mlrek.previous.champion": "1",
+        "mlrek.promoted.champion": "true",
     }
 
 

@@ -275,7 +275,7 @@ def test_without_a_baseline_yet_relative_checks_are_ignored_and_floors_are_not(t
 
     assert passed.checks[-1].status == "ignored"
     assert (passed.exit_code(), failed.exit_code()) == (0, 3)
-    assert "models:/m@champion does not exist yet" in passed.warnings[0]
+    assert "first promotion" in passed.warnings[0]
     assert passed.baseline is None
 
 

@@ -22,7 +22,7 @@ def test_a_whole_policy():
     assert policy.baseline == "models:/digits@champion"
     assert policy.test_set.same == SameTestSet.REQUIRED
     assert (policy.test_set.min_images, policy.test_set.min_images_per_label) == (200, 10)
-    assert not policy.test_set.forbids_leakage
+    assert policy.test_set.leakage == "allowed"
     assert (first.metric, first.min, first.confidence) == (f1, 0.9, 0.95)
     assert isnan(first.max)
     assert second.metric == Metric(name="label_recall", label="*")
@@ -35,10 +35,10 @@ def test_a_whole_policy():
 
 def test_what_is_left_out_has_its_default():
     """The same test set is required, nothing may be lost, at 95 %."""
-    policy = parse_policy('[[no_worse]]\nmetric = "aggregate/ap"\n')
+    policy = parse_policy('[[no_worse]]\nmetric = "aggregate/ap"\n', baseline="models:/m/1")
 
     assert policy.test_set.same == SameTestSet.REQUIRED
-    assert policy.baseline == ""
+    assert policy.test_set.leakage == ""
     assert policy.relative == (
         NoWorse(metric=Metric(name="aggregate/ap"), margin=0.0, confidence=0.95),
     )

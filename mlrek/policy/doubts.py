@@ -1,0 +1,121 @@
+"""Which doubts keep a check from passing: the table of the contract, applied to one question."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+from mlrek.evaluation import Doubt, DoubtKind, Effect
+from mlrek.policy import Candidate, Check, Metric, Opponent, Status, TestSetPolicy
+
+ACCEPT_ADVICE: Final = 'or accept it in the policy: [test_set] accept = ["{}"]'
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reading:
+    """What a check reads: numbers by name, of one version or of both, with an interval or not."""
+
+    metrics: tuple[Metric, ...]
+    is_relative: bool
+    has_interval: bool
+
+
+def find_stopping(
+    doubts: Iterable[Doubt], asked: TestSetPolicy, reading: Reading
+) -> tuple[Doubt, ...]:
+    """The doubts that keep a check from passing under a policy."""
+    return tuple(doubt for doubt in doubts if _stops(doubt, asked, reading))
+
+
+def apply_doubts(check: Check, stopping: tuple[Doubt, ...]) -> Check:
+    """The check as doubts leave it: what would pass is undecided, what failed stays failed."""
+    if not stopping or check.status not in {Status.PASSED, Status.UNDECIDED}:
+        return check
+    said = "; ".join(_say(doubt) for doubt in stopping)
+    if check.status == Status.PASSED:
+        reason = f"it would pass, but {said}"
+    else:
+        reason = f"{check.reason}; besides, {said}" if check.reason else said
+    return replace(check, status=Status.UNDECIDED, reason=reason, is_doubted=True)
+
+
+def list_floor_doubts(candidate: Candidate, opponent: Opponent) -> tuple[Doubt, ...]:
+    """The doubts of the candidate's own numbers; a comparison may have found further ones."""
+    found = opponent.comparison.doubts if opponent.comparison else ()
+    further = [
+        doubt
+        for doubt in found
+        if doubt.side in {"candidate", "both"} and doubt.kind != DoubtKind.INTERVAL_SHORT
+    ]
+    return _merge((*candidate.doubts, *further))
+
+
+def list_relative_doubts(candidate: Candidate, opponent: Opponent) -> tuple[Doubt, ...]:
+    """The doubts of a comparison and of both its sides.
+
+    That a version's own interval is short says nothing of the interval of a difference.
+    """
+    found = opponent.comparison.doubts if opponent.comparison else ()
+    return _merge(
+        [
+            doubt
+            for doubt in (*found, *candidate.doubts)
+            if doubt.kind != DoubtKind.INTERVAL_SHORT or doubt.side is None
+        ]
+    )
+
+
+def list_doubts(candidate: Candidate, opponent: Opponent) -> tuple[Doubt, ...]:
+    """Every doubt that a decision knows of, whether it stops anything or not."""
+    found = opponent.comparison.doubts if opponent.comparison else ()
+    return _merge((*candidate.doubts, *found))
+
+
+def _stops(doubt: Doubt, asked: TestSetPolicy, reading: Reading) -> bool:
+    if doubt.kind in asked.accepts or _is_answered(doubt, asked):
+        return False
+    if doubt.side == "baseline" and not reading.is_relative:
+        return False
+    return _has_effect(doubt, reading) and any(_touches(doubt, m) for m in reading.metrics)
+
+
+def _is_answered(doubt: Doubt, asked: TestSetPolicy) -> bool:
+    """Whether the policy itself says what is to be made of it."""
+    if doubt.kind == DoubtKind.SEEN_IN_TRAINING:
+        return asked.leakage == "allowed"
+    return doubt.kind == DoubtKind.GROUPED and bool(asked.group_by)
+
+
+def _has_effect(doubt: Doubt, reading: Reading) -> bool:
+    """Whether it is of a kind that stops such a check.
+
+    A baseline that left images out would be beaten too easily.
+    """
+    if doubt.kind == DoubtKind.UNANSWERED and doubt.side in {"baseline", "both"}:
+        return reading.is_relative
+    return {
+        Effect.STOPS: True,
+        Effect.STOPS_RELATIVE: reading.is_relative,
+        Effect.STOPS_INTERVALS: reading.has_interval,
+        Effect.SAID: False,
+    }[doubt.effect]
+
+
+def _touches(doubt: Doubt, metric: Metric) -> bool:
+    """Whether it weakens a number, or its interval, which a run keeps under a name of its own."""
+    short = metric.name.rpartition("/")[2]
+    return doubt.touches_number(metric.name, metric.label) or (
+        doubt.effect == Effect.STOPS_INTERVALS
+        and doubt.touches_number(f"interval/{short}", metric.label)
+    )
+
+
+def _say(doubt: Doubt) -> str:
+    whose = "of the baseline: " if doubt.side == "baseline" else ""
+    return f"{whose}{doubt.text} [{doubt.kind.value}], {ACCEPT_ADVICE.format(doubt.kind.value)}"
+
+
+def _merge(doubts: Sequence[Doubt]) -> tuple[Doubt, ...]:
+    """Each doubt once: one that both versions have is not the candidate's alone as well."""
+    found = {(d.kind, d.text, d.touches): d for d in doubts if d.side == "both"}
+    distinct = (found.get((d.kind, d.text, d.touches), d) for d in doubts)
+    return tuple({(d.kind, d.text, d.touches, d.side): d for d in distinct}.values())
