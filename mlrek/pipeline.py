@@ -21,6 +21,7 @@ from mlrek.sources.file_formats import FILE_FORMATS
 from mlrek.sources.storage import path_exists
 from mlrek.tracking.connection import connect, connect_existing, is_fresh
 from mlrek.tracking.description import Options, RunDescription, describe_state
+from mlrek.tracking.doubts import read_doubts
 from mlrek.tracking.experiments import choose_experiment
 from mlrek.tracking.links import describe_links
 from mlrek.tracking.notes import NOTE_TAG, describe_experiment_note, is_outdated
@@ -304,8 +305,13 @@ def _describe_work(source: Source, entry: VersionEntry, options: SyncOptions) ->
 def _keep(job: _Job, current: LoggedRun) -> VersionResult:
     if job.store is not None:
         job.store.delete_runs(superseded_runs(job.runs, current))
-    warnings = _warnings(current.tags)
-    return VersionResult(entry=job.entry, action="unchanged", run=current, warnings=warnings)
+    return VersionResult(
+        entry=job.entry,
+        action="unchanged",
+        run=current,
+        warnings=_warnings(current.tags),
+        doubts=read_doubts(current, job.store),
+    )
 
 
 def _log(job: _Job, description: RunDescription) -> VersionResult:
@@ -314,12 +320,21 @@ def _log(job: _Job, description: RunDescription) -> VersionResult:
     action = "replaced" if old else "created"
     warnings = _warnings(description.tags)
     if job.store is None:
-        return VersionResult(entry=job.entry, action=action, warnings=warnings)
+        return VersionResult(
+            entry=job.entry, action=action, warnings=warnings, doubts=description.doubts
+        )
     written = job.store.write_run(job.place.experiment_id, description)
     job.store.delete_runs(old)
     run = job.store.settle(job.place.experiment_id, written)
     reason = "" if run.run_id == written.run_id else "another process logged it at the same time"
-    return VersionResult(entry=job.entry, action=action, run=run, reason=reason, warnings=warnings)
+    return VersionResult(
+        entry=job.entry,
+        action=action,
+        run=run,
+        reason=reason,
+        warnings=warnings,
+        doubts=description.doubts,
+    )
 
 
 def _delete_leftovers(job: _Job) -> None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from mlrek.evaluation import Project
+from mlrek.evaluation import Doubt, Project
 from mlrek.registry.versions import ModelVersion
 from mlrek.sources import AwsOptions
 from mlrek.sources.catalogue import VersionEntry
@@ -61,6 +61,7 @@ class VersionResult:
     experiment_id: str = ""
     run: LoggedRun | None = None
     warnings: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
     model: ModelVersion | None = None
     unregistered: str = ""
 

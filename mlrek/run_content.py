@@ -1,5 +1,6 @@
 """From an evaluation to everything its run holds: compute, draw, tabulate, describe. Pure."""
 
+from mlrek.comparison.doubts import list_doubts
 from mlrek.distinct import count_once
 from mlrek.evaluation import Evaluation
 from mlrek.figures import (
@@ -19,6 +20,7 @@ from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.threshold_matrices import compute_threshold_matrices
 from mlrek.report import describe_report
 from mlrek.tables import describe_predictions, describe_tables
+from mlrek.tables.doubts import order_doubts
 from mlrek.tables.json_text import Json, write_json
 from mlrek.tracking.description import (
     GRID_KEY,
@@ -30,6 +32,7 @@ from mlrek.tracking.description import (
     compute_evaluation_key,
     describe_dataset,
     describe_params,
+    describe_remarks,
     describe_tags,
     describe_warnings,
 )
@@ -89,7 +92,7 @@ def describe_run(
             "report.html": describe_report(
                 evaluation,
                 metrics,
-                warnings=describe_warnings(evaluation, metrics),
+                remarks=describe_remarks(evaluation, metrics),
                 test_set_digest=digest,
                 logged_at=logged_at,
                 read_images=read_images,
@@ -99,6 +102,7 @@ def describe_run(
         picture_key=picture_key(main),
         grid=grid,
         dataset=describe_dataset(evaluation, digest),
+        doubts=order_doubts(list_doubts(evaluation, metrics)),
     )
 
 

@@ -114,6 +114,8 @@ def evaluate(
 
 def describe_result(result: "ExamResult", options: "ExamOptions", store: "Store") -> dict[str, Any]:
     """The stable JSON form: that of a sync with one version, and what its exam was."""
+    from mlrek.tables.doubts import describe_doubt
+    from mlrek.tracking.doubts import read_doubts
     from mlrek.tracking.links import describe_links
     from mlrek.tracking.translation import hide_userinfo
 
@@ -145,6 +147,7 @@ def describe_result(result: "ExamResult", options: "ExamOptions", store: "Store"
                 "experiment_id": result.experiment_id,
                 "task": result.run.tags.get("task"),
                 "reason": result.reason or None,
+                "doubts": [describe_doubt(doubt) for doubt in read_doubts(result.run, store)],
                 "warnings": list(result.warnings),
                 "exam": {
                     "name": result.exam.name,

@@ -1,6 +1,6 @@
 """How one version's evaluation is shown: headline, worst labels, confusions, one label."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import isnan
 from typing import Any
@@ -10,7 +10,8 @@ import numpy as np
 from mlrek.cli.output import Output
 from mlrek.cli.show_outcome import describe_outcome, print_outcome
 from mlrek.cli.show_published import describe_published, print_thresholds
-from mlrek.evaluation import Evaluation, Task
+from mlrek.comparison.doubts import list_doubts
+from mlrek.evaluation import Doubt, Evaluation, Task
 from mlrek.identity import test_set_digest
 from mlrek.label_keys import display_label
 from mlrek.metrics import LabelScores, Metrics
@@ -19,8 +20,9 @@ from mlrek.metrics.numbers import NUMBER_GROUPS, list_numbers
 from mlrek.metrics.outcomes import LabelOutcome
 from mlrek.reported import ReportedAt
 from mlrek.tables.confusion import display_names, rank_mistakes
+from mlrek.tables.doubts import EFFECT_WORDS, describe_doubt, order_doubts, say_touched
 from mlrek.tables.labels import label_columns
-from mlrek.tracking.description import describe_warnings
+from mlrek.tracking.description import describe_remarks, describe_warnings
 
 WORST_LABELS = 10
 TOP_CONFUSIONS = 10
@@ -53,6 +55,11 @@ class Shown:
         return self.evaluation.labels.index(self.label) if self.label else None
 
     @property
+    def doubts(self) -> tuple[Doubt, ...]:
+        """What weakens its numbers, those that stop a check first."""
+        return order_doubts(list_doubts(self.evaluation, self.metrics))
+
+    @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader must know."""
         return describe_warnings(self.evaluation, self.metrics)
@@ -61,6 +68,7 @@ class Shown:
 def print_shown(shown: Shown, output: Output) -> None:
     """The evaluation for a person."""
     _print_title(shown, output)
+    _print_doubts(shown.doubts, output)
     if shown.outcome:
         print_outcome(shown.evaluation, shown.metrics, shown.label, shown.outcome, output)
         return
@@ -75,7 +83,7 @@ def print_shown(shown: Shown, output: Output) -> None:
         _print_chosen(shown, output)
     _print_confusions(shown, output)
     _print_errors(shown, output)
-    output.warn(shown.warnings)
+    output.warn(describe_remarks(shown.evaluation, shown.metrics))
 
 
 def describe_shown(shown: Shown) -> dict[str, Any]:
@@ -106,6 +114,7 @@ def describe_shown(shown: Shown) -> dict[str, Any]:
             if shown.outcome
             else None
         ),
+        "doubts": [describe_doubt(doubt) for doubt in shown.doubts],
         "warnings": list(shown.warnings),
     }
 
@@ -120,6 +129,17 @@ def _print_title(shown: Shown, output: Output) -> None:
     output.line(
         f"{metrics.task.value}, {images}, {len(shown.evaluation.labels)} labels{rule}{records}"
     )
+    output.line()
+
+
+def _print_doubts(doubts: Sequence[Doubt], output: Output) -> None:
+    """What weakens the numbers, a line each, before the numbers."""
+    if not doubts:
+        return
+    output.line("doubts:")
+    for doubt in doubts:
+        touched = f"{doubt.kind.value}, touches {say_touched(doubt.touches)}"
+        output.line(f"  {EFFECT_WORDS[doubt.effect]}: {doubt.text} ({touched})")
     output.line()
 
 

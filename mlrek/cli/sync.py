@@ -186,6 +186,8 @@ def describe_result(result: "SyncResult") -> dict[str, Any]:
 
 
 def _describe_version(result: "VersionResult") -> dict[str, Any]:
+    from mlrek.tables.doubts import describe_doubt
+
     version, run, model = result.entry.version, result.run, result.model
     return {
         "project_arn": version.project.arn,
@@ -197,5 +199,6 @@ def _describe_version(result: "VersionResult") -> dict[str, Any]:
         "task": run.tags.get("task") if run else None,
         "reason": result.unregistered or result.reason or None,
         "model": {"name": model.name, "version": model.number} if model else None,
+        "doubts": [describe_doubt(doubt) for doubt in result.doubts],
         "warnings": list(result.warnings),
     }

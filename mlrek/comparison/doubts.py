@@ -36,7 +36,7 @@ def doubt_comparison(
         names: New label names by those that the doubts of the versions hold.
     """
     sides = [
-        [_rename(doubt, names) for doubt in _list_own(evaluation, own)]
+        [_rename(doubt, names) for doubt in list_doubts(evaluation, own)]
         for evaluation, own in zip(evaluations, metrics, strict=True)
     ]
     return (
@@ -45,6 +45,12 @@ def doubt_comparison(
         *_doubt_rules(metrics),
         *_doubt_thresholds(evaluations),
     )
+
+
+def list_doubts(evaluation: Evaluation, metrics: Metrics) -> tuple[Doubt, ...]:
+    """Every doubt of one version, each once: of its reading, then of its numbers."""
+    found = (*evaluation.doubts, *metrics.doubts, *doubt_training(evaluation))
+    return tuple(dict.fromkeys(found))
 
 
 def find_leakage(evaluation: Evaluation) -> Leakage:
@@ -71,11 +77,6 @@ def doubt_training(evaluation: Evaluation) -> Iterator[Doubt]:
             count=len(images),
             of=total,
         )
-
-
-def _list_own(evaluation: Evaluation, metrics: Metrics) -> tuple[Doubt, ...]:
-    """What was doubted when the evaluation was read, and when its numbers were made."""
-    return (*evaluation.doubts, *metrics.doubts, *doubt_training(evaluation))
 
 
 def _join(baseline: Sequence[Doubt], candidate: Sequence[Doubt]) -> Iterator[Doubt]:

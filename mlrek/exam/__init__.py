@@ -34,7 +34,6 @@ from mlrek.sources.parts import PartReader
 from mlrek.sources.storage import S3_SCHEME, open_storage, parent_uri
 from mlrek.tracking.description import (
     LOG_SCHEMA,
-    MAX_TAG,
     Options,
     RunDescription,
 )
@@ -44,6 +43,7 @@ from mlrek.tracking.notes import NOTE_TAG, describe_experiment_note, is_outdated
 from mlrek.tracking.runs import (
     EXAM_NAME_TAG,
     EXAM_TAG,
+    MAX_TAG,
     LoggedRun,
     current_run,
     current_runs,

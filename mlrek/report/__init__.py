@@ -22,7 +22,7 @@ def describe_report(
     evaluation: Evaluation,
     metrics: Metrics,
     *,
-    warnings: Sequence[str] = (),
+    remarks: Sequence[str] = (),
     test_set_digest: str = "",
     logged_at: str = "",
     read_images: ReadImages | None = None,
@@ -32,13 +32,13 @@ def describe_report(
     Args:
         evaluation: What was read.
         metrics: What was computed of it.
-        warnings: Everything a reader must know, in plain words.
+        remarks: What a reader must know besides the doubts, in plain words.
         test_set_digest: Identity of the test set, as in the run's tag.
         logged_at: When, in ISO 8601.
         read_images: Reads the images that are shown small; without it names stand for them.
     """
     facts = describe_facts(
-        evaluation, metrics, warnings=warnings, digest=test_set_digest, logged_at=logged_at
+        evaluation, metrics, remarks=remarks, digest=test_set_digest, logged_at=logged_at
     )
     thumbnails = None
     for shrink in _SHRINKS:

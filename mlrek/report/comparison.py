@@ -16,6 +16,7 @@ from mlrek.label_keys import display_label
 from mlrek.metrics.paired_tests import format_p
 from mlrek.printable import escape_unencodable
 from mlrek.report.compact import round_number
+from mlrek.report.doubts import show_doubts
 from mlrek.report.page import MAX_BYTES, render_page
 from mlrek.report.thumbnails import Thumbnails, read_thumbnails
 from mlrek.tables.comparison import (
@@ -32,7 +33,7 @@ from mlrek.tables.comparison import (
     list_scopes,
     shorten_name,
 )
-from mlrek.tables.doubts import describe_doubt, say_doubt
+from mlrek.tables.doubts import describe_doubt
 from mlrek.tables.json_text import Json
 
 MAX_IMAGES: Final = 6_000
@@ -148,7 +149,7 @@ def _describe_facts(comparison: Comparison) -> dict[str, Any]:
             for name, why in comparison.why.items()
         ],
         "settling": describe_settling(comparison),
-        "doubts": [_clean(say_doubt(doubt)) for doubt in comparison.doubts],
+        "doubts": show_doubts(comparison.doubts),
         "warnings": [*map(_clean, comparison.warnings)],
         "provenance": [
             ("baseline", _clean(comparison.baseline.arn)),

@@ -7,11 +7,13 @@ from math import isnan
 from typing import Any, Final
 
 from mlrek import __version__
+from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import Evaluation, Task
 from mlrek.metrics import Metrics, Number
 from mlrek.metrics.definitions import describe_metrics
 from mlrek.metrics.numbers import NUMBER_GROUPS, list_numbers
 from mlrek.printable import escape_unencodable
+from mlrek.report.doubts import show_doubts
 
 _HEADLINES: Final[Mapping[Task, tuple[str, ...]]] = {
     Task.CLASSIFICATION: ("accuracy", "f1_macro", "balanced_accuracy", "mcc"),
@@ -59,7 +61,7 @@ def describe_facts(
     evaluation: Evaluation,
     metrics: Metrics,
     *,
-    warnings: Sequence[str],
+    remarks: Sequence[str],
     digest: str,
     logged_at: str,
 ) -> dict[str, Any]:
@@ -82,7 +84,8 @@ def describe_facts(
         "said": [*_describe_said(metrics)],
         "said_labels": _describe_said_labels(metrics),
         "errors": dict(metrics.errors),
-        "warnings": [*map(_clean, warnings)],
+        "doubts": show_doubts(list_doubts(evaluation, metrics)),
+        "warnings": [*map(_clean, remarks)],
         "definitions": describe_metrics(metrics.task, _clean(evaluation.pos_label)),
         "rule": metrics.prediction_rule,
         "records": metrics.records.value if metrics.records else "",

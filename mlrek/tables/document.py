@@ -8,12 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrek import __version__
+from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import Evaluation, SourceFile, Version
 from mlrek.label_keys import metric_key_labels
 from mlrek.metrics import ConfusionMatrix, Metrics, Reconciled, ThresholdCurves
 from mlrek.metrics.curve_scores import score_all_labels
 from mlrek.metrics.definitions import describe_metrics, find_definition
 from mlrek.metrics.numbers import NUMBER_GROUPS, list_numbers
+from mlrek.tables.doubts import describe_doubt, order_doubts
 from mlrek.tables.json_text import Json, number_or_null
 from mlrek.tables.labels import label_columns
 
@@ -41,6 +43,7 @@ def describe_evaluation(
         warnings: Everything a reader must know, in plain words.
     """
     definitions = describe_metrics(metrics.task, evaluation.pos_label)
+    doubts = order_doubts(list_doubts(evaluation, metrics))
     return {
         "schema_version": SCHEMA_VERSION,
         "mlrek_version": __version__,
@@ -70,6 +73,7 @@ def describe_evaluation(
         "confusion_matrix": _describe_confusion(metrics.confusion),
         "curves": _describe_curves(metrics.curves),
         "reconciliation": [_describe_reconciled(number) for number in metrics.reconciliation],
+        "doubts": [describe_doubt(doubt) for doubt in doubts],
         "warnings": list(warnings),
         "definitions": dict(definitions),
     }

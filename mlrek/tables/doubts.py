@@ -1,7 +1,49 @@
 """A doubt as JSON and in words: the one form that every document and every page shows."""
 
-from mlrek.evaluation import Doubt
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any, Final
+
+from mlrek.evaluation import EVERYTHING, Doubt, DoubtKind, Effect
+from mlrek.label_keys import display_label
+from mlrek.metrics.headlines import name_metric
 from mlrek.tables.json_text import Json
+
+EFFECT_WORDS: Mapping[Effect, str] = MappingProxyType(
+    {
+        Effect.STOPS: "stops checks",
+        Effect.STOPS_RELATIVE: "stops comparisons",
+        Effect.STOPS_INTERVALS: "stops checks of intervals",
+        Effect.SAID: "said",
+    }
+)
+"""What a doubt does, in the order in which doubts are shown."""
+EFFECT_MEANINGS: Mapping[Effect, str] = MappingProxyType(
+    {
+        Effect.STOPS: "a check that reads these numbers cannot pass",
+        Effect.STOPS_RELATIVE: "a check of these numbers against a baseline cannot pass",
+        Effect.STOPS_INTERVALS: "a check that reads an interval of these numbers cannot pass",
+        Effect.SAID: "it changes no answer",
+    }
+)
+_FAMILIES: Final = MappingProxyType(
+    {
+        EVERYTHING: "every number",
+        "aggregate/*": "the computed numbers",
+        "at_threshold/*": "the numbers at the assumed thresholds",
+        "label_at_threshold_*": "the numbers of labels at the assumed thresholds",
+        "reported/*": "the service's own numbers",
+        "label_reported_*": "the service's own numbers of labels",
+        "label_*": "the numbers of labels",
+        "interval/*": "the intervals",
+        "curve/*": "the curves",
+        "extra/*": "the further numbers",
+        "errors/*": "the counts of errors",
+        "base_model/*": "the numbers of the base model",
+        "crossfit/*": "the cross-fitted numbers",
+    }
+)
+_MAX_TOUCHED: Final = 6
 
 
 def describe_doubt(doubt: Doubt) -> dict[str, Json]:
@@ -17,9 +59,53 @@ def describe_doubt(doubt: Doubt) -> dict[str, Json]:
     }
 
 
+def parse_doubt(described: Mapping[str, Any]) -> Doubt:
+    """The doubt that `describe_doubt` made this of.
+
+    Raises:
+        ValueError: The kind or effect is none that this version of mlrek knows.
+    """
+    return Doubt(
+        kind=DoubtKind(described["kind"]),
+        text=described["text"],
+        count=described["count"],
+        of=described["of"],
+        touches=tuple(described["touches"]),
+        side=described["side"],
+        own_effect=Effect(described["effect"]),
+    )
+
+
+def order_doubts(doubts: Iterable[Doubt]) -> tuple[Doubt, ...]:
+    """Each doubt once, those that stop first, else in their order."""
+    places = {effect: i for i, effect in enumerate(EFFECT_WORDS)}
+    return tuple(sorted(dict.fromkeys(doubts), key=lambda doubt: places[doubt.effect]))
+
+
 def say_doubt(doubt: Doubt) -> str:
-    """The doubt in words, with whose it is where there are a candidate and a baseline."""
+    """The doubt as a sentence, with whose it is."""
     if doubt.side is None:
         return doubt.text
     whose = "both versions" if doubt.side == "both" else f"the {doubt.side}"
     return f"{whose}: {doubt.text}"
+
+
+def say_touched(touches: Sequence[str]) -> str:
+    """The numbers that a doubt touches, in plain words.
+
+    >>> say_touched(("at_threshold/*", "reported/f1", "label_recall/cat", "label_f1/*"))
+    'the numbers at the assumed thresholds, service F1, recall of cat, F1 of each label'
+    """
+    named = list(dict.fromkeys(map(_say_pattern, touches)))
+    more = f" and {len(named) - _MAX_TOUCHED:,} more" if len(named) > _MAX_TOUCHED else ""
+    return ", ".join(named[:_MAX_TOUCHED]) + more
+
+
+def _say_pattern(pattern: str) -> str:
+    if pattern in _FAMILIES:
+        return _FAMILIES[pattern]
+    if not pattern.startswith("label_"):
+        return name_metric(pattern)
+    number, _, label = pattern.partition("/")
+    whose = {"": "each label", EVERYTHING: "each label"}.get(label, display_label(label))
+    return f"{name_metric(number.rstrip(EVERYTHING))} of {whose}"

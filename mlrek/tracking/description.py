@@ -10,12 +10,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrek import __version__
-from mlrek.evaluation import Evaluation
+from mlrek.comparison.doubts import list_doubts
+from mlrek.evaluation import Doubt, Evaluation
 from mlrek.metrics import Metrics, Number
 from mlrek.printable import escape_unprintable
 from mlrek.reported import DEFAULT_THRESHOLD
+from mlrek.tables.doubts import order_doubts
+from mlrek.tracking.doubts import DOUBTS_TAG, write_doubts_tag
 from mlrek.tracking.metric_points import MetricPoint
 from mlrek.tracking.run_note import describe_note
+from mlrek.tracking.runs import MAX_TAG
 
 LOG_SCHEMA = 3
 """Raised whenever a run of the same evaluation would hold something else than before."""
@@ -30,7 +34,6 @@ GRID_KEY = "charts/confusion_matrix_at_threshold"
 STEPS_TAG = "mlrek.picture_steps"
 """Names the thresholds, in percent, of which a run has a picture under `GRID_KEY`."""
 
-MAX_TAG = 5000
 TEST_SET_ROLES = frozenset(("manifest", "ground_truth"))
 
 
@@ -72,6 +75,7 @@ class RunDescription:
     picture_key: str = PICTURE_KEY
     grid: tuple[GridPicture, ...] = ()
     dataset: DatasetInput | None = None
+    doubts: tuple[Doubt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,7 +146,6 @@ def describe_state(state: Mapping[str, str], options: Options) -> str:
 def describe_tags(evaluation: Evaluation, metrics: Metrics, identity: Identity) -> dict[str, str]:
     """The tags of a run, without `mlrek.complete`, which the writer sets last."""
     version = evaluation.version
-    warnings = describe_warnings(evaluation, metrics)
     tags = {
         "project_arn": version.project.arn,
         "version_arn": version.arn,
@@ -157,8 +160,11 @@ def describe_tags(evaluation: Evaluation, metrics: Metrics, identity: Identity) 
         "mlrek.source_state": identity.state,
         "mlrek.version": __version__,
         "mlrek.logged_at": identity.logged_at,
-        "mlrek.warnings": _cut_lines(warnings),
-        "mlflow.note.content": describe_note(evaluation, metrics, warnings),
+        DOUBTS_TAG: write_doubts_tag(order_doubts(list_doubts(evaluation, metrics))),
+        "mlrek.warnings": _cut_lines(describe_warnings(evaluation, metrics)),
+        "mlflow.note.content": describe_note(
+            evaluation, metrics, describe_remarks(evaluation, metrics)
+        ),
     }
     return {name: value for name, value in tags.items() if value}
 
@@ -176,13 +182,18 @@ def describe_params(evaluation: Evaluation, metrics: Metrics) -> dict[str, str]:
 
 
 def describe_warnings(evaluation: Evaluation, metrics: Metrics) -> tuple[str, ...]:
-    """Everything a reader must know: of the reading, the computing, and what is undefined.
+    """Everything a reader must know: what weakens the numbers first, then all other remarks.
 
     One line each, whatever stands in the names of files and labels.
     """
-    doubts = (*evaluation.doubts, *metrics.doubts)
+    doubts = order_doubts(list_doubts(evaluation, metrics))
+    said = [escape_unprintable(doubt.text) for doubt in doubts]
+    return tuple(dict.fromkeys((*said, *describe_remarks(evaluation, metrics))))
+
+
+def describe_remarks(evaluation: Evaluation, metrics: Metrics) -> tuple[str, ...]:
+    """What weakens no number: of the reading, the computing, and what is undefined."""
     warnings = (
-        *(doubt.text for doubt in doubts),
         *evaluation.warnings,
         *metrics.warnings,
         *_left_out("aggregate", metrics.aggregate),

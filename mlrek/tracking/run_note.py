@@ -5,10 +5,12 @@ from typing import Final
 
 import numpy as np
 
-from mlrek.evaluation import Evaluation, Task
+from mlrek.comparison.doubts import list_doubts
+from mlrek.evaluation import Doubt, Evaluation, Task
 from mlrek.label_keys import display_label
 from mlrek.metrics import Metrics, Number
-from mlrek.printable import escape_markdown
+from mlrek.printable import escape_markdown, escape_unprintable
+from mlrek.tables.doubts import EFFECT_WORDS, order_doubts, say_touched
 
 NOTED_NUMBERS: Final = {
     "accuracy": "accuracy",
@@ -26,16 +28,19 @@ WHERE_TO_LOOK: Final = (
 )
 _COUNTED: Final = {Task.DETECTION: "objects", Task.SEGMENTATION: "pixels"}
 _MAX_WARNING: Final = 400
+_MAX_DOUBTS: Final = 6
 
 
-def describe_note(evaluation: Evaluation, metrics: Metrics, warnings: Sequence[str]) -> str:
-    """A plain sentence; the numbers; the weakest spot; what to beware of; where to look."""
+def describe_note(evaluation: Evaluation, metrics: Metrics, remarks: Sequence[str]) -> str:
+    """A plain sentence; the numbers; the weakest spot; doubts, remarks; where to look."""
+    doubts = order_doubts(list_doubts(evaluation, metrics))
     return "\n".join(
         (
             _introduce(evaluation, metrics),
             "",
             *(f"- {line}" for line in _describe_findings(evaluation, metrics)),
-            f"- {_beware(warnings)}",
+            *(f"- {line}" for line in _describe_doubts(doubts)),
+            *(f"- {line}" for line in _beware(remarks, has_doubts=bool(doubts))),
             f"- {WHERE_TO_LOOK}",
         )
     )
@@ -108,14 +113,29 @@ def _find_confusion(metrics: Metrics) -> str:
     return f"Most frequent mistake: {true} taken for {_name(confusion.columns[column])} {shown}."
 
 
-def _beware(warnings: Sequence[str]) -> str:
-    if not warnings:
-        return "Nothing to beware of."
-    first = warnings[0]
-    first = f"{first[:_MAX_WARNING]}…" if len(first) > _MAX_WARNING else first
-    rest = len(warnings) - 1
-    more = f" (and {rest} more in the tag `mlrek.warnings`)" if rest else ""
-    return f"Beware: {escape_markdown(first)}{more}."
+def _describe_doubts(doubts: Sequence[Doubt]) -> Iterator[str]:
+    """What weakens the numbers, those that stop a check first."""
+    for doubt in doubts[:_MAX_DOUBTS]:
+        touched = escape_markdown(say_touched(doubt.touches))
+        yield f"Doubt ({EFFECT_WORDS[doubt.effect]}; {touched}): {_cut(doubt.text)}."
+    if len(doubts) > _MAX_DOUBTS:
+        yield f"And {len(doubts) - _MAX_DOUBTS} more doubts, in `evaluation.json`."
+
+
+def _beware(remarks: Sequence[str], *, has_doubts: bool) -> Iterator[str]:
+    """The first remark, and how many more there are."""
+    if remarks:
+        rest = len(remarks) - 1
+        more = f" (and {rest} more in the tag `mlrek.warnings`)" if rest else ""
+        yield f"Beware: {_cut(remarks[0])}{more}."
+    elif not has_doubts:
+        yield "Nothing to beware of."
+
+
+def _cut(text: str) -> str:
+    """Untrusted text for a note, not too long."""
+    short = f"{text[:_MAX_WARNING]}…" if len(text) > _MAX_WARNING else text
+    return escape_markdown(escape_unprintable(short))
 
 
 def _name(label: str) -> str:

@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 LEFTOVER_AFTER_MS = 15 * 60 * 1000
 """A run without `mlrek.complete` is somebody's work in progress until its heartbeat is this old."""
 
+MAX_TAG = 5000
+"""Characters that a tag of ours may have; MLflow keeps a few more."""
+
 EXAM_NAME_TAG = "mlrek.exam_name"
 COMPLETE_TAG = "mlrek.complete"
 """Set last of all: a run without it counts for nothing."""

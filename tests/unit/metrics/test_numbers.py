@@ -112,7 +112,7 @@ def test_a_new_number_stands_on_every_surface(digits_numbers):
     evaluation, metrics = digits_numbers
     metrics = replace(metrics, aggregate={**metrics.aggregate, "made_up": Number(value=0.125)})
     points = {point.key: point.value for point in describe_metrics(evaluation, metrics)}
-    facts = describe_facts(evaluation, metrics, warnings=(), digest="", logged_at="")
+    facts = describe_facts(evaluation, metrics, remarks=(), digest="", logged_at="")
     surfaces = {
         "document": ("aggregate/made_up", "") in names_of_document(evaluation, metrics),
         "show": ("aggregate/made_up", "") in names_of_show(evaluation, metrics),

@@ -6,6 +6,7 @@ from html.parser import HTMLParser
 import pytest
 from fakes.large_evaluation import make_large_evaluation
 
+from mlrek.evaluation import Doubt, DoubtKind
 from mlrek.metrics.compute import compute_metrics
 from mlrek.report import MAX_BYTES, describe_report
 
@@ -67,7 +68,7 @@ def test_the_page_forbids_itself_the_network(pets, page_of):
 
 def test_hostile_names_are_text(hostile, page_of, data_of):
     """They add no element, and the script gets them as they are."""
-    page = page_of(hostile, warnings=HOSTILE)
+    page = page_of(hostile, remarks=HOSTILE)
     elements = _Elements(page)
 
     assert [tag for tag, _ in elements.found].count("script") == 2
@@ -91,7 +92,7 @@ def test_a_hostile_name_of_a_version_is_text(pets, page_of):
 
 def test_a_template_in_a_name_is_not_run(hostile, page_of):
     """Jinja sees names only as values."""
-    page = page_of(hostile, warnings=HOSTILE)
+    page = page_of(hostile, remarks=HOSTILE)
 
     assert "{{ 7 * 7 }}{% raw %}" in page
     assert ">49" not in page
@@ -115,3 +116,27 @@ def test_a_version_without_images_gets_a_short_page(evaluate, page_of):
 
     assert "There is no record of the test images" in page
     assert 'id="threshold"' not in page
+
+
+def test_doubts_stand_before_the_remarks_and_hostile_text_in_them_is_text(evaluate):
+    """In a box of their own: what stops first, each with what it touches."""
+    truth = [[i] for i in range(len(HOSTILE))]
+    doubts = (
+        Doubt(kind=DoubtKind.UNANSWERED, text="said first"),
+        *(
+            Doubt(kind=DoubtKind.LINES_SKIPPED, text=name, touches=(f"label_recall/{name}",))
+            for name in HOSTILE
+        ),
+    )
+    evaluation = evaluate(truth, [[(i, 0.9)] for i in range(len(HOSTILE))], HOSTILE)
+    evaluation = replace(evaluation, doubts=doubts)
+    metrics = compute_metrics(evaluation, resamples=0)
+    page = describe_report(evaluation, metrics, remarks=("only a remark",)).decode()
+    elements = _Elements(page)
+
+    assert not {tag for tag, _ in elements.found} & {"img", "iframe"}
+    assert len([tag for tag, _ in elements.found if tag == "script"]) == 2
+    text = elements.text
+    assert "9 doubts about these numbers" in text
+    assert text.index("stops checks") < text.index("said first") < text.index("only a remark")
+    assert "Touches recall of <script>alert(1)</script>" in text

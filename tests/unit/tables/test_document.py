@@ -100,6 +100,7 @@ def test_the_keys_are_stable(document):
         "confusion_matrix",
         "curves",
         "reconciliation",
+        "doubts",
         "warnings",
         "definitions",
     ]

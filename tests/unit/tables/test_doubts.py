@@ -1,7 +1,9 @@
 """The JSON form of a doubt."""
 
+import pytest
+
 from mlrek.evaluation import Doubt, DoubtKind, Effect
-from mlrek.tables.doubts import describe_doubt
+from mlrek.tables.doubts import describe_doubt, order_doubts, parse_doubt, say_touched
 
 
 def test_a_doubt_has_its_count_its_side_and_what_it_touches():
@@ -35,3 +37,60 @@ def test_what_is_not_counted_is_null():
     assert (described["side"], described["count"], described["of"]) == (None, None, None)
     assert described["touches"] == ["*"]
     assert described["effect"] == "stops_relative"
+
+
+def test_a_doubt_comes_back_from_its_json():
+    """Whatever stands in its text and labels; the effect is then its own."""
+    doubt = Doubt(
+        kind=DoubtKind.UNANSWERED,
+        text="7 \udce4 images\n",
+        count=7,
+        of=9,
+        touches=("label_recall/a/b*",),
+        side="both",
+        own_effect=Effect.STOPS_RELATIVE,
+    )
+
+    assert parse_doubt(describe_doubt(doubt)) == doubt
+
+
+def test_what_stops_is_shown_first_and_each_doubt_once():
+    """Stopping everything, then comparisons, then intervals, then what is only said."""
+    kinds = (
+        DoubtKind.UNANSWERED,
+        DoubtKind.GROUPED,
+        DoubtKind.OTHER_RULE,
+        DoubtKind.LINES_SKIPPED,
+        DoubtKind.IMAGES_MISSING,
+    )
+    doubts = [Doubt(kind=kind, text="x") for kind in kinds]
+
+    assert [doubt.kind for doubt in order_doubts([*doubts, doubts[0]])] == [
+        DoubtKind.LINES_SKIPPED,
+        DoubtKind.IMAGES_MISSING,
+        DoubtKind.OTHER_RULE,
+        DoubtKind.GROUPED,
+        DoubtKind.UNANSWERED,
+    ]
+
+
+@pytest.mark.parametrize(
+    ("touches", "words"),
+    [
+        (("*",), "every number"),
+        (("aggregate/*", "interval/*"), "the computed numbers, the intervals"),
+        (("aggregate/f1_macro",), "F1 macro"),
+        (("at_threshold/f1_macro",), "F1 macro at the assumed thresholds"),
+        (("reported/f1",), "service F1"),
+        (("label_recall/cat", "label_recall/(none)"), 'recall of cat, recall of "(none)"'),
+        (("label_f1/*",), "F1 of each label"),
+        (("label_f1",), "F1 of each label"),
+        (
+            tuple(f"label_ap/{i}" for i in range(8)),
+            "AP of 0, AP of 1, AP of 2, AP of 3, AP of 4, AP of 5 and 2 more",
+        ),
+    ],
+)
+def test_what_is_touched_stands_in_plain_words(touches, words):
+    """Families of numbers by what they are, single ones by their names."""
+    assert say_touched(touches) == words

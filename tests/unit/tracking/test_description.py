@@ -1,14 +1,14 @@
 """What a run holds, as plain data."""
 
+import json
 from dataclasses import replace
 
 import numpy as np
 from mlflow.utils.validation import _validate_metric_name
 
-from mlrek.evaluation import Reported, ReportedCurve
+from mlrek.evaluation import Doubt, DoubtKind, Reported, ReportedCurve
 from mlrek.metrics import Number
 from mlrek.tracking.description import (
-    MAX_TAG,
     Identity,
     Options,
     compute_evaluation_key,
@@ -20,6 +20,7 @@ from mlrek.tracking.description import (
 )
 from mlrek.tracking.metric_points import MAX_METRIC_KEYS, describe_metrics
 from mlrek.tracking.run_note import describe_note
+from mlrek.tracking.runs import MAX_TAG
 
 
 def tags_of(evaluation, metrics):
@@ -253,3 +254,42 @@ def test_kinds_of_errors_are_counted(make_evaluation, make_metrics):
     metrics = replace(make_metrics(), errors={"duplicate": 3, "missed": 0})
     points = {p.key: p.value for p in describe_metrics(make_evaluation(), metrics)}
     assert (points["errors/duplicate"], points["errors/missed"]) == (3, 0)
+
+
+def test_doubts_come_first_among_the_warnings_and_stand_in_a_tag(make_evaluation, make_metrics):
+    """Stopping ones before those that are said; their tag is JSON in ASCII."""
+    said = Doubt(kind=DoubtKind.IMAGES_REPEATED, text="1 image stands twice")
+    stops = Doubt(kind=DoubtKind.LINES_SKIPPED, text="2 lines of gr\u00fc\u00dfe.json\nleft out")
+    evaluation = make_evaluation(doubts=(said,), warnings=("a remark",))
+    tags = tags_of(evaluation, make_metrics(doubts=(stops,)))
+
+    assert tags["mlrek.warnings"].splitlines()[:3] == [
+        "2 lines of gr\u00fc\u00dfe.json\\nleft out",
+        "1 image stands twice",
+        "a remark",
+    ]
+    assert tags["mlrek.doubts"].isascii()
+    assert [d["kind"] for d in json.loads(tags["mlrek.doubts"])] == [
+        "lines_skipped",
+        "images_repeated",
+    ]
+
+
+def test_more_doubts_than_a_tag_holds_are_read_from_the_document(make_evaluation, make_metrics):
+    """The tag then names `evaluation.json`, which has all of them."""
+    many = tuple(Doubt(kind=DoubtKind.LINES_SKIPPED, text=f"{i} " + "x" * 400) for i in range(20))
+
+    assert tags_of(make_evaluation(doubts=many), make_metrics())["mlrek.doubts"] == (
+        "evaluation.json"
+    )
+
+
+def test_the_note_says_doubts_with_what_they_stop(make_evaluation, make_metrics):
+    """As text, whatever stands in them; a remark follows."""
+    doubt = Doubt(
+        kind=DoubtKind.LINES_SKIPPED, text="<b>\nx", touches=("aggregate/*", "label_recall/a|b")
+    )
+    note = describe_note(make_evaluation(doubts=(doubt,)), make_metrics(), ["a remark"])
+
+    assert "- Doubt (stops checks; the computed numbers, recall of a\\|b): \\<b\\>\\\\nx.\n" in note
+    assert "- Beware: a remark." in note
