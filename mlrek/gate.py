@@ -91,7 +91,7 @@ def read_policy(path: str, baseline: str = "", group_by: str = "") -> Policy:
         UsageError: The grouping is no regular expression.
     """
     try:
-        text = read_small_text(path)
+        text = read_small_text(path, "utf-8-sig")
     except OSError as exc:
         raise PolicyError(f"{path}: the policy cannot be read: {exc.strerror}") from exc
     except ValueError as exc:  # no UTF-8, endless, or no path at all

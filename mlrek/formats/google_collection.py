@@ -13,6 +13,7 @@ from mlrek.formats.google_drafts import (
     make_up_known,
     order_evaluations,
     read_numbers,
+    refuse_owner,
     tell_names_apart,
     warn_pages,
 )
@@ -21,6 +22,7 @@ from mlrek.formats.google_identity import Directory
 from mlrek.formats.google_reported import GoogleSettings, PublishedNumbers
 from mlrek.formats.google_resources import JobParameters
 from mlrek.formats.google_sniff import GoogleRole, sniff_google
+from mlrek.formats.instead import HEAD_BYTES, peek_inside
 from mlrek.formats.json_text import show
 
 _EVALUATION_ROLES = frozenset((GoogleRole.EVALUATIONS, GoogleRole.SLICES))
@@ -103,7 +105,10 @@ def collect_google(
         drafts.append(make_draft(known, own))
     roles = {file: _role_of_document(data, file) for file, data in documents.items()}
     broken = [file for file in resources.broken if roles[file] in _EVALUATION_ROLES]
-    drafts += (make_up_broken(file, resources.broken[file]) for file in broken)
+    for file in broken:
+        error = resources.broken[file]
+        if not refuse_owner(drafts, file, peek_inside(documents[file][:HEAD_BYTES]), error):
+            drafts.append(make_up_broken(file, error))
     homeless = add_data_files(drafts, data_files)
     tell_names_apart(drafts)
     for draft in drafts:
@@ -150,7 +155,7 @@ def _finish(
 
 def _role_of_document(data: bytes, file: str) -> GoogleRole:
     """What a document is; one of an odd form that holds something all the same: evaluations."""
-    role = sniff_google(data, file)
+    role = sniff_google(peek_inside(data[:HEAD_BYTES]), file)
     return GoogleRole.EVALUATIONS if role is None or role.is_data else role
 
 

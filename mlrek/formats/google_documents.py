@@ -29,6 +29,7 @@ from mlrek.formats.google_resources import (
     Pipeline,
     SliceResource,
 )
+from mlrek.formats.instead import explain
 from mlrek.formats.json_text import decode_json, show
 
 T = TypeVar("T")
@@ -115,7 +116,8 @@ def read_resources(documents: Mapping[str, bytes]) -> Resources:
         try:
             _read_document(resources, file, data)
         except ValueError as exc:
-            resources.broken[file] = ParseError(file, 0, f"is not what Google writes: {exc}")
+            reason = explain(data, exc, what="what Google writes")
+            resources.broken[file] = ParseError(file, 0, reason)
     _agree_on_projects(resources)
     return resources
 

@@ -12,6 +12,7 @@ from mlrek.formats.google_documents import Resources
 from mlrek.formats.google_evaluations import EvaluationOf
 from mlrek.formats.google_files import Home, assign_predictions, assign_truth
 from mlrek.formats.google_identity import KnownVersion
+from mlrek.formats.google_names import MODELS, find_names, parse_google_name
 from mlrek.formats.google_reported import GoogleSettings, PublishedNumbers, read_published
 from mlrek.formats.google_sniff import GoogleRole
 from mlrek.formats.json_text import show
@@ -99,6 +100,32 @@ def make_up_broken(file: str, error: ParseError) -> Draft:
     """A version whose evaluation cannot be read at all, so that this is not overlooked."""
     version = _make_up_version(file, Provider.VERTEX)
     return Draft(known=KnownVersion(version=version, files=(file,)), refused=str(error))
+
+
+def refuse_owner(drafts: Sequence[Draft], file: str, head: bytes, error: ParseError) -> bool:
+    """Refuse the one version that a broken file is of; whether there is one.
+
+    It is told by the names that can still be read, else by the folder.
+    """
+    names = filter(None, map(parse_google_name, find_names(head)))
+    owners = {(name.location, name.id, name.version) for name in names if name.collection == MODELS}
+    owned = [draft for draft in drafts if not owners.isdisjoint(_list_spellings(draft))]
+    beside = [draft for draft in owned or drafts if _has_folder(draft, dirname(file))]
+    owned = owned if len(owned) == 1 else beside
+    for draft in owned if len(owned) == 1 else ():
+        draft.refused = draft.refused or str(error)
+    return len(owned) == 1
+
+
+def _has_folder(draft: Draft, folder: str) -> bool:
+    return folder in {*draft.home.evaluated, *draft.home.described}
+
+
+def _list_spellings(draft: Draft) -> Iterator[tuple[str, str, str]]:
+    """How files may name the version: without its number where they are of the model alone."""
+    if name := parse_google_name(draft.known.version.arn):
+        yield name.location, name.id, name.version
+        yield name.location, name.id, ""
 
 
 def add_data_files(drafts: Sequence[Draft], data_files: Mapping[str, GoogleRole]) -> list[str]:

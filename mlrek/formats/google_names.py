@@ -1,6 +1,7 @@
 """Google's resource names (`projects/P/locations/L/models/M@2/…`): text -> what they name."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -16,6 +17,7 @@ _NAME = re.compile(
     rf"(?:/(?P<kind>modelEvaluations|evaluations)/(?P<evaluation>{_PART})"
     rf"(?:/slices/(?P<slice>{_PART}))?)?"
 )
+_QUOTED_NAME = re.compile(rb'"name"\s*:\s*"(projects/[^"\\]{1,2000})"')
 _PLACEHOLDER = re.compile(r"[A-Z]+(?:_[A-Z]+)*_ID")
 _LEGACY_ID = re.compile(r"[A-Z]{3}[0-9]+")
 
@@ -72,6 +74,12 @@ class GoogleName:
     def of_project(self, project: str) -> "GoogleName":
         """The same resource under another spelling of its project (number or id)."""
         return replace(self, project=project)
+
+
+def find_names(head: bytes) -> Iterator[str]:
+    """Yield what a file's first bytes have under `name`; the file itself may be broken."""
+    for match in _QUOTED_NAME.finditer(head):
+        yield match[1].decode("utf-8", "ignore")
 
 
 def parse_google_name(text: str) -> GoogleName | None:

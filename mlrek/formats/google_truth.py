@@ -10,6 +10,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec import field as key
 from msgspec.json import Decoder
 
+from mlrek.errors import ParseError
 from mlrek.formats.google_columns import (
     BadLines,
     Box,
@@ -22,6 +23,7 @@ from mlrek.formats.google_columns import (
     read_csv_rows,
     read_json_lines,
 )
+from mlrek.formats.instead import describe_spoilt
 from mlrek.formats.json_text import show
 
 _ML_USE = "aiplatform.googleapis.com/ml_use"
@@ -119,6 +121,8 @@ def parse_truth(
     bad_lines = BadLines("the ground truth", skip=skip_bad_lines)
     for data in inputs:
         head, chunks = peek(data.chunks)
+        if head and (said := describe_spoilt(head)):
+            raise ParseError(data.name, 0, said)
         whole = DataInput(name=data.name, chunks=chunks)
         if not head.startswith(b"{"):
             read_csv_rows(whole, reader.read_row, bad_lines)

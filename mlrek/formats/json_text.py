@@ -11,6 +11,8 @@ from mlrek.redaction import hide_secrets
 
 T = TypeVar("T")
 
+_ENDS_EARLY = "it ends within a value"
+
 LabelName: TypeAlias = Annotated[str, Meta(min_length=1, pattern=r"\A[^\0]+\Z")]
 """A label as a file may name it: not empty, no NUL (no store takes one)."""
 
@@ -43,7 +45,8 @@ def decode_json(decoder: Decoder[T], text: bytes) -> T:
     except ValidationError:
         raise
     except ValueError as exc:
-        raise ValueError(f"not valid JSON: {exc}") from exc
+        said = _ENDS_EARLY if str(exc) == "Input data was truncated" else str(exc)
+        raise ValueError(f"not valid JSON: {said}") from exc
     except RecursionError as exc:
         raise ValueError("not valid JSON: nested too deeply") from exc
 

@@ -12,6 +12,7 @@ from typing import Generic, TypeAlias, TypeVar
 from msgspec.json import Decoder
 
 from mlrek.errors import ParseError
+from mlrek.formats.instead import HEAD_BYTES, describe_lines
 from mlrek.formats.json_text import decode_json
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
@@ -114,8 +115,12 @@ def iter_blocks(
     """Yield the lines of a file, many at a time.
 
     Raises:
-        ParseError: A line is longer than `max_line_bytes`.
+        ParseError: A line is longer than `max_line_bytes`, or the file as a whole is something else
+            than lines.
     """
+    head, chunks = peek_chunks(chunks)
+    if said := describe_lines(head):
+        raise ParseError(uri, 0, said)
     number = 1
     start: list[bytes] = []  # of a line whose end has not come yet; joined once, not piece by piece
     size = 0
@@ -131,6 +136,15 @@ def iter_blocks(
         start.append(piece[end + 1 :])
         size += len(start[-1])
     yield _make_block(number, b"".join(start))
+
+
+def peek_chunks(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
+    """The first bytes of a file, and all its chunks as they were."""
+    left, seen, size = iter(chunks), list[bytes](), 0
+    while size < HEAD_BYTES and (chunk := next(left, None)) is not None:
+        seen.append(chunk)
+        size += len(chunk)
+    return b"".join(seen)[:HEAD_BYTES], chain(seen, left)
 
 
 def _make_block(number: int, text: bytes) -> Block:

@@ -47,6 +47,7 @@ from mlrek.formats.lookout_sniff import (
     LookoutName,
     LookoutRole,
     find_lookout_version,
+    guess_lookout_role,
     parse_lookout_name,
     sniff_lookout,
 )
@@ -61,6 +62,7 @@ __all__ = [
     "ReadMasks",
     "ResultInput",
     "find_lookout_version",
+    "guess_lookout_role",
     "parse_description",
     "parse_lookout_evaluation",
     "parse_lookout_name",

@@ -12,6 +12,7 @@ from msgspec.json import Decoder
 
 from mlrek.errors import ParseError
 from mlrek.evaluation import Version
+from mlrek.formats.instead import explain
 from mlrek.formats.json_text import NotANumber, decode_json, show
 from mlrek.formats.lines import BYTE_ORDER_MARK
 from mlrek.formats.lookout_arn import parse_lookout_version
@@ -84,7 +85,7 @@ def parse_description(uri: str, data: bytes) -> LookoutDescription:
     try:
         answer = decode_json(_DECODER, data.removeprefix(BYTE_ORDER_MARK))
     except ValueError as exc:
-        raise ParseError(uri, 0, f"is not the description of a model: {exc}") from exc
+        raise ParseError(uri, 0, explain(data, exc, what="the description of a model")) from exc
     model = answer.model_description or answer
     version = parse_lookout_version(model.model_arn or "")
     if version is None:

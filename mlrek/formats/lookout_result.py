@@ -11,6 +11,7 @@ from msgspec.json import Decoder
 
 from mlrek.errors import ParseError
 from mlrek.evaluation import Reported
+from mlrek.formats.instead import explain
 from mlrek.formats.json_text import LabelName, NotANumber, decode_json, show
 from mlrek.formats.lines import BYTE_ORDER_MARK
 from mlrek.formats.lookout_line import is_background
@@ -120,7 +121,7 @@ def _decode(result: ResultInput) -> _ResultFile:
     try:
         file = decode_json(_DECODER, result.data.removeprefix(BYTE_ORDER_MARK))
     except ValueError as exc:
-        reason = f"is not a Lookout for Vision evaluation result: {exc}"
+        reason = explain(result.data, exc, what="a Lookout for Vision evaluation result")
         raise ParseError(result.uri, 0, reason) from exc
     if file == _ResultFile():
         reason = "is not a Lookout for Vision evaluation result: it has none of that file's keys"

@@ -67,6 +67,18 @@ def parse_lookout_name(name: str) -> LookoutName | None:
     return LookoutName(role=role, project_name=match["project"], version_name=match["version"])
 
 
+def guess_lookout_role(name: str) -> LookoutRole | None:
+    """What a file should hold by its name, complete or not; None for any other name.
+
+    >>> guess_lookout_role("EvaluationManifest-wood.json.gz")
+    <LookoutRole.MANIFEST: 'manifest'>
+    """
+    match = _BEGIN.match(name)
+    if match is None:
+        return None
+    return LookoutRole.MANIFEST if match["kind"] == "Manifest" else LookoutRole.RESULT
+
+
 def _key(pattern: str) -> re.Pattern[bytes]:
     return re.compile(rb'"(?:%b)"\s*:' % pattern.encode())
 
@@ -81,7 +93,12 @@ _RESULT = _key("EvaluationDetails|AggregatedEvaluationResults")
 _NUMBER = _key("ROCAUC|PixelAnomalyClassMetrics")
 _MODEL = _key("ModelDescription|ModelArn")
 _MANIFEST_NAME = "EvaluationManifest-"
+_BEGIN = re.compile(
+    r"Evaluation(?P<kind>Manifest|Result)-.*?"
+    r"(?:\.(?:jsonl?|ndjson|manifest|txt|gz|gzip|bz2|xz|zst|zip|7z)(?: ?\([0-9]+\)|\.[0-9]{1,3})?"
+    r"|-[1-9][0-9]*)$"
+)
 _SERVICE_NAME = re.compile(
     r"Evaluation(?P<kind>Manifest|Result)-(?P<project>[A-Za-z0-9_-]+)-(?P<version>[1-9][0-9]*)"
-    r"(?: ?\([0-9]+\))?\.json"
+    r"(?: ?\([0-9]+\))?(?:\.|$)"
 )

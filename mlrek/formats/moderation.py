@@ -8,7 +8,6 @@ import re
 from array import array
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from typing import Annotated
 
 import numpy as np
@@ -20,9 +19,8 @@ from mlrek.errors import ParseError
 from mlrek.evaluation import BoolArray
 from mlrek.formats.bad_lines import BadLines
 from mlrek.formats.json_text import LabelName, show
-from mlrek.formats.lines import BYTE_ORDER_MARK, iter_json_lines
+from mlrek.formats.lines import BYTE_ORDER_MARK, iter_json_lines, peek_chunks
 from mlrek.formats.rekognition_manifest import ManifestColumns, ManifestInput
-from mlrek.formats.rekognition_sniff import HEAD_BYTES
 
 _ANSWERS = re.compile(
     rb'"(?:content-moderation-groundtruth|detect-moderation-labels(?:-base-model)?)"\s*:'
@@ -78,13 +76,8 @@ class Answers:
 
 def peek(manifest: ManifestInput) -> tuple[bytes, ManifestInput]:
     """The first bytes of a manifest, and the manifest as it was."""
-    chunks, seen, size = iter(manifest.chunks), list[bytes](), 0
-    for chunk in chunks:
-        seen.append(chunk)
-        size += len(chunk)
-        if size >= HEAD_BYTES:
-            break
-    return b"".join(seen)[:HEAD_BYTES], replace(manifest, chunks=chain(seen, chunks))
+    head, chunks = peek_chunks(manifest.chunks)
+    return head, replace(manifest, chunks=chunks)
 
 
 def is_answers(head: bytes) -> bool:

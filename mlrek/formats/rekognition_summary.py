@@ -10,6 +10,7 @@ from msgspec.json import Decoder
 
 from mlrek.errors import ParseError
 from mlrek.evaluation import Reported
+from mlrek.formats.instead import explain
 from mlrek.formats.json_text import LabelName, NotANumber, decode_json, show
 from mlrek.formats.moderation_summary import ContentModeration, report_adapter
 from mlrek.formats.timestamps import parse_timestamp
@@ -133,7 +134,8 @@ def _decode(uri: str, data: bytes) -> _SummaryFile:
     try:
         file = decode_json(_DECODER, data.removeprefix(b"\xef\xbb\xbf"))
     except ValueError as exc:
-        raise ParseError(uri, 0, f"is not a Rekognition evaluation summary: {exc}") from exc
+        reason = explain(data, exc, what="a Rekognition evaluation summary")
+        raise ParseError(uri, 0, reason) from exc
     if file == _SummaryFile():
         reason = "is not a Rekognition evaluation summary: it has none of that file's keys"
         raise ParseError(uri, 0, reason)

@@ -9,6 +9,7 @@ from msgspec.json import Decoder
 
 from mlrek.errors import SourceError
 from mlrek.evaluation import Project, Version
+from mlrek.formats.lines import BYTE_ORDER_MARK
 from mlrek.sources.file_names import fold_name, make_safe_name
 from mlrek.sources.storage import LocalStorage
 from mlrek.sources.tree import PROJECT_FILE, VERSION_FILE, VERSIONS_FOLDER, read_project
@@ -75,6 +76,7 @@ def _read_project_arn(file: Path) -> str:
 
 def _read_version_arn(file: Path) -> str:
     try:
-        return _IDENTITY_DECODER.decode(file.read_bytes()).project_version_arn or ""
+        data = file.read_bytes().removeprefix(BYTE_ORDER_MARK)
+        return _IDENTITY_DECODER.decode(data).project_version_arn or ""
     except (OSError, DecodeError):
         return ""

@@ -14,6 +14,7 @@ from msgspec.json import Decoder
 
 from mlrek.errors import ParseError
 from mlrek.evaluation import Project, Version
+from mlrek.formats.instead import explain
 from mlrek.formats.json_text import NotANumber, decode_json, show
 from mlrek.formats.rekognition_arn import parse_arn, parse_project_arn, parse_version_arn
 from mlrek.formats.rekognition_sniff import Role
@@ -100,7 +101,7 @@ def describe_version(data: bytes, *, uri: str, project: Project | None = None) -
     try:
         file = decode_json(_DECODER, data.removeprefix(b"\xef\xbb\xbf"))
     except ValueError as exc:
-        raise ParseError(uri, 0, f"is not the description of a version: {exc}") from exc
+        raise ParseError(uri, 0, explain(data, exc, what="the description of a version")) from exc
     version = parse_version_arn(file.project_version_arn or "")
     if version is None:
         said = show(file.project_version_arn)

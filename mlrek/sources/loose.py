@@ -1,16 +1,18 @@
 """Evaluation files that no description comes with, as people download them from the console.
 
-They are known by their content, whatever they are called. A summary and a manifest belong together
-when they lie in one folder and share the end of their names, or are the only ones there.
+They are known by their content, whatever they are called; one that bears the service's name and
+holds something else is broken, not overlooked. A summary and a manifest belong together when they
+lie in one folder and share the end of their names, or are the only ones there.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from mlrek.errors import SourceError
 from mlrek.evaluation import Project, Provider, Version
+from mlrek.formats.instead import describe_bytes, describe_document, peek_inside
 from mlrek.formats.rekognition import Role, Summary, parse_summary, sniff
 from mlrek.formats.rekognition_arn import parse_version_arn
 from mlrek.printable import escape_unencodable
@@ -27,6 +29,13 @@ from mlrek.sources.tree import Tree
 EVALUATION_SUFFIXES = frozenset((".json", ".jsonl", ".ndjson", ".manifest"))
 
 _SERVICE_NAME = re.compile(r"(?:Evaluation(?:Result)?Summary|TestingGroundTruth)-(.+)")
+_ENDS = re.compile(  # what browsers, packers, Notepad and wget put behind a name
+    r"(?:(?:\.(?:jsonl?|ndjson|manifest|txt))+(?:\.(?:gz|gzip|bz2|xz|zst|zip|7z|tgz))?"
+    r"|\.(?:gz|gzip|bz2|xz|zst|zip|7z|tgz))(?: ?\([0-9]+\)|\.[0-9]{1,3})?$",
+    re.IGNORECASE,
+)
+_OTHER_SUFFIX = re.compile(r"\.[A-Za-z]\w{0,9}$|~$")
+_CONSOLE_NAME = re.compile(r"(?P<project>.+)-(?P<version>(?P=project)\..+)")
 _OTHER_OUTPUT = re.compile(
     r"TrainingGroundTruth-|T(?:rain|est)ingManifestWithValidation-|ManifestSummary-"
     r"|(?:train|test)ing_manifest_with_validation"
@@ -38,7 +47,7 @@ _BROWSER_COUNTER = re.compile(r" ?\([0-9]+\)$")
 class LooseFile:
     """A summary or manifest. `summary` is what a summary says, `broken` why nothing can be read.
 
-    `project` is the one that an archive around it names.
+    `project` is the one that an archive around it names; `notes` are of copies beside it.
     """
 
     file: StoredFile
@@ -46,6 +55,7 @@ class LooseFile:
     project: Project | None = None
     summary: Summary | None = None
     broken: str = ""
+    notes: tuple[str, ...] = ()
 
     @property
     def folder(self) -> str:
@@ -55,9 +65,10 @@ class LooseFile:
     @property
     def stem(self) -> str:
         """Its name without what the service, the file's kind and a browser put around it."""
-        stem = _BROWSER_COUNTER.sub("", PurePosixPath(self.file.name).stem)
-        match = _SERVICE_NAME.fullmatch(stem)
-        return match[1] if match else stem
+        path = PurePosixPath(self.file.name)
+        if match := _SERVICE_NAME.fullmatch(_strip_ends(path.name)):
+            return match[1]
+        return _BROWSER_COUNTER.sub("", path.stem)
 
     @property
     def is_named_by_service(self) -> bool:
@@ -66,34 +77,48 @@ class LooseFile:
 
 
 def seems_evaluation(file: StoredFile) -> bool:
-    """Whether it is worth a look: JSON by its name, and no other output of the service."""
+    """Whether it is worth a look: JSON or an evaluation's by its name, and no other output."""
     path = PurePosixPath(file.name)
-    return path.suffix.lower() in EVALUATION_SUFFIXES and not _OTHER_OUTPUT.match(path.name)
+    is_json = path.suffix.lower() in EVALUATION_SUFFIXES
+    return (is_json or bool(_guess_role(path.name))) and not _OTHER_OUTPUT.match(path.name)
 
 
 def inspect_file(tree: Tree, file: StoredFile, project: Project | None) -> LooseFile | None:
     """What a file is by its head; None when it is nothing of an evaluation.
 
-    A file that may not be read is what its name says, and broken; None when that says nothing.
+    One that cannot be read, or holds something else, is what its name says, and broken; None when
+    that says nothing.
     """
     name = PurePosixPath(file.name).name
-    found = LooseFile(file=file, role=_guess_role(name), project=project)
+    named = _guess_role(name)
+    found = LooseFile(file=file, role=named, project=project)
     try:
-        role = sniff(tree.read_head(file), name)
-        if role is None or role not in _READ:
-            return None
-        found = replace(found, role=role)
-        return _READ[role](tree, found)
+        head = tree.read_head(file)
+        role = sniff(head, name)
+        if role is not None and role in _READ and named in {"", role}:
+            return _READ[role](tree, replace(found, role=role))
+        if named:
+            return replace(found, broken=f"{file.uri}: {_describe_other(head, role)}")
+        packed = sniff(peek_inside(head), name)
+        if role is None and packed is not None and packed in _READ:
+            said = f"{file.uri}: {describe_bytes(head)}"
+            return replace(found, role=packed, broken=said)
     except SourceError as exc:
         return replace(found, broken=str(exc)) if found.role else None
+    return None
 
 
 def list_loose(files: Iterable[LooseFile]) -> list[VersionEntry]:
     """A version for each pair of files and each file without a twin."""
     by_folder: dict[str, list[LooseFile]] = {}
+    projects: dict[str, Project] = {}
     for file in files:
         by_folder.setdefault(file.folder, []).append(file)
-    return [_make_entry(pair) for beside in by_folder.values() for pair in pair_files(beside)]
+        if version := parse_version_arn(file.summary.version_arn if file.summary else ""):
+            projects.setdefault(version.project.name, version.project)
+    return [
+        _make_entry(pair, projects) for beside in by_folder.values() for pair in pair_files(beside)
+    ]
 
 
 def pair_files(beside: list[LooseFile]) -> list[list[LooseFile]]:
@@ -101,6 +126,8 @@ def pair_files(beside: list[LooseFile]) -> list[list[LooseFile]]:
     by_version: dict[str, list[LooseFile]] = {}
     for file in beside:
         by_version.setdefault(file.stem, []).append(file)
+    by_version = {stem: list(_drop_spoilt(alike)) for stem, alike in by_version.items()}
+    beside = [file for alike in by_version.values() for file in alike]
     pairs = [alike for alike in by_version.values() if _are_twins(alike)]
     readable = [file for file in beside if file.role in EVALUATION_ROLES]
     if not pairs and _are_twins(readable) and not all(f.is_named_by_service for f in readable):
@@ -117,9 +144,31 @@ def make_up_project(folder: str) -> Project:
 
 
 def _guess_role(name: str) -> str:
-    if not _SERVICE_NAME.match(name):
+    if not _SERVICE_NAME.match(name) or _OTHER_SUFFIX.search(_strip_ends(name)):
         return ""
     return Role.MANIFEST if name.startswith("Testing") else Role.SUMMARY
+
+
+def _strip_ends(name: str) -> str:
+    return _BROWSER_COUNTER.sub("", _ENDS.sub("", name, count=1))
+
+
+def _describe_other(head: bytes, role: Role | None) -> str:
+    """What a file is that should be another one of the service's by its name."""
+    if role is None:
+        return describe_document(head)
+    return f"holds another file of the service's ({role.replace('_', ' ')}) under this name"
+
+
+def _drop_spoilt(alike: list[LooseFile]) -> Iterator[LooseFile]:
+    """Files of one version, without those that cannot be read beside a copy that can."""
+    readable = {file.role for file in alike if not file.broken}
+    for file in alike:
+        if file.broken and file.role in readable:
+            continue
+        spoilt = (o for o in alike if o.broken and o.role == file.role and file.role in readable)
+        notes = tuple(f"{other.broken}; {file.file.uri} counts" for other in spoilt)
+        yield replace(file, notes=notes)
 
 
 def _read_summary(tree: Tree, found: LooseFile) -> LooseFile:
@@ -136,10 +185,10 @@ def _are_twins(files: list[LooseFile]) -> bool:
     return sorted(file.role for file in files) == sorted(EVALUATION_ROLES)
 
 
-def _make_entry(pair: list[LooseFile]) -> VersionEntry:
+def _make_entry(pair: list[LooseFile], projects: Mapping[str, Project]) -> VersionEntry:
     named = next((file for file in pair if file.role == Role.SUMMARY), None)
     summary = (named and named.summary) or Summary()
-    version, warnings = _identify(named or pair[0], summary.version_arn)
+    version, warnings = _identify(named or pair[0], summary.version_arn, projects)
     f1 = summary.reported.aggregate.get("f1")
     return VersionEntry(
         version=replace(version, training_end_ms=summary.evaluation_end_ms),
@@ -147,17 +196,22 @@ def _make_entry(pair: list[LooseFile]) -> VersionEntry:
         reported={} if f1 is None else {"f1": f1},
         test_images=summary.reported.test_images,
         refused="; ".join(file.broken for file in pair if file.broken),
-        warnings=warnings,
+        warnings=(*warnings, *(note for file in pair for note in file.notes)),
     )
 
 
-def _identify(file: LooseFile, version_arn: str) -> tuple[Version, tuple[str, ...]]:
+def _identify(
+    file: LooseFile, version_arn: str, projects: Mapping[str, Project]
+) -> tuple[Version, tuple[str, ...]]:
     """Which version a file is of, by the summary, else by its place; and a warning if so."""
     uri = file.file.uri
     version = parse_version_arn(version_arn)
     if version is not None:
         return choose_project(version, (file.project, find_project(uri))), ()
-    project = file.project or find_project(uri) or make_up_project(parent_uri(uri))
+    project = file.project or find_project(uri)
+    if project is None and file.broken and file.is_named_by_service:
+        return _identify_by_name(file.stem, projects), ()
+    project = project or make_up_project(parent_uri(uri))
     version = make_up_version(project, file.stem.removeprefix(f"{project.name}-"))
     if file.summary:
         warning = f"has no ProjectVersionArn, so the version is called {version.arn}"
@@ -167,3 +221,14 @@ def _identify(file: LooseFile, version_arn: str) -> tuple[Version, tuple[str, ..
             "version's EvaluationResultSummary-….json beside it to give it its own name"
         )
     return version, (f"{uri}: {warning}",)
+
+
+def _identify_by_name(stem: str, projects: Mapping[str, Project]) -> Version:
+    """The version that the name of a broken file tells: a project that is known, else a guess."""
+    known = [name for name in projects if stem.startswith(f"{name}-")]
+    if known:
+        name = max(known, key=len)
+        return make_up_version(projects[name], stem.removeprefix(f"{name}-"))
+    match = _CONSOLE_NAME.fullmatch(stem)
+    name, _, version = (match["project"], "", match["version"]) if match else stem.rpartition("-")
+    return make_up_version(make_up_project(name or stem), version)

@@ -1,6 +1,8 @@
 """Google's saved files (AutoML Vision, Vertex AI): which versions there are, and their loading."""
 
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from math import isnan
 from pathlib import PurePosixPath
@@ -19,6 +21,7 @@ from mlrek.formats.google import (
     parse_google,
     sniff_google,
 )
+from mlrek.formats.instead import describe_bytes, peek_inside
 from mlrek.sources.catalogue import EvaluationEntry, Part, VersionEntry
 from mlrek.sources.parts import PartReader
 from mlrek.sources.storage import StoredFile, join_uri, parent_uri
@@ -29,13 +32,17 @@ ROLES = frozenset(GoogleRole)
 
 NO_FILES: Mapping[str, GoogleRole] = MappingProxyType({})
 
-_SUFFIXES = frozenset(("", ".json", ".jsonl", ".ndjson", ".csv", ".txt"))
+_SUFFIXES = frozenset(("", ".json", ".jsonl", ".ndjson", ".csv", ".txt", ".gz"))
+_EVALUATIONS = re.compile(
+    r"(?:list[-_]?)?(?:model[-_]?)?(?:evaluations?|slices)(?![a-z])", re.IGNORECASE
+)
 _PROVIDERS = frozenset((Provider.AUTOML, Provider.VERTEX))
 
 
 def find_versions(tree: Tree) -> Found:
     """Every version that any file of the tree tells of, whatever the files are called."""
     roles = dict(read_all(lambda file: _sniff(tree, file), tree.files))
+    roles.update(_find_spoilt(tree, {parent_uri(uri) for uri in roles}, roles))
     documents = [file for file in tree.files if file.uri in roles and not roles[file.uri].is_data]
     data = {uri: role for uri, role in roles.items() if role.is_data}
     contents = dict(read_all(lambda file: (file.uri, tree.read(file)), documents))
@@ -82,13 +89,27 @@ def _sniff(tree: Tree, file: StoredFile) -> tuple[str, GoogleRole] | None:
     if suffix not in _SUFFIXES and file.uri != tree.chosen:
         return None
     try:
-        role = sniff_google(tree.read_head(file), PurePosixPath(file.name).name)
+        name, head = PurePosixPath(file.name).name, tree.read_head(file)
+        role = sniff_google(head, name) or sniff_google(peek_inside(head), name)
     except SourceError:
         return None  # nobody knows what it holds; the caller says so
     project = tree.find_around(file).project
     if role is None and is_description(file) and project and project.provider in _PROVIDERS:
         role = GoogleRole.EVALUATIONS  # broken, and not to be overlooked
     return None if role is None else (file.uri, role)
+
+
+def _find_spoilt(
+    tree: Tree, folders: Collection[str], known: Collection[str]
+) -> Iterator[tuple[str, GoogleRole]]:
+    """Files beside Google's that are called evaluations and hold no JSON: empty, a pointer, XML."""
+    for file in tree.files:
+        named = _EVALUATIONS.match(PurePosixPath(file.name).name)
+        if not named or file.uri in known or parent_uri(file.uri) not in folders:
+            continue
+        with suppress(SourceError):  # what cannot be read at all is told by the caller
+            if describe_bytes(tree.read_head(file)):
+                yield file.uri, GoogleRole.EVALUATIONS
 
 
 def _make_entry(found: GoogleVersion) -> VersionEntry:

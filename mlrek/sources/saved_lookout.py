@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 
 from mlrek.errors import SourceError, SourceNotFoundError
 from mlrek.evaluation import Evaluation, Project, Provider, Version
+from mlrek.formats.instead import describe_document, peek_inside
 from mlrek.formats.lookout import (
     LookoutDescription,
     LookoutResult,
@@ -13,6 +14,7 @@ from mlrek.formats.lookout import (
     ManifestInput,
     ResultInput,
     find_lookout_version,
+    guess_lookout_role,
     parse_description,
     parse_lookout_evaluation,
     parse_lookout_name,
@@ -94,19 +96,34 @@ def load_evaluation(entry: VersionEntry, reader: PartReader) -> Evaluation:
 def _inspect(tree: Tree, file: StoredFile) -> _SavedFile | None:
     """What a file is by its head; None when it is nothing of Lookout's."""
     path = PurePosixPath(file.name)
-    if path.suffix.lower() not in _SUFFIXES and file.uri != tree.chosen:
+    named = role = guess_lookout_role(path.name)
+    if not named and path.suffix.lower() not in _SUFFIXES and file.uri != tree.chosen:
         return None
-    named = parse_lookout_name(path.name)
-    role = named.role if named else None
     try:
         head = tree.read_head(file)
         role = sniff_lookout(head, path.name) or _claim_description(tree, file)
-        if role is None:
-            return None
-        version = find_lookout_version(head)
-        return _READ[role](tree, _SavedFile(file=file, role=role, version=version))
+        if role is not None and named in {None, role}:
+            version = find_lookout_version(head)
+            return _READ[role](tree, _SavedFile(file=file, role=role, version=version))
+        return _find_spoilt(file, head, named, role)
     except SourceError as exc:
+        role = role or named
         return None if role is None else _SavedFile(file=file, role=role, broken=str(exc))
+
+
+def _find_spoilt(
+    file: StoredFile, head: bytes, named: LookoutRole | None, found: LookoutRole | None
+) -> _SavedFile | None:
+    """What holds something else than its name says, or is packed or of another encoding."""
+    inside = peek_inside(head)
+    role = named or sniff_lookout(inside, PurePosixPath(file.name).name)
+    if role is None:
+        return None
+    said = describe_document(head)
+    if found is not None:
+        said = f"holds another file of the service's ({found}) under this name"
+    version = find_lookout_version(inside)
+    return _SavedFile(file=file, role=role, version=version, broken=f"{file.uri}: {said}")
 
 
 def _claim_description(tree: Tree, file: StoredFile) -> LookoutRole | None:

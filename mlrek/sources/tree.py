@@ -11,6 +11,9 @@ from msgspec.json import Decoder
 
 from mlrek.errors import ParseError, SourceError, SourceNotFoundError
 from mlrek.evaluation import Project, Provider
+from mlrek.formats.instead import HEAD_BYTES, explain
+from mlrek.formats.json_text import decode_json
+from mlrek.formats.lines import BYTE_ORDER_MARK
 from mlrek.sources.catalogue import Part, VersionEntry
 from mlrek.sources.file_names import name_files
 from mlrek.sources.storage import Storage, StoredFile, join_uri, parent_uri, read_bytes
@@ -19,7 +22,6 @@ PROJECT_FILE = "project.json"
 VERSION_FILE = "version.json"
 VERSIONS_FOLDER = "versions"
 MAX_READERS = 16  # small files read at once
-HEAD_BYTES = 64 * 1024  # enough for every format to be known by
 
 T = TypeVar("T")
 
@@ -151,14 +153,16 @@ def read_project(storage: Storage, uri: str) -> Project | None:
         ParseError: The file is not what it should be.
     """
     try:
-        said = _PROJECT_DECODER.decode(read_bytes(storage, uri))
+        data = read_bytes(storage, uri)
+    except SourceNotFoundError:
+        return None
+    try:
+        said = decode_json(_PROJECT_DECODER, data.removeprefix(BYTE_ORDER_MARK))
         return Project(
             provider=Provider(said.provider), arn=said.project_arn, name=said.project_name
         )
-    except SourceNotFoundError:
-        return None
     except ValueError as exc:
-        raise ParseError(uri, 0, f"is not the head of an archive: {exc}") from exc
+        raise ParseError(uri, 0, explain(data, exc, what="the head of an archive")) from exc
 
 
 def _read_around(storage: Storage, uri: str) -> Around:

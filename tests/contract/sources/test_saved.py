@@ -258,13 +258,13 @@ def test_a_single_file_of_something_else_is_refused(save, content):
 
 
 def test_a_broken_summary_fails_alone(save):
-    """The other version is read."""
+    """The other version is read; the broken one keeps the name and project that its files bear."""
     files = _download()
     files["EvaluationResultSummary-pets-v2.json"] = make_summary(version_arn("v2"))[:-9]
     source = save(files)
     refused = {entry.version.name: entry.refused for entry in source.list_versions()}
     assert refused["v1"] == ""
-    assert "EvaluationResultSummary-pets-v2.json: is not" in refused["pets-v2"]
+    assert "EvaluationResultSummary-pets-v2.json: is not" in refused["v2"]
 
 
 def test_a_broken_manifest_fails_when_it_is_read(save):
@@ -412,3 +412,13 @@ def test_a_file_that_may_not_be_read_fails_clearly(tmp_path, monkeypatch):
     monkeypatch.setattr(Path, "open", deny)
     with pytest.raises(SourceError, match="permission denied; make it readable"):
         source.load(entry)
+
+
+def test_byte_order_marks_are_accepted_everywhere(save):
+    """Notepad puts one before whatever it saves; the project and version stay themselves."""
+    files = _archive(describe(version_arn("v1")))
+    files = {path: b"\xef\xbb\xbf" + content for path, content in files.items()}
+    source = save(files)
+    (entry,) = source.list_versions()
+    assert (entry.refused, entry.warnings, entry.version.project) == ("", (), PROJECT)
+    assert len(source.load(entry).images) == 3

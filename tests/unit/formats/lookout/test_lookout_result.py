@@ -108,7 +108,7 @@ def test_time_that_is_none_is_left_out(parse):
 @pytest.mark.parametrize(
     ("data", "reason"),
     [
-        (b"", "not valid JSON"),
+        (b"", "it is empty"),
         (b'{"EvaluationDetails": ', "not valid JSON"),
         (b"[]", "Expected `object`"),
         (b'{"LabelEvaluationResults": []}', "none of that file's keys"),
