@@ -12,6 +12,7 @@ from mlrek.comparison import Leakage
 from mlrek.comparison.pairing import Pairing
 from mlrek.comparison.warnings import name_some
 from mlrek.evaluation import Doubt, DoubtKind, Effect, Evaluation, Task
+from mlrek.formats.doubts import complete_doubts
 from mlrek.metrics import Metrics
 
 _DECIDED: Final = ("aggregate/*", "label_*")
@@ -49,8 +50,7 @@ def doubt_comparison(
 
 def list_doubts(evaluation: Evaluation, metrics: Metrics) -> tuple[Doubt, ...]:
     """Every doubt of one version, each once: of its reading, then of its numbers."""
-    found = (*evaluation.doubts, *metrics.doubts, *doubt_training(evaluation))
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys((*complete_doubts(evaluation).doubts, *metrics.doubts)))
 
 
 def find_leakage(evaluation: Evaluation) -> Leakage:
@@ -60,23 +60,6 @@ def find_leakage(evaluation: Evaluation) -> Leakage:
         return Leakage(known=False)
     images = dict.fromkeys(evaluation.images[i] for i in np.flatnonzero(seen).tolist())
     return Leakage(known=True, images=tuple(images))
-
-
-def doubt_training(evaluation: Evaluation) -> Iterator[Doubt]:
-    """That a version was trained on images of its test set, unless it is doubted already."""
-    images = find_leakage(evaluation).images
-    known = {doubt.kind for doubt in evaluation.doubts}
-    if images and DoubtKind.SEEN_IN_TRAINING not in known:
-        total = len(set(evaluation.images))
-        yield Doubt(
-            kind=DoubtKind.SEEN_IN_TRAINING,
-            text=(
-                f"{evaluation.version.name} was trained on {len(images):,} of its {total:,} test "
-                f"images: {name_some(images)}"
-            ),
-            count=len(images),
-            of=total,
-        )
 
 
 def _join(baseline: Sequence[Doubt], candidate: Sequence[Doubt]) -> Iterator[Doubt]:

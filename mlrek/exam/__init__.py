@@ -18,6 +18,7 @@ from mlrek.errors import UsageError
 from mlrek.evaluation import Evaluation, Provider
 from mlrek.exam.calling import Watch, call_missing
 from mlrek.figures import ReadImages
+from mlrek.formats.doubts import complete_doubts
 from mlrek.formats.exam import join_exam
 from mlrek.formats.ground_truth import GroundTruth, parse_ground_truth
 from mlrek.formats.rekognition_arn import parse_arn
@@ -151,7 +152,8 @@ def sit_exam(
     evaluation = join_exam(version, truth, responses, files)
     told = find_seen(evaluation.images) if find_seen else SeenInTraining()
     said = tuple(map(escape_unencodable, (*evaluation.warnings, *told.warnings)))
-    evaluation = hide_signatures(replace(evaluation, seen_in_training=told.seen, warnings=said))
+    evaluation = replace(evaluation, seen_in_training=told.seen, warnings=said)
+    evaluation = hide_signatures(complete_doubts(evaluation))
     beside = VersionEntry(
         version=version.version, parts=(Part(role=TRUTH_ROLE, uri=options.manifest),)
     )

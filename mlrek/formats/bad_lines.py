@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 
 from mlrek.errors import ParseError
+from mlrek.evaluation import Doubt
+from mlrek.formats.doubts import doubt_skipped
 from mlrek.formats.json_text import show
 
 _N_NAMED = 3
@@ -35,16 +37,11 @@ class BadLines:
         if self._n <= _N_NAMED:
             self._first.append(error)
 
-    def warn(self, n_read: int) -> Iterator[str]:
+    def doubt(self, n_read: int, what: str = "manifest lines") -> Iterator[Doubt]:
         """The lines that were left out, counted, besides `n_read` others."""
-        if self._n:
-            named = "; ".join(f"line {error.line}: {error.reason}" for error in self._first)
-            more = "; …" if self._n > _N_NAMED else ""
-            n_lines = n_read + self._n
-            yield (
-                f"{self._n} of {n_lines} manifest lines are malformed and were left out: "
-                f"{named}{more}"
-            )
+        named = "; ".join(f"line {error.line}: {error.reason}" for error in self._first)
+        more = "; …" if self._n > _N_NAMED else ""
+        yield from doubt_skipped(self._n, n_read + self._n, what, named + more)
 
 
 def malformed(what: str, found: object, expected: str) -> ValueError:

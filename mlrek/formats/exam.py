@@ -10,6 +10,7 @@ from mlrek.evaluation import (
     BoolArray,
     Boxes,
     Detections,
+    Doubt,
     Evaluation,
     FloatArray,
     IntArray,
@@ -21,6 +22,7 @@ from mlrek.evaluation import (
     Task,
     order_labels,
 )
+from mlrek.formats.doubts import doubt_unanswered
 from mlrek.formats.ground_truth import GroundTruth
 from mlrek.formats.json_text import show
 from mlrek.formats.responses import Responses
@@ -71,10 +73,9 @@ def join_exam(
         pos_label=version.pos_label,
         reported=Reported(train_images=version.reported.train_images),
         files=(*files, *(file for file in version.files if file.role == "summary")),
+        doubts=(*truth.doubts, *responses.doubts, *_doubt_unanswered(truth.images, responses)),
         warnings=(
             *truth.warnings,
-            *responses.warnings,
-            *_warn_unanswered(truth.images, responses),
             *_warn_strangers(truth.images, responses),
             *_warn_labels(version, truth.labels),
             *repeated,
@@ -226,22 +227,14 @@ def _check(wrong: BoolArray, truth: GroundTruth, image_idx: IntArray, what: str)
         raise EvaluationError(f"{n} boxes on {n_images} images: {what}; first: {first}")
 
 
-def _warn_unanswered(images: Sequence[str], responses: Responses) -> Iterator[str]:
-    answered = set(responses.images)
-    failed = [image for image in images if image in responses.errors]
-    missing = [i for i in images if i not in answered and i not in responses.errors]
-    if missing:
-        named = ", ".join(map(show, missing[:_N_NAMED])) + (", …" if missing[_N_NAMED:] else "")
-        yield (
-            f"{len(missing)} of {len(images)} images have no response and count as without a "
-            f"prediction, a miss: {named}"
-        )
-    if failed:
-        named = "; ".join(f"{show(i)}: {responses.errors[i]}" for i in failed[:_N_NAMED])
-        yield (
-            f"{len(failed)} of {len(images)} images could not be answered and count as without a "
-            f"prediction, a miss: {named}{'; …' if failed[_N_NAMED:] else ''}"
-        )
+def _doubt_unanswered(images: Sequence[str], responses: Responses) -> Iterator[Doubt]:
+    answered, distinct = set(responses.images), dict.fromkeys(images)
+    missed = [
+        f"{show(image)}: {responses.errors[image]}" if image in responses.errors else show(image)
+        for image in distinct
+        if image not in answered
+    ]
+    yield from doubt_unanswered(missed, len(distinct))
 
 
 def _warn_strangers(images: Sequence[str], responses: Responses) -> Iterator[str]:

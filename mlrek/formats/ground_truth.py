@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from mlrek.errors import ParseError, UsageError
-from mlrek.evaluation import Boxes, FloatArray, LabelSets, Task
+from mlrek.evaluation import Boxes, Doubt, FloatArray, LabelSets, Task
 from mlrek.formats.bad_lines import BadLines
 from mlrek.formats.ground_truth_line import (
     ADJUSTED,
@@ -64,6 +64,7 @@ class GroundTruth:
     truth: LabelSets
     boxes: Boxes | None = None
     image_sizes: FloatArray | None = None
+    doubts: tuple[Doubt, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -173,8 +174,8 @@ def _find_labels(line: Line, truth: dict[str, Kind]) -> Iterator[str]:
 def _finish(uri: str, reader: _Reader, bad_lines: BadLines) -> GroundTruth:
     columns, n_images = reader.columns, len(reader.columns.images)
     kind = _choose_kind(uri, reader, bad_lines)
+    doubts = tuple(bad_lines.doubt(n_images + reader.n_wrong))
     warnings = (
-        *bad_lines.warn(n_images + reader.n_wrong),
         *_warn_wrong(reader),
         *_warn_passed(reader),
         *_warn_unlabeled(columns, kind),
@@ -188,6 +189,7 @@ def _finish(uri: str, reader: _Reader, bad_lines: BadLines) -> GroundTruth:
             truth=objects.truth,
             boxes=objects.detections.truth,
             image_sizes=objects.detections.image_sizes,
+            doubts=doubts,
             warnings=warnings,
         )
     labels = tuple(sorted(find_used_labels(columns)))
@@ -198,6 +200,7 @@ def _finish(uri: str, reader: _Reader, bad_lines: BadLines) -> GroundTruth:
         labels=labels,
         images=tuple(columns.images),
         truth=truth,
+        doubts=doubts,
         warnings=warnings,
     )
 

@@ -14,6 +14,8 @@ import numpy as np
 
 from mlrek.errors import EvaluationError
 from mlrek.evaluation import (
+    Doubt,
+    DoubtKind,
     Evaluation,
     FloatArray,
     LabelSets,
@@ -25,6 +27,7 @@ from mlrek.evaluation import (
     order_labels,
 )
 from mlrek.formats.described import check_described
+from mlrek.formats.doubts import complete_doubts, doubt_foreign, settle_images
 from mlrek.formats.json_text import show
 from mlrek.formats.lookout_description import LookoutDescription, parse_description
 from mlrek.formats.lookout_line import ANOMALY, CLASSES
@@ -105,24 +108,26 @@ def parse_lookout_evaluation(
     described = description.reported if description else {}
     if manifest is None and result is None and not described:
         raise EvaluationError(f"{version.arn}: no manifest, no result and no reported number")
-    told = parse_result(result) if result else LookoutResult()
+    found = parse_result(result) if result else LookoutResult()
+    told = found if _is_own(version, found) else LookoutResult(warnings=found.warnings)
     columns = EMPTY_MANIFEST
     if manifest is not None:
         columns = parse_manifest(manifest, skip_bad_lines=skip_bad_lines)
     evaluation = _join(version, columns, told, manifest.read_masks if manifest else None)
-    return replace(
+    evaluation = replace(
         evaluation,
         reported=replace(told.reported, aggregate={**described, **told.reported.aggregate}),
         summary=result.data if result else b"",
+        doubts=(*_doubt_version(version, columns, found, evaluation.task), *evaluation.doubts),
         warnings=(
             *warnings,
             *told.warnings,
-            *_check_version(version, columns, told),
             *check_described(described, told.reported.aggregate, what="model", file="result"),
             *columns.warnings,
             *evaluation.warnings,
         ),
     )
+    return complete_doubts(evaluation)
 
 
 def _join(
@@ -136,7 +141,7 @@ def _join(
     if marks_pixels:
         codes = {label: code for code, label in enumerate(labels)}
         masks, said = count_mask_pairs(columns, codes, read_masks)
-    return Evaluation(
+    evaluation = Evaluation(
         version=version,
         task=Task.SEGMENTATION if marks_pixels else Task.CLASSIFICATION,
         labels=labels,
@@ -146,7 +151,14 @@ def _join(
         thresholds=np.full(len(labels), nan),
         masks=masks,
         pos_label=ANOMALY,
+        doubts=columns.doubts,
         warnings=(*_check_confidence(columns), *said),
+    )
+    has_mask = np.array([ref is not None for ref in columns.true_masks], dtype=np.bool_)
+    return settle_images(
+        evaluation,
+        is_labelled=(columns.y_true != NO_CLASS) | (has_mask & marks_pixels),
+        is_answered=columns.y_pred != NO_CLASS,
     )
 
 
@@ -193,13 +205,23 @@ def _check_confidence(columns: LookoutManifest) -> Iterator[str]:
         )
 
 
-def _check_version(
-    version: Version, columns: LookoutManifest, told: LookoutResult
-) -> Iterator[str]:
-    named = (("result", told.model_arn), *(("manifest", arn) for arn in columns.model_arns))
-    for what, arn in named:
-        if arn not in {"", version.arn}:
-            yield f"the {what} is of another version: {show(arn)}"
+def _is_own(version: Version, told: LookoutResult) -> bool:
+    """Whether a result is of this version, or does not say of which."""
+    return told.model_arn in {"", version.arn}
+
+
+def _doubt_version(
+    version: Version, columns: LookoutManifest, told: LookoutResult, task: Task
+) -> Iterator[Doubt]:
+    """A result of another version is not used; answers of another one stop everything."""
+    if not _is_own(version, told):
+        yield doubt_foreign("result", told.model_arn, task)
+    for arn in columns.model_arns:
+        if arn != version.arn:
+            yield Doubt(
+                kind=DoubtKind.FOREIGN_SUMMARY,
+                text=f"the manifest holds the answers of another version: {show(arn)}",
+            )
 
 
 def _warn_unused_masks(columns: LookoutManifest) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 
 from mlrek.errors import ParseError, SourceError
-from mlrek.evaluation import FloatArray, IntArray
+from mlrek.evaluation import Doubt, FloatArray, IntArray
 from mlrek.formats.bad_lines import BadLines
 from mlrek.formats.json_text import show
 from mlrek.formats.lines import iter_json_lines
@@ -60,6 +60,7 @@ class LookoutManifest:
     true_masks: tuple[MaskRef | None, ...]
     predicted_masks: tuple[MaskRef | None, ...]
     model_arns: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -97,11 +98,8 @@ def parse_manifest(manifest: ManifestInput, *, skip_bad_lines: bool = False) -> 
         true_masks=tuple(masks),
         predicted_masks=tuple(line.predicted_mask for line in lines),
         model_arns=tuple(dict.fromkeys(a.model_arn for a in answers if a and a.model_arn)),
-        warnings=(
-            *bad_lines.warn(len(lines)),
-            *_warn_other_classes(lines, classes),
-            *_warn_unanswered(lines),
-        ),
+        doubts=tuple(bad_lines.doubt(len(lines))),
+        warnings=tuple(_warn_other_classes(lines, classes)),
     )
 
 
@@ -152,13 +150,4 @@ def _warn_other_classes(lines: Sequence[LineContent], classes: Sequence[Scalar])
         yield (
             f"{len(others)} of {len(lines)} images have a true class that is neither normal nor "
             f"anomaly and count as unlabelled, as with the service; first: {first}"
-        )
-
-
-def _warn_unanswered(lines: Sequence[LineContent]) -> Iterator[str]:
-    unanswered = [line.image for line in lines if line.prediction is None]
-    if unanswered:
-        yield (
-            f"{len(unanswered)} of {len(lines)} images have no prediction: each counts as a miss; "
-            f"first: {show(unanswered[0])}"
         )

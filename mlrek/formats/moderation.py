@@ -63,11 +63,15 @@ _DECODER = Decoder(_Line)
 class Answers:
     """Truth and answers of the adapter, and those of the base model on the same images.
 
-    The two share their label codes and images; only `adapter` has truth and warnings.
+    The two share their label codes and images; only `adapter` has truth, doubts and warnings.
+    `is_labelled` and `is_answered` (0 or 1 an image) tell where there is truth and an answer at
+    all, be it of nothing.
     """
 
     adapter: ManifestColumns = field(default_factory=ManifestColumns)
     base: ManifestColumns = field(default_factory=ManifestColumns)
+    is_labelled: "array[int]" = field(default_factory=lambda: array("B"))
+    is_answered: "array[int]" = field(default_factory=lambda: array("B"))
 
     def __post_init__(self) -> None:
         self.base.label_codes = self.adapter.label_codes
@@ -101,7 +105,7 @@ def parse_answers(manifest: ManifestInput, *, skip_bad_lines: bool = False) -> A
             n_answered += line.adapter is not None or line.base is not None
     if not n_answered:
         raise bad_lines.first or ParseError(manifest.uri, 0, _NO_ANSWERS)
-    answers.adapter.warnings += bad_lines.warn(len(answers.adapter.images))
+    answers.adapter.doubts += bad_lines.doubt(len(answers.adapter.images))
     return answers
 
 
@@ -124,6 +128,8 @@ def _append(answers: Answers, line: _Line) -> None:
     adapter, base, codes = answers.adapter, answers.base, answers.adapter.label_codes
     true = (line.truth and line.truth.moderation_labels) or []
     adapter.images.append(line.image)
+    answers.is_labelled.append(line.truth is not None)
+    answers.is_answered.append(line.adapter is not None)
     adapter.true_counts.append(len(true))
     adapter.true_label.extend([codes[label.name] for label in true])
     for columns, found in ((adapter, line.adapter), (base, line.base)):

@@ -8,6 +8,7 @@ import numpy as np
 
 from mlrek.errors import EvaluationError
 from mlrek.evaluation import (
+    Doubt,
     Evaluation,
     FloatArray,
     LabelSets,
@@ -17,6 +18,7 @@ from mlrek.evaluation import (
     order_labels,
 )
 from mlrek.formats.described import check_described
+from mlrek.formats.doubts import complete_doubts, doubt_foreign, settle_images
 from mlrek.formats.json_text import show
 from mlrek.formats.moderation import Answers, is_answers, keep_labels, parse_answers, peek
 from mlrek.formats.rekognition_detection import Objects, gather_objects
@@ -66,21 +68,28 @@ def parse_evaluation(
     """
     if manifest is None and summary is None and not reported:
         raise EvaluationError(f"{version.arn}: no manifest, no summary and no reported number")
-    told = parse_summary(summary.uri, summary.data) if summary else Summary()
-    evaluation = _read(version, manifest, told, skip_bad_lines=skip_bad_lines)
+    found = parse_summary(summary.uri, summary.data) if summary else Summary()
+    told = found if _is_own(version, found) else Summary(warnings=found.warnings)
     described = reported or {}
-    return replace(
+    if manifest is None and not described and not _is_own(version, found):
+        raise EvaluationError(
+            f"{version.arn}: there is no manifest, and the summary is of another version: "
+            f"{show(found.version_arn)}"
+        )
+    evaluation = _read(version, manifest, told, skip_bad_lines=skip_bad_lines)
+    evaluation = replace(
         evaluation,
         reported=replace(told.reported, aggregate={**described, **told.reported.aggregate}),
         summary=summary.data if summary else b"",
+        doubts=(*_doubt_summary(version, found, evaluation.task), *evaluation.doubts),
         warnings=(
             *warnings,
             *told.warnings,
-            *_check_version(version, told),
             *check_described(described, told.reported.aggregate, what="version", file="summary"),
             *evaluation.warnings,
         ),
     )
+    return complete_doubts(evaluation)
 
 
 def _read(
@@ -103,7 +112,7 @@ def _join_answers(version: Version, answers: Answers, told: Summary) -> Evaluati
     labels = order_labels(told.labels, find_used_labels(adapter) | find_used_labels(base))
     records, _ = sort_records(adapter, labels)
     baseline, _ = sort_records(base, labels)
-    return Evaluation(
+    evaluation = Evaluation(
         version=version,
         task=Task.MULTILABEL,
         labels=labels,
@@ -112,7 +121,13 @@ def _join_answers(version: Version, answers: Answers, told: Summary) -> Evaluati
         records=records,
         baseline=baseline,
         thresholds=_find_thresholds(labels, told),
+        doubts=tuple(adapter.doubts),
         warnings=(*adapter.warnings, *left_out, *_check_repeated(adapter, records)),
+    )
+    return settle_images(
+        evaluation,
+        is_labelled=np.asarray(answers.is_labelled, dtype=np.bool_),
+        is_answered=np.asarray(answers.is_answered, dtype=np.bool_),
     )
 
 
@@ -120,12 +135,12 @@ def _join(version: Version, columns: ManifestColumns, told: Summary) -> Evaluati
     """What the manifest's records are of decides the task, whatever else its lines hold."""
     if columns.has_found_boxes:
         objects = gather_objects(columns, told.labels)
-        return _join_objects(version, objects, told, columns.warnings)
+        return _join_objects(version, objects, told, columns)
     labels = order_labels(told.labels, find_used_labels(columns))
     thresholds = _find_thresholds(labels, told)
     images, truth = tuple(columns.images), sort_truth(columns, labels)
     records, flags = sort_records(columns, labels)
-    return Evaluation(
+    evaluation = Evaluation(
         version=version,
         task=_find_task(truth, told),
         labels=labels,
@@ -133,19 +148,26 @@ def _join(version: Version, columns: ManifestColumns, told: Summary) -> Evaluati
         truth=truth,
         records=records,
         thresholds=thresholds,
+        doubts=tuple(columns.doubts),
         warnings=(
             *columns.warnings,
             *_check_repeated(columns, records),
             *check_flags(images, truth, records, flags, thresholds),
         ),
     )
+    return settle_images(
+        evaluation,
+        is_labelled=np.asarray(truth.counts > 0),
+        is_answered=np.asarray(records.counts > 0),
+        unlabelled=columns.unlabelled,
+    )
 
 
 def _join_objects(
-    version: Version, objects: Objects, told: Summary, warnings: Sequence[str]
+    version: Version, objects: Objects, told: Summary, columns: ManifestColumns
 ) -> Evaluation:
     n_images = len(objects.images)
-    return Evaluation(
+    evaluation = Evaluation(
         version=version,
         task=Task.DETECTION,
         labels=objects.labels,
@@ -159,7 +181,14 @@ def _join_objects(
         ),
         thresholds=_find_thresholds(objects.labels, told),
         detections=objects.detections,
-        warnings=(*warnings, *objects.warnings),
+        doubts=tuple(columns.doubts),
+        warnings=(*columns.warnings, *objects.warnings),
+    )
+    return settle_images(
+        evaluation,
+        is_labelled=objects.is_labelled,
+        is_answered=objects.is_evaluated,
+        unlabelled=columns.unlabelled,
     )
 
 
@@ -182,9 +211,14 @@ def _find_task(truth: LabelSets, told: Summary) -> Task:
     )
 
 
-def _check_version(version: Version, told: Summary) -> Iterator[str]:
-    if told.version_arn not in {"", version.arn, version.copied_from}:
-        yield f"the summary is of another version: {show(told.version_arn)}"
+def _is_own(version: Version, told: Summary) -> bool:
+    """Whether a summary is of this version, or does not say of which."""
+    return told.version_arn in {"", version.arn, version.copied_from}
+
+
+def _doubt_summary(version: Version, told: Summary, task: Task) -> Iterator[Doubt]:
+    if not _is_own(version, told):
+        yield doubt_foreign("summary", told.version_arn, task)
 
 
 def _check_repeated(columns: ManifestColumns, records: Records) -> Iterator[str]:

@@ -17,6 +17,7 @@ from msgspec.json import Decoder
 from mlrek.formats.lines import Block, BlockDecoder
 from mlrek.formats.rekognition_line import (
     SOURCE_KEY,
+    STATE_KEY,
     Attribute,
     LabelKeys,
     Line,
@@ -89,7 +90,8 @@ def find_alike(lines: Sequence[Line]) -> AlikeLines | None:
     if len(names) > _MAX_KEYS or not all(line.keys() == lines[0].keys() for line in lines):
         return None
     keys = find_keys(names)
-    is_plain = SOURCE_KEY in names and not keys.unnamed and all(map(_can_be_field, names))
+    has_labels = SOURCE_KEY in names and STATE_KEY not in names and not keys.unnamed
+    is_plain = has_labels and all(map(_can_be_field, names))
     return AlikeLines(names, keys) if is_plain else None
 
 

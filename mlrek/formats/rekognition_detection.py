@@ -24,12 +24,18 @@ from mlrek.formats.rekognition_manifest import ManifestColumns
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objects:
-    """Everything a manifest says about objects; `truth` are the distinct labels of true boxes."""
+    """Everything a manifest says about objects; `truth` are the distinct labels of true boxes.
+
+    `is_labelled` and `is_evaluated` (n_images,) tell where anything is said of true boxes or true
+    labels, and of boxes that the service found, be it that there are none.
+    """
 
     labels: tuple[str, ...]
     images: tuple[str, ...]
     truth: LabelSets
     detections: Detections
+    is_labelled: BoolArray
+    is_evaluated: BoolArray
     warnings: tuple[str, ...]
 
 
@@ -50,11 +56,14 @@ def gather_objects(columns: ManifestColumns, published: Sequence[str]) -> Object
         records=_make_boxes(boxes.records, label_idx, n_images),
         image_sizes=_find_sizes(boxes, n_images),
     )
+    has_labels = np.asarray(columns.true_counts) > 0
     return Objects(
         labels=labels,
         images=tuple(columns.images),
         truth=_find_label_sets(detections.truth, len(labels)),
         detections=detections,
+        is_labelled=_mark(boxes.truth, n_images) | has_labels,
+        is_evaluated=_mark(boxes.records, n_images),
         warnings=(
             *_warn_images(columns, detections),
             *_warn_flags(columns.images, detections.records),
@@ -73,6 +82,13 @@ def _make_boxes(rows: BoxRows, label_idx: IntArray, n_images: int) -> Boxes:
         confidence=np.full(n, nan) if is_truth else np.asarray(rows.confidence),
         outcome=outcome if is_truth else find_outcomes(np.asarray(rows.flags)),
     )
+
+
+def _mark(rows: BoxRows, n_images: int) -> BoolArray:
+    """Which images have an attribute of boxes, be it empty."""
+    has_attribute = np.zeros(n_images, dtype=np.bool_)
+    has_attribute[np.asarray(rows.attributes)] = True
+    return has_attribute
 
 
 def _find_sizes(boxes: BoxColumns, n_images: int) -> FloatArray:
@@ -95,14 +111,10 @@ def _find_label_sets(truth: Boxes, n_labels: int) -> LabelSets:
 
 
 def _warn_images(columns: ManifestColumns, detections: Detections) -> Iterator[str]:
-    n_images = len(columns.images)
     has_boxes = np.diff(detections.truth.offsets) > 0
     has_labels = np.asarray(columns.true_counts) > 0
     has_records = np.asarray(columns.record_counts) > 0
-    is_evaluated = np.zeros(n_images, dtype=np.bool_)
-    is_evaluated[np.asarray(columns.boxes.records.attributes)] = True
     reasons = {
-        "have no evaluation of boxes: nothing counts as found on them": ~is_evaluated,
         "have true labels but no true boxes: whatever is found on them counts as false": (
             has_labels & ~has_boxes
         ),

@@ -24,6 +24,8 @@ _MODERATION_REASON = (
 )
 DETAILS_KEY = "rekognition-custom-labels-evaluation-details"
 SOURCE_KEY = "source-ref"
+STATE_KEY = "cl-metadata"
+"""Holds what the service knows of a data set's entry: whether somebody has labelled it."""
 _METADATA = "-metadata"
 _NAMED = re.compile(r"rekognition-custom-labels-(training|evaluation)(?:-[0-9]+)?(?:-metadata)?")
 _MODERATION = re.compile(r"content-moderation-groundtruth|detect-moderation-labels(-base-model)?")
@@ -57,6 +59,8 @@ class Attribute(Struct, gc=False, rename="kebab"):
     objects: Raw | UnsetType = UNSET
     image_size: Raw | UnsetType = key(name="image_size", default=UNSET)
     class_map: Any = None
+    is_labeled: Any = key(name="is_labeled", default=None)
+    failure_reason: Any = None
 
 
 Value: TypeAlias = Attribute | list[Any] | str | int | float | bool | None
@@ -131,6 +135,17 @@ def find_labels(line: Line, keys: LabelKeys) -> tuple[list[Attribute], list[Attr
     truth = [_get_labelled(line, name) for name in keys.truth if not has_boxes(line, name)]
     records = [_get_record(line, name) for name in keys.evaluation if not has_boxes(line, name)]
     return truth, records
+
+
+def is_unlabelled(line: Line) -> bool:
+    """Whether a line says that nobody has labelled its image, or that labelling it failed."""
+    state = line.get(STATE_KEY)
+    if isinstance(state, Attribute) and state.is_labeled is False:
+        return True
+    return any(
+        isinstance(value, Attribute) and value.failure_reason and value.type != _VERIFICATION
+        for value in line.values()
+    )
 
 
 def get_metadata(line: Line, name: str) -> Attribute:

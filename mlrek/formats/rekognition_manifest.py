@@ -11,6 +11,7 @@ from functools import lru_cache
 from itertools import groupby
 
 from mlrek.errors import ParseError
+from mlrek.evaluation import Doubt
 from mlrek.formats.bad_lines import BadLines, malformed
 from mlrek.formats.lines import Block, BlockDecoder, OnBadLine, iter_blocks
 from mlrek.formats.rekognition_alike import AlikeLines, Rows, find_alike
@@ -20,12 +21,14 @@ from mlrek.formats.rekognition_line import (
     LINE_DECODER,
     NUMBERS,
     SOURCE_KEY,
+    STATE_KEY,
     Line,
     RefusedError,
     find_keys,
     find_label_keys,
     find_labels,
     is_label,
+    is_unlabelled,
 )
 
 _INPUT_MANIFEST_REASON = (
@@ -59,7 +62,8 @@ class ManifestColumns:
     Image i has the next `true_counts[i]` codes of `true_label` and the next `record_counts[i]` of
     `record_label`, with their `confidence` and `flags`. Labels of an image are in any order and
     may repeat; some of `label_codes` may not occur at all. What is about a part of an image is in
-    `boxes`.
+    `boxes`. `unlabelled` are images of lines which say that nobody has labelled them; nothing else
+    of these lines is kept.
     """
 
     images: list[str] = field(default_factory=list)
@@ -71,6 +75,8 @@ class ManifestColumns:
     confidence: "array[float]" = field(default_factory=lambda: array("d"))
     flags: "array[int]" = field(default_factory=lambda: array("B"))
     boxes: BoxColumns = field(default_factory=BoxColumns)
+    unlabelled: list[str] = field(default_factory=list)
+    doubts: list[Doubt] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -98,7 +104,7 @@ def parse_manifest(manifest: ManifestInput, *, skip_bad_lines: bool = False) -> 
         reader.read(block, on_bad_line)
     columns = reader.columns
     _check_predictions(manifest.uri, columns, bad_lines.first)
-    columns.warnings += bad_lines.warn(len(columns.images))
+    columns.doubts += bad_lines.doubt(len(columns.images) + len(columns.unlabelled))
     return columns
 
 
@@ -142,8 +148,8 @@ class _Reader:
         rows = Rows()
         for names, group in groupby(lines, key=tuple):
             keys, alike = self._find_keys(names), list(group)
-            if keys.unnamed:
-                raise ValueError("labels under other names")
+            if keys.unnamed or STATE_KEY in names:
+                raise ValueError("labels under other names, or perhaps none")
             rows.images += [line.get(SOURCE_KEY) for line in alike]
             rows.true_counts += [len(keys.truth)] * len(alike)
             rows.truth += [line[name] for line in alike for name in keys.truth]
@@ -160,13 +166,14 @@ class _Reader:
         """Append lines of any kind, one by one; `number` is that of the first."""
         for line_number, line in enumerate(lines, number):
             try:
+                if is_unlabelled(line):
+                    self.columns.unlabelled.append(_find_image(line))
+                    continue
                 keys = find_label_keys(line)
                 truth, records = find_labels(line, keys)
                 boxes = find_boxes(line, keys, self.columns.label_codes)
-                image = line.get(SOURCE_KEY)
-                if not isinstance(image, str) or not image or "\0" in image:
-                    raise malformed(SOURCE_KEY, image, "the place of an image")
-                self._append(Rows([image], [len(truth)], truth, [len(records)], records))
+                image = [_find_image(line)]
+                self._append(Rows(image, [len(truth)], truth, [len(records)], records))
                 self.columns.boxes.add(len(self.columns.images) - 1, *boxes)
             except ValueError as exc:
                 on_bad_line(line_number, exc)
@@ -185,6 +192,13 @@ class _Reader:
         columns.record_label.fromlist(record_label)
         columns.confidence.fromlist([metadata.confidence for metadata in rows.records])
         columns.flags.fromlist([FLAGS[metadata.details] for metadata in rows.records])
+
+
+def _find_image(line: Line) -> str:
+    image = line.get(SOURCE_KEY)
+    if not isinstance(image, str) or not image or "\0" in image:
+        raise malformed(SOURCE_KEY, image, "the place of an image")
+    return image
 
 
 def _check_predictions(uri: str, columns: ManifestColumns, bad: ParseError | None) -> None:

@@ -29,6 +29,7 @@ from msgspec import field as key
 from msgspec.json import Decoder
 
 from mlrek.errors import ParseError
+from mlrek.evaluation import Doubt
 from mlrek.formats.bad_lines import BadLines
 from mlrek.formats.json_text import LabelName, show
 from mlrek.formats.lines import iter_json_lines
@@ -92,7 +93,7 @@ class Responses:
     corners: "array[float]" = field(default_factory=lambda: array("d"))
     errors: dict[str, str] = field(default_factory=dict)
     min_confidence: set[float | None] = field(default_factory=set)
-    warnings: tuple[str, ...] = ()
+    doubts: tuple[Doubt, ...] = ()
 
 
 def parse_responses(
@@ -118,7 +119,7 @@ def parse_responses(
                 bad_lines.add(number, exc)
     responses = reader.responses
     n_read = len(responses.images) + len(responses.errors)
-    responses.warnings = tuple(f"responses: {said}" for said in bad_lines.warn(n_read))
+    responses.doubts = tuple(bad_lines.doubt(n_read, "lines of answers"))
     return responses
 
 

@@ -37,7 +37,7 @@ A code is a position in `labels`. The schema's metadata holds one JSON object un
 """
 
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from io import BytesIO
 from typing import Any
@@ -58,9 +58,13 @@ from mlrek.evaluation import (
     Task,
     Version,
 )
+from mlrek.formats.doubts import complete_doubts, doubt_unanswered
+from mlrek.formats.json_text import show
 from mlrek.formats.stored_columns import GROUPS, find_groups
 
-SCHEMA_VERSION = 2  # 1 had no doubts
+SCHEMA_VERSION = 2
+
+_WITHOUT_DOUBTS = 1
 
 MAX_HEADER = 256 << 20
 """Bytes of the metadata, and of the provider's file in it."""
@@ -114,7 +118,7 @@ def load_evaluation(data: bytes) -> Evaluation:
         summary = _decompress(header.summary)
     except (pa.ArrowException, OSError, MsgspecError, zlib.error, LookupError, ValueError) as exc:
         raise EvaluationError(f"this is no evaluation.parquet that can be read: {exc}") from exc
-    return Evaluation(
+    evaluation = Evaluation(
         version=header.version,
         task=header.task,
         labels=header.labels,
@@ -122,11 +126,22 @@ def load_evaluation(data: bytes) -> Evaluation:
         pos_label=header.pos_label,
         reported=header.reported,
         files=header.files,
-        doubts=header.doubts if header.schema_version > 1 else (_UNKNOWN, *header.doubts),
+        doubts=header.doubts,
         warnings=header.warnings,
         summary=summary,
         **columns,
     )
+    return evaluation if header.schema_version > _WITHOUT_DOUBTS else _doubt_anew(evaluation)
+
+
+def _doubt_anew(evaluation: Evaluation) -> Evaluation:
+    """With the doubts that the columns show, and that there may be others."""
+    unanswered: Iterator[Doubt] = iter(())
+    if evaluation.task is Task.CLASSIFICATION:
+        places = np.flatnonzero(evaluation.records.counts == 0)
+        missed = list(dict.fromkeys(show(evaluation.images[i]) for i in places))
+        unanswered = doubt_unanswered(missed, len(set(evaluation.images)))
+    return complete_doubts(replace(evaluation, doubts=(_UNKNOWN, *unanswered)))
 
 
 def _open(data: bytes) -> parquet.ParquetFile:

@@ -6,6 +6,7 @@ from typing import Protocol
 
 from mlrek.errors import SourceError, SourceInterruptedError, SourceNotFoundError
 from mlrek.evaluation import Evaluation
+from mlrek.formats.doubts import complete_doubts
 from mlrek.identity import hide_signatures
 from mlrek.printable import escape_unencodable
 from mlrek.reported import DEFAULT_THRESHOLD
@@ -66,7 +67,7 @@ class StoredSource:
             evaluation = FILE_FORMATS[entry.format].load(entry, reader)
             warnings = tuple(map(escape_unencodable, evaluation.warnings))
             read = replace(evaluation, files=reader.files, warnings=warnings)
-            return hide_signatures(read)
+            return hide_signatures(complete_doubts(read))
 
     def read_test_images(self, entry: VersionEntry) -> int | None:
         """How many images the version was tested on, as its summary says; None: it does not."""

@@ -4,22 +4,19 @@ That manifest is optional: where none is named nothing is said, and one that is 
 warning, never the evaluation. Only what keeps us from reading it just now is an error.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from msgspec import Struct, field
 from msgspec.json import Decoder
 
 from mlrek.errors import ParseError, SourceError, SourceInterruptedError
-from mlrek.evaluation import BoolArray
 from mlrek.formats.bad_lines import BadLines
-from mlrek.formats.json_text import show
 from mlrek.formats.lines import iter_json_lines
 from mlrek.formats.rekognition_sniff import Role
 from mlrek.sources.catalogue import SeenInTraining, VersionEntry
 from mlrek.sources.parts import PartReader, chain_lines
 
-_N_NAMED = 3
 _UNKNOWN = "whether test images were trained on is unknown"
 
 
@@ -44,7 +41,7 @@ def find_seen(images: Sequence[str], entry: VersionEntry, reader: PartReader) ->
     except SourceError as exc:
         return SeenInTraining(warnings=(f"{_UNKNOWN}: {exc}",))
     seen = np.fromiter((image in found for image in images), np.bool_, len(images))
-    return SeenInTraining(seen=seen, warnings=(*_warn_seen(images, seen), *warnings))
+    return SeenInTraining(seen=seen, warnings=warnings)
 
 
 def _find_known(
@@ -61,14 +58,4 @@ def _find_known(
         found.update(wanted.intersection(line.source_ref for line in lines))
     if not n_lines:
         raise bad_lines.first or ParseError(uri, 0, "is empty: not one line")
-    return found, tuple(f"training manifest {uri}: {said}" for said in bad_lines.warn(n_lines))
-
-
-def _warn_seen(images: Sequence[str], seen: BoolArray) -> Iterator[str]:
-    if n := np.count_nonzero(seen):
-        named = ", ".join(show(images[i]) for i in np.flatnonzero(seen)[:_N_NAMED])
-        more = ", …" if n > _N_NAMED else ""
-        yield (
-            f"{n} of {len(images)} test images stand in the version's own training manifest: "
-            f"{named}{more}"
-        )
+    return found, tuple(f"training manifest {uri}: {one.text}" for one in bad_lines.doubt(n_lines))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlrek.errors import ParseError
-from mlrek.evaluation import Task
+from mlrek.evaluation import DoubtKind, Task
 
 GORE, WEAPONS = "Graphic Violence", "Weapons"
 
@@ -179,7 +179,8 @@ def test_malformed_line(read, change, reason):
         read([good, good | change])
     evaluation = read([good, good | change], skip_bad_lines=True)
     assert len(evaluation.images) == 1
-    assert evaluation.warnings[0].startswith("1 of 2 manifest lines are malformed")
+    (doubt,) = evaluation.doubts
+    assert (doubt.kind, doubt.count, doubt.of) == (DoubtKind.LINES_SKIPPED, 1, 2)
 
 
 def test_training_manifest_holds_no_answers(read):

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlrek.errors import EvaluationError, MlrekError, ParseError
-from mlrek.evaluation import RecordsKind, Task
-from mlrek.formats.rekognition import ManifestInput, SummaryInput, parse_evaluation
+from mlrek.evaluation import DoubtKind, RecordsKind, Reported, Task
+from mlrek.formats.rekognition import ManifestInput, SummaryInput, parse_evaluation, parse_summary
 
 
 class TestLabels:
@@ -131,11 +131,49 @@ class TestVersion:
     OTHER = "arn:aws:rekognition:eu-west-1:111122223333:project/pets/version/v0/1600000000000"
 
     def test_other_version(self, read, make_line, make_summary):
-        """A summary of another version is suspicious."""
-        summary = make_summary(EvaluationDetails={"ProjectVersionArn": self.OTHER})
-        assert read([make_line()], summary=summary).warnings == (
-            f"the summary is of another version: '{self.OTHER}'",
+        """Neither numbers nor thresholds nor labels of another version's summary are used."""
+        summary = make_summary(
+            EvaluationDetails={
+                "ProjectVersionArn": self.OTHER,
+                "Labels": ["cow"],
+                "NumberOfTestingImages": 9,
+            },
+            AggregatedEvaluationResults={"F1Score": 0.997},
+            LabelEvaluationResults=[{"Label": "cat", "Metrics": {"Threshold": 0.25}}],
         )
+        evaluation = read([make_line()], summary=summary)
+        assert evaluation.reported == Reported()
+        assert evaluation.labels == ("cat",)
+        assert np.isnan(evaluation.thresholds).all()
+        (doubt,) = evaluation.doubts
+        assert doubt.kind is DoubtKind.FOREIGN_SUMMARY
+        assert repr(self.OTHER) in doubt.text
+
+    @pytest.mark.parametrize(
+        ("truth", "number", "expected"),
+        [
+            (("cat",), "reported/f1", True),
+            (("cat",), "at_threshold/f1_macro", True),
+            (("cat",), "aggregate/accuracy", False),
+            (("cat",), "label_recall", False),
+            (("cat", "dog"), "aggregate/f1_macro", True),
+            (("cat", "dog"), "label_recall", True),
+            (("cat", "dog"), "aggregate/roc_auc_macro", False),
+        ],
+    )
+    def test_what_lacks_the_thresholds(
+        self, read, make_line, make_summary, truth, number, expected
+    ):
+        """What is read at them; of several labels an image every decision."""
+        summary = make_summary(EvaluationDetails={"ProjectVersionArn": self.OTHER})
+        (doubt,) = read([make_line(truth=truth)], summary=summary).doubts
+        assert doubt.touches_number(number, "cat" if number.startswith("label") else "") is expected
+
+    def test_nothing_but_a_summary_of_another_version(self, version, make_summary):
+        """It tells nothing of this one."""
+        summary = make_summary(EvaluationDetails={"ProjectVersionArn": self.OTHER})
+        with pytest.raises(EvaluationError, match="the summary is of another version"):
+            parse_evaluation(version, summary=SummaryInput(uri="s", data=summary))
 
     def test_copied_version(self, version, make_summary):
         """A copied model has the summary of the one that it was copied from."""
@@ -153,6 +191,7 @@ class TestWithoutManifest:
     def test_summary_alone(self, version, guide):
         """Labels, thresholds and reported numbers are there, images are not."""
         data = (guide / "EvaluationResultSummary-capwatch.json").read_bytes()
+        version = replace(version, arn=parse_summary("s", data).version_arn)
         evaluation = parse_evaluation(version, summary=SummaryInput(uri="s", data=data))
         assert not evaluation.has_images
         assert evaluation.labels == ("CAP", "WATCH")
@@ -240,7 +279,9 @@ def test_what_was_written_is_read(version, make_line, describe, images, cuts, en
     chunks = [text[a:b] for a, b in pairwise(edges)]
     evaluation = parse_evaluation(version, manifest=ManifestInput(uri="m", chunks=chunks))
     assert describe(evaluation) == [
-        (str(i), set(truth), _highest(records)) for i, (truth, records) in enumerate(images)
+        (str(i), set(truth), _highest(records))
+        for i, (truth, records) in enumerate(images)
+        if truth
     ]
 
 

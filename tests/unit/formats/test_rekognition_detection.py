@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlrek.errors import ParseError
-from mlrek.evaluation import Outcome, Task
+from mlrek.evaluation import DoubtKind, Outcome, Task
 
 FLAGS = {
     "TP": "is-true-positive",
@@ -151,14 +151,14 @@ def test_image_without_any_box(read):
 
 
 def test_image_without_evaluation_stays(read):
-    """Nothing was found on an image without the evaluation's key, which a warning counts."""
+    """An image without the evaluation's key has no prediction, which a doubt counts."""
     lines = [_line(_truth(CAP), image="s3://b/0.jpg"), _line(_truth(CAP), _found((*CAP, 1, "TP")))]
     evaluation = read(lines)
     assert evaluation.images == ("s3://b/0.jpg", "s3://b/1.jpg")
     assert evaluation.detections.records.offsets.tolist() == [0, 0, 1]
-    [warning] = evaluation.warnings
-    reason = "1 of 2 images have no evaluation of boxes: nothing counts as found on them"
-    assert warning == f"{reason}; first: 's3://b/0.jpg'"
+    [doubt] = evaluation.doubts
+    assert (doubt.kind, doubt.count, doubt.of) == (DoubtKind.UNANSWERED, 1, 2)
+    assert doubt.text.endswith("'s3://b/0.jpg'")
 
 
 def test_placeholder_of_a_box_that_was_never_found(read, rows):
@@ -207,8 +207,8 @@ def test_records_decide_the_task(read, make_line):
     assert evaluation.task == Task.DETECTION
     assert evaluation.labels == ("Cap",)
     assert len(evaluation.truth.label_idx) == len(evaluation.detections.truth.label_idx) == 0
-    evaluated, labelled, recorded = evaluation.warnings
-    assert evaluated.startswith("1 of 2 images have no evaluation of boxes")
+    labelled, recorded = evaluation.warnings
+    assert [doubt.kind for doubt in evaluation.doubts] == [DoubtKind.UNANSWERED]
     assert labelled.startswith("2 of 2 images have true labels but no true boxes")
     assert recorded.startswith("1 of 2 images have records of the image as a whole")
 
@@ -298,4 +298,5 @@ def test_malformed_boxes(read, spoil, reason):
         read([good, bad])
     evaluation = read([good, bad, good], skip_bad_lines=True)
     assert len(evaluation.images) == len(evaluation.detections.records.label_idx) == 2
-    assert evaluation.warnings[0].startswith("1 of 3 manifest lines are malformed")
+    [doubt] = evaluation.doubts
+    assert (doubt.kind, doubt.count, doubt.of) == (DoubtKind.LINES_SKIPPED, 1, 3)

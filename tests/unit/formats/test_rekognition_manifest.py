@@ -6,7 +6,7 @@ import pytest
 
 from mlrek.distinct import count_once
 from mlrek.errors import ParseError
-from mlrek.evaluation import Outcome
+from mlrek.evaluation import DoubtKind, Outcome
 
 DETAILS = "rekognition-custom-labels-evaluation-details"
 RECORD = "rekognition-custom-labels-evaluation-0-metadata"
@@ -83,19 +83,52 @@ def test_image_without_a_record_stays(read, make_line, describe):
     assert evaluation.warnings == ()
 
 
-def test_image_without_truth_stays(read, make_line, describe):
-    """An unlabelled image keeps its records."""
+UNLABELLED = {
+    "no label attribute": {},
+    "the service says so": {"cl-metadata": {"is_labeled": False}},
+    "labelling failed": {"pets-metadata": {"failure-reason": "the annotation task expired"}},
+    "people judged labels only": {
+        "verify": 1,
+        "verify-metadata": {
+            "class-name": "bad",
+            "human-annotated": "yes",
+            "type": "groundtruth/label-verification",
+        },
+    },
+}
+
+
+@pytest.mark.parametrize("name", UNLABELLED)
+def test_image_that_nobody_has_labelled_is_left_out(read, make_line, name):
+    """Its truth is unknown, which a doubt counts; a false alarm on it says nothing."""
     line = make_line(truth=(), image="s3://b/2.jpg", records=[("cat", 0.9, "FP")])
-    assert describe(read([make_line(), line]))[1] == ("s3://b/2.jpg", set(), {"cat": 0.9})
+    evaluation = read([make_line(), line | UNLABELLED[name]])
+    assert evaluation.images == ("s3://b/1.jpg",)
+    (doubt,) = evaluation.doubts
+    assert (doubt.kind, doubt.count, doubt.of) == (DoubtKind.TRUTH_UNKNOWN, 1, 2)
+    assert doubt.text.endswith("first: 's3://b/2.jpg'")
+
+
+def test_label_of_an_image_that_the_service_calls_unlabelled_is_not_read(read, make_line):
+    """Before and after lines without that remark."""
+    line = make_line(image="s3://b/2.jpg") | {"cl-metadata": {"is_labeled": False}}
+    good = make_line() | {"cl-metadata": {"is_labeled": True}}
+    assert read([good, line, good]).images == ("s3://b/1.jpg", "s3://b/1.jpg")
+
+
+def test_image_without_a_record_is_a_miss(read, make_line):
+    """The test set holds it, so that it counts, and a doubt tells."""
+    (doubt,) = read([make_line(), make_line(image="s3://b/2.jpg", records=())]).doubts
+    assert (doubt.kind, doubt.count, doubt.of) == (DoubtKind.UNANSWERED, 1, 2)
 
 
 def test_boxes_are_no_truth_of_the_image(read, make_line, describe):
-    """An image with boxes only, but whole-image predictions, has no label as a whole."""
+    """An image with boxes only, but whole-image predictions: nobody labelled it as a whole."""
     name = "rekognition-custom-labels-training-0"
     metadata = {"class-map": {"0": "Cap"}, "objects": [{}], "type": "groundtruth/object-detection"}
     box = {"class_id": 0, "left": 1, "top": 2, "width": 3, "height": 4}
     line = make_line(truth=()) | {name: {"annotations": [box]}, f"{name}-metadata": metadata}
-    assert describe(read([line])) == [("s3://b/1.jpg", set(), {"cat": 0.9})]
+    assert describe(read([line])) == []
 
 
 @pytest.mark.parametrize(
@@ -184,19 +217,6 @@ class TestOwnNames:
         assert describe(evaluation) == [("s3://b/1.jpg", {"cat", "cow"}, {"dog": 0.5})]
         assert evaluation.records.outcome.tolist() == [Outcome.FP]
 
-    def test_verification_is_no_label(self, read, make_line, describe):
-        """What people thought of labels (good, bad) is none itself."""
-        line = {
-            "source-ref": "2",
-            "verify": 1,
-            "verify-metadata": {
-                "class-name": "bad",
-                "human-annotated": "yes",
-                "type": "groundtruth/label-verification",
-            },
-        }
-        assert describe(read([make_line(), line]))[1] == ("2", set(), {})
-
     def test_other_kinds_are_no_labels(self, read, make_line, describe):
         """Boxes and masks are no labels of the image."""
         line = {
@@ -206,7 +226,7 @@ class TestOwnNames:
             "mask-ref": "s3://b/m.png",
             "mask-ref-metadata": {"type": "groundtruth/semantic-segmentation"},
         }
-        assert describe(read([make_line(), line]))[1] == ("2", set(), {})
+        assert read([make_line(), line]).images == ("s3://b/1.jpg",)
 
     def test_label_list_is_malformed(self, read, make_line):
         """A job's labels as one list are not what the service writes, and not dropped silently."""
@@ -249,9 +269,10 @@ def test_malformed_line_can_be_left_out(read, make_line, describe, name):
     text, reason = MALFORMED[name]
     evaluation = read([make_line(image="1"), text, make_line(image="3")], skip_bad_lines=True)
     assert evaluation.images == ("1", "3")
-    (warning,) = evaluation.warnings
-    assert warning.startswith("1 of 3 manifest lines are malformed and were left out: line 2: ")
-    assert reason in warning
+    (doubt,) = evaluation.doubts
+    assert (doubt.kind, doubt.count, doubt.of) == (DoubtKind.LINES_SKIPPED, 1, 3)
+    assert doubt.text.startswith("1 of 3 manifest lines are malformed and were left out: line 2: ")
+    assert reason in doubt.text
 
 
 @pytest.mark.parametrize(
@@ -332,9 +353,9 @@ def test_line_left_out_leaves_no_trace(read, make_line, describe):
 
 
 def test_first_lines_left_out_are_named(read, make_line):
-    """Of many malformed lines the warning counts all and names three."""
+    """Of many malformed lines the doubt counts all and names three."""
     lines = [b"x", b"{}", make_line(), b'{"source-ref": 1}', b"x", b"x"]
-    (warning,) = read(lines, skip_bad_lines=True).warnings
+    warning = read(lines, skip_bad_lines=True).doubts[0].text
     assert warning.startswith("5 of 6 manifest lines are malformed and were left out: line 1: not")
     assert "; line 2: source-ref is None" in warning
     assert "; line 4: source-ref is 1, " in warning

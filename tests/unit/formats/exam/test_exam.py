@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from mlrek.errors import EvaluationError
 from mlrek.evaluation import (
+    DoubtKind,
     Evaluation,
     LabelSets,
     Outcome,
@@ -156,7 +157,7 @@ def test_reported_numbers_do_not_come_along():
 
 
 def test_an_image_without_an_answer_has_no_prediction():
-    """Missing and failed ones are counted apart."""
+    """Missing and failed ones are misses, which one doubt counts."""
     evaluation = join_exam(
         make_version(["cat", "dog"]),
         make_truth(a="cat", b="dog", c="dog"),
@@ -164,9 +165,9 @@ def test_an_image_without_an_answer_has_no_prediction():
     )
     assert read_records(evaluation) == {"a": {"cat": 0.9, "dog": 0.1}, "b": {}, "c": {}}
     assert evaluation.records_kind is RecordsKind.PARTIAL
-    missing, failed = evaluation.warnings
-    assert missing.startswith("1 of 3 images have no response and count as without a prediction")
-    assert failed.endswith("a miss: 'c': InvalidImageFormatException: no image")
+    (doubt,) = evaluation.doubts
+    assert (doubt.kind, doubt.count, doubt.of) == (DoubtKind.UNANSWERED, 2, 3)
+    assert doubt.text.endswith("as misses: 'b'; 'c': InvalidImageFormatException: no image")
 
 
 def test_an_answer_for_another_image_is_left_out_and_counted():

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlrek.errors import MlrekError, ParseError, UsageError
-from mlrek.evaluation import Task
+from mlrek.evaluation import DoubtKind, Task
 from mlrek.formats.ground_truth import parse_ground_truth
 from mlrek.formats.rekognition_manifest import ManifestInput
 
@@ -235,7 +235,8 @@ def test_a_malformed_line_fails_with_its_number_or_is_counted(line, reason):
     assert reason in str(caught.value)
     truth = parse(good, line, skip_bad_lines=True)
     assert truth.images == ("a",)
-    assert truth.warnings[0].startswith("1 of 2 manifest lines are malformed")
+    (doubt,) = truth.doubts
+    assert (doubt.kind, doubt.count, doubt.of) == (DoubtKind.LINES_SKIPPED, 1, 2)
 
 
 @pytest.mark.parametrize(

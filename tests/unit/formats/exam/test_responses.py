@@ -8,6 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from mlrek.errors import MlrekError, ParseError
+from mlrek.evaluation import DoubtKind
 from mlrek.formats.rekognition_manifest import ManifestInput
 from mlrek.formats.responses import parse_responses
 
@@ -133,7 +134,8 @@ def test_a_malformed_line_fails_with_its_number_or_is_counted(line, reason):
     assert reason in str(caught.value)
     responses = parse(good, line, skip_bad_lines=True)
     assert responses.images == ["b"]
-    assert responses.warnings[0].startswith("responses: 1 of 2 ")
+    (doubt,) = responses.doubts
+    assert (doubt.kind, doubt.count, doubt.of) == (DoubtKind.LINES_SKIPPED, 1, 2)
 
 
 _NAME = st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1, max_size=8)

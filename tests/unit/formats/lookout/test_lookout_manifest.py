@@ -43,13 +43,12 @@ def test_labels_and_positive_class_are_always_the_same(read_lookout, make_image)
         ("normal", "anomaly", Outcome.FN, Outcome.FP),
         ("anomaly", "normal", Outcome.FP, Outcome.FN),
         ("anomaly", "anomaly", Outcome.TN, Outcome.TP),
-        (None, "anomaly", Outcome.UNKNOWN, Outcome.UNKNOWN),
     ],
 )
 def test_outcomes_are_what_the_service_decided(
     read_lookout, make_image, true, predicted, normal, anomaly
 ):
-    """Each class against the truth; without truth there is none."""
+    """Each class against the truth."""
     evaluation = read_lookout([make_image(true, predicted)])
     assert evaluation.records.outcome.tolist() == [normal, anomaly]
 
@@ -85,7 +84,8 @@ def test_another_class_is_no_label(read_lookout, make_image, lay_out, class_name
     line = make_image()
     line["x-metadata"]["class-name"] = class_name
     evaluation = read_lookout([line])
-    assert lay_out(evaluation)[0][1] is None
+    assert lay_out(evaluation) == []
+    assert [doubt.kind for doubt in evaluation.doubts] == [DoubtKind.TRUTH_UNKNOWN]
     assert len(evaluation.warnings) == int(class_name is not None)
 
 
@@ -97,10 +97,14 @@ def test_another_class_is_named(read_lookout, make_image):
     assert "'scratch' of 's3://b/1.jpg'" in warning
 
 
-def test_image_without_truth_is_unlabelled(read_lookout, make_image, lay_out):
-    """It keeps its prediction, and needs no warning here: the numbers count it."""
-    evaluation = read_lookout([make_image(None, "normal", 0.75)])
-    assert lay_out(evaluation) == [(IMAGE, None, {"normal": 0.75, "anomaly": 0.25})]
+def test_image_without_truth_is_left_out(read_lookout, make_image):
+    """Nobody has labelled it, which a doubt counts."""
+    lines = [make_image(None, "normal", 0.75), make_image(image="s3://b/2.jpg")]
+    evaluation = read_lookout(lines)
+    assert evaluation.images == ("s3://b/2.jpg",)
+    (doubt,) = evaluation.doubts
+    assert (doubt.kind, doubt.count, doubt.of) == (DoubtKind.TRUTH_UNKNOWN, 1, 2)
+    assert doubt.text.endswith(f"first: {IMAGE!r}")
 
 
 def test_image_without_prediction_is_a_miss(read_lookout, make_image, lay_out):
@@ -111,7 +115,9 @@ def test_image_without_prediction_is_a_miss(read_lookout, make_image, lay_out):
     evaluation = read_lookout([line, make_image()])
     assert lay_out(evaluation)[0] == ("s3://b/2.jpg", "normal", {})
     assert evaluation.records_kind is RecordsKind.PARTIAL
-    assert any(line.startswith("1 of 2 images have no prediction") for line in evaluation.warnings)
+    (doubt,) = evaluation.doubts
+    assert (doubt.kind, doubt.count, doubt.of) == (DoubtKind.UNANSWERED, 1, 2)
+    assert doubt.text.startswith("1 of 2 images have no prediction and count as misses")
 
 
 def test_truth_of_an_image_without_prediction_may_be_the_only_label(
@@ -121,7 +127,7 @@ def test_truth_of_an_image_without_prediction_may_be_the_only_label(
     alone = make_image("normal", None, image="s3://b/2.jpg", name="y")
     several = alone | make_image("normal", None, image="s3://b/3.jpg", name="z")
     rows = lay_out(read_lookout([make_image(), alone, several]))
-    assert [true for _, true, _ in rows] == ["anomaly", "normal", None]
+    assert [true for _, true, _ in rows] == ["anomaly", "normal"]  # the last one is left out
 
 
 def test_confidence_that_speaks_for_the_other_class_is_counted(read_lookout, make_image, lay_out):
@@ -147,8 +153,10 @@ def test_manifest_of_another_model_is_named(read_lookout, make_image):
     """The metadata of each prediction says whose it is."""
     line = make_image()
     line["x-detected-metadata"]["model-arn"] = "arn:aws:lookoutvision:eu-west-1:1:model/cookies/3"
-    (warning,) = read_lookout([line]).warnings
-    assert warning.startswith("the manifest is of another version: 'arn:aws:lookoutvision")
+    (doubt,) = read_lookout([line]).doubts
+    assert doubt.kind is DoubtKind.FOREIGN_SUMMARY
+    assert doubt.touches_number("aggregate/accuracy")
+    assert "the answers of another version: 'arn:aws:lookoutvision" in doubt.text
 
 
 @pytest.mark.parametrize(
@@ -200,9 +208,10 @@ def test_malformed_lines_can_be_left_out(read_lookout, make_image):
     lines = [b"{", make_image(), *([b"[]"] * 3)]
     evaluation = read_lookout(lines, skip_bad_lines=True)
     assert len(evaluation.images) == 1
-    (warning,) = evaluation.warnings
-    assert warning.startswith("4 of 5 manifest lines are malformed and were left out: line 1: ")
-    assert warning.endswith("; …")
+    (doubt,) = evaluation.doubts
+    assert (doubt.kind, doubt.count, doubt.of) == (DoubtKind.LINES_SKIPPED, 4, 5)
+    assert doubt.text.startswith("4 of 5 manifest lines are malformed and were left out: line 1: ")
+    assert doubt.text.endswith("; …")
 
 
 def test_manifest_of_a_data_set_is_explained(read_lookout, cookies):

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mlrek.errors import ParseError, SourceError
-from mlrek.evaluation import Task
+from mlrek.evaluation import DoubtKind, Task
 from mlrek.formats.lookout_line import MaskRef
 from mlrek.formats.lookout_masks import parse_mask
 
@@ -153,7 +153,6 @@ def test_image_without_prediction_is_all_missed(count, make_marked):
     "options",
     [
         {"marked": None, "true": "anomaly"},
-        {"marked": None, "true": None},
         {"found": None, "predicted": "anomaly"},
     ],
 )
@@ -166,6 +165,16 @@ def test_anomaly_without_a_mask_is_unknown(read_lookout, make_marked, options):
     assert evaluation.masks.image_idx.tolist() == [1]
     (warning,) = evaluation.warnings
     assert warning.startswith("1 of 2 images are no part of the pixel numbers")
+
+
+def test_an_image_without_class_and_mask_is_left_out(read_lookout, make_marked):
+    """Nobody has labelled it."""
+    mask = _encode([[RED]])
+    lines = [make_marked(marked=None, true=None), make_marked(image="s3://b/2.jpg")]
+    evaluation = read_lookout(lines, masks={TRUE: mask, PRED: mask})
+    assert evaluation.images == ("s3://b/2.jpg",)
+    assert evaluation.masks.image_idx.tolist() == [0]
+    assert [doubt.kind for doubt in evaluation.doubts] == [DoubtKind.TRUTH_UNKNOWN]
 
 
 def test_masks_of_normal_images_may_be_a_dummy(read_lookout, make_marked, cookies):

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mlrek.errors import ParseError
-from mlrek.evaluation import Task
+from mlrek.evaluation import DoubtKind, Task
 from mlrek.formats.lookout import ResultInput, parse_result
 
 NUMBERS = ("ROCAUC", "AveragePrecision", "Precision", "Recall", "F1Score")
@@ -149,7 +149,16 @@ def test_result_with_pixels_alone_is_a_segmentation(read_lookout):
 
 
 def test_result_of_another_model_is_named(read_lookout):
-    """It may lie in the wrong folder."""
+    """It may lie in the wrong folder; nothing that it says is used."""
     arn = "arn:aws:lookoutvision:eu-west-1:111122223333:model/cookies/3"
-    evaluation = read_lookout(result={"EvaluationDetails": {"ModelArn": arn}})
-    assert evaluation.warnings == (f"the result is of another version: {arn!r}",)
+    scores = {"Metrics": {"F1Score": 0.997}}
+    evaluation = read_lookout(
+        result={"EvaluationDetails": {"ModelArn": arn}, "AggregatedEvaluationResults": scores}
+    )
+    assert evaluation.reported.aggregate == {}
+    (doubt,) = evaluation.doubts
+    assert doubt.kind is DoubtKind.FOREIGN_SUMMARY
+    assert doubt.touches_number("reported/f1")
+    assert doubt.touches_number("at_threshold/f1_macro")
+    assert not doubt.touches_number("aggregate/accuracy")
+    assert f"another version, {arn!r}" in doubt.text

@@ -1,0 +1,186 @@
+"""Doubts that show when an evaluation is read: each kind is put into words in one place."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+import numpy as np
+
+from mlrek.evaluation import BoolArray, Doubt, DoubtKind, Evaluation, Task
+from mlrek.formats.json_text import show
+from mlrek.metrics.image_sums import AVERAGE_NAMES
+from mlrek.subset import take_images
+
+_N_NAMED: Final = 3
+_AT_THRESHOLDS: Final = ("at_threshold/*", "label_at_threshold_*", "reported/*", "label_reported_*")
+_DECIDED: Final = (
+    *(f"aggregate/{name}" for name in (*AVERAGE_NAMES, "subset_accuracy", "hamming_loss")),
+    *(f"label_{name}" for name in ("precision", "recall", "f1", "tp", "fp", "fn")),
+)
+_EXPLAINED: Final = frozenset({DoubtKind.LINES_SKIPPED, DoubtKind.TRUTH_UNKNOWN})
+"""What tells why images of the service's test set are not among those that are evaluated."""
+
+
+def complete_doubts(evaluation: Evaluation) -> Evaluation:
+    """The evaluation with the doubts that itself shows, where no earlier one says the same.
+
+    That images are missing, and that some were trained on, follows from its columns and from what
+    the service reports.
+    """
+    known = {doubt.kind for doubt in evaluation.doubts}
+    shown = [
+        doubt
+        for doubt in (*doubt_test_images(evaluation), *doubt_training(evaluation))
+        if doubt.kind not in known
+    ]
+    return replace(evaluation, doubts=(*evaluation.doubts, *shown)) if shown else evaluation
+
+
+def doubt_test_images(evaluation: Evaluation) -> Iterator[Doubt]:
+    """That the service tested another number of images than its manifest holds.
+
+    Images that are left out with a doubt of their own, since their lines are malformed or nobody
+    has labelled them, are no missing ones.
+    """
+    told, n_images = evaluation.reported.test_images, len(set(evaluation.images))
+    left_out = sum(d.count or 0 for d in evaluation.doubts if d.kind in _EXPLAINED)
+    if told is None or not n_images or n_images <= told <= n_images + left_out:
+        return
+    yield Doubt(
+        kind=DoubtKind.IMAGES_MISSING,
+        text=(
+            f"the service tested {told} images, of which {n_images} are here: numbers computed "
+            "from the images are not of its test set"
+            if n_images < told
+            else f"the service tested {told} images, but {n_images} are here: numbers computed "
+            "from the images are not of its test set"
+        ),
+        count=abs(told - n_images),
+        of=max(told, n_images),
+    )
+
+
+def doubt_training(evaluation: Evaluation) -> Iterator[Doubt]:
+    """That the version was trained on images of its test set."""
+    if evaluation.seen_in_training is None:
+        return
+    seen = sorted({evaluation.images[i] for i in np.flatnonzero(evaluation.seen_in_training)})
+    total = len(set(evaluation.images))
+    if seen:
+        yield Doubt(
+            kind=DoubtKind.SEEN_IN_TRAINING,
+            text=(
+                f"{evaluation.version.name} was trained on {len(seen):,} of its {total:,} test "
+                f"images: {_name_some(seen)}"
+            ),
+            count=len(seen),
+            of=total,
+        )
+
+
+def settle_images(
+    evaluation: Evaluation,
+    *,
+    is_labelled: BoolArray,
+    is_answered: BoolArray,
+    unlabelled: Sequence[str] = (),
+) -> Evaluation:
+    """The evaluation without images that nobody has labelled, and doubts of these and of misses.
+
+    Args:
+        evaluation: What was read.
+        is_labelled: Whether the truth of each image is known, (n_images,).
+        is_answered: Whether each image has a prediction, be it of nothing, (n_images,).
+        unlabelled: Further images of unknown truth, which are none of the evaluation's.
+    """
+    images, n_images = evaluation.images, len(evaluation.images)
+    unknown = [*(images[i] for i in np.flatnonzero(~is_labelled)), *unlabelled]
+    missed = [show(images[i]) for i in np.flatnonzero(is_labelled & ~is_answered)]
+    n_known = n_images + len(unlabelled) - len(unknown)
+    if n_known < n_images:
+        evaluation = take_images(evaluation, np.flatnonzero(is_labelled))
+    doubts = (
+        *doubt_unlabelled(unknown, n_images + len(unlabelled)),
+        *doubt_unanswered(missed, n_known),
+    )
+    return replace(evaluation, doubts=(*evaluation.doubts, *doubts))
+
+
+def doubt_unlabelled(unknown: Sequence[str], n_images: int) -> Iterator[Doubt]:
+    """That nobody has labelled some images, which are left out.
+
+    Args:
+        unknown: These images.
+        n_images: Of how many, these included.
+    """
+    if unknown:
+        yield Doubt(
+            kind=DoubtKind.TRUTH_UNKNOWN,
+            text=(
+                f"{len(unknown)} of {n_images} images are labelled by nobody: their truth is "
+                f"unknown, and they are left out; first: {show(unknown[0])}"
+            ),
+            count=len(unknown),
+            of=n_images,
+        )
+
+
+def doubt_foreign(what: str, named: str, task: Task) -> Doubt:
+    """That a file with the service's own numbers names another version, and is not used.
+
+    Args:
+        what: Which file.
+        named: The version that it names.
+        task: What the version answers: numbers made from decisions at thresholds lack these.
+    """
+    return Doubt(
+        kind=DoubtKind.FOREIGN_SUMMARY,
+        text=(
+            f"the {what} is of another version, {show(named)}: neither its numbers nor its "
+            "thresholds are used"
+        ),
+        touches=(*_AT_THRESHOLDS, *(_DECIDED if task is Task.MULTILABEL else ())),
+    )
+
+
+def doubt_unanswered(
+    images: Sequence[str], n_images: int, *, how: str = "have no prediction"
+) -> Iterator[Doubt]:
+    """That images of the test set have no prediction.
+
+    Args:
+        images: Those without one, perhaps with what is said of them.
+        n_images: Of how many.
+        how: Why there is none.
+    """
+    if images:
+        named = "; ".join(images[:_N_NAMED]) + ("; …" if len(images) > _N_NAMED else "")
+        yield Doubt(
+            kind=DoubtKind.UNANSWERED,
+            text=f"{len(images)} of {n_images} images {how} and count as misses: {named}",
+            count=len(images),
+            of=n_images,
+        )
+
+
+def doubt_skipped(n: int, n_lines: int, what: str, named: str) -> Iterator[Doubt]:
+    """That malformed lines were left out.
+
+    Args:
+        n: How many lines.
+        n_lines: Of how many, those included.
+        what: Of which file.
+        named: The first of them, and what is wrong with each.
+    """
+    if n:
+        yield Doubt(
+            kind=DoubtKind.LINES_SKIPPED,
+            text=f"{n} of {n_lines} {what} are malformed and were left out: {named}",
+            count=n,
+            of=n_lines,
+        )
+
+
+def _name_some(images: Sequence[str]) -> str:
+    named = ", ".join(map(show, images[:_N_NAMED]))
+    return f"{named}, …" if len(images) > _N_NAMED else named
