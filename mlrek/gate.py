@@ -8,7 +8,7 @@ from pathlib import Path
 
 from mlrek.champion import CHECKS_FOLDER, explain_absence, is_champion, is_superseded
 from mlrek.comparison import Verdict
-from mlrek.comparison.doubts import doubt_training, find_leakage
+from mlrek.comparison.doubts import find_leakage
 from mlrek.comparison.pairing import group_images
 from mlrek.errors import (
     EvaluationError,
@@ -20,6 +20,7 @@ from mlrek.errors import (
     TrackingError,
 )
 from mlrek.evaluation import Doubt, DoubtKind, Evaluation, FloatArray
+from mlrek.formats.doubts import complete_doubts
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.resampling import Bootstrap
@@ -178,7 +179,7 @@ def _list_doubts(
 ) -> Iterator[Doubt]:
     """What weakens a candidate's numbers: what its reading, its numbers and its run tell."""
     evaluation = referred.evaluation
-    doubts = (*evaluation.doubts, *found, *doubt_training(evaluation))
+    doubts = (*complete_doubts(evaluation).doubts, *found)
     yield from (replace(doubt, side="candidate") for doubt in dict.fromkeys(doubts))
     if referred.run is not None and is_superseded(referred, Registry(store())):
         yield Doubt(
