@@ -140,6 +140,7 @@ class Reconciled:
 class Metrics:
     """Every number of one version. Undefined ones are there as NaN with their reason.
 
+    `crossfit` and `crossfit_per_label` are numbers at thresholds that the other images chose.
     `extra` are numbers that stand in `evaluation.json` alone; `errors` counts the mistakes of a
     detection by kind; `baseline` are the aggregates of the model that this one was adapted from.
     `doubts` are those that show when the numbers are made, beside the evaluation's own.
@@ -154,6 +155,8 @@ class Metrics:
     at_threshold: Mapping[str, Number] = field(default_factory=dict)
     per_label: LabelScores | None = None
     at_threshold_per_label: LabelScores | None = None
+    crossfit: Mapping[str, Number] = field(default_factory=dict)
+    crossfit_per_label: LabelScores | None = None
     confusion: ConfusionMatrix | None = None
     curves: ThresholdCurves | None = None
     precision_recall: tuple[PrecisionRecallCurve, ...] = ()

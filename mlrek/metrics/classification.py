@@ -19,6 +19,7 @@ from mlrek.metrics.counts import (
     count_labels,
     count_pairs,
 )
+from mlrek.metrics.crossfit import compute_crossfit
 from mlrek.metrics.curves import (
     compute_precision_recall,
     compute_threshold_curves,
@@ -64,6 +65,7 @@ def compute_classification(
     matrix = _count_sample(sample, len(labels))
     at_threshold = compute_at_threshold(evaluation, pairs, ap, roc_auc, bootstrap.confidence)
     top1 = sample if rule == PredictionRule.TOP1 else predict(evaluation, PredictionRule.TOP1)
+    crossfit = compute_crossfit(evaluation, pairs, confidence=bootstrap.confidence)
     reconciled = reconcile(
         evaluation,
         Basis(
@@ -83,6 +85,8 @@ def compute_classification(
         at_threshold=at_threshold.numbers,
         per_label=score_labels(count_labels(matrix), ap, roc_auc, bootstrap.confidence),
         at_threshold_per_label=at_threshold.per_label,
+        crossfit=crossfit.numbers,
+        crossfit_per_label=crossfit.per_label,
         confusion=_describe_matrix(matrix, labels),
         curves=compute_threshold_curves(evaluation, pairs) if curves else None,
         precision_recall=compute_precision_recall(evaluation, pairs) if curves else (),

@@ -11,6 +11,7 @@ from mlrek.evaluation import NONE_LABEL, BoolArray, Evaluation, Task
 from mlrek.metrics import ConfusionMatrix, Metrics, Predictions
 from mlrek.metrics.at_threshold import compute_at_threshold
 from mlrek.metrics.counts import NOTHING_REASON, LabelCounts
+from mlrek.metrics.crossfit import compute_crossfit
 from mlrek.metrics.curves import (
     compute_precision_recall,
     compute_threshold_curves,
@@ -71,6 +72,7 @@ def compute_multilabel(
     images = count_images(pairs, decision.is_predicted, truth)
     ap, roc_auc = ranking.score_labels(pairs)
     at_threshold = compute_at_threshold(evaluation, pairs, ap, roc_auc, bootstrap.confidence)
+    crossfit = compute_crossfit(evaluation, pairs, confidence=bootstrap.confidence)
     reconciled = reconcile(evaluation, Basis(support=pairs.support, at_threshold=at_threshold))
     plans: dict[tuple[str, ...], Plan] = {
         _SUM_NAMES: sum_images(pairs, decision.is_predicted, truth).compute,
@@ -89,6 +91,8 @@ def compute_multilabel(
         at_threshold=at_threshold.numbers,
         per_label=score_labels(counts, ap, roc_auc, bootstrap.confidence),
         at_threshold_per_label=at_threshold.per_label,
+        crossfit=crossfit.numbers,
+        crossfit_per_label=crossfit.per_label,
         confusion=describe_decisions(counts, labels),
         curves=compute_threshold_curves(evaluation, pairs) if curves else None,
         precision_recall=compute_precision_recall(evaluation, pairs) if curves else (),

@@ -1,0 +1,264 @@
+"""`crossfit/<name>`: what thresholds chosen on other images give, with intervals."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from itertools import compress
+from math import nan
+from types import MappingProxyType
+from typing import Final
+
+import numpy as np
+
+from mlrek.evaluation import BoolArray, Evaluation, FloatArray, RecordsKind, Task
+from mlrek.metrics import LabelScores, Number
+from mlrek.metrics.at_threshold import AT_THRESHOLD_NAMES
+from mlrek.metrics.counts import (
+    AVERAGES,
+    FRACTIONS,
+    NOTHING_REASON,
+    LabelCounts,
+    compute_averages,
+    divide,
+)
+from mlrek.metrics.fitting import N_PARTS, CrossFit, fit_across
+from mlrek.metrics.folds import Folds, deal_folds
+from mlrek.metrics.image_sums import AVERAGE_NAMES, find_exact, score_images
+from mlrek.metrics.intervals import compute_wilson
+from mlrek.metrics.label_scores import score_labels
+from mlrek.metrics.naming import name_labels, select_labels
+from mlrek.metrics.pairs import Pairs
+from mlrek.metrics.part_intervals import MIN_PARTS, count_interval, find_interval, widen
+from mlrek.metrics.resampling import CONFIDENCE
+
+PREFIX: Final = "crossfit/"
+LABEL_PREFIX: Final = "crossfit/label_"
+LABEL_NAMES: Final = ("precision", "recall", "f1")
+_COUNTED_NAMES: Final = frozenset(
+    f"{score}_{average}" for score in FRACTIONS for average in AVERAGES
+)
+_DECISION_NAMES: Final = (*AVERAGE_NAMES, "subset_accuracy", "hamming_loss")
+CROSSFIT_NAMES: Mapping[Task, tuple[str, ...]] = MappingProxyType(
+    {
+        Task.CLASSIFICATION: AT_THRESHOLD_NAMES,
+        Task.MULTILABEL: (
+            *AT_THRESHOLD_NAMES,
+            *(name for name in _DECISION_NAMES if name not in AT_THRESHOLD_NAMES),
+        ),
+    }
+)
+"""The numbers that have a cross-fitted value: those at the thresholds, and for several labels an
+image all that are made from decisions."""
+
+LOGGED_NAMES: Final = (*AT_THRESHOLD_NAMES, "subset_accuracy")
+"""Those that MLflow gets a key of; `evaluation.json` has all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossFitted:
+    """Averages and label scores at cross-fitted thresholds, empty where nothing is fitted."""
+
+    numbers: Mapping[str, Number]
+    per_label: LabelScores | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossFitValues:
+    """Numbers at cross-fitted thresholds: of all images, and without each part of them.
+
+    `values` by name and `per_label` by name, shapes (1 + n_parts,) and (1 + n_parts, n_labels): the
+    first row is of all images, each other one leaves out a part and fits again without it.
+    """
+
+    values: Mapping[str, FloatArray]
+    per_label: Mapping[str, FloatArray]
+    counts: LabelCounts
+
+    @property
+    def whole(self) -> LabelCounts:
+        """The counts of all images, (n_labels,)."""
+        counts = self.counts
+        return LabelCounts(
+            tp=counts.tp[0], predicted=counts.predicted[0], support=counts.support[0]
+        )
+
+
+def find_crossfit(task: Task, name: str) -> str:
+    """What a number is called when its thresholds are cross-fitted, '' where nothing is.
+
+    >>> find_crossfit(Task.CLASSIFICATION, "at_threshold/f1_macro")
+    'crossfit/f1_macro'
+    >>> find_crossfit(Task.MULTILABEL, "label_recall")
+    'crossfit/label_recall'
+    >>> find_crossfit(Task.CLASSIFICATION, "aggregate/f1_macro")
+    ''
+    """
+    group, slash, own = name.rpartition("/")
+    names = CROSSFIT_NAMES.get(task, ())
+    if slash:
+        is_decided = group == "at_threshold" or (group == "aggregate" and task == Task.MULTILABEL)
+        return PREFIX + own if is_decided and own in names else ""
+    label = name.removeprefix("label_at_threshold_")
+    if label == name and task == Task.MULTILABEL:
+        label = name.removeprefix("label_")
+    return LABEL_PREFIX + label if label != name and names and label in LABEL_NAMES else ""
+
+
+def compute_crossfit(
+    evaluation: Evaluation,
+    pairs: Pairs,
+    *,
+    confidence: float = CONFIDENCE,
+    groups: Sequence[str] | None = None,
+) -> CrossFitted:
+    """Every number at cross-fitted thresholds, where records are complete and thresholds known.
+
+    Args:
+        evaluation: A classification, of one label an image or of several.
+        pairs: The recorded pairs of the images that count.
+        confidence: Of every interval.
+        groups: The group of each image of the evaluation, where images come in groups.
+    """
+    names = CROSSFIT_NAMES[evaluation.task]
+    unknown = np.isnan(evaluation.thresholds)
+    if unknown.all() or not pairs.n_images:
+        return CrossFitted(numbers={})
+    if reason := _find_lack(evaluation, pairs, unknown):
+        return CrossFitted(numbers=dict.fromkeys(names, Number(value=nan, reason=reason)))
+    keys = compress(groups or evaluation.images, find_counted(evaluation))
+    folds = deal_folds(tuple(keys))
+    fitted = evaluate_parts(evaluation.task, pairs, evaluation.thresholds, folds)
+    sure = _Sureness(n=folds.n_keys, is_filled=_find_filled(folds), confidence=confidence)
+    return CrossFitted(
+        numbers={name: _make_number(name, fitted, sure) for name in names},
+        per_label=_score_labels(fitted, sure),
+    )
+
+
+def find_counted(evaluation: Evaluation) -> BoolArray:
+    """The images that count: with truth where an image has one label, else all, (n_images,)."""
+    if evaluation.task == Task.CLASSIFICATION:
+        return np.asarray(evaluation.truth.counts > 0)
+    return np.ones(len(evaluation.images), dtype=np.bool_)
+
+
+def evaluate_parts(
+    task: Task,
+    pairs: Pairs,
+    thresholds: FloatArray,
+    folds: Folds,
+    among: BoolArray | None = None,
+) -> CrossFitValues:
+    """All cross-fitted numbers, of all images and without each part of them.
+
+    Two evaluations of the same images are compared part by part, since their folds are the same.
+
+    Args:
+        task: One label an image, or several.
+        pairs: With the confidence of every label on every image.
+        thresholds: The assumed ones, (n_labels,).
+        folds: Of the images of `pairs`.
+        among: Labels for the macro averages, (n_labels,): all that occur, and more.
+    """
+    fit = fit_across(pairs, thresholds, folds)
+    values = compute_averages(fit.counts, among)
+    if task == Task.MULTILABEL:
+        values |= _compute_decisions(pairs, fit, folds)
+    return CrossFitValues(
+        values={name: values[name] for name in CROSSFIT_NAMES[task]},
+        per_label={name: divide(*FRACTIONS[name](fit.counts)) for name in LABEL_NAMES},
+        counts=fit.counts,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sureness:
+    n: int
+    is_filled: BoolArray
+    confidence: float
+
+
+def _find_lack(evaluation: Evaluation, pairs: Pairs, unknown: BoolArray) -> str:
+    """Why nothing can be fitted, '' where something can."""
+    kind = evaluation.records_kind
+    if kind != RecordsKind.COMPLETE:
+        return f"needs the confidence of every label on every image; records are {kind}"
+    lacking = unknown & (pairs.support > 0)
+    if lacking.any():
+        names = name_labels(select_labels(evaluation.labels, lacking))
+        return f"no threshold is published for {names}"
+    return ""
+
+
+def _find_filled(folds: Folds) -> BoolArray:
+    return np.bincount(folds.part, minlength=N_PARTS) > 0
+
+
+def _make_number(name: str, fitted: CrossFitValues, sure: _Sureness) -> Number:
+    """A value with its interval, never narrower than where the thresholds had been given."""
+    values = fitted.values[name]
+    low, high = find_interval(values, sure.is_filled, sure.n, sure.confidence)
+    if name in _COUNTED_NAMES:
+        low, high = widen((low, high), count_interval(fitted.whole, name, sure.confidence))
+    reason = ""
+    if np.isnan(values[0]):
+        reason = NOTHING_REASON
+    elif np.isnan(low):
+        reason = (
+            f"no interval: needs images in {MIN_PARTS} of {N_PARTS} parts, each of which the "
+            f"value is defined without; there are {sure.n} images or groups"
+        )
+    return Number(value=float(values[0]), low=low, high=high, reason=reason)
+
+
+def _score_labels(fitted: CrossFitValues, sure: _Sureness) -> LabelScores:
+    """The numbers of each label, with intervals that hold Wilson's and what refitting shows."""
+    whole = fitted.whole
+    unknown = np.full(len(whole.tp), nan)
+    scores = score_labels(whole, unknown, unknown, sure.confidence)
+    ends = {}
+    for name, totals in (("precision", whole.predicted), ("recall", whole.support)):
+        wilson = compute_wilson(whole.tp, totals, sure.confidence)
+        found = [
+            widen(find_interval(values, sure.is_filled, n, sure.confidence), (low, high))
+            for values, n, low, high in zip(
+                fitted.per_label[name].T, totals.tolist(), *wilson, strict=True
+            )
+        ]
+        ends[f"{name}_low"], ends[f"{name}_high"] = np.array(found).reshape(-1, 2).T
+    return replace(scores, **ends)
+
+
+def _compute_decisions(pairs: Pairs, fit: CrossFit, folds: Folds) -> dict[str, FloatArray]:
+    """What needs the decisions on each image: averages over images and shares of images."""
+    shape = pairs.n_images, pairs.n_labels
+    confidence, is_true = pairs.confidence.reshape(shape), pairs.is_true.reshape(shape)
+    support = is_true.sum(axis=1)
+    rows = []
+    for left_out in range(-1, N_PARTS):
+        thresholds = fit.thresholds[:, 1 + left_out].T
+        is_predicted = confidence >= thresholds[folds.fold]
+        images = LabelCounts(
+            tp=(is_predicted & is_true).sum(axis=1),
+            predicted=is_predicted.sum(axis=1),
+            support=support,
+        )
+        kept = folds.part != left_out
+        own = [*score_images(images), find_exact(images)]
+        rows.append([column[kept].mean() if kept.any() else nan for column in own])
+    *samples, exact = np.array(rows).T
+    counts, n_kept = fit.counts, _count_kept(folds)
+    occurs = counts.occurs.any(axis=-1)
+    return {
+        **{
+            f"{score}_samples": np.where(occurs, mean, nan)
+            for score, mean in zip(FRACTIONS, samples, strict=True)
+        },
+        "subset_accuracy": exact,
+        "hamming_loss": divide((counts.fp + counts.fn).sum(axis=-1), n_kept * pairs.n_labels),
+    }
+
+
+def _count_kept(folds: Folds) -> FloatArray:
+    """Images of all parts, then without each, (1 + N_PARTS,)."""
+    sizes = np.bincount(folds.part, minlength=N_PARTS)
+    return np.append(0, -sizes).astype(np.float64) + len(folds.part)

@@ -1,0 +1,185 @@
+"""Numbers at thresholds that were chosen without the images they are counted on.
+
+A service that chooses each label's threshold for the best F1 on its own test set reports a score
+that new images do not reach. Cross-fitting chooses the thresholds of each fifth of the images on
+the other four fifths, by the same rule, and pools the counts.
+"""
+
+from dataclasses import dataclass
+from math import inf
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlrek.evaluation import BoolArray, FloatArray, IntArray
+from mlrek.metrics.counts import LabelCounts
+from mlrek.metrics.folds import N_FOLDS, PARTS, Folds
+from mlrek.metrics.pairs import Pairs
+
+N_PARTS: Final = N_FOLDS * PARTS
+_MAX_CELLS: Final = 2**20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CrossFit:
+    """Counts at cross-fitted thresholds: of all images first, then without each part of them.
+
+    `counts` have the shape (1 + N_PARTS, n_labels): row 1 + p leaves part p out, and fits again
+    without it. `thresholds` (n_labels, 1 + N_PARTS, N_FOLDS) are those of each fold, infinite where
+    nothing is predicted.
+    """
+
+    counts: LabelCounts
+    thresholds: FloatArray
+
+
+def fit_across(
+    pairs: Pairs, assumed: FloatArray, folds: Folds, support: IntArray | None = None
+) -> CrossFit:
+    """Count every image at the thresholds that the other folds choose.
+
+    Of each label and fold the threshold is the one with the best F1 on the other folds, the highest
+    of several; where these hold no positive, it is the assumed one.
+
+    Args:
+        pairs: With the confidence of every label on every image.
+        assumed: The assumed threshold of each label, (n_labels,); NaN: the label is never predicted
+            where the other folds do not choose one.
+        folds: Of the images of `pairs`.
+        support: Of each label the true ones in each part, (n_labels, N_PARTS), where not every one
+            has a record.
+    """
+    part = folds.part[pairs.image_idx]
+    if support is None:
+        true = pairs.label_idx[pairs.is_true] * N_PARTS + part[pairs.is_true]
+        support = np.bincount(true, minlength=pairs.n_labels * N_PARTS)
+        support = support.reshape(pairs.n_labels, N_PARTS)
+    codes = pairs.label_idx.astype(np.min_scalar_type(pairs.n_labels))  # short ones sort faster
+    order = np.argsort(codes, kind="stable")
+    ends = np.cumsum(np.bincount(pairs.label_idx, minlength=pairs.n_labels))
+    fitted = [
+        _fit_label(
+            _Scores(
+                confidence=pairs.confidence[rows],
+                is_true=pairs.is_true[rows],
+                part=part[rows],
+                support=own,
+            ),
+            float(threshold),
+        )
+        for rows, own, threshold in zip(
+            np.split(order, ends[:-1]), support, assumed.tolist(), strict=True
+        )
+    ]
+    tp, predicted, thresholds = (
+        np.array([columns[i] for columns in fitted]).reshape(pairs.n_labels, 1 + N_PARTS, -1)
+        for i in range(3)
+    )
+    whole = support.sum(axis=1, keepdims=True)
+    return CrossFit(
+        counts=LabelCounts(
+            tp=tp[..., 0].T,
+            predicted=predicted[..., 0].T,
+            support=np.hstack([whole, whole - support]).T,
+        ),
+        thresholds=thresholds,
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Scores:
+    """The records of one label, (n,) each, and its true images in each part, (N_PARTS,)."""
+
+    confidence: FloatArray
+    is_true: BoolArray
+    part: IntArray
+    support: IntArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Candidates:
+    """Thresholds of one label, falling, and what is predicted at each, in each part.
+
+    Candidates are the confidences of positives, since between two of these a higher threshold only
+    loses false positives. The last one is the assumed threshold. `thresholds` (n,); `tp` and
+    `predicted` (N_PARTS, n).
+    """
+
+    thresholds: FloatArray
+    tp: IntArray
+    predicted: IntArray
+
+
+def _fit_label(
+    scores: _Scores, assumed: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], FloatArray]:
+    """True positives and predictions, (1 + N_PARTS,) each, and thresholds, (1 + N_PARTS, folds)."""
+    candidates = _count_candidates(scores, assumed)
+    chosen = np.array([_choose(scores, candidates, fold) for fold in range(N_FOLDS)])
+    tp, predicted = (_count_held_out(c, chosen) for c in (candidates.tp, candidates.predicted))
+    return tp, predicted, candidates.thresholds[chosen].T
+
+
+def _count_candidates(scores: _Scores, assumed: float) -> _Candidates:
+    rising = np.unique(scores.confidence[scores.is_true])
+    n = len(rising)
+    reached = n - np.searchsorted(rising, scores.confidence, side="right")
+    by_assumed = scores.confidence >= assumed
+
+    def count(among: BoolArray) -> IntArray:
+        cells = scores.part[among] * (n + 1) + reached[among]
+        at_places = np.bincount(cells, minlength=N_PARTS * (n + 1)).reshape(N_PARTS, n + 1)
+        counts = np.cumsum(at_places, axis=1)
+        counts[:, n] = np.bincount(scores.part[among & by_assumed], minlength=N_PARTS)
+        return counts
+
+    return _Candidates(
+        thresholds=np.append(rising[::-1], inf if np.isnan(assumed) else assumed),
+        tp=count(scores.is_true),
+        predicted=count(np.ones(len(scores.part), dtype=np.bool_)),
+    )
+
+
+def _choose(scores: _Scores, candidates: _Candidates, fold: int) -> NDArray[np.int64]:
+    """The candidate that a fold gets from the others: of all parts, then without each part.
+
+    Returns:
+        (1 + N_PARTS,) places among the candidates.
+    """
+    own = np.arange(N_PARTS) // PARTS == fold
+    others = np.flatnonzero(~own)
+    n = len(candidates.thresholds) - 1
+    chosen = np.full(1 + N_PARTS, n, dtype=np.int64)
+    sums = [c[others].sum(axis=0)[:n] for c in (candidates.tp, candidates.predicted)]
+    support = scores.support[others].sum()
+    step = max(1, _MAX_CELLS // max(n, 1))
+    rows = np.concatenate([[-1], others])
+    for start in range(0, len(rows) if n else 0, step):
+        left_out = rows[start : start + step]
+        is_part = (left_out >= 0)[:, np.newaxis]
+        tp, predicted = (
+            whole - c[left_out, :n] * is_part
+            for whole, c in zip(sums, (candidates.tp, candidates.predicted), strict=True)
+        )
+        true = support - (scores.support[left_out][:, np.newaxis] * is_part)
+        f1 = 2 * tp / np.maximum(true + predicted, 1)
+        best = f1.argmax(axis=1)  # the first one, so the highest threshold
+        is_fitted = f1[np.arange(len(best)), best] > 0
+        chosen[1 + left_out] = np.where(is_fitted, best, n)
+    chosen[1 + np.flatnonzero(own)] = chosen[0]
+    return chosen
+
+
+def _count_held_out(counts: IntArray, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Counts (N_PARTS, n) of each fold at what it gets, summed up, without the part left out.
+
+    Args:
+        counts: Of each part at each candidate.
+        chosen: Of each fold the candidates, (N_FOLDS, 1 + N_PARTS).
+    """
+    by_fold = counts.reshape(N_FOLDS, PARTS, -1).sum(axis=1)
+    totals = np.take_along_axis(by_fold, chosen, axis=1).sum(axis=0)
+    parts = np.arange(N_PARTS)
+    totals[1:] -= counts[parts, chosen[parts // PARTS, 1 + parts]]
+    return np.asarray(totals)
