@@ -9,7 +9,9 @@ from mlrek.evaluation import Evaluation, Reported, Task
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.classification import compute_classification
 from mlrek.metrics.detection import compute_detection
+from mlrek.metrics.fitted import describe_fitted
 from mlrek.metrics.from_counts import compute_from_counts
+from mlrek.metrics.grouped import describe_grouped
 from mlrek.metrics.multilabel import compute_multilabel
 from mlrek.metrics.positive_class import add_positive_class
 from mlrek.metrics.ranking import RankedPairs
@@ -54,7 +56,8 @@ def compute_metrics(
     if not evaluation.has_images:
         counted = compute_from_counts(evaluation, bootstrap)
         if counted is None:
-            return _describe_reported(evaluation, prediction_rule)
+            return _doubt(_describe_reported(evaluation, prediction_rule), evaluation)
+        counted = _doubt(counted, evaluation)
         return _warn_unused(prediction_rule, counted, "published counts are of the top labels")
     compute = _COMPUTE[evaluation.task]
     metrics = compute(evaluation, prediction_rule, bootstrap)
@@ -62,7 +65,7 @@ def compute_metrics(
         base = replace(evaluation, records=evaluation.baseline, reported=Reported(), baseline=None)
         numbers = compute(base, prediction_rule, bootstrap, curves=False).aggregate
         metrics = replace(metrics, baseline=numbers)
-    return _add_positive_class(metrics, evaluation, prediction_rule, bootstrap)
+    return _doubt(_add_positive_class(metrics, evaluation, prediction_rule, bootstrap), evaluation)
 
 
 def compute_numbers(
@@ -80,7 +83,13 @@ def compute_numbers(
         return compute_metrics(evaluation, prediction_rule=rule, resamples=0)
     bootstrap = Bootstrap(resamples=0)
     metrics = _COMPUTE[evaluation.task](evaluation, rule, bootstrap, curves=False, ranked=ranked)
-    return _add_positive_class(metrics, evaluation, rule, bootstrap)
+    return _doubt(_add_positive_class(metrics, evaluation, rule, bootstrap), evaluation)
+
+
+def _doubt(metrics: Metrics, evaluation: Evaluation) -> Metrics:
+    """The metrics with the doubts that show in them."""
+    doubts = (*describe_fitted(evaluation, metrics), *describe_grouped(evaluation, metrics))
+    return replace(metrics, doubts=(*metrics.doubts, *doubts))
 
 
 def _add_positive_class(

@@ -7,7 +7,7 @@ import pytest
 from builders.detections import build_detection
 
 from mlrek.comparison.compare import Side, compare_versions
-from mlrek.evaluation import Doubt, DoubtKind, Effect
+from mlrek.evaluation import Doubt, DoubtKind, Effect, Provider
 from mlrek.metrics import PredictionRule
 
 CUT = Doubt(kind=DoubtKind.IMAGES_MISSING, text="150 of 300 images", count=150, of=300)
@@ -19,6 +19,17 @@ NAMES = ("s3://b/0.jpg", "s3://b/1.jpg", "s3://b/2.jpg", "s3://b/3.jpg")
 def side(build_top):
     """A version of four images."""
     return build_top([0, 1, 0, 1], [0, 1, 1, 1], images=NAMES)
+
+
+@pytest.fixture
+def compare(compare):
+    """Compare versions of Google, which chooses no thresholds on its test set."""
+    return lambda *sides, **settings: compare(*map(_of_google, sides), **settings)
+
+
+def _of_google(evaluation):
+    project = replace(evaluation.version.project, provider=Provider.VERTEX)
+    return replace(evaluation, version=replace(evaluation.version, project=project))
 
 
 def _with_doubts(side, *doubts):
@@ -128,6 +139,7 @@ def test_boxes_with_another_truth_are_left_out(compare):
 
 def test_other_rules_are_doubted(side):
     """By top1 and by threshold, as two runs may have been logged."""
+    side = _of_google(side)
     comparison = compare_versions(
         Side(evaluation=side), Side(evaluation=side, rule=PredictionRule.THRESHOLD)
     )
@@ -156,7 +168,7 @@ def test_the_rule_of_several_labels_is_doubted_too(build, compare):
 def test_a_rule_that_boxes_do_not_have_is_no_other_rule(compare):
     """The option is for one label an image."""
     box = (0, 0, 10, 10)
-    side = build_detection([[(0, box)]], [[(0, box, 0.9)]])
+    side = _of_google(build_detection([[(0, box)]], [[(0, box, 0.9)]]))
 
     comparison = compare_versions(
         Side(evaluation=side), Side(evaluation=side, rule=PredictionRule.THRESHOLD)
