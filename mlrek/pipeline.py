@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from mlrek.errors import MlrekError, TrackingError, UsageError
+from mlrek.errors import MlrekError, SourceNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project
 from mlrek.reported import DEFAULT_THRESHOLD
 from mlrek.results import Progress, ProjectResult, SyncOptions, SyncResult, VersionResult
@@ -23,6 +23,7 @@ from mlrek.tracking.connection import connect, connect_existing, is_fresh
 from mlrek.tracking.description import Options, RunDescription, describe_state
 from mlrek.tracking.doubts import read_doubts
 from mlrek.tracking.experiments import choose_experiment
+from mlrek.tracking.knowledge import describe_kept, find_loss
 from mlrek.tracking.links import describe_links
 from mlrek.tracking.notes import NOTE_TAG, describe_experiment_note, is_outdated
 from mlrek.tracking.pictures import find_main_pictures
@@ -72,8 +73,9 @@ _Prepared: TypeAlias = dict[str, tuple[Work, int]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tools:
-    """What all jobs of a sync share."""
+    """What all jobs of a sync share. `store` is there to be read also in a dry run."""
 
+    store: Store | None
     workers: Workers
     progress: Progress
     prepared: _Prepared
@@ -139,7 +141,7 @@ def sync(
         experiment = choose_experiment(options.experiment, store, environ)
         options = replace(options, experiment=experiment)
         jobs = _plan(entries, store, options)
-        results = _run_jobs(jobs, options, workers, progress, begun.result())
+        results = _run_jobs(jobs, options, store, workers, progress, begun.result())
     projects = _finish_projects(store, jobs, results, writes=not options.dry_run)
     versions = _name_runs_that_count(results, projects)
     hints: tuple[str, ...] = ()
@@ -239,13 +241,14 @@ def _begin(
 def _run_jobs(
     jobs: Sequence[_Job],
     options: SyncOptions,
+    store: Store | None,
     workers: Workers,
     progress: Progress,
     prepared: _Prepared,
 ) -> tuple[VersionResult, ...]:
     """All versions: threads ask and write, workers read and compute."""
     with ThreadPoolExecutor(max_workers=workers.jobs + 1 if workers.jobs > 1 else 1) as pool:
-        tools = _Tools(workers=workers, progress=progress, prepared=prepared)
+        tools = _Tools(store=store, workers=workers, progress=progress, prepared=prepared)
         return tuple(pool.map(partial(_sync_version, options=options, tools=tools), jobs))
 
 
@@ -273,11 +276,14 @@ def _update_version(job: _Job, options: SyncOptions, tools: _Tools) -> VersionRe
     work, size = prepared or _describe_work(job.source, entry, options)
     if current and current.source_state == work.state and not options.force:
         return _keep(job, current)
-    description = tools.workers.describe(work, size=size, on_bytes=tools.progress.on_bytes)
-    key = description.tags["mlrek.evaluation_key"]
-    if current and current.evaluation_key == key and not options.force:
-        return _keep(job, current)
-    return _log(job, description)
+    kept = None if options.force else current
+    try:
+        description = tools.workers.describe(work, size=size, on_bytes=tools.progress.on_bytes)
+    except SourceNotFoundError as exc:
+        if kept is None or not kept.has_images:
+            raise
+        return _keep(job, kept, describe_kept(str(exc)))
+    return _log(job, description) if kept is None else _replace(job, kept, description, tools)
 
 
 def _choose_options(entry: VersionEntry, options: Options) -> Options:
@@ -302,16 +308,27 @@ def _describe_work(source: Source, entry: VersionEntry, options: SyncOptions) ->
     return work, count_bytes(files)
 
 
-def _keep(job: _Job, current: LoggedRun) -> VersionResult:
+def _keep(job: _Job, current: LoggedRun, *said: str) -> VersionResult:
+    """Leave the run that counts, and no other of its version; `said` are warnings of today."""
     if job.store is not None:
-        job.store.delete_runs(superseded_runs(job.runs, current))
+        job.store.retire_runs(superseded_runs(job.runs, current))
     return VersionResult(
         entry=job.entry,
         action="unchanged",
         run=current,
-        warnings=_warnings(current.tags),
+        warnings=(*said, *_warnings(current.tags)),
         doubts=read_doubts(current, job.store),
     )
+
+
+def _replace(
+    job: _Job, current: LoggedRun, description: RunDescription, tools: _Tools
+) -> VersionResult:
+    """Log anew what is something else than the run that counts, unless it is poorer."""
+    if current.evaluation_key == description.tags["mlrek.evaluation_key"]:
+        return _keep(job, current)
+    loss = find_loss(tools.store, current, description.knows) if tools.store else ""
+    return _keep(job, current, describe_kept(loss)) if loss else _log(job, description)
 
 
 def _log(job: _Job, description: RunDescription) -> VersionResult:
@@ -324,7 +341,7 @@ def _log(job: _Job, description: RunDescription) -> VersionResult:
             entry=job.entry, action=action, warnings=warnings, doubts=description.doubts
         )
     written = job.store.write_run(job.place.experiment_id, description)
-    job.store.delete_runs(old)
+    job.store.retire_runs(old)
     run = job.store.settle(job.place.experiment_id, written)
     reason = "" if run.run_id == written.run_id else "another process logged it at the same time"
     return VersionResult(

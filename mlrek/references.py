@@ -114,10 +114,34 @@ def _load_run(text: str, store: Store) -> Referred:
     run_id = registered.run_id if registered else text.removeprefix("runs:/").rstrip("/")
     if not run_id:
         raise TrackingError(f"{text} is not linked to any run")
-    run = store.get_run(run_id)
+    run = _get_run(text, run_id, registered, store)
     content = store.read_artifact(run_id, EVALUATION_PATH)
     evaluation = count_once(load_evaluation(content))
     return Referred(evaluation=evaluation, run=run, registered=registered)
+
+
+def _get_run(
+    text: str, run_id: str, registered: RegisteredVersion | None, store: Store
+) -> LoggedRun:
+    """A run that was named; one that was deleted is no evidence any more.
+
+    Raises:
+        TrackingError: It was deleted, with the way out; or MLflow refuses.
+    """
+    run = store.find_run(run_id)
+    if run is not None and not run.is_deleted:
+        return run
+    named = f"{text} is version {registered.version}, whose run" if registered else "the run"
+    if run is not None:
+        raise TrackingError(
+            f"{named} {run_id} was deleted; bring it back before `mlflow gc` takes it for good: "
+            f"mlflow runs restore --run-id {run_id}"
+        )
+    raise TrackingError(
+        f"{named} {run_id} is not there any more (purged by `mlflow gc`?); log the version anew "
+        "with `mlrek sync SOURCE --register`"
+        + (", then move the alias with `mlrek promote`" if registered else "")
+    )
 
 
 def _find_registered(text: str, store: Store) -> RegisteredVersion:

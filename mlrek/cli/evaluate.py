@@ -61,6 +61,9 @@ def evaluate(
         ),
     ] = None,
     jobs: Annotated[int, typer.Option("--jobs", min=1, max=64, help="Calls at once.")] = 8,
+    force: Annotated[
+        bool, typer.Option("--force", help="Replace a run that knows more than these answers.")
+    ] = False,
     skip_bad_lines: opt.SkipBadLines = False,
     prediction_rule: Annotated[
         Rule, typer.Option("--prediction-rule", help="What counts as an image's prediction.")
@@ -94,6 +97,7 @@ def evaluate(
         manifest=manifest,
         responses=responses,
         call=call,
+        force=force,
         name=name,
         attributes=tuple(attribute or ()),
         jobs=jobs,

@@ -39,6 +39,7 @@ from mlrek.tracking.description import (
     RunDescription,
 )
 from mlrek.tracking.experiments import choose_experiment
+from mlrek.tracking.knowledge import describe_kept, describe_knowledge, find_loss
 from mlrek.tracking.links import describe_run_link
 from mlrek.tracking.notes import NOTE_TAG, describe_experiment_note, is_outdated
 from mlrek.tracking.runs import (
@@ -66,12 +67,14 @@ _MAX_NAME = 100
 class ExamOptions:
     """What an exam is made of. Places are paths or `s3://` URIs; `name` '' is the manifest's.
 
-    With `call` the version's endpoint is asked about what `responses` does not answer yet.
+    With `call` the version's endpoint is asked about what `responses` does not answer yet; `force`
+    replaces a run by one that knows less.
     """
 
     manifest: str
     responses: str = ""
     call: bool = False
+    force: bool = False
     name: str = ""
     attributes: tuple[str, ...] = ()
     jobs: int = 8
@@ -98,7 +101,8 @@ class ExamResult:
     """What became of an exam: `action` is `created`, `unchanged` or `replaced`.
 
     `others` are the runs of other versions on the same test set, by training start. `has_view`: the
-    experiment keeps mlrek's view of its pages.
+    experiment keeps mlrek's view of its pages. `kept` says why a run that knows more was not
+    replaced, '' where there was no such thing.
     """
 
     exam: SatExam
@@ -108,13 +112,15 @@ class ExamResult:
     experiment_id: str
     link: str
     reason: str = ""
+    kept: str = ""
     others: tuple[LoggedRun, ...] = ()
     has_view: bool = False
 
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a reader of the numbers must know."""
-        return tuple(self.run.tags.get("mlrek.warnings", "").splitlines())
+        said = self.run.tags.get("mlrek.warnings", "").splitlines()
+        return tuple(filter(None, (self.kept, *said)))
 
 
 FindSeen = Callable[[Sequence[str]], SeenInTraining]
@@ -180,15 +186,18 @@ def log_exam(
     runs = tuple(run for run in alike if run.version_arn == version.arn)
     store.delete_runs(run for run in runs if run.is_leftover(int(time.time() * 1000)))
     current, key = current_run(runs), compute_exam_key(exam, options.options)
-    action, reason = "unchanged", ""
-    if current is not None and current.evaluation_key == key:
+    action, reason, loss = "unchanged", "", ""
+    is_same = current is not None and current.evaluation_key == key
+    if current is not None and not is_same and not options.force:
+        loss = find_loss(store, current, describe_knowledge(exam.evaluation))
+    if current is not None and (is_same or loss) and not options.force:
         run = current
-        store.delete_runs(superseded_runs(runs, run))
+        store.retire_runs(superseded_runs(runs, run))
     else:
         old = tuple(run for run in runs if run.is_complete)
         action = "replaced" if old else "created"
         written = store.write_run(experiment.experiment_id, describe_exam_run(exam, options, key))
-        store.delete_runs(old)
+        store.retire_runs(old)
         run = store.settle(experiment.experiment_id, written)
         if run.run_id != written.run_id:
             reason = "another process logged it at the same time"
@@ -201,6 +210,7 @@ def log_exam(
         experiment_id=experiment.experiment_id,
         link=describe_run_link(store.tracking_uri, experiment.experiment_id, run.run_id),
         reason=reason,
+        kept=describe_kept(loss, "mlrek evaluate") if loss else "",
         others=tuple(run for run in current_runs(alike) if run.version_arn != version.arn),
         has_view=VIEW_TAG in experiment.tags,
     )

@@ -7,8 +7,9 @@ from enum import StrEnum
 
 from mlrek.errors import UsageError
 from mlrek.printable import escape_unencodable
+from mlrek.tracking.runs import SUPERSEDED_TAG
 
-SUPERSEDED = "mlrek.superseded"
+SUPERSEDED = SUPERSEDED_TAG
 """Tag of a model version whose run was replaced: its numbers are not the version's any more."""
 VALIDATION = "validation_status"
 DEFAULT_ALIAS = "champion"

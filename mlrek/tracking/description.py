@@ -17,6 +17,7 @@ from mlrek.printable import escape_unprintable
 from mlrek.reported import DEFAULT_THRESHOLD
 from mlrek.tables.doubts import order_doubts
 from mlrek.tracking.doubts import DOUBTS_TAG, write_doubts_tag
+from mlrek.tracking.knowledge import Knowledge
 from mlrek.tracking.metric_points import MetricPoint
 from mlrek.tracking.run_note import describe_note
 from mlrek.tracking.runs import MAX_TAG
@@ -61,6 +62,7 @@ class RunDescription:
     """Everything a run of one version holds. `files` are artifact path -> content.
 
     `picture` is shown on the charts page as `picture_key`; `grid` are further ones beside it.
+    `knows` is not logged: it is held against what the run before it knows.
     """
 
     run_name: str
@@ -76,6 +78,7 @@ class RunDescription:
     grid: tuple[GridPicture, ...] = ()
     dataset: DatasetInput | None = None
     doubts: tuple[Doubt, ...] = ()
+    knows: Knowledge = field(default_factory=Knowledge)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,6 +12,10 @@ MAX_TAG = 5000
 EXAM_NAME_TAG = "mlrek.exam_name"
 COMPLETE_TAG = "mlrek.complete"
 """Set last of all: a run without it counts for nothing."""
+SUPERSEDED_TAG = "mlrek.superseded"
+"""Of a run that another one replaced, kept because the registry or a sealed decision names it."""
+DECISION_TAG = "mlrek.decision"
+"""Of a run, or a registered version, that a sealed decision names."""
 
 EXAM_TAG = "mlrek.exam"
 """A run of a version on a test set of one's own: its digest. Such a run is never *the* run of its
@@ -29,6 +33,7 @@ class LoggedRun:
     metrics: Mapping[str, float] = field(default_factory=dict)
     params: Mapping[str, str] = field(default_factory=dict)
     experiment_id: str = ""
+    is_deleted: bool = False
 
     @property
     def project_arn(self) -> str:
@@ -51,6 +56,11 @@ class LoggedRun:
         return self.tags.get("mlrek.source_state", "")
 
     @property
+    def has_images(self) -> bool:
+        """Whether it was computed from images, not only from the provider's own numbers."""
+        return bool(self.tags.get("test_set_digest"))
+
+    @property
     def exam(self) -> str:
         """The digest of the test set of one's own that the run is about, '' for the provider's."""
         return self.tags.get(EXAM_TAG, "")
@@ -62,14 +72,20 @@ class LoggedRun:
 
     @property
     def is_complete(self) -> bool:
-        """Whether everything was logged; a run that is not counts for nothing."""
-        return self.tags.get(COMPLETE_TAG) == "true"
+        """Whether everything was logged and no later run took its place: else it does not count."""
+        return self.tags.get(COMPLETE_TAG) == "true" and not self.is_superseded
+
+    @property
+    def is_superseded(self) -> bool:
+        """Whether it is only kept as evidence: no reader but the registry's counts it."""
+        return self.tags.get(SUPERSEDED_TAG) == "true"
 
     def is_leftover(self, now_ms: int) -> bool:
         """Whether the run was given up before it was complete."""
         heartbeat = self.tags.get("mlrek.heartbeat", "")
         beat_ms = int(heartbeat) if heartbeat.isascii() and heartbeat.isdigit() else 0
-        return not self.is_complete and now_ms - beat_ms > LEFTOVER_AFTER_MS
+        is_unfinished = self.tags.get(COMPLETE_TAG) != "true"
+        return is_unfinished and now_ms - beat_ms > LEFTOVER_AFTER_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from mlrek.errors import ModelNotFoundError, RunNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project
 from mlrek.tracking.description import DatasetInput, GridPicture, RunDescription
+from mlrek.tracking.evidence import is_evidence
 from mlrek.tracking.metric_points import MetricPoint
 from mlrek.tracking.pictures import (
     PICTURE_FOLDER,
@@ -22,7 +23,14 @@ from mlrek.tracking.pictures import (
     find_layout,
     name_pictures,
 )
-from mlrek.tracking.runs import COMPLETE_TAG, EXAM_TAG, LoggedRun, RegisteredVersion, current_run
+from mlrek.tracking.runs import (
+    COMPLETE_TAG,
+    EXAM_TAG,
+    SUPERSEDED_TAG,
+    LoggedRun,
+    RegisteredVersion,
+    current_run,
+)
 from mlrek.tracking.translation import is_missing_model, translate_errors
 
 if TYPE_CHECKING:
@@ -156,12 +164,26 @@ class Store:
         alike |= {EXAM_TAG: written.exam} if written.exam else {}
         same = [run for run in self.list_runs(experiment_id, alike) if run.is_complete]
         kept = min(same, key=lambda run: run.run_id, default=written)
-        self.delete_runs(run for run in same if run.run_id != kept.run_id)
+        self.retire_runs(run for run in same if run.run_id != kept.run_id)
         return kept
 
     def find_counting_run(self, run: LoggedRun) -> LoggedRun | None:
         """The run that counts now of the version that `run` is about, in the same experiment."""
         return current_run(self.list_runs(run.experiment_id, {"version_arn": run.version_arn}))
+
+    def retire_runs(self, runs: Iterable[LoggedRun]) -> None:
+        """Take runs out of what counts: deleted, but for evidence, which is marked superseded.
+
+        A promotion may give the registered version of a run an alias while the run is deleted: so
+        it is asked again afterwards, and the run comes back.
+        """
+        for run in runs:
+            if not self._is_evidence(run):
+                self.delete_runs([run])
+                if not self._is_evidence(run):
+                    continue
+                self._restore(run)
+            self.set_run_tags(run.run_id, {SUPERSEDED_TAG: "true"})
 
     def delete_runs(self, runs: Iterable[LoggedRun]) -> None:
         """Delete runs (soft, as MLflow does); one that somebody else deleted already is fine."""
@@ -213,6 +235,18 @@ class Store:
                         f"{self.tracking_uri}: there is no run {run_id}"
                     ) from exc
                 raise
+
+    def find_run(self, run_id: str) -> LoggedRun | None:
+        """One run by its id, also a deleted one; None where it is not there."""
+        from mlflow.exceptions import MlflowException
+
+        with translate_errors(self.tracking_uri):
+            try:
+                return _logged_run(self.client.get_run(run_id))
+            except MlflowException as exc:
+                if exc.error_code != "RESOURCE_DOES_NOT_EXIST":
+                    raise
+                return None
 
     def read_artifact(self, run_id: str, path: str) -> bytes:
         """The content of one artifact of a run."""
@@ -266,6 +300,17 @@ class Store:
         with translate_errors(self.tracking_uri):
             for key, value in tags.items():
                 self.client.set_model_version_tag(registered.name, registered.version, key, value)
+
+    def _is_evidence(self, run: LoggedRun) -> bool:
+        with translate_errors(self.tracking_uri):
+            return is_evidence(self.client, run.run_id)
+
+    def _restore(self, run: LoggedRun) -> None:
+        """Bring a deleted run back; one that is gone for good stays so."""
+        from mlflow.exceptions import MlflowException
+
+        with translate_errors(self.tracking_uri), contextlib.suppress(MlflowException):
+            self.client.restore_run(run.run_id)
 
     def _search_runs(self, experiment_id: str, query: str) -> list[LoggedRun]:
         """What a query finds, all pages."""
@@ -423,6 +468,7 @@ def _logged_run(run: "Run") -> LoggedRun:
         metrics=dict(run.data.metrics),
         params=dict(run.data.params),
         experiment_id=run.info.experiment_id,
+        is_deleted=run.info.lifecycle_stage == "deleted",
     )
 
 

@@ -176,14 +176,20 @@ def test_a_run_is_evaluated_without_its_source(run_mlrek, digits, digits_store, 
 
 
 def test_changed_answers_replace_the_run(run_mlrek, digits, store, exam, tmp_path):
-    """The old run goes when the new one is complete; missing answers are misses, and counted."""
+    """The old run goes when the new one is complete; missing answers are misses, and counted.
+
+    Fewer answers replace it with --force only.
+    """
     manifest, truth = exam
     answers = tmp_path / "v2-linear.jsonl"
     before = evaluate(run_mlrek, digits, store, "v2-linear", manifest, "--responses", answers)
     kept = answers.read_text().splitlines(keepends=True)[:150]
     answers.write_text("".join(kept))
-    after = evaluate(run_mlrek, digits, store, "v2-linear", manifest, "--responses", answers)
+    args = ("v2-linear", manifest, "--responses", answers)
+    asked = evaluate(run_mlrek, digits, store, *args)
+    after = evaluate(run_mlrek, digits, store, *args, "--force")
 
+    assert (asked["action"], asked["run_id"]) == ("unchanged", before["run_id"])
     assert after["action"] == "replaced"
     assert read_run(store, before["run_id"]).info.lifecycle_stage == "deleted"
     found = predict(answers)
