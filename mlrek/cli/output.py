@@ -55,6 +55,8 @@ class Output:
         handler = logging.StreamHandler(sys.stderr)
         handler.setFormatter(_DiscreetFormatter("%(name)s: %(message)s"))
         logging.basicConfig(level=level, handlers=[handler])
+        ours = level if self.verbose or self.quiet else logging.WARNING
+        logging.getLogger("mlrek").setLevel(ours)
 
     def document(self, value: Mapping[str, Any]) -> None:
         """Print one JSON document; a number that does not exist is null."""

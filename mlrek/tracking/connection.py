@@ -1,14 +1,12 @@
 """Opening a tracking store: MLflow's own default, a database file, a server."""
 
-import contextlib
 import logging
 import os
-import tempfile
-from collections.abc import Iterator, Mapping
-from hashlib import sha256
+from collections.abc import Mapping
 from pathlib import Path
 
 from mlrek.errors import TrackingError
+from mlrek.tracking.first_use import find_database, prepared_database
 from mlrek.tracking.store import Store
 from mlrek.tracking.translation import check_reachable, translate_errors
 
@@ -35,7 +33,7 @@ def connect(tracking_uri: str = "") -> Store:
     uri = tracking_uri or mlflow.get_tracking_uri()
     check_reachable(uri)
     _check_database(uri)
-    with translate_errors(uri), _first_use(uri):
+    with translate_errors(uri), prepared_database(uri):
         client = mlflow.MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)
     return Store(client, uri)
@@ -46,7 +44,7 @@ def connect_existing(tracking_uri: str = "") -> Store | None:
     import mlflow
 
     uri = tracking_uri or mlflow.get_tracking_uri()
-    path = _database_path(uri)
+    path = find_database(uri)
     return None if path and not path.exists() else connect(uri)
 
 
@@ -68,14 +66,8 @@ def connect_for_reading(tracking_uri: str = "") -> Store:
 def is_fresh(tracking_uri: str, environ: Mapping[str, str]) -> bool:
     """Whether the store is a database file that is not there yet, told without MLflow's help."""
     uri = tracking_uri or environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
-    path = _database_path(uri)
+    path = find_database(uri)
     return path is not None and not path.exists()
-
-
-def _database_path(uri: str) -> Path | None:
-    """The file of a local database; None for any other store."""
-    path = uri.removeprefix("sqlite:///").partition("?")[0]
-    return Path(path) if uri.startswith("sqlite:///") and path not in {"", ":memory:"} else None
 
 
 def _check_database(uri: str) -> None:
@@ -84,7 +76,7 @@ def _check_database(uri: str) -> None:
     Raises:
         TrackingError: It may not be read, or may not be made where it is not yet.
     """
-    path = _database_path(uri)
+    path = find_database(uri)
     if path and (trouble := _find_trouble(path)):
         raise TrackingError(
             f"{uri}: the database cannot be opened: {trouble}; name another place with "
@@ -102,18 +94,3 @@ def _find_trouble(path: Path) -> str:
     except OSError as exc:
         return exc.strerror or type(exc).__name__
     return "" if allowed else f"no permission for {place}"
-
-
-@contextlib.contextmanager
-def _first_use(uri: str) -> Iterator[None]:
-    """Guard a fresh database file: its migrations race when two processes meet it first."""
-    path = _database_path(uri)
-    if path is None:
-        yield
-        return
-    from filelock import FileLock
-
-    user = os.getuid() if hasattr(os, "getuid") else "user"
-    name = f"mlrek-{user}-{sha256(str(path.resolve()).encode()).hexdigest()[:16]}.lock"
-    with FileLock(Path(tempfile.gettempdir(), name)):
-        yield

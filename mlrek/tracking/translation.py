@@ -9,6 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from mlrek.errors import MlrekError, TrackingError
 from mlrek.redaction import HIDDEN, hide_secrets, list_secrets
+from mlrek.tracking.revisions import explain_revision
 
 if TYPE_CHECKING:
     from mlflow.exceptions import MlflowException
@@ -58,6 +59,11 @@ _BY_WORDS = {
     "absolute path": ("{said} Give an absolute name with --experiment /Users/you@example.com/name"),
 }
 
+_REVISION = re.compile(
+    r"out-of-date database schema \(found version (?:None|(\w+))"
+    r"|Can't locate revision identified by '(\w+)'"
+)
+_HALF_SET_UP = re.compile(r"(?:table|index|relation) \S+ already exists|[Dd]uplicate column name")
 _VERSION = re.compile(r"(\d+)(?:\.\w+){1,5}")
 _QUERY = re.compile(r"[?#].*", re.DOTALL)
 _SQL = re.compile(r" \[SQL: .*", re.DOTALL)
@@ -133,7 +139,7 @@ def translate_errors(tracking_uri: str) -> Iterator[None]:
         raise
     except Exception as exc:  # clients of databases and artifact stores raise what they like
         place = hide_userinfo(tracking_uri)
-        said = _explain(exc).replace(tracking_uri, place)
+        said = (_explain_tables(str(exc)) or _explain(exc)).replace(tracking_uri, place)
         for secret in list_secrets(tracking_uri):
             said = said.replace(secret, HIDDEN)
         raise TrackingError(f"{place}: {said}") from exc
@@ -175,6 +181,13 @@ def _explain(exc: Exception) -> str:
         return f"{exc.filename}: {exc.strerror}" if exc.filename else exc.strerror
     said = str(exc).partition("\n")[0]
     return said if isinstance(exc, SQLAlchemyError) else f"{type(exc).__name__}: {said}"
+
+
+def _explain_tables(text: str) -> str:
+    """What is wrong with the tables of a database, '' where that is not it."""
+    if found := _REVISION.search(text):
+        return explain_revision(found[1] or found[2] or "")
+    return explain_revision("") if _HALF_SET_UP.search(text) else ""
 
 
 def _list_causes(exc: BaseException | None) -> Iterator[BaseException]:

@@ -1,0 +1,374 @@
+"""The first use of a database file: it appears complete or not at all, whoever is killed.
+
+MLflow sets a new database up in a hundred steps that cannot be taken back, in the file itself. Two
+processes that meet there, or one that is killed, leave a file that no MLflow opens any more. So it
+is made beside its name and moved there; what guards it lies beside it too, since processes with
+temporary folders of their own share nothing else.
+"""
+
+import contextlib
+import errno
+import logging
+import os
+import re
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from enum import Enum, auto
+from glob import escape
+from pathlib import Path
+from typing import Final
+from urllib.parse import quote
+
+from mlrek.errors import TrackingError
+from mlrek.tracking.revisions import explain_revision, is_known_revision, newest_revision
+from mlrek.tracking.waiting import Patience
+
+STILL_AFTER_S: Final = 3.0
+"""A database half set up that has not changed for so long is nobody's work any more."""
+_URI: Final = re.compile(r"sqlite(?:\+pysqlite)?:///(?P<path>[^?]*)(?P<query>\?.*)?", re.DOTALL)
+_NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
+_NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK})
+_REBUILT: Final = ("-journal", "-wal", "-shm")
+"""What sqlite keeps beside a database: of one that is gone, it would be played into a new one."""
+_EVER_THERE: Final = {"experiments": "experiment_id <> 0", "workspaces": "name <> 'default'"}
+"""Tables of a store without content that have rows; what further rows fulfil."""
+
+_LOG = logging.getLogger("mlrek")
+
+
+class _State(Enum):
+    """What a database file is."""
+
+    ABSENT = auto()
+    EMPTY = auto()  # a file without a table
+    PARTIAL = auto()  # tables are missing: half set up, or of an older MLflow
+    LOCKED = auto()  # by another program: nothing can be told
+    READY = auto()  # or whatever else MLflow shall say what it thinks of
+
+
+def find_database(uri: str) -> Path | None:
+    """The file of a local database; None for any other store."""
+    found = _URI.fullmatch(uri)
+    path = found["path"] if found else ""
+    return None if path in {"", ":memory:"} or path.startswith("file:") else Path(path)
+
+
+@contextlib.contextmanager
+def prepared_database(uri: str) -> Iterator[None]:
+    """See that a database file is one that MLflow can open; with the block it does.
+
+    A new one is set up; one that was left half set up is set up again, if it holds nothing; that
+    one of an older MLflow is about to be migrated is told, and a copy of it is kept.
+
+    Raises:
+        TrackingError: It cannot be set up, or was broken and holds something.
+    """
+    path = find_database(uri)
+    if path is None:
+        yield
+        return
+    path = path.resolve() if path.is_symlink() else path
+    if _wait_until_unlocked(path) is _State.READY:
+        _remove_litter(path)
+        yield
+        return
+    with _guard(path):
+        copy = _set_up(uri, path)
+        try:
+            yield
+        except Exception as exc:
+            if copy is None:
+                raise
+            raise TrackingError(
+                f"{path}: MLflow could not change the tables of this database "
+                f"({str(exc).partition(chr(10))[0]}); "
+                f"as it was before it is in {copy}"
+            ) from exc
+
+
+def _set_up(uri: str, path: Path) -> Path | None:
+    """Set a database up, or make ready for its migration: then its copy from before comes back."""
+    state = _inspect(path)
+    if state is _State.PARTIAL and not _is_bare(path):
+        return _prepare_migration(path)
+    _set_up_anew(uri, path, state)
+    return None
+
+
+def _set_up_anew(uri: str, path: Path, state: _State) -> None:
+    if state in {_State.PARTIAL, _State.EMPTY}:
+        state = _wait_until_still(path)
+    if state is _State.READY:
+        return
+    _remove_parts(path)
+    with _build(uri, path) as part:
+        if state is _State.ABSENT:
+            _remove(path.with_name(path.name + end) for end in _REBUILT)
+            _place(part, path)
+        else:
+            _take_over(path)
+            part.replace(path)
+
+
+# ---- what is there -------------------------------------------------------------------------
+
+
+def _inspect(path: Path) -> _State:
+    if not path.exists():
+        return _State.ABSENT
+    try:
+        tables = _list_tables(path)
+    except sqlite3.Error as exc:  # no database at all: MLflow says what
+        return _State.LOCKED if "locked" in str(exc) else _State.READY
+    if not tables:
+        return _State.EMPTY
+    if not tables <= _own_tables(tables):
+        return _State.READY
+    revision = _read_revision(path)
+    is_complete = bool(revision) and _known_tables() <= tables
+    return _State.READY if is_complete or revision == newest_revision() else _State.PARTIAL
+
+
+def _known_tables() -> frozenset[str]:
+    """The tables of the MLflow that is installed here."""
+    import mlflow.store.model_registry.sqlalchemy_store
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401 - both name their tables to `Base`
+    from mlflow.store.db.base_sql_model import Base
+
+    return frozenset(Base.metadata.tables)
+
+
+def _own_tables(tables: frozenset[str]) -> frozenset[str]:
+    """Those that may be MLflow's: a database that has others too is somebody's own affair."""
+    passing = {name for name in tables if name.startswith(("_alembic_tmp", "alembic_", "sqlite_"))}
+    return _known_tables() | passing
+
+
+def _is_bare(path: Path) -> bool:
+    """Whether a database certainly holds nothing that anybody made."""
+    with _open(path) as database:
+        for table in _list_tables(path):
+            if table.startswith(("alembic_", "sqlite_")):
+                continue
+            further = f" WHERE {_EVER_THERE[table]}" if table in _EVER_THERE else ""
+            try:
+                rows = database.execute(f'SELECT 1 FROM "{table}"{further} LIMIT 1')  # noqa: S608
+                if rows.fetchone():
+                    return False
+            except sqlite3.Error:
+                return False
+    return True
+
+
+def _list_tables(path: Path) -> frozenset[str]:
+    with _open(path) as database:
+        rows = database.execute("SELECT name FROM sqlite_master WHERE type = 'table'")
+        return frozenset(str(name) for (name,) in rows)
+
+
+def _read_revision(path: Path) -> str:
+    """The revision of the database's tables, '' where none is noted."""
+    with contextlib.suppress(sqlite3.Error), _open(path) as database:
+        for (revision,) in database.execute("SELECT version_num FROM alembic_version"):
+            return str(revision)
+    return ""
+
+
+@contextlib.contextmanager
+def _open(path: Path) -> Iterator[sqlite3.Connection]:
+    """The database, to be read; nothing is made where none is.
+
+    Not read-only: sqlite takes back what a killed process began, as it does for MLflow.
+    """
+    place = f"file:{quote(str(path))}?mode=rw"
+    with contextlib.closing(sqlite3.connect(place, uri=True, timeout=1)) as database:
+        yield database
+
+
+def _wait_until_unlocked(path: Path) -> _State:
+    """Wait for a program that keeps the database locked: what it is then."""
+    patience = Patience(
+        f"{path}: another program keeps the database locked",
+        "run the command again when that is done, or let several people write to an MLflow server",
+    )
+    while (state := _inspect(path)) is _State.LOCKED:
+        patience.step(None)
+    return state
+
+
+def _wait_until_still(path: Path) -> _State:
+    """Let another program go on that sets the database up right now: what it is then."""
+    patience = Patience(
+        f"{path}: another program is setting this database up", "run the command again later"
+    )
+    while True:
+        state = _inspect(path)
+        if state in {_State.ABSENT, _State.READY} or patience.still_for_s > STILL_AFTER_S:
+            return state
+        patience.step(_sign(path))
+
+
+def _sign(path: Path) -> tuple[int, int]:
+    """Changes whenever a file does; zeros without one."""
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        return found.st_mtime_ns, found.st_size
+    return 0, 0
+
+
+# ---- a new one -----------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _build(uri: str, path: Path) -> Iterator[Path]:
+    """A complete database without runs, in a file beside `path`; what is left of it goes."""
+    from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
+    found = _URI.fullmatch(uri)
+    query = (found["query"] or "") if found else ""
+    try:
+        store = SqlAlchemyStore(  # type: ignore[no-untyped-call]
+            f"sqlite:///{part}{query}", DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
+        )
+        store.engine.dispose()
+        yield part
+    finally:
+        _remove([part, *(part.with_name(part.name + end) for end in _REBUILT)])
+
+
+def _place(part: Path, path: Path) -> None:
+    """Move a file to a name that is free; where somebody was faster, theirs stays."""
+    try:
+        os.link(part, path)
+    except FileExistsError:
+        return
+    except OSError as exc:
+        if exc.errno not in _NO_LINKS or path.exists():
+            raise
+        part.rename(path)  # no hard links here: the lock alone keeps others away
+
+
+def _take_over(path: Path) -> None:
+    """Let sqlite finish with what a killed process left, so that nothing of it is beside."""
+    with contextlib.closing(sqlite3.connect(path, timeout=1, isolation_level=None)) as database:
+        database.execute("BEGIN EXCLUSIVE")
+        database.execute("ROLLBACK")
+    _remove(path.with_name(path.name + end) for end in _REBUILT)
+
+
+# ---- one of an older MLflow ----------------------------------------------------------------
+
+
+def _prepare_migration(path: Path) -> Path:
+    """Tell of a migration that MLflow makes when it opens the database, and keep a copy.
+
+    Returns:
+        The copy; where an earlier migration was begun and not ended, the one from before that.
+
+    Raises:
+        TrackingError: A newer MLflow made it, or it was left half set up.
+    """
+    revision = _read_revision(path)
+    if not (revision and is_known_revision(revision)):
+        raise TrackingError(f"{path}: {explain_revision(revision)}")
+    earlier = sorted(path.parent.glob(f"{escape(path.name)}.*.backup"), key=_sign)
+    copy = path.with_name(f"{path.name}.{revision}.backup")
+    _LOG.warning(
+        "%s was made by an older MLflow; the one installed here changes its tables now, and older "
+        "ones cannot open it afterwards. As it was before it stays in %s",
+        path,
+        copy,
+    )
+    if not copy.exists():
+        _copy(path, copy)
+    return earlier[-1] if earlier else copy
+
+
+def _copy(path: Path, copy: Path) -> None:
+    part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
+    try:
+        with _open(path) as old, contextlib.closing(sqlite3.connect(part)) as new:
+            old.backup(new)
+        part.replace(copy)
+    finally:
+        _remove([part])
+
+
+# ---- guard and litter ----------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _guard(path: Path) -> Iterator[None]:
+    """Let one process at a time set a database up.
+
+    Raises:
+        TrackingError: Another one has been at it for too long, or there are no locks here.
+    """
+    from filelock import FileLock, Timeout
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(_lock_file(path), timeout=0, mode=0o666)
+    patience = Patience(
+        f"{path}: another process is setting this database up",
+        f"if none is running any more, delete {_lock_file(path)}; else run the command again later",
+    )
+    while True:
+        try:
+            lock.acquire()
+            break
+        except Timeout:
+            patience.step([_sign(file) for file in (path, *sorted(_list_parts(path)))])
+        except (OSError, NotImplementedError) as exc:
+            raise _explain_lock(path, exc) from exc
+    try:
+        yield
+        _remove([_lock_file(path)])  # while it is held: who waits for it finds the database ready
+    finally:
+        lock.release()
+
+
+def _explain_lock(path: Path, exc: OSError | NotImplementedError) -> TrackingError:
+    if isinstance(exc, NotImplementedError) or exc.errno in _NO_LOCKS:
+        said = "its file system has no locks, which a database file needs"
+    else:
+        said = exc.strerror or type(exc).__name__
+    return TrackingError(
+        f"{path}: a database cannot be made here: {said}; name another place with "
+        "--tracking-uri sqlite:///FILE"
+    )
+
+
+def _remove_litter(path: Path) -> None:
+    """Take away what killed processes left of setting a database up, unless one is at it."""
+    from filelock import FileLock, Timeout
+
+    if not (_list_parts(path) or _lock_file(path).exists()):
+        return
+    lock = FileLock(_lock_file(path), timeout=0, mode=0o666)
+    with contextlib.suppress(Timeout, OSError, NotImplementedError), lock:
+        _remove_parts(path)
+        _remove([_lock_file(path)])
+
+
+def _remove_parts(path: Path) -> None:
+    _remove(_list_parts(path))
+
+
+def _list_parts(path: Path) -> list[Path]:
+    named = re.compile(rf"{re.escape(path.name)}\.[0-9a-f]{{16}}\.part(?:-\w+)?")
+    with contextlib.suppress(OSError):
+        return [file for file in path.parent.iterdir() if named.fullmatch(file.name)]
+    return []
+
+
+def _lock_file(path: Path) -> Path:
+    return path.with_name(f".{path.name}.mlrek.lock")
+
+
+def _remove(files: "Iterator[Path] | list[Path]") -> None:
+    for file in files:
+        with contextlib.suppress(OSError):
+            file.unlink()
