@@ -36,7 +36,7 @@ from mlrek.policy import (
     Status,
 )
 from mlrek.policy.deciding import decide
-from mlrek.policy.numbers import count_test_images, parse_numbers
+from mlrek.policy.numbers import collect_numbers, count_test_images
 from mlrek.policy.parsing import parse_policy
 from mlrek.references import RUN_URI, Referred, load_version
 from mlrek.registry.door import Registry
@@ -46,7 +46,6 @@ from mlrek.same_exam import advise_exam, follow_exam
 from mlrek.sources import AwsOptions
 from mlrek.sources.storage import read_small_text
 from mlrek.tables.decision import describe_decision
-from mlrek.tables.document import describe_evaluation
 from mlrek.tables.json_text import write_json
 from mlrek.tracking.runs import RegisteredVersion
 from mlrek.tracking.store import Store
@@ -201,10 +200,7 @@ def _compute(
         resamples=RESAMPLES,
         confidence=confidence,
     )
-    document = describe_evaluation(
-        evaluation, metrics, test_set_digest="", settings={}, warnings=()
-    )
-    return parse_numbers(document), metrics.doubts
+    return collect_numbers(evaluation, metrics), metrics.doubts
 
 
 def _resample(evaluation: Evaluation, rule: PredictionRule) -> dict[Metric, FloatArray]:

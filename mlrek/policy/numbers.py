@@ -1,39 +1,27 @@
-"""What `evaluation.json` says of a version -> `Numbers`; and how many test images there are."""
+"""The numbers of a version -> `Numbers`, as policies name them; and how many test images."""
 
 from collections import Counter
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Container
 from difflib import get_close_matches
 from math import isfinite, nan
-from typing import Any, Final
 
 import numpy as np
 
-from mlrek.errors import EvaluationError
 from mlrek.evaluation import Evaluation, IntArray, Task
+from mlrek.metrics import Metrics, Number
+from mlrek.metrics.numbers import list_numbers
 from mlrek.policy import Figure, Metric, Numbers, TestImages
 
-_NUMBER_GROUPS: Final = ("aggregate", "at_threshold", "base_model", "extra", "errors")
-_NO_LABEL_NUMBERS: Final = ("label", "metric_key")
-_NO_NUMBER: Final = "the service reported no number"
-_NO_INTERVAL: Final = "the service reports no interval of its numbers"
-_NO_IMAGE: Final = "undefined: the test set has nothing of this label; add images of it"
-_UNDEFINED: Final = "undefined for this label: see the warnings of its evaluation.json"
 
-
-def parse_numbers(document: Mapping[str, Any], *, uri: str = "evaluation.json") -> Numbers:
-    """Every number of the decoded document.
-
-    Raises:
-        EvaluationError: It is no evaluation's document.
-    """
-    try:
-        labels = tuple(str(label) for label in document["labels"])
-        figures = dict(_read_all(document))
-    except (KeyError, TypeError, AttributeError, ValueError) as exc:
-        raise EvaluationError(
-            f"{uri}: this is not the evaluation.json of an mlrek run ({type(exc).__name__}: {exc})"
-        ) from exc
-    return Numbers(figures=figures, labels=labels)
+def collect_numbers(evaluation: Evaluation, metrics: Metrics) -> Numbers:
+    """Every number of a version; what is not finite is undefined."""
+    return Numbers(
+        figures={
+            Metric(name=row.name, label=row.label): _figure(row.number)
+            for row in list_numbers(evaluation, metrics)
+        },
+        labels=metrics.labels,
+    )
 
 
 def suggest_metric(metric: Metric, numbers: Numbers) -> str:
@@ -80,49 +68,11 @@ def count_test_images(evaluation: Evaluation, only: Container[str] | None = None
     )
 
 
-def _read_all(document: Mapping[str, Any]) -> Iterator[tuple[Metric, Figure]]:
-    for group in _NUMBER_GROUPS:
-        for name, number in (document.get(group) or {}).items():
-            yield Metric(name=f"{group}/{name}"), _read_number(number)
-    for name, value in document["reported"]["aggregate"].items():
-        yield (
-            Metric(name=f"reported/{name}"),
-            _figure(value, _NO_INTERVAL if value is not None else _NO_NUMBER),
-        )
-    minutes = document["version"].get("billable_minutes")
-    if minutes is not None:
-        yield Metric(name="training/billable_minutes"), _figure(minutes, "")
-    for row in document["per_label"]:
-        yield from _read_label(row)
-
-
-def _read_number(number: Mapping[str, Any]) -> Figure:
-    reason = number.get("reason") or ""
-    return _figure(number["value"], reason, number.get("low"), number.get("high"))
-
-
-def _read_label(row: Mapping[str, Any]) -> Iterator[tuple[Metric, Figure]]:
-    """The numbers of one label; `recall_low` and `recall_high` are the interval of `recall`."""
-    label = row["label"]
-    for name, value in row.items():
-        base, _, end = name.rpartition("_")
-        if name in _NO_LABEL_NUMBERS or (end in {"low", "high"} and base in row):
-            continue
-        undefined = _NO_IMAGE if row.get("support") == 0 else _UNDEFINED
-        reason = undefined if value is None else ""
-        figure = _figure(value, reason, row.get(f"{name}_low"), row.get(f"{name}_high"))
-        yield Metric(name=f"label_{name}", label=label), figure
-
-
-def _figure(value: Any, reason: str, low: Any = None, high: Any = None) -> Figure:
-    return Figure(value=_number(value), low=_number(low), high=_number(high), reason=reason)
-
-
-def _number(value: Any) -> float:
-    if value is None:
-        return nan
-    number = float(value)
-    return number if isfinite(number) else nan
+def _figure(number: Number) -> Figure:
+    value, low, high = (
+        float(part) if isfinite(part) else nan for part in (number.value, number.low, number.high)
+    )
+    return Figure(value=value, low=low, high=high, reason=number.reason)
 
 
 def _true_pairs(evaluation: Evaluation) -> tuple[IntArray, IntArray]:

@@ -70,7 +70,8 @@ def drop_answered(doubts: Iterable[Doubt], read: Read) -> Iterator[Doubt]:
 def _list_better(asked: Metric, *, is_fitted: bool, has_interval: bool) -> Iterator[Metric]:
     group, _, name = asked.name.rpartition("/")
     if is_fitted and asked.label:
-        yield Metric(name=f"{CROSSFIT}/{asked.name}", label=asked.label)
+        own = asked.name.replace(f"label_{_AT_THRESHOLD}_", "label_")
+        yield Metric(name=f"{CROSSFIT}/{own}", label=asked.label)
     elif is_fitted and group in {_AT_THRESHOLD, _AGGREGATE}:
         yield Metric(name=f"{CROSSFIT}/{name}")
     if has_interval and asked.name.endswith(_PLAIN_ERROR):

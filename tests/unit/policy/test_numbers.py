@@ -1,103 +1,69 @@
-"""`evaluation.json` as numbers, and test images counted."""
+"""The numbers that policies name, and test images counted."""
 
 import json
-from math import isnan
+from math import inf, isnan
 from pathlib import Path
 
 import pytest
 from builders.evaluations import build_evaluation
 
-from mlrek.errors import EvaluationError
-from mlrek.evaluation import Task
+from mlrek.evaluation import Reported, Task
+from mlrek.metrics.compute import compute_metrics
 from mlrek.policy import Metric
-from mlrek.policy.numbers import count_test_images, parse_numbers
+from mlrek.policy.numbers import collect_numbers, count_test_images
 from mlrek.references import load_version
 from mlrek.sources import AwsOptions
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
-DOCUMENT = {
-    "labels": ["a/b", "c"],
-    "version": {"billable_minutes": 31.5},
-    "aggregate": {
-        "accuracy": {"value": 0.9, "low": 0.8, "high": 0.95, "reason": None},
-        "log_loss": {"value": None, "low": None, "high": None, "reason": "records are partial"},
-    },
-    "at_threshold": {"f1_macro": {"value": 0.7, "low": None, "high": None, "reason": None}},
-    "errors": {"missed": {"value": 3}},
-    "base_model": {},
-    "extra": {},
-    "reported": {"aggregate": {"f1": 0.88}},
-    "per_label": [
-        {
-            "label": "a/b",
-            "metric_key": "a_x2F_b",
-            "support": 10,
-            "recall": 0.9,
-            "recall_low": 0.6,
-            "recall_high": 0.98,
-            "f1": 0.8,
-        },
-        {
-            "label": "c",
-            "metric_key": "c",
-            "support": 0,
-            "recall": None,
-            "recall_low": None,
-            "recall_high": None,
-            "f1": None,
-        },
-    ],
-}
+RATES = Reported(aggregate={"f1": 0.88, "recall": inf})
+
+
+@pytest.fixture(scope="module")
+def numbers():
+    """Of two cats, one seen as a dog, and a dog; no bird. Three of four labels have raw names."""
+    evaluation = build_evaluation(
+        [[0], [0], [1]],
+        [[(0, 0.9)], [(1, 0.8)], [(1, 0.7)]],
+        labels=("a/b", "dog", "bird"),
+        reported=RATES,
+    )
+    metrics = compute_metrics(evaluation, resamples=0)
+    return collect_numbers(evaluation, metrics)
 
 
 @pytest.mark.parametrize(
     ("name", "label", "expected"),
     [
-        ("aggregate/accuracy", "", (0.9, 0.8, 0.95)),
-        ("at_threshold/f1_macro", "", (0.7, None, None)),
-        ("errors/missed", "", (3, None, None)),
-        ("reported/f1", "", (0.88, None, None)),
-        ("training/billable_minutes", "", (31.5, None, None)),
-        ("label_recall", "a/b", (0.9, 0.6, 0.98)),
-        ("label_f1", "a/b", (0.8, None, None)),
-        ("label_support", "c", (0, None, None)),
+        ("aggregate/accuracy", "", 2 / 3),
+        ("reported/f1", "", 0.88),
+        ("label_recall", "a/b", 1 / 2),
+        ("label_precision", "a/b", 1),
+        ("label_f1", "a/b", 2 / 3),
+        ("label_support", "bird", 0),
     ],
 )
-def test_each_number_has_its_raw_name(name, label, expected):
-    """Value and interval, as they stand in the document."""
-    figure = parse_numbers(DOCUMENT).figures[Metric(name=name, label=label)]
-    found = (figure.value, figure.low, figure.high)
-
-    assert tuple(None if isnan(number) else number for number in found) == expected
+def test_each_number_has_its_raw_name(numbers, name, label, expected):
+    """The label as the provider writes it."""
+    assert numbers.figures[Metric(name=name, label=label)].value == pytest.approx(expected)
 
 
-def test_an_undefined_number_keeps_its_reason():
-    """Null is NaN; a label without images says so."""
-    figures = parse_numbers(DOCUMENT).figures
-    log_loss, recall = (
-        figures[metric]
-        for metric in (Metric(name="aggregate/log_loss"), Metric(name="label_recall", label="c"))
-    )
+def test_the_ends_of_intervals_belong_to_their_number(numbers):
+    """`label_recall_low` cannot be asked for; Wilson's interval of 1 of 2 is 0.095 to 0.905."""
+    names = {metric.name for metric in numbers.figures}
+    recall = numbers.figures[Metric(name="label_recall", label="a/b")]
 
-    assert isnan(log_loss.value)
-    assert log_loss.reason == "records are partial"
+    assert not {"label_recall_low", "label_recall_high"} & names
+    assert (recall.low, recall.high) == pytest.approx((0.0945, 0.9055), abs=1e-4)
+
+
+def test_an_undefined_number_keeps_its_reason(numbers):
+    """A label without images says so; what a provider reports as infinite is no number."""
+    recall = numbers.figures[Metric(name="label_recall", label="bird")]
+
     assert isnan(recall.value)
     assert "nothing of this label" in recall.reason
-
-
-def test_the_ends_of_intervals_are_no_numbers_of_their_own():
-    """`label_recall_low` cannot be asked for."""
-    names = {metric.name for metric in parse_numbers(DOCUMENT).figures}
-
-    assert not {"label_recall_low", "label_recall_high", "label_label", "label_metric_key"} & names
-
-
-@pytest.mark.parametrize("document", [{}, {"labels": 3}, [], {**DOCUMENT, "per_label": [{}]}])
-def test_another_document_is_refused(document):
-    """A run that mlrek did not write."""
-    with pytest.raises(EvaluationError, match=r"x\.json"):
-        parse_numbers(json.loads(json.dumps(document)), uri="x.json")
+    assert isnan(numbers.figures[Metric(name="reported/recall")].value)
 
 
 def test_images_are_counted_once_by_uri_and_by_their_true_labels():
