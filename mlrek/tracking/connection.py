@@ -30,7 +30,7 @@ def connect(tracking_uri: str = "") -> Store:
     # it logs a traceback of what it raises, and that becomes a line of ours
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
 
-    uri = tracking_uri or mlflow.get_tracking_uri()
+    uri = tracking_uri or _default_uri()
     check_reachable(uri)
     _check_database(uri)
     with translate_errors(uri), prepared_database(uri):
@@ -41,11 +41,27 @@ def connect(tracking_uri: str = "") -> Store:
 
 def connect_existing(tracking_uri: str = "") -> Store | None:
     """Like `connect`, but without creating a local database that is not there yet."""
-    import mlflow
-
-    uri = tracking_uri or mlflow.get_tracking_uri()
+    uri = tracking_uri or _default_uri()
     path = find_database(uri)
     return None if path and not path.exists() else connect(uri)
+
+
+def _default_uri() -> str:
+    """Where MLflow keeps runs when nobody says where.
+
+    Raises:
+        TrackingError: It is in this folder, whose name this locale cannot write.
+    """
+    import mlflow
+
+    try:
+        return mlflow.get_tracking_uri()
+    except UnicodeError as exc:
+        folder = str(Path.cwd()).encode("utf-8", "backslashreplace").decode()
+        raise TrackingError(
+            f"{folder}: this locale cannot write the name of the working folder; set "
+            "PYTHONUTF8=1 or LC_ALL=C.UTF-8, or name a store with --tracking-uri"
+        ) from exc
 
 
 def connect_for_reading(tracking_uri: str = "") -> Store:

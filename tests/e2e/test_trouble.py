@@ -69,3 +69,15 @@ def test_a_run_of_somebody_else_in_the_environment_is_left_alone(run_mlrek, arch
     assert "unchanged" in gone.stdout
     assert client.get_run(run_id).data.tags["mlflow.note.content"] == "mine"
     assert "mlrek.kind" not in client.get_run(run_id).data.tags
+
+
+def test_a_folder_whose_name_the_locale_cannot_write_is_one_line(run_mlrek, archive, tmp_path):
+    """LC_ALL=C without UTF-8: MLflow's own default store cannot be named there."""
+    folder = tmp_path / "grün"
+    folder.mkdir()
+    env = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    done = run_mlrek("sync", archive, cwd=folder, env=env, check=False, cold=True)
+
+    assert done.returncode == 1
+    (said,) = done.stderr.splitlines()
+    assert "set PYTHONUTF8=1" in said
