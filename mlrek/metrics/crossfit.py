@@ -25,7 +25,6 @@ from mlrek.metrics.folds import Folds, deal_folds
 from mlrek.metrics.image_sums import AVERAGE_NAMES, find_exact, score_images
 from mlrek.metrics.intervals import compute_wilson
 from mlrek.metrics.label_scores import score_labels
-from mlrek.metrics.naming import name_labels, select_labels
 from mlrek.metrics.pairs import Pairs
 from mlrek.metrics.part_intervals import MIN_PARTS, count_interval, find_interval, widen
 from mlrek.metrics.resampling import CONFIDENCE
@@ -122,8 +121,9 @@ def compute_crossfit(
     unknown = np.isnan(evaluation.thresholds)
     if unknown.all() or not pairs.n_images:
         return CrossFitted(numbers={})
-    if reason := _find_lack(evaluation, pairs, unknown):
-        return CrossFitted(numbers=dict.fromkeys(names, Number(value=nan, reason=reason)))
+    lacking = unknown & (pairs.support > 0)
+    if evaluation.records_kind != RecordsKind.COMPLETE or lacking.any():
+        return CrossFitted(numbers={})
     keys = compress(groups or evaluation.images, find_counted(evaluation))
     folds = deal_folds(tuple(keys))
     fitted = evaluate_parts(evaluation.task, pairs, evaluation.thresholds, folds)
@@ -175,18 +175,6 @@ class _Sureness:
     n: int
     is_filled: BoolArray
     confidence: float
-
-
-def _find_lack(evaluation: Evaluation, pairs: Pairs, unknown: BoolArray) -> str:
-    """Why nothing can be fitted, '' where something can."""
-    kind = evaluation.records_kind
-    if kind != RecordsKind.COMPLETE:
-        return f"needs the confidence of every label on every image; records are {kind}"
-    lacking = unknown & (pairs.support > 0)
-    if lacking.any():
-        names = name_labels(select_labels(evaluation.labels, lacking))
-        return f"no threshold is published for {names}"
-    return ""
 
 
 def _find_filled(folds: Folds) -> BoolArray:

@@ -83,6 +83,9 @@ _INTERVAL: Final = (
 
 REPORTED: Final = "as the provider published it"
 _AT_THRESHOLD: Final = "at the assumed threshold of the label"
+_CROSSFIT: Final = (
+    "at the threshold of each label that has the best F1 on the other four fifths of the images"
+)
 _ANY_TASK: Final = MappingProxyType(
     {
         "training/billable_minutes": "training time that the provider bills, in minutes",
@@ -132,6 +135,10 @@ def find_definition(name: str, definitions: Mapping[str, str]) -> str:
     group, slash, rest = name.partition("/")
     if group == "base_model":
         return definitions.get(f"aggregate/{rest}", "")
+    if group == "crossfit":
+        number = rest if rest.startswith("label_") else f"aggregate/{rest}"
+        own = definitions.get(number, "")
+        return f"{own}; {_CROSSFIT}" if own else ""
     if group == "reported" or name.startswith("label_reported_"):
         return REPORTED
     if not slash and name.startswith("label_at_threshold_"):

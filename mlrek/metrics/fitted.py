@@ -111,8 +111,9 @@ def _describe_way(metrics: Metrics) -> str:
     """What is read instead, or what can be done where nothing is."""
     number, fitted = metrics.crossfit.get("f1_macro"), metrics.at_threshold.get("f1_macro")
     if number is None or fitted is None or isnan(number.value):
-        return _WAY_OUT
+        kind = f", as records are {metrics.records}" if metrics.records else ""
+        return f"no cross-fitted values can stand in for them{kind}: {_WAY_OUT}"
     return (
-        "checks read the cross-fitted values in their place "
+        "checks read cross-fitted values in their place "
         f"(f1_macro {number.value:.3f}, not {fitted.value:.3f})"
     )

@@ -78,6 +78,7 @@ def name_metric(name: str) -> str:
     """
     group, slash, rest = name.partition("/")
     if slash:
+        rest = rest.removeprefix("label_")
         return _PARTS.get(group, f"{group} {{}}").format(_spell(rest))
     for prefix, words in _LABEL_PARTS:
         if name.startswith(prefix):

@@ -13,11 +13,14 @@ import numpy as np
 
 from mlrek.evaluation import Evaluation, FloatArray, IntArray
 from mlrek.metrics import LabelScores, Metrics, Number
+from mlrek.metrics.crossfit import LABEL_PREFIX
 
 MAIN_SCORES: Final = ("precision", "recall", "f1")
 NO_REPORTED_INTERVAL: Final = "the service reports no interval of its numbers"
 NO_IMAGE: Final = "undefined: the test set has nothing of this label; add images of it"
 UNDEFINED_LABEL: Final = "undefined for this label: see the warnings of its evaluation.json"
+
+CROSSFIT_COLUMN: Final = "crossfit_"
 
 _THRESHOLD: Final = "threshold"
 _ENDS: Final = ("_low", "_high")
@@ -26,6 +29,7 @@ _GROUPS: Mapping[str, _Group] = MappingProxyType(
     {
         "aggregate": lambda metrics: metrics.aggregate,
         "at_threshold": lambda metrics: metrics.at_threshold,
+        "crossfit": lambda metrics: metrics.crossfit,
         "base_model": lambda metrics: metrics.baseline,
         "extra": lambda metrics: metrics.extra,
         "errors": lambda metrics: {n: Number(value=count) for n, count in metrics.errors.items()},
@@ -59,9 +63,10 @@ class LabelColumn:
 def list_numbers(evaluation: Evaluation, metrics: Metrics) -> Iterator[NumberRow]:
     """Every number of a version, undefined ones with their reason.
 
-    Of all labels together: `aggregate/…`, `at_threshold/…`, `base_model/…`, `extra/…`, `errors/…`,
-    `reported/…` (`reported/base_…` of the model that this one was adapted from) and
-    `training/billable_minutes`. Then those of each label: `label_…` with the raw label.
+    Of all labels together: `aggregate/…`, `at_threshold/…`, `crossfit/…`, `base_model/…`,
+    `extra/…`, `errors/…`, `reported/…` (`reported/base_…` of the model that this one was adapted
+    from) and `training/billable_minutes`. Then those of each label with the raw label: `label_…`
+    and `crossfit/label_…`.
     """
     for group, find in _GROUPS.items():
         for name, number in find(metrics).items():
@@ -77,14 +82,18 @@ def list_label_columns(evaluation: Evaluation, metrics: Metrics) -> dict[str, La
     """The numbers of labels by name, without `label_` before it.
 
     `threshold` is the provider's assumed one, `at_threshold_…` what is computed there,
+    `crossfit_…` what thresholds give that the other images chose, where there is such a number,
     `reported_…` what the provider published.
     """
-    columns = _list_scores(metrics)
+    columns = _list_scores(metrics.per_label, len(metrics.labels))
     columns[_THRESHOLD] = LabelColumn(values=evaluation.thresholds)
     for name in MAIN_SCORES:
         columns[f"at_threshold_{name}"] = LabelColumn(
             values=_column(metrics.at_threshold_per_label, name, len(metrics.labels))
         )
+    if metrics.crossfit_per_label is not None:
+        fitted = _list_scores(metrics.crossfit_per_label, len(metrics.labels))
+        columns |= {f"{CROSSFIT_COLUMN}{name}": fitted[name] for name in MAIN_SCORES}
     per_label = evaluation.reported.per_label
     for name in reported_names(per_label):
         values = [per_label.get(label, {}).get(name, nan) for label in metrics.labels]
@@ -120,12 +129,22 @@ def _list_labels(evaluation: Evaluation, metrics: Metrics) -> Iterator[NumberRow
                 high=nan if column.high is None else float(column.high[i]),
                 reason=undefined if isnan(value) else "",
             )
-            yield NumberRow(name=f"label_{name}", label=label, number=number)
+            yield NumberRow(name=name_label_number(name), label=label, number=number)
 
 
-def _list_scores(metrics: Metrics) -> dict[str, LabelColumn]:
+def name_label_number(column: str) -> str:
+    """The name of a number of labels from that of its column.
+
+    >>> name_label_number("recall"), name_label_number("crossfit_recall")
+    ('label_recall', 'crossfit/label_recall')
+    """
+    if column.startswith(CROSSFIT_COLUMN):
+        return LABEL_PREFIX + column.removeprefix(CROSSFIT_COLUMN)
+    return f"label_{column}"
+
+
+def _list_scores(scores: LabelScores | None, n: int) -> dict[str, LabelColumn]:
     """Whatever `LabelScores` has, in its order; without images what every task has, undefined."""
-    scores, n = metrics.per_label, len(metrics.labels)
     known = [field for field in fields(scores or LabelScores) if _is_there(scores, field.name)]
     names = [field.name for field in known if not field.name.endswith(_ENDS)]
     ends = {field.name for field in known if field.name.endswith(_ENDS)}

@@ -11,7 +11,7 @@ from math import nan
 from typing import Final, Literal
 
 from mlrek.comparison import Comparison, Leakage
-from mlrek.evaluation import Doubt, DoubtKind, FloatArray
+from mlrek.evaluation import Doubt, DoubtKind, FloatArray, Task
 
 ANY_LABEL: Final = "*"
 DEFAULT_CONFIDENCE: Final = 0.95
@@ -119,6 +119,7 @@ class Numbers:
 
     figures: Mapping[Metric, Figure]
     labels: tuple[str, ...]
+    task: Task = Task.CLASSIFICATION
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -67,7 +67,13 @@ def check_floor(
     has_interval = not isnan(floor.confidence)
     numbers = candidate.numbers_at(floor.confidence) if has_interval else candidate.numbers
     reads = [
-        choose_read(metric, doubts, numbers.figures.__contains__, has_interval=has_interval)
+        choose_read(
+            metric,
+            doubts,
+            numbers.figures.__contains__,
+            task=numbers.task,
+            has_interval=has_interval,
+        )
         for metric in expand_labels(floor.metric, numbers.labels)
     ]
     questions = [

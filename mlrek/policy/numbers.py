@@ -21,6 +21,7 @@ def collect_numbers(evaluation: Evaluation, metrics: Metrics) -> Numbers:
             for row in list_numbers(evaluation, metrics)
         },
         labels=metrics.labels,
+        task=metrics.task,
     )
 
 

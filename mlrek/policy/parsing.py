@@ -14,6 +14,7 @@ from typing import Any, Final, NoReturn, get_args
 
 from mlrek.errors import PolicyError
 from mlrek.evaluation import DoubtKind
+from mlrek.metrics.crossfit import LABEL_PREFIX
 from mlrek.policy import (
     ANY_LABEL,
     DEFAULT_CONFIDENCE,
@@ -206,6 +207,9 @@ class _Table:
             self.refuse("metric", f"{text!r} names a group alone; write {example!r}")
         if is_label:
             return Metric(name=group, label=name)
+        crossfit, _, label = name.partition("/")
+        if text.startswith(LABEL_PREFIX) and label:
+            return Metric(name=f"{group}/{crossfit}", label=label)
         if ANY_LABEL in name:
             self.refuse("metric", f"{text!r}: only labels have {ANY_LABEL!r}, as 'label_recall/*'")
         return Metric(name=text)

@@ -4,12 +4,10 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from mlrek.evaluation import Doubt, DoubtKind
+from mlrek.evaluation import Doubt, DoubtKind, Task
+from mlrek.metrics.crossfit import PREFIX, find_crossfit
 from mlrek.policy import Metric
 
-CROSSFIT: Final = "crossfit"
-_AT_THRESHOLD: Final = "at_threshold"
-_AGGREGATE: Final = "aggregate"
 _PLAIN_ERROR, _DEBIASED_ERROR = "/ece", "/ece_debiased"
 CROSSFIT_NOTE: Final = (
     "read with thresholds that were chosen on the other images (cross-fitted), as the version's "
@@ -27,7 +25,7 @@ class Read:
     @property
     def is_crossfit(self) -> bool:
         """Whether its thresholds were chosen on other images than those they are judged on."""
-        return self.metric != self.asked and self.metric.name.startswith(f"{CROSSFIT}/")
+        return self.metric != self.asked and self.metric.name.startswith(PREFIX)
 
     @property
     def is_debiased(self) -> bool:
@@ -40,6 +38,7 @@ def choose_read(
     doubts: Iterable[Doubt],
     has_number: Callable[[Metric], bool],
     *,
+    task: Task,
     has_interval: bool,
 ) -> Read:
     """The number to read: cross-fitted or debiased where there is one and it is called for.
@@ -48,13 +47,15 @@ def choose_read(
         asked: What the policy names.
         doubts: Those of the versions.
         has_number: Whether a number is there.
+        task: Of the versions.
         has_interval: Whether its interval is read, too.
     """
     fitted = any(
         doubt.kind == DoubtKind.THRESHOLDS_FITTED and doubt.touches_number(asked.name, asked.label)
         for doubt in doubts
     )
-    for wanted in _list_better(asked, is_fitted=fitted, has_interval=has_interval):
+    crossfit = find_crossfit(task, asked.name) if fitted else ""
+    for wanted in _list_better(asked, crossfit, has_interval=has_interval):
         if has_number(wanted):
             return Read(asked=asked, metric=wanted)
     return Read(asked=asked, metric=asked)
@@ -67,12 +68,8 @@ def drop_answered(doubts: Iterable[Doubt], read: Read) -> Iterator[Doubt]:
             yield doubt
 
 
-def _list_better(asked: Metric, *, is_fitted: bool, has_interval: bool) -> Iterator[Metric]:
-    group, _, name = asked.name.rpartition("/")
-    if is_fitted and asked.label:
-        own = asked.name.replace(f"label_{_AT_THRESHOLD}_", "label_")
-        yield Metric(name=f"{CROSSFIT}/{own}", label=asked.label)
-    elif is_fitted and group in {_AT_THRESHOLD, _AGGREGATE}:
-        yield Metric(name=f"{CROSSFIT}/{name}")
+def _list_better(asked: Metric, crossfit: str, *, has_interval: bool) -> Iterator[Metric]:
+    if crossfit:
+        yield Metric(name=crossfit, label=asked.label)
     if has_interval and asked.name.endswith(_PLAIN_ERROR):
         yield Metric(name=asked.name.removesuffix(_PLAIN_ERROR) + _DEBIASED_ERROR)

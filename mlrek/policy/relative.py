@@ -83,6 +83,7 @@ def check_relative(
             lambda wanted: (
                 comparison.find(wanted.name, label=wanted.label, scope=scope) is not None
             ),
+            task=comparison.task,
             has_interval=True,
         )
         for metric in expand_labels(asked.metric, comparison.labels)

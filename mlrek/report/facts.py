@@ -117,7 +117,7 @@ def _all_numbers(evaluation: Evaluation, metrics: Metrics) -> Iterator[tuple[str
     """What is computed of all labels together; the errors of boxes stand in a list of their own."""
     for row in list_numbers(evaluation, metrics):
         group, _, name = row.name.partition("/")
-        if group in NUMBER_GROUPS and group != "errors":
+        if group in NUMBER_GROUPS and group != "errors" and not row.label:
             yield _GROUPS.get(group, f"{group}: {{}}").format(_name(name)), row.number
 
 

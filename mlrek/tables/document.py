@@ -117,7 +117,7 @@ def _describe_groups(
     groups: dict[str, dict[str, Json]] = {group: {} for group in NUMBER_GROUPS}
     for row in list_numbers(evaluation, metrics):
         group, _, name = row.name.partition("/")
-        if group in groups:
+        if group in groups and not row.label:
             groups[group][name] = {
                 "value": number_or_null(row.number.value),
                 "low": number_or_null(row.number.low),

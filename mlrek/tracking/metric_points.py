@@ -8,6 +8,7 @@ import numpy as np
 from mlrek.evaluation import Evaluation, Reported
 from mlrek.label_keys import metric_key_labels
 from mlrek.metrics import Metrics, ThresholdCurves
+from mlrek.metrics.crossfit import LOGGED_NAMES, PREFIX
 from mlrek.metrics.curve_scores import score_all_labels
 from mlrek.metrics.numbers import NumberRow, list_numbers
 
@@ -52,6 +53,8 @@ def describe_metrics(evaluation: Evaluation, metrics: Metrics) -> tuple[MetricPo
 def _numbers(rows: Sequence[NumberRow]) -> Iterator[MetricPoint]:
     for row in rows:
         is_logged = not row.label and not row.name.startswith(NOT_LOGGED)
+        if row.name.startswith(PREFIX):
+            is_logged = not row.label and row.name.removeprefix(PREFIX) in LOGGED_NAMES
         if is_logged and row.number.is_defined:
             yield MetricPoint(key=row.name, value=row.number.value)
 

@@ -20,7 +20,16 @@ COLOUR_TAG: Final = "mlflow.runColor"
 
 # The first screen: the numbers of all versions as bars; then curves; then pictures, four in a row.
 _SECTIONS: Final = (
-    *("aggregate", "curve", "charts", "reported_curve", "at_threshold", "reported", "errors"),
+    *(
+        "aggregate",
+        "curve",
+        "charts",
+        "reported_curve",
+        "at_threshold",
+        "crossfit",
+        "reported",
+        "errors",
+    ),
     *("label_f1", "label_precision", "label_recall", "label_ap", "base_model"),
 )
 _FOLDED: Final = ("interval", "training", "Model metrics", "System metrics")

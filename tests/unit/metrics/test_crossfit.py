@@ -1,6 +1,6 @@
 """Numbers at cross-fitted thresholds, their intervals, and what they are called."""
 
-from math import isnan, sqrt
+from math import sqrt
 
 import numpy as np
 import pytest
@@ -152,17 +152,17 @@ def test_leaving_out_a_part_is_computing_without_its_images():
 
 
 def test_partial_records_have_no_cross_fitted_value():
-    """Where not every label has a confidence on every image, the reason stands in its place."""
+    """Where not every label has a confidence on every image, the doubt says that nothing helps."""
     evaluation = build_evaluation(
         [[0], [1]], [[(0, 0.9)], [(0, 0.2), (1, 0.8)]], n_labels=2, thresholds=[0.5, 0.5]
     )
 
     metrics = compute_metrics(evaluation, resamples=0)
 
-    assert all(isnan(number.value) for number in metrics.crossfit.values())
-    reasons = {number.reason for number in metrics.crossfit.values()}
-    assert reasons == {"needs the confidence of every label on every image; records are partial"}
+    assert metrics.crossfit == {}
     assert metrics.crossfit_per_label is None
+    assert "as records are partial" in metrics.doubts[0].text
+    assert "mlrek evaluate --on" in metrics.doubts[0].text
 
 
 def test_without_thresholds_there_is_nothing_to_fit():

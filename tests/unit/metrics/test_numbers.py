@@ -10,6 +10,7 @@ from mlrek.comparison.exams import list_values
 from mlrek.label_keys import metric_key_labels
 from mlrek.metrics import LabelScores, Number
 from mlrek.metrics.compute import compute_metrics
+from mlrek.metrics.crossfit import LOGGED_NAMES
 from mlrek.metrics.definitions import describe_metrics as describe_definitions
 from mlrek.metrics.definitions import find_definition
 from mlrek.metrics.numbers import list_numbers
@@ -58,7 +59,7 @@ def names_of_document(evaluation, metrics):
     document = describe_evaluation(
         evaluation, metrics, test_set_digest="", settings={}, warnings=()
     )
-    groups = ("aggregate", "at_threshold", "base_model", "extra", "errors")
+    groups = ("aggregate", "at_threshold", "crossfit", "base_model", "extra", "errors")
     names = {(f"{group}/{name}", "") for group in groups for name in document[group]}
     names |= {(f"reported/{name}", "") for name in document["reported"]["aggregate"]}
     base = document["reported"]["base_model"] or {}
@@ -68,14 +69,16 @@ def names_of_document(evaluation, metrics):
     for row in document["per_label"]:
         scores = set(row) - {"label", "metric_key"}
         ends = {end for name in scores for end in (f"{name}_low", f"{name}_high")}
-        names |= {(f"label_{name}", row["label"]) for name in scores - ends}
+        crossfit = {name for name in scores - ends if name.startswith("crossfit_")}
+        names |= {(name.replace("_", "/label_"), row["label"]) for name in crossfit}
+        names |= {(f"label_{name}", row["label"]) for name in scores - ends - crossfit}
     return names
 
 
 def names_of_show(evaluation, metrics):
     """The same of `show --json`, without single labels."""
     shown = describe_shown(Shown(evaluation=evaluation, metrics=metrics))
-    groups = ("aggregate", "at_threshold", "base_model", "extra", "errors", *PLAIN)
+    groups = ("aggregate", "at_threshold", "crossfit", "base_model", "extra", "errors", *PLAIN)
     return {(f"{group}/{name}", "") for group in groups for name in shown[group] or {}}
 
 
@@ -90,13 +93,20 @@ def test_show_holds_each_number_of_all_labels_together(example):
 
 
 def test_mlflow_gets_each_number_but_those_of_the_document_alone(example):
-    """A number is logged under its name when it is defined; `extra/` stands in the document."""
+    """A number is logged under its name when it is defined, all but `extra/` and some cross-fitted.
+
+    Of those the averages at the thresholds are, and `subset_accuracy`: at most ten keys.
+    """
     evaluation, metrics = example
     points = {point.key: point.value for point in describe_metrics(evaluation, metrics)}
     rows = [row for row in list_numbers(evaluation, metrics) if not row.label]
     defined = {row.name: row.number.value for row in rows if row.number.is_defined}
+    crossfit = {name: value for name, value in defined.items() if name.startswith("crossfit/")}
+    logged = {f"crossfit/{name}" for name in LOGGED_NAMES} & defined.keys()
     expected = {name: value for name, value in defined.items() if not name.startswith("extra/")}
+    expected = {name: expected[name] for name in expected.keys() - crossfit.keys() | logged}
     assert expected.items() <= points.items()
+    assert {name for name in points if name.startswith("crossfit/")} == logged
 
 
 def test_each_number_has_a_definition(example):

@@ -92,6 +92,7 @@ def test_the_keys_are_stable(document):
         "labels",
         "aggregate",
         "at_threshold",
+        "crossfit",
         "base_model",
         "extra",
         "errors",
