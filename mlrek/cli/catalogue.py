@@ -9,6 +9,7 @@ import typer
 from mlrek.cli import options as opt
 from mlrek.cli.boundary import EXIT_FAILED
 from mlrek.cli.output import Output
+from mlrek.formatting import fmt
 
 if TYPE_CHECKING:
     from mlrek.listing import ListedVersion
@@ -81,13 +82,13 @@ def versions(
         for title, name in REPORTED_COLUMNS.items()
         if any(name in row.entry.reported for row in listed)
     }
-    titles = ["version", "status", "trained", "images", *more, "F1", "evaluation", "run"]
+    titles = ["version", "status", "trained", "images", *more, "service F1", "evaluation", "run"]
     rows = [_version_row(row, more.values(), short=output.width < WIDE) for row in listed]
     if len({row.entry.version.project for row in listed}) > 1:
         titles = ["project", *titles]
         names = (row.entry.version.project.name for row in listed)
         rows = [[name, *row] for name, row in zip(names, rows, strict=True)]
-    output.table(titles, rows, numeric=frozenset(("images", *more, "F1")))
+    output.table(titles, rows, numeric=frozenset(("images", *more, "service F1")))
     if len(listed) == 1 or verbose:
         _print_evaluations(listed, output)
     if not listed:
@@ -205,7 +206,7 @@ def _describe_saved(result: Any) -> dict[str, Any]:
 
 
 def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+    return fmt(value, undefined="")
 
 
 def _iso(ms: int | None) -> str | None:

@@ -8,18 +8,13 @@ import typer
 from mlrek.cli import options as opt
 from mlrek.cli.output import Output
 from mlrek.cli.sync import Rule
+from mlrek.formatting import fmt, span
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from mlrek.exam import ExamOptions, ExamResult
     from mlrek.tracking.store import Store
-
-SHOWN = (
-    *("accuracy", "subset_accuracy", "f1_macro", "f1_micro"),
-    *("ap", "ap_50", "ap_75", "ar_100"),
-)
-"""The numbers that a person reads after an exam, as far as there are such."""
 
 
 def evaluate(
@@ -166,13 +161,15 @@ def describe_result(result: "ExamResult", options: "ExamOptions", store: "Store"
 
 
 def _print_result(result: "ExamResult", output: Output) -> None:
+    from mlrek.metrics.headlines import HEADLINES, name_metric
+
     version, run = result.exam.evaluation.version, result.run
     output.line(f"{version.project.name}  {version.arn}")
     output.line(f"experiment {result.experiment}")
     output.line()
     rows = [
-        [name, f"{value:.4f}", _span(run.metrics, name)]
-        for name in SHOWN
+        [name_metric(name), fmt(value, 4), _span(run.metrics, name)]
+        for name in HEADLINES[result.exam.evaluation.task]
         if (value := run.metrics.get(f"aggregate/{name}")) is not None
     ]
     images = f"{len(result.exam.evaluation.images):,} images"
@@ -190,4 +187,4 @@ def _print_result(result: "ExamResult", output: Output) -> None:
 
 def _span(metrics: "Mapping[str, float]", name: str) -> str:
     low, high = (metrics.get(f"interval/{name}_{end}") for end in ("low", "high"))
-    return "" if low is None or high is None else f"{low:.4f} to {high:.4f}"
+    return span(low, high, 4, undefined="")

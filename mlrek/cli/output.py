@@ -65,7 +65,7 @@ class Output:
 
     def line(self, text: str = "") -> None:
         """One line of the result; long links are not wrapped."""
-        typer.echo(escape_unprintable(text))
+        typer.echo(_for_stdout(escape_unprintable(text)))
 
     def warn(self, lines: Iterable[str]) -> None:
         """Warnings, a line each."""
@@ -101,7 +101,7 @@ class Output:
                 overflow="fold",
             )
         for row in rows:
-            table.add_row(*(Text(escape_unprintable(cell)) for cell in row))
+            table.add_row(*(Text(_for_stdout(escape_unprintable(cell))) for cell in row))
         self.console.print(table)
 
 
@@ -110,6 +110,16 @@ class _DiscreetFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         return hide_secrets(super().format(record))
+
+
+def _for_stdout(text: str) -> str:
+    """Text with dashes and dots that a stdout without UTF-8 can show."""
+    encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
+    return text if encoding.startswith("utf") else text.translate(_IN_ASCII)
+
+
+_IN_ASCII = {ord("—"): "-", ord("–"): "-", ord("…"): "...", ord("→"): "->", ord("≥"): ">="}
+"""What our own words have beyond ASCII; names of others are escaped where that is needed."""
 
 
 def _console(*, stderr: bool) -> "Console":

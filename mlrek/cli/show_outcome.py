@@ -1,11 +1,11 @@
 """The images where one label is right, missed or wrongly predicted."""
 
 from collections.abc import Iterator
-from math import isnan
 from typing import Any
 
 from mlrek.cli.output import Output
 from mlrek.evaluation import Evaluation
+from mlrek.formatting import fmt
 from mlrek.metrics import Metrics
 from mlrek.metrics.outcomes import LabelOutcome, list_outcomes
 
@@ -21,7 +21,7 @@ def print_outcome(
 ) -> None:
     """Confidence and image, the least sure first; what has no confidence last."""
     rows = [
-        ["—" if isnan(confidence) else f"{confidence:.4f}", image]
+        [fmt(confidence, 4), image]
         for image, confidence in _list_images(evaluation, metrics, label, outcome)
     ]
     output.line(f"label {label}, {TITLES[outcome]}: {len(rows):,}")

@@ -6,6 +6,7 @@ from typing import Any
 
 from mlrek.cli.output import Output
 from mlrek.evaluation import Evaluation
+from mlrek.formatting import UNDEFINED
 from mlrek.metrics.chosen_threshold import AtChosenThreshold
 from mlrek.reported import ReportedAt, reported_at, round_half_up
 
@@ -58,13 +59,13 @@ def format_percent(value: float | None) -> str:
     >>> format_percent(58 / 64), format_percent(0.875)
     ('90.63 %', '87.5 %')
     """
-    return "—" if value is None or isnan(value) else f"{round_half_up(100 * value, 2):g} %"
+    return UNDEFINED if value is None or isnan(value) else f"{round_half_up(100 * value, 2):g} %"
 
 
 def _cells(threshold: float, values: Mapping[str, float]) -> Iterator[str]:
     yield f"{threshold:g}"
     for name in _COUNTS:
-        yield f"{int(values[name]):,}" if name in values else "—"
+        yield f"{int(values[name]):,}" if name in values else UNDEFINED
     for name in _SHARES:
         yield format_percent(values.get(name))
 

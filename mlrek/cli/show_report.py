@@ -12,10 +12,12 @@ from mlrek.cli.show_outcome import describe_outcome, print_outcome
 from mlrek.cli.show_published import describe_published, print_thresholds
 from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import Doubt, Evaluation, Task
+from mlrek.formatting import UNDEFINED, fmt, fmt_with, span
 from mlrek.identity import test_set_digest
 from mlrek.label_keys import display_label
 from mlrek.metrics import LabelScores, Metrics
 from mlrek.metrics.chosen_threshold import AtChosenThreshold
+from mlrek.metrics.headlines import HEADLINES
 from mlrek.metrics.numbers import NUMBER_GROUPS, list_numbers
 from mlrek.metrics.outcomes import LabelOutcome
 from mlrek.reported import ReportedAt
@@ -28,7 +30,6 @@ WORST_LABELS = 10
 TOP_CONFUSIONS = 10
 COUNTED = {Task.DETECTION: "boxes", Task.SEGMENTATION: "pixels"}
 COUNT_COLUMNS = frozenset({"images", *COUNTED.values(), "TP", "FP", "FN", "count"})
-UNDEFINED = "—"
 ALONE = ("errors", "reported", "training")
 """Groups of numbers that have no interval."""
 MAY_BE_NONE = ("base_model", "errors", "training")
@@ -146,11 +147,14 @@ def _print_doubts(doubts: Sequence[Doubt], output: Output) -> None:
 def _print_headline(shown: Shown, output: Output) -> None:
     reported, at_threshold = shown.evaluation.reported.aggregate, shown.metrics.at_threshold
     rows = []
-    for name, number in shown.metrics.aggregate.items():
+    aggregate = shown.metrics.aggregate
+    first = [name for name in HEADLINES[shown.metrics.task] if name in aggregate]
+    for name in dict.fromkeys((*first, *aggregate)):
+        number = aggregate[name]
         if number.is_defined and not name.endswith(("_weighted", "_samples")):
             base = shown.metrics.baseline.get(name)
-            others = [] if base is None else [f"{base.value:.4f}" if base.is_defined else UNDEFINED]
-            rows.append([name, f"{number.value:.4f}", _interval(number.low, number.high), *others])
+            others = [] if base is None else [fmt(base.value, 4)]
+            rows.append([name, fmt(number.value, 4), span(number.low, number.high, 4), *others])
     titles = ["computed", "value", "95 % interval"] + ["base model"] * bool(shown.metrics.baseline)
     if rows:
         output.table(titles, rows, numeric=frozenset({"value", "base model"}))
@@ -161,8 +165,8 @@ def _print_headline(shown: Shown, output: Output) -> None:
         rows.append(
             [
                 name,
-                f"{reported[name]:.4f}" if name in reported else "—",
-                f"{ours.value:.4f}" if ours is not None and ours.is_defined else "—",
+                fmt(reported.get(name), 4),
+                fmt(None if ours is None else ours.value, 4),
             ]
         )
     output.table(
@@ -186,9 +190,9 @@ def _print_worst_labels(shown: Shown, output: Output) -> None:
             f"{scores.support[i]:,}",
             _share(scores, "precision", i),
             _share(scores, "recall", i),
-            f"{scores.f1[i]:.3f}",
-            _number(scores.ap[i]),
-            _number(shown.evaluation.thresholds[i]),
+            fmt(scores.f1[i]),
+            fmt(scores.ap[i]),
+            fmt(shown.evaluation.thresholds[i]),
         ]
         for i in worst
     ]
@@ -202,7 +206,7 @@ def _print_worst_labels(shown: Shown, output: Output) -> None:
 
 def _print_label(shown: Shown, output: Output) -> None:
     i = shown.evaluation.labels.index(shown.label)
-    threshold = _number(shown.evaluation.thresholds[i])
+    threshold = fmt(shown.evaluation.thresholds[i])
     output.line(f"label {shown.label}, assumed threshold {threshold}")
     output.line()
     views = [
@@ -214,7 +218,7 @@ def _print_label(shown: Shown, output: Output) -> None:
     rows = [_label_row(name, scores, i) for name, scores in views if scores is not None]
     reported = shown.evaluation.reported.per_label.get(shown.label, {})
     if reported and shown.published is None:
-        numbers = [_number(reported.get(name)) for name in ("precision", "recall", "f1")]
+        numbers = [fmt(reported.get(name)) for name in ("precision", "recall", "f1")]
         rows.append(["the service says", "", "", "", "", *numbers])
     titles = ["", _name_count(shown), "TP", "FP", "FN", "precision", "recall", "F1"]
     output.table(titles, rows, numeric=COUNT_COLUMNS)
@@ -240,7 +244,7 @@ def _print_errors(shown: Shown, output: Output) -> None:
 def _label_row(name: str, scores: LabelScores, i: int) -> list[str]:
     counts = [f"{column[i]:,}" for column in (scores.support, scores.tp, scores.fp, scores.fn)]
     shares = [_share(scores, "precision", i), _share(scores, "recall", i)]
-    return [name, *counts, *shares, _number(scores.f1[i])]
+    return [name, *counts, *shares, fmt(scores.f1[i])]
 
 
 def _print_chosen(shown: Shown, output: Output) -> None:
@@ -249,7 +253,7 @@ def _print_chosen(shown: Shown, output: Output) -> None:
         return
     if not shown.label:
         scores = {"precision": chosen.precision, "recall": chosen.recall, "F1": chosen.f1}
-        words = ", ".join(f"{name} {_number(value)}" for name, value in scores.items())
+        words = ", ".join(f"{name} {fmt(value)}" for name, value in scores.items())
         counts = f"TP {chosen.tp:,}, FP {chosen.fp:,}, FN {chosen.fn:,}"
         output.line(f"at threshold {chosen.threshold:g}: {words} ({counts})")
         output.line()
@@ -349,12 +353,4 @@ def _describe_chosen(shown: Shown) -> dict[str, Any] | None:
 
 def _share(scores: LabelScores, name: str, i: int) -> str:
     value, low, high = (float(getattr(scores, f"{name}{end}")[i]) for end in ("", "_low", "_high"))
-    return _number(value) if isnan(value) or isnan(low) else f"{value:.3f} ({low:.2f}–{high:.2f})"
-
-
-def _interval(low: float, high: float) -> str:
-    return "—" if isnan(low) or isnan(high) else f"{low:.4f} to {high:.4f}"
-
-
-def _number(value: float | None) -> str:
-    return UNDEFINED if value is None or isnan(value) else f"{value:.3f}"
+    return fmt_with(value, low, high)

@@ -3,35 +3,19 @@
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from shlex import quote
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from mlrek.cli.output import Output
+from mlrek.formatting import fmt, fmt_with
 
 if TYPE_CHECKING:
     from mlrek.results import ProjectResult, SyncResult, VersionResult
     from mlrek.tracking.runs import LoggedRun
 
 
-class Headline(NamedTuple):
-    """The two aggregates that a project's table shows: the first with its interval."""
-
-    name: str
-    title: str
-    second: str
-    second_title: str
-
-
 WIDE = 92
 """Columns of a terminal from which on the training's date has room."""
 MAX_NAMES = 5
-HEADLINES = (
-    Headline("accuracy", "accuracy", "f1_macro", "F1 macro"),
-    Headline("subset_accuracy", "subset accuracy", "f1_macro", "F1 macro"),
-    Headline("ap", "AP", "ap_50", "AP at IoU 0.5"),
-    Headline("mean_iou", "mean IoU", "mean_dice", "mean Dice"),
-)
-"""Of each kind of task; the first that a project has."""
-NUMERIC = frozenset({"images", "change", "service", *(h.second_title for h in HEADLINES)})
 
 
 def print_report(result: "SyncResult", output: Output) -> None:
@@ -48,7 +32,8 @@ def print_report(result: "SyncResult", output: Output) -> None:
 def _print_project(
     project: "ProjectResult", results: Sequence["VersionResult"], output: Output
 ) -> None:
-    from mlrek.tracking.notes import test_set_letters
+    from mlrek.metrics.headlines import HEADLINES, name_metric
+    from mlrek.tracking.notes import find_task, test_set_letters
 
     output.line(f"{project.project.name}  {project.project.arn}")
     output.line(f"experiment {project.experiment}")
@@ -57,14 +42,14 @@ def _print_project(
         return
     letters = test_set_letters(project.runs)
     actions = {r.run.run_id: r.action for r in results if r.run is not None}
-    headline = _choose_headline(project.runs)
-    columns = ["version", "trained", "set", "images", f"{headline.title} (95 %)"]
-    columns += [headline.second_title, "change", "service", ""]
+    first, second = HEADLINES[find_task(project.runs)][:2]
+    numbers = (name_metric(second), f"change in\n{name_metric(first)}", "service\nF1")
+    columns = ["version", "trained", "set", "images", f"{name_metric(first)} (95 %)", *numbers, ""]
     wide = output.width >= WIDE
-    rows = _rows(project.runs, headline, letters, actions, digits=3 if wide else 2)
+    rows = _rows(project.runs, (first, second), letters, actions, digits=3 if wide else 2)
     if not wide:
         columns, rows = _without(1, columns), (_without(1, row) for row in rows)
-    output.table(columns, rows, numeric=NUMERIC)
+    output.table(columns, rows, numeric=frozenset(("images", *numbers)))
     if len(letters) > 1:
         output.line()
         output.line("Test sets differ: numbers compare only between versions of the same set.")
@@ -73,29 +58,30 @@ def _print_project(
 
 def _rows(
     runs: Sequence["LoggedRun"],
-    headline: Headline,
+    headlines: tuple[str, str],
     letters: dict[str, str],
     actions: dict[str, str],
     *,
     digits: int,
 ) -> Iterator[list[str]]:
-    previous: dict[str, float] = {}
+    from mlrek.metrics.headlines import SERVICE_F1
+    from mlrek.tracking.notes import find_changes
+
+    first, second = headlines
+    changes = find_changes(runs, f"aggregate/{first}")
     for run in runs:
-        digest = run.tags.get("test_set_digest", "")
-        number = run.metrics.get(f"aggregate/{headline.second}")
+        low, high = (run.metrics.get(f"interval/{first}_{end}") for end in ("low", "high"))
         yield [
             run.tags.get("version_name", ""),
             datetime.fromtimestamp(run.start_ms / 1000, UTC).date().isoformat(),
-            letters.get(digest, ""),
+            letters.get(run.tags.get("test_set_digest", ""), ""),
             run.params.get("test_images", ""),
-            _with_interval(run, headline.name, digits),
-            _number(number),
-            _change(number, previous.get(digest)),
-            _number(run.metrics.get("reported/f1")),
+            fmt_with(run.metrics.get(f"aggregate/{first}"), low, high, ends=digits),
+            fmt(run.metrics.get(f"aggregate/{second}")),
+            fmt(changes.get(run.run_id), signed=True, undefined=""),
+            fmt(run.metrics.get(SERVICE_F1)),
             actions.get(run.run_id, ""),
         ]
-        if number is not None and digest:
-            previous[digest] = number
 
 
 def _without(place: int, cells: list[str]) -> list[str]:
@@ -189,29 +175,3 @@ def _gather_warnings(versions: Sequence["VersionResult"]) -> Iterator[str]:
     for warning, names in about.items():
         shown = ", ".join(names[:MAX_NAMES]) + (" …" if len(names) > MAX_NAMES else "")
         yield f"{shown}: {warning}" if len(names) < len(versions) else f"all versions: {warning}"
-
-
-def _choose_headline(runs: Sequence["LoggedRun"]) -> Headline:
-    found = (headline for headline in HEADLINES if _has(runs, f"aggregate/{headline.name}"))
-    return next(found, HEADLINES[0])
-
-
-def _has(runs: Sequence["LoggedRun"], key: str) -> bool:
-    return any(key in run.metrics for run in runs)
-
-
-def _with_interval(run: "LoggedRun", name: str, digits: int) -> str:
-    value = run.metrics.get(f"aggregate/{name}")
-    low = run.metrics.get(f"interval/{name}_low")
-    high = run.metrics.get(f"interval/{name}_high")
-    if value is None or low is None or high is None:
-        return _number(value)
-    return f"{value:.3f} ({low:.{digits}f}–{high:.{digits}f})"
-
-
-def _number(value: float | None) -> str:
-    return "—" if value is None else f"{value:.3f}"
-
-
-def _change(value: float | None, before: float | None) -> str:
-    return "" if value is None or before is None else f"{value - before:+.3f}"

@@ -28,6 +28,7 @@ from mlrek.figures.style import (
     describe_images,
     new_figure,
 )
+from mlrek.formatting import fmt
 from mlrek.label_keys import display_label
 from mlrek.metrics import LabelScores, Metrics, Number
 from mlrek.palette import PALETTE
@@ -109,7 +110,7 @@ def _add_mean(figure: Figure, axes: Axes, grid: Box, mean: Number) -> None:
     add_lines(axes, [line], color=INK, linewidths=2, linestyles="dashed", clip_on=False)
     at = (grid.left + mean.value * grid.width, grid.top - 20)
     side = "right" if mean.value > 0.5 else "left"  # noqa: PLR2004 half way
-    add_text(figure, at, f"mean {mean.value:.3f}", size=TEXT_SIZE, horizontalalignment=side)
+    add_text(figure, at, f"mean {fmt(mean.value)}", size=TEXT_SIZE, horizontalalignment=side)
 
 
 def _add_dots(axes: Axes, scores: LabelScores, shown: IntArray) -> None:
@@ -139,5 +140,5 @@ def _add_rows(figure: Figure, grid: Box, names: Sequence[str], iou: FloatArray) 
         y = grid.top + (k + 0.5) * grid.height / len(names)
         look: dict[str, Any] = {"size": TEXT_SIZE, "verticalalignment": "center_baseline"}
         add_text(figure, (grid.left - _GAP, y), name, horizontalalignment="right", **look)
-        number = "–" if isnan(value) else f"{value:.3f}"
+        number = fmt(value)
         add_text(figure, (WIDTH - MARGIN, y), number, horizontalalignment="right", **look)

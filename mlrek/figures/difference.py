@@ -60,7 +60,7 @@ def draw_confusion_difference(
     layout = plan_layout(names, MAX_LABELS, background)
     figure = new_figure(layout.height, scale=layout.scale)
     facts = f"{describe_images(images)} · blue: better, orange: worse"
-    add_header(figure, f"{candidate} − {baseline}", facts)
+    add_header(figure, f"{candidate} - {baseline}", facts)
     if changes.size:
         _add_grid(add_axes(figure, layout.grid), layout.grid, changes, len(heatmap.shown))
         add_names(figure, names, heatmap, layout)
@@ -84,7 +84,7 @@ def _add_grid(axes: Axes, grid: Box, changes: NDArray[np.int64], n_labels: int) 
     down = [np.array([(j * width, 0), (j * width, grid.height)]) for j in range(1, columns)]
     add_lines(axes, across + down, color=PAPER, linewidths=1)
     places = np.argwhere(changes).tolist()
-    texts = [f"{changes[i, j]:+d}".replace("-", "−") for i, j in places]
+    texts = [f"{changes[i, j]:+d}" for i, j in places]
     widest = max((text_width(text, 1) for text in texts), default=1.0)
     size = min(_LARGEST, 0.5 * height, 0.86 * width / widest)
     for colour, is_dark in ((PAPER, True), (INK, False)):

@@ -12,12 +12,12 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from mlrek.evaluation import BoolArray, FloatArray, IntArray
+from mlrek.formatting import UNDEFINED
 from mlrek.metrics.intervals import compute_margin, compute_wilson, resampled_number
 
 NO_INTERVAL: Final = (nan, nan)
 
 _SMALLEST_P: Final = 1e-300
-_UNDEFINED_P: Final = "—"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -237,7 +237,7 @@ def format_p(p: float) -> str:
     ('0.031', '1e-12', '<1e-300')
     """
     if isnan(p):
-        return _UNDEFINED_P
+        return UNDEFINED
     return f"{p:.2g}" if p >= _SMALLEST_P else f"<{_SMALLEST_P:g}"
 
 

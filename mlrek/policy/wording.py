@@ -50,11 +50,11 @@ def say_change(value: float) -> str:
     """A difference with its sign.
 
     >>> say_change(0.005), say_change(-0.02), say_change(0.0)
-    ('+0.005', '−0.02', '0')
+    ('+0.005', '-0.02', '0')
     """
     if not value:
         return "0"
-    return f"{'+' if value > 0 else '−'}{say_number(abs(value))}"
+    return f"{'+' if value > 0 else '-'}{say_number(abs(value))}"
 
 
 def say_missing(metric: Metric, numbers: Numbers) -> str:

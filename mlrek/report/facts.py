@@ -9,26 +9,15 @@ from typing import Any, Final
 from mlrek import __version__
 from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import Evaluation, Task
+from mlrek.formatting import UNDEFINED, fmt, span
 from mlrek.metrics import Metrics, Number
 from mlrek.metrics.definitions import describe_metrics
+from mlrek.metrics.headlines import HEADLINES, name_metric
 from mlrek.metrics.numbers import NUMBER_GROUPS, list_numbers
 from mlrek.printable import escape_unencodable
 from mlrek.report.doubts import show_doubts
 
-_HEADLINES: Final[Mapping[Task, tuple[str, ...]]] = {
-    Task.CLASSIFICATION: ("accuracy", "f1_macro", "balanced_accuracy", "mcc"),
-    Task.MULTILABEL: ("subset_accuracy", "f1_macro", "f1_micro", "average_precision_macro"),
-    Task.DETECTION: ("ap", "ap_50", "ap_75", "ar_100"),
-    Task.SEGMENTATION: ("mean_iou", "mean_dice", "pixel_f1", "pixel_recall"),
-}
-_N_HEADLINES: Final = 4
-_GROUPS: Final = {
-    "aggregate": "{}",
-    "extra": "{}",
-    "at_threshold": "{} at the assumed thresholds",
-    "base_model": "{} of the base model",
-}
-"""How a page names a number of a group; of any other group, the group before it."""
+MAX_REPORTED: Final = 4
 _TASKS: Final[Mapping[Task, str]] = {
     Task.CLASSIFICATION: "one label an image",
     Task.MULTILABEL: "several labels an image",
@@ -41,7 +30,6 @@ _PROVIDERS: Final = {
     "automl-vision": "AutoML Vision",
     "vertex-ai": "Vertex AI",
 }
-_UNDEFINED: Final = "—"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -103,35 +91,35 @@ def describe_facts(
 
 def _describe_headline(evaluation: Evaluation, metrics: Metrics) -> Iterator[ShownNumber]:
     """The few numbers that say most; without images those of the provider."""
-    found = [name for name in _HEADLINES[metrics.task] if name in metrics.aggregate]
+    found = [name for name in HEADLINES[metrics.task] if name in metrics.aggregate]
     defined = [name for name in found if metrics.aggregate[name].is_defined]
-    for name in defined[:_N_HEADLINES]:
-        yield _show(_name(name), metrics.aggregate[name], base=metrics.baseline.get(name))
+    for name in defined:
+        yield _show(name_metric(name), metrics.aggregate[name], base=metrics.baseline.get(name))
     if not defined:
-        for name, value in list(evaluation.reported.aggregate.items())[:_N_HEADLINES]:
+        for name, value in list(evaluation.reported.aggregate.items())[:MAX_REPORTED]:
             if name != "threshold":
-                yield _show(_name(name), Number(value=value), note="the service's own number")
+                yield _show(name_metric(name), Number(value=value), note="the service's own number")
 
 
 def _all_numbers(evaluation: Evaluation, metrics: Metrics) -> Iterator[tuple[str, Number]]:
     """What is computed of all labels together; the errors of boxes stand in a list of their own."""
     for row in list_numbers(evaluation, metrics):
-        group, _, name = row.name.partition("/")
+        group, _, _ = row.name.partition("/")
         if group in NUMBER_GROUPS and group != "errors" and not row.label:
-            yield _GROUPS.get(group, f"{group}: {{}}").format(_name(name)), row.number
+            yield name_metric(row.name), row.number
 
 
 def _show(name: str, number: Number, *, base: Number | None = None, note: str = "") -> ShownNumber:
     if base is not None and base.is_defined:
-        note = f"base model {base.value:.3f}"
+        note = f"base model {fmt(base.value)}"
     if not number.is_defined:
-        return ShownNumber(name=name, value=_UNDEFINED, note=number.reason)
+        return ShownNumber(name=name, value=UNDEFINED, note=number.reason)
     has_interval = not (isnan(number.low) or isnan(number.high))
     is_share = 0 <= number.value <= 1
     return ShownNumber(
         name=name,
-        value=f"{number.value:.3f}",
-        span=f"{number.low:.3f} to {number.high:.3f}" if has_interval else "",
+        value=fmt(number.value),
+        span=span(number.low, number.high, undefined=""),
         at=_percent(number.value) if is_share else None,
         low=_percent(number.low) if has_interval and is_share else None,
         high=_percent(number.high) if has_interval and is_share else None,
@@ -143,33 +131,6 @@ def _percent(share: float) -> float:
     return round(100 * min(max(share, 0.0), 1.0), 2)
 
 
-_WORDS: Final = {
-    "f1": "F1",
-    "ece": "calibration error (ECE)",
-    "mcc": "Matthews correlation",
-    "ap": "AP (IoU 0.50 to 0.95)",
-    "ap_50": "AP at IoU 0.50",
-    "ap_75": "AP at IoU 0.75",
-    "ar_100": "AR, 100 detections",
-    "mean_iou": "mean IoU",
-    "mean_dice": "mean Dice",
-    "roc_auc": "ROC AUC",
-    "iou": "IoU",
-}
-
-
-def _name(name: str) -> str:
-    """A metric's name as people write it.
-
-    >>> _name("f1_macro"), _name("balanced_accuracy"), _name("ap_50")
-    ('F1 macro', 'balanced accuracy', 'AP at IoU 0.50')
-    """
-    if name in _WORDS:
-        return _WORDS[name]
-    first, _, rest = name.partition("_")
-    return " ".join(_WORDS.get(word, word) for word in (first, *rest.split("_"))).strip()
-
-
 def _describe_said(metrics: Metrics) -> Iterator[dict[str, str]]:
     """What the provider says of all labels together, beside what was computed by the same rule."""
     verdicts = {True: "agrees", False: "differs", None: ""}
@@ -179,7 +140,7 @@ def _describe_said(metrics: Metrics) -> Iterator[dict[str, str]]:
         if seen[number.name, number.agrees] is number:
             verdict = verdicts[number.agrees]
             yield {
-                "name": _name(number.name),
+                "name": name_metric(number.name),
                 "reported": _number(number.reported),
                 "computed": _number(number.computed),
                 "verdict": verdict,
@@ -216,9 +177,7 @@ def _describe_provenance(
 
 
 def _number(value: float) -> str:
-    if isnan(value):
-        return _UNDEFINED
-    return f"{value:,.0f}" if value > 1 and float(value).is_integer() else f"{value:.4f}"
+    return fmt(value, 0 if value > 1 and float(value).is_integer() else 4)
 
 
 def _date(milliseconds: int | None) -> str:

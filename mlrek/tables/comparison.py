@@ -16,14 +16,15 @@ from mlrek.comparison import (
 )
 from mlrek.comparison.judging import LABEL_DECISIONS
 from mlrek.evaluation import Version
+from mlrek.formatting import fmt, span
 from mlrek.label_keys import display_label
+from mlrek.metrics.headlines import HEADLINES, SERVICE_F1, name_metric
 from mlrek.metrics.paired_tests import format_p
 from mlrek.printable import escape_markdown, escape_unprintable
 from mlrek.tables.csv_text import text_cells, write_csv
 from mlrek.tables.doubts import describe_doubt, say_doubt
 from mlrek.tables.json_text import Json, number_or_null
 
-UNDEFINED: Final = "—"
 PARTS: Final[Mapping[str, str]] = {
     "label_set": "other labels",
     "test_set": "other test images",
@@ -43,28 +44,15 @@ TITLES: Final[Mapping[Scope, str]] = {
     Scope.SHARED: "shared images",
     Scope.WHOLE: "whole test sets",
 }
-HEADLINES: Final = (
-    "aggregate/accuracy",
-    "aggregate/subset_accuracy",
+ALSO_COMPARED: Final = (
     "aggregate/images_right",
-    "aggregate/f1_macro",
-    "aggregate/balanced_accuracy",
-    "aggregate/mcc",
     "aggregate/ece",
-    "aggregate/ap",
-    "aggregate/ap_50",
-    "aggregate/ar_100",
-    "aggregate/mean_iou",
-    "aggregate/mean_dice",
-    "aggregate/pixel_f1",
     "at_threshold/f1_macro",
-    "reported/f1",
+    SERVICE_F1,
 )
-"""The numbers that a person is shown; all others stand in the JSON document."""
+"""What people are shown of a comparison after the headline numbers of its task."""
 
 LABEL_TITLES: Final[Mapping[str, str]] = {"label_f1": "F1", "label_iou": "IoU"}
-
-_COMPUTED: Final = frozenset(name for name in HEADLINES if not name.startswith("reported/"))
 
 _MAX_SUMMARY_ROWS: Final = 20
 
@@ -165,18 +153,19 @@ def describe_verdict(comparison: Comparison) -> str:
         where += f", {sets.relabelled:,} more with another truth left out"
     if headline is None or isnan(headline.difference):
         return f"No number of both versions can be compared ({where})."
-    name = headline.name.rpartition("/")[2]
-    change = f"{name} {headline.baseline:.4f} → {headline.candidate:.4f}"
+    name = name_metric(headline.name)
+    change = f"{name} {fmt(headline.baseline, 4)} → {fmt(headline.candidate, 4)}"
     if isnan(headline.low):
         return f"Undecided: {change}, without an interval ({where})."
-    span = f"{headline.difference:+.4f}, 95 % interval {headline.low:+.4f} to {headline.high:+.4f}"
-    return f"{headline.judgement.value.capitalize()}: {change} ({span}; {where})."
+    moved = fmt(headline.difference, 4, signed=True)
+    around = f"{moved}, 95 % interval {format_interval(headline)}"
+    return f"{headline.judgement.value.capitalize()}: {change} ({around}; {where})."
 
 
 def find_headline(comparison: Comparison) -> Difference | None:
     """The first of the numbers that people are shown which both versions have."""
     scope = comparison.scope
-    found = (comparison.find(name, scope=scope) for name in HEADLINES)
+    found = (comparison.find(name, scope=scope) for name in _list_names(comparison))
     return next((d for d in found if d is not None and not isnan(d.difference)), None)
 
 
@@ -184,9 +173,9 @@ def list_headlines(comparison: Comparison, scope: Scope) -> list[Difference]:
     """The numbers that people are shown, of one scope; what is reported is of whole test sets."""
     is_whole = scope is Scope.WHOLE or comparison.test_sets.verdict is Verdict.SAME
     found = [
-        comparison.find(name, scope=scope if name in _COMPUTED else Scope.WHOLE)
-        for name in HEADLINES
-        if is_whole or name in _COMPUTED
+        comparison.find(name, scope=Scope.WHOLE if name == SERVICE_F1 else scope)
+        for name in _list_names(comparison)
+        if is_whole or name != SERVICE_F1
     ]
     return [d for d in found if d is not None and not (isnan(d.baseline) and isnan(d.candidate))]
 
@@ -247,27 +236,28 @@ def join_labels(labels: Sequence[str]) -> str:
 
 
 def shorten_name(name: str) -> str:
-    """A number's name for people: the group that most numbers are in goes without saying."""
-    return name.removeprefix("aggregate/")
+    """A number's name for people."""
+    return name_metric(name)
 
 
 def format_interval(difference: Difference, digits: int = 4) -> str:
     """The interval of a difference, for people."""
-    if isnan(difference.low):
-        return UNDEFINED
-    return f"{difference.low:+.{digits}f} to {difference.high:+.{digits}f}"
+    return span(difference.low, difference.high, digits, signed=True)
 
 
 def format_number(value: float, digits: int = 4, *, signed: bool = False) -> str:
     """A number for people."""
-    if isnan(value):
-        return UNDEFINED
-    return f"{value:+.{digits}f}" if signed else f"{value:.{digits}f}"
+    return fmt(value, digits, signed=signed)
 
 
 def format_points(value: float) -> str:
     """A share as points of a hundred."""
-    return UNDEFINED if isnan(value) else f"{round(100 * value, 2) + 0.0:+.2f}"
+    return fmt(100 * value, 2, signed=True)
+
+
+def _list_names(comparison: Comparison) -> tuple[str, ...]:
+    """The numbers that people are shown, the one that stands for a version first."""
+    return (*(f"aggregate/{name}" for name in HEADLINES[comparison.task]), *ALSO_COMPARED)
 
 
 def _summarise(comparison: Comparison) -> Iterator[str]:

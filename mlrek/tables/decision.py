@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Sequence
 from math import isnan
 
+from mlrek.formatting import fmt
 from mlrek.policy import Check, Decision, Forgive, Identity, Kind, Status
 from mlrek.policy.wording import round_up
 from mlrek.printable import escape_markdown, escape_unencodable, escape_unprintable
@@ -183,13 +184,7 @@ def _describe_check(check: Check) -> dict[str, Json]:
 
 
 def _format(value: float, digits: int, *, is_count: bool = False, is_signed: bool = False) -> str:
-    if isnan(value):
-        return ""
-    if is_count:
-        return f"{value:,.0f}"
-    rounded = round(value, digits) + 0.0
-    text = f"{rounded:+.{digits}f}" if is_signed and rounded else f"{rounded:.{digits}f}"
-    return text.replace("-", "−")
+    return fmt(value, 0 if is_count else digits, signed=is_signed, undefined="")
 
 
 def _format_interval(check: Check, digits: int) -> str:

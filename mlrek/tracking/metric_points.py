@@ -10,6 +10,7 @@ from mlrek.label_keys import metric_key_labels
 from mlrek.metrics import Metrics, ThresholdCurves
 from mlrek.metrics.crossfit import LOGGED_NAMES, PREFIX
 from mlrek.metrics.curve_scores import score_all_labels
+from mlrek.metrics.headlines import HEADLINES
 from mlrek.metrics.numbers import NumberRow, list_numbers
 
 MAX_METRIC_KEYS = 400
@@ -40,7 +41,7 @@ class MetricPoint:
 def describe_metrics(evaluation: Evaluation, metrics: Metrics) -> tuple[MetricPoint, ...]:
     """Every number of a run under its contract key, at most `MAX_METRIC_KEYS` keys."""
     rows = tuple(list_numbers(evaluation, metrics))
-    points = [*_numbers(rows), *_intervals(rows), *_evaluator_names(metrics)]
+    points = [*_scores(metrics), *_numbers(rows), *_intervals(rows), *_evaluator_names(metrics)]
     points += _reported_curve_points(evaluation)
     if metrics.curves is not None:
         points += _curve_points(metrics.curves)
@@ -48,6 +49,14 @@ def describe_metrics(evaluation: Evaluation, metrics: Metrics) -> tuple[MetricPo
         room = MAX_METRIC_KEYS - len({point.key for point in points})
         points += _label_points(metrics.labels, rows, room)
     return tuple(points)
+
+
+def _scores(metrics: Metrics) -> Iterator[MetricPoint]:
+    """The headline numbers of the task again, under keys of which charts show the first letters."""
+    for name in HEADLINES[metrics.task]:
+        number = metrics.aggregate.get(name)
+        if number is not None and number.is_defined:
+            yield MetricPoint(key=f"score/{name}", value=number.value)
 
 
 def _numbers(rows: Sequence[NumberRow]) -> Iterator[MetricPoint]:

@@ -4,17 +4,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
 from string import ascii_uppercase
 
+from mlrek.evaluation import Task
+from mlrek.formatting import fmt
+from mlrek.metrics.headlines import HEADLINES, SERVICE_F1, name_metric
 from mlrek.printable import escape_markdown
 from mlrek.tracking.runs import LoggedRun, current_runs
 
-HEADLINES = (
-    "aggregate/accuracy",
-    "aggregate/subset_accuracy",
-    "aggregate/f1_macro",
-    "aggregate/ap",
-    "aggregate/mean_iou",
-    "reported/f1",
-)
 MAX_NOTED_VERSIONS = 100
 NOTE_TAG = "mlflow.note.content"
 """The tag that MLflow shows as the note of an experiment or run."""
@@ -49,15 +44,32 @@ def test_set_letters(runs: Sequence[LoggedRun]) -> dict[str, str]:
     return {digest: _letter(i) for i, digest in enumerate(filter(None, digests))}
 
 
+def find_task(runs: Sequence[LoggedRun]) -> Task:
+    """What the models of a project do; of several tasks that of the newest version."""
+    known = [task for run in runs for task in Task if run.tags.get("task") == task.value]
+    return known[-1] if known else Task.CLASSIFICATION
+
+
+def list_shown(runs: Sequence[LoggedRun]) -> list[str]:
+    """The headline numbers of the runs' tasks that any of them has, then the service's F1."""
+    tasks = dict.fromkeys((find_task(runs), *(find_task([run]) for run in runs)))
+    names = [f"aggregate/{name}" for task in tasks for name in HEADLINES[task]]
+    return [
+        name
+        for name in dict.fromkeys((*names, SERVICE_F1))
+        if any(name in run.metrics for run in runs)
+    ]
+
+
 def _describe_project(runs: Sequence[LoggedRun]) -> str:
     """A plain sentence, a table of the versions by training start, what to mind when comparing."""
     project = escape_markdown(runs[0].tags.get("project_name", ""))
     versions = "1 version" if len(runs) == 1 else f"{len(runs)} versions"
     letters = test_set_letters(runs)
-    shown = [name for name in HEADLINES if any(name in run.metrics for run in runs)]
-    changes = _find_changes(runs, shown[0]) if shown else {}
-    titles = ["version", "trained", "test images", "test set", *map(_title, shown)]
-    titles.insert(5, "change")
+    shown = list_shown(runs)
+    changes = find_changes(runs, shown[0]) if shown else {}
+    titles = ["version", "trained", "test images", "test set", *map(name_metric, shown)]
+    titles.insert(5, _title_change(shown))
     lines = [
         f"Evaluations of {project}: {versions}, {_SIGNATURE}.",
         "",
@@ -66,7 +78,7 @@ def _describe_project(runs: Sequence[LoggedRun]) -> str:
         *(_row(_cells(run, letters, shown, changes)) for run in runs[-MAX_NOTED_VERSIONS:]),
     ]
     if changes:
-        lines += ["", f"Change of {_title(shown[0])} since the version before on the same images."]
+        lines += ["", f"The {_title_change(shown)} is since the version before on the same images."]
     if len(set(letters.values())) > 1:
         lines += ["", "Not all were tested on the same images: compare within a test set only."]
     return "\n".join(lines)
@@ -86,10 +98,10 @@ def _describe_exams(runs: Sequence[LoggedRun]) -> Iterator[str]:
     """A table of the runs on test sets of one's own, where there are any."""
     if not runs:
         return
-    shown = [name for name in HEADLINES if any(name in run.metrics for run in runs)]
-    changes = _find_changes(runs, shown[0]) if shown else {}
-    titles = ["own test set", "version", "test images", *map(_title, shown)]
-    titles.insert(4, "change")
+    shown = list_shown(runs)
+    changes = find_changes(runs, shown[0]) if shown else {}
+    titles = ["own test set", "version", "test images", *map(name_metric, shown)]
+    titles.insert(4, _title_change(shown))
     lines = [
         f"On test sets of one's own, {_SIGNATURE}; versions compare within each:",
         "",
@@ -105,13 +117,13 @@ def _exam_cells(run: LoggedRun, shown: Sequence[str], changes: dict[str, float])
         escape_markdown(run.exam_name),
         escape_markdown(run.tags.get("version_name", "")),
         run.params.get("test_images", ""),
-        *(f"{run.metrics[name]:.3f}" if name in run.metrics else "" for name in shown),
+        *(fmt(run.metrics.get(name), undefined="") for name in shown),
     ]
-    cells.insert(4, f"{changes[run.run_id]:+.3f}" if run.run_id in changes else "")
+    cells.insert(4, fmt(changes.get(run.run_id), signed=True, undefined=""))
     return cells
 
 
-def _find_changes(runs: Sequence[LoggedRun], metric: str) -> dict[str, float]:
+def find_changes(runs: Sequence[LoggedRun], metric: str) -> dict[str, float]:
     """By run id: how much the number differs from that of the run before with the same test set."""
     before: dict[str, float] = {}
     changes: dict[str, float] = {}
@@ -124,8 +136,9 @@ def _find_changes(runs: Sequence[LoggedRun], metric: str) -> dict[str, float]:
     return changes
 
 
-def _title(metric: str) -> str:
-    return "service F1" if metric == "reported/f1" else metric.rpartition("/")[2]
+def _title_change(shown: Sequence[str]) -> str:
+    """The change is that of the first number that is shown."""
+    return f"change in {name_metric(shown[0])}" if shown else "change"
 
 
 def _letter(i: int) -> str:
@@ -141,9 +154,9 @@ def _cells(
         trained if run.start_ms else "",
         run.params.get("test_images", ""),
         letters.get(run.tags.get("test_set_digest", ""), ""),
-        *(f"{run.metrics[name]:.3f}" if name in run.metrics else "" for name in shown),
+        *(fmt(run.metrics.get(name), undefined="") for name in shown),
     ]
-    cells.insert(5, f"{changes[run.run_id]:+.3f}" if run.run_id in changes else "")
+    cells.insert(5, fmt(changes.get(run.run_id), signed=True, undefined=""))
     return cells
 
 

@@ -7,21 +7,13 @@ import numpy as np
 
 from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import Doubt, Evaluation, Task
+from mlrek.formatting import fmt, span
 from mlrek.label_keys import display_label
 from mlrek.metrics import Metrics, Number
+from mlrek.metrics.headlines import HEADLINES, name_metric
 from mlrek.printable import escape_markdown, escape_unprintable
 from mlrek.tables.doubts import EFFECT_WORDS, order_doubts, say_touched
 
-NOTED_NUMBERS: Final = {
-    "accuracy": "accuracy",
-    "subset_accuracy": "all labels right",
-    "f1_macro": "F1 macro",
-    "ap": "AP",
-    "ap_50": "AP at IoU 0.5",
-    "mean_iou": "mean IoU",
-    "mean_dice": "mean Dice",
-    "pixel_f1": "pixel F1",
-}
 WHERE_TO_LOOK: Final = (
     "Where to look: `report.html` among the artifacts has thresholds, galleries and curves; the "
     "experiment's charts show the versions side by side."
@@ -57,12 +49,12 @@ def _introduce(evaluation: Evaluation, metrics: Metrics) -> str:
 
 def _describe_findings(evaluation: Evaluation, metrics: Metrics) -> Iterator[str]:
     said = [
-        f"{title} {_in_words(metrics.aggregate[name])}"
-        for name, title in NOTED_NUMBERS.items()
+        f"{name_metric(name)} {_in_words(metrics.aggregate[name])}"
+        for name in HEADLINES[metrics.task]
         if name in metrics.aggregate and metrics.aggregate[name].is_defined
     ]
     if "f1" in evaluation.reported.aggregate:
-        said.append(f"the service itself says F1 {evaluation.reported.aggregate['f1']:.3f}")
+        said.append(f"the service itself says F1 {fmt(evaluation.reported.aggregate['f1'])}")
     if said:
         line = "; ".join(said)
         yield f"{line[0].upper()}{line[1:]}."
@@ -73,8 +65,8 @@ def _describe_findings(evaluation: Evaluation, metrics: Metrics) -> Iterator[str
 
 def _in_words(number: Number) -> str:
     if np.isnan([number.low, number.high]).any():
-        return f"{number.value:.3f}"
-    return f"{number.value:.3f} (95 % interval: {number.low:.3f} to {number.high:.3f})"
+        return fmt(number.value)
+    return f"{fmt(number.value)} (95 % interval: {span(number.low, number.high)})"
 
 
 def _find_weakest(metrics: Metrics) -> str:
@@ -88,7 +80,7 @@ def _find_weakest(metrics: Metrics) -> str:
     found = ""
     if not np.isnan(recall):
         found = f", {scores.tp[i]:,} of its {scores.support[i]:,} {counted} found"
-    return f"Weakest label: {label} (F1 {scores.f1[i]:.3f}{found})."
+    return f"Weakest label: {label} (F1 {fmt(scores.f1[i])}{found})."
 
 
 def _find_confusion(metrics: Metrics) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from mlrek.palette import PALETTE
 from mlrek.tracking.description import GRID_KEY, STEPS_TAG
-from mlrek.tracking.notes import HEADLINES
+from mlrek.tracking.notes import list_shown
 from mlrek.tracking.pictures import find_main_pictures, picture_key
 from mlrek.tracking.runs import LoggedRun
 
@@ -18,22 +18,15 @@ VIEW_KEY: Final = "mlrek"
 VIEW_TAG: Final = f"mlflow.sharedViewState.{VIEW_KEY}"
 COLOUR_TAG: Final = "mlflow.runColor"
 
-# The first screen: the numbers of all versions as bars; then curves; then pictures, four in a row.
+# The first screen: the headline numbers of all versions as bars; then curves; then pictures.
 _SECTIONS: Final = (
-    *(
-        "aggregate",
-        "curve",
-        "charts",
-        "reported_curve",
-        "at_threshold",
-        "crossfit",
-        "reported",
-        "errors",
-    ),
+    *("score", "curve", "charts", "reported_curve", "aggregate", "at_threshold", "crossfit"),
+    *("reported", "errors"),
     *("label_f1", "label_precision", "label_recall", "label_ap", "base_model"),
 )
 _FOLDED: Final = ("interval", "training", "Model metrics", "System metrics")
 _SIZES: Final = {
+    "score": {"columns": 2, "cardHeight": 280},
     "aggregate": {"columns": 3, "cardHeight": 280},
     "charts": {"columns": 1, "cardHeight": 430},
 }
@@ -42,7 +35,7 @@ _COLUMNS: Final = ("attributes.`Created`", "attributes.`Duration`", "attributes.
 
 def describe_view(runs: Sequence[LoggedRun]) -> str:
     """The view as MLflow's pages read it; what it does not name they add by themselves."""
-    metrics = [name for name in HEADLINES if any(name in run.metrics for run in runs)]
+    metrics = list_shown(runs)
     pictures = list(_describe_pictures(runs))
     groups = {key.rpartition("/")[0] for run in runs for key in run.metrics}
     groups |= {"charts"} if pictures else set()

@@ -110,7 +110,7 @@ def test_cells_show_the_sign_of_a_change_only(decision):
     _, floor, _, no_worse = map(describe_cells, decision.checks)
 
     assert floor[3:7] == ["0.9000", "", "0.8900", "0.8800 to 0.9200"]
-    assert no_worse[3:7] == ["0.9200", "0.9000", "−0.0200", "−0.0100 to +0.0500"]
+    assert no_worse[3:7] == ["0.9200", "0.9000", "-0.0200", "-0.0100 to +0.0500"]
 
 
 def test_reasons_that_are_the_same_are_told_once():

@@ -293,3 +293,12 @@ def test_the_note_says_doubts_with_what_they_stop(make_evaluation, make_metrics)
 
     assert "- Doubt (stops checks; the computed numbers, recall of a\\|b): \\<b\\>\\\\nx.\n" in note
     assert "- Beware: a remark." in note
+
+
+def test_headline_numbers_stand_again_under_short_keys(make_evaluation, make_metrics):
+    """At most six, equal to those of `aggregate/`; an undefined one is left out."""
+    points = {p.key: p.value for p in describe_metrics(make_evaluation(), make_metrics())}
+
+    assert {key: value for key, value in points.items() if key.startswith("score/")} == {
+        "score/accuracy": 0.5
+    }

@@ -146,7 +146,7 @@ def test_experiment_note_has_a_table_of_exams():
 
     assert first == describe_experiment_note(runs)
     assert second.splitlines()[2:] == [
-        "| own test set | version | test images | accuracy | change |",
+        "| own test set | version | test images | accuracy | change in accuracy |",
         "| --- | --- | --- | --- | --- |",
         "| a\\| | v1 | 8 | 0.250 |  |",
         "| b\\| | v1 | 8 | 0.500 |  |",

@@ -23,9 +23,10 @@ def sections(*runs):
 def test_numbers_come_first_then_curves_then_pictures():
     """Whatever the alphabet says; sections that no run has are not there."""
     metrics = ("at_threshold/f1_micro", "curve/f1", "aggregate/accuracy", "interval/accuracy_low")
+    metrics = (*metrics, "score/accuracy")
 
     assert sections(run(metrics=metrics, **{"mlflow.loggedImages": "True"})) == [
-        *("aggregate", "curve", "charts", "at_threshold")
+        *("score", "curve", "charts", "aggregate", "at_threshold")
     ]
 
 
@@ -57,7 +58,9 @@ def test_areas_have_a_picture_of_their_own():
 
 def test_the_table_has_columns_of_the_numbers_that_there_are():
     """MLflow shows none by itself."""
-    columns = json.loads(describe_view([run(metrics=("aggregate/ap",))]))["selectedColumns"]
+    columns = json.loads(describe_view([run(metrics=("aggregate/ap",), task="detection")]))[
+        "selectedColumns"
+    ]
 
     assert "metrics.`aggregate/ap`" in columns
     assert not any("accuracy" in column for column in columns)
@@ -65,7 +68,7 @@ def test_the_table_has_columns_of_the_numbers_that_there_are():
 
 def test_the_view_fits_into_a_tag():
     """MLflow cuts longer ones, and a cut one cannot be read."""
-    names = ("aggregate", "curve", "at_threshold", "reported", "label_f1", "interval")
+    names = ("score", "aggregate", "curve", "at_threshold", "reported", "label_f1", "interval")
     assert len(describe_view([run(metrics=[f"{name}/x" for name in names])])) < 5000
 
 
