@@ -36,6 +36,46 @@ def count_once(evaluation: Evaluation) -> Evaluation:
     return replace(distinct, doubts=tuple(dict.fromkeys((*evaluation.doubts, *doubts))))
 
 
+def doubt_repeated(repeated: Sequence[str], n_images: int, where: str = "") -> Iterator[Doubt]:
+    """That images stand in several lines which agree about the truth.
+
+    Args:
+        repeated: These images.
+        n_images: Distinct images, these included.
+        where: In which file, where it is not the only one.
+    """
+    if repeated:
+        place = f" {where}" if where else ""
+        yield Doubt(
+            kind=DoubtKind.IMAGES_REPEATED,
+            text=(
+                f"{len(repeated)} of {n_images} images stand in more than one line{place}; each "
+                f"counts once; first: {_name(min(repeated))}"
+            ),
+            count=len(repeated),
+            of=n_images,
+        )
+
+
+def doubt_contradicted(contradicted: Sequence[str], n_images: int) -> Iterator[Doubt]:
+    """That images stand in several lines with different truth, and are left out.
+
+    Args:
+        contradicted: These images.
+        n_images: Distinct images, these included.
+    """
+    if contradicted:
+        yield Doubt(
+            kind=DoubtKind.TRUTH_UNKNOWN,
+            text=(
+                f"{len(contradicted)} of {n_images} images stand in several lines that contradict "
+                f"each other about the truth, and are left out; first: {_name(min(contradicted))}"
+            ),
+            count=len(contradicted),
+            of=n_images,
+        )
+
+
 def _group_lines(images: Iterable[str]) -> dict[str, list[int]]:
     """The lines of each image, in file order."""
     lines_of: dict[str, list[int]] = {}
@@ -59,28 +99,8 @@ def _choose_lines(evaluation: Evaluation, lines_of: dict[str, list[int]]) -> dic
 
 
 def _list_doubts(chosen: dict[str, int], n_images: int) -> Iterator[Doubt]:
-    repeated = [image for image, line in chosen.items() if line != _LEFT_OUT]
-    if repeated:
-        yield Doubt(
-            kind=DoubtKind.IMAGES_REPEATED,
-            text=(
-                f"{len(repeated)} of {n_images} images stand in more than one line; each counts "
-                f"once; first: {_name(min(repeated))}"
-            ),
-            count=len(repeated),
-            of=n_images,
-        )
-    contradicted = [image for image, line in chosen.items() if line == _LEFT_OUT]
-    if contradicted:
-        yield Doubt(
-            kind=DoubtKind.TRUTH_UNKNOWN,
-            text=(
-                f"{len(contradicted)} of {n_images} images stand in several lines that contradict "
-                f"each other about the truth, and are left out; first: {_name(min(contradicted))}"
-            ),
-            count=len(contradicted),
-            of=n_images,
-        )
+    yield from doubt_repeated([i for i, line in chosen.items() if line != _LEFT_OUT], n_images)
+    yield from doubt_contradicted([i for i, line in chosen.items() if line == _LEFT_OUT], n_images)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final
+from urllib.parse import unquote_plus
 
 import numpy as np
 
@@ -179,6 +180,23 @@ def doubt_skipped(n: int, n_lines: int, what: str, named: str) -> Iterator[Doubt
             count=n,
             of=n_lines,
         )
+
+
+def show_spellings(found: Sequence[str], wanted: Sequence[str]) -> str:
+    """How two files spell images of which none is the other's: two of them that look alike.
+
+    >>> show_spellings(["1.jpg", "0.jpg"], ["s3://exam/0.jpg"])
+    "'0.jpg' and 's3://exam/0.jpg'"
+    """
+    first = wanted[0]
+    name = _last_part(first)
+    alike = next((image for image in found if _last_part(image) == name), found[0])
+    return f"{show(alike)} and {show(first)}"
+
+
+def _last_part(image: str) -> str:
+    """The file's name, however its blanks are written."""
+    return unquote_plus(image).replace("\\", "/").rpartition("/")[2].casefold()
 
 
 def _name_some(images: Sequence[str]) -> str:

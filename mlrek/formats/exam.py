@@ -22,7 +22,7 @@ from mlrek.evaluation import (
     Task,
     order_labels,
 )
-from mlrek.formats.doubts import doubt_unanswered
+from mlrek.formats.doubts import doubt_unanswered, show_spellings
 from mlrek.formats.ground_truth import GroundTruth
 from mlrek.formats.json_text import show
 from mlrek.formats.responses import Responses
@@ -49,8 +49,10 @@ def join_exam(
         files: What truth and answers were read from.
 
     Raises:
-        EvaluationError: Version, truth and answers are not of one task.
+        EvaluationError: Version, truth and answers are not of one task, or not one answer is of an
+            image of the manifest.
     """
+    _check_common(truth, responses)
     task = _choose_task(version, truth)
     rows = _place_rows(truth.images, responses)
     used = np.bincount(rows.code, minlength=len(responses.labels)) > 0
@@ -100,6 +102,19 @@ class _Rows:
     @property
     def image_idx(self) -> IntArray:
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+
+def _check_common(truth: GroundTruth, responses: Responses) -> None:
+    """Refuse answers of other images, which are no proof that a model is always wrong."""
+    answered = [*responses.images, *responses.errors]
+    if not answered:
+        raise EvaluationError("there is not one answer in the file of responses")
+    if set(truth.images).isdisjoint(answered):
+        raise EvaluationError(
+            "not one answer is of an image of the manifest: the responses write "
+            f"{show_spellings(answered, truth.images)} in the manifest; give the answers of this "
+            "test set, with `image` exactly as the manifest writes `source-ref`"
+        )
 
 
 def _choose_task(version: Evaluation, truth: GroundTruth) -> Task:

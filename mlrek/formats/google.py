@@ -13,6 +13,7 @@ import numpy as np
 
 from mlrek.errors import EvaluationError
 from mlrek.evaluation import Evaluation, IntArray, LabelSets, Records, Reported, Task
+from mlrek.formats.doubts import complete_doubts
 from mlrek.formats.google_collection import (
     GoogleCollection,
     GooglePart,
@@ -94,7 +95,7 @@ def parse_google(
         reason = "; ".join(images.warnings)
         raise EvaluationError(f"{found.version.arn}: no image can be evaluated: {reason}")
     labels = joined.labels if joined else numbers.labels
-    return Evaluation(
+    evaluation = Evaluation(
         version=found.version,
         task=images.task,
         labels=labels,
@@ -105,8 +106,10 @@ def parse_google(
         detections=joined.detections if joined else None,
         reported=numbers.reported,
         summary=found.summary,
+        doubts=joined.doubts if joined else (),
         warnings=tuple(dict.fromkeys((*found.warnings, *numbers.warnings, *images.warnings))),
     )
+    return complete_doubts(evaluation)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +151,7 @@ def _read_images(
         skip_bad_lines=skip_bad_lines,
     )
     joined = join_images(predictions, truth, numbers.labels)
-    warnings = (*joined.warnings, *_warn_joined(joined, numbers.reported.test_images, found.job))
+    warnings = (*joined.warnings, *_warn_joined(joined, found.job))
     task = _choose_task(joined, numbers, truth)
     return _Images(task=task, joined=joined if joined.images else None, warnings=warnings)
 
@@ -164,18 +167,10 @@ def _choose_task(joined: Joined, numbers: PublishedNumbers, truth: TruthColumns)
     return Task.MULTILABEL if truth.says_several else Task.CLASSIFICATION
 
 
-def _warn_joined(
-    joined: Joined, test_images: int | None, job: JobParameters | None
-) -> Iterator[str]:
-    n_images = len(joined.images)
-    if not n_images:
+def _warn_joined(joined: Joined, job: JobParameters | None) -> Iterator[str]:
+    if not joined.images:
         yield "no image stands in both the batch predictions and the test set of the ground truth"
         return
-    if test_images is not None and test_images != n_images:
-        yield (
-            f"{n_images} images are both predicted and known, Google evaluated {test_images}: "
-            "numbers computed from the images are not of its test set"
-        )
     kept = _say_kept(job)
     if joined.detections is not None:
         lowest = np.min(joined.detections.records.confidence, initial=1.0)
@@ -184,10 +179,13 @@ def _warn_joined(
                 f"no predicted box has a confidence below {lowest:g}{kept}: less sure ones are "
                 "probably left out, so average precision is a lower bound"
             )
-    elif (n_missing := n_images * len(joined.labels) - len(joined.records.label_idx)) > 0:
+        return
+    n_cells = int(np.count_nonzero(joined.records.counts)) * len(joined.labels)
+    n_missing = n_cells - len(joined.records.label_idx)
+    if n_missing:
         yield (
-            f"{n_missing} of {n_images * len(joined.labels)} confidences (of each label on each "
-            f"image) are not in the batch predictions{kept}: they are unknown, not 0; ask the job "
+            f"{n_missing} of {n_cells} confidences (of each label on each predicted image) are "
+            f"not in the batch predictions{kept}: they are unknown, not 0; ask the job "
             f"for a confidence threshold of 0 and {len(joined.labels)} predictions an image"
         )
 

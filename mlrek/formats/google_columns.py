@@ -6,7 +6,6 @@ from array import array
 from codecs import getincrementaldecoder
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from itertools import chain
 from math import isfinite
 from typing import TypeAlias, TypeVar
@@ -14,6 +13,8 @@ from typing import TypeAlias, TypeVar
 from msgspec.json import Decoder
 
 from mlrek.errors import ParseError
+from mlrek.evaluation import Doubt
+from mlrek.formats.doubts import doubt_skipped
 from mlrek.formats.json_text import show
 from mlrek.formats.lines import BYTE_ORDER_MARK, MAX_LINE_BYTES, iter_json_lines
 
@@ -47,6 +48,7 @@ class ImageColumns:
     label: "array[int]" = field(default_factory=lambda: array("i"))
     boxes: "array[float]" = field(default_factory=lambda: array("d"))
     has_boxes: bool = False
+    doubts: list[Doubt] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
 
     def append_image(self, image: str, labels: Iterable[str], boxes: Iterable[Box]) -> None:
@@ -73,7 +75,9 @@ class BadLines:
     def __init__(self, kind: str, *, skip: bool) -> None:
         self._kind = kind
         self._skip = skip
-        self._skipped: list[str] = []
+        self._n = 0
+        self._n_lines = 0
+        self._first: list[str] = []
 
     def add(self, name: str, number: int, exc: ValueError) -> None:
         """Take note of a line.
@@ -84,15 +88,19 @@ class BadLines:
         error = ParseError(name, number, str(exc))
         if not self._skip:
             raise error from exc
-        self._skipped.append(str(error))
+        self._n += 1
+        if self._n <= _N_NAMED:
+            self._first.append(str(error))
 
-    def warn(self) -> Iterator[str]:
+    def count(self, n_lines: int) -> None:
+        """Take note of lines that are read, malformed ones included."""
+        self._n_lines += n_lines
+
+    def doubt(self) -> Iterator[Doubt]:
         """The lines that were left out, counted."""
-        if self._skipped:
-            named = "; ".join(self._skipped[:_N_NAMED])
-            more = "; …" if len(self._skipped) > _N_NAMED else ""
-            n_lines = len(self._skipped)
-            yield f"{n_lines} lines of {self._kind} are malformed and left out: {named}{more}"
+        named = "; ".join(self._first) + ("; …" if self._n > _N_NAMED else "")
+        n_lines = max(self._n_lines, self._n)
+        yield from doubt_skipped(self._n, n_lines, f"lines of {self._kind}", named)
 
 
 def read_json_lines(
@@ -103,8 +111,16 @@ def read_json_lines(
     Raises:
         ParseError: A line is malformed, unless those are left out.
     """
-    note = partial(bad_lines.add, data.name)
-    for first, lines in iter_json_lines(decoder, data.chunks, data.name, note):
+
+    def note(number: int, exc: ValueError) -> None:
+        bad_lines.add(data.name, number, exc)
+
+    def note_undecoded(number: int, exc: ValueError) -> None:
+        bad_lines.count(1)
+        note(number, exc)
+
+    for first, lines in iter_json_lines(decoder, data.chunks, data.name, note_undecoded):
+        bad_lines.count(len(lines))
         for number, line in enumerate(lines, first):
             try:
                 read_line(line)
@@ -127,6 +143,7 @@ def read_csv_rows(
             if any(map(_UNDECODABLE.search, row)):
                 raise ValueError("is not valid UTF-8")  # noqa: TRY301 (as all that ails a row)
             if any(cell.strip() for cell in row):
+                bad_lines.count(1)
                 read_row(row)
         except StopIteration:
             return

@@ -1,15 +1,18 @@
 """Batch predictions and ground truth, joined by the image's URI -> the columns of an evaluation."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from math import nan
 
 import numpy as np
 
+from mlrek.distinct import doubt_contradicted, doubt_repeated
+from mlrek.errors import EvaluationError
 from mlrek.evaluation import (
     BoolArray,
     Boxes,
     Detections,
+    Doubt,
     FloatArray,
     IntArray,
     LabelSets,
@@ -17,6 +20,7 @@ from mlrek.evaluation import (
     Records,
     order_labels,
 )
+from mlrek.formats.doubts import doubt_unanswered, doubt_unlabelled, show_spellings
 from mlrek.formats.google_columns import ImageColumns
 from mlrek.formats.google_predictions import PredictionColumns
 from mlrek.formats.google_truth import MlUse, TruthColumns
@@ -27,27 +31,33 @@ _NONE: IntArray = np.zeros(0, dtype=np.int64)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Joined:
-    """What was predicted for the test images whose truth is known."""
+    """What was predicted for the test images whose truth is known; one may stand there twice."""
 
     labels: tuple[str, ...]
     images: tuple[str, ...]
     truth: LabelSets
     records: Records
     detections: Detections | None
+    doubts: tuple[Doubt, ...]
     warnings: tuple[str, ...]
 
 
 @dataclass(slots=True, kw_only=True)
 class _Matches:
-    """Rows of the predictions and of the truth that belong together; other images by their fate."""
+    """Rows of the predictions (-1: none) and of the truth that belong together, and other images.
 
-    predicted: list[int]
-    true: list[int]
-    repeated: list[str]
-    not_test: list[str]
-    unknown: list[str]
-    failed: list[str]
-    missing: list[str]
+    Of the test images `missed` have no prediction, with what is said of them, and `unlabelled` are
+    left out, as are `unmarked` ones without a prediction, which may be none. Of predicted images
+    `unknown` are not in the truth, and `not_test` are no test images.
+    """
+
+    predicted: list[int] = field(default_factory=list)
+    true: list[int] = field(default_factory=list)
+    missed: list[str] = field(default_factory=list)
+    unlabelled: list[str] = field(default_factory=list)
+    unmarked: list[str] = field(default_factory=list)
+    not_test: list[str] = field(default_factory=list)
+    unknown: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,16 +73,21 @@ class _Rows:
 def join_images(
     predictions: PredictionColumns, truth: TruthColumns, published: Sequence[str]
 ) -> Joined:
-    """The images that stand in both, in the order of the predictions.
+    """The test images, in the order of the predictions; then those without one, which are misses.
 
     The test set are the images that the truth marks as such; where it marks none, all that it does
-    not mark as training or validation. What stands in one file only is counted in a warning.
+    not mark as training or validation, and that have a prediction or could not be predicted. Other
+    images that stand in one file only are counted in a warning.
 
     Args:
         predictions: The batch predictions.
         truth: The ground truth, boxes exactly when the predictions are boxes.
         published: The labels in the provider's order; further ones follow alphabetically.
+
+    Raises:
+        EvaluationError: Predictions and truth have no image in common.
     """
+    _check_common(predictions, truth)
     uses = np.asarray(truth.use)
     is_test = uses == (MlUse.TEST if np.any(uses == MlUse.TEST) else MlUse.UNKNOWN)
     matches = _match(predictions, truth, is_test)
@@ -83,13 +98,12 @@ def join_images(
     detections = _make_detections(predictions, truth, found, true)
     return Joined(
         labels=labels,
-        images=tuple(predictions.images[i] for i in matches.predicted),
+        images=tuple(truth.images[i] for i in matches.true),
         truth=_make_label_sets(true),
         records=records,
         detections=detections,
+        doubts=(*truth.doubts, *predictions.doubts, *_doubt_matches(matches, truth, is_test)),
         warnings=(
-            *truth.warnings,
-            *predictions.warnings,
             *_warn_matches(matches),
             *_warn_uses(uses, is_test),
             *_warn_repeated_labels(n_repeated),
@@ -97,35 +111,58 @@ def join_images(
     )
 
 
+def _check_common(predictions: PredictionColumns, truth: TruthColumns) -> None:
+    """Refuse predictions of other images, which are no proof that a model is always wrong."""
+    known = {*truth.images, *truth.contradicted}
+    predicted = [*predictions.images, *predictions.failed]
+    if predicted and known and known.isdisjoint(predicted):
+        raise EvaluationError(
+            "not one predicted image is one of the ground truth: "
+            f"{show_spellings(predicted, truth.images or sorted(known))}"
+        )
+
+
 def _match(predictions: PredictionColumns, truth: TruthColumns, is_test: BoolArray) -> _Matches:
     rows = {image: i for i, image in enumerate(truth.images)}
-    matches = _Matches(
-        predicted=[], true=[], repeated=[], not_test=[], unknown=[], failed=[], missing=[]
-    )
-    seen: set[str] = set()
+    matches, seen = _Matches(), set[str]()
     for i, image in enumerate(predictions.images):
         row = rows.get(image)
-        if image in seen:
-            matches.repeated.append(image)
-        elif row is None:
-            matches.unknown.append(image)
+        seen.add(image)
+        if row is None:
+            matches.unknown += [] if image in truth.contradicted else [image]
         elif not is_test[row]:
             matches.not_test.append(image)
-        else:
+        elif truth.is_labelled[row]:
             matches.predicted.append(i)
             matches.true.append(row)
-        seen.add(image)
-    for image, row in rows.items():
-        if is_test[row] and image not in seen:
-            (matches.failed if image in predictions.failed else matches.missing).append(image)
+    tested = np.flatnonzero(is_test).tolist()
+    matches.unlabelled += [truth.images[row] for row in tested if not truth.is_labelled[row]]
+    if matches.predicted or not predictions.images:
+        rest = [row for row in tested if truth.is_labelled[row] and truth.images[row] not in seen]
+        _match_unpredicted(matches, predictions, truth, rest)
     return matches
 
 
+def _match_unpredicted(
+    matches: _Matches, predictions: PredictionColumns, truth: TruthColumns, rows: list[int]
+) -> None:
+    """Sort the test images without a prediction: a miss needs a mark, or a message of the job."""
+    for row in rows:
+        image = truth.images[row]
+        if image not in predictions.failed and truth.use[row] != MlUse.TEST:
+            matches.unmarked.append(image)
+            continue
+        said = predictions.failed.get(image)
+        matches.missed.append(f"{show(image)}: {said}" if said else show(image))
+        matches.predicted.append(-1)
+        matches.true.append(row)
+
+
 def _take(columns: ImageColumns, rows: list[int]) -> _Rows:
-    """The labels of some images; codes are still the file's own."""
-    ends = np.cumsum(np.asarray(columns.counts, dtype=np.int64))
-    chosen = np.array(rows, dtype=np.int64)
-    counts = np.asarray(columns.counts, dtype=np.int64)[chosen]
+    """The labels of some images (-1: one without any); codes are still the file's own."""
+    own = np.append(np.asarray(columns.counts, dtype=np.int64), 0)
+    ends, chosen = np.cumsum(own), np.array(rows, dtype=np.int64)
+    counts = own[chosen]
     image_idx = np.repeat(np.arange(len(rows)), counts)
     before = np.cumsum(counts) - counts  # labels of the images that stand before, joined
     source = np.arange(counts.sum()) + np.repeat(ends[chosen] - counts - before, counts)
@@ -206,13 +243,24 @@ def _offsets(image_idx: IntArray, n_images: int) -> IntArray:
     return np.concatenate(([0], np.cumsum(np.bincount(image_idx, minlength=n_images))))
 
 
+def _doubt_matches(matches: _Matches, truth: TruthColumns, is_test: BoolArray) -> Iterator[Doubt]:
+    n_images = len(set(matches.true))
+    yield from doubt_unanswered(matches.missed, n_images)
+    yield from doubt_unlabelled(matches.unlabelled, n_images + len(matches.unlabelled))
+    part = MlUse.TEST if np.any(np.asarray(truth.use)[is_test] == MlUse.TEST) else MlUse.UNKNOWN
+    contradicted = [image for image, use in truth.contradicted.items() if use == part]
+    yield from doubt_contradicted(contradicted, n_images + len(contradicted))
+    tested = (truth.images[i] for i in dict.fromkeys(matches.true))
+    repeated = [image for image in tested if image in truth.repeated]
+    yield from doubt_repeated(repeated, n_images, "in the ground truth")
+
+
 def _warn_matches(matches: _Matches) -> Iterator[str]:
+    unmarked = "have neither a prediction nor a mark as test images, and are left out"
     for images, what in (
-        (matches.missing, "test images of the ground truth have no prediction and are left out"),
-        (matches.failed, "test images could not be predicted, so the job says, and are left out"),
+        (matches.unmarked, f"images of the ground truth {unmarked}"),
         (matches.unknown, "predicted images are not in the ground truth and are left out"),
         (matches.not_test, "predicted images are no test images by the truth and are left out"),
-        (matches.repeated, "predictions are of an image predicted before; the first one counts"),
     ):
         if images:
             yield f"{len(images)} {what}; first: {show(images[0])}"

@@ -121,7 +121,7 @@ def parse_predictions(
     bad_lines = BadLines("the batch predictions", skip=skip_bad_lines)
     for data in inputs:
         read_json_lines(data, _DECODER, reader.read_line, bad_lines)
-    reader.columns.warnings += bad_lines.warn()
+    reader.columns.doubts += bad_lines.doubt()
     return reader.columns
 
 

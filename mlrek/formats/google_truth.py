@@ -1,7 +1,7 @@
 """Ground truth as Google exports and imports it (JSON lines of Vertex AI, CSV) -> plain columns."""
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TypeAlias
@@ -11,6 +11,7 @@ from msgspec import field as key
 from msgspec.json import Decoder
 
 from mlrek.errors import ParseError
+from mlrek.evaluation import Doubt
 from mlrek.formats.google_columns import (
     BadLines,
     Box,
@@ -45,10 +46,16 @@ _USES = {"": MlUse.UNKNOWN, "unassigned": MlUse.UNKNOWN, "test": MlUse.TEST}
 class TruthColumns(ImageColumns):
     """The true labels or boxes of images, each once; `use` (codes of `MlUse`) goes with `images`.
 
-    `says_several` tells that the file is one of several labels an image.
+    So does `is_labelled` (0 or 1): whether anything is said of the truth, be it that there is none.
+    `says_several` tells that the file is one of several labels an image. `repeated` are images that
+    stand there more than once; `contradicted` those whose lines differ in the truth, which are none
+    of the `images`, and the part of the data that they belong to.
     """
 
     use: "array[int]" = field(default_factory=lambda: array("b"))
+    is_labelled: "array[int]" = field(default_factory=lambda: array("B"))
+    repeated: set[str] = field(default_factory=set)
+    contradicted: dict[str, MlUse] = field(default_factory=dict)
     says_several: bool = False
 
 
@@ -99,6 +106,12 @@ _Label: TypeAlias = tuple[str, Box | None]
 class _Image:
     use: MlUse
     labels: list[_Label]
+    is_labelled: bool = True
+
+    def agrees(self, other: "_Image") -> bool:
+        """Whether another line of the image says the same of its truth."""
+        known = self.is_labelled and other.is_labelled
+        return not known or sorted(self.labels, key=repr) == sorted(other.labels, key=repr)
 
 
 def parse_truth(
@@ -107,7 +120,7 @@ def parse_truth(
     """The ground truth of all files, each image once.
 
     Rows of CSV that name one image are one image: each box and, at Google's import, each label may
-    have its row. Of lines of JSON that name one image the first counts.
+    have its row. Lines of JSON that name one image must agree about its truth; else it is left out.
 
     Args:
         inputs: The files, JSON lines or CSV.
@@ -130,7 +143,7 @@ def parse_truth(
             read_json_lines(whole, _SNAKE_DECODER, reader.read_line, bad_lines)
         else:
             read_json_lines(whole, _CAMEL_DECODER, reader.read_line, bad_lines)
-    return reader.make_columns([*bad_lines.warn(), *reader.warn()])
+    return reader.make_columns([*bad_lines.doubt()])
 
 
 class _Reader:
@@ -139,7 +152,8 @@ class _Reader:
     def __init__(self, *, has_boxes: bool) -> None:
         self._has_boxes = has_boxes
         self._images: dict[str, _Image] = {}
-        self._repeated: dict[str, bool] = {}  # image -> whether its lines differ
+        self._repeated: set[str] = set()
+        self._contradicted: set[str] = set()
         self._says_several = False
 
     def read_line(self, line: _Line | _SnakeLine) -> None:
@@ -149,13 +163,17 @@ class _Reader:
             ValueError: The line is malformed.
         """
         name = check_image(line.image_gcs_uri)
-        image = _Image(use=_read_use(line), labels=self._read_labels(line))
+        labels, is_labelled = self._read_labels(line), self._is_labelled(line)
+        image = _Image(use=_read_use(line), labels=labels, is_labelled=is_labelled)
         self._says_several |= line.classification_annotations is not None
-        if name in self._images:
-            differs = self._images[name] != image
-            self._repeated[name] = self._repeated.get(name, False) or differs
-        else:
-            self._images[name] = image
+        known = self._images.setdefault(name, image)
+        if known is image:
+            return
+        self._repeated.add(name)
+        if not known.agrees(image):
+            self._contradicted.add(name)
+        self._images[name] = image if image.is_labelled and not known.is_labelled else known
+        self._images[name].use = _join_uses(known.use, image.use)
 
     def read_row(self, row: Sequence[str]) -> None:
         """Take what a row of CSV says: `[ML_USE,]gs://…,LABEL…`, or a label and a box.
@@ -172,8 +190,20 @@ class _Reader:
             labels = _read_box_cells(cells)
         else:
             labels = [(check_label(cell), None) for cell in cells if cell]
-        image = self._images.setdefault(name, _Image(use=_parse_use(use), labels=[]))
-        image.labels += labels
+        part, is_labelled = _parse_use(use), self._has_boxes or bool(labels)
+        image = self._images.setdefault(name, _Image(use=part, labels=[], is_labelled=is_labelled))
+        new = [label for label in labels if label not in image.labels]
+        if len(new) < len(set(labels)):
+            self._repeated.add(name)
+        image.labels += new
+        image.is_labelled |= is_labelled
+        image.use = _join_uses(image.use, part)
+
+    def _is_labelled(self, line: _Line | _SnakeLine) -> bool:
+        if self._has_boxes:
+            return line.bounding_box_annotations is not None
+        single = line.classification_annotation
+        return line.classification_annotations is not None or bool(single and _has_name(single))
 
     def _read_labels(self, line: _Line | _SnakeLine) -> list[_Label]:
         if line.polygon_annotations is not UNSET or line.segmentation_annotation is not UNSET:
@@ -191,27 +221,28 @@ class _Reader:
         )
         return [(_name_of(label), None) for label in listed]
 
-    def warn(self) -> Iterator[str]:
-        """The images that stand there more than once."""
-        if not self._repeated:
-            return
-        differing = sum(self._repeated.values())
-        first = show(next(iter(self._repeated)))
-        yield (
-            f"{len(self._repeated)} images stand more than once in the ground truth ({differing} "
-            f"of them with another truth); the first line of each counts; first: {first}"
-        )
-
-    def make_columns(self, warnings: list[str]) -> TruthColumns:
+    def make_columns(self, doubts: list[Doubt]) -> TruthColumns:
         """All images in the order of their first lines."""
         columns = TruthColumns(
-            has_boxes=self._has_boxes, says_several=self._says_several, warnings=warnings
+            has_boxes=self._has_boxes,
+            says_several=self._says_several,
+            repeated=self._repeated - self._contradicted,
+            contradicted={name: self._images[name].use for name in sorted(self._contradicted)},
+            doubts=doubts,
         )
         for name, image in self._images.items():
+            if name in self._contradicted:
+                continue
             labels = (label for label, _ in image.labels)
             columns.append_image(name, labels, (box for _, box in image.labels if box))
             columns.use.append(image.use)
+            columns.is_labelled.append(image.is_labelled)
         return columns
+
+
+def _join_uses(one: MlUse, other: MlUse) -> MlUse:
+    """What several lines say of an image: it is a test image where any of them says so."""
+    return MlUse.TEST if MlUse.TEST in {one, other} else max(one, other)
 
 
 def _read_use(line: _Line | _SnakeLine) -> MlUse:

@@ -6,10 +6,12 @@ from math import nan
 import numpy as np
 import pytest
 
+from mlrek.distinct import count_once
 from mlrek.errors import EvaluationError, ParseError
-from mlrek.evaluation import RecordsKind, Task
+from mlrek.evaluation import DoubtKind, RecordsKind, Task
 from mlrek.formats.google import collect_google, parse_google
 from mlrek.identity import test_set_digest as digest_test_set
+from mlrek.metrics.compute import compute_metrics
 from mlrek.reported import round_half_up
 
 VERTEX = "projects/493052112345/locations/us-central1/models/8321"
@@ -156,7 +158,7 @@ def said(evaluation, *words) -> bool:
 
 
 def test_unmatched_images_are_counted(files, read_one):
-    """Images on one side only, of another part of the data, and failed ones are left out."""
+    """Test images without a prediction are misses; other images on one side only are left out."""
     files["p.jsonl"] += (
         predict("gs://b/3", ["dog"], [1.0]),
         predict("gs://b/4", ["dog"], [1.0]),
@@ -168,19 +170,81 @@ def test_unmatched_images_are_counted(files, read_one):
         know("gs://b/6", "dog"),
     )
     evaluation = read_one(files)
-    assert evaluation.images == ("gs://b/2", "gs://b/1")
+    assert evaluation.images == ("gs://b/2", "gs://b/1", "gs://b/5", "gs://b/6")
+    assert evaluation.records.counts.tolist() == [2, 2, 0, 0]
     assert said(evaluation, "1 predicted images are not in the ground truth", "'gs://b/3'")
     assert said(evaluation, "1 predicted images are no test images", "'gs://b/4'")
-    assert said(evaluation, "1 test images could not be predicted", "'gs://b/5'")
-    assert said(evaluation, "1 test images of the ground truth have no prediction", "'gs://b/6'")
+    unanswered, missing = evaluation.doubts
+    assert (unanswered.kind, unanswered.count, unanswered.of) == (DoubtKind.UNANSWERED, 2, 4)
+    assert unanswered.text.endswith("as misses: 'gs://b/5': 'no image'; 'gs://b/6'")
+    assert (missing.kind, missing.count, missing.of) == (DoubtKind.IMAGES_MISSING, 2, 4)
 
 
-def test_image_predicted_twice(files, read_one):
-    """Of two predictions of an image the first counts, and the other is counted in a warning."""
-    files["p.jsonl"] += (predict("gs://b/1", ["dog", "cat"], [0.0, 1.0]),)
+def test_numbers_with_images_without_a_prediction(files, read_one):
+    """By hand, of 4 dogs: one right, one taken for a cat, two without a prediction."""
+    files["t.jsonl"] += (know("gs://b/5", "dog"), know("gs://b/6", "dog"))
+    metrics = compute_metrics(read_one(files), resamples=0)
+    assert metrics.confusion.columns == ("dog", "cat", "(none)")
+    assert metrics.confusion.counts.tolist() == [[1, 1, 2], [0, 0, 0]]
+    values = {name: number.value for name, number in metrics.aggregate.items()}
+    assert values["accuracy"] == values["recall_micro"] == 1 / 4
+    assert values["precision_micro"] == 1 / 2
+    assert values["f1_micro"] == pytest.approx(2 / (2 + 1 + 3))
+    assert values["recall_macro"] == (1 / 4 + 0) / 2
+
+
+@pytest.mark.parametrize(("use", "expected"), [("test", 3), ("", 2), ("unassigned", 2)])
+def test_image_without_a_prediction_needs_a_mark(files, read_one, use, expected):
+    """Where nothing says that it is a test image, it is left out and counted."""
+    files["t.jsonl"] = tuple(know(f"gs://b/{i}", "dog", use=use) for i in (1, 2, 3))
     evaluation = read_one(files)
-    assert evaluation.records.confidence.tolist() == [0.2, 0.8, 0.9, 0.1]
-    assert said(evaluation, "1 predictions are of an image predicted before", "'gs://b/1'")
+    assert len(evaluation.images) == expected
+    assert said(evaluation, "neither a prediction nor a mark", "'gs://b/3'") is (expected == 2)
+
+
+def test_image_with_an_error_line_needs_no_mark(files, read_one):
+    """The job was asked for it."""
+    files["p.jsonl"] += ({"instance": {"content": "gs://b/3"}, "error": {"message": "no image"}},)
+    files["t.jsonl"] = tuple(know(f"gs://b/{i}", "dog", use="") for i in (1, 2, 3))
+    assert read_one(files).images == ("gs://b/2", "gs://b/1", "gs://b/3")
+
+
+def test_predictions_of_other_images_are_refused(files, read_one):
+    """File names instead of addresses are no proof that the model is always wrong."""
+    files["p.jsonl"] = (predict("2.jpg", ["cat"], [0.8]), predict("1", ["dog"], [0.9]))
+    with pytest.raises(EvaluationError, match=r"not one predicted image .*: '1' and 'gs://b/1'"):
+        read_one(files)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_image_predicted_twice(files, read_one, order):
+    """Both lines stay, and the smaller one counts, whatever the order of lines."""
+    files["p.jsonl"] += (predict("gs://b/1", ["dog", "cat"], [0.0, 1.0]),)
+    files["p.jsonl"] = files["p.jsonl"][::order]
+    evaluation = read_one(files)
+    assert len(evaluation.images) == 3
+    counted = count_once(evaluation)
+    first = counted.images.index("gs://b/1")
+    assert counted.records.confidence[2 * first : 2 * first + 2].tolist() == [0.9, 0.1]
+    assert [doubt.kind for doubt in counted.doubts] == [DoubtKind.IMAGES_REPEATED]
+
+
+def test_truth_that_contradicts_itself_is_left_out(files, read_one):
+    """Two lines of one image with different labels tell nothing."""
+    files["t.jsonl"] += (know("gs://b/1", "cat"),)
+    evaluation = read_one(files)
+    assert evaluation.images == ("gs://b/2",)
+    (doubt,) = evaluation.doubts
+    assert (doubt.kind, doubt.count, doubt.of) == (DoubtKind.TRUTH_UNKNOWN, 1, 2)
+
+
+def test_truth_on_two_lines_counts_once(files, read_one):
+    """It is one image, which is said."""
+    files["t.jsonl"] += (know("gs://b/1", "dog"),)
+    evaluation = read_one(files)
+    assert len(evaluation.images) == 2
+    (doubt,) = evaluation.doubts
+    assert (doubt.kind, doubt.count, doubt.of) == (DoubtKind.IMAGES_REPEATED, 1, 2)
 
 
 def test_label_predicted_twice(files, read_one):
@@ -222,7 +286,8 @@ def test_no_test_image(files, read_one):
 def test_other_number_of_images(files, read_one):
     """Fewer images than Google evaluated are not claimed to be its test set."""
     files["t.jsonl"] = files["t.jsonl"][:1]
-    assert said(read_one(files), "1 images are both predicted and known, Google evaluated 2")
+    (doubt,) = read_one(files).doubts
+    assert (doubt.kind, doubt.count, doubt.of) == (DoubtKind.IMAGES_MISSING, 1, 2)
 
 
 def test_left_out_confidences(files, read_one, vertex_model):
@@ -266,10 +331,15 @@ def test_several_labels_by_the_form_of_the_truth(files, read_one, vertex):
 
 
 def test_image_without_labels(files, read_one):
-    """An image without a true label stays."""
+    """An image that is labelled as having none stays; one that nobody has labelled does not."""
     files["t.jsonl"] = (know("gs://b/1"), know("gs://b/2", "dog"))
     evaluation = read_one(files)
+    assert evaluation.images == ("gs://b/2",)
+    assert [doubt.kind for doubt in evaluation.doubts] == [DoubtKind.TRUTH_UNKNOWN]
+    files["t.jsonl"][0]["classificationAnnotations"] = []
+    evaluation = read_one(files)
     assert (len(evaluation.images), evaluation.truth.counts.tolist()) == (2, [1, 0])
+    assert evaluation.doubts == ()
 
 
 @pytest.fixture
@@ -349,7 +419,7 @@ def test_nothing_to_evaluate(files, collect, vertex_model):
         for name in ("p.jsonl", "t.jsonl")
     }
     (found,) = collect(files | {"m.json": vertex_model()}).versions
-    with pytest.raises(EvaluationError, match="no image can be evaluated"):
+    with pytest.raises(EvaluationError, match="not one predicted image"):
         parse_google(found, lambda name: [contents[name]])
 
 
@@ -367,7 +437,8 @@ def test_bad_line_fails_its_version(files, read_one):
     files["p.jsonl"] += ({"instance": {"content": "gs://b/3"}},)
     with pytest.raises(ParseError, match=r"^p\.jsonl:3: "):
         read_one(files)
-    assert said(read_one(files, skip_bad_lines=True), "1 lines of the batch predictions")
+    (doubt,) = read_one(files, skip_bad_lines=True).doubts
+    assert (doubt.kind, doubt.count, doubt.of) == (DoubtKind.LINES_SKIPPED, 1, 3)
 
 
 def test_nothing_at_all():

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from mlrek.errors import ParseError
+from mlrek.evaluation import DoubtKind
 from mlrek.formats.google_columns import DataInput
 from mlrek.formats.google_predictions import parse_predictions
 
@@ -201,8 +202,10 @@ def test_skipped_line_leaves_no_trace(parse, line, reason):
     assert (columns.images, columns.counts.tolist()) == (["gs://b/1"], [1])
     assert scores(columns) == [("cat", 0.5)]
     assert (columns.boxes.tolist(), columns.has_boxes) == ([], False)
-    assert columns.warnings[0].startswith(
-        "1 lines of the batch predictions are malformed and left out: p.jsonl:2: "
+    (doubt,) = columns.doubts
+    assert (doubt.kind, doubt.count, doubt.of) == (DoubtKind.LINES_SKIPPED, 1, 2)
+    assert doubt.text.startswith(
+        "1 of 2 lines of the batch predictions are malformed and were left out: p.jsonl:2: "
     )
 
 

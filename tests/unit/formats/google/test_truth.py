@@ -5,6 +5,7 @@ import json
 import pytest
 
 from mlrek.errors import ParseError
+from mlrek.evaluation import DoubtKind
 from mlrek.formats.google_columns import DataInput
 from mlrek.formats.google_truth import MlUse, parse_truth
 
@@ -95,8 +96,10 @@ def test_snake_case(parse):
     [{}, {"classificationAnnotations": []}, {"classificationAnnotation": {}}],
 )
 def test_image_without_labels(parse, annotations):
-    """An image without a label stays an image."""
-    assert labels(parse(line(**annotations))) == {"gs://b/1": []}
+    """It is labelled as having none where a list says so, else by nobody."""
+    columns = parse(line(**annotations))
+    assert labels(columns) == {"gs://b/1": []}
+    assert columns.is_labelled.tolist() == [int("classificationAnnotations" in annotations)]
 
 
 @pytest.mark.parametrize(
@@ -158,17 +161,32 @@ def test_csv_rows_of_one_image_are_one_image(parse):
 
 
 def test_repeated_lines(parse):
-    """Of lines of JSON for one image the first counts; the others are counted, also by content."""
+    """An image with equal lines of JSON is one; with contradicting ones it has no known truth."""
     cat, dog = ({"classificationAnnotation": {"displayName": name}} for name in ("cat", "dog"))
     columns = parse(
         line(**cat), line(**cat), line(image="gs://b/2", **cat), line(image="gs://b/2", **dog)
     )
-    assert labels(columns) == {"gs://b/1": ["cat"], "gs://b/2": ["cat"]}
-    (warning,) = columns.warnings
-    assert warning == (
-        "2 images stand more than once in the ground truth (1 of them with another truth); the "
-        "first line of each counts; first: 'gs://b/1'"
-    )
+    assert labels(columns) == {"gs://b/1": ["cat"]}
+    assert columns.repeated == {"gs://b/1"}
+    assert columns.contradicted == {"gs://b/2": MlUse.UNKNOWN}
+
+
+def test_repeated_rows(parse):
+    """A row of CSV once more adds neither a label nor a box."""
+    box = "TEST,gs://b/1.jpg,Tomato,0.1,0.2,,,0.3,0.4,,"
+    columns = parse(box, box.replace("0.4", "0.5"), box, has_boxes=True)
+    assert labels(columns) == {"gs://b/1.jpg": ["Tomato", "Tomato"]}
+    assert columns.repeated == {"gs://b/1.jpg"}
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_line_without_labels_says_nothing_against_one_with_them(parse, order):
+    """Nor does the order of lines matter; a test image by one of them is a test image."""
+    cat = {"displayName": "cat"}
+    lines = [line(use="training"), line(use="test", classificationAnnotation=cat)]
+    columns = parse(*lines[::order])
+    assert labels(columns) == {"gs://b/1": ["cat"]}
+    assert (columns.use.tolist(), columns.is_labelled.tolist()) == ([MlUse.TEST], [1])
 
 
 def test_byte_order_marks_and_line_ends(parse):
@@ -218,7 +236,8 @@ def test_malformed_line(parse, bad, has_boxes, reason):
         parse(line("gs://b/9"), bad, has_boxes=has_boxes)
     columns = parse(line("gs://b/9"), bad, has_boxes=has_boxes, skip_bad_lines=True)
     assert columns.images == ["gs://b/9"]
-    assert columns.warnings[0].startswith("1 lines of the ground truth are malformed")
+    (doubt,) = columns.doubts
+    assert (doubt.kind, doubt.count, doubt.of) == (DoubtKind.LINES_SKIPPED, 1, 2)
 
 
 @pytest.mark.parametrize(
