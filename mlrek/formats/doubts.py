@@ -13,7 +13,10 @@ from mlrek.metrics.image_sums import AVERAGE_NAMES
 from mlrek.subset import take_images
 
 _N_NAMED: Final = 3
-_AT_THRESHOLDS: Final = ("at_threshold/*", "label_at_threshold_*", "reported/*", "label_reported_*")
+BOX_AREAS: Final = ("aggregate/ap*", "aggregate/ar_100", "label_ap")
+"""Numbers over all boxes of a detection, however little the model was sure of them."""
+
+_AT_THRESHOLDS: Final = ("at_threshold/*", "label_at_threshold_*")
 _DECIDED: Final = (
     *(f"aggregate/{name}" for name in (*AVERAGE_NAMES, "subset_accuracy", "hamming_loss")),
     *(f"label_{name}" for name in ("precision", "recall", "f1", "tp", "fp", "fn")),
@@ -140,8 +143,13 @@ def doubt_foreign(what: str, named: str, task: Task) -> Doubt:
             f"the {what} is of another version, {show(named)}: neither its numbers nor its "
             "thresholds are used"
         ),
-        touches=(*_AT_THRESHOLDS, *(_DECIDED if task is Task.MULTILABEL else ())),
+        touches=(*find_decided(task), "reported/*", "label_reported_*"),
     )
+
+
+def find_decided(task: Task) -> tuple[str, ...]:
+    """The numbers made from decisions at the assumed thresholds."""
+    return (*_AT_THRESHOLDS, *(_DECIDED if task is Task.MULTILABEL else ()))
 
 
 def doubt_unanswered(

@@ -11,6 +11,8 @@ from mlrek.evaluation import (
     Boxes,
     Detections,
     Doubt,
+    DoubtKind,
+    Effect,
     Evaluation,
     FloatArray,
     IntArray,
@@ -22,10 +24,11 @@ from mlrek.evaluation import (
     Task,
     order_labels,
 )
-from mlrek.formats.doubts import doubt_unanswered, show_spellings
+from mlrek.formats.doubts import BOX_AREAS, doubt_unanswered, find_decided, show_spellings
 from mlrek.formats.ground_truth import GroundTruth
 from mlrek.formats.json_text import show
 from mlrek.formats.responses import Responses
+from mlrek.metrics.decisions import DEFAULT_THRESHOLD
 
 _N_NAMED = 3
 
@@ -52,8 +55,8 @@ def join_exam(
         EvaluationError: Version, truth and answers are not of one task, or not one answer is of an
             image of the manifest.
     """
-    _check_common(truth, responses)
     task = _choose_task(version, truth)
+    _check_common(truth, responses)
     rows = _place_rows(truth.images, responses)
     used = np.bincount(rows.code, minlength=len(responses.labels)) > 0
     answered = {label for label, code in responses.labels.items() if used[code]}
@@ -62,6 +65,7 @@ def join_exam(
     label_idx = np.array([position[x] if x in answered else -1 for x in responses.labels], np.int32)
     rows = replace(rows, code=label_idx[rows.code])
     is_detection = task == Task.DETECTION
+    thresholds = _place_thresholds(version, labels)
     records, repeated = _sort_rows(rows, len(labels), keep=not is_detection)
     return Evaluation(
         version=version.version,
@@ -70,18 +74,22 @@ def join_exam(
         images=truth.images,
         truth=_recode_truth(truth, position),
         records=records,
-        thresholds=_place_thresholds(version, labels),
+        thresholds=thresholds,
         detections=_place_boxes(truth, rows, position) if is_detection else None,
         pos_label=version.pos_label,
         reported=Reported(train_images=version.reported.train_images),
         files=(*files, *(file for file in version.files if file.role == "summary")),
-        doubts=(*truth.doubts, *responses.doubts, *_doubt_unanswered(truth.images, responses)),
+        doubts=(
+            *truth.doubts,
+            *responses.doubts,
+            *_doubt_unanswered(truth.images, responses),
+            *_doubt_cut(responses, task, thresholds),
+        ),
         warnings=(
             *truth.warnings,
             *_warn_strangers(truth.images, responses),
             *_warn_labels(version, truth.labels),
             *repeated,
-            *_warn_cut(responses, is_detection=is_detection),
         ),
     )
 
@@ -111,9 +119,9 @@ def _check_common(truth: GroundTruth, responses: Responses) -> None:
         raise EvaluationError("there is not one answer in the file of responses")
     if set(truth.images).isdisjoint(answered):
         raise EvaluationError(
-            "not one answer is of an image of the manifest: the responses write "
-            f"{show_spellings(answered, truth.images)} in the manifest; give the answers of this "
-            "test set, with `image` exactly as the manifest writes `source-ref`"
+            "not one answer is of an image of the manifest: answers and manifest write "
+            f"{show_spellings(answered, truth.images)}; give the answers of this test set, with "
+            "`image` exactly as the manifest writes `source-ref`"
         )
 
 
@@ -273,11 +281,27 @@ def _warn_labels(version: Evaluation, labels: Sequence[str]) -> Iterator[str]:
         )
 
 
-def _warn_cut(responses: Responses, *, is_detection: bool) -> Iterator[str]:
-    """What was not asked for is not there: average precision then ends early."""
+def _doubt_cut(responses: Responses, task: Task, thresholds: FloatArray) -> Iterator[Doubt]:
+    """What was not asked for is not there: average precision then ends early, as may recall."""
     cut = max((c for c in responses.min_confidence if c is not None), default=0.0)
-    if is_detection and cut > 0:
-        yield (
-            f"boxes below {cut:g} % were not asked for (min_confidence): average precision is a "
-            "lower bound"
+    if task is Task.DETECTION and cut > 0:
+        yield Doubt(
+            kind=DoubtKind.RECORDS_PARTIAL,
+            text=(
+                f"boxes below {cut:g} % were not asked for (min_confidence): average precision is "
+                "a lower bound"
+            ),
+            touches=BOX_AREAS,
+        )
+    lowest = np.min(np.nan_to_num(thresholds, nan=DEFAULT_THRESHOLD), initial=1.0)
+    if 100 * lowest < cut:
+        yield Doubt(
+            kind=DoubtKind.RECORDS_PARTIAL,
+            text=(
+                f"answers below {cut:g} % were not asked for (min_confidence), while a label "
+                f"counts as predicted from {100 * lowest:g} % on: false alarms between the two are "
+                "not seen"
+            ),
+            touches=find_decided(task),
+            own_effect=Effect.STOPS,
         )

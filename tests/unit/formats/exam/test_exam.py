@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from mlrek.errors import EvaluationError
 from mlrek.evaluation import (
     DoubtKind,
+    Effect,
     Evaluation,
     LabelSets,
     Outcome,
@@ -170,6 +171,29 @@ def test_an_image_without_an_answer_has_no_prediction():
     assert doubt.text.endswith("as misses: 'b'; 'c': InvalidImageFormatException: no image")
 
 
+@pytest.mark.parametrize(
+    ("image", "answered"),
+    [
+        ("s3://exam/0.jpg", "0.jpg"),
+        ("s3://exam/my folder/0.jpg", "s3://exam/my+folder/0.jpg"),
+        ("s3://exam/0.jpg", "https://exam/0.jpg"),
+        ("s3://exam/a.b.jpg", "s3://exam/a%2Eb.jpg"),
+    ],
+)
+def test_answers_of_other_images_are_refused(image, answered):
+    """They are no proof that a model is always wrong; both spellings are shown."""
+    responses = answer(**{"other.jpg": [("cat", 90)], answered: [("cat", 90)]})
+    with pytest.raises(EvaluationError, match="not one answer") as caught:
+        join_exam(make_version(["cat"]), make_truth(**{image: "cat"}), responses)
+    assert f"{answered!r} and {image!r}" in str(caught.value)
+
+
+def test_a_file_without_an_answer_is_refused():
+    """Nothing was asked."""
+    with pytest.raises(EvaluationError, match="not one answer in the file"):
+        join_exam(make_version(["cat"]), make_truth(a="cat"), answer())
+
+
 def test_an_answer_for_another_image_is_left_out_and_counted():
     """With whatever labels only it has."""
     evaluation = join_exam(
@@ -215,7 +239,7 @@ def test_a_label_twice_in_an_answer_counts_once():
 def test_it_is_multilabel_where_either_says_so(of_version, labels):
     """The version by its provider's test, the manifest by an image with two labels."""
     version = make_version(["cat", "dog"], task=of_version)
-    task = join_exam(version, make_truth(a=labels), answer()).task
+    task = join_exam(version, make_truth(a=labels), answer(a=[])).task
     is_multilabel = of_version is Task.MULTILABEL or labels == ["cat", "dog"]
     assert task is (Task.MULTILABEL if is_multilabel else Task.CLASSIFICATION)
 
@@ -272,9 +296,25 @@ def test_boxes_that_were_not_asked_for_are_told():
     """A version called with a least confidence gives a part of the boxes only."""
     responses = answer_boxes(a=[(50, 0, 0, 1, 1)])
     responses.min_confidence = {30.0}
-    version = make_version(["cap"], task=Task.DETECTION)
-    evaluation = join_exam(version, make_boxes(a=[]), responses)
-    assert evaluation.warnings[0].startswith("boxes below 30 % were not asked for")
+    version = make_version(["cap"], [0.4], task=Task.DETECTION)
+    (doubt,) = join_exam(version, make_boxes(a=[]), responses).doubts
+    assert (doubt.kind, doubt.effect) == (DoubtKind.RECORDS_PARTIAL, Effect.STOPS_RELATIVE)
+    assert doubt.text.startswith("boxes below 30 % were not asked for")
+    touched = ["aggregate/ap_50", "label_ap", "label_recall", "at_threshold/f1_macro"]
+    assert [*map(doubt.touches_number, touched)] == [True, True, False, False]
+
+
+@pytest.mark.parametrize(("threshold", "is_doubted"), [(0.3, True), (0.5, False), (None, False)])
+def test_answers_below_a_threshold_that_were_not_asked_for(threshold, is_doubted):
+    """Between the threshold and what was asked for no false alarm is seen: precision flatters."""
+    responses = answer(a=[("cat", 80)])
+    responses.min_confidence = {50.0}
+    version = make_version(["cat"], [threshold or np.nan])
+    doubts = join_exam(version, make_truth(a="cat"), responses).doubts
+    assert [(d.kind, d.effect) for d in doubts] == (
+        [(DoubtKind.RECORDS_PARTIAL, Effect.STOPS)] if is_doubted else []
+    )
+    assert all(doubt.touches_number("at_threshold/precision_macro") for doubt in doubts)
 
 
 _ANSWERS = st.dictionaries(
@@ -296,10 +336,11 @@ _ANSWERS = st.dictionaries(
 def test_every_answer_is_where_it_belongs(truth, answers, order):
     """And the test set is the same whatever order of labels the version has."""
     named = {image: sorted(labels) for image, labels in truth.items()}
+    answers[min(truth)] = answers.get(min(truth), [])  # answers of other images alone are refused
     evaluation = join_exam(make_version(order), make_truth(**named), answer(**answers))
     assert read_records(evaluation) == {
         image: {label: percent / 100 for label, percent in answers.get(image, [])}
         for image in truth
     }
-    other = join_exam(make_version(sorted(order)), make_truth(**named), answer())
+    other = join_exam(make_version(sorted(order)), make_truth(**named), answer(**answers))
     assert compute_digest(evaluation) == compute_digest(other)
