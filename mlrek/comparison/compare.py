@@ -6,7 +6,7 @@ from itertools import compress
 from types import MappingProxyType
 from typing import Final
 
-from mlrek.comparison import Comparison, Difference, Scope
+from mlrek.comparison import Comparison, Difference
 from mlrek.comparison.changes import find_changes
 from mlrek.comparison.confusion import subtract_confusion
 from mlrek.comparison.differences import compare_shared, compare_whole
@@ -14,7 +14,6 @@ from mlrek.comparison.doubts import doubt_comparison, find_leakage
 from mlrek.comparison.exams import Exam, examine, find_rows
 from mlrek.comparison.judging import judge_differences
 from mlrek.comparison.pairing import Pairing, pair_images
-from mlrek.comparison.resamples import resample_differences
 from mlrek.comparison.rows import Rows
 from mlrek.comparison.selection import (
     recode_labels,
@@ -26,10 +25,10 @@ from mlrek.comparison.settling import settle
 from mlrek.comparison.units import set_shared, set_whole
 from mlrek.comparison.warnings import MAX_NAMED, warn
 from mlrek.comparison.why import describe_steps, exchange_truth, explain
+from mlrek.distinct import count_once
 from mlrek.errors import IncomparableError, UsageError
 from mlrek.evaluation import Evaluation, IntArray, Task, order_labels
 from mlrek.metrics import PredictionRule
-from mlrek.metrics.resampling import Bootstrap
 
 _ONE_WAY: Final = frozenset({Task.CLASSIFICATION, Task.MULTILABEL})
 
@@ -44,17 +43,14 @@ class Side:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareSettings:
-    """How to compare. `label_map` renames labels; for `group_by` see `group_images`."""
+    """How to compare. `label_map` renames labels; for `group_by` see `group_images`.
 
-    seed: int = 0
-    resamples: int = 1000
+    Without `intervals` there are only those that follow from a formula.
+    """
+
+    intervals: bool = True
     group_by: str = ""
     label_map: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
-
-    @property
-    def bootstrap(self) -> Bootstrap:
-        """How to resample."""
-        return Bootstrap(seed=self.seed, resamples=self.resamples)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -84,7 +80,7 @@ def compare_versions(
         UsageError: A label map or a grouping is not valid.
     """
     settings = settings or CompareSettings()
-    sides = _prepare(baseline, candidate, settings)
+    sides = _prepare(_take_once(baseline), _take_once(candidate), settings)
     exams = _examine(sides)
     first, second = (side.evaluation for side in sides)
     comparison = Comparison(
@@ -121,7 +117,7 @@ def compare_versions(
 
 def judge_images(side: Side, settings: CompareSettings) -> dict[str, bool]:
     """Whether a version has each image wholly right; images that count nowhere are left out."""
-    evaluation = rename_labels(side.evaluation, settings.label_map)
+    evaluation = rename_labels(_take_once(side).evaluation, settings.label_map)
     exam = examine(evaluation, side.rule, evaluation.labels)
     right, counted = exam.rows.is_right.tolist(), exam.rows.counted.tolist()
     return {image: right[i] for i, image in enumerate(evaluation.images) if counted[i]}
@@ -146,27 +142,22 @@ def _compare_images(comparison: Comparison, exams: _Exams, settings: CompareSett
 def _compare_scopes(
     exams: _Exams, settings: CompareSettings
 ) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
-    """The differences on the whole test sets, and on the images that these share.
-
-    On one and the same test set both scopes are of the same resamples.
-    """
-    labels, group_by, images = exams.labels, settings.group_by, exams.images
+    """The differences on the whole test sets, and on the images that these share."""
+    labels, group_by, intervals = exams.labels, settings.group_by, settings.intervals
     first, second = (exam.evaluation.images for exam in exams.whole)
-    whole = set_whole((first, second), labels, group_by)
-    if not images:
-        samples = resample_differences(exams.whole, [whole], settings.bootstrap)
-        return compare_whole(exams.whole, whole, samples[Scope.WHOLE]), ()
-    shared = set_shared(images, labels, group_by)
-    if exams.pairing.is_exact:
-        samples = resample_differences(exams.shared, [whole, shared], settings.bootstrap)
-    else:
-        samples = {
-            **resample_differences(exams.whole, [whole], settings.bootstrap),
-            **resample_differences(exams.shared, [shared], settings.bootstrap),
-        }
-    differences = compare_shared(exams.shared, shared, samples[Scope.SHARED])
+    relabelled = frozenset(compress(exams.pairing.images, exams.pairing.relabelled))
+    whole = set_whole((first, second), labels, group_by, relabelled)
+    if not exams.images:
+        return compare_whole(exams.whole, whole, intervals=intervals), ()
+    shared = set_shared(exams.images, labels, group_by)
+    differences = compare_shared(exams.shared, shared, intervals=intervals)
     known = differences if exams.pairing.is_exact else ()
-    return compare_whole(exams.whole, whole, samples[Scope.WHOLE], known), differences
+    return compare_whole(exams.whole, whole, known, intervals=intervals), differences
+
+
+def _take_once(side: Side) -> Side:
+    """The side with each image once."""
+    return replace(side, evaluation=count_once(side.evaluation))
 
 
 def _prepare(baseline: Side, candidate: Side, settings: CompareSettings) -> tuple[Side, Side]:

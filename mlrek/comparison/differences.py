@@ -1,6 +1,6 @@
 """Every number of two versions side by side, with how surely they differ."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import isnan, nan
 from typing import Final, TypeAlias
@@ -10,12 +10,11 @@ import numpy as np
 from mlrek.comparison import Difference, Scope
 from mlrek.comparison.exams import Exam, list_values
 from mlrek.comparison.judgements import judge_pairs, judge_shares, with_evidence
-from mlrek.comparison.measure import HAMMING, Values
-from mlrek.comparison.resamples import find_among
+from mlrek.comparison.left_out import Found, find_evidence
+from mlrek.comparison.measure import HAMMING
 from mlrek.comparison.units import Setting
-from mlrek.evaluation import Task
-from mlrek.metrics.counts import NOTHING_REASON
-from mlrek.metrics.paired_tests import Resampled
+from mlrek.evaluation import BoolArray, Task
+from mlrek.metrics.counts import NOTHING_REASON, LabelCounts
 
 REPORTED_REASON: Final = "no interval: the provider publishes the number alone"
 _ROUNDING: Final = 1e-12
@@ -25,27 +24,25 @@ _Numbers: TypeAlias = dict[tuple[str, str], tuple[float, str]]
 
 
 def compare_shared(
-    exams: tuple[Exam, Exam], setting: Setting, samples: Values
+    exams: tuple[Exam, Exam], setting: Setting, *, intervals: bool
 ) -> tuple[Difference, ...]:
     """The numbers of both versions on paired images, with the interval of each difference.
 
     The macro averages are over the labels of both versions, those that are true or predicted by
-    either. `samples` are differences in resamples.
+    either. Without `intervals` only those that follow from a formula are there.
     """
     plain = _put_side_by_side(_average_over_both(exams), Scope.SHARED)
-    found = [
-        _add_interval(difference, samples)
-        for difference in plain
-        if not _is_reported(difference.name)
-    ]
+    computed = [difference for difference in plain if not _is_reported(difference.name)]
+    found = _add_intervals(computed, exams, setting if intervals else None)
     return tuple(judge_pairs(found, exams, setting))
 
 
 def compare_whole(
     exams: tuple[Exam, Exam],
     setting: Setting,
-    samples: Values,
     shared: Sequence[Difference] = (),
+    *,
+    intervals: bool,
 ) -> tuple[Difference, ...]:
     """The numbers of both versions, each on its own test set, with their intervals.
 
@@ -56,10 +53,10 @@ def compare_whole(
         (d.name, d.label): d
         for d in _put_side_by_side([_list_numbers(exam) for exam in exams], Scope.WHOLE)
     }
-    for key, difference in found.items():
-        twin = known.get(key)
-        is_same = twin is not None and _agree(twin, difference)
-        found[key] = twin if is_same and twin else _add_interval(difference, samples)
+    own = [d for key, d in found.items() if key not in known or not _agree(known[key], d)]
+    found = {key: known.get(key, d) for key, d in found.items()}
+    added = _add_intervals(own, exams, setting if intervals else None)
+    found |= {(d.name, d.label): d for d in added}
     if not setting.grouped and not shared:
         found = {(d.name, d.label): d for d in judge_shares(list(found.values()), exams)}
     return tuple({**known, **found}[key] for key in dict.fromkeys((*found, *known)))
@@ -76,7 +73,7 @@ def _average_over_both(exams: tuple[Exam, Exam]) -> list[_Numbers]:
     """The values of both versions, averages over labels being over those of both."""
     ones = (np.ones((len(exam.evaluation.images), 1), dtype=np.float32) for exam in exams)
     counts = [exam.measure.count(weights) for exam, weights in zip(exams, ones, strict=True)]
-    among = find_among(*counts)
+    among = _find_among(*counts)
     both = []
     for exam, count in zip(exams, counts, strict=True):
         values = _list_numbers(exam)
@@ -90,6 +87,17 @@ def _average_over_both(exams: tuple[Exam, Exam]) -> list[_Numbers]:
             values[HAMMING] = value * exam.measure.known_share, reason
         both.append(values)
     return both
+
+
+def _find_among(
+    baseline: Mapping[str, LabelCounts], candidate: Mapping[str, LabelCounts]
+) -> dict[str, BoolArray]:
+    """The labels that occur for either version, by kind of counts."""
+    return {
+        kind: baseline[kind].occurs | candidate[kind].occurs
+        for kind in baseline
+        if kind in candidate
+    }
 
 
 def _put_side_by_side(values: Sequence[_Numbers], scope: Scope) -> Iterator[Difference]:
@@ -109,9 +117,21 @@ def _put_side_by_side(values: Sequence[_Numbers], scope: Scope) -> Iterator[Diff
         )
 
 
-def _add_interval(difference: Difference, samples: Values) -> Difference:
-    sample = samples.get((difference.name, difference.label))
-    return with_evidence(difference, None if sample is None else Resampled(differences=sample))
+def _add_intervals(
+    differences: Sequence[Difference], exams: tuple[Exam, Exam], setting: Setting | None
+) -> list[Difference]:
+    """The differences with their evidence, none without a setting."""
+    shown = {(d.name, d.label): d.difference for d in differences if not _is_reported(d.name)}
+    found = Found(evidence={}, reasons={})
+    if setting is not None and shown:
+        found = find_evidence(exams, setting, shown)
+    added = []
+    for difference in differences:
+        key = difference.name, difference.label
+        reason = difference.reason or found.reasons.get(key, "")
+        told = replace(difference, reason=reason)
+        added.append(with_evidence(told, found.evidence.get(key)))
+    return added
 
 
 def _agree(one: Difference, other: Difference) -> bool:

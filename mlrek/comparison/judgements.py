@@ -10,13 +10,14 @@ import numpy as np
 from mlrek.comparison import Difference, Evidence
 from mlrek.comparison.exams import Exam
 from mlrek.comparison.judging import LABEL_DECISIONS
+from mlrek.comparison.left_out import MIN_GROUPS, say_few_groups
 from mlrek.comparison.rows import Rows
 from mlrek.comparison.units import Setting
 from mlrek.evaluation import BoolArray, FloatArray, IntArray, RecordsKind, Task
 from mlrek.metrics.delong import delong
 from mlrek.metrics.paired_tests import (
+    GroupedCounts,
     IndependentShares,
-    Normal,
     PairedCounts,
     adjust_holm,
     mcnemar_mid_p,
@@ -33,6 +34,9 @@ RIGHT_NAMES: Final = {
     Task.MULTILABEL: ("aggregate/subset_accuracy",),
 }
 """Numbers that are the share of images wholly right."""
+
+MICRO_NAMES: Final = ("aggregate/precision_micro", "aggregate/f1_micro")
+"""The same share where one label an image is true and each image has a prediction."""
 
 WRONG_NAMES: Final = {Task.CLASSIFICATION: ("aggregate/hamming_loss",)}
 IMAGES_RIGHT: Final = "aggregate/images_right"
@@ -56,10 +60,9 @@ def judge_pairs(
 
 
 def judge_shares(found: Sequence[Difference], exams: tuple[Exam, Exam]) -> Iterator[Difference]:
-    """Shares of images of which none stands anywhere twice: independent samples."""
+    """Shares of images of which none was in both test sets: independent samples."""
     task = exams[0].metrics.task
-    images = (*exams[0].evaluation.images, *exams[1].evaluation.images)
-    independent = len(set(images)) == len(images)
+    independent = set(exams[0].evaluation.images).isdisjoint(exams[1].evaluation.images)
     right = [int(np.count_nonzero(exam.rows.is_right)) for exam in exams]
     n = [int(np.count_nonzero(exam.rows.counted)) for exam in exams]
     shares = IndependentShares(
@@ -104,15 +107,20 @@ def _judge_right(
     """Shares of images that are right by Newcombe and McNemar; for boxes and masks one more."""
     task = exams[0].metrics.task
     counted = exams[0].rows.counted & exams[1].rows.counted
-    counts = count_right(*(exam.rows.is_right[counted] for exam in exams))
-    evidence = dict.fromkeys(RIGHT_NAMES.get(task, ()), counts)
+    right = [exam.rows.is_right[counted] for exam in exams]
+    counts = count_right(*right)
+    effect = _find_effect_of_images(right, counts, setting, counted)
+    names = RIGHT_NAMES.get(task, ())
+    if task is Task.CLASSIFICATION and all(_is_answered(exam, counted) for exam in exams):
+        names = (*names, *MICRO_NAMES)
+    evidence = dict.fromkeys(names, counts)
     evidence |= {name: _mirror(counts) for name in WRONG_NAMES.get(task, ())}
     for difference in found:
         mine = evidence.get(difference.name)
         if mine is None or not _is_plain(exams):
             yield difference
         else:
-            yield _by_mcnemar(difference, mine, setting)
+            yield _by_mcnemar(difference, mine, setting, effect)
     if task not in RIGHT_NAMES and counts.n:
         share = Difference(
             name=IMAGES_RIGHT,
@@ -120,7 +128,30 @@ def _judge_right(
             baseline=(counts.both + counts.only_baseline) / counts.n,
             candidate=(counts.both + counts.only_candidate) / counts.n,
         )
-        yield _by_mcnemar(share, counts, setting)
+        yield _by_mcnemar(share, counts, setting, effect)
+
+
+def _find_effect_of_images(
+    right: Sequence[BoolArray], counts: PairedCounts, setting: Setting, counted: BoolArray
+) -> float:
+    """The design effect of images that are right; 1 where images are the units."""
+    n_groups = setting.units.total
+    if not setting.grouped or n_groups < MIN_GROUPS:
+        return 1.0
+    groups = setting.units.baseline[counted]
+    change = right[1].astype(np.float64) - right[0]
+    return _find_design_effect(
+        np.asarray(np.bincount(groups, change, n_groups), dtype=np.float64),
+        np.bincount(groups, minlength=n_groups).astype(np.float64),
+        counts,
+        n_groups,
+    )
+
+
+def _is_answered(exam: Exam, counted: BoolArray) -> bool:
+    """Whether each image that counts has a prediction."""
+    n_predicted = np.count_nonzero(exam.rows.y_pred >= 0)
+    return bool(n_predicted == np.count_nonzero(counted) == len(exam.rows.y_pred))
 
 
 def _is_plain(exams: tuple[Exam, Exam]) -> bool:
@@ -138,12 +169,41 @@ def _mirror(counts: PairedCounts) -> PairedCounts:
     )
 
 
-def _by_mcnemar(difference: Difference, counts: PairedCounts, setting: Setting) -> Difference:
-    """Images that show one object are no independent trials: these keep their bootstrap."""
-    if setting.grouped:
-        return replace(difference, reason=difference.reason or GROUPED_REASON)
-    p = float(mcnemar_mid_p(counts.only_baseline, counts.only_candidate))
-    return with_evidence(replace(difference, reason=""), counts, p)
+def _by_mcnemar(
+    difference: Difference, counts: PairedCounts, setting: Setting, design_effect: float = 1.0
+) -> Difference:
+    """Images that show one object are no independent trials: there is no p, and fewer pairs."""
+    if not setting.grouped:
+        p = float(mcnemar_mid_p(counts.only_baseline, counts.only_candidate))
+        return with_evidence(replace(difference, reason=""), counts, p)
+    n_groups = setting.units.total
+    if n_groups < MIN_GROUPS:
+        return replace(difference, reason=say_few_groups(n_groups))
+    evidence = GroupedCounts(counts=counts, n_groups=n_groups, design_effect=design_effect)
+    return replace(with_evidence(difference, evidence), reason=difference.reason or GROUPED_REASON)
+
+
+def _find_design_effect(
+    changes: FloatArray, sizes: FloatArray, counts: PairedCounts, n_groups: int
+) -> float:
+    """How much larger the variance of a difference is than that of independent pairs, at least 1.
+
+    The variance over groups is that of a ratio: G / (G - 1) Σ (change - size · difference)² / n².
+    Where no pair differs nothing tells the effect: it is that of groups in which all go together.
+
+    Args:
+        changes: Right for the candidate alone minus right for the baseline alone, (n_groups,).
+        sizes: The pairs of each group, (n_groups,).
+        counts: All pairs.
+        n_groups: How many groups there are.
+    """
+    independent = counts.standard_error**2
+    together = float(sizes @ sizes) / max(counts.n, 1)
+    if not independent > 0:
+        return max(together, 1.0)
+    residual = changes - sizes * counts.difference
+    variance = n_groups / (n_groups - 1) * float(residual @ residual) / counts.n**2
+    return max(variance / independent, 1.0)
 
 
 def _judge_labels(exams: tuple[Exam, Exam], setting: Setting) -> list[Difference]:
@@ -152,6 +212,8 @@ def _judge_labels(exams: tuple[Exam, Exam], setting: Setting) -> list[Difference
     n = int(np.count_nonzero(counted))
     first, second = (_find_wrong_decisions(exam.rows, counted, size) for exam in exams)
     by_label = _count_labels(np.full(size, n), (first, second), size)
+    everywhere = np.flatnonzero(counted)[:, np.newaxis] * size + np.arange(size)
+    effects = _find_effects_of_labels(everywhere.ravel(), (first, second), by_label, setting)
     judged = []
     for code in np.flatnonzero(_find_occurring(exams, size)).tolist():
         counts = by_label[code]
@@ -162,7 +224,7 @@ def _judge_labels(exams: tuple[Exam, Exam], setting: Setting) -> list[Difference
             baseline=(counts.both + counts.only_baseline) / n if n else nan,
             candidate=(counts.both + counts.only_candidate) / n if n else nan,
         )
-        judged.append(_by_mcnemar(share, counts, setting))
+        judged.append(_by_mcnemar(share, counts, setting, effects[code]))
     return _adjust(judged)
 
 
@@ -171,15 +233,15 @@ def _judge_recall(
 ) -> list[Difference]:
     """The recall of a label is a share of the images where it is true, the same for both."""
     size = len(setting.labels)
-    (true, missed), (true_too, missed_too) = (_find_recalled(e.rows, size) for e in exams)
-    relabelled = set((np.setxor1d(true, true_too, assume_unique=True) % size).tolist())
+    (true, missed), (_, missed_too) = (_find_recalled(e.rows, size) for e in exams)
     n_true = np.bincount(true % size, minlength=size)
     by_label = _count_labels(n_true, (missed, missed_too), size)
+    effects = _find_effects_of_labels(true, (missed, missed_too), by_label, setting)
     codes = {label: code for code, label in enumerate(setting.labels)}
     judged = {
-        d.label: _by_mcnemar(d, by_label[codes[d.label]], setting)
+        d.label: _by_mcnemar(d, by_label[codes[d.label]], setting, effects[codes[d.label]])
         for d in found
-        if d.name == "label_recall" and not isnan(d.difference) and codes[d.label] not in relabelled
+        if d.name == "label_recall" and not isnan(d.difference)
     }
     adjusted = dict(zip(judged, _adjust(list(judged.values())), strict=True))
     return [adjusted.get(d.label, d) if d.name == "label_recall" else d for d in found]
@@ -208,6 +270,33 @@ def _count_labels(
         for n, baseline, candidate, both_wrong in zip(
             *(column.tolist() for column in (n_images, *n_wrong, n_neither)), strict=True
         )
+    ]
+
+
+def _find_effects_of_labels(
+    decided: IntArray,
+    wrong: tuple[IntArray, IntArray],
+    by_label: Sequence[PairedCounts],
+    setting: Setting,
+) -> list[float]:
+    """The design effect of each label's decisions; 1 where images are the units.
+
+    `decided` and `wrong` are codes as in `_count_labels`: all decisions, and the wrong ones.
+    """
+    n_labels, n_groups = len(by_label), setting.units.total
+    if not setting.grouped or n_groups < MIN_GROUPS:
+        return [1.0] * n_labels
+    groups = setting.units.baseline
+
+    def count(codes: IntArray) -> FloatArray:
+        cells = groups[codes // n_labels] * n_labels + codes % n_labels
+        counts = np.bincount(cells, minlength=n_groups * n_labels)
+        return counts.reshape(n_groups, n_labels).astype(np.float64)
+
+    sizes, changes = count(decided), count(wrong[0]) - count(wrong[1])
+    return [
+        _find_design_effect(changes[:, code], sizes[:, code], counts, n_groups)
+        for code, counts in enumerate(by_label)
     ]
 
 
@@ -262,11 +351,10 @@ def _judge_areas(
 
 
 def _by_delong(difference: Difference, baseline: _Scores, candidate: _Scores) -> Difference:
-    if not np.array_equal(baseline[1], candidate[1]):
-        return replace(difference, p=nan)  # the truth of shared images was changed
-    result = delong(baseline[0], candidate[0], baseline[1])
-    evidence = Normal(difference=difference.difference, standard_error=result.standard_error)
-    return with_evidence(replace(difference, reason=""), evidence, result.p)
+    """The difference with DeLong's p, where there are images enough for an interval."""
+    if isnan(difference.low) or not np.array_equal(baseline[1], candidate[1]):
+        return difference
+    return replace(difference, p=delong(baseline[0], candidate[0], baseline[1]).p)
 
 
 def _list_scores(exam: Exam) -> dict[str, _Scores]:

@@ -75,7 +75,7 @@ class Measure:
         `among` are the labels of macro averages where they are not the version's own.
         """
         values: Values = {}
-        if self.task in _AVERAGES:
+        if "labels" in counts and self.task in _AVERAGES:
             found = _AVERAGES[self.task](counts["labels"], among.get("labels"))
             values |= {(f"aggregate/{name}", ""): v for name, v in found.items()}
         if "at_threshold" in counts:
@@ -87,12 +87,17 @@ class Measure:
         self, weights: Weights, counts: Mapping[str, LabelCounts], labels: tuple[str, ...]
     ) -> Values:
         """Every number but the averages over labels; weights (n_images, n), `counts` of them."""
+        values = self.compute_statistics(weights, labels)
+        if self.task is not Task.SEGMENTATION:  # whose labels are counted in pixels
+            values |= score_labels(counts["labels"], labels)
+        return values
+
+    def compute_statistics(self, weights: Weights, labels: tuple[str, ...]) -> Values:
+        """The numbers that do not follow from label counts; weights (n_images, n)."""
         values: Values = {}
         for statistic in self.statistics:
             if len(statistic.order):
                 values |= statistic.apply(weights, labels)
-        if self.task is not Task.SEGMENTATION:  # whose labels are counted in pixels
-            values |= _score_labels(counts["labels"], labels)
         return values
 
     def complete(
@@ -131,7 +136,8 @@ def name_aggregate(statistic: Statistic) -> Statistic:
     return compute
 
 
-def _score_labels(counts: LabelCounts, labels: tuple[str, ...]) -> Values:
+def score_labels(counts: LabelCounts, labels: tuple[str, ...]) -> Values:
+    """Precision, recall and F1 of each label, of counts (n, n_labels): (n,) each."""
     values: Values = {}
     for score in LABEL_SCORES:
         columns = divide(*FRACTIONS[score](counts))

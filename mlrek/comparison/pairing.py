@@ -1,16 +1,12 @@
 """Which images two versions have in common, with the same truth or not, and of which object."""
 
 import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlrek.comparison import TestSets, Verdict
-from mlrek.comparison.selection import select_images
 from mlrek.errors import UsageError
 from mlrek.evaluation import BoolArray, DoubtKind, Evaluation, IntArray, order_labels
 from mlrek.identity import digest_images
@@ -21,8 +17,7 @@ class Pairing:
     """The shared images, in order of their URIs.
 
     `baseline_idx` and `candidate_idx` (n_shared,) are their places in the two evaluations;
-    `relabelled` (n_shared,) tells whose truth differs. `is_exact`: the test sets are the same, and
-    no image stands in them twice.
+    `relabelled` (n_shared,) tells whose truth differs. `is_exact`: the test sets are the same.
     """
 
     test_sets: TestSets
@@ -34,19 +29,15 @@ class Pairing:
     @property
     def is_exact(self) -> bool:
         """Whether what is shared is all there is."""
-        return self.test_sets.verdict is Verdict.SAME and not self.test_sets.duplicated
+        return self.test_sets.verdict is Verdict.SAME
 
 
 def pair_images(baseline: Evaluation, candidate: Evaluation) -> Pairing:
-    """Pair the images of two evaluations by URI.
-
-    An image that stands more than once in a test set counts once among the shared ones. Where its
-    lines differ, the one that counts does not depend on the order of lines.
-    """
+    """Pair the images of two evaluations by URI; in each of them an image must stand once."""
     names_alone = all(_is_plain(evaluation) for evaluation in (baseline, candidate))
     compare = _compare_names if names_alone else _compare_digests
     matched = compare(baseline, candidate)
-    n_images = [len(set(evaluation.images)) for evaluation in (baseline, candidate)]
+    n_images = [len(evaluation.images) for evaluation in (baseline, candidate)]
     n_shared = len(matched.images)
     verdict = Verdict.OVERLAPPING if n_shared else Verdict.DISJOINT
     return Pairing(
@@ -117,12 +108,8 @@ class _Matched:
 
 
 def _is_plain(evaluation: Evaluation) -> bool:
-    """Whether names of labels are all its truth, and each image stands there once."""
-    return (
-        evaluation.detections is None
-        and evaluation.masks is None
-        and len(set(evaluation.images)) == len(evaluation.images)
-    )
+    """Whether names of labels are all its truth."""
+    return evaluation.detections is None and evaluation.masks is None
 
 
 def _compare_names(baseline: Evaluation, candidate: Evaluation) -> _Matched:
@@ -160,7 +147,7 @@ def _code_truth(evaluation: Evaluation, image_idx: IntArray, labels: tuple[str, 
 def _compare_digests(baseline: Evaluation, candidate: Evaluation) -> _Matched:
     """By the digest of each image with its truth."""
     digests = digest_images(baseline), digest_images(candidate)
-    places = [_choose_places(e, d) for e, d in zip((baseline, candidate), digests, strict=True)]
+    places = [{image: i for i, image in enumerate(e.images)} for e in (baseline, candidate)]
     shared = _share(*places)
     idx = [np.array([p[image] for image in shared], dtype=np.int64) for p in places]
     relabelled = np.array(
@@ -180,56 +167,14 @@ def _share(baseline: Mapping[str, int], candidate: Mapping[str, int]) -> tuple[s
     return tuple(sorted(baseline.keys() & candidate.keys()))
 
 
-def _choose_places(evaluation: Evaluation, digests: Sequence[bytes]) -> dict[str, int]:
-    """The place of each image; of one that stands there twice, that with the first content."""
-    places = {image: i for i, image in enumerate(evaluation.images)}
-    again = _find_duplicates(evaluation)
-    if again:
-        rows = [i for i, image in enumerate(evaluation.images) if image in again]
-        content = _describe_lines(select_images(evaluation, np.array(rows)))
-        falling = sorted(zip(rows, content, strict=True), key=lambda r: (digests[r[0]], r[1]))[::-1]
-        places |= {evaluation.images[i]: i for i, _ in falling}
-    return places
-
-
-def _describe_lines(evaluation: Evaluation) -> list[list[str]]:
-    """What each line says besides the truth, whatever the order of labels and boxes."""
-    lines: list[list[str]] = [[] for _ in evaluation.images]
-
-    def describe(image_idx: IntArray, label_idx: IntArray, *columns: NDArray[Any]) -> None:
-        for image, code, *row in zip(
-            *(column.tolist() for column in (image_idx, label_idx, *columns)), strict=True
-        ):
-            lines[image].append(repr((evaluation.labels[code], *row)))
-
-    records, detections, masks = evaluation.records, evaluation.detections, evaluation.masks
-    describe(records.image_idx, records.label_idx, records.confidence, records.outcome)
-    if detections is not None:
-        boxes = detections.records
-        columns = boxes.boxes_xyxy, boxes.confidence, boxes.outcome
-        describe(boxes.image_idx, boxes.label_idx, *columns)
-    if masks is not None:
-        describe(masks.image_idx, masks.label_idx, masks.tp, masks.fp, masks.fn)
-    return [sorted(line) for line in lines]
-
-
-def _find_duplicates(evaluation: Evaluation) -> set[str]:
-    if len(set(evaluation.images)) == len(evaluation.images):
-        return set()
-    return {image for image, n in Counter(evaluation.images).items() if n > 1}
-
-
 def _count_duplicates(baseline: Evaluation, candidate: Evaluation) -> int:
-    """Images that stand in several lines, also where each was counted once already."""
-    found = len(_find_duplicates(baseline) | _find_duplicates(candidate))
-    told = [
+    """Images that stood in several lines of a test set, and were counted once."""
+    first, second = (
         max((d.count or 0 for d in e.doubts if d.kind is DoubtKind.IMAGES_REPEATED), default=0)
         for e in (baseline, candidate)
-    ]
-    if not any(told):
-        return found
-    is_apart = not set(baseline.images) & set(candidate.images)
-    return max(found, sum(told) if is_apart else max(told))
+    )
+    is_apart = first and second and not set(baseline.images) & set(candidate.images)
+    return first + second if is_apart else max(first, second)
 
 
 def _only(labels: Sequence[str], others: Sequence[str]) -> tuple[str, ...]:

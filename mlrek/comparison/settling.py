@@ -20,7 +20,7 @@ def settle(
 ) -> Settling | None:
     """What would decide a difference of images wholly right that is undecided.
 
-    Images that show one object are no independent trials: there the spread is that of resamples.
+    Images that show one object are no independent trials: there the spread is that between objects.
     """
     names = (*RIGHT_NAMES.get(shared[0].metrics.task, ()), IMAGES_RIGHT)
     difference = next((d for d in differences if d.name in names), None)
@@ -31,7 +31,7 @@ def settle(
     if grouped:
         spread = difference.evidence.standard_error if difference.evidence else nan
         return Settling(
-            images_needed=images_to_decide(counts.n, difference.difference, spread),
+            images_needed=images_to_decide(round(counts.n), difference.difference, spread),
             smallest_difference=smallest_decidable(spread),
         )
     return Settling(

@@ -1,7 +1,8 @@
-"""What is drawn when images are resampled, in which scope."""
+"""What is left out of the test sets to see how surely numbers differ, in which scope."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import compress
 
 import numpy as np
 
@@ -12,15 +13,38 @@ from mlrek.evaluation import IntArray
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Units:
-    """What is drawn when images are resampled: images, or the objects that several images show.
+    """What is left out at once: images, or the objects that several images show.
 
     `sizes` are the units of each stratum, which follow each other; `baseline` and `candidate`
-    (n_images,) the unit of each image of the two exams.
+    (n_images,) the unit of each image of the two exams, -1 for an image that does not count.
     """
 
     sizes: tuple[int, ...]
     baseline: IntArray
     candidate: IntArray
+
+    @property
+    def total(self) -> int:
+        """How many units there are."""
+        return sum(self.sizes)
+
+    def deal(self, most: int) -> "Units":
+        """Units put together at random, stratum by stratum, so that about `most` are left."""
+        if self.total <= most:
+            return self
+        rng = np.random.default_rng(0)
+        sizes = [min(size, max(1, round(most * size / self.total))) for size in self.sizes]
+        starts = np.cumsum([0, *sizes])
+        dealt = np.concatenate(
+            [
+                start + rng.permutation(size) % max(fewer, 1)
+                for start, size, fewer in zip(starts[:-1], self.sizes, sizes, strict=True)
+            ]
+        )
+        lookup = np.append(dealt, -1)  # the last one stands for no unit
+        return Units(
+            sizes=tuple(sizes), baseline=lookup[self.baseline], candidate=lookup[self.candidate]
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,19 +75,30 @@ def set_shared(images: Sequence[str], labels: tuple[str, ...], group_by: str) ->
 
 
 def set_whole(
-    images: tuple[Sequence[str], Sequence[str]], labels: tuple[str, ...], group_by: str
+    images: tuple[Sequence[str], Sequence[str]],
+    labels: tuple[str, ...],
+    group_by: str,
+    left_out: frozenset[str] = frozenset(),
 ) -> Setting:
     """Strata of units that both versions were tested on, and of those that only one was.
 
-    Their order tells nothing of which is the baseline: swapped versions have the same resamples.
+    Their order tells nothing of which is the baseline: swapped versions have the same units.
+    Images of `left_out`, whose truth differs, tell of no version how good it is.
     """
     groups = [group_images(own, group_by)[0] if group_by else own for own in images]
-    members = [set(names) for names in groups]
+    counts = [[image not in left_out for image in own] for own in images]
+    members = [set(compress(*pair)) for pair in zip(groups, counts, strict=True)]
     alone = sorted(sorted(mine - other) for mine, other in (members, members[::-1]))
     strata = sorted(members[0] & members[1]), *alone
     names = [name for stratum in strata for name in stratum]
     places = {name: i for i, name in enumerate(names)}
-    baseline, candidate = (np.array([places[n] for n in own], dtype=np.int64) for own in groups)
+    baseline, candidate = (
+        np.array(
+            [places[name] if is_in else -1 for name, is_in in zip(*pair, strict=True)],
+            dtype=np.int64,
+        )
+        for pair in zip(groups, counts, strict=True)
+    )
     return Setting(
         scope=Scope.WHOLE,
         labels=labels,

@@ -37,7 +37,8 @@ class ImageSums:
             part.T.astype(np.int64) for part in np.split(sums[: 3 * self.n_labels], 3)
         )
         counts = LabelCounts(tp=tp, predicted=predicted, support=support)
-        *samples, exact = sums[3 * self.n_labels :] / n_images
+        own = sums[3 * self.n_labels :]
+        *samples, exact = divide(own, np.broadcast_to(n_images, own.shape))
         occurs = counts.occurs.any(axis=-1)
         values = compute_averages(counts) | {
             f"{score}_samples": np.where(occurs, mean, nan)

@@ -14,6 +14,7 @@ import numpy as np
 from mlrek.evaluation import BoolArray, FloatArray, IntArray
 from mlrek.formatting import UNDEFINED
 from mlrek.metrics.intervals import compute_margin, compute_wilson, resampled_number
+from mlrek.metrics.jackknife import compute_student
 
 NO_INTERVAL: Final = (nan, nan)
 
@@ -24,26 +25,36 @@ _SMALLEST_P: Final = 1e-300
 class PairedCounts:
     """How many pairs are right for both versions, for one alone, and for neither.
 
-    A pair is the answers of both versions on one image, or on one label of one image.
+    A pair is the answers of both versions on one image, or on one label of one image. Counts need
+    not be whole where pairs tell less than independent ones.
     """
 
-    both: int
-    only_baseline: int
-    only_candidate: int
-    neither: int
+    both: float
+    only_baseline: float
+    only_candidate: float
+    neither: float
+
+    def scale(self, divisor: float) -> "PairedCounts":
+        """The same shares of fewer pairs."""
+        return PairedCounts(
+            both=self.both / divisor,
+            only_baseline=self.only_baseline / divisor,
+            only_candidate=self.only_candidate / divisor,
+            neither=self.neither / divisor,
+        )
 
     @property
-    def n(self) -> int:
+    def n(self) -> float:
         """All pairs."""
         return self.both + self.only_baseline + self.only_candidate + self.neither
 
     @property
-    def baseline(self) -> int:
+    def baseline(self) -> float:
         """Pairs for which the baseline is right."""
         return self.both + self.only_baseline
 
     @property
-    def candidate(self) -> int:
+    def candidate(self) -> float:
         """Pairs for which the candidate is right."""
         return self.both + self.only_candidate
 
@@ -79,6 +90,36 @@ class PairedCounts:
         agreement = self.both * self.neither - self.only_baseline * self.only_candidate
         corrected = max(agreement - n / 2, 0) if agreement > 0 else agreement
         return corrected / margins
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupedCounts:
+    """Pairs of which several show one object: as many as tell as much, were they independent.
+
+    `design_effect` is how much larger the variance of the difference is than that of independent
+    pairs, at least 1. The number of pairs is divided by it, and by what the few groups cost
+    (Korn & Graubard, Survey Methodology 24, 193-201, 1998): the squared ratio of Student's quantile
+    for `n_groups` - 1 degrees of freedom to the normal one.
+    """
+
+    counts: PairedCounts
+    n_groups: int
+    design_effect: float
+
+    @property
+    def difference(self) -> float:
+        """Share of right ones, candidate minus baseline; NaN without pairs."""
+        return self.counts.difference
+
+    @property
+    def standard_error(self) -> float:
+        """That of independent pairs times the root of the design effect."""
+        return self.counts.standard_error * sqrt(self.design_effect)
+
+    def interval(self, confidence: float) -> tuple[float, float]:
+        """Newcombe's paired score interval of fewer pairs."""
+        ratio = compute_student(confidence, self.n_groups - 1) / compute_margin(confidence)
+        return self.counts.scale(self.design_effect * ratio * ratio).interval(confidence)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +207,7 @@ class CochranQ(NamedTuple):
     p: float
 
 
-def mcnemar_mid_p(only_baseline: IntArray | int, only_candidate: IntArray | int) -> FloatArray:
+def mcnemar_mid_p(only_baseline: IntArray | float, only_candidate: IntArray | float) -> FloatArray:
     """McNemar's test of pairs, two-sided mid-p, for each pair of counts.
 
     Twice the smaller tail of the binomial distribution with probability 1/2, less the probability
@@ -242,7 +283,10 @@ def format_p(p: float) -> str:
 
 
 def _square_and_add(
-    baseline: tuple[int, int], candidate: tuple[int, int], correlation: float, confidence: float
+    baseline: tuple[float, float],
+    candidate: tuple[float, float],
+    correlation: float,
+    confidence: float,
 ) -> tuple[float, float]:
     """The interval of the difference of two shares, each given as right ones and all."""
     if not baseline[1] or not candidate[1]:
@@ -256,7 +300,7 @@ def _square_and_add(
     )
 
 
-def _reach(right: int, n: int, confidence: float) -> tuple[float, float, float]:
+def _reach(right: float, n: float, confidence: float) -> tuple[float, float, float]:
     """A share, and how far Wilson's interval reaches below and above it."""
     low, high = compute_wilson(np.array(right), np.array(n), confidence)
     share = right / n

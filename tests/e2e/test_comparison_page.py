@@ -127,7 +127,7 @@ def open_pair(page, tmp_path):
 
     def compare(baseline, candidate):
         sides = (Side(evaluation=side) for side in (baseline, candidate))
-        comparison = compare_versions(*sides, CompareSettings(resamples=20))
+        comparison = compare_versions(*sides, CompareSettings())
         path = tmp_path / "comparison.html"
         path.write_bytes(describe_comparison(comparison, candidate))
         page.browser.get(path.as_uri())
@@ -268,7 +268,7 @@ def test_pictures_that_lie_in_google_storage_are_said_to_be_unread(page, tmp_pat
             for codes in ((0, 0, 1, 1), (0, 1, 1, 0))
         ]
         comparison = compare_versions(
-            *(Side(evaluation=side) for side in sides), CompareSettings(resamples=0)
+            *(Side(evaluation=side) for side in sides), CompareSettings(intervals=False)
         )
         pages = {
             "report": describe_report(sides[1], compute_metrics(sides[1], resamples=0)),

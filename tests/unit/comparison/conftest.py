@@ -41,10 +41,10 @@ def build_top():
 
 @pytest.fixture(scope="session")
 def compare():
-    """Compare two evaluations, with settings by name, and the rule of both; no resamples."""
+    """Compare two evaluations, with settings by name, and the rule of both; fast intervals only."""
 
     def compare_two(baseline, candidate, *, rule=PredictionRule.TOP1, **options):
-        options.setdefault("resamples", 0)
+        options.setdefault("intervals", False)
         sides = (Side(evaluation=side, rule=rule) for side in (baseline, candidate))
         return compare_versions(*sides, CompareSettings(**options))
 

@@ -61,7 +61,7 @@ def test_swapped_versions_mirror_everything(build, compare, pair):
     task, threshold, lines = pair
     sides = [_build_side(build, task, threshold, side) for side in lines]
 
-    forth, back = (compare(*order, resamples=25) for order in (sides, sides[::-1]))
+    forth, back = (compare(*order, intervals=True) for order in (sides, sides[::-1]))
 
     mirrored = _by_key(back)
     assert _by_key(forth).keys() == mirrored.keys()
@@ -100,7 +100,7 @@ def test_neither_the_order_of_lines_nor_of_labels_matters(build, compare, pair, 
         for side, names in zip(lines, labels, strict=True)
     ]
 
-    expected, actual = compare(*sides, resamples=25), compare(*shuffled, resamples=25)
+    expected, actual = compare(*sides, intervals=True), compare(*shuffled, intervals=True)
 
     found = _by_key(actual)
     assert found.keys() == _by_key(expected).keys()
@@ -143,7 +143,7 @@ def test_a_version_is_no_better_than_itself(build, compare, pair):
     task, threshold, lines = pair
     side = _build_side(build, task, threshold, lines[0])
 
-    _assert_nothing_moves(compare(side, side, resamples=25))
+    _assert_nothing_moves(compare(side, side, intervals=True))
 
 
 def test_boxes_and_areas_are_no_better_than_themselves(compare):
@@ -153,7 +153,7 @@ def test_boxes_and_areas_are_no_better_than_themselves(compare):
     areas = build_segmentation([{0: (4, 1, 2)}, {1: (1, 0, 0)}, {}])
 
     for side in (boxes, areas):
-        _assert_nothing_moves(compare(side, side, resamples=25))
+        _assert_nothing_moves(compare(side, side, intervals=True))
 
 
 def test_swapped_boxes_mirror_everything(compare):
@@ -165,7 +165,7 @@ def test_swapped_boxes_mirror_everything(compare):
         for found in (records, others)
     ]
 
-    forth, back = (compare(*order, resamples=25) for order in (sides, sides[::-1]))
+    forth, back = (compare(*order, intervals=True) for order in (sides, sides[::-1]))
 
     for key, difference in _by_key(forth).items():
         other = _by_key(back)[key]
@@ -224,9 +224,9 @@ def test_next_to_nothing(build, compare, task, truth, records):
     side = build(truth, records, n_labels=1, task=task)
     empty = build(truth, [[] for _ in truth], n_labels=1, task=task)
 
-    _assert_nothing_moves(compare(side, side, resamples=9))
-    assert compare(side, empty, resamples=9).test_sets.verdict is Verdict.SAME
-    assert compare(empty, side, resamples=9, group_by="0").test_sets.shared == len(truth)
+    _assert_nothing_moves(compare(side, side, intervals=True))
+    assert compare(side, empty, intervals=True).test_sets.verdict is Verdict.SAME
+    assert compare(empty, side, intervals=True, group_by="0").test_sets.shared == len(truth)
 
 
 def test_boxes_and_areas_of_next_to_nothing(compare):
@@ -237,7 +237,7 @@ def test_boxes_and_areas_of_next_to_nothing(compare):
         build_segmentation([{}]),
         build_segmentation([{0: (1, 0, 0)}], readable=[False]),
     ):
-        _assert_nothing_moves(compare(side, side, resamples=9))
+        _assert_nothing_moves(compare(side, side, intervals=True))
 
 
 def test_a_label_that_stands_in_records_alone(build, compare, values):
@@ -254,7 +254,7 @@ def test_shared_and_whole_are_the_same_of_the_same_exam(build_scores, compare, d
     """Also their tests and intervals."""
     truth, *scores = draw_pair(0)
 
-    comparison = compare(*(build_scores(truth, one) for one in scores), resamples=25)
+    comparison = compare(*(build_scores(truth, one) for one in scores), intervals=True)
 
     by_key = _by_key(comparison)
     for (name, label, scope), difference in by_key.items():

@@ -7,9 +7,7 @@ import numpy as np
 from mlrek.comparison import Scope
 
 
-def test_without_resamples_there_are_no_intervals_but_those_of_formulas(
-    build_scores, compare, draw_pair
-):
+def test_without_intervals_there_are_those_of_formulas_alone(build_scores, compare, draw_pair):
     """Accuracy keeps Newcombe's."""
     truth, *scores = draw_pair(1)
 
@@ -44,7 +42,7 @@ def test_reported_numbers_stand_side_by_side_without_interval(build_top, compare
         for y_pred, f1 in (([0, 1, 0], 0.8), ([0, 1, 1], 0.9))
     ]
 
-    comparison = compare(*sides, resamples=20)
+    comparison = compare(*sides, intervals=True)
 
     reported = comparison.find("reported/f1", scope=Scope.WHOLE)
     assert (reported.baseline, reported.candidate) == (0.8, 0.9)

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from mlrek.comparison import Scope, Verdict
 from mlrek.comparison.pairing import group_images, pair_images
+from mlrek.distinct import count_once
 from mlrek.errors import UsageError
 from mlrek.evaluation import DoubtKind, Task
 from mlrek.identity import test_set_digest as digest_test_set
@@ -28,7 +29,7 @@ def _facts(test_sets):
 
 
 def _pair(baseline, candidate):
-    return pair_images(baseline, candidate)
+    return pair_images(count_once(baseline), count_once(candidate))
 
 
 def test_counts_by_hand(build_top):
@@ -183,9 +184,7 @@ def test_an_image_without_truth_on_one_side_is_relabelled_and_does_not_count(bui
 @settings(max_examples=40)
 @given(
     lines=st.lists(
-        st.tuples(
-            st.sampled_from("ab"), st.integers(0, 2), st.integers(0, 2), st.sampled_from([0.5, 0.9])
-        ),
+        st.tuples(st.sampled_from("ab"), st.integers(0, 2), st.sampled_from([0.5, 0.9])),
         min_size=2,
         max_size=6,
     ),
@@ -204,15 +203,15 @@ def test_which_line_of_an_image_counts_does_not_depend_on_their_order(
         mine = [lines[i] for i in order]
         new = [names.index(label) for label in "xyz"]
         return build(
-            [[new[true]] for _, true, _, _ in mine],
-            [[(new[pred], confidence)] for _, _, pred, confidence in mine],
+            [[new["ab".index(image)]] for image, *_ in mine],
+            [[(new[pred], confidence)] for _, pred, confidence in mine],
             images=[image for image, *_ in mine],
             labels=names,
             task=task,
         )
 
-    expected = compare(make(range(len(lines)), "xyz"), other, resamples=9)
-    actual = compare(make(places, ["xyz"[code] for code in codes]), other, resamples=9)
+    expected = compare(make(range(len(lines)), "xyz"), other, intervals=True)
+    actual = compare(make(places, ["xyz"[code] for code in codes]), other, intervals=True)
 
     found, sought = values(actual), values(expected)
     assert found.keys() == sought.keys()
@@ -299,16 +298,13 @@ def test_uris_that_differ_in_a_trailing_nul_are_two_images(build_top, compare):
     """Names are untrusted text: arrays of numpy would drop it."""
     sides = [build_top([0, 1, 0], pred, images=("a", "a\0", "b")) for pred in ([0] * 3, [1] * 3)]
 
-    comparison = compare(*sides, resamples=200)
+    comparison = compare(*sides, intervals=True)
 
     difference = comparison.find("aggregate/precision_macro")
     assert comparison.test_sets.shared == 3
-    rng = np.random.default_rng(0)
-    is_one = np.array([0, 1, 0])
-    shares = [np.mean(is_one[rng.integers(3, size=3)]) for _ in range(200)]
-    # The baseline says a always, the candidate b: over both labels, halves of their shares.
-    ends = np.percentile([share / 2 - (1 - share) / 2 for share in shares], [2.5, 97.5])
-    assert (difference.low, difference.high) == pytest.approx(ends)
+    assert comparison.test_sets.duplicated == 0
+    # One of three images is a b: the baseline says a always, the candidate b.
+    assert (difference.baseline, difference.candidate) == pytest.approx((1 / 3, 1 / 6))
 
 
 def test_training_images_are_counted_and_named(build_top, compare):

@@ -28,19 +28,20 @@ def test_a_decided_difference_needs_no_more_images(build_top, compare):
     assert comparison.find("aggregate/accuracy").low > 0
 
 
-def test_groups_take_the_spread_of_resamples_for_what_would_settle_it(build_top, compare):
+def test_groups_take_the_spread_between_objects_for_what_would_settle_it(build_top, compare):
     """Not a formula of independent images, and no p: 1.96 + 0.84 standard errors."""
     rng = np.random.default_rng(0)
     right = rng.random((2, 40)) < 0.8
     names = [f"{i % 20:02}-{i}" for i in range(40)]
     sides = [build_top([0] * 40, 1 - one.astype(int), images=names) for one in right]
 
-    comparison = compare(*sides, resamples=50, group_by="^[0-9]+")
+    comparison = compare(*sides, intervals=True, group_by="^[0-9]+")
 
     gain = right[1].astype(int) - right[0]
     by_object = gain[:20] + gain[20:]
-    rng = np.random.default_rng(0)
-    spread = np.std([by_object[rng.integers(20, size=20)].mean() / 2 for _ in range(50)], ddof=1)
+    spread = np.std(by_object / 2, ddof=1) / np.sqrt(20)
+    plain = np.sqrt(gain.var() / 40)
+    assert spread > plain  # else the groups would tell no more than images do
     reach = norm.ppf(0.975) + norm.ppf(0.8)
     assert comparison.settling.smallest_difference == pytest.approx(reach * spread)
     assert comparison.settling.images_needed == np.ceil(40 * (reach * spread / gain.mean()) ** 2)

@@ -9,7 +9,7 @@ from statsmodels.stats.multitest import multipletests
 from mlrek.comparison.compare import CompareSettings, Side
 from mlrek.comparison.several import compare_several
 
-SETTINGS = CompareSettings(resamples=0)
+SETTINGS = CompareSettings(intervals=False)
 
 
 def mid_p(b: int, c: int) -> float:

@@ -28,10 +28,10 @@ def named(evaluation, name):
     return replace(evaluation, version=replace(evaluation.version, name=name, arn=f"arn:{name}"))
 
 
-def compare(baseline, candidate, resamples=50):
+def compare(baseline, candidate):
     """Two evaluations compared."""
     sides = (Side(evaluation=side) for side in (baseline, candidate))
-    return compare_versions(*sides, CompareSettings(resamples=resamples))
+    return compare_versions(*sides, CompareSettings())
 
 
 @pytest.fixture(scope="module")
@@ -51,7 +51,7 @@ def large():
     other = rng.random(len(label_idx)) < 0.2
     label_idx[other] = rng.integers(0, 250, other.sum())
     candidate = replace(baseline, records=replace(baseline.records, label_idx=label_idx))
-    return compare(baseline, candidate, resamples=5), candidate
+    return compare(baseline, candidate), candidate
 
 
 def test_the_galleries_hold_what_was_fixed_broken_and_changed(pair, data_of):
@@ -160,7 +160,7 @@ def test_names_without_end_do_not_make_it_larger(data_of):
     images = [f"{row.tobytes().hex()}.png" for row in rng.integers(0, 256, (n, 200), np.uint8)]
     options = {"n_labels": 2, "images": images}
     old, new = build([0] * n, [0] * n, **options), build([0] * n, [1] * n, **options)
-    page = describe_comparison(compare(old, new, 2), new)
+    page = describe_comparison(compare(old, new), new)
 
     assert len(page) <= MAX_BYTES
     assert data_of(page.decode())["totals"]["broken"] == n

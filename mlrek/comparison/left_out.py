@@ -1,0 +1,342 @@
+"""What the numbers of both versions are without each unit: how surely they differ.
+
+A unit is an image, or the object that several images show; of many units some are left out
+together. Numbers that follow from label counts get a few imagined images more, right and wrong ones
+of each label: what a test set happens to hold no mistake of is not without mistakes (Agresti &
+Coull 1998, here for averages over labels).
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import scipy.sparse as sp
+
+from mlrek.comparison import Evidence
+from mlrek.comparison.exams import Exam
+from mlrek.comparison.imagined import Imagined, imagine_images, imagine_labels
+from mlrek.comparison.measure import HAMMING, Values, score_labels
+from mlrek.comparison.rows import CountSums
+from mlrek.comparison.units import Setting, Units
+from mlrek.evaluation import BoolArray, FloatArray, IntArray, Task
+from mlrek.metrics.counts import LabelCounts
+from mlrek.metrics.jackknife import Scale
+from mlrek.metrics.mover import Effects, compare_effects
+
+MIN_GROUPS: Final = 10
+"""Objects that an interval needs where several images show one."""
+
+MIN_RANKED: Final = 10
+"""Images with a label, and without, that an interval of its ranking needs."""
+
+MAX_COUNTED: Final = 1000
+MAX_SCORED: Final = 200
+"""Units that are left out of numbers that are fast, and slow, to compute."""
+
+_COLUMNS: Final = 64
+_MAX_CELLS: Final = 2**22
+_ROUNDING: Final = 1e-9
+_RANKED: Final = frozenset({"label_ap", "label_roc_auc"})
+
+Key = tuple[str, str]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Found:
+    """Evidence by name and label, and why some numbers have none."""
+
+    evidence: Mapping[Key, Evidence]
+    reasons: Mapping[Key, str]
+
+
+def find_evidence(exams: tuple[Exam, Exam], setting: Setting, shown: Mapping[Key, float]) -> Found:
+    """How surely each number differs between the versions.
+
+    Args:
+        exams: Both versions.
+        setting: What the units are, and whether the images are paired.
+        shown: The differences that are shown, candidate minus baseline; NaN have no evidence.
+    """
+    evidence: dict[Key, Evidence] = {}
+    if setting.units.total < 2:  # noqa: PLR2004 - one unit cannot vary
+        return Found(evidence=evidence, reasons={})
+    support = _count_support(exams, setting)
+    for batch in (_leave_out_scores(exams, setting), *_leave_out_counts(exams, setting)):
+        evidence |= _compare(batch, shown, support, setting)
+    short = _find_short(evidence, support, setting)
+    kept = {key: found for key, found in evidence.items() if key not in short}
+    return Found(evidence=kept, reasons=short)
+
+
+def say_few_groups(n_groups: int) -> str:
+    """Why so few groups have no interval."""
+    return f"no interval: {n_groups} groups of images, at least {MIN_GROUPS} are needed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Batch:
+    """Numbers of both versions: values (n_numbers,), and without each unit (n_numbers, n_units)."""
+
+    keys: tuple[Key, ...]
+    values: tuple[FloatArray, FloatArray]
+    left_out: tuple[FloatArray, FloatArray]
+    share: FloatArray
+
+
+def _compare(
+    batch: _Batch, shown: Mapping[Key, float], support: "_Support", setting: Setting
+) -> dict[Key, Evidence]:
+    """The evidence of those numbers that are defined, also without each unit."""
+    differences = np.array([shown.get(key, np.nan) for key in batch.keys], dtype=np.float64)
+    defined = ~np.isnan(differences)
+    for values, left_out in zip(batch.values, batch.left_out, strict=True):
+        defined &= ~np.isnan(values) & ~np.isnan(left_out).any(axis=1)
+    kept = np.flatnonzero(defined)
+    keys = [batch.keys[i] for i in kept.tolist()]
+    effects = tuple(
+        Effects(
+            values=values[kept],
+            moved=values[kept, np.newaxis] - left_out[kept],
+            share=batch.share,
+        )
+        for values, left_out in zip(batch.values, batch.left_out, strict=True)
+    )
+    n_units = int(np.count_nonzero(batch.share == 1))
+    is_normal = bool((batch.share < 1).any()) and not setting.grouped
+    found = compare_effects(
+        differences[kept],
+        (effects[0], effects[1]),
+        [_find_scale(name) for name, _ in keys],
+        n_shown=np.array([support.count_units(key) for key in keys], dtype=np.int64),
+        max_degrees=None if is_normal else n_units - 1,
+    )
+    return dict(zip(keys, found, strict=True))
+
+
+def _leave_out_counts(exams: tuple[Exam, Exam], setting: Setting) -> Iterator[_Batch]:
+    """The numbers that follow from label counts."""
+    first, second = exams
+    sums = [
+        {"labels": exam.measure.labels, "at_threshold": exam.measure.at_threshold} for exam in exams
+    ]
+    for kind in ("labels", "at_threshold"):
+        pair = sums[0][kind], sums[1][kind]
+        if pair[0] is None or pair[1] is None:
+            continue
+        units = setting.units.deal(_most_units(len(setting.labels)))
+        counted = [
+            _CountedUnits.of(one, idx, units, setting)
+            for one, idx in zip(pair, (units.baseline, units.candidate), strict=True)
+            if one is not None
+        ]
+        task = first.measure.task
+        if kind == "labels" and task is not Task.SEGMENTATION:
+            yield _leave_out_labels((counted[0], counted[1]), setting)
+        imagined = imagine_images(
+            [one.totals for one in counted], setting.labels, paired=setting.paired
+        )
+        added = [one.add(columns) for one, columns in zip(counted, imagined.columns, strict=True)]
+        among = (
+            _either(added[0].whole, added[1].whole),
+            _either(added[0].without, added[1].without),
+        )
+        found = []
+        for exam, one in zip((first, second), added, strict=True):
+            values, left_out = (
+                exam.measure.average({kind: counts}, {kind: each} if setting.paired else {})
+                for counts, each in zip((one.whole, one.without), among, strict=True)
+            )
+            found.append((values, left_out))
+        yield _make_batch(found, _share(units, imagined))
+
+
+def _leave_out_labels(counted: tuple["_CountedUnits", "_CountedUnits"], setting: Setting) -> _Batch:
+    """Precision, recall and F1 of each label, which gets imagined images of its own."""
+    imagined = imagine_labels(len(setting.labels))
+    found = []
+    for one, columns in zip(counted, imagined.columns, strict=True):
+        added = one.add(columns)
+        values, left_out = (
+            score_labels(counts, setting.labels) for counts in (added.whole, added.without)
+        )
+        occurs = one.totals.sum(axis=0) > 0
+        found.append(
+            (
+                {
+                    key: value if occurs[i % len(setting.labels)] else np.full_like(value, np.nan)
+                    for i, (key, value) in enumerate(values.items())
+                },
+                left_out,
+            )
+        )
+    return _make_batch(found, _share_of(counted[0].n_units, imagined))
+
+
+def _leave_out_scores(exams: tuple[Exam, Exam], setting: Setting) -> _Batch:
+    """All other numbers, from image weights."""
+    units = setting.units.deal(MAX_SCORED)
+    found = [
+        _score_without(exam, idx, units, setting)
+        for exam, idx in zip(exams, (units.baseline, units.candidate), strict=True)
+    ]
+    return _make_batch(found, np.ones(units.total))
+
+
+def _score_without(
+    exam: Exam, unit_idx: IntArray, units: Units, setting: Setting
+) -> tuple[Values, Values]:
+    """The statistics of one version on all units, and without each."""
+    blocks: list[Values] = []
+    is_in = (unit_idx >= 0)[:, np.newaxis]
+    for start in range(-1, units.total, _COLUMNS):  # -1 stands for no unit: nothing is left out
+        left = np.arange(start, min(start + _COLUMNS, units.total))
+        weights = (is_in & (unit_idx[:, np.newaxis] != left)).astype(np.float32)
+        blocks.append(exam.measure.compute_statistics(weights, setting.labels))
+    joined = {key: np.concatenate([block[key] for block in blocks]) for key in blocks[0]}
+    if setting.paired and exam.measure.task is Task.MULTILABEL and HAMMING in joined:
+        joined[HAMMING] = joined[HAMMING] * exam.measure.known_share
+    return (
+        {key: column[:1] for key, column in joined.items()},
+        {key: column[1:] for key, column in joined.items()},
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Added:
+    """Label counts with imagined images: of all, (1, n_labels), and without each unit."""
+
+    whole: LabelCounts
+    without: LabelCounts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CountedUnits:
+    """What each unit adds to the counts of each label, (n_units, 3, n_labels), and their sum."""
+
+    by_unit: FloatArray
+    totals: FloatArray
+
+    @property
+    def n_units(self) -> int:
+        """How many units there are."""
+        return len(self.by_unit)
+
+    @classmethod
+    def of(
+        cls, sums: CountSums, unit_idx: IntArray, units: Units, setting: Setting
+    ) -> "_CountedUnits":
+        """Add up the images of each unit; an image of unit -1 is left out."""
+        kept = np.flatnonzero(unit_idx >= 0)
+        ones = np.ones(len(kept), dtype=np.float64)
+        shape = len(unit_idx), units.total
+        members = sp.csr_array((ones, (kept, unit_idx[kept])), shape=shape)
+        by_unit = np.asarray((sums.rows @ members).todense(), dtype=np.float64)
+        by_unit = by_unit.T.reshape(units.total, 3, len(setting.labels))
+        return cls(by_unit=by_unit, totals=by_unit.sum(axis=0))
+
+    def add(self, columns: FloatArray) -> _Added:
+        """The counts with imagined images, (n_imagined, 3, n_labels), which are left out, too."""
+        whole = self.totals + columns.sum(axis=0)
+        left = np.concatenate([self.by_unit, columns])
+        return _Added(whole=_to_counts(whole[np.newaxis]), without=_to_counts(whole - left))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Support:
+    """Images with each label, as far as counts tell, and all units."""
+
+    by_label: Mapping[str, int]
+    n_units: int
+
+    @property
+    def rarest(self) -> int:
+        """Images of the rarest label that occurs."""
+        return min((n for n in self.by_label.values() if n), default=self.n_units)
+
+    def count_units(self, key: Key) -> int:
+        """Units that tell of a number which does not vary."""
+        name, label = key
+        if label:
+            return max(1, min(self.by_label.get(label, self.n_units), self.n_units))
+        is_ranked = name.endswith(("roc_auc_macro", "average_precision_macro"))
+        return max(1, self.rarest if is_ranked else self.n_units)
+
+
+def _count_support(exams: tuple[Exam, Exam], setting: Setting) -> _Support:
+    """The smaller support of both versions, of each label."""
+    size = len(setting.labels)
+    found = []
+    for exam, idx in zip(exams, (setting.units.baseline, setting.units.candidate), strict=True):
+        weights = (idx >= 0).astype(np.float32)[:, np.newaxis]
+        found.append(exam.measure.labels.compute(weights).support[0])
+    least = np.minimum(*found).tolist() if size else []
+    return _Support(
+        by_label=dict(zip(setting.labels, least, strict=True)), n_units=setting.units.total
+    )
+
+
+def _find_short(
+    evidence: Mapping[Key, Evidence], support: _Support, setting: Setting
+) -> dict[Key, str]:
+    """Why some of these numbers get no interval: there are too few images, or objects."""
+    if setting.grouped and setting.units.total < MIN_GROUPS:
+        return dict.fromkeys(evidence, say_few_groups(setting.units.total))
+    short = {}
+    for name, label in evidence:
+        if name in _RANKED:
+            n = support.by_label.get(label, 0)
+            if n < MIN_RANKED:
+                short[name, label] = (
+                    f"no interval: {n} images have the label, at least {MIN_RANKED} are needed"
+                )
+    return short
+
+
+def _make_batch(found: Sequence[tuple[Values, Values]], share: FloatArray) -> _Batch:
+    """The numbers that both versions have, as rows."""
+    (first, first_left), (second, second_left) = found
+    keys = tuple(key for key in first if key in second)
+
+    def stack(values: Values, width: int) -> FloatArray:
+        rows = [np.broadcast_to(values[key], width) for key in keys]
+        return np.array(rows, dtype=np.float64).reshape(len(keys), width)
+
+    n = len(share)
+    return _Batch(
+        keys=keys,
+        values=(stack(first, 1)[:, 0], stack(second, 1)[:, 0]),
+        left_out=(stack(first_left, n), stack(second_left, n)),
+        share=share,
+    )
+
+
+def _share(units: Units, imagined: Imagined) -> FloatArray:
+    return _share_of(units.total, imagined)
+
+
+def _share_of(n_units: int, imagined: Imagined) -> FloatArray:
+    """One for each unit, and what each imagined image counts."""
+    return np.concatenate([np.ones(n_units), imagined.share])
+
+
+def _to_counts(counts: FloatArray) -> LabelCounts:
+    """Counts (..., 3, n_labels), which need not be whole; what is left of 0 by rounding is 0."""
+    whole = np.where(np.abs(counts) < _ROUNDING, 0.0, counts)
+    return LabelCounts(tp=whole[..., 0, :], predicted=whole[..., 1, :], support=whole[..., 2, :])
+
+
+def _either(one: LabelCounts, other: LabelCounts) -> BoolArray:
+    return np.asarray(one.occurs | other.occurs)
+
+
+def _most_units(n_labels: int) -> int:
+    """As many as fit, of numbers that are fast to compute."""
+    return max(MAX_SCORED, min(MAX_COUNTED, _MAX_CELLS // (3 * max(n_labels, 1))))
+
+
+def _find_scale(name: str) -> Scale:
+    last = name.rpartition("/")[2]
+    if last in ("mcc", "cohen_kappa"):
+        return Scale.FISHER
+    return Scale.LOG if last == "log_loss" else Scale.LOGIT
