@@ -20,7 +20,13 @@ from mlrek.sources.catalogue import Source, VersionEntry
 from mlrek.sources.file_formats import FILE_FORMATS
 from mlrek.sources.storage import path_exists
 from mlrek.tracking.connection import connect, connect_existing, is_fresh
-from mlrek.tracking.description import Options, RunDescription, describe_state
+from mlrek.tracking.description import (
+    LOG_CHANGES,
+    LOG_SCHEMA,
+    Options,
+    RunDescription,
+    describe_state,
+)
 from mlrek.tracking.doubts import read_doubts
 from mlrek.tracking.experiments import choose_experiment
 from mlrek.tracking.knowledge import describe_kept, find_loss
@@ -153,7 +159,7 @@ def sync(
         tracking_uri=hide_userinfo(store.tracking_uri if store else tracking_uri),
         projects=projects,
         versions=versions,
-        hints=hints,
+        hints=(*_describe_upgrade(jobs, versions), *hints),
     )
     if store and not options.dry_run and (around := environ.get(RUN_VARIABLE)):
         mark_project_run(store, around, _describe_result(result))
@@ -343,7 +349,9 @@ def _log(job: _Job, description: RunDescription) -> VersionResult:
     written = job.store.write_run(job.place.experiment_id, description)
     job.store.retire_runs(old)
     run = job.store.settle(job.place.experiment_id, written)
-    reason = "" if run.run_id == written.run_id else "another process logged it at the same time"
+    reason = "another process logged it at the same time" if run.run_id != written.run_id else ""
+    if not reason and _is_outdated(job):
+        reason = "an earlier mlrek logged it: what a run holds has changed since"
     return VersionResult(
         entry=job.entry,
         action=action,
@@ -352,6 +360,27 @@ def _log(job: _Job, description: RunDescription) -> VersionResult:
         warnings=warnings,
         doubts=description.doubts,
     )
+
+
+def _is_outdated(job: _Job) -> bool:
+    """Whether the run that counted before was logged by an mlrek whose runs held something else."""
+    current = current_run(job.runs)
+    return current is not None and current.log_schema != LOG_SCHEMA
+
+
+def _describe_upgrade(jobs: Sequence[_Job], results: Sequence[VersionResult]) -> tuple[str, ...]:
+    """What is said once, by the first sync after an update of mlrek that logs versions again."""
+    pairs = zip(jobs, results, strict=True)
+    again = [job for job, result in pairs if result.action == "replaced" and _is_outdated(job)]
+    if not again:
+        return ()
+    versions = "1 version was" if len(again) == 1 else f"{len(again):,} versions were"
+    said = (
+        f"{versions} logged by an earlier mlrek and logged again, since what a run holds has "
+        f"changed: {LOG_CHANGES}. A run that a registered version with an alias points to, or that "
+        "a decision names, stays, marked as superseded."
+    )
+    return (said,)
 
 
 def _delete_leftovers(job: _Job) -> None:

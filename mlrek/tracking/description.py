@@ -20,10 +20,16 @@ from mlrek.tracking.doubts import DOUBTS_TAG, write_doubts_tag
 from mlrek.tracking.knowledge import Knowledge
 from mlrek.tracking.metric_points import MetricPoint
 from mlrek.tracking.run_note import describe_note
-from mlrek.tracking.runs import MAX_TAG
+from mlrek.tracking.runs import LOG_SCHEMA_TAG, MAX_TAG
 
-LOG_SCHEMA = 3
+LOG_SCHEMA = 4
 """Raised whenever a run of the same evaluation would hold something else than before."""
+
+LOG_CHANGES = (
+    "each image counts once, what weakens a number is kept as a doubt, intervals are made by "
+    "methods that hold, and headline numbers and cross-fitted ones are logged"
+)
+"""What a run of this schema holds that one of the schema before did not."""
 
 AUTO_IMAGES = "auto"  # from where the evaluation says that they are, if that may be read
 NO_IMAGES = "none"
@@ -162,6 +168,7 @@ def describe_tags(evaluation: Evaluation, metrics: Metrics, identity: Identity) 
         "mlrek.evaluation_key": identity.key,
         "mlrek.source_state": identity.state,
         "mlrek.version": __version__,
+        LOG_SCHEMA_TAG: str(LOG_SCHEMA),
         "mlrek.logged_at": identity.logged_at,
         DOUBTS_TAG: write_doubts_tag(order_doubts(list_doubts(evaluation, metrics))),
         "mlrek.warnings": _cut_lines(describe_warnings(evaluation, metrics)),

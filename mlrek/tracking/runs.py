@@ -9,6 +9,9 @@ LEFTOVER_AFTER_MS = 15 * 60 * 1000
 MAX_TAG = 5000
 """Characters that a tag of ours may have; MLflow keeps a few more."""
 
+LOG_SCHEMA_TAG = "mlrek.log_schema"
+"""Which edition of what runs hold a run is of; those before the fourth have no such tag."""
+
 EXAM_NAME_TAG = "mlrek.exam_name"
 COMPLETE_TAG = "mlrek.complete"
 """Set last of all: a run without it counts for nothing."""
@@ -59,6 +62,12 @@ class LoggedRun:
     def has_images(self) -> bool:
         """Whether it was computed from images, not only from the provider's own numbers."""
         return bool(self.tags.get("test_set_digest"))
+
+    @property
+    def log_schema(self) -> int:
+        """Which edition of what runs hold it is of, 0 where it does not say."""
+        text = self.tags.get(LOG_SCHEMA_TAG, "")
+        return int(text) if text.isascii() and text.isdigit() else 0
 
     @property
     def exam(self) -> str:
