@@ -8,6 +8,7 @@ from typing import Protocol
 from mlrek.evaluation import Evaluation, Reported, Task
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.classification import compute_classification
+from mlrek.metrics.constant import describe_constant
 from mlrek.metrics.detection import compute_detection
 from mlrek.metrics.fitted import describe_fitted
 from mlrek.metrics.from_counts import compute_from_counts
@@ -88,7 +89,11 @@ def compute_numbers(
 
 def _doubt(metrics: Metrics, evaluation: Evaluation) -> Metrics:
     """The metrics with the doubts that show in them."""
-    doubts = (*describe_fitted(evaluation, metrics), *describe_grouped(evaluation, metrics))
+    doubts = (
+        *describe_fitted(evaluation, metrics),
+        *describe_grouped(evaluation, metrics),
+        *describe_constant(evaluation, metrics),
+    )
     return replace(metrics, doubts=(*metrics.doubts, *doubts))
 
 

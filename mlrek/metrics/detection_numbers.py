@@ -98,13 +98,15 @@ def rank_boxes(
 ) -> list[RankedDetections]:
     """Detections in order at each IoU threshold, boxes of other sizes left out.
 
+    Equal confidences go by the URIs of their images, then in the provider's order.
     A true box of another size is no miss, and neither it nor a detection that finds it counts; a
     detection of another size that finds nothing does not count either.
     """
     truth, found = scenes.truth, scenes.found
     ignored, outside = truth.lies_outside(area_range), found.lies_outside(area_range)
     rows = np.flatnonzero(scenes.rank < MAX_DETECTIONS)
-    rows = rows[np.lexsort((-found.confidence[rows], found.label_idx[rows]))]
+    keys = places[found.image_idx[rows]], -found.confidence[rows], found.label_idx[rows]
+    rows = rows[np.lexsort(keys)]
     images, label_idx = places[found.image_idx[rows]], found.label_idx[rows]
     counted = np.flatnonzero(~ignored)
     n_true = count_truth(
