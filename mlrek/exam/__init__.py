@@ -153,6 +153,7 @@ def sit_exam(
             ManifestInput(uri=place, chunks=answers.open(Part(role=RESPONSES_ROLE, uri=place))),
             version_arns=[a for a in (version.version.arn, version.version.copied_from) if a],
             skip_bad_lines=options.options.skip_bad_lines,
+            is_own=options.call,
         )
         files = (*reader.files, *answers.files)
     evaluation = join_exam(version, truth, responses, files)

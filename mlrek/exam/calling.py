@@ -254,7 +254,7 @@ def _read_answered(path: Path, version_arn: str, watch: Watch) -> set[str]:
     if not content.strip():
         return set()
     known = parse_responses(
-        ManifestInput(uri=str(path), chunks=[content]), version_arns=[version_arn]
+        ManifestInput(uri=str(path), chunks=[content]), version_arns=[version_arn], is_own=True
     )
     return {*known.images, *known.errors}
 

@@ -1,6 +1,6 @@
 """A version on a test set of one's own: truth and answers -> an evaluation like any other."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -87,7 +87,7 @@ def join_exam(
         ),
         warnings=(
             *truth.warnings,
-            *_warn_strangers(truth.images, responses),
+            *_warn_strangers({*truth.images, *truth.unlabelled}, responses),
             *_warn_labels(version, truth.labels),
             *repeated,
         ),
@@ -260,8 +260,7 @@ def _doubt_unanswered(images: Sequence[str], responses: Responses) -> Iterator[D
     yield from doubt_unanswered(missed, len(distinct))
 
 
-def _warn_strangers(images: Sequence[str], responses: Responses) -> Iterator[str]:
-    known = set(images)
+def _warn_strangers(known: Collection[str], responses: Responses) -> Iterator[str]:
     strange = [i for i in (*responses.images, *responses.errors) if i not in known]
     if strange:
         n = len(responses.images) + len(responses.errors)

@@ -12,15 +12,20 @@ One JSON object a line; `source-ref` is the image's place. What is read:
 ATTR is any name. What `ListDatasetEntries` of Rekognition gives, one entry a line, is such a
 manifest too. Where labels were adjusted, `adjusted-ATTR` counts instead of `ATTR`. Verifications
 of labels (`groundtruth/label-verification`) are no labels; masks are refused. Lines with which the
-service itself found something wrong (`errors`, `cl-errors`) are left out, as it does. Whatever is
-passed over is counted in a warning.
+service itself found something wrong (`errors`, `cl-errors`) are left out, as it does, and so are
+those that nobody has labelled. Whatever is passed over is counted in a warning or a doubt. The lines
+may stand in an array, in answers of ListDatasetEntries as the AWS CLI prints them, in gzip or UTF-16.
 """  # noqa: E501 (a table)
 
+import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
+from msgspec import Raw
+from msgspec.json import Decoder
 
 from mlrek.errors import ParseError, UsageError
 from mlrek.evaluation import Boxes, Doubt, FloatArray, LabelSets, Task
@@ -39,15 +44,19 @@ from mlrek.formats.ground_truth_line import (
     find_image,
     list_errors,
 )
-from mlrek.formats.json_text import show
+from mlrek.formats.json_text import decode_json, show
 from mlrek.formats.lines import iter_json_lines
 from mlrek.formats.rekognition_boxes import find_boxes
 from mlrek.formats.rekognition_detection import gather_objects
 from mlrek.formats.rekognition_line import LabelKeys, RefusedError
 from mlrek.formats.rekognition_manifest import ManifestColumns, ManifestInput
 from mlrek.formats.rekognition_sorting import find_used_labels, sort_truth
+from mlrek.formats.unfolding import unfold_lines
+from mlrek.formats.unlabelled import Unlabelled, find_reason
 
 _MAX_NAMES = 10
+_ENTRIES = re.compile(rb'\{\s*"(?:DatasetEntries|NextToken)"\s*:')
+_ITEMS = Decoder(list[Raw])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +64,8 @@ class GroundTruth:
     """What a manifest says of its images, in file order; labels alphabetically.
 
     `boxes` and `image_sizes` (n_images, 2), width and height in pixels, NaN where not told, are
-    there for detection.
+    there for detection. `unlabelled` are further images of the file, of which nobody knows what is
+    true; `doubts` count them.
     """
 
     task: Task
@@ -64,6 +74,7 @@ class GroundTruth:
     truth: LabelSets
     boxes: Boxes | None = None
     image_sizes: FloatArray | None = None
+    unlabelled: frozenset[str] = frozenset()
     doubts: tuple[Doubt, ...] = ()
     warnings: tuple[str, ...] = ()
 
@@ -90,7 +101,9 @@ def parse_ground_truth(
         bad_lines.add(number, exc)
 
     reader = _Reader(wanted=frozenset(attributes))
-    for first, lines in iter_json_lines(LINE_DECODER, manifest.chunks, manifest.uri, on_bad_line):
+    unfold = partial(_list_entries, reader.pages)
+    chunks = unfold_lines(manifest.chunks, manifest.uri, unfold, _ENTRIES)
+    for first, lines in iter_json_lines(LINE_DECODER, chunks, manifest.uri, on_bad_line):
         for number, line in enumerate(lines, first):
             try:
                 reader.read(line)
@@ -110,6 +123,8 @@ class _Reader:
     n_passed: "Counter[Kind | str]" = field(default_factory=Counter)  # lines by reason
     errors: "Counter[str]" = field(default_factory=Counter)
     n_wrong: int = 0
+    unlabelled: Unlabelled = field(default_factory=Unlabelled)
+    pages: list[bool] = field(default_factory=list)  # whether more follow, by answer in the file
 
     def read(self, line: Line) -> None:
         """Append one line, or nothing of it.
@@ -123,6 +138,10 @@ class _Reader:
             self.errors.update(set(errors))
             return
         truth = {name: kind for name, kind in self._choose(found).items() if kind in TRUTH}
+        if reason := find_reason(line, truth, self.wanted):
+            self._count(found, truth)
+            self.unlabelled.add(image, line, reason)
+            return
         codes = self.columns.label_codes
         labels = [codes[label] for label in _find_labels(line, truth)]
         names = tuple(f"{name}-metadata" for name, kind in truth.items() if kind == Kind.BOXES)
@@ -174,8 +193,11 @@ def _find_labels(line: Line, truth: dict[str, Kind]) -> Iterator[str]:
 def _finish(uri: str, reader: _Reader, bad_lines: BadLines) -> GroundTruth:
     columns, n_images = reader.columns, len(reader.columns.images)
     kind = _choose_kind(uri, reader, bad_lines)
-    doubts = tuple(bad_lines.doubt(n_images + reader.n_wrong))
+    n_lines = n_images + reader.n_wrong + len(reader.unlabelled.images)
+    doubts = (*bad_lines.doubt(n_lines), *reader.unlabelled.list_doubts(n_images))
+    unlabelled = frozenset(reader.unlabelled.images)
     warnings = (
+        *_warn_pages(reader.pages),
         *_warn_wrong(reader),
         *_warn_passed(reader),
         *_warn_unlabeled(columns, kind),
@@ -189,6 +211,7 @@ def _finish(uri: str, reader: _Reader, bad_lines: BadLines) -> GroundTruth:
             truth=objects.truth,
             boxes=objects.detections.truth,
             image_sizes=objects.detections.image_sizes,
+            unlabelled=unlabelled,
             doubts=doubts,
             warnings=warnings,
         )
@@ -200,6 +223,7 @@ def _finish(uri: str, reader: _Reader, bad_lines: BadLines) -> GroundTruth:
         labels=labels,
         images=tuple(columns.images),
         truth=truth,
+        unlabelled=unlabelled,
         doubts=doubts,
         warnings=warnings,
     )
@@ -212,7 +236,8 @@ def _choose_kind(uri: str, reader: _Reader, bad_lines: BadLines) -> Kind:
         ParseError: There is none.
         UsageError: There are several, or not what was asked for.
     """
-    if not reader.columns.images:
+    n_unlabelled = len(reader.unlabelled.images)
+    if not reader.columns.images and not n_unlabelled:
         if bad_lines.first:
             raise bad_lines.first
         reason = "each line carries an error of the service" if reader.n_wrong else "not one line"
@@ -222,7 +247,10 @@ def _choose_kind(uri: str, reader: _Reader, bad_lines: BadLines) -> Kind:
         raise UsageError(f"{uri}: no line has the attribute {missing[0]!r}; there are: {there}")
     chosen = {n: k for n, k in reader.known.items() if not reader.wanted or n in reader.wanted}
     if not chosen:
-        raise ParseError(uri, 0, "holds no true labels: no attribute with metadata of a known kind")
+        raise ParseError(uri, 0, f"holds no true labels: {_explain_none(reader)}")
+    if not reader.columns.images:
+        reasons = ", ".join(reader.unlabelled.reasons)
+        raise ParseError(uri, 0, f"holds no labelled image: of all {n_unlabelled} lines {reasons}")
     sets = {(kind, _name_set(name, kind)) for name, kind in chosen.items()}
     if len(sets) > 1:
         listed = ", ".join(f"{show(name)} ({kind})" for name, kind in chosen.items())
@@ -230,6 +258,15 @@ def _choose_kind(uri: str, reader: _Reader, bad_lines: BadLines) -> Kind:
             f"{uri}: holds several kinds of truth; say which counts with --attribute NAME: {listed}"
         )
     return next(iter(sets))[0]
+
+
+def _explain_none(reader: _Reader) -> str:
+    """Why no line has a label: half an attribute, one of a kind that is not read, or none."""
+    halves = "; ".join(reader.unlabelled.describe_halves())
+    kinds = _list_names(reader.passed.get(Kind.UNKNOWN, ()))
+    others = f"{kinds} are of another kind (of videos, texts, a task of your own?)" if kinds else ""
+    said = "no attribute with metadata of a known kind"
+    return ": ".join(filter(None, (said, "; ".join(filter(None, (halves, others))))))
 
 
 def _name_set(name: str, kind: Kind) -> str:
@@ -266,15 +303,30 @@ def _warn_passed(reader: _Reader) -> Iterator[str]:
 
 
 def _warn_unlabeled(columns: ManifestColumns, kind: Kind) -> Iterator[str]:
-    """Images without a label; of boxes those without even an empty list of them."""
+    """Images whose list of labels is empty; of boxes that is nothing to speak of."""
     n_images = len(columns.images)
     labeled = np.asarray(columns.true_counts) > 0
-    if kind == Kind.BOXES:
-        labeled = np.zeros(n_images, dtype=np.bool_)
-        labeled[np.asarray(columns.boxes.truth.attributes)] = True
-    if n := np.count_nonzero(~labeled):
+    if kind != Kind.BOXES and (n := np.count_nonzero(~labeled)):
         first = show(columns.images[int(np.argmin(labeled))])
-        yield f"{n} of {n_images} images are not labeled; first: {first}"
+        yield f"{n} of {n_images} images are labelled as having no label; first: {first}"
+
+
+def _list_entries(pages: list[bool], document: Mapping[str, Raw]) -> Iterable[bytes] | None:
+    """The lines in an answer of ListDatasetEntries; None: it is a line itself."""
+    if "DatasetEntries" not in document:
+        return None
+    token = bytes(document.get("NextToken", Raw(b"null"))).strip()
+    pages.append(token not in {b"null", b'""'})
+    entries = decode_json(_ITEMS, bytes(document["DatasetEntries"]))
+    return [bytes(entry) for entry in entries]
+
+
+def _warn_pages(pages: Sequence[bool]) -> Iterator[str]:
+    if pages and pages[-1]:
+        yield (
+            "the last answer of ListDatasetEntries in the file has a NextToken: more images follow "
+            "that are not here"
+        )
 
 
 def _list_names(names: Iterable[str]) -> str:

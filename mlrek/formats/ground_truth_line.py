@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, TypeAlias
 
 from msgspec import UNSET
+from msgspec import field as key
 from msgspec.json import Decoder, decode
 
 from mlrek.formats.bad_lines import malformed
@@ -17,8 +18,9 @@ TRAINING = "rekognition-custom-labels-training"
 """What the service calls true labels, whatever the customer called them."""
 ADJUSTED = "adjusted-"
 """Begins the name of an attribute that takes the place of the one named behind it."""
+METADATA = "-metadata"
+"""Ends the name of what tells of an attribute."""
 
-_METADATA = "-metadata"
 _SERVICE = re.compile(r"rekognition-custom-labels-(training|evaluation)(?:-[0-9]+)?")
 _MODERATION = "content-moderation-groundtruth"
 _TYPE = "groundtruth/"
@@ -45,6 +47,8 @@ class TrueAttribute(Attribute, gc=False, rename="kebab"):
     internal_color_map: Any = None
     model_arn: Any = None
     errors: Any = None
+    failure_reason: Any = None
+    is_labeled: Any = key(name="is_labeled", default=None)
 
 
 Line: TypeAlias = dict[str, TrueAttribute | list[Any] | str | int | float | bool | None]
@@ -69,10 +73,10 @@ def find_attributes(line: Line) -> LineAttributes:
         raise RefusedError("belongs to a custom moderation adapter, which has no exam of one's own")
     kinds = {}
     for name, value in line.items():
-        metadata = line.get(name + _METADATA)
+        metadata = line.get(name + METADATA)
         if name == "source-ref" or not isinstance(metadata, TrueAttribute):
             continue
-        if name.removesuffix(_METADATA) in line and name.endswith(_METADATA):
+        if name.removesuffix(METADATA) in line and name.endswith(METADATA):
             continue  # the metadata of another one
         kinds[name] = _find_kind(name, value, metadata)
     superseded = [name for name in kinds if kinds.get(ADJUSTED + name) == kinds[name]]
@@ -87,6 +91,8 @@ def find_image(line: Line) -> str:
         ValueError: There is none.
     """
     image = line.get("source-ref")
+    if image is None and "source" in line:
+        raise ValueError("has `source`, no `source-ref`: it is of a text, not of an image")
     if not isinstance(image, str) or not image or "\0" in image:
         raise malformed("source-ref", image, "the place of an image")
     return image
@@ -100,7 +106,7 @@ def find_class(line: Line, name: str) -> str:
     """
     label = _metadata(line, name).class_name
     if not is_label(label):
-        raise malformed(f"class-name in {name}{_METADATA}", label, "a label")
+        raise malformed(f"class-name in {name}{METADATA}", label, "a label")
     return label
 
 
@@ -117,7 +123,7 @@ def find_classes(line: Line, name: str) -> list[str]:
     for number in numbers:
         label = names.get(str(number)) if isinstance(names, dict) else None
         if not is_label(label):
-            where = f"class {show(number)} in the class-map of {name}{_METADATA}"
+            where = f"class {show(number)} in the class-map of {name}{METADATA}"
             raise malformed(where, label, "a label")
         labels.append(label)
     return labels
@@ -125,8 +131,8 @@ def find_classes(line: Line, name: str) -> list[str]:
 
 def list_errors(line: Line) -> Iterator[str]:
     """Yield the codes of what the service found wrong with a line, at any of its places."""
-    for key in ("errors", "cl-errors"):
-        yield from _name_errors(line.get(key))
+    for place in ("errors", "cl-errors"):
+        yield from _name_errors(line.get(place))
     for value in line.values():
         if isinstance(value, TrueAttribute):
             yield from _name_errors(value.errors)
@@ -166,7 +172,7 @@ def _is_predicted(metadata: TrueAttribute) -> bool:
 
 
 def _metadata(line: Line, name: str) -> TrueAttribute:
-    metadata = line[name + _METADATA]
+    metadata = line[name + METADATA]
     assert isinstance(metadata, TrueAttribute)  # noqa: S101 - `find_attributes` saw to it
     return metadata
 

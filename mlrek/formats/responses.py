@@ -13,20 +13,22 @@ r"""What a model answered about images, saved: JSON Lines, one image a line.
 | `min_confidence` | the `MinConfidence` it was called with, in percent; 0 asks for everything |
 | `version_arn` | the version that answered; another one's answers are refused |
 
-Further keys do not matter. `Confidence` is in percent. A model that finds objects gives
+An array of such lines, an object of answers by image (`{"s3://bucket/a.jpg": {"CustomLabels": …}}`),
+several of them behind each other, gzip and UTF-16 are read too. Further keys do not matter. `Confidence` is in percent. A model that finds objects gives
 `Geometry.BoundingBox` with `Left`, `Top`, `Width`, `Height` as shares of the image's size. An image
 may stand twice with the same answer, or with an error that a later call mended.
 """  # noqa: E501 (a table)
 
+import re
 from array import array
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from typing import Annotated
 
-from msgspec import Meta, Struct
+from msgspec import Meta, Raw, Struct
 from msgspec import field as key
-from msgspec.json import Decoder
+from msgspec.json import Decoder, encode
 
 from mlrek.errors import ParseError
 from mlrek.evaluation import Doubt
@@ -34,6 +36,7 @@ from mlrek.formats.bad_lines import BadLines
 from mlrek.formats.json_text import LabelName, show
 from mlrek.formats.lines import iter_json_lines
 from mlrek.formats.rekognition_manifest import ManifestInput
+from mlrek.formats.unfolding import unfold_lines
 
 _Percent = Annotated[float, Meta(ge=0, le=100.001)]  # 32-bit numbers may end a little above 100
 _Edge = Annotated[float, Meta(ge=-10, le=10)]  # boxes may reach over the edge
@@ -73,6 +76,21 @@ class _Line(Struct, gc=False):
 
 _DECODER = Decoder(_Line)
 
+_ONE_ANSWER = (
+    "is an answer of DetectCustomLabels that names no image; this makes a line of it: "
+    "`jq -c '{image: \"s3://BUCKET/KEY\", response: .}' FILE`"
+)
+_IN_FRACTIONS = (
+    "its confidences are fractions (none is above 1), but DetectCustomLabels gives percent; "
+    "multiply them by 100: "
+    "`jq -c '(.. | objects | select(has(\"Confidence\")).Confidence) *= 100' FILE`"
+)
+_HIGHEST_FRACTION = 1.0001 / 100  # of 32-bit numbers
+_BY_IMAGE = re.compile(
+    rb'\{\s*"(?!(?:response|CustomLabels)")[^"\\]+"\s*:\s*'
+    rb'(?:\{\s*"(?:CustomLabels|ResponseMetadata)"|\[\s*(?:\]|\{\s*"(?:Name|Confidence|Geometry)"))'
+)
+
 
 @dataclass(slots=True, kw_only=True)
 class Responses:
@@ -97,7 +115,11 @@ class Responses:
 
 
 def parse_responses(
-    file: ManifestInput, *, version_arns: Sequence[str] = (), skip_bad_lines: bool = False
+    file: ManifestInput,
+    *,
+    version_arns: Sequence[str] = (),
+    skip_bad_lines: bool = False,
+    is_own: bool = False,
 ) -> Responses:
     """Every answer of a file; an image has at most one.
 
@@ -105,13 +127,18 @@ def parse_responses(
         file: The file as it is read.
         version_arns: Whose answers they may be, where a line tells; none: anybody's.
         skip_bad_lines: Leave malformed lines out, counted in a warning, instead of failing.
+        is_own: The file is one that mlrek writes itself, as the service answers: lines, in percent.
 
     Raises:
-        ParseError: A line is malformed, of another version, or answers anew in another way.
+        ParseError: A line is malformed, of another version, or answers anew in another way; or no
+            confidence is above 1, as where somebody made fractions of them.
     """
     bad_lines = BadLines(file.uri, skip=skip_bad_lines)
     reader = _Reader(uri=file.uri, version_arns=frozenset(version_arns))
-    for first, lines in iter_json_lines(_DECODER, file.chunks, file.uri, bad_lines.add):
+    chunks = file.chunks
+    if not is_own:
+        chunks = unfold_lines(chunks, file.uri, _list_by_image, _BY_IMAGE)
+    for first, lines in iter_json_lines(_DECODER, chunks, file.uri, bad_lines.add):
         for number, line in enumerate(lines, first):
             try:
                 reader.read(number, line)
@@ -119,8 +146,32 @@ def parse_responses(
                 bad_lines.add(number, exc)
     responses = reader.responses
     n_read = len(responses.images) + len(responses.errors)
+    if not is_own and max(responses.confidence, default=1) <= _HIGHEST_FRACTION:
+        raise ParseError(file.uri, 0, _IN_FRACTIONS)
     responses.doubts = tuple(bad_lines.doubt(n_read, "lines of answers"))
     return responses
+
+
+def _list_by_image(document: Mapping[str, Raw]) -> Iterable[bytes] | None:
+    """The lines that an object of answers by image stands for; None: it is a line itself.
+
+    Raises:
+        ValueError: It is one answer, of which image nobody knows.
+    """
+    if document.keys() & {"image", "source-ref"}:
+        return None
+    if "CustomLabels" in document:
+        raise ValueError(_ONE_ANSWER)
+    if not all(bytes(answer).lstrip()[:1] in {b"{", b"["} for answer in document.values()):
+        return None
+    return [
+        encode({"image": image, _find_place(answer): answer}) for image, answer in document.items()
+    ]
+
+
+def _find_place(answer: Raw) -> str:
+    """The key of a line that an answer belongs under: the whole of it, or its labels alone."""
+    return "CustomLabels" if bytes(answer).lstrip().startswith(b"[") else "response"
 
 
 @dataclass(slots=True, kw_only=True)
@@ -141,7 +192,8 @@ class _Reader:
         """
         image = line.image or line.source_ref
         if image is None:
-            raise ValueError("names no image: `image` is missing")
+            answers = line.custom_labels is not None
+            raise ValueError(_ONE_ANSWER if answers else "names no image: `image` is missing")
         self._check_version(number, line)
         labels = line.custom_labels if line.response is None else line.response.custom_labels
         if labels is None:

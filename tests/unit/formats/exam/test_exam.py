@@ -319,7 +319,7 @@ def test_answers_below_a_threshold_that_were_not_asked_for(threshold, is_doubted
 
 _ANSWERS = st.dictionaries(
     st.sampled_from("abcdef"),
-    st.dictionaries(st.sampled_from(["cat", "dog", "eel"]), st.integers(0, 100)).map(
+    st.dictionaries(st.sampled_from(["cat", "dog", "eel"]), st.integers(2, 100)).map(
         lambda labels: list(labels.items())
     ),
 )

@@ -89,7 +89,7 @@ def test_a_list_of_labels_is_read_by_its_own_class_map():
     )
     assert truth.task is Task.MULTILABEL
     assert read_labels(truth) == [["bicycle", "car"], ["car"], []]
-    assert truth.warnings == ("1 of 3 images are not labeled; first: 'c'",)
+    assert truth.warnings == ("1 of 3 images are labelled as having no label; first: 'c'",)
 
 
 def test_boxes_are_read_in_pixels_with_the_size_of_their_image():
@@ -104,11 +104,80 @@ def test_boxes_are_read_in_pixels_with_the_size_of_their_image():
     assert truth.warnings == ()
 
 
-def test_an_image_without_an_attribute_of_boxes_is_not_labeled():
-    """It stays, and is counted: nobody said that there is nothing on it."""
-    truth = parse(boxes("a", (0, 1, 2, 3, 4)), {"source-ref": "b"})
-    assert truth.images == ("a", "b")
-    assert truth.warnings == ("1 of 2 images are not labeled; first: 'b'",)
+UNLABELLED = {
+    "no label attribute": {},
+    "`is_labeled` is false": {"cl-metadata": {"is_labeled": False}},
+    "its labelling failed": {"bb-metadata": {"failure-reason": "ClientError: it expired"}},
+}
+
+
+@pytest.mark.parametrize("reason", UNLABELLED)
+@pytest.mark.parametrize(
+    "known", [boxes("a", (0, 1, 2, 3, 4)), label("a", "dog"), several("a", [], {})]
+)
+def test_an_image_that_nobody_has_labelled_is_left_out_and_counted(known, reason):
+    """Nobody said that there is nothing on it: Custom Labels ignores such lines too."""
+    truth = parse(known, {"source-ref": "b", **UNLABELLED[reason]})
+    assert (truth.images, truth.unlabelled) == (("a",), {"b"})
+    (doubt,) = truth.doubts
+    assert (doubt.kind, doubt.effect, doubt.count, doubt.of) == ("truth_unknown", "said", 1, 2)
+    assert "1 of 2 lines of the test set are of images that nobody has labelled" in doubt.text
+    assert reason in doubt.text
+
+
+def test_an_image_that_is_told_unlabelled_is_unknown_whatever_stands_on_its_line():
+    """The console leaves old attributes there."""
+    truth = parse(label("a", "dog"), label("b", "cat") | {"cl-metadata": {"is_labeled": False}})
+    assert (truth.images, truth.labels) == (("a",), ("dog",))
+
+
+def test_a_label_beside_one_that_failed_is_not_all_that_is_true_of_an_image():
+    """With --attribute the one that did not fail counts."""
+    lines = (
+        label("a", "dog", "x"),
+        label("b", "dog", "x") | {"y-metadata": {"failure-reason": "expired"}},
+    )
+    assert parse(*lines).images == ("a",)
+    assert parse(*lines, attributes=["x"]).images == ("a", "b")
+
+
+def test_a_verification_that_failed_says_nothing_of_the_label():
+    """It is of another job."""
+    failed = {"type": "groundtruth/label-verification", "failure-reason": "expired"}
+    assert parse(label("a", "dog") | {"verify-x-metadata": failed}).images == ("a",)
+
+
+def test_a_set_of_unlabelled_images_alone_is_refused():
+    """Nothing can be evaluated on it."""
+    with pytest.raises(ParseError, match="no attribute with metadata of a known kind"):
+        parse({"source-ref": "a", "cl-metadata": {"is_labeled": False}})
+
+
+@pytest.mark.parametrize("on_all", [True, False])
+def test_an_attribute_renamed_without_its_metadata_is_named(on_all):
+    """The service's own code for it is ERROR_NO_LABEL_ATTRIBUTES."""
+    half = {"normal": 0, "auto-label-metadata": {"class-name": "cat"}}
+    lines = [half | {"source-ref": image} for image in "abc"]
+    where = "all lines" if on_all else "3 lines"
+    said = f"'auto-label-metadata' stands alone on {where}: its attribute 'auto-label' is missing"
+    if on_all:
+        with pytest.raises(ParseError) as caught:
+            parse(*lines)
+        text = str(caught.value)
+    else:
+        other = {"source-ref": "d", "cl-metadata": {"is_labeled": False}}
+        text = parse(*lines, label("e", "dog"), other).doubts[0].text
+    assert said in text
+    assert f"'normal' has no 'normal-metadata' on {where}" in text
+
+
+def test_attributes_of_videos_and_texts_are_named():
+    """They are no test set of images."""
+    video = {"car-ref": "s3://b/seq.json", "car-ref-metadata": {"type": "groundtruth/video-x"}}
+    with pytest.raises(ParseError, match="'car-ref' are of another kind"):
+        parse({"source-ref": "s3://b/frames.json"} | video)
+    with pytest.raises(ParseError, match="has `source`, no `source-ref`: it is of a text"):
+        parse({"source": "a text", "sentiment": 1, "sentiment-metadata": {"class-name": "good"}})
 
 
 def test_adjusted_labels_count_instead_of_the_old_ones():

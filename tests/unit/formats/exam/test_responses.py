@@ -153,7 +153,9 @@ def test_what_is_written_is_read(answers):
         }
         for image, labels in answers.items()
     ]
+    lines.append({"image": "a sure one", "response": {"CustomLabels": CAT}})  # not all fractions
     found = read(parse(*lines))
+    assert found.pop("a sure one") == [("cat", 0.75)]
     assert {image: {row[0]: row[1] for row in rows} for image, rows in found.items()} == {
         image: {name: percent / 100 for name, percent in labels.items()}
         for image, labels in answers.items()
