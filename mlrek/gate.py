@@ -6,20 +6,12 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
-from mlrek.champion import CHECKS_FOLDER, explain_absence, is_champion, is_superseded
-from mlrek.comparison import Verdict
+from mlrek.baseline import doubt_groups, doubt_run, find_opponent, identify
+from mlrek.champion import CHECKS_FOLDER, is_champion
 from mlrek.comparison.doubts import find_leakage
 from mlrek.comparison.pairing import group_images
-from mlrek.errors import (
-    EvaluationError,
-    IncomparableError,
-    ModelNotFoundError,
-    PolicyError,
-    RunNotFoundError,
-    SourceNotFoundError,
-    TrackingError,
-)
-from mlrek.evaluation import Doubt, DoubtKind, Evaluation, FloatArray
+from mlrek.errors import PolicyError, TrackingError
+from mlrek.evaluation import Doubt, Evaluation, FloatArray
 from mlrek.formats.doubts import complete_doubts
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics
@@ -28,7 +20,6 @@ from mlrek.policy import (
     DEFAULT_CONFIDENCE,
     Candidate,
     Decision,
-    Identity,
     Metric,
     Numbers,
     Opponent,
@@ -38,11 +29,10 @@ from mlrek.policy import (
 from mlrek.policy.deciding import decide
 from mlrek.policy.numbers import collect_numbers, count_test_images
 from mlrek.policy.parsing import parse_policy
-from mlrek.references import RUN_URI, Referred, load_version
+from mlrek.references import Referred, load_version
 from mlrek.registry.door import Registry
 from mlrek.registry.versions import DEFAULT_ALIAS, check_alias
 from mlrek.run_content import RESAMPLES, SEED
-from mlrek.same_exam import advise_exam, follow_exam
 from mlrek.sources import AwsOptions
 from mlrek.sources.storage import read_small_text
 from mlrek.tables.decision import describe_decision
@@ -132,14 +122,13 @@ def check_version(
     store = cache(open_store)
     referred = load_version(candidate, aws, store)
     referred = replace(referred, registered=referred.registered or asking.registered)
-    described = _describe_candidate(referred, store)
+    described = _describe_candidate(referred, policy.test_set.group_by, store)
     if _is_champion(referred, policy, asking, store):
         reason = f"the candidate is already the {asking.alias}"
         described = replace(described, is_champion=True)
         decision = decide(policy, described, Opponent(absent=reason))
         return GateResult(decision=decision, registered=referred.registered)
-    load = partial(load_version, aws=aws, open_store=store)
-    opponent = _find_opponent(policy, referred, load, store, asking.alias)
+    opponent = find_opponent(policy, referred, asking.alias, aws, store)
     decision = decide(policy, described, opponent)
     if asking.notes and referred.run is not None:
         decision = _note(decision, policy, referred, store())
@@ -154,7 +143,7 @@ def _is_champion(
     return is_champion(referred, policy.baseline, asking.alias, Registry(store()))
 
 
-def _describe_candidate(referred: Referred, store: Callable[[], Store]) -> Candidate:
+def _describe_candidate(referred: Referred, group_by: str, store: Callable[[], Store]) -> Candidate:
     """The candidate's numbers, made anew from its evaluation by the rules of today."""
     evaluation = referred.evaluation
     compute = cache(partial(_compute, evaluation, referred.prediction_rule))
@@ -163,13 +152,16 @@ def _describe_candidate(referred: Referred, store: Callable[[], Store]) -> Candi
         return compute(confidence)[0]
 
     return Candidate(
-        identity=_identify(referred),
+        identity=identify(referred),
         numbers=numbers_at(DEFAULT_CONFIDENCE),
         numbers_at=numbers_at,
         test_images=count_test_images(evaluation),
         leakage=find_leakage(evaluation),
         resample=cache(partial(_resample, evaluation, referred.prediction_rule)),
-        doubts=tuple(_list_doubts(referred, compute(DEFAULT_CONFIDENCE)[1], store)),
+        doubts=tuple(
+            doubt_groups(doubt, referred, group_by)
+            for doubt in _list_doubts(referred, compute(DEFAULT_CONFIDENCE)[1], store)
+        ),
     )
 
 
@@ -180,13 +172,8 @@ def _list_doubts(
     evaluation = referred.evaluation
     doubts = (*complete_doubts(evaluation).doubts, *found)
     yield from (replace(doubt, side="candidate") for doubt in dict.fromkeys(doubts))
-    if referred.run is not None and is_superseded(referred, Registry(store())):
-        yield Doubt(
-            kind=DoubtKind.SUPERSEDED,
-            side="candidate",
-            text=f"the run {referred.run_id} is no longer the newest of its version: the "
-            "evaluation was replaced since",
-        )
+    if referred.run is not None:
+        yield from doubt_run(referred, "candidate", Registry(store()))
 
 
 def _compute(
@@ -209,86 +196,6 @@ def _resample(evaluation: Evaluation, rule: PredictionRule) -> dict[Metric, Floa
 
     values = resample_numbers(evaluation, rule, Bootstrap(seed=SEED, resamples=RESAMPLES))
     return {Metric(name=name, label=label): column for (name, label), column in values.items()}
-
-
-def _find_opponent(
-    policy: Policy,
-    candidate: Referred,
-    load: Callable[[str], Referred],
-    open_store: Callable[[], Store],
-    alias: str,
-) -> Opponent:
-    """What the candidate is compared with, or why it is not.
-
-    Only the alias that is to be moved may be missing, and only before the first promotion.
-    """
-    baseline = policy.baseline
-    if not baseline:
-        return Opponent(incomparable="no baseline is named")
-    try:
-        referred = load(baseline)
-    except ModelNotFoundError:
-        absence = explain_absence(baseline, candidate, alias, Registry(open_store()))
-        if absence.is_first:
-            return Opponent(absent=absence.reason)
-        return Opponent(missing=absence.reason)
-    except (SourceNotFoundError, RunNotFoundError) as exc:
-        return Opponent(missing=f"there is no baseline {baseline}: {exc}")
-    identity = _identify(referred)
-    if _is_same(candidate, referred):
-        reason = (
-            f"the baseline {baseline} is the candidate itself ({identity.version}): check another "
-            "version, or name another baseline with --baseline"
-        )
-        return Opponent(identity=identity, incomparable=reason)
-    return _compare_on_one_exam(policy, referred, candidate, open_store)
-
-
-def _compare_on_one_exam(
-    policy: Policy, referred: Referred, candidate: Referred, open_store: Callable[[], Store]
-) -> Opponent:
-    """The comparison on the candidate's test images where the baseline has a run on them."""
-    baseline, group_by = policy.baseline, policy.test_set.group_by
-    if candidate.run is None:
-        return _compare(referred, candidate, group_by)
-    if not RUN_URI.fullmatch(baseline):  # a run that was named is the one that is meant
-        referred = follow_exam(referred, candidate.run, open_store())
-    opponent = _compare(referred, candidate, group_by)
-    if opponent.comparison is None or opponent.comparison.test_sets.verdict is Verdict.SAME:
-        return opponent
-    advice = advise_exam(baseline, referred, candidate.run, open_store())
-    return replace(opponent, advice=advice)
-
-
-def _is_same(candidate: Referred, baseline: Referred) -> bool:
-    ours, theirs = candidate.evaluation.version.arn, baseline.evaluation.version.arn
-    is_same_run = bool(candidate.run_id) and candidate.run_id == baseline.run_id
-    return is_same_run or (bool(ours) and ours == theirs)
-
-
-def _compare(baseline: Referred, candidate: Referred, group_by: str) -> Opponent:
-    from mlrek.comparison.compare import CompareSettings, Side, compare_versions
-
-    opponent = Opponent(identity=_identify(baseline))
-    try:
-        comparison = compare_versions(
-            Side(evaluation=baseline.evaluation, rule=baseline.prediction_rule),
-            Side(evaluation=candidate.evaluation, rule=candidate.prediction_rule),
-            CompareSettings(group_by=group_by),
-        )
-    except (EvaluationError, IncomparableError) as exc:
-        return replace(opponent, incomparable=str(exc))
-    shared = frozenset(baseline.evaluation.images)
-    return replace(
-        opponent,
-        comparison=comparison,
-        shared_images=count_test_images(candidate.evaluation, shared),
-    )
-
-
-def _identify(referred: Referred) -> Identity:
-    version = referred.evaluation.version
-    return Identity(version=version.name, version_arn=version.arn, run_id=referred.run_id)
 
 
 def _note(decision: Decision, policy: Policy, referred: Referred, store: Store) -> Decision:

@@ -108,6 +108,29 @@ def find_grouping(evaluation: Evaluation, metrics: Metrics) -> Grouping | None:
     )
 
 
+def are_independent(evaluation: Evaluation, metrics: Metrics, groups: Sequence[str]) -> bool:
+    """Whether right and wrong go together no more once images of one of `groups` are taken as one.
+
+    Groups that are too fine, such as of one image each, leave images together that are right and
+    wrong together. Then the sums over what goes together vary more than the sums over its groups.
+    """
+    outcomes = describe_outcomes(evaluation, metrics)
+    if outcomes is None:
+        return True
+    own = _number(np.unique(np.array(groups, dtype=object), return_inverse=True)[1])
+    own = own[outcomes.image_idx]
+    for together in _list_groups(evaluation.images).values():
+        within = together[outcomes.image_idx]
+        apart = np.unique(np.stack([within, own]), axis=1, return_inverse=True)[1].ravel()
+        sums = [
+            float(np.square(np.bincount(codes, weights=outcomes.rest)).sum())
+            for codes in (within, apart)
+        ]
+        if sums[0] > MIN_EFFECT * sums[1]:
+            return False
+    return True
+
+
 def find_effect(outcomes: ImageOutcomes, group: IntArray) -> float:
     """The design effect of groups: the variance of sums over groups, to that without dependence.
 

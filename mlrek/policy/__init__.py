@@ -147,7 +147,6 @@ class Candidate:
 
     `resample` gives (n_resamples,) values of those that its `evaluation.json` has no interval of.
     `doubts` weaken its numbers. `is_champion`: it bears the alias already that is to be moved.
-    `decides_several`: what is predicted is decided label by label, by thresholds.
     """
 
     identity: Identity
@@ -158,7 +157,6 @@ class Candidate:
     resample: Callable[[], Mapping[Metric, FloatArray]] = dict
     doubts: tuple[Doubt, ...] = ()
     is_champion: bool = False
-    decides_several: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -168,7 +166,8 @@ class Opponent:
     `absent`: there need be none, as this is a first promotion, or the candidate is the champion.
     `missing`: one is named that is not there. `incomparable`: there is one, but it cannot be
     compared. `shared_images` are the test images that both versions have; where these are not all
-    of them, `advice` may say how the two get on one test set.
+    of them, `advice` may say how the two get on one test set. `differs_in_thresholds`: that is all
+    that the versions differ in.
     """
 
     identity: Identity | None = None
@@ -178,6 +177,7 @@ class Opponent:
     missing: str = ""
     incomparable: str = ""
     advice: str = ""
+    differs_in_thresholds: bool = False
 
 
 class Kind(StrEnum):

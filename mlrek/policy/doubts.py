@@ -31,8 +31,9 @@ def apply_doubts(check: Check, stopping: tuple[Doubt, ...]) -> Check:
     if not stopping or check.status not in {Status.PASSED, Status.UNDECIDED}:
         return check
     said = "; ".join(_say(doubt) for doubt in stopping)
+    would = f"it would pass, but {said}"
     if check.status == Status.PASSED:
-        reason = f"it would pass, but {said}"
+        reason = f"{would}; {check.reason}" if check.reason else would
     else:
         reason = f"{check.reason}; besides, {said}" if check.reason else said
     return replace(check, status=Status.UNDECIDED, reason=reason, is_doubted=True)
@@ -71,18 +72,23 @@ def list_doubts(candidate: Candidate, opponent: Opponent) -> tuple[Doubt, ...]:
 
 
 def _stops(doubt: Doubt, asked: TestSetPolicy, reading: Reading) -> bool:
-    if doubt.kind in asked.accepts or _is_answered(doubt, asked):
+    if doubt.kind in asked.accepts or _is_answered(doubt, asked, reading):
         return False
     if doubt.side == "baseline" and not reading.is_relative:
         return False
     return _has_effect(doubt, reading) and any(_touches(doubt, m) for m in reading.metrics)
 
 
-def _is_answered(doubt: Doubt, asked: TestSetPolicy) -> bool:
-    """Whether the policy itself says what is to be made of it."""
+def _is_answered(doubt: Doubt, asked: TestSetPolicy, reading: Reading) -> bool:
+    """Whether the policy itself says what is to be made of it.
+
+    Groups that do not hold together what goes together leave that doubt an effect of its own.
+    """
     if doubt.kind == DoubtKind.SEEN_IN_TRAINING:
         return asked.leakage == "allowed"
-    return doubt.kind == DoubtKind.GROUPED and bool(asked.group_by)
+    if doubt.kind == DoubtKind.GROUPED:
+        return bool(asked.group_by) and doubt.own_effect is None and reading.is_relative
+    return False
 
 
 def _has_effect(doubt: Doubt, reading: Reading) -> bool:

@@ -80,7 +80,9 @@ def _describe_sets(comparison: Comparison) -> str:
             f"{sets.only_baseline:,} only the baseline's, {sets.only_candidate:,} only the "
             "candidate's"
         )
-    relabelled = f", {sets.relabelled:,} of these with another truth" if sets.relabelled else ""
+    relabelled = (
+        f", {sets.relabelled:,} of these with another truth and left out" if sets.relabelled else ""
+    )
     duplicated = (
         f"; {sets.duplicated:,} images stand there more than once" if sets.duplicated else ""
     )

@@ -41,6 +41,7 @@ from mlrek.policy.wording import (
 )
 
 MAX_NAMES = 10
+ONLY_THRESHOLDS = "both versions have the same confidences on every image: only thresholds differ"
 _NO_WIDTH = 1e-12
 
 
@@ -133,7 +134,8 @@ def _check(
         answer = replace(answer, status=Status.UNDECIDED, reason=reason)
     note = _say_read(read, footing.opponent.comparison, found.scope)
     remark = footing.remark if answer.status == Status.PASSED and not metric.label else ""
-    reason = "; ".join(filter(None, (answer.reason, note, remark)))
+    alike = ONLY_THRESHOLDS if footing.opponent.differs_in_thresholds else ""
+    reason = "; ".join(filter(None, (answer.reason, note, remark, alike)))
     answer = replace(answer, reason=reason)
     return _describe(asked, metric, answer, candidate, found)
 

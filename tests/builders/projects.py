@@ -24,6 +24,8 @@ class Tested:
     that the summary names, `said_images` how many images it counts, `changed` numbers of its own.
     """
 
+    __test__ = False  # no test class, whatever its name says to pytest
+
     images: list[str]
     truth: list[str]
     labels: tuple[str, ...]

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders.projects import find_manifest, make_test, save_project
+from builders.projects import Tested, find_manifest, make_test, save_project, write_manifest
 
+REPOSITORY = Path(__file__).parents[2]
+DETECTION = REPOSITORY / "examples" / "detection"
 TWO = ("good", "bad")
 ACCURACY = '[[floor]]\nmetric = "aggregate/accuracy"\nmin = {}\n'
 CHAMPION = '[baseline]\nversion = "models:/parts@champion"\n'
@@ -334,3 +336,247 @@ def test_other_rules_of_prediction_do_not_compare(decide, tmp_path, run_mlrek, n
 
     assert ended.codes == (4, 4)
     assert "other_rule" in ended.reasons(kind="better")
+
+
+def test_a_truth_that_was_changed_makes_none_better_on_whole_test_sets(decide, tmp_path):
+    """Row 11's kind: with `any` each version keeps its own images, but not its own truth."""
+    truth, predicted = answer(1000, 800)
+    wrong = [i for i in range(1000) if truth[i] != predicted[i]][:120]
+    edited = [predicted[i] if i in wrong else t for i, t in enumerate(truth)]
+    folder = save_project(
+        tmp_path / "p", v1=make_test(truth, predicted, TWO), v2=make_test(edited, predicted, TWO)
+    )
+    policy = CHAMPION + '[test_set]\nsame = "any"\n'
+    ended = decide(folder, policy + '[[better]]\nmetric = "aggregate/accuracy"\n')
+
+    assert ended.codes == (4, 4)
+    assert "120 of these with another truth and left out" in ended.reasons(metric="same")
+
+
+def test_images_of_another_truth_make_no_test_set_larger(decide, tmp_path):
+    """`min_images` counts what is compared: 30 of 400 shared images."""
+    truth, predicted = answer(400, 390)
+    other = [TWO[1 - TWO.index(t)] if i >= 30 else t for i, t in enumerate(truth)]
+    answers = [TWO[1 - TWO.index(p)] if i >= 30 else p for i, p in enumerate(predicted)]
+    folder = save_project(
+        tmp_path / "p", v1=make_test(truth, predicted, TWO), v2=make_test(other, answers, TWO)
+    )
+    policy = CHAMPION + '[test_set]\nsame = "overlapping"\nmin_images = 200\n'
+    no_worse = '[[no_worse]]\nmetric = "aggregate/accuracy"\nmargin = 0.5\n'
+    ended = decide(folder, policy + no_worse)
+
+    assert ended.codes == (4, 4)
+    assert "has 30 images" in ended.reasons(metric="min_images")
+
+
+def fit_thresholds(truth: np.ndarray, scores: np.ndarray) -> np.ndarray:
+    """The threshold of each label with the best F1 on these very images."""
+    best = []
+    for code in range(scores.shape[1]):
+        is_true = truth == code
+        f1 = {
+            float(t): 2
+            * (is_true & (scores[:, code] >= t)).sum()
+            / (is_true.sum() + (scores[:, code] >= t).sum())
+            for t in scores[is_true, code]
+        }
+        best.append(max(f1, key=lambda t: f1[t]))
+    return np.array(best)
+
+
+def score(n: int, labels: tuple[str, ...], *, skill: float, seed: int = 0):
+    """Truth codes, and confidences that tell it more or less."""
+    generator = np.random.default_rng(seed)
+    truth = np.arange(n) % len(labels)
+    scores = generator.random((n, len(labels)))
+    scores[np.arange(n), truth] += skill
+    return truth, np.round(scores / (1 + skill), 5)
+
+
+def test_thresholds_that_were_chosen_here_make_no_better_version(decide, tmp_path):
+    """Row 6: the same model twice; the newer one has the thresholds of best F1 on this test set."""
+    labels = tuple("abcde")
+    truth, scores = score(200, labels, skill=0.3)
+    plain = replace(
+        make_test([labels[code] for code in truth], ["a"] * 200, labels, is_complete=True),
+        scores=scores,
+    )
+    fitted = replace(plain, thresholds=fit_thresholds(truth, scores))
+    folder = save_project(tmp_path / "p", v1=plain, v2=fitted)
+    ended = decide(folder, CHAMPION + '[[better]]\nmetric = "at_threshold/f1_macro"\n')
+    reason = ended.reasons(kind="better")
+
+    assert ended.codes == (4, 4)
+    assert "only thresholds differ" in reason
+    assert "thresholds" in reason.partition("only thresholds differ")[0]
+
+
+def photograph(n_objects: int, lucky: set[int]) -> Tested:
+    """25 photographs of each object, which are right all together."""
+    truth, predicted, images = [], [], []
+    for thing in range(n_objects):
+        for i in range(25):
+            truth.append(TWO[thing % 2])
+            predicted.append(TWO[thing % 2 if thing in lucky else 1 - thing % 2])
+            images.append(f"s3://parts/object-{thing:02}/{i:02}.jpg")
+    return make_test(truth, predicted, TWO, images=images)
+
+
+@pytest.mark.parametrize("group_by", ["", "object-[0-9]+", "[0-9]+[.]jpg", "object"])
+def test_photographs_of_one_object_are_no_independent_luck(decide, tmp_path, group_by):
+    """Row 7: one object more is right. Groups that are none do not answer the doubt either."""
+    folder = save_project(
+        tmp_path / "p",
+        v1=photograph(24, set(range(16))),
+        v2=photograph(24, set(range(17))),
+    )
+    grouping = f'[test_set]\ngroup_by = "{group_by}"\n' if group_by else ""
+    better = CHAMPION + grouping + '[[better]]\nmetric = "aggregate/accuracy"\n'
+    ended = decide(folder, better)
+
+    assert ended.codes == (4, 4)
+    assert group_by or "grouped" in ended.reasons(kind="better")
+
+
+def test_a_floor_of_photographs_of_few_objects_is_not_sure(decide, tmp_path):
+    """Row 7's kind: 23 of 24 objects are right; as single images that would be .96 for sure."""
+    folder = save_project(
+        tmp_path / "p", v1=photograph(24, set(range(16))), v2=photograph(24, set(range(23)))
+    )
+    floor = ACCURACY.format(0.93) + "confidence = 0.95\n"
+
+    assert decide(folder, floor).codes == (4, 4)
+    assert decide(folder, floor, "--group-by", "object-[0-9]+").codes == (4, 4)
+
+
+def test_one_of_fifty_labels_is_low_by_chance(decide, tmp_path):
+    """Row 20: each label has 20 images; 11 of one label's are right, 16 of any other's."""
+    labels = tuple(f"label {i:02}" for i in range(50))
+    truth = [labels[i // 20] for i in range(1000)]
+    n_right = {labels[0]: 11}
+    predicted = [
+        t if i % 20 < n_right.get(t, 16) else labels[(i // 20 + 1) % 50]
+        for i, t in enumerate(truth)
+    ]
+    folder = save_project(tmp_path / "p", v1=make_test(truth, predicted, labels))
+    policy = '[[floor]]\nmetric = "label_recall/*"\nmin = 0.8\nconfidence = 0.95\n'
+    ended = decide(folder, policy, champion=None, candidate=1)
+    checks = {c["label"]: c for c in ended.check["checks"]}
+
+    assert ended.codes == (4, 4)
+    assert checks["label 00"]["status"] == "undecided"
+    assert checks["label 00"]["high"] < 0.8
+    assert "of 50 labels" in checks["label 00"]["reason"]
+
+
+def test_an_average_below_its_floor_does_not_pass(decide, tmp_path):
+    """Row 4: 100 labels on 300 images, the floor a little above the value."""
+    labels = tuple(f"label {i:02}" for i in range(100))
+    truth, scores = score(300, labels, skill=0.4)
+    tested = replace(
+        make_test([labels[code] for code in truth], [labels[0]] * 300, labels, is_complete=True),
+        scores=scores,
+    )
+    folder = save_project(tmp_path / "p", v1=tested)
+    name = "aggregate/average_precision_macro"
+    floor = f'[[floor]]\nmetric = "{name}"\nmin = {{}}\nconfidence = 0.95\n'
+    first = decide(folder, floor.format(0.99), champion=None, candidate=1)
+    value = first.check["checks"][0]["value"]
+    ended = decide(folder, floor.format(value + 0.0021), champion=None, candidate=1)
+
+    assert first.codes[0] == 3
+    assert ended.codes[0] in {3, 4}
+    assert ended.champion is None
+
+
+def test_a_calibrated_model_does_not_fail_by_chance(decide, tmp_path):
+    """Row 5: what 200 images show of a calibration error is mostly chance."""
+    labels = tuple(f"label {i:02}" for i in range(50))
+    generator = np.random.default_rng(5)
+    truth = np.arange(200) % 50
+    sure = generator.uniform(0.4, 0.98, 200)
+    is_right = generator.random(200) < sure
+    scores = np.full((200, 50), 0.001)
+    scores[np.arange(200), np.where(is_right, truth, (truth + 1) % 50)] = sure
+    tested = replace(
+        make_test([labels[code] for code in truth], [labels[0]] * 200, labels),
+        scores=np.round(scores, 5),
+    )
+    folder = save_project(tmp_path / "p", v1=tested)
+    floor = '[[floor]]\nmetric = "aggregate/ece"\nmax = {}\n'
+    plain = decide(folder, floor.format(0.0001), champion=None, candidate=1)
+    limit = plain.check["checks"][0]["value"] + 0.0027
+    ended = decide(folder, floor.format(limit) + "confidence = 0.95\n", champion=None, candidate=1)
+
+    assert plain.codes[0] == 3
+    assert ended.codes[0] in {0, 4}
+    assert "above the maximum" not in ended.reasons(kind="floor")
+
+
+def test_an_ordinary_project_passes(decide, tmp_path):
+    """Row 26: a folder a label, labels of different difficulty, records that are partial."""
+    labels = ("easy", "fair", "hard")
+    generator = np.random.default_rng(26)
+    truth = [labels[i % 3] for i in range(900)]
+    images = [f"s3://parts/{label}/{i:04}.jpg" for i, label in enumerate(truth)]
+    tests = {}
+    for version, skills in (("v1", (0.95, 0.9, 0.84)), ("v2", (0.99, 0.97, 0.94))):
+        missed = generator.random(900) > np.array([skills[labels.index(t)] for t in truth])
+        predicted = [
+            labels[(labels.index(t) + 1) % 3] if is_missed else t
+            for t, is_missed in zip(truth, missed.tolist(), strict=True)
+        ]
+        tests[version] = make_test(truth, predicted, labels, images=images)
+    policy = (
+        (REPOSITORY / "examples" / "policy.toml").read_text().replace("/digits@", "/parts@")
+    ).replace('metric = "aggregate/ece"\nmax = 0.05', 'metric = "aggregate/ece"\nmax = 0.2')
+    sure = '\n[[floor]]\nmetric = "label_recall/*"\nmin = 0.8\nconfidence = 0.95\n'
+    ended = decide(save_project(tmp_path / "p", **tests), policy + sure)
+
+    assert ended.codes == (0, 0), ended.check["checks"]
+    assert ended.champion == 2
+
+
+def test_an_ordinary_detection_passes(run_mlrek, tmp_path):
+    """Row 26: the shipped example, by its values, by its intervals and against itself before."""
+    policy = tmp_path / "policy.toml"
+    policy.write_text(
+        '[[floor]]\nmetric = "aggregate/ap"\nmin = 0.1\nconfidence = 0.95\n'
+        '[[floor]]\nmetric = "aggregate/ar_100"\nmin = 0.1\n'
+        '[[floor]]\nmetric = "label_recall/*"\nmin = 0.05\n'
+    )
+    done = run_mlrek("check", f"{DETECTION}#v1-linear", "--policy", policy, check=False)
+
+    assert done.returncode == 0, done.stdout
+
+
+def test_a_replaced_evaluation_is_said(decide, run_mlrek, tmp_path, new_store):
+    """The registered version keeps the numbers of a run that is no longer its version's newest."""
+    from mlflow import MlflowClient
+
+    store = ("--tracking-uri", new_store, "--register=parts", "--quiet")
+    folder = save_two(tmp_path / "p", (380, 390))
+    run_mlrek("sync", folder, *store)
+    client = MlflowClient(new_store, registry_uri=new_store)
+    client.set_registered_model_alias("parts", "staging", "2")  # so that its run is kept
+    find_manifest(folder, "v2").write_bytes(write_manifest(make_test(*answer(400, 392), TWO)))
+    run_mlrek("sync", folder, *store)
+    policy = tmp_path / "policy.toml"
+    policy.write_text(ACCURACY.format(0.9))
+    asked = ("--policy", policy, "--tracking-uri", new_store, "--json")
+    found = json.loads(run_mlrek("check", "models:/parts/2", *asked).stdout)
+
+    assert found["checks"][0]["value"] == 390 / 400
+    assert "superseded" in [d["kind"] for d in found["doubts"]]
+
+
+def test_another_store_is_no_first_promotion(run_mlrek, new_store, tmp_path):
+    """A registry that knows no such model is a slip of the address, not the beginning."""
+    folder = save_two(tmp_path / "p", (380, 390))
+    policy = tmp_path / "policy.toml"
+    policy.write_text(CHAMPION + NO_WORSE + ACCURACY.format(0.5))
+    asked = (f"{folder}#v2", "--policy", policy, "--tracking-uri", new_store)
+    done = run_mlrek("check", *asked, check=False)
+
+    assert done.returncode == 4
+    assert "has no model 'parts'" in done.stdout

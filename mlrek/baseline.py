@@ -1,0 +1,203 @@
+"""What a candidate is compared with: the baseline as named, or why there is nothing to compare."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from mlrek.champion import explain_absence, is_superseded
+from mlrek.comparison import Comparison, Verdict
+from mlrek.comparison.pairing import Pairing, group_images, pair_images
+from mlrek.errors import (
+    EvaluationError,
+    IncomparableError,
+    ModelNotFoundError,
+    RunNotFoundError,
+    SourceNotFoundError,
+)
+from mlrek.evaluation import Doubt, DoubtKind, Effect, Evaluation, IntArray, Side
+from mlrek.metrics.compute import compute_numbers
+from mlrek.metrics.grouped import are_independent
+from mlrek.policy import Identity, Opponent, Policy, SameTestSet, TestSetPolicy
+from mlrek.policy.numbers import count_test_images
+from mlrek.references import RUN_URI, Referred, load_version
+from mlrek.registry.door import Registry
+from mlrek.same_exam import advise_exam, follow_exam
+from mlrek.sources import AwsOptions
+from mlrek.subset import take_images
+from mlrek.tracking.store import Store
+
+
+def find_opponent(
+    policy: Policy,
+    candidate: Referred,
+    alias: str,
+    aws: AwsOptions,
+    open_store: Callable[[], Store],
+) -> Opponent:
+    """What the candidate is compared with, or why it is not.
+
+    Only the alias that is to be moved may be missing, and only before the first promotion.
+
+    Raises:
+        SourceError: The baseline is there, but cannot be read.
+        TrackingError: MLflow cannot be reached or refuses.
+    """
+    baseline = policy.baseline
+    if not baseline:
+        return Opponent(incomparable="no baseline is named")
+    try:
+        referred = load_version(baseline, aws, open_store)
+    except ModelNotFoundError:
+        absence = explain_absence(baseline, candidate, alias, Registry(open_store()))
+        if absence.is_first:
+            return Opponent(absent=absence.reason)
+        return Opponent(missing=absence.reason)
+    except (SourceNotFoundError, RunNotFoundError) as exc:
+        return Opponent(missing=f"there is no baseline {baseline}: {exc}")
+    identity = identify(referred)
+    if _is_same(candidate, referred):
+        reason = (
+            f"the baseline {baseline} is the candidate itself ({identity.version}): check another "
+            "version, or name another baseline with --baseline"
+        )
+        return Opponent(identity=identity, incomparable=reason)
+    return _compare_on_one_exam(policy, referred, candidate, open_store)
+
+
+def identify(referred: Referred) -> Identity:
+    """A version as decisions name it."""
+    version = referred.evaluation.version
+    return Identity(version=version.name, version_arn=version.arn, run_id=referred.run_id)
+
+
+def doubt_run(referred: Referred, side: Side, registry: Registry) -> Iterator[Doubt]:
+    """That the evaluation of a run was replaced since.
+
+    Raises:
+        TrackingError: MLflow cannot be reached or refuses.
+    """
+    if is_superseded(referred, registry):
+        yield Doubt(
+            kind=DoubtKind.SUPERSEDED,
+            side=side,
+            text=f"the run {referred.run_id} is no longer the newest of "
+            f"{referred.evaluation.version.name}: its evaluation was replaced since",
+        )
+
+
+def doubt_groups(doubt: Doubt, referred: Referred, group_by: str) -> Doubt:
+    """The doubt `grouped` with an effect of its own where groups do not answer it; others as is."""
+    evaluation = referred.evaluation
+    if doubt.kind is not DoubtKind.GROUPED or not group_by:
+        return doubt
+    groups, _ = group_images(evaluation.images, group_by)
+    if are_independent(evaluation, compute_numbers(evaluation, referred.prediction_rule), groups):
+        return doubt
+    return replace(
+        doubt,
+        own_effect=Effect.STOPS_INTERVALS,
+        text=f"{doubt.text}; group_by = {group_by!r} leaves images apart that go together",
+    )
+
+
+def _compare_on_one_exam(
+    policy: Policy, referred: Referred, candidate: Referred, open_store: Callable[[], Store]
+) -> Opponent:
+    """The comparison on the candidate's test images where the baseline has a run on them."""
+    baseline = policy.baseline
+    if candidate.run is not None and not RUN_URI.fullmatch(baseline):
+        # a run that was named is the one that is meant
+        referred = follow_exam(referred, candidate.run, open_store())
+    opponent = _compare(referred, candidate, policy.test_set)
+    comparison = opponent.comparison
+    if comparison is None:
+        return opponent
+    group_by = policy.test_set.group_by
+    doubts = [
+        doubt_groups(doubt, candidate if doubt.side == "candidate" else referred, group_by)
+        for doubt in comparison.doubts
+    ]
+    if referred.run is not None:
+        doubts += doubt_run(referred, "baseline", Registry(open_store()))
+    opponent = replace(opponent, comparison=replace(comparison, doubts=tuple(doubts)))
+    if candidate.run is None or comparison.test_sets.verdict is Verdict.SAME:
+        return opponent
+    advice = advise_exam(baseline, referred, candidate.run, open_store())
+    return replace(opponent, advice=advice)
+
+
+def _is_same(candidate: Referred, baseline: Referred) -> bool:
+    ours, theirs = candidate.evaluation.version.arn, baseline.evaluation.version.arn
+    is_same_run = bool(candidate.run_id) and candidate.run_id == baseline.run_id
+    return is_same_run or (bool(ours) and ours == theirs)
+
+
+def _compare(baseline: Referred, candidate: Referred, asked: TestSetPolicy) -> Opponent:
+    opponent = Opponent(identity=identify(baseline))
+    pairing = pair_images(baseline.evaluation, candidate.evaluation)
+    try:
+        comparison = _compare_by_one_truth((baseline, candidate), pairing, asked)
+    except (EvaluationError, IncomparableError) as exc:
+        return replace(opponent, incomparable=str(exc))
+    alike = ~pairing.relabelled
+    shared = frozenset(np.array(pairing.images, dtype=object)[alike].tolist())
+    return replace(
+        opponent,
+        comparison=comparison,
+        shared_images=count_test_images(candidate.evaluation, shared),
+        differs_in_thresholds=_differ_in_thresholds_alone(
+            baseline.evaluation, candidate.evaluation
+        ),
+    )
+
+
+def _compare_by_one_truth(
+    versions: tuple[Referred, Referred], pairing: Pairing, asked: TestSetPolicy
+) -> Comparison:
+    """The comparison; whole test sets without the shared images whose truth was changed.
+
+    Else a truth that was edited to the candidate's answers would make it a better version.
+    """
+    comparison = _compare_evaluations(versions, asked)
+    if asked.same is not SameTestSet.ANY or not pairing.relabelled.any():
+        return comparison
+    changed = pairing.baseline_idx, pairing.candidate_idx
+    kept = [
+        replace(one, evaluation=_drop(one.evaluation, places[pairing.relabelled]))
+        for one, places in zip(versions, changed, strict=True)
+    ]
+    return replace(
+        comparison, differences=_compare_evaluations((kept[0], kept[1]), asked).differences
+    )
+
+
+def _compare_evaluations(versions: tuple[Referred, Referred], asked: TestSetPolicy) -> Comparison:
+    from mlrek.comparison import compare
+
+    baseline, candidate = (
+        compare.Side(evaluation=one.evaluation, rule=one.prediction_rule) for one in versions
+    )
+    settings = compare.CompareSettings(group_by=asked.group_by)
+    return compare.compare_versions(baseline, candidate, settings)
+
+
+def _drop(evaluation: Evaluation, image_idx: IntArray) -> Evaluation:
+    """The evaluation without some images; what the provider says is of all of them."""
+    return take_images(evaluation, np.delete(np.arange(len(evaluation.images)), image_idx))
+
+
+def _differ_in_thresholds_alone(baseline: Evaluation, candidate: Evaluation) -> bool:
+    """Whether two versions have the same confidences on the same images, but other thresholds."""
+    if baseline.labels != candidate.labels or set(baseline.images) != set(candidate.images):
+        return False
+    if np.array_equal(baseline.thresholds, candidate.thresholds, equal_nan=True):
+        return False
+    first, second = (
+        take_images(one, np.argsort(np.array(one.images, dtype=object))).records
+        for one in (baseline, candidate)
+    )
+    return all(
+        np.array_equal(getattr(first, column), getattr(second, column))
+        for column in ("offsets", "label_idx", "confidence")
+    )
