@@ -63,8 +63,8 @@ def group_images(images: Sequence[str], group_by: str) -> tuple[list[str], int]:
 
     Args:
         images: URIs.
-        group_by: A prefix of URIs that ends in `/`: the next part of the path names the object. Or
-            a regular expression: its first group, or without one the whole match, names it.
+        group_by: A regular expression: its first group, or without one the whole match, names the
+            object. Or what ends in `/` and some URIs begin with: the next part of the path does.
 
     Returns:
         The name of each image's object (an image that shows none is an object of its own), and how
@@ -78,7 +78,7 @@ def group_images(images: Sequence[str], group_by: str) -> tuple[list[str], int]:
     >>> group_images(["s3://b/cup-1.jpg", "s3://b/cup-2.jpg"], r"([a-z]+)-[0-9]")
     (['cup', 'cup'], 0)
     """
-    if group_by.endswith("/"):
+    if group_by.endswith("/") and any(image.startswith(group_by) for image in images):
         pattern = re.compile("^" + re.escape(group_by) + "[^/]+/")
     else:
         try:

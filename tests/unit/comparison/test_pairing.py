@@ -283,6 +283,13 @@ def test_images_are_grouped_by_the_first_group_or_the_whole_match():
     assert group_images(["cup-1", "cup-2", "pot-1"], "^[a-z]+")[0] == ["cup", "cup", "pot"]
 
 
+def test_a_regular_expression_may_end_in_a_slash():
+    """It is a prefix only where URIs begin so."""
+    images = ["s3://b/07/1.jpg", "s3://b/07/2.jpg", "s3://b/08/1.jpg"]
+
+    assert group_images(images, "/([0-9]+)/") == (["07", "07", "08"], 0)
+
+
 def test_an_empty_match_names_no_object():
     """A pattern that matches nothing anywhere does not make one object of all images."""
     assert group_images(["1", "2"], "x*") == (["1", "2"], 2)
