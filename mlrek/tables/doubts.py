@@ -44,6 +44,7 @@ _FAMILIES: Final = MappingProxyType(
     }
 )
 _MAX_TOUCHED: Final = 6
+_CROSSFIT: Final = "crossfit/"
 
 
 def describe_doubt(doubt: Doubt) -> dict[str, Json]:
@@ -104,8 +105,9 @@ def say_touched(touches: Sequence[str]) -> str:
 def _say_pattern(pattern: str) -> str:
     if pattern in _FAMILIES:
         return _FAMILIES[pattern]
-    if not pattern.startswith("label_"):
+    number, _, label = pattern.removeprefix(_CROSSFIT).partition("/")
+    if not number.startswith("label_"):
         return name_metric(pattern)
-    number, _, label = pattern.partition("/")
     whose = {"": "each label", EVERYTHING: "each label"}.get(label, display_label(label))
-    return f"{name_metric(number.rstrip(EVERYTHING))} of {whose}"
+    how = ", cross-fitted" if pattern.startswith(_CROSSFIT) else ""
+    return f"{name_metric(number.rstrip(EVERYTHING))} of {whose}{how}"

@@ -71,3 +71,38 @@ def test_show_says_the_doubts_before_the_numbers(run_mlrek, repeated):
     assert line in shown.splitlines()
     assert shown.index(line) < shown.index("95 % interval")
     assert doubt["text"] in described["warnings"]
+
+
+@pytest.fixture
+def own_test_set(tmp_path, digits) -> tuple[Path, Path]:
+    """Thirty digits with their truth, and what the version answered about all but the last."""
+    lines = (digits / "versions" / VERSION / MANIFEST).read_text().splitlines()[:30]
+    truth, answers = [], []
+    for line in map(json.loads, lines):
+        image = line["source-ref"]
+        name = line["rekognition-custom-labels-training-0-metadata"]["class-name"]
+        metadata = {"class-name": name, "type": "groundtruth/image-classification"}
+        truth.append({"source-ref": image, "own": 0, "own-metadata": metadata})
+        label = {"Name": name, "Confidence": 90}
+        answers.append({"image": image, "response": {"CustomLabels": [label]}})
+    files = tmp_path / "own.manifest", tmp_path / "answers.jsonl"
+    for file, rows in zip(files, (truth, answers[:-1]), strict=True):
+        file.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    return files
+
+
+def test_evaluate_names_the_doubts_of_an_own_test_set(run_mlrek, digits, own_test_set, new_store):
+    """Created or unchanged: an image without an answer weakens what its run says."""
+    manifest, answers = own_test_set
+    command = ("evaluate", f"{digits}#{VERSION}", "--on", manifest, "--responses", answers)
+    first, again = (
+        json.loads(run_mlrek(*command, "--json", "--tracking-uri", new_store).stdout)
+        for _ in range(2)
+    )
+    entries = [result["versions"][0] for result in (first, again)]
+    (doubt,) = [d for d in entries[0]["doubts"] if d["kind"] == "unanswered"]
+    note = MlflowClient(new_store).get_run(entries[0]["run_id"]).data.tags["mlflow.note.content"]
+    assert [entry["action"] for entry in entries] == ["created", "unchanged"]
+    assert (doubt["count"], doubt["of"]) == (1, 30)
+    assert entries[1]["doubts"] == entries[0]["doubts"]
+    assert "- Doubt (said; " in note

@@ -14,6 +14,8 @@ from mlrek.metrics.crossfit import LOGGED_NAMES
 from mlrek.metrics.definitions import describe_metrics as describe_definitions
 from mlrek.metrics.definitions import find_definition
 from mlrek.metrics.numbers import list_numbers
+from mlrek.policy import Metric
+from mlrek.policy.numbers import collect_numbers
 from mlrek.report.facts import describe_facts
 from mlrek.sources import AwsOptions, open_source
 from mlrek.tables.document import describe_evaluation
@@ -87,6 +89,12 @@ def test_document_holds_each_number_that_is_listed_and_no_other(example):
     assert names_of_document(*example) == names_listed(*example)
 
 
+def test_policies_can_name_each_number_that_is_listed(example):
+    """A limit can be set for whatever stands in the document."""
+    figures = collect_numbers(*example).figures
+    assert {(metric.name, metric.label) for metric in figures} == names_listed(*example)
+
+
 def test_show_holds_each_number_of_all_labels_together(example):
     """`show --json` has just the numbers of the list, those of labels label by label."""
     assert names_of_show(*example) == {pair for pair in names_listed(*example) if not pair[1]}
@@ -128,6 +136,7 @@ def test_a_new_number_stands_on_every_surface(digits_numbers):
         "show": ("aggregate/made_up", "") in names_of_show(evaluation, metrics),
         "mlflow": points.get("aggregate/made_up") == 0.125,
         "report": "made up" in {number.name for number in facts["numbers"]},
+        "policy": Metric(name="aggregate/made_up") in collect_numbers(evaluation, metrics).figures,
         "comparison": ("aggregate/made_up", "", 0.125, "") in list_values(metrics, evaluation),
     }
     assert surfaces == dict.fromkeys(surfaces, True)
@@ -161,6 +170,9 @@ def test_a_new_number_of_labels_stands_on_every_surface(digits_numbers):
     assert expected.items() <= shown.items()
     assert expected.keys() <= set(header)
     assert ("label_made_up", label, 0.25, "") in list_values(metrics, evaluation)
+    figures = collect_numbers(evaluation, metrics).figures
+    figure = figures[Metric(name="label_made_up", label=label)]
+    assert (figure.value, figure.low, figure.high) == (0.25, 0.125, 0.5)
 
 
 def test_interval_and_reason_come_with_the_number(digits_numbers):

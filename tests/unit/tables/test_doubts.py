@@ -85,6 +85,8 @@ def test_what_stops_is_shown_first_and_each_doubt_once():
         (("label_recall/cat", "label_recall/(none)"), 'recall of cat, recall of "(none)"'),
         (("label_f1/*",), "F1 of each label"),
         (("label_f1",), "F1 of each label"),
+        (("crossfit/label_f1/a/b",), "F1 of a/b, cross-fitted"),
+        (("crossfit/f1_macro",), "F1 macro, cross-fitted"),
         (
             tuple(f"label_ap/{i}" for i in range(8)),
             "AP of 0, AP of 1, AP of 2, AP of 3, AP of 4, AP of 5 and 2 more",
