@@ -39,6 +39,10 @@ _MAX_CELLS: Final = 2**22
 _ROUNDING: Final = 1e-9
 _RANKED: Final = frozenset({"label_ap", "label_roc_auc"})
 
+_PLAIN_ERROR: Final = (
+    "no interval: chance alone makes the plain calibration error positive; ece_debiased has one"
+)
+
 Key = tuple[str, str]
 
 
@@ -282,7 +286,7 @@ def _find_short(
     """Why some of these numbers get no interval: there are too few images, or objects."""
     if setting.grouped and setting.units.total < MIN_GROUPS:
         return dict.fromkeys(evidence, say_few_groups(setting.units.total))
-    short = {}
+    short = {("aggregate/ece", ""): _PLAIN_ERROR}
     for name, label in evidence:
         if name in _RANKED:
             n = support.by_label.get(label, 0)
