@@ -55,20 +55,23 @@ def find_opponent(
         return Opponent(missing=absence.reason)
     except (SourceNotFoundError, RunNotFoundError) as exc:
         return Opponent(missing=f"there is no baseline {baseline}: {exc}")
-    identity = identify(referred)
-    if _is_same(candidate, referred):
-        reason = (
-            f"the baseline {baseline} is the candidate itself ({identity.version}): check another "
-            "version, or name another baseline with --baseline"
-        )
-        return Opponent(identity=identity, incomparable=reason)
-    return _compare_on_one_exam(policy, referred, candidate, open_store)
+    if referred.run is not None and not referred.run.is_complete:
+        return Opponent(missing=say_incomplete(referred.run_id))
+    return _oppose(policy, referred, candidate, open_store)
 
 
 def identify(referred: Referred) -> Identity:
     """A version as decisions name it."""
     version = referred.evaluation.version
     return Identity(version=version.name, version_arn=version.arn, run_id=referred.run_id)
+
+
+def say_incomplete(run_id: str) -> str:
+    """Why a run that was not logged to its end is not read."""
+    return (
+        f"the run {run_id} is not complete, so it counts for nothing: its logging was interrupted "
+        "or is still under way; `mlrek sync SOURCE` logs its version"
+    )
 
 
 def doubt_run(referred: Referred, side: Side, registry: Registry) -> Iterator[Doubt]:
@@ -99,6 +102,20 @@ def doubt_groups(doubt: Doubt, referred: Referred, group_by: str) -> Doubt:
         own_effect=Effect.STOPS_INTERVALS,
         text=f"{doubt.text}; group_by = {group_by!r} leaves images apart that go together",
     )
+
+
+def _oppose(
+    policy: Policy, referred: Referred, candidate: Referred, open_store: Callable[[], Store]
+) -> Opponent:
+    """The baseline with the comparison, unless it is the candidate itself."""
+    identity = identify(referred)
+    if _is_same(candidate, referred):
+        reason = (
+            f"the baseline {policy.baseline} is the candidate itself ({identity.version}): check "
+            "another version, or name another baseline with --baseline"
+        )
+        return Opponent(identity=identity, incomparable=reason)
+    return _compare_on_one_exam(policy, referred, candidate, open_store)
 
 
 def _compare_on_one_exam(
@@ -190,6 +207,8 @@ def _drop(evaluation: Evaluation, image_idx: IntArray) -> Evaluation:
 def _differ_in_thresholds_alone(baseline: Evaluation, candidate: Evaluation) -> bool:
     """Whether two versions have the same confidences on the same images, but other thresholds."""
     if baseline.labels != candidate.labels or set(baseline.images) != set(candidate.images):
+        return False
+    if not len(candidate.records.label_idx):  # boxes and masks have other columns
         return False
     if np.array_equal(baseline.thresholds, candidate.thresholds, equal_nan=True):
         return False

@@ -6,7 +6,13 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
-from mlrek.baseline import doubt_groups, doubt_run, find_opponent, identify
+from mlrek.baseline import (
+    doubt_groups,
+    doubt_run,
+    find_opponent,
+    identify,
+    say_incomplete,
+)
 from mlrek.champion import CHECKS_FOLDER, is_champion
 from mlrek.comparison.doubts import find_leakage
 from mlrek.comparison.pairing import group_images
@@ -122,6 +128,8 @@ def check_version(
     store = cache(open_store)
     referred = load_version(candidate, aws, store)
     referred = replace(referred, registered=referred.registered or asking.registered)
+    if referred.run is not None and not referred.run.is_complete:
+        raise TrackingError(say_incomplete(referred.run.run_id))
     described = _describe_candidate(referred, policy.test_set.group_by, store)
     if _is_champion(referred, policy, asking, store):
         reason = f"the candidate is already the {asking.alias}"

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TypeAlias
 
 from mlrek.distinct import count_once
-from mlrek.errors import SourceNotFoundError, TrackingError, UsageError
+from mlrek.errors import RunNotFoundError, SourceNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Evaluation
 from mlrek.figures import ReadImages
 from mlrek.formats.stored import load_evaluation
@@ -126,18 +126,19 @@ def _get_run(
     """A run that was named; one that was deleted is no evidence any more.
 
     Raises:
-        TrackingError: It was deleted, with the way out; or MLflow refuses.
+        RunNotFoundError: It was deleted, with the way out.
+        TrackingError: MLflow refuses.
     """
     run = store.find_run(run_id)
     if run is not None and not run.is_deleted:
         return run
     named = f"{text} is version {registered.version}, whose run" if registered else "the run"
     if run is not None:
-        raise TrackingError(
+        raise RunNotFoundError(
             f"{named} {run_id} was deleted; bring it back before `mlflow gc` takes it for good: "
             f"mlflow runs restore --run-id {run_id}"
         )
-    raise TrackingError(
+    raise RunNotFoundError(
         f"{named} {run_id} is not there any more (purged by `mlflow gc`?); log the version anew "
         "with `mlrek sync SOURCE --register`"
         + (", then move the alias with `mlrek promote`" if registered else "")

@@ -1,6 +1,8 @@
 """Situations in which a team was told yes, and what the gate says now: `check` and `promote`."""
 
 import json
+import re
+import shutil
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from builders.projects import Tested, find_manifest, make_test, save_project, wr
 
 REPOSITORY = Path(__file__).parents[2]
 DETECTION = REPOSITORY / "examples" / "detection"
+ABOVE_0 = re.compile(r'"confidence":\s*(?!0(?:\.0*)?[,}\]])[0-9.]+')
 TWO = ("good", "bad")
 ACCURACY = '[[floor]]\nmetric = "aggregate/accuracy"\nmin = {}\n'
 CHAMPION = '[baseline]\nversion = "models:/parts@champion"\n'
@@ -511,6 +514,24 @@ def test_a_calibrated_model_does_not_fail_by_chance(decide, tmp_path):
     assert plain.codes[0] == 3
     assert ended.codes[0] in {0, 4}
     assert "above the maximum" not in ended.reasons(kind="floor")
+
+
+def test_boxes_of_one_confidence_have_one_precision_and_promote_nobody(decide, run_mlrek, tmp_path):
+    """Row 22: every command ranks them alike, and the ranking is doubted."""
+    folder = Path(shutil.copytree(DETECTION, tmp_path / "p"))
+    for manifest in folder.glob("versions/*/TestingGroundTruth-*"):
+        text = manifest.read_text()
+        manifest.write_text(ABOVE_0.sub('"confidence": 0.9', text))
+    names = sorted(path.name for path in folder.glob("versions/*"))
+    shown = json.loads(run_mlrek("show", f"{folder}#{names[-1]}", "--json").stdout)
+    ap = '[[{}]]\nmetric = "aggregate/ap"\n'
+    policy = CHAMPION + ap.format("floor") + "min = 0.0001\n" + ap.format("no_worse")
+    ended = decide(folder, policy + "margin = 0.9\n", candidate=len(names))
+    values = {c["value"] for c in ended.check["checks"] if c["metric"] == "aggregate/ap"}
+
+    assert ended.codes == (4, 4)
+    assert values == {shown["aggregate"]["ap"]["value"]}
+    assert "confidence_constant" in ended.reasons(kind="floor")
 
 
 def test_an_ordinary_project_passes(decide, tmp_path):
