@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from hashlib import sha256
 from typing import Final
-from unicodedata import is_normalized, normalize
+from unicodedata import category, digit, is_normalized, normalize
 
 from mlrek.evaluation import BACKGROUND_LABEL, NONE_LABEL, OTHER_LABEL
 
@@ -20,6 +20,20 @@ _DIGEST_LENGTH: Final = 8
 _ESCAPED: Final = re.compile(r"[^\w .\-]|_(?=x[0-9A-F]{2,6}(?:_|[^\w .\-]| +\Z))")
 _OUTER_SPACES: Final = re.compile(r"\A +| +\Z")
 _BLANK_OR_DOTS: Final = re.compile(r"\s*|\.+")
+_IGNORED: Final = "\u0640"  # what stretches Arabic words
+_ALIKE: Final = {
+    **dict(zip("ØøŁłĐđÐðĦħŦŧıŊŋҐґךםןףץ", "OoLlDdDdHhTtiNnГгכמנפצ", strict=True)),
+    "Æ": "AE",
+    "æ": "ae",
+    "Œ": "OE",
+    "œ": "oe",
+    "Þ": "TH",
+    "þ": "th",
+    **{chr(code): chr(code - 0x60) for code in range(0x30A1, 0x30F7)},  # katakana
+    **{small: chr(ord(small) + 1) for small in "ぁぃぅぇぉっゃゅょゎ"},
+    **{small: chr(ord(small) - 0x5F) for small in "ァィゥェォッャュョヮ"},
+}
+_SHARP_S: Final = str.maketrans("ßẞ", "ss")  # casefold gives two
 _OWN_NAME: Final = re.compile(
     '"*(?:{})"*'.format(
         "|".join(map(re.escape, (NONE_LABEL, OTHER_LABEL, BACKGROUND_LABEL, ALL_LABEL)))
@@ -54,15 +68,38 @@ def metric_key_label(label: str) -> str:
 def metric_key_labels(labels: Sequence[str]) -> tuple[str, ...]:
     """The keys of all labels of a run, all distinct, in the order of `labels` (distinct as well).
 
-    Where labels share a key, the composed (NFC) one keeps it, whatever the order of labels; any
-    other gets the cut and the digest of a long one.
+    They are distinct for databases as well that take names for equal which differ in case, accents
+    or the like (`fold_name`). Where labels share a key, the composed (NFC) one keeps it, of several
+    the first by code points, whatever the order of labels; any other gets the cut and the digest of
+    a long one.
+
+    >>> metric_key_labels(["Cat", "cat", "dog"])
+    ('Cat', 'cat_77af778b', 'dog')
     """
     keys: dict[str, str] = {}
     taken: set[str] = set()
     for label in sorted(labels, key=lambda label: (not is_normalized("NFC", label), label)):
         keys[label] = _free_key(label, taken)
-        taken.add(keys[label])
+        taken |= fold_name(keys[label])
     return tuple(keys[label] for label in labels)
+
+
+def fold_name(name: str) -> frozenset[str]:
+    """What a name is to databases that compare without case, accents and trailing blanks.
+
+    Compatibility forms decomposed (NFKD), without marks, folded to one case. Collations go further,
+    each in its own way: letters with a stroke or dotless, joined ones, digits of all scripts, small
+    kana and katakana, and in old ones all characters past U+FFFF are equal. Two names may be one to
+    some database where they have a fold in common.
+
+    >>> fold_name("Café ") == fold_name("cafe"), sorted(fold_name("Maß"))
+    (True, ['mas', 'mass'])
+    """
+    plain = "".join(map(_simplify, normalize("NFKD", name)))
+    return frozenset(
+        "".join(map(_simplify, normalize("NFKD", text.casefold()))).rstrip()
+        for text in (plain, plain.translate(_SHARP_S))
+    )
 
 
 def display_label(label: str) -> str:
@@ -79,10 +116,21 @@ def display_label(label: str) -> str:
 def _free_key(label: str, taken: set[str]) -> str:
     key = own_key = metric_key_label(label)
     seed = _utf8(label)
-    while key in taken:
+    while not taken.isdisjoint(fold_name(key)):
         key = _cut(own_key, seed)
         seed = sha256(seed).digest()
     return key
+
+
+def _simplify(character: str) -> str:
+    """One character without what collations take no notice of: '' for a mark."""
+    if character.isascii():
+        return character
+    if category(character).startswith("M") or character in _IGNORED:
+        return ""
+    if (value := digit(character, None)) is not None:
+        return str(value)
+    return _ALIKE.get(character, "\ufffd" if character > "\uffff" else character)
 
 
 def _cut(key: str, seed: bytes) -> str:

@@ -174,6 +174,18 @@ def postgres_server(tmp_path_factory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
+def mariadb() -> Iterator[str]:
+    """The URI of a MariaDB without databases."""
+    from fakes.mariadb import find_mariadb, serve_mariadb
+
+    programs = find_mariadb()
+    if programs is None:
+        pytest.skip("needs MariaDB: apt-get install mariadb-server")
+    with serve_mariadb(programs, free_port()) as uri:
+        yield uri
+
+
+@pytest.fixture(scope="session")
 def browser(tmp_path_factory):
     """Headless Chromium."""
     chromium = shutil.which("chromium") or shutil.which("google-chrome")

@@ -2,6 +2,8 @@
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from functools import partial
+from hashlib import sha256
 from typing import TYPE_CHECKING
 
 from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
@@ -70,23 +72,36 @@ class Registry:
         if name:
             return name
         short = clean_name(project.name)
-        found = self._find_model(short)
-        owner = found.tags.get("project_arn", project.arn) if found else project.arn
-        return short if owner == project.arn else f"{short}-{describe_account(project)}"
+        longer = f"{short}-{describe_account(project)}"
+        for candidate in (short, longer):
+            found = self._find_model(candidate)
+            if found is None or _is_own(found, candidate, project):
+                return candidate
+        return f"{longer}-{sha256(project.arn.encode()).hexdigest()[:8]}"
 
     def open_model(self, name: str, project: Project) -> None:
         """Create a registered model unless it is there; somebody else may be faster."""
         from mlflow.exceptions import MlflowException
 
-        if self._find_model(name) is not None:
+        if (found := self._find_model(name)) is not None:
+            if found.name != name:
+                raise TrackingError(
+                    f"this registry takes {name!r} for its model {found.name!r}, whose name "
+                    f"differs in case or accents alone: --register={found.name}, or another name"
+                )
             return
+        said = (
+            f"Versions of {project.name}, registered by mlrek with the run that holds each one's "
+            "evaluation."
+        )
         with self._translated():
             try:
-                self.client.create_registered_model(
-                    name,
-                    tags={"project_arn": project.arn, "project_name": project.name},
-                    description=f"Versions of {project.name}, registered by mlrek with the run "
-                    "that holds each one's evaluation.",
+                self.store.write_fitting(
+                    lambda fit: self.client.create_registered_model(
+                        name,
+                        tags={"project_arn": project.arn, "project_name": fit(project.name)},
+                        description=fit(said),
+                    )
                 )
             except MlflowException as exc:
                 if exc.error_code != "RESOURCE_ALREADY_EXISTS":
@@ -104,7 +119,8 @@ class Registry:
 
     def list_versions(self, name: str) -> tuple[ModelVersion, ...]:
         """Every version of a registered model by number; none where there is no such model."""
-        return self._search(f"name = {_quote(name)}")
+        found = self._search(f"name = {_quote(name)}")
+        return tuple(version for version in found if version.name == name)
 
     def find_versions(self, version_arn: str) -> tuple[ModelVersion, ...]:
         """The versions of all registered models that stand for a project's version."""
@@ -125,13 +141,15 @@ class Registry:
     ) -> ModelVersion:
         """Register a logged model as the next version of a registered model."""
         with self._translated(), self._named_for_mlflow():
-            created = self.client.create_model_version(
-                name,
-                f"models:/{model_id}",
-                run_id=run_id,
-                model_id=model_id,
-                tags=dict(tags),
-                description=description,
+            created = self.store.write_fitting(
+                lambda fit: self.client.create_model_version(
+                    name,
+                    f"models:/{model_id}",
+                    run_id=run_id,
+                    model_id=model_id,
+                    tags={key: fit(value) for key, value in tags.items()},
+                    description=fit(description),
+                )
             )
         return _model_version(created)
 
@@ -150,7 +168,10 @@ class Registry:
         """Set tags of a version."""
         with self._translated():
             for key, value in tags.items():
-                self.client.set_model_version_tag(version.name, str(version.number), key, value)
+                set_tag = partial(
+                    self.client.set_model_version_tag, version.name, str(version.number), key
+                )
+                self.store.write_tag(set_tag, value)
 
     def set_superseded(self, version: ModelVersion, *, superseded: bool) -> None:
         """Mark a version as one whose run was replaced, or take the mark off; at most one write."""
@@ -255,6 +276,15 @@ class Registry:
             yield
         finally:
             use(before)
+
+
+def _is_own(found: "RegisteredModel", name: str, project: Project) -> bool:
+    """Whether a model that a name found is the project's.
+
+    Some databases find one whose name differs in case.
+    """
+    owner = found.tags.get("project_arn", project.arn)
+    return str(found.name) == name and owner == project.arn
 
 
 def _model_version(found: "MlflowVersion") -> ModelVersion:

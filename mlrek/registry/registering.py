@@ -185,13 +185,17 @@ def _log_model(registry: Registry, run: LoggedRun) -> str:
 
     client = registry.client
     config = describe_config(registry.store.read_artifact(run.run_id, "evaluation.json"))
-    created = client.create_logged_model(
-        run.experiment_id,
-        name=clean_model_name(run.tags.get("version_name", "")),
-        source_run_id=run.run_id,
-        tags={name: run.tags[name] for name in COPIED_TAGS if name in run.tags},
-        params=dict(run.params),
-        model_type=run.tags.get("provider", ""),
+    name = clean_model_name(run.tags.get("version_name", ""))
+    tags = {name: run.tags[name] for name in COPIED_TAGS if name in run.tags}
+    created = registry.store.write_fitting(
+        lambda fit: client.create_logged_model(
+            run.experiment_id,
+            name=fit(name),
+            source_run_id=run.run_id,
+            tags={key: fit(value) for key, value in tags.items()},
+            params=dict(run.params),
+            model_type=run.tags.get("provider", ""),
+        )
     )
     model_id = str(created.model_id)
     with tempfile.TemporaryDirectory(prefix="mlrek-") as parent:

@@ -10,10 +10,11 @@ from functools import partial
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from mlrek.errors import ModelNotFoundError, RunNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project
+from mlrek.tracking.charset import Charset, fit_description, fit_text, is_refused_text
 from mlrek.tracking.description import DatasetInput, GridPicture, RunDescription
 from mlrek.tracking.evidence import is_evidence
 from mlrek.tracking.metric_points import MetricPoint
@@ -32,6 +33,9 @@ from mlrek.tracking.runs import (
     current_run,
 )
 from mlrek.tracking.translation import is_missing_model, translate_errors
+
+T = TypeVar("T")
+FitText: TypeAlias = Callable[[str], str]
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -55,6 +59,7 @@ class Store:
         self.tracking_uri = tracking_uri
         self._is_served = tracking_uri.startswith("http")  # has time while it waits for answers
         self._layout: PictureLayout | None = None
+        self._charset = Charset.ANY
         # threads that write to one database file wait for each other in sleeps of seconds
         self._turn = Lock() if tracking_uri.startswith("sqlite:") else contextlib.nullcontext()
 
@@ -69,11 +74,12 @@ class Store:
         with translate_errors(self.tracking_uri):
             if name:
                 return self._open_experiment(name, project)
-            first, second = _default_names(project)
-            experiment = self._open_experiment(first, project)
-            if experiment.tags.get("project_arn", project.arn) == project.arn:
-                return experiment
-            return self._open_experiment(second, project)
+            *defaults, last = _default_names(project)
+            for default in defaults:
+                experiment = self._open_experiment(default, project)
+                if _is_own(experiment, default, project):
+                    return experiment
+            return self._open_experiment(last, project)
 
     def find_experiment(self, project: Project, name: str = "") -> "Experiment | None":
         """The experiment that `get_or_create_experiment` would give, when it exists already.
@@ -85,7 +91,7 @@ class Store:
                 found = self.client.get_experiment_by_name(candidate)
                 if found is None or found.lifecycle_stage == "deleted":
                     continue
-                if name or found.tags.get("project_arn", project.arn) == project.arn:
+                if name or _is_own(found, candidate, project):
                     return found
             return None if name else self._find_renamed(project)
 
@@ -133,6 +139,37 @@ class Store:
         Raises:
             TrackingError: MLflow cannot be reached or refuses.
         """
+        while True:
+            try:
+                return self._write_run(experiment_id, fit_description(description, self._charset))
+            except TrackingError as exc:
+                self._expect_less(exc)
+
+    def write_fitting(self, write: Callable[[FitText], T]) -> T:
+        """Write texts that people read; `write` gets what escapes those that do not fit.
+
+        Which they are, a database with a small character set tells by refusing them.
+        """
+        from mlflow.exceptions import MlflowException
+
+        while True:
+            try:
+                return write(partial(fit_text, charset=self._charset))
+            except MlflowException as exc:
+                self._expect_less(exc)
+
+    def write_tag(self, set_tag: Callable[[str], object], value: str) -> None:
+        """Set a tag to a text that people read, as far as it fits."""
+        self.write_fitting(lambda fit: set_tag(fit(value)))
+
+    def _expect_less(self, exc: Exception) -> None:
+        """Expect a smaller character set after an error that says so; raises any other."""
+        less = self._charset.less
+        if less is None or not is_refused_text(exc):
+            raise exc
+        self._charset = less
+
+    def _write_run(self, experiment_id: str, description: RunDescription) -> LoggedRun:
         tags = {**description.tags, **_table_tag(description), "mlrek.heartbeat": _now()}
         with self._turn, translate_errors(self.tracking_uri):
             created = self.client.create_run(
@@ -203,8 +240,8 @@ class Store:
             for key, value in tags.items():
                 kept = value[:MAX_EXPERIMENT_TAG]
                 if experiment.tags.get(key) != kept:
-                    place = experiment.experiment_id
-                    _set_twice(partial(self.client.set_experiment_tag, place, key, kept))
+                    set_tag = partial(self.client.set_experiment_tag, experiment.experiment_id, key)
+                    self.write_tag(partial(_set_twice, set_tag), kept)
 
     def set_run_tags(self, run_id: str, tags: Mapping[str, str]) -> None:
         """Set tags of any run; one that somebody else deleted meanwhile needs none."""
@@ -213,7 +250,8 @@ class Store:
         with translate_errors(self.tracking_uri):
             try:
                 for key, value in tags.items():
-                    _set_twice(partial(self.client.set_tag, run_id, key, value))
+                    set_tag = partial(self.client.set_tag, run_id, key)
+                    self.write_tag(partial(_set_twice, set_tag), value)
             except MlflowException:
                 if self.client.get_run(run_id).info.lifecycle_stage != "deleted":
                     raise
@@ -298,8 +336,10 @@ class Store:
     ) -> None:
         """Set tags of a registered model's version."""
         with translate_errors(self.tracking_uri):
+            place = registered.name, registered.version
             for key, value in tags.items():
-                self.client.set_model_version_tag(registered.name, registered.version, key, value)
+                set_tag = partial(self.client.set_model_version_tag, *place, key)
+                self.write_tag(set_tag, value)
 
     def _is_evidence(self, run: LoggedRun) -> bool:
         with translate_errors(self.tracking_uri):
@@ -416,21 +456,21 @@ class Store:
         from mlflow.entities import Dataset, DatasetInput, InputTag
         from mlflow.exceptions import MlflowException
 
+        short = f"{dataset.name[:480]}_{sha256(dataset.name.encode()).hexdigest()[:8]}"
         scheme = "s3" if dataset.uri.startswith("s3://") else "local"
-        entity = Dataset(
-            name=dataset.name,
-            digest=dataset.digest,
-            source_type=scheme,
-            source=json.dumps({"uri": dataset.uri}),
-        )
         context = InputTag("mlflow.data.context", "testing")
-        inputs = [DatasetInput(entity, [context])]
-        try:
-            self.client.log_inputs(run_id, inputs)
-        except MlflowException as exc:
-            if not any(word in str(exc) for word in TAKEN):
-                raise
-            self.client.log_inputs(run_id, inputs)  # another process has just made this dataset
+        source = json.dumps({"uri": dataset.uri})
+        # a second time where another process has just made this dataset; under another name where
+        # the database takes it for one whose name differs in case
+        for name in (dataset.name, dataset.name, short):
+            entity = Dataset(name=name, digest=dataset.digest, source_type=scheme, source=source)
+            try:
+                self.client.log_inputs(run_id, [DatasetInput(entity, [context])])
+            except MlflowException as exc:
+                if name == short or not any(word in str(exc) for word in TAKEN):
+                    raise
+            else:
+                return
 
     def _log_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
         with tempfile.TemporaryDirectory(prefix="mlrek-") as folder:
@@ -441,22 +481,32 @@ class Store:
             self.client.log_artifacts(run_id, folder)
 
 
-def _default_names(project: Project) -> tuple[str, str]:
-    """What an experiment is called that nobody named: the second where the first is taken."""
+def _default_names(project: Project) -> tuple[str, ...]:
+    """What an experiment is called that nobody named: a later one where those before are taken."""
     name = f"mlrek/{project.name}"
-    return name, f"{name}@{describe_account(project)}"
+    longer = f"{name}@{describe_account(project)}"
+    return name, longer, f"{longer}-{sha256(project.arn.encode()).hexdigest()[:8]}"
 
 
-def _set_twice(set_tag: Callable[[], object]) -> None:
+def _is_own(experiment: "Experiment", name: str, project: Project) -> bool:
+    """Whether an experiment that a default name found is the project's.
+
+    Some databases find one whose name differs in case.
+    """
+    is_named_so = experiment.name == name
+    return is_named_so and experiment.tags.get("project_arn", project.arn) == project.arn
+
+
+def _set_twice(set_tag: Callable[[str], object], value: str) -> None:
     """Set a tag; again where another process made it meanwhile, which the database refuses."""
     from mlflow.exceptions import MlflowException
 
     try:
-        set_tag()
+        set_tag(value)
     except MlflowException as exc:
         if not _IS_THERE.search(str(exc)):
             raise
-        set_tag()
+        set_tag(value)
 
 
 def _logged_run(run: "Run") -> LoggedRun:

@@ -56,6 +56,10 @@ _BY_WORDS = {
     "Failed to download artifacts": (  # MLflow keeps the reason to itself
         "a file of the run is gone, or this user may not read it there ({said})"
     ),
+    "Incorrect string value": (
+        "the database's character set cannot hold a character of a name: use a database with "
+        "utf8mb4, or convert it (ALTER TABLE … CONVERT TO CHARACTER SET utf8mb4)"
+    ),
     "absolute path": ("{said} Give an absolute name with --experiment /Users/you@example.com/name"),
 }
 

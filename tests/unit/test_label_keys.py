@@ -198,3 +198,46 @@ def test_twins_are_one_text_in_two_spellings():
     """The twins used above are what they claim to be."""
     assert is_normalized("NFC", "caf\u00e9")
     assert normalize("NFC", "cafe\u0301") == "caf\u00e9"
+
+
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [
+        ("cat", "Cat"),
+        ("cafe", "café"),
+        ("dog", "dog "),
+        ("STRASSE", "straße"),
+        ("mas", "maß"),
+        ("ol", "øl"),
+        ("か", "ガ"),
+        ("つ", "ッ"),
+        ("3", "٣"),
+        ("I", "ı"),
+        ("fi", "ﬁ"),
+        ("１", "1"),
+        ("𠀀", "𠀁"),
+        ("ΣΑΣ", "σας"),
+        ("е", "ё"),
+        ("_X25_", "%"),
+    ],
+)
+def test_labels_that_databases_confuse_have_other_base_characters(first, second):
+    """One keeps its key, whatever their order; the other has 8 digits of its own behind it."""
+    keys = dict(zip((first, second), metric_key_labels([first, second]), strict=True))
+    turned = dict(zip((second, first), metric_key_labels([second, first]), strict=True))
+    changed = [label for label in keys if keys[label] != metric_key_label(label)]
+
+    assert turned == keys
+    assert [keys[label] for label in changed if not label.endswith(" ")] == [
+        f"{metric_key_label(label)}_{sha256(label.encode()).hexdigest()[:8]}"
+        for label in changed
+        if not label.endswith(" ")
+    ]
+    assert keys[first].rstrip().casefold() != keys[second].rstrip().casefold()
+
+
+def test_labels_that_no_database_confuses_keep_their_keys():
+    """Nothing changes for a run without such labels."""
+    labels = ["cat", "dog", "cats", "kα", "犬", "猫", "10", "01"]
+
+    assert metric_key_labels(labels) == tuple(labels)
