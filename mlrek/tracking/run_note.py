@@ -16,7 +16,8 @@ from mlrek.tables.doubts import EFFECT_WORDS, order_doubts, say_touched
 
 WHERE_TO_LOOK: Final = (
     "Where to look: `report.html` among the artifacts has thresholds, galleries and curves; the "
-    "experiment's charts show the versions side by side."
+    "experiment's charts show the versions side by side; the step of a `curve/` is the threshold "
+    "in percent, and its last value that at 100 %."
 )
 _COUNTED: Final = {Task.DETECTION: "objects", Task.SEGMENTATION: "pixels"}
 _MAX_WARNING: Final = 400
