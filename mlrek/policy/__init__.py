@@ -147,6 +147,7 @@ class Candidate:
 
     `resample` gives (n_resamples,) values of those that its `evaluation.json` has no interval of.
     `doubts` weaken its numbers. `is_champion`: it bears the alias already that is to be moved.
+    `is_grouped`: its intervals are over the groups of `group_by`.
     """
 
     identity: Identity
@@ -157,6 +158,7 @@ class Candidate:
     resample: Callable[[], Mapping[Metric, FloatArray]] = dict
     doubts: tuple[Doubt, ...] = ()
     is_champion: bool = False
+    is_grouped: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -72,14 +72,14 @@ def list_doubts(candidate: Candidate, opponent: Opponent) -> tuple[Doubt, ...]:
 
 
 def _stops(doubt: Doubt, asked: TestSetPolicy, reading: Reading) -> bool:
-    if doubt.kind in asked.accepts or _is_answered(doubt, asked, reading):
+    if doubt.kind in asked.accepts or _is_answered(doubt, asked):
         return False
     if doubt.side == "baseline" and not reading.is_relative:
         return False
     return _has_effect(doubt, reading) and any(_touches(doubt, m) for m in reading.metrics)
 
 
-def _is_answered(doubt: Doubt, asked: TestSetPolicy, reading: Reading) -> bool:
+def _is_answered(doubt: Doubt, asked: TestSetPolicy) -> bool:
     """Whether the policy itself says what is to be made of it.
 
     Groups that do not hold together what goes together leave that doubt an effect of its own.
@@ -87,7 +87,7 @@ def _is_answered(doubt: Doubt, asked: TestSetPolicy, reading: Reading) -> bool:
     if doubt.kind == DoubtKind.SEEN_IN_TRAINING:
         return asked.leakage == "allowed"
     if doubt.kind == DoubtKind.GROUPED:
-        return bool(asked.group_by) and doubt.own_effect is None and reading.is_relative
+        return bool(asked.group_by) and doubt.own_effect is None
     return False
 
 

@@ -40,6 +40,12 @@ class _Answer:
     images_needed: int | None = None
 
 
+SINGLE_IMAGES = (
+    "the interval of this number is over single images, not over the groups of group_by; leave out "
+    "confidence to check the value itself"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
     """One limit of a floor; `sign` 1: the number must not be below, -1: not above."""
@@ -87,6 +93,8 @@ def check_floor(
             check = _check(question, read, candidate)
             if check.status == Status.FAILED and read not in confirmed:
                 check = _forgive_chance(check, question, len(reads))
+            if has_interval and asked.group_by and not candidate.is_grouped:
+                check = _want_groups(check)
             reading = Reading(
                 metrics=(read.asked, read.metric), is_relative=False, has_interval=has_interval
             )
@@ -147,6 +155,14 @@ def _find_failing(question: _Question, reads: list[Read], candidate: Candidate) 
     figures = (_find_figure(read.metric, candidate, confidence) for read in reads)
     tested = [figure for figure in figures if figure and _has_width(figure)]
     return find_failing(len(tested), confidence, fails_at)
+
+
+def _want_groups(check: Check) -> Check:
+    """Where groups are asked for, no interval over single images lets a check pass."""
+    if check.status != Status.PASSED:
+        return check
+    reason = "; ".join(filter(None, (SINGLE_IMAGES, check.reason)))
+    return replace(check, status=Status.UNDECIDED, reason=reason, is_doubted=True)
 
 
 def _forgive_chance(check: Check, question: _Question, n: int) -> Check:

@@ -180,6 +180,29 @@ def test_nothing_passes_where_no_number_did():
     assert any("add a [[floor]]" in warning for warning in decision.warnings)
 
 
+def test_groups_answer_that_images_go_together():
+    """Once intervals are over groups; groups that do not hold them together are no answer."""
+    policy = '[test_set]\ngroup_by = "object-[0-9]+"\n'
+    grouped = doubt(DoubtKind.GROUPED)
+    apart = replace(grouped, own_effect=Effect.STOPS_INTERVALS)
+    codes = {}
+    for name, found in (("answered", grouped), ("apart", apart)):
+        opponent = make_opponent(make_comparison(GOOD, doubts=[found]))
+        candidate = make_candidate(doubts=[found], is_grouped=True)
+        codes[name] = [run(policy + t, candidate, opponent).exit_code() for t in (SURE, BETTER)]
+
+    assert codes == {"answered": [0, 0], "apart": [4, 4]}
+
+
+def test_an_interval_over_single_images_answers_no_question_about_groups():
+    """Nor does forgiving; the value itself may be held to the limit."""
+    policy = '[test_set]\ngroup_by = "object-[0-9]+"\n'
+    sure, value = (run(policy + toml) for toml in (SURE, VALUE))
+
+    assert (sure.exit_code(), sure.exit_code("pass"), value.exit_code()) == (4, 4, 0)
+    assert "single images" in sure.checks[0].reason
+
+
 AT = "at_threshold/f1_macro"
 FITTED = doubt(DoubtKind.THRESHOLDS_FITTED, touches=("at_threshold/*",))
 
