@@ -1,7 +1,9 @@
 """The story of a sync: read, compute, draw, log. It only joins what other modules do."""
 
+import logging
 import os
 import time
+import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -11,13 +13,15 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
-from mlrek.errors import MlrekError, SourceNotFoundError, TrackingError, UsageError
-from mlrek.evaluation import Project
+from mlrek.errors import MlrekError, SourceError, SourceNotFoundError, TrackingError, UsageError
+from mlrek.evaluation import Project, Provider, Version
+from mlrek.redaction import hide_secrets
 from mlrek.reported import DEFAULT_THRESHOLD
 from mlrek.results import Progress, ProjectResult, SyncOptions, SyncResult, VersionResult
 from mlrek.sources import open_all_projects, open_source
 from mlrek.sources.catalogue import Source, VersionEntry
 from mlrek.sources.file_formats import FILE_FORMATS
+from mlrek.sources.rekognition import ANY_VERSION
 from mlrek.sources.storage import path_exists
 from mlrek.tracking.connection import connect, connect_existing, is_fresh
 from mlrek.tracking.description import (
@@ -92,15 +96,24 @@ def list_entries(
 ) -> list[tuple[Source, VersionEntry]]:
     """Every version of the sources, each once; `names` keeps only versions so named.
 
-    What stands for a project that cannot be listed stays: a version so named may be there.
+    What stands for a project or source that cannot be listed stays: such a version may be there.
 
     Raises:
+        SourceError: No source can be listed.
         UsageError: A name is not there.
     """
     found: dict[str, tuple[Source, VersionEntry]] = {}
+    failed: list[SourceError] = []
     for source in sources:
-        for entry in source.list_versions():
+        try:
+            entries = source.list_versions()
+        except SourceError as exc:
+            failed.append(exc)
+            entries = [_stand_for(source, exc)]
+        for entry in entries:
             found.setdefault(entry.version.arn, (source, entry))
+    if failed and len(found) == len(failed):
+        raise failed[0]
     known = [entry.version.name for _, entry in found.values() if not entry.is_unlisted]
     all_listed = len(known) == len(found)
     if all_listed and (missing := [name for name in names if name not in known]):
@@ -113,6 +126,13 @@ def list_entries(
         for source, entry in found.values()
         if not names or entry.is_unlisted or entry.version.name in names
     ]
+
+
+def _stand_for(source: Source, error: SourceError) -> VersionEntry:
+    """What stands for all versions of a source that cannot be listed beside others that can."""
+    project = Project(provider=Provider.REKOGNITION, arn=source.uri, name=source.uri)
+    version = Version(project=project, arn=source.uri, name=ANY_VERSION)
+    return VersionEntry(version=version, refused=str(error))
 
 
 def sync(
@@ -237,7 +257,7 @@ def _begin(
     prepared: _Prepared = {}
     for source, entry in entries:
         if not (entry.skipped or entry.refused):
-            with suppress(MlrekError):  # it comes again, as the version's result
+            with suppress(Exception):  # it comes again, as the version's result
                 work, size = _describe_work(source, entry, options)
                 workers.begin(work, size=size)
                 prepared[entry.version.arn] = work, size
@@ -264,9 +284,23 @@ def _sync_version(job: _Job, *, options: SyncOptions, tools: _Tools) -> VersionR
         result = _update_version(job, options, tools)
     except MlrekError as exc:
         result = VersionResult(entry=job.entry, action="failed", reason=str(exc))
+    except Exception as exc:  # noqa: BLE001 - whatever it is, it never stops the other versions
+        result = VersionResult(entry=job.entry, action="failed", reason=_describe_fault(exc))
     result = replace(result, experiment_id=job.place.experiment_id)
     tools.progress.finish_version(result)
     return result
+
+
+def _describe_fault(exc: Exception) -> str:
+    """One line about what mlrek did not expect, without secrets; the traceback under --verbose."""
+    logging.getLogger("mlrek").info("", exc_info=exc)
+    frames = traceback.extract_tb(exc.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    said = " ".join(str(exc).split())
+    return hide_secrets(
+        f"unexpected {type(exc).__name__}: {said}{place}; this is a fault of mlrek: please report "
+        "it with what `mlrek sync … -v` prints"
+    )
 
 
 def _update_version(job: _Job, options: SyncOptions, tools: _Tools) -> VersionResult:

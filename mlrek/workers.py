@@ -17,6 +17,7 @@ from mlrek.errors import EvaluationError
 from mlrek.evaluation import Evaluation
 from mlrek.memory import release_memory
 from mlrek.sources.aws import AwsClients, AwsOptions
+from mlrek.sources.aws_credentials import HandedOver, hand_over, take_over
 from mlrek.sources.catalogue import OnBytes, Source, VersionEntry
 from mlrek.sources.images import read_images_below
 from mlrek.sources.storage import open_storage
@@ -94,11 +95,8 @@ class Workers:
             return describe_version(work, on_bytes)
         try:
             return (begun or self._submit(work))()
-        except BrokenProcessPool as exc:
-            raise EvaluationError(
-                f"{work.entry.version.arn}: the process that read it was killed; out of memory? "
-                "try --jobs 1"
-            ) from exc
+        except BrokenProcessPool:  # all versions under way meet this; one of them is the cause
+            return _describe_alone(work)
 
     def begin(self, work: Work, *, size: int) -> None:
         """Begin what `describe` will be asked for; only where it is worth a process."""
@@ -122,9 +120,7 @@ class Workers:
     def _start_pool(self) -> ProcessPoolExecutor:
         with self._lock:
             if self._pool is None:
-                self._pool = ProcessPoolExecutor(
-                    self.jobs, mp_context=_context(), initializer=_leave_interrupts_to_the_parent
-                )
+                self._pool = _make_pool(self.jobs)
             return self._pool
 
 
@@ -169,6 +165,22 @@ def describe_evaluation(work: Work, evaluation: Evaluation) -> RunDescription:
         logged_at=work.logged_at,
         read_images=_choose_images(work),
     )
+
+
+def _describe_alone(work: Work) -> RunDescription:
+    """Describe a version in a process of its own, whose end harms no other version.
+
+    Raises:
+        EvaluationError: The process ends before it is done.
+    """
+    with _make_pool(1) as pool:
+        try:
+            return pool.submit(describe_version, work).result()
+        except BrokenProcessPool as exc:
+            raise EvaluationError(
+                f"{work.entry.version.arn}: the process that read it was killed; out of memory? "
+                "try --jobs 1"
+            ) from exc
 
 
 def _describe_when_read(
@@ -222,5 +234,13 @@ def _start_fork_server() -> None:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _leave_interrupts_to_the_parent() -> None:
+def _make_pool(jobs: int) -> ProcessPoolExecutor:
+    return ProcessPoolExecutor(
+        jobs, mp_context=_context(), initializer=_start_worker, initargs=(hand_over(),)
+    )
+
+
+def _start_worker(credentials: Mapping[str, HandedOver]) -> None:
+    """Leave Ctrl-C to the parent, and ask nobody for a code that somebody typed already."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    take_over(credentials)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from mlrek.errors import SourceError, SourceInterruptedError, SourceNotFoundError
+from mlrek.sources.aws_credentials import explain_credentials, one_line, open_session
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -23,7 +24,6 @@ MAX_ATTEMPTS = 8  # the service allows 5 calls a second and account, whoever mak
 CONNECT_TIMEOUT = 10  # seconds
 READ_TIMEOUT = 60  # seconds without one byte
 MAX_CONNECTIONS = 32
-MAX_MESSAGE = 300
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,18 +85,19 @@ def asking_aws(uri: str, *, needs: str) -> Iterator[None]:
         raise _explain_answer(exc, uri, needs) from exc
     except BotoCoreError as exc:
         raise _explain_trouble(exc, uri) from exc
+    except OSError as exc:  # of whoever fetches credentials anew
+        raise explain_credentials(exc) from exc
 
 
 def _make_client(service: str, options: AwsOptions) -> object:
     """A client with the ordinary AWS settings, and patience where they ask for none."""
-    import botocore.session
     from botocore.config import Config
 
     from mlrek import __version__
 
     try:
         with asking_aws("AWS", needs="a valid configuration"):
-            session = botocore.session.Session(profile=options.profile or None)
+            session = open_session(options.profile)
             mode: Any = os.environ.get("AWS_RETRY_MODE")
             mode = mode or session.get_scoped_config().get("retry_mode")
             attempts = session.get_config_variable("max_attempts") or MAX_ATTEMPTS
@@ -107,7 +108,8 @@ def _make_client(service: str, options: AwsOptions) -> object:
                 read_timeout=READ_TIMEOUT,
                 max_pool_connections=MAX_CONNECTIONS,
             )
-            return session.create_client(service, region_name=options.region or None, config=config)
+            region = options.region or os.environ.get("AWS_REGION")
+            return session.create_client(service, region_name=region or None, config=config)
     except ValueError as exc:  # botocore's answer to a setting that is no number or no URL
         raise SourceError("AWS", f"a setting is not valid: {one_line(str(exc))}") from exc
 
@@ -213,12 +215,16 @@ def _explain_trouble(exc: Exception, uri: str) -> SourceError:
 _TROUBLES = {
     "NoCredentialsError": "no AWS credentials; set AWS_PROFILE or run `aws configure`",
     "PartialCredentialsError": "the AWS credentials are incomplete; run `aws configure`",
-    "CredentialRetrievalError": "the AWS credentials cannot be fetched; check the profile",
+    "CredentialRetrievalError": "the AWS credentials cannot be fetched: {said}",
+    "MetadataRetrievalError": "the AWS credentials cannot be fetched: {said}",
+    "InvalidConfigError": "the AWS configuration is not valid: {said}",
+    "ConfigParseError": "the AWS configuration is not valid: {said}",
+    "ConfigNotFound": "the AWS configuration is not there: {said}",
     "NoAuthTokenError": "no AWS login; run `aws sso login`",
     "SSOError": "the AWS login is not valid any more; run `aws sso login`",
     "TokenRetrievalError": "the AWS login is not valid any more; run `aws sso login`",
     "ProfileNotFound": "{said}; `aws configure list-profiles` names those there are",
-    "NoRegionError": "no AWS region; pass --region or set AWS_DEFAULT_REGION",
+    "NoRegionError": "no AWS region; pass --region or set AWS_REGION",
     "InvalidRegionError": "{said}; pass another --region",
     "ProxyConnectionError": "the proxy cannot be reached; check HTTPS_PROXY",
     "SSLError": "{host} is not trusted (TLS); check AWS_CA_BUNDLE",
@@ -231,9 +237,3 @@ _TROUBLES = {
     "HTTPClientError": "{host} cannot be asked; check the network and run the command again",
     "FlexibleChecksumError": "damaged on its way (checksum differs); run the command again",
 }
-
-
-def one_line(text: str) -> str:
-    """Untrusted text without line breaks and control characters, and not endless."""
-    line = " ".join("".join(c if c.isprintable() else " " for c in text).split())
-    return line if len(line) <= MAX_MESSAGE else line[:MAX_MESSAGE] + "…"

@@ -86,6 +86,10 @@ class SeenInTraining:
 class Source(Protocol):
     """A place that evaluations are read from. Safe to use from several threads."""
 
+    @property
+    def uri(self) -> str:
+        """The place as it was named."""
+
     def list_versions(self) -> Sequence[VersionEntry]:
         """Every version, by project, then by training start."""
 

@@ -6,7 +6,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlrek.errors import SourceError
-from mlrek.sources.aws import AwsClients, asking_aws, one_line
+from mlrek.sources.aws import AwsClients, asking_aws
+from mlrek.sources.aws_credentials import one_line
 from mlrek.sources.storage import S3_SCHEME, parse_s3_uri
 
 if TYPE_CHECKING:

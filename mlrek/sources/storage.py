@@ -4,6 +4,7 @@ A place is `s3://bucket/key` with the raw key (nothing is escaped), or a path on
 """
 
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from errno import ENAMETOOLONG
@@ -17,6 +18,11 @@ from mlrek.sources.aws import AwsClients
 
 CHUNK = 1 << 20  # bytes read at a time
 S3_SCHEME = "s3://"
+_ACCESS_POINT = re.compile(
+    r"arn:aws[a-z-]*:(?:s3|s3-object-lambda):[a-z0-9-]*:[0-9]{12}:accesspoint[/:][^/:]+"
+    r"|arn:aws[a-z-]*:s3-outposts:[a-z0-9-]+:[0-9]{12}:outpost[/:][A-Za-z0-9-]+[/:]accesspoint[/:]"
+    r"[A-Za-z0-9-]+"
+)
 MAX_SMALL_FILE = 4 << 20  # bytes
 MAX_DOCUMENT = 256 << 20  # bytes; thousands of labels with all their curves take a tenth of it
 
@@ -156,12 +162,17 @@ def read_small_text(path: str, encoding: str = "utf-8") -> str:
 
 
 def parse_s3_uri(uri: str) -> tuple[str, str]:
-    """Bucket and raw key.
+    """Bucket and raw key. The ARN of an access point serves as a bucket, as for `aws s3`.
 
     >>> parse_s3_uri("s3://bucket/a b/arn:aws:x.json")
     ('bucket', 'a b/arn:aws:x.json')
+    >>> parse_s3_uri("s3://arn:aws:s3:us-east-1:123456789012:accesspoint/my-ap/a/b.json")
+    ('arn:aws:s3:us-east-1:123456789012:accesspoint/my-ap', 'a/b.json')
     """
-    bucket, _, key = uri.removeprefix(S3_SCHEME).partition("/")
+    place = uri.removeprefix(S3_SCHEME)
+    if match := _ACCESS_POINT.match(place):
+        return match[0], place[match.end() :].removeprefix("/")
+    bucket, _, key = place.partition("/")
     return bucket, key
 
 
