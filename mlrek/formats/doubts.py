@@ -13,9 +13,6 @@ from mlrek.metrics.image_sums import AVERAGE_NAMES
 from mlrek.subset import take_images
 
 _N_NAMED: Final = 3
-BOX_AREAS: Final = ("aggregate/ap*", "aggregate/ar_100", "label_ap")
-"""Numbers over all boxes of a detection, however little the model was sure of them."""
-
 _AT_THRESHOLDS: Final = ("at_threshold/*", "label_at_threshold_*")
 _DECIDED: Final = (
     *(f"aggregate/{name}" for name in (*AVERAGE_NAMES, "subset_accuracy", "hamming_loss")),

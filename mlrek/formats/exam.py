@@ -24,11 +24,12 @@ from mlrek.evaluation import (
     Task,
     order_labels,
 )
-from mlrek.formats.doubts import BOX_AREAS, doubt_unanswered, find_decided, show_spellings
+from mlrek.formats.doubts import doubt_unanswered, find_decided, show_spellings
 from mlrek.formats.ground_truth import GroundTruth
 from mlrek.formats.json_text import show
 from mlrek.formats.responses import Responses
 from mlrek.metrics.decisions import DEFAULT_THRESHOLD
+from mlrek.metrics.doubted import BOX_AREAS
 
 _N_NAMED = 3
 

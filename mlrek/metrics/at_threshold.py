@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from mlrek.evaluation import BoolArray, Evaluation, FloatArray, RecordsKind
+from mlrek.evaluation import BoolArray, Evaluation, FloatArray
 from mlrek.metrics import LabelScores, Number
 from mlrek.metrics.counts import AVERAGES, NOTHING_REASON, LabelCounts, compute_averages
 from mlrek.metrics.label_scores import score_labels, warn_zero_division
@@ -62,7 +62,6 @@ def compute_at_threshold(
         warnings=(
             *warn_zero_division(known, evaluation.labels, where=" at the assumed thresholds"),
             *_warn_left_out(evaluation, pairs, unknown & ~lacking),
-            *_warn_top_only(evaluation, pairs),
         ),
     )
 
@@ -81,18 +80,3 @@ def _warn_left_out(evaluation: Evaluation, pairs: Pairs, left_out: BoolArray) ->
     if n_records.any():
         names = name_labels(select_labels(evaluation.labels, n_records > 0))
         yield f"no threshold is published for {names}: left out of at_threshold"
-
-
-def _warn_top_only(evaluation: Evaluation, pairs: Pairs) -> Iterator[str]:
-    """Counts images where a label below the top one may reach its threshold unseen."""
-    if evaluation.records_kind != RecordsKind.TOP1 or not len(pairs.confidence):
-        return
-    thresholds = np.nan_to_num(evaluation.thresholds, nan=np.inf)
-    lowest = np.sort(thresholds)[:2]
-    other = np.where(pairs.label_idx == np.argmin(thresholds), lowest[1], lowest[0])
-    n = np.count_nonzero(other <= pairs.confidence)
-    if n:
-        yield (
-            f"only the top label of each image is recorded: on {n} images another label may reach "
-            "its threshold unseen, and at_threshold leaves it out"
-        )

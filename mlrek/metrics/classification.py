@@ -23,14 +23,13 @@ from mlrek.metrics.crossfit import compute_crossfit
 from mlrek.metrics.curves import (
     compute_precision_recall,
     compute_threshold_curves,
-    warn_constant,
 )
 from mlrek.metrics.intervals import resampled_numbers, share_of_images
 from mlrek.metrics.label_scores import score_labels, warn_zero_division
 from mlrek.metrics.prediction import Sample, describe_predictions, predict
 from mlrek.metrics.probabilities import compute_probability_numbers
 from mlrek.metrics.ranking import RankedPairs, rank_pairs
-from mlrek.metrics.reconciliation import Basis, reconcile, warn_disagreement
+from mlrek.metrics.reconciliation import Basis, reconcile
 from mlrek.metrics.resampling import Bootstrap, resample_counts
 
 DEPENDENT_REASON: Final = (
@@ -97,8 +96,6 @@ def compute_classification(
             *sample.warnings,
             *warn_zero_division(count_labels(matrix), labels),
             *at_threshold.warnings,
-            *warn_constant(pairs),
-            *warn_disagreement(reconciled),
         ),
     )
 

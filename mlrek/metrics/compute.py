@@ -10,13 +10,14 @@ from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.classification import compute_classification
 from mlrek.metrics.constant import describe_constant
 from mlrek.metrics.detection import compute_detection
+from mlrek.metrics.doubted import describe_doubted
 from mlrek.metrics.fitted import describe_fitted
 from mlrek.metrics.from_counts import compute_from_counts
 from mlrek.metrics.grouped import describe_grouped
 from mlrek.metrics.multilabel import compute_multilabel
 from mlrek.metrics.positive_class import add_positive_class
 from mlrek.metrics.ranking import RankedPairs
-from mlrek.metrics.reconciliation import Basis, reconcile, warn_disagreement
+from mlrek.metrics.reconciliation import Basis, reconcile
 from mlrek.metrics.resampling import CONFIDENCE, Bootstrap
 from mlrek.metrics.segmentation import compute_segmentation
 
@@ -90,6 +91,7 @@ def compute_numbers(
 def _doubt(metrics: Metrics, evaluation: Evaluation) -> Metrics:
     """The metrics with the doubts that show in them."""
     doubts = (
+        *describe_doubted(evaluation, metrics),
         *describe_fitted(evaluation, metrics),
         *describe_grouped(evaluation, metrics),
         *describe_constant(evaluation, metrics),
@@ -168,6 +170,5 @@ def _describe_reported(evaluation: Evaluation, rule: PredictionRule) -> Metrics:
         reconciliation=reconciled,
         warnings=(
             "there are no test images to compute from: only the numbers that the provider reports",
-            *warn_disagreement(reconciled),
         ),
     )

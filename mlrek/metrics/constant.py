@@ -46,7 +46,12 @@ def describe_constant(evaluation: Evaluation, metrics: Metrics) -> Iterator[Doub
 
 
 def _list_confidences(evaluation: Evaluation) -> FloatArray:
-    if evaluation.detections is None:
-        return evaluation.records.confidence
-    confidence = evaluation.detections.records.confidence
-    return confidence[confidence > 0]
+    """Of each record or box; of two classes whose confidences add up, that of the surer one."""
+    if evaluation.detections is not None:
+        confidence = evaluation.detections.records.confidence
+        return confidence[confidence > 0]
+    records = evaluation.records
+    if evaluation.pos_label and len(records.confidence):
+        starts = records.offsets[:-1][records.counts > 0]
+        return np.asarray(np.maximum.reduceat(records.confidence, starts))
+    return records.confidence

@@ -92,16 +92,6 @@ def compute_precision_recall(
     )
 
 
-def warn_constant(pairs: Pairs) -> Iterator[str]:
-    """Confidences that do not vary carry nothing beyond the predictions."""
-    confidence = pairs.confidence
-    if len(confidence) > 1 and confidence.min() == confidence.max():
-        yield (
-            f"all {len(confidence)} records have the confidence {confidence[0]:.6g}: curves and "
-            "other numbers of the confidence say nothing"
-        )
-
-
 def _count_reaching(reached: IntArray, label_idx: IntArray, n_labels: int) -> NDArray[np.int64]:
     """How many pairs of each label reach each threshold; `reached` is how many one reaches."""
     cells = (reached.astype(np.int64) - 1) * n_labels + label_idx

@@ -29,15 +29,10 @@ from mlrek.metrics.detection_reported import reconcile_boxes
 from mlrek.metrics.label_scores import score_labels, warn_zero_division
 from mlrek.metrics.matching import NO_MATCH
 from mlrek.metrics.pairs import Pairs, order_images
-from mlrek.metrics.reconciliation import warn_disagreement
 from mlrek.metrics.resampling import Bootstrap
 
 IOU_THRESHOLD: Final = 0.5
 NOTHING_REASON: Final = "no box is true or predicted on any test image"
-PARTIAL_WARNING: Final = (
-    "boxes below their threshold that find nothing are not published: every average precision and "
-    "ar_100 look at the predictions alone and are lower bounds"
-)
 
 
 def compute_detection(
@@ -105,9 +100,7 @@ def compute_detection(
         warnings=(
             *decision.warnings,
             *warn_sizes(detections),
-            *_warn_partial(decision),
             *at_threshold.warnings,
-            *warn_disagreement(reconciled),
         ),
     )
 
@@ -239,11 +232,6 @@ def _describe_extra(decision: BoxDecision, scenes: Scenes, places: IntArray) -> 
     if decision.kind == RecordsKind.PARTIAL and not decision.is_predicted[scenes.records].all():
         return compute_optimistic(scenes, places)
     return {}
-
-
-def _warn_partial(decision: BoxDecision) -> Iterator[str]:
-    if decision.kind == RecordsKind.PARTIAL and decision.is_detection.any():
-        yield PARTIAL_WARNING
 
 
 def _warn_without_flags(decision: BoxDecision) -> Iterator[str]:

@@ -11,7 +11,7 @@ from mlrek.metrics import ConfusionMatrix, Metrics, PredictionRule
 from mlrek.metrics.classification import compute_matrix_numbers
 from mlrek.metrics.counts import count_labels
 from mlrek.metrics.label_scores import score_labels, warn_zero_division
-from mlrek.metrics.reconciliation import Basis, reconcile, warn_disagreement
+from mlrek.metrics.reconciliation import Basis, reconcile
 from mlrek.metrics.resampling import Bootstrap
 from mlrek.reported import count_reported
 
@@ -45,7 +45,6 @@ def compute_from_counts(evaluation: Evaluation, bootstrap: Bootstrap) -> Metrics
         warnings=(
             _FROM_COUNTS,
             *warn_zero_division(counts, labels),
-            *warn_disagreement(reconciled),
         ),
     )
 

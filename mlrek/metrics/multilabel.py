@@ -15,7 +15,6 @@ from mlrek.metrics.crossfit import compute_crossfit
 from mlrek.metrics.curves import (
     compute_precision_recall,
     compute_threshold_curves,
-    warn_constant,
 )
 from mlrek.metrics.decisions import decide_records
 from mlrek.metrics.image_sums import (
@@ -34,7 +33,7 @@ from mlrek.metrics.pairs import (
     pair_codes,
 )
 from mlrek.metrics.ranking import RANKING_REASONS, RankedPairs, rank_pairs, rank_pooled
-from mlrek.metrics.reconciliation import Basis, reconcile, warn_disagreement
+from mlrek.metrics.reconciliation import Basis, reconcile
 from mlrek.metrics.resampling import Bootstrap
 
 _SUM_NAMES: Final = (*AVERAGE_NAMES, "subset_accuracy", "hamming_loss")
@@ -103,8 +102,6 @@ def compute_multilabel(
             *warn_zero_division(counts, labels),
             *warn_empty_images(images),
             *at_threshold.warnings,
-            *warn_constant(pairs),
-            *warn_disagreement(reconciled),
         ),
     )
 

@@ -21,7 +21,7 @@ from mlrek.metrics.intervals import Plan, compute_planned, share_of_images
 from mlrek.metrics.pairs import Pairs, count_predicted, pair_records
 from mlrek.metrics.prediction import predict
 from mlrek.metrics.ranking import RankedScores, rank_scores
-from mlrek.metrics.reconciliation import TOLERANCE, warn_disagreement
+from mlrek.metrics.reconciliation import TOLERANCE
 from mlrek.metrics.resampling import Bootstrap, Weights
 
 NAMES: Final = ("precision", "recall", "f1", "roc_auc", "average_precision")
@@ -66,7 +66,6 @@ def add_positive_class(
         warnings=(
             *metrics.warnings,
             *_warn_notebook(evaluation, rule),
-            *warn_disagreement(tuple(known.values())),
         ),
     )
 

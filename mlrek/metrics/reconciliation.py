@@ -43,7 +43,6 @@ MATRIX_RULES: Mapping[Normalisation, str] = MappingProxyType(
 _AT_THRESHOLD_PROVIDERS: Final = frozenset({Provider.REKOGNITION})
 _SCORES: Final = ("precision", "recall", "f1")
 _THRESHOLD: Final = "threshold"  # a setting among the reported numbers, not a result
-_N_NAMED: Final = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,29 +66,6 @@ def reconcile(evaluation: Evaluation, basis: Basis) -> tuple[Reconciled, ...]:
         *_reconcile_labels(evaluation, basis),
         *_reconcile_matrix(evaluation, basis),
     )
-
-
-def warn_disagreement(reconciled: Sequence[Reconciled]) -> Iterator[str]:
-    """One sentence on all numbers that differ, the farthest apart by name."""
-    compared = [number for number in reconciled if number.agrees is not None]
-    apart = sorted((number for number in compared if not number.agrees), key=_distance)
-    if apart:
-        named = "; ".join(
-            f"{number.name!r} reported {number.reported:.6g}, computed {number.computed:.6g} "
-            f"({number.rule})"
-            for number in apart[:_N_NAMED]
-        )
-        more = "; …" if len(apart) > _N_NAMED else ""
-        yield (
-            f"{len(apart)} of {len(compared)} reported numbers that can be compared differ from "
-            f"what the records give: {named}{more}"
-        )
-
-
-def _distance(number: Reconciled) -> tuple[float, str]:
-    """Sorts what is farthest apart first, relative to its size."""
-    size = max(abs(number.reported), abs(number.computed))
-    return -abs(number.reported - number.computed) / size, number.name
 
 
 def _compare(name: str, reported: float, computed: float, rule: str) -> Reconciled:

@@ -93,18 +93,6 @@ def test_an_untested_label_without_threshold_stays_out(build):
     assert result.warnings == ("no threshold is published for 'b': left out of at_threshold",)
 
 
-def test_records_of_the_top_label_alone_are_doubtful(build):
-    """Another label of image 0 may reach 0.2 unseen; image 1 is too unsure for that."""
-    evaluation = build([[0], [0]], [[(0, 0.6)], [(1, 0.1)]], n_labels=2, thresholds=[0.5, 0.2])
-
-    result = _compute(evaluation)
-
-    assert result.warnings[-1] == (
-        "only the top label of each image is recorded: on 1 images another label may reach its "
-        "threshold unseen, and at_threshold leaves it out"
-    )
-
-
 def test_records_of_the_top_label_are_enough_where_no_other_can_reach(build):
     """Every other label's threshold is above the top confidence."""
     evaluation = build([[0]], [[(0, 0.6)]], n_labels=2, thresholds=[0.5, 0.7])

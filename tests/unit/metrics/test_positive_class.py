@@ -16,7 +16,7 @@ from sklearn.metrics import (
 )
 from statsmodels.stats.proportion import proportion_confint
 
-from mlrek.evaluation import Provider, Reported, Task
+from mlrek.evaluation import DoubtKind, Provider, Reported, Task
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.definitions import describe_metrics
@@ -128,7 +128,7 @@ def test_resampled_intervals_hold_the_value(judge):
 
 
 def test_reported_numbers_are_compared(judge):
-    """The provider's own are held against ours: alike without a word, apart with a warning."""
+    """The provider's own are held against ours: alike without a word, apart with a doubt."""
     metrics = judge(
         [(BAD, 0.9, "FP", "TP"), (GOOD, 0.2, "TP", "TN"), (GOOD, 0.7, "FN", "FP")],
         precision=0.5,
@@ -141,8 +141,8 @@ def test_reported_numbers_are_compared(judge):
     assert compared["recall"] == (1.0, True)
     assert compared["roc_auc"] == (1.0, False)
     assert compared["log_loss"][1] is None
-    (warning,) = [line for line in metrics.warnings if "reported" in line]
-    assert warning.startswith("1 of 3 reported numbers")
+    (doubt,) = [one for one in metrics.doubts if one.kind is DoubtKind.REPORTED_DIFFERS]
+    assert (doubt.count, doubt.of) == (1, 3)
 
 
 def test_reported_numbers_follow_the_decisions_of_the_provider(judge):

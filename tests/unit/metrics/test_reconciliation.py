@@ -4,7 +4,7 @@ from math import isnan
 
 import pytest
 
-from mlrek.evaluation import Provider, Reported
+from mlrek.evaluation import DoubtKind, Effect, Provider, Reported
 from mlrek.metrics.compute import compute_metrics
 
 NAN = float("nan")
@@ -142,17 +142,20 @@ def test_disagreement_is_one_warning(build):
         reported=reported,
     )
 
-    warnings = [text for text in compute_metrics(evaluation).warnings if "reported" in text]
+    found = compute_metrics(evaluation).doubts
+    (doubt,) = (doubt for doubt in found if doubt.kind is DoubtKind.REPORTED_DIFFERS)
 
-    assert warnings == [
-        (
-            "4 of 7 reported numbers that can be compared differ from what the records give: "
-            "'recall/b' reported 0.1, computed 1 (one label against the rest, at its assumed "
-            "threshold); 'recall' reported 0.5, computed 1 (macro average at the assumed "
-            "thresholds); 'test_images' reported 4, computed 3 (images in the evaluation "
-            "manifest); …"
-        )
-    ]
+    assert doubt.text == (
+        "3 of 6 reported numbers that can be compared differ from what the records give: "
+        "'recall/b' reported 0.1, computed 1 (one label against the rest, at its assumed "
+        "threshold); 'recall' reported 0.5, computed 1 (macro average at the assumed "
+        "thresholds); 'recall/a' reported 0.9, computed 1 (one label against the rest, at its "
+        "assumed threshold)"
+    )
+    assert (doubt.count, doubt.of, doubt.effect) == (3, 6, Effect.STOPS)
+    assert doubt.touches_number("reported/recall")
+    assert doubt.touches_number("label_reported_recall", "b")
+    assert not doubt.touches_number("aggregate/recall_macro")
 
 
 def test_single_precision_agrees(build):
