@@ -7,7 +7,7 @@ from urllib.parse import unquote_plus
 
 import numpy as np
 
-from mlrek.evaluation import BoolArray, Doubt, DoubtKind, Evaluation, Task
+from mlrek.evaluation import EVERYTHING, BoolArray, Doubt, DoubtKind, Evaluation, Task
 from mlrek.formats.json_text import show
 from mlrek.metrics.image_sums import AVERAGE_NAMES
 from mlrek.subset import take_images
@@ -28,7 +28,7 @@ def complete_doubts(evaluation: Evaluation) -> Evaluation:
     That images are missing, and that some were trained on, follows from its columns and from what
     the service reports.
     """
-    known = {doubt.kind for doubt in evaluation.doubts}
+    known = {doubt.kind for doubt in evaluation.doubts if EVERYTHING in doubt.touches}
     shown = [
         doubt
         for doubt in (*doubt_test_images(evaluation), *doubt_training(evaluation))
@@ -44,7 +44,11 @@ def doubt_test_images(evaluation: Evaluation) -> Iterator[Doubt]:
     has labelled them, are no missing ones.
     """
     told, n_images = evaluation.reported.test_images, len(set(evaluation.images))
-    left_out = sum(d.count or 0 for d in evaluation.doubts if d.kind in _EXPLAINED)
+    left_out = sum(
+        doubt.count or 0
+        for doubt in evaluation.doubts
+        if doubt.kind in _EXPLAINED and EVERYTHING in doubt.touches
+    )
     if told is None or not n_images or n_images <= told <= n_images + left_out:
         return
     yield Doubt(

@@ -12,7 +12,17 @@ from math import nan
 import numpy as np
 
 from mlrek.errors import EvaluationError
-from mlrek.evaluation import Evaluation, IntArray, LabelSets, Records, Reported, Task
+from mlrek.evaluation import (
+    Doubt,
+    DoubtKind,
+    Effect,
+    Evaluation,
+    IntArray,
+    LabelSets,
+    Records,
+    Reported,
+    Task,
+)
 from mlrek.formats.doubts import complete_doubts
 from mlrek.formats.google_collection import (
     GoogleCollection,
@@ -28,6 +38,8 @@ from mlrek.formats.google_reported import GoogleSettings, PublishedNumbers
 from mlrek.formats.google_resources import JobParameters
 from mlrek.formats.google_sniff import HEAD_BYTES, GoogleRole, sniff_google
 from mlrek.formats.google_truth import TruthColumns, parse_truth
+from mlrek.metrics.decisions import DEFAULT_THRESHOLD
+from mlrek.metrics.doubted import BOX_AREAS
 
 __all__ = [
     "HEAD_BYTES",
@@ -106,7 +118,7 @@ def parse_google(
         detections=joined.detections if joined else None,
         reported=numbers.reported,
         summary=found.summary,
-        doubts=joined.doubts if joined else (),
+        doubts=images.doubts,
         warnings=tuple(dict.fromkeys((*found.warnings, *numbers.warnings, *images.warnings))),
     )
     return complete_doubts(evaluation)
@@ -118,6 +130,7 @@ class _Images:
 
     task: Task
     joined: Joined | None = None
+    doubts: tuple[Doubt, ...] = ()
     warnings: tuple[str, ...] = ()
 
 
@@ -153,7 +166,10 @@ def _read_images(
     joined = join_images(predictions, truth, numbers.labels)
     warnings = (*joined.warnings, *_warn_joined(joined, found.job))
     task = _choose_task(joined, numbers, truth)
-    return _Images(task=task, joined=joined if joined.images else None, warnings=warnings)
+    if not joined.images:
+        return _Images(task=task, warnings=warnings)
+    doubts = (*joined.doubts, *_doubt_kept(joined, task, found.job))
+    return _Images(task=task, joined=joined, doubts=doubts, warnings=warnings)
 
 
 def _choose_task(joined: Joined, numbers: PublishedNumbers, truth: TruthColumns) -> Task:
@@ -171,22 +187,44 @@ def _warn_joined(joined: Joined, job: JobParameters | None) -> Iterator[str]:
     if not joined.images:
         yield "no image stands in both the batch predictions and the test set of the ground truth"
         return
-    kept = _say_kept(job)
-    if joined.detections is not None:
-        lowest = np.min(joined.detections.records.confidence, initial=1.0)
-        if kept or lowest >= _LEGACY_MINIMUM:
-            yield (
-                f"no predicted box has a confidence below {lowest:g}{kept}: less sure ones are "
-                "probably left out, so average precision is a lower bound"
-            )
-        return
     n_cells = int(np.count_nonzero(joined.records.counts)) * len(joined.labels)
     n_missing = n_cells - len(joined.records.label_idx)
-    if n_missing:
+    if joined.detections is None and n_missing:
         yield (
             f"{n_missing} of {n_cells} confidences (of each label on each predicted image) are "
-            f"not in the batch predictions{kept}: they are unknown, not 0; ask the job "
+            f"not in the batch predictions{_say_kept(job)}: they are unknown, not 0; ask the job "
             f"for a confidence threshold of 0 and {len(joined.labels)} predictions an image"
+        )
+
+
+def _doubt_kept(joined: Joined, task: Task, job: JobParameters | None) -> Iterator[Doubt]:
+    """That the job left out what it was less sure of."""
+    kept, confidence = _say_kept(job), joined.records.confidence
+    if joined.detections is not None:
+        confidence = joined.detections.records.confidence
+        lowest = np.min(confidence, initial=1.0)
+        if kept or lowest >= _LEGACY_MINIMUM:
+            yield Doubt(
+                kind=DoubtKind.RECORDS_PARTIAL,
+                text=(
+                    f"no predicted box has a confidence below {lowest:g}{kept}: less sure ones are "
+                    "probably left out, so average precision is a lower bound"
+                ),
+                touches=BOX_AREAS,
+            )
+    if (
+        job
+        and task is not Task.CLASSIFICATION
+        and (job.confidence_threshold or 0) > DEFAULT_THRESHOLD
+    ):
+        yield Doubt(
+            kind=DoubtKind.RECORDS_PARTIAL,
+            text=(
+                f"the batch predictions end above {DEFAULT_THRESHOLD:g}{kept}, from which on "
+                "a label counts as predicted: false alarms between the two are not seen"
+            ),
+            touches=("aggregate/*", "label_*", "at_threshold/*"),
+            own_effect=Effect.STOPS,
         )
 
 

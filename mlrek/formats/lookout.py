@@ -19,7 +19,6 @@ from mlrek.evaluation import (
     Evaluation,
     FloatArray,
     LabelSets,
-    MaskCounts,
     Outcome,
     Records,
     Task,
@@ -136,11 +135,11 @@ def _join(
     marks_pixels = told.has_pixel_numbers or has_predicted_masks(columns)
     found = find_mask_labels(columns) if marks_pixels else set()
     labels = order_labels((*CLASSES, *told.pixel_labels), found)
-    masks: MaskCounts | None = None
+    masks, doubts = None, list[Doubt]()
     said = list(_warn_unused_masks(columns))
     if marks_pixels:
         codes = {label: code for code, label in enumerate(labels)}
-        masks, said = count_mask_pairs(columns, codes, read_masks)
+        masks, doubts, said = count_mask_pairs(columns, codes, read_masks)
     evaluation = Evaluation(
         version=version,
         task=Task.SEGMENTATION if marks_pixels else Task.CLASSIFICATION,
@@ -151,7 +150,7 @@ def _join(
         thresholds=np.full(len(labels), nan),
         masks=masks,
         pos_label=ANOMALY,
-        doubts=columns.doubts,
+        doubts=(*columns.doubts, *doubts),
         warnings=(*_check_confidence(columns), *said),
     )
     has_mask = np.array([ref is not None for ref in columns.true_masks], dtype=np.bool_)

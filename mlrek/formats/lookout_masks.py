@@ -15,11 +15,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrek.errors import EvaluationError, SourceError
-from mlrek.evaluation import IntArray, MaskCounts
+from mlrek.evaluation import Doubt, DoubtKind, IntArray, MaskCounts
+from mlrek.formats.doubts import doubt_unanswered
 from mlrek.formats.json_text import show
 from mlrek.formats.lookout_line import CLASSES, NORMAL, MaskRef
 from mlrek.formats.lookout_manifest import NO_CLASS, LookoutManifest, ReadMasks
 from mlrek.metrics.masks import BACKGROUND, count_masks, decode_mask, sketch_masks
+
+PIXEL_NUMBERS: Final = ("aggregate/mean_*", "aggregate/pixel_*", "label_*", "extra/*")
+"""The numbers that are computed from masks."""
 
 MAX_MASK_PIXELS: Final = 4096 * 4096
 """The largest image that the service took."""
@@ -60,8 +64,9 @@ class MaskPair:
 def list_mask_pairs(manifest: LookoutManifest) -> list[MaskPair]:
     """The masks of each image where both are known.
 
-    What has no mask marks nothing where it is normal, or not predicted at all; else its mask is
-    unknown. Where no predicted mask stands in the whole manifest, all are.
+    A true mask that is not named marks nothing where the image is normal, else it is unknown; a
+    predicted one that is not named marks nothing. Where no predicted mask stands in the whole
+    manifest, all are unknown.
     """
     if not has_predicted_masks(manifest):
         return []
@@ -69,8 +74,7 @@ def list_mask_pairs(manifest: LookoutManifest) -> list[MaskPair]:
     return [
         MaskPair(image_idx=i, truth=_marking(truth), predicted=_marking(predicted))
         for i, (truth, predicted) in masks
-        if (truth is not None or manifest.y_true[i] == _NORMAL)
-        and (predicted is not None or manifest.y_pred[i] in {_NORMAL, NO_CLASS})
+        if truth is not None or manifest.y_true[i] == _NORMAL
     ]
 
 
@@ -87,8 +91,8 @@ def find_mask_labels(manifest: LookoutManifest) -> set[str]:
 
 def count_mask_pairs(
     manifest: LookoutManifest, codes: Mapping[str, int], read_masks: ReadMasks | None
-) -> tuple[MaskCounts, list[str]]:
-    """The pixels of all images whose two masks are known and can be read, and what could not.
+) -> tuple[MaskCounts, list[Doubt], list[str]]:
+    """The pixels of all images whose two masks are known and can be read, and what could not be.
 
     Args:
         manifest: The images and where their masks are.
@@ -98,9 +102,9 @@ def count_mask_pairs(
     pairs = list_mask_pairs(manifest)
     counts = _Counts(len(manifest.images), len(codes))
     if not manifest.images:
-        return counts.finish(), []
+        return counts.finish(), [], []
     if not pairs or read_masks is None:
-        return counts.finish(), [_NO_MASKS if pairs else _NO_PREDICTED_MASKS]
+        return counts.finish(), [], [_NO_MASKS if pairs else _NO_PREDICTED_MASKS]
     refused: list[str] = []
     contents = iter(read_masks([uri for pair in pairs for uri in pair.uris]))
     for pair in pairs:
@@ -109,8 +113,10 @@ def count_mask_pairs(
             counts.add(pair, parse_mask_pair(pair, files, codes))
         except (SourceError, EvaluationError) as exc:
             refused.append(f"{show(manifest.images[pair.image_idx])}: {exc}")
-    n_unknown = len(manifest.images) - len(pairs)
-    return counts.finish(), [*_warn_unknown(n_unknown, manifest), *_warn_refused(refused, pairs)]
+    if len(refused) == len(pairs):
+        return counts.finish(), [], list(_warn_refused(refused))
+    doubts = (*_doubt_unknown(manifest, pairs), *_doubt_refused(refused, pairs))
+    return counts.finish(), list(doubts), []
 
 
 def parse_mask_pair(
@@ -223,19 +229,48 @@ def _marking(ref: MaskRef | None) -> MaskRef | None:
     return ref if ref is not None and ref.labels else None
 
 
-def _warn_unknown(n_unknown: int, manifest: LookoutManifest) -> Iterator[str]:
-    if n_unknown:
-        yield (
-            f"{n_unknown} of {len(manifest.images)} images are no part of the pixel numbers: the "
-            "manifest names no true or no predicted mask of an anomaly, or the image is unlabelled"
+def _doubt_unknown(manifest: LookoutManifest, pairs: Sequence[MaskPair]) -> Iterator[Doubt]:
+    """Images whose true mask is unknown, and anomalies whose predicted one is not there."""
+    known = {pair.image_idx for pair in pairs}
+    is_labelled = manifest.y_true != NO_CLASS
+    if unknown := [i for i in range(len(manifest.images)) if i not in known and is_labelled[i]]:
+        yield Doubt(
+            kind=DoubtKind.TRUTH_UNKNOWN,
+            text=(
+                f"{len(unknown)} of {len(manifest.images)} images are labelled as anomalies, but "
+                "nobody has marked the pixels: they are no part of the pixel numbers; first: "
+                f"{show(manifest.images[unknown[0]])}"
+            ),
+            count=len(unknown),
+            of=len(manifest.images),
+            touches=PIXEL_NUMBERS,
         )
+    missed = [
+        show(manifest.images[i])
+        for i in sorted(known)
+        if manifest.predicted_masks[i] is None and manifest.y_pred[i] not in {_NORMAL, NO_CLASS}
+    ]
+    yield from doubt_unanswered(missed, len(pairs), how="have no predicted mask")
 
 
-def _warn_refused(refused: Sequence[str], pairs: Sequence[MaskPair]) -> Iterator[str]:
+def _doubt_refused(refused: Sequence[str], pairs: Sequence[MaskPair]) -> Iterator[Doubt]:
     if refused:
-        named = "; ".join(refused[:_N_NAMED])
-        more = "; …" if len(refused) > _N_NAMED else ""
-        yield (
-            f"the masks of {len(refused)} of {len(pairs)} images cannot be compared, which are no "
-            f"part of the pixel numbers: {named}{more}"
+        yield Doubt(
+            kind=DoubtKind.IMAGES_MISSING,
+            text=(
+                f"the masks of {len(refused)} of {len(pairs)} images cannot be compared, which "
+                f"are no part of the pixel numbers: {_name_refused(refused)}"
+            ),
+            count=len(refused),
+            of=len(pairs),
+            touches=PIXEL_NUMBERS,
         )
+
+
+def _warn_refused(refused: Sequence[str]) -> Iterator[str]:
+    """No mask could be read at all, so that no number can be wrong for it."""
+    yield f"no mask can be compared, so nothing is computed from pixels: {_name_refused(refused)}"
+
+
+def _name_refused(refused: Sequence[str]) -> str:
+    return "; ".join(refused[:_N_NAMED]) + ("; …" if len(refused) > _N_NAMED else "")

@@ -23,6 +23,7 @@ from mlrek.metrics.crossfit import compute_crossfit
 from mlrek.metrics.curves import (
     compute_precision_recall,
     compute_threshold_curves,
+    warn_constant,
 )
 from mlrek.metrics.intervals import resampled_numbers, share_of_images
 from mlrek.metrics.label_scores import score_labels, warn_zero_division
@@ -96,6 +97,7 @@ def compute_classification(
             *sample.warnings,
             *warn_zero_division(count_labels(matrix), labels),
             *at_threshold.warnings,
+            *warn_constant(evaluation, pairs),
         ),
     )
 

@@ -92,6 +92,16 @@ def compute_precision_recall(
     )
 
 
+def warn_constant(evaluation: Evaluation, pairs: Pairs) -> Iterator[str]:
+    """Confidences that do not vary draw no curve; of complete records that is a doubt."""
+    confidence = pairs.confidence
+    if evaluation.records_kind == RecordsKind.COMPLETE or len(confidence) <= 1:
+        return
+    if confidence.min() == confidence.max():
+        said = f"all {len(confidence)} records have the confidence {confidence[0]:.6g}"
+        yield f"{said}: curves say nothing"
+
+
 def _count_reaching(reached: IntArray, label_idx: IntArray, n_labels: int) -> NDArray[np.int64]:
     """How many pairs of each label reach each threshold; `reached` is how many one reaches."""
     cells = (reached.astype(np.int64) - 1) * n_labels + label_idx

@@ -15,6 +15,7 @@ from mlrek.metrics.crossfit import compute_crossfit
 from mlrek.metrics.curves import (
     compute_precision_recall,
     compute_threshold_curves,
+    warn_constant,
 )
 from mlrek.metrics.decisions import decide_records
 from mlrek.metrics.image_sums import (
@@ -102,6 +103,7 @@ def compute_multilabel(
             *warn_zero_division(counts, labels),
             *warn_empty_images(images),
             *at_threshold.warnings,
+            *warn_constant(evaluation, pairs),
         ),
     )
 

@@ -13,6 +13,7 @@ from mlrek.metrics.curves import (
     compute_precision_recall,
     compute_threshold_curves,
     describe_stop,
+    warn_constant,
 )
 from mlrek.metrics.pairs import pair_records
 
@@ -157,6 +158,20 @@ def test_many_labels_show_the_ten_worst(build_scores):
     assert micro.label == ""
     assert [curve.label for curve in worst] == list("qrstuvwxyz")
     assert worst[0].average_precision == pytest.approx(1 / 17)
+
+
+def test_constant_confidences_are_told(build):
+    """Curves drawn from them say nothing."""
+    constant, varied, single = (
+        list(warn_constant(evaluation, pair_records(evaluation)))
+        for evaluation in (
+            build([[0], [1]], records)
+            for records in ([[(0, 0.9)], [(1, 0.9)]], [[(0, 0.9)], [(1, 0.8)]], [[(0, 0.9)], []])
+        )
+    )
+
+    assert constant == ["all 2 records have the confidence 0.9: curves say nothing"]
+    assert varied == single == []
 
 
 def test_nothing_recorded_or_nothing_true_has_no_curve(build):

@@ -8,7 +8,7 @@ import pytest
 
 from mlrek.distinct import count_once
 from mlrek.errors import EvaluationError, ParseError
-from mlrek.evaluation import DoubtKind, RecordsKind, Task
+from mlrek.evaluation import DoubtKind, Effect, RecordsKind, Task
 from mlrek.formats.google import collect_google, parse_google
 from mlrek.identity import test_set_digest as digest_test_set
 from mlrek.metrics.compute import compute_metrics
@@ -306,6 +306,21 @@ def test_left_out_confidences(files, read_one, vertex_model):
     assert said(evaluation, "1 of 4 confidences", "confidence threshold 0.15 and at most 10")
 
 
+@pytest.mark.parametrize(("threshold", "expected"), [(0.5, 0), (0.7, 1)])
+def test_job_that_ends_above_one_half(files, read_one, vertex_model, threshold, expected):
+    """Of several labels an image a false alarm between 0.5 and the job's threshold is not seen."""
+    files["t.jsonl"] = (know("gs://b/1", "dog", "cat"), know("gs://b/2", "dog"))
+    job = {
+        "name": f"{VERTEX.rpartition('/models')[0]}/batchPredictionJobs/1",
+        "model": f"{VERTEX}@2",
+        "modelParameters": {"confidenceThreshold": threshold},
+    }
+    evaluation = read_one(files | {"j.json": job, "m.json": vertex_model()})
+    stopping = [d for d in evaluation.doubts if d.kind is DoubtKind.RECORDS_PARTIAL]
+    assert [doubt.effect for doubt in stopping] == [Effect.STOPS] * expected
+    assert all(doubt.touches_number("aggregate/f1_macro") for doubt in stopping)
+
+
 def test_one_record_an_image(files, read_one):
     """Lines of one label each are told as such by the records."""
     files["p.jsonl"] = tuple(predict(f"gs://b/{i}", ["dog"], [0.9]) for i in (1, 2))
@@ -384,7 +399,12 @@ def test_detection(detection, read_one):
 def test_detection_that_left_boxes_out(detection, read_one):
     """Where no box is below 0.5, less sure ones were probably left out."""
     detection["p.jsonl"] = (predict("gs://b/1", ["cat"], [0.9], bboxes=[[0, 1, 0, 1]]),)
-    assert said(read_one(detection), "no predicted box has a confidence below 0.9", "lower bound")
+    doubts = {doubt.kind: doubt for doubt in read_one(detection).doubts}
+    doubt = doubts[DoubtKind.RECORDS_PARTIAL]
+    assert doubt.text.startswith("no predicted box has a confidence below 0.9")
+    assert doubt.effect is Effect.STOPS_RELATIVE
+    assert doubt.touches_number("aggregate/ap_50")
+    assert not doubt.touches_number("label_recall")
 
 
 def test_detection_that_found_nothing(detection, read_one):

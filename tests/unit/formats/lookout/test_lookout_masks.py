@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from mlrek.errors import ParseError, SourceError
-from mlrek.evaluation import DoubtKind, Task
+from mlrek.evaluation import DoubtKind, Effect, Task
 from mlrek.formats.lookout_line import MaskRef
 from mlrek.formats.lookout_masks import parse_mask
 
@@ -149,22 +149,28 @@ def test_image_without_prediction_is_all_missed(count, make_marked):
     assert count(lines, red, _encode([[CLEAR]])) == {(0, "crack"): (0, 0, 1)}
 
 
-@pytest.mark.parametrize(
-    "options",
-    [
-        {"marked": None, "true": "anomaly"},
-        {"found": None, "predicted": "anomaly"},
-    ],
-)
-def test_anomaly_without_a_mask_is_unknown(read_lookout, make_marked, options):
-    """It takes no part in the pixel numbers, and is counted."""
+def test_anomaly_without_a_true_mask_is_unknown(read_lookout, make_marked):
+    """Nobody has marked its pixels: it takes no part in the pixel numbers, which a doubt counts."""
     mask = _encode([[RED]])
-    lines = [make_marked(**options), make_marked(image="s3://b/2.jpg")]
+    lines = [make_marked(marked=None, true="anomaly"), make_marked(image="s3://b/2.jpg")]
     evaluation = read_lookout(lines, masks={TRUE: mask, PRED: mask})
     assert evaluation.masks.readable.tolist() == [False, True]
     assert evaluation.masks.image_idx.tolist() == [1]
-    (warning,) = evaluation.warnings
-    assert warning.startswith("1 of 2 images are no part of the pixel numbers")
+    (doubt,) = evaluation.doubts
+    assert (doubt.kind, doubt.count, doubt.of) == (DoubtKind.TRUTH_UNKNOWN, 1, 2)
+    assert doubt.touches_number("aggregate/mean_iou")
+    assert not doubt.touches_number("reported/f1")
+
+
+def test_anomaly_without_a_predicted_mask_is_a_miss(read_lookout, make_marked):
+    """Nothing is marked on it, where the truth marks something."""
+    mask = _encode([[RED]])
+    lines = [make_marked(found=None, predicted="anomaly"), make_marked(image="s3://b/2.jpg")]
+    evaluation = read_lookout(lines, masks={TRUE: mask, PRED: mask})
+    assert evaluation.masks.readable.tolist() == [True, True]
+    assert evaluation.masks.fn.tolist() == [1, 0]
+    (doubt,) = evaluation.doubts
+    assert (doubt.kind, doubt.count, doubt.of) == (DoubtKind.UNANSWERED, 1, 2)
 
 
 def test_an_image_without_class_and_mask_is_left_out(read_lookout, make_marked):
@@ -201,12 +207,20 @@ def test_masks_of_normal_images_may_be_a_dummy(read_lookout, make_marked, cookie
     ],
 )
 def test_mask_that_cannot_be_compared(read_lookout, make_marked, content, reason):
-    """Its image takes no part in the pixel numbers; a warning says why."""
-    evaluation = read_lookout([make_marked()], masks={TRUE: _encode([[RED]]), PRED: content})
-    assert evaluation.masks.readable.tolist() == [False]
-    assert evaluation.masks.tp.tolist() == []
-    (warning,) = evaluation.warnings
-    assert warning.startswith("the masks of 1 of 1 images cannot be compared")
+    """Its image takes no part in the pixel numbers; a doubt says why, and stops them."""
+    other = "s3://b/other.png"
+    lines = [make_marked(), make_marked(image="s3://b/2.jpg")]
+    lines[1]["anomaly-mask-ref-detected"] = other
+    red = _encode([[RED]])
+    evaluation = read_lookout(lines, masks={TRUE: red, PRED: content, other: red})
+    assert evaluation.masks.readable.tolist() == [False, True]
+    assert evaluation.masks.tp.tolist() == [1]
+    (doubt,) = evaluation.doubts
+    assert (doubt.kind, doubt.count, doubt.of) == (DoubtKind.IMAGES_MISSING, 1, 2)
+    assert doubt.effect is Effect.STOPS
+    assert doubt.touches_number("aggregate/pixel_f1")
+    warning = doubt.text
+    assert warning.startswith("the masks of 1 of 2 images cannot be compared")
     assert "'s3://b/1.jpg'" in warning
     assert reason in warning
 
