@@ -196,7 +196,9 @@ def test_changed_answers_replace_the_run(run_mlrek, digits, store, exam, tmp_pat
     right = sum(found.get(image) == label for image, label in truth.items())
     accuracy = read_run(store, after["run_id"]).data.metrics["aggregate/accuracy"]
     assert accuracy == pytest.approx(right / 200, abs=1e-12)
-    assert any(w.startswith("50 of 200 images have no response") for w in after["warnings"])
+    (doubt,) = [doubt for doubt in after["doubts"] if doubt["kind"] == "unanswered"]
+    assert (doubt["count"], doubt["of"], doubt["effect"]) == (50, 200, "said")
+    assert doubt["text"] in after["warnings"]
 
 
 def test_images_of_ones_own_that_were_trained_on_are_told(run_mlrek, digits, store, exam, tmp_path):
@@ -215,8 +217,9 @@ def test_images_of_ones_own_that_were_trained_on_are_told(run_mlrek, digits, sto
 
     args = ["--responses", tmp_path / "v2-linear.jsonl"]
     entry = evaluate(run_mlrek, project, store, "v2-linear", manifest, *args)
-    (said,) = [w for w in entry["warnings"] if "training manifest" in w]
-    assert said.startswith("3 of 200 test images stand in the version's own training manifest: ")
+    (doubt,) = [doubt for doubt in entry["doubts"] if doubt["kind"] == "seen_in_training"]
+    assert (doubt["count"], doubt["of"], doubt["effect"]) == (3, 200, "stops")
+    assert doubt["text"].startswith("v2-linear was trained on 3 of its 200 test images: ")
     client = MlflowClient(store)
     path = client.download_artifacts(entry["run_id"], "evaluation.json", str(tmp_path))
     seen = json.loads(Path(path).read_text())["test_set"]["seen_in_training"]
@@ -353,7 +356,7 @@ def test_one_broken_image_is_recorded_and_counts_as_a_miss(
     args = ["--call", "--responses", tmp_path / "called.jsonl"]
     entry = evaluate(run_mlrek, digits, store, "v2-linear", manifest, *args, env=running.env)
     assert any(
-        w.startswith("1 of 200 images could not be answered") and "InvalidS3Object" in w
+        w.startswith("1 of 200 images have no prediction") and "InvalidS3Object" in w
         for w in entry["warnings"]
     )
     found = predict(tmp_path / "called.jsonl")

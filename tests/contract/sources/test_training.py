@@ -5,6 +5,7 @@ import json
 import pytest
 from fakes.evaluations import BUCKET, PREFIX, describe, make_training_manifest, version_arn
 
+from mlrek.evaluation import DoubtKind
 from mlrek.sources import open_source
 from mlrek.sources.archive import write_archive
 
@@ -44,9 +45,9 @@ def test_test_images_in_the_training_manifest_are_counted_and_named(source, s3_s
     s3_server.put(BUCKET, TRAINING, make_training_manifest(DOG, *near, CAT))
     evaluation = load(source)
     assert evaluation.seen_in_training.tolist() == [True, True, False]
-    assert evaluation.warnings == (
-        f"2 of 3 test images stand in the version's own training manifest: {CAT!r}, {DOG!r}",
-    )
+    (doubt,) = evaluation.doubts
+    assert (doubt.kind, doubt.count, doubt.of) == (DoubtKind.SEEN_IN_TRAINING, 2, 3)
+    assert doubt.text.endswith(f"was trained on 2 of its 3 test images: {CAT!r}, {DOG!r}")
 
 
 def test_a_training_manifest_may_hold_more_than_images(source, s3_server):
