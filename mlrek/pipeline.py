@@ -27,6 +27,7 @@ from mlrek.tracking.connection import connect, connect_existing, is_fresh
 from mlrek.tracking.description import (
     LOG_CHANGES,
     LOG_SCHEMA,
+    OUTDATED_REASON,
     Options,
     RunDescription,
     describe_state,
@@ -385,7 +386,7 @@ def _log(job: _Job, description: RunDescription) -> VersionResult:
     run = job.store.settle(job.place.experiment_id, written)
     reason = "another process logged it at the same time" if run.run_id != written.run_id else ""
     if not reason and _is_outdated(job):
-        reason = "an earlier mlrek logged it: what a run holds has changed since"
+        reason = OUTDATED_REASON
     return VersionResult(
         entry=job.entry,
         action=action,

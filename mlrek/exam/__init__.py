@@ -35,6 +35,7 @@ from mlrek.sources.parts import PartReader
 from mlrek.sources.storage import S3_SCHEME, open_storage, parent_uri
 from mlrek.tracking.description import (
     LOG_SCHEMA,
+    OUTDATED_REASON,
     Options,
     RunDescription,
 )
@@ -202,6 +203,8 @@ def log_exam(
         run = store.settle(experiment.experiment_id, written)
         if run.run_id != written.run_id:
             reason = "another process logged it at the same time"
+        elif current is not None and current.log_schema != LOG_SCHEMA:
+            reason = OUTDATED_REASON
         _write_note(store, experiment)
     return ExamResult(
         exam=exam,

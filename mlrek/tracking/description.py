@@ -31,6 +31,8 @@ LOG_CHANGES = (
 )
 """What a run of this schema holds that one of the schema before did not."""
 
+OUTDATED_REASON = "an earlier mlrek logged it: what a run holds has changed since"
+
 AUTO_IMAGES = "auto"  # from where the evaluation says that they are, if that may be read
 NO_IMAGES = "none"
 

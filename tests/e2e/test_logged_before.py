@@ -117,3 +117,23 @@ def test_a_sync_after_the_update_says_once_why_runs_are_logged_again(
     assert {version["run_id"] for version in versions}.isdisjoint(old_runs.values())
     assert [v["action"] for v in json.loads(again.stdout)["versions"]] == ["unchanged"] * 2
     assert "earlier mlrek" not in again.stderr
+
+
+def test_evaluate_says_that_an_earlier_mlrek_logged_the_run_it_replaces(
+    run_mlrek, digits, tmp_path, new_store
+):
+    """A run on an own test set without the tag of this edition is of an earlier one."""
+    image, label = "s3://own/1.png", {"Name": "zero", "Confidence": 90}
+    metadata = {"class-name": "zero", "type": "groundtruth/image-classification"}
+    manifest, answers = tmp_path / "own.manifest", tmp_path / "answers.jsonl"
+    manifest.write_text(json.dumps({"source-ref": image, "own": 0, "own-metadata": metadata}))
+    answers.write_text(json.dumps({"image": image, "response": {"CustomLabels": [label]}}))
+    command = ("evaluate", f"{digits}#v2-linear", "--on", manifest, "--responses", answers)
+    where = ("--json", "--tracking-uri", new_store)
+    created = json.loads(run_mlrek(*command, *where).stdout)["versions"][0]
+    client = MlflowClient(new_store)
+    client.delete_tag(created["run_id"], "mlrek.log_schema")
+    client.set_tag(created["run_id"], "mlrek.evaluation_key", "of an earlier edition")
+    replaced = json.loads(run_mlrek(*command, *where).stdout)["versions"][0]
+    assert (created["reason"], replaced["action"]) == (None, "replaced")
+    assert "an earlier mlrek logged it" in replaced["reason"]
