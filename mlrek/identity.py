@@ -95,3 +95,18 @@ def _name_areas(evaluation: Evaluation) -> dict[int, list[bytes]]:
                 area.encode("utf-8", "surrogatepass")
             )
     return {image: sorted(texts) for image, texts in areas.items()}
+
+
+def is_same_project(one: str, other: str) -> bool:
+    """Whether two project ARNs name one project: one may lack the number at the other's end.
+
+    >>> is_same_project("arn:aws:rekognition:eu-west-1:1:project/p", "arn:aws:rekognition:eu-west-1:1:project/p/9")
+    True
+    """  # noqa: E501 (an ARN)
+    return one == other or is_fuller(one, other) or is_fuller(other, one)
+
+
+def is_fuller(one: str, other: str) -> bool:
+    """Whether a project ARN is another one with its number."""
+    number = one.removeprefix(f"{other}/")
+    return other.startswith("arn:") and number != one and number.isdecimal()

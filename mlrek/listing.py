@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from mlrek.errors import SourceError
+from mlrek.identity import is_same_project
 from mlrek.sources import AwsOptions, open_source
 from mlrek.sources.catalogue import Source, VersionEntry
 from mlrek.tracking.runs import LoggedRun, current_runs
@@ -61,6 +62,7 @@ def _find_runs(
     for project in dict.fromkeys(entry.version.project for entry in entries):
         place = store.find_experiment(project, experiment)
         if place is not None:
-            runs = store.list_runs(place.experiment_id, {"project_arn": project.arn})
+            listed = store.list_own_runs(place.experiment_id)
+            runs = [run for run in listed if is_same_project(run.project_arn, project.arn)]
             found |= {run.version_arn: run for run in current_runs(runs)}
     return found

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from mlrek.errors import MlrekError, SourceError, SourceNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project, Provider, Version
+from mlrek.identity import is_fuller, is_same_project
 from mlrek.redaction import hide_secrets
 from mlrek.reported import DEFAULT_THRESHOLD
 from mlrek.results import Progress, ProjectResult, SyncOptions, SyncResult, VersionResult
@@ -200,6 +201,7 @@ def _plan(
     entries: Sequence[tuple[Source, VersionEntry]], store: Store | None, options: SyncOptions
 ) -> list[_Job]:
     """A job for each version, with the runs that its experiment holds of it already."""
+    entries = _unify_projects(entries, store, options)
     by_project: dict[Project, list[VersionEntry]] = {}
     for _, entry in entries:
         by_project.setdefault(entry.version.project, []).append(entry)
@@ -220,6 +222,43 @@ def _plan(
         )
         for source, entry in entries
     ]
+
+
+def _unify_projects(
+    entries: Sequence[tuple[Source, VersionEntry]], store: Store | None, options: SyncOptions
+) -> list[tuple[Source, VersionEntry]]:
+    """The same entries, those of a project whose number is unknown with the ARN that has it.
+
+    Files from a console do not tell the number; an archive, the service or an earlier run do.
+    """
+    projects = {entry.version.project for _, entry in entries}
+    fuller = {}
+    for project in projects:
+        arns = {other.arn for other in projects if is_fuller(other.arn, project.arn)}
+        if not arns and store is not None and project.arn.startswith("arn:"):
+            with suppress(TrackingError):  # it comes again where the project's runs are listed
+                experiment = store.find_experiment(project, options.experiment)
+                arn = experiment.tags.get("project_arn", "") if experiment else ""
+                arns = {arn} if is_fuller(arn, project.arn) else set()
+        if len(arns) == 1:
+            fuller[project] = replace(project, arn=arns.pop())
+    return [
+        (source, replace(entry, version=replace(entry.version, project=fuller[project])))
+        if (project := entry.version.project) in fuller
+        else (source, entry)
+        for source, entry in entries
+    ]
+
+
+def _write_fuller_arn(
+    store: Store, experiment: "Experiment", project: Project, runs: Sequence[LoggedRun]
+) -> None:
+    """Give what was logged before the project's number was known the ARN that has it."""
+    if is_fuller(project.arn, experiment.tags.get("project_arn", "")):
+        store.set_experiment_tags(experiment, {"project_arn": project.arn})
+    for run in runs:
+        if is_fuller(project.arn, run.project_arn):
+            store.set_run_tags(run.run_id, {"project_arn": project.arn})
 
 
 def _open_place(
@@ -247,7 +286,9 @@ def _open_place(
             listed[place] = store.list_own_runs(place)
     except TrackingError as exc:
         return _Place(trouble=exc)
-    own = tuple(run for run in listed[place] if run.project_arn == project.arn)
+    own = tuple(run for run in listed[place] if is_same_project(run.project_arn, project.arn))
+    if not options.dry_run:
+        _write_fuller_arn(store, experiment, project, own)
     return _Place(experiment_id=place, runs=own, beside=listed[place])
 
 
@@ -455,7 +496,9 @@ def _finish_projects(
             _write_overview(store, experiment, complete, is_changed=experiment_id in changed)
         has_view = VIEW_TAG in experiment.tags or (writes and bool(complete))
         for project in projects:
-            runs = current_runs(run for run in complete if run.project_arn == project.arn)
+            runs = current_runs(
+                run for run in complete if is_same_project(run.project_arn, project.arn)
+            )
             finished.append(
                 ProjectResult(
                     project=project,

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project
+from mlrek.identity import is_same_project
 from mlrek.registry.versions import SUPERSEDED, ModelVersion, clean_name
 from mlrek.tracking.store import Store, describe_account
 from mlrek.tracking.translation import hide_userinfo, is_missing_model, translate_errors
@@ -284,7 +285,7 @@ def _is_own(found: "RegisteredModel", name: str, project: Project) -> bool:
     Some databases find one whose name differs in case.
     """
     owner = found.tags.get("project_arn", project.arn)
-    return str(found.name) == name and owner == project.arn
+    return str(found.name) == name and is_same_project(owner, project.arn)
 
 
 def _model_version(found: "MlflowVersion") -> ModelVersion:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from mlrek.errors import ModelNotFoundError, RunNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project
+from mlrek.identity import is_same_project
 from mlrek.tracking.charset import Charset, fit_description, fit_text, is_refused_text
 from mlrek.tracking.description import DatasetInput, GridPicture, RunDescription
 from mlrek.tracking.evidence import is_evidence
@@ -494,7 +495,8 @@ def _is_own(experiment: "Experiment", name: str, project: Project) -> bool:
     Some databases find one whose name differs in case.
     """
     is_named_so = experiment.name == name
-    return is_named_so and experiment.tags.get("project_arn", project.arn) == project.arn
+    owner = experiment.tags.get("project_arn", project.arn)
+    return is_named_so and is_same_project(owner, project.arn)
 
 
 def _set_twice(set_tag: Callable[[str], object], value: str) -> None:

@@ -299,7 +299,7 @@ def test_an_unknown_name_says_where_was_looked(rekognition_server, not_found):
 def test_a_name_without_a_region_asks_for_one(rekognition_server, monkeypatch):
     """Nothing says which region is meant."""
     monkeypatch.delenv("AWS_DEFAULT_REGION")
-    with pytest.raises(SourceError, match="no AWS region; pass --region or set AWS_DEFAULT_REGION"):
+    with pytest.raises(SourceError, match="no AWS region; pass --region or set AWS_REGION"):
         open_source("pets").list_versions()
 
 
