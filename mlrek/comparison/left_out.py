@@ -22,13 +22,19 @@ from mlrek.comparison.units import Setting, Units
 from mlrek.evaluation import BoolArray, FloatArray, IntArray, Task
 from mlrek.metrics.counts import LabelCounts
 from mlrek.metrics.jackknife import Scale
-from mlrek.metrics.mover import Effects, compare_effects
+from mlrek.metrics.mover import Effects, Mover, compare_effects
 
 MIN_GROUPS: Final = 10
 """Objects that an interval needs where several images show one."""
 
 MIN_RANKED: Final = 10
 """Images with a label, and without, that an interval of its ranking needs."""
+
+MIN_MISTAKES: Final = 0.1
+"""Images with a label times how far its ranking is from perfect, that an interval needs."""
+
+MIN_DEGREES: Final = 5
+"""Degrees of freedom that the log loss needs, which a few sure mistakes may make alone."""
 
 MAX_COUNTED: Final = 1000
 MAX_SCORED: Final = 200
@@ -38,6 +44,9 @@ _COLUMNS: Final = 64
 _MAX_CELLS: Final = 2**22
 _ROUNDING: Final = 1e-9
 _RANKED: Final = frozenset({"label_ap", "label_roc_auc"})
+_RANKED_MACRO: Final = frozenset({"aggregate/roc_auc_macro", "aggregate/average_precision_macro"})
+_MANY_LABELS: Final = 4  # of which no single one makes the mean
+_FEW_MAKE_IT: Final = "no interval: a few images make this number what it is; more are needed"
 
 _PLAIN_ERROR: Final = (
     "no interval: chance alone makes the plain calibration error positive; ece_debiased has one"
@@ -62,7 +71,7 @@ def find_evidence(exams: tuple[Exam, Exam], setting: Setting, shown: Mapping[Key
         setting: What the units are, and whether the images are paired.
         shown: The differences that are shown, candidate minus baseline; NaN have no evidence.
     """
-    evidence: dict[Key, Evidence] = {}
+    evidence: dict[Key, Mover] = {}
     if setting.units.total < 2:  # noqa: PLR2004 - one unit cannot vary
         return Found(evidence=evidence, reasons={})
     support = _count_support(exams, setting)
@@ -90,7 +99,7 @@ class _Batch:
 
 def _compare(
     batch: _Batch, shown: Mapping[Key, float], support: "_Support", setting: Setting
-) -> dict[Key, Evidence]:
+) -> dict[Key, Mover]:
     """The evidence of those numbers that are defined, also without each unit."""
     differences = np.array([shown.get(key, np.nan) for key in batch.keys], dtype=np.float64)
     defined = ~np.isnan(differences)
@@ -254,6 +263,11 @@ class _Support:
     n_units: int
 
     @property
+    def n_labels(self) -> int:
+        """Labels that occur."""
+        return sum(n > 0 for n in self.by_label.values())
+
+    @property
     def rarest(self) -> int:
         """Images of the rarest label that occurs."""
         return min((n for n in self.by_label.values() if n), default=self.n_units)
@@ -281,20 +295,36 @@ def _count_support(exams: tuple[Exam, Exam], setting: Setting) -> _Support:
 
 
 def _find_short(
-    evidence: Mapping[Key, Evidence], support: _Support, setting: Setting
+    evidence: Mapping[Key, Mover], support: _Support, setting: Setting
 ) -> dict[Key, str]:
     """Why some of these numbers get no interval: there are too few images, or objects."""
     if setting.grouped and setting.units.total < MIN_GROUPS:
         return dict.fromkeys(evidence, say_few_groups(setting.units.total))
     short = {("aggregate/ece", ""): _PLAIN_ERROR}
-    for name, label in evidence:
-        if name in _RANKED:
-            n = support.by_label.get(label, 0)
-            if n < MIN_RANKED:
-                short[name, label] = (
-                    f"no interval: {n} images have the label, at least {MIN_RANKED} are needed"
-                )
+    for key, found in evidence.items():
+        if reason := _say_short(key, found, support):
+            short[key] = reason
     return short
+
+
+def _say_short(key: Key, found: Mover, support: _Support) -> str:
+    """Why a number gets no interval on so few images; '' where it gets one."""
+    name, label = key
+    if name == "aggregate/log_loss":
+        degrees = min(found.baseline.n_units, found.candidate.n_units) - 1
+        return _FEW_MAKE_IT if degrees < MIN_DEGREES else ""
+    is_macro = name in _RANKED_MACRO and support.n_labels < _MANY_LABELS
+    if not (is_macro or name in _RANKED):
+        return ""
+    n = support.by_label.get(label, 0) if label else support.rarest
+    whose = "have the label" if label else "have the rarest label"
+    if n < MIN_RANKED:
+        return f"no interval: {n} images {whose}, at least {MIN_RANKED} are needed"
+    nearest = max(found.baseline.value, found.candidate.value)
+    if n * (1 - nearest) < MIN_MISTAKES:
+        needed = round(MIN_MISTAKES / (1 - nearest))
+        return f"no interval: {n} images {whose}, so near 1 about {needed:,} are needed"
+    return ""
 
 
 def _make_batch(found: Sequence[tuple[Values, Values]], share: FloatArray) -> _Batch:
