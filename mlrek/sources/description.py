@@ -117,7 +117,7 @@ def describe_version(data: bytes, *, uri: str, project: Project | None = None) -
         description=data,
         reported=reported,
         skipped="" if names_evaluation else _explain_status(file),
-        warnings=(AUTO_SPLIT,) if _is_auto_split(file) else (),
+        warnings=(*([AUTO_SPLIT] if _is_auto_split(file) else []), *_check_times(uri, file)),
     )
 
 
@@ -156,6 +156,17 @@ def _describe_training(file: _Description, version: Version) -> Version:
         billable_minutes=None if seconds is None else seconds / 60,
         copied_from=file.source_project_version_arn or "",
     )
+
+
+def _check_times(uri: str, file: _Description) -> Iterator[str]:
+    """Yield what is to be said of times that nobody can read."""
+    times = {
+        "CreationTimestamp": file.creation_timestamp,
+        "TrainingEndTimestamp": file.training_end_timestamp,
+    }
+    for name, time in times.items():
+        if time not in {None, ""} and parse_timestamp(time) is None:
+            yield f"{uri}: {name} is not a time and was left out: {show(time)}"
 
 
 def _list_parts(file: _Description) -> Iterator[Part]:

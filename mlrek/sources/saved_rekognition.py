@@ -1,7 +1,9 @@
 """Rekognition's saved evaluations: archived versions, then loose files; and their loading."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import PurePath
 
 from mlrek.errors import SourceError, SourceNotFoundError
@@ -14,6 +16,7 @@ from mlrek.formats.rekognition import (
     parse_summary,
 )
 from mlrek.sources.catalogue import VersionEntry
+from mlrek.sources.described_files import add_descriptions, is_answer, read_answer
 from mlrek.sources.description import EVALUATION_ROLES, describe_version, make_up_version
 from mlrek.sources.loose import (
     LooseFile,
@@ -53,9 +56,12 @@ def find_versions(tree: Tree) -> Found:
         and parent_uri(file.uri) not in described
     ]
     loose = read_all(inspect, unknown)
+    known = _uris(one.file for one in loose)
+    answers = dict(read_all(partial(_read_answer, tree, known), unknown))
+    entries = [entry for of_file in answers.values() for entry in of_file]
     return Found(
-        entries=[*described.values(), *list_loose(loose)],
-        taken=_uris(beside) | _uris(one.file for one in loose),
+        entries=[*described.values(), *add_descriptions(list_loose(loose), entries)],
+        taken=_uris(beside) | known | answers.keys(),
     )
 
 
@@ -91,6 +97,18 @@ def read_test_images(entry: VersionEntry, reader: PartReader) -> int | None:
     if summary is None:
         return None
     return parse_summary(summary.uri, summary.data).reported.test_images
+
+
+def _read_answer(
+    tree: Tree, known: Collection[str], file: StoredFile
+) -> tuple[str, list[VersionEntry]] | None:
+    """A file that describes versions, and what it says of them; None for any other."""
+    if file.uri in known:
+        return None
+    with suppress(SourceError):  # what cannot be read at all is told by the caller
+        if is_answer(tree.read_head(file)) and (entries := read_answer(tree, file)):
+            return file.uri, entries
+    return None
 
 
 def _read_version(tree: Tree, file: StoredFile) -> tuple[str, VersionEntry] | None:

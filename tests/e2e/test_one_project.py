@@ -1,10 +1,13 @@
 """Files from a console, an archive and the service tell of one project: one experiment, one run."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+
+from mlrek.sources import open_source
 
 CASE = Path(__file__).parents[1] / "data" / "cases" / "one-project-two-experiments"
 FULL = "arn:aws:rekognition:eu-west-1:111122223333:project/parts/1690474772815"
@@ -32,3 +35,26 @@ def test_both_at_once_are_one_project(run_mlrek, new_store):
     document = json.loads(run_mlrek(*args).stdout)
     assert [one["action"] for one in document["versions"]] == ["created", "created"]
     assert [project["experiment"] for project in document["projects"]] == ["mlrek/parts"]
+
+
+def test_a_saved_description_beside_the_files_is_read(run_mlrek):
+    """Status, times and a test set that the service did not split off."""
+    done = run_mlrek("versions", CASE / "with-describe", "--json")
+    for version in json.loads(done.stdout)["versions"]:
+        assert version["status"] == "TRAINING_COMPLETED"
+    first = open_source(str(CASE / "with-describe")).list_versions()[0]
+    assert first.version.training_start_ms == 1773153067000  # 2026-03-10T14:31:07Z
+    assert first.version.training_end_ms == 1773156576000  # 2026-03-10T15:29:36Z
+    assert (first.warnings, len(first.parts)) == ((), 2)
+
+
+@pytest.mark.parametrize(
+    "time", ["Tue Mar 10 14:31:07 UTC 2026", 1773153067500, "datetime.datetime(2026, 3, 10, 14)"]
+)
+def test_a_time_that_cannot_be_read_is_told(tmp_path, time):
+    """As Java, JavaScript and Python write it."""
+    folder = Path(shutil.copytree(CASE / "archive", tmp_path / "a"))
+    path = folder / "versions" / "v1" / "version.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"CreationTimestamp": time}))
+    (entry,) = [e for e in open_source(str(folder)).list_versions() if e.version.name == "v1"]
+    assert any("CreationTimestamp is not a time and was left out" in w for w in entry.warnings)
