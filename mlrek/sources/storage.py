@@ -5,8 +5,10 @@ A place is `s3://bucket/key` with the raw key (nothing is escaped), or a path on
 
 import os
 import re
+import sys
+import time
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from errno import ENAMETOOLONG
 from functools import partial
 from hashlib import sha256
@@ -23,6 +25,14 @@ _ACCESS_POINT = re.compile(
     r"|arn:aws[a-z-]*:s3-outposts:[a-z0-9-]+:[0-9]{12}:outpost[/:][A-Za-z0-9-]+[/:]accesspoint[/:]"
     r"[A-Za-z0-9-]+"
 )
+MAX_SEARCHED = 20_000  # files of a folder without anything that looks like an evaluation
+SAID_AFTER_S = 2.0
+_EVALUATION_NAME = re.compile(
+    r"^(?:Evaluation(?:Result|Manifest|Summary)|TestingGroundTruth)|^version\.json$"
+    r"|evaluation[^/]*\.json$|predictions?_[0-9]+\.jsonl$",
+    re.IGNORECASE,
+)
+_PICTURE = re.compile(r"\.(?:jpe?g|png|gif|bmp|webp|ico|tiff?)$", re.IGNORECASE)
 MAX_SMALL_FILE = 4 << 20  # bytes
 MAX_DOCUMENT = 256 << 20  # bytes; thousands of labels with all their curves take a tenth of it
 
@@ -197,6 +207,38 @@ def is_hidden(name: str) -> bool:
     return any(part.startswith(".") for part in name.split("/"))
 
 
+@dataclass(slots=True)
+class Walk:
+    """Watches over a search through folders: says where it is, and stops it in the wrong place.
+
+    Pictures do not count: thousands may lie beside an evaluation.
+    """
+
+    uri: str
+    n_files: int = 0
+    has_evaluation: bool = False
+    says_at: float = field(default_factory=lambda: time.monotonic() + SAID_AFTER_S)
+
+    def enter(self, folder: str, names: Iterable[str]) -> None:
+        """Take note of a folder and the names of its files.
+
+        Raises:
+            SourceError: There are too many files before the first that looks like an evaluation's.
+        """
+        names = list(names)
+        self.n_files += sum(not _PICTURE.search(name) for name in names)
+        self.has_evaluation = self.has_evaluation or any(map(_EVALUATION_NAME.search, names))
+        if time.monotonic() > self.says_at:
+            sys.stderr.write(f"looking through {self.uri}: {self.n_files} files so far\n")
+            self.says_at = float("inf")
+        if self.n_files > MAX_SEARCHED and not self.has_evaluation:
+            raise SourceError(
+                self.uri,
+                f"no evaluation among its first {self.n_files} files (searched as far as "
+                f"{folder}); name the folder that holds them",
+            )
+
+
 class LocalStorage:
     """Files on this machine."""
 
@@ -207,7 +249,10 @@ class LocalStorage:
             yield _describe_file(root, root.name)
             return
         _check_kind(root)
+        walk = Walk(uri)
         for folder, folders, names in os.walk(root, onerror=partial(_raise_for, uri)):
+            if deep:
+                walk.enter(folder, names)
             folders[:] = [name for name in folders if deep and not is_hidden(name)]
             for name in (name for name in names if not is_hidden(name)):
                 path = Path(folder, name)
