@@ -2,13 +2,15 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from itertools import compress
 from types import MappingProxyType
 from typing import Final
 
-from mlrek.comparison import Comparison, Difference
+from mlrek.comparison import Comparison, Difference, Scope
 from mlrek.comparison.changes import find_changes
 from mlrek.comparison.confusion import subtract_confusion
+from mlrek.comparison.crossfit import compare_crossfit
 from mlrek.comparison.differences import compare_shared, compare_whole
 from mlrek.comparison.doubts import doubt_comparison, find_leakage
 from mlrek.comparison.exams import Exam, examine, find_rows
@@ -111,7 +113,8 @@ def compare_versions(
     )
     if not exams.images:
         differences, _ = _compare_scopes(exams, settings)
-        return replace(comparison, differences=judge_differences(differences))
+        crossfit = _compare_crossfit(exams, settings)
+        return replace(comparison, differences=judge_differences((*differences, *crossfit)))
     return _compare_images(comparison, exams, settings)
 
 
@@ -127,10 +130,11 @@ def _compare_images(comparison: Comparison, exams: _Exams, settings: CompareSett
     """All that needs images that both versions were tested on."""
     shared, images = exams.shared, exams.images
     complete, differences = _compare_scopes(exams, settings)
+    crossfit = _compare_crossfit(exams, settings)
     fixed, broken, changed = find_changes(shared, images, exams.labels)
     return replace(
         comparison,
-        differences=judge_differences((*complete, *differences)),
+        differences=judge_differences((*complete, *differences, *crossfit)),
         fixed=fixed,
         broken=broken,
         changed=changed,
@@ -158,6 +162,20 @@ def _compare_scopes(
 def _take_once(side: Side) -> Side:
     """The side with each image once."""
     return replace(side, evaluation=count_once(side.evaluation))
+
+
+def _compare_crossfit(exams: _Exams, settings: CompareSettings) -> tuple[Difference, ...]:
+    """The cross-fitted numbers in both scopes."""
+    find = partial(
+        compare_crossfit,
+        labels=exams.labels,
+        group_by=settings.group_by,
+        intervals=settings.intervals,
+    )
+    shared = find(exams.shared, scope=Scope.SHARED) if exams.images else ()
+    if exams.pairing.is_exact:
+        return (*(replace(d, scope=Scope.WHOLE) for d in shared), *shared)
+    return (*find(exams.whole, scope=Scope.WHOLE), *shared)
 
 
 def _prepare(baseline: Side, candidate: Side, settings: CompareSettings) -> tuple[Side, Side]:

@@ -15,6 +15,7 @@ from mlrek.comparison.rows import Rows, describe_rows
 from mlrek.evaluation import Evaluation, IntArray, Task
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.compute import compute_numbers
+from mlrek.metrics.crossfit import PREFIX
 from mlrek.metrics.numbers import NumberRow, list_numbers
 from mlrek.metrics.ranking import RankedPairs, rank_pairs
 
@@ -86,7 +87,12 @@ def list_values(metrics: Metrics, evaluation: Evaluation) -> Iterator[tuple[str,
 
 
 def _is_compared(row: NumberRow, *, has_labels: bool) -> bool:
-    """Whether more or less of the number says something of a version; counts alone do not."""
+    """Whether more or less of the number says something of a version; counts alone do not.
+
+    Cross-fitted numbers are compared by themselves (`mlrek.comparison.crossfit`).
+    """
+    if row.name.startswith(PREFIX):
+        return False
     if row.label:
         reported = row.name.removeprefix("label_reported_")
         if reported != row.name:

@@ -26,7 +26,7 @@ from mlrek.metrics.image_sums import AVERAGE_NAMES, find_exact, score_images
 from mlrek.metrics.intervals import compute_wilson
 from mlrek.metrics.label_scores import score_labels
 from mlrek.metrics.pairs import Pairs
-from mlrek.metrics.part_intervals import MIN_PARTS, count_interval, find_interval, widen
+from mlrek.metrics.part_intervals import MIN_PARTS, Ends, count_interval, find_interval, widen
 from mlrek.metrics.resampling import CONFIDENCE
 
 PREFIX: Final = "crossfit/"
@@ -64,13 +64,17 @@ class CrossFitted:
 class CrossFitValues:
     """Numbers at cross-fitted thresholds: of all images, and without each part of them.
 
-    `values` by name and `per_label` by name, shapes (1 + n_parts,) and (1 + n_parts, n_labels): the
-    first row is of all images, each other one leaves out a part and fits again without it.
+    `values` by name and `per_label` by name, shapes (1 + n_parts,) and (1 + n_parts, n_labels), and
+    `counts`: the first row is of all images, each other one leaves out a part and fits again
+    without it. `is_filled` (n_parts,) tells which parts hold an image, `n` is the number of images
+    (or groups of them).
     """
 
     values: Mapping[str, FloatArray]
     per_label: Mapping[str, FloatArray]
     counts: LabelCounts
+    is_filled: BoolArray
+    n: int
 
     @property
     def whole(self) -> LabelCounts:
@@ -79,6 +83,20 @@ class CrossFitValues:
         return LabelCounts(
             tp=counts.tp[0], predicted=counts.predicted[0], support=counts.support[0]
         )
+
+    def find_ends(self, name: str, confidence: float) -> Ends:
+        """The interval of a number, never narrower than if the thresholds had been given."""
+        ends = find_interval(self.values[name], self.is_filled, self.n, confidence)
+        if name in _COUNTED_NAMES:
+            return widen(ends, count_interval(self.whole, name, confidence))
+        return ends
+
+    def find_label_ends(self, name: str, label_idx: int, confidence: float) -> Ends:
+        """The same of precision or recall of a label."""
+        successes, n = (int(part[label_idx]) for part in FRACTIONS[name](self.whole))
+        ends = find_interval(self.per_label[name][:, label_idx], self.is_filled, n, confidence)
+        low, high = compute_wilson(np.array(successes), np.array(n), confidence)
+        return widen(ends, (float(low), float(high)))
 
 
 def find_crossfit(task: Task, name: str) -> str:
@@ -117,20 +135,39 @@ def compute_crossfit(
         confidence: Of every interval.
         groups: The group of each image of the evaluation, where images come in groups.
     """
-    names = CROSSFIT_NAMES[evaluation.task]
-    unknown = np.isnan(evaluation.thresholds)
-    if unknown.all() or not pairs.n_images:
+    fitted = fit_evaluation(evaluation, pairs, groups=groups)
+    if fitted is None:
         return CrossFitted(numbers={})
-    lacking = unknown & (pairs.support > 0)
-    if evaluation.records_kind != RecordsKind.COMPLETE or lacking.any():
-        return CrossFitted(numbers={})
-    keys = compress(groups or evaluation.images, find_counted(evaluation))
-    folds = deal_folds(tuple(keys))
-    fitted = evaluate_parts(evaluation.task, pairs, evaluation.thresholds, folds)
-    sure = _Sureness(n=folds.n_keys, is_filled=_find_filled(folds), confidence=confidence)
     return CrossFitted(
-        numbers={name: _make_number(name, fitted, sure) for name in names},
-        per_label=_score_labels(fitted, sure),
+        numbers={name: _make_number(name, fitted, confidence) for name in fitted.values},
+        per_label=_score_labels(fitted, confidence),
+    )
+
+
+def fit_evaluation(
+    evaluation: Evaluation, pairs: Pairs, *, groups: Sequence[str] | None = None
+) -> CrossFitValues | None:
+    """All cross-fitted numbers with what they are without each part, None where there are none.
+
+    Two evaluations of the same images can be compared part by part, since their folds are the same.
+    Arguments as of `compute_crossfit`.
+    """
+    unknown = np.isnan(evaluation.thresholds)
+    is_lacking = unknown.all() or np.any(unknown & (pairs.support > 0))
+    is_complete = evaluation.records_kind == RecordsKind.COMPLETE
+    if evaluation.task not in CROSSFIT_NAMES or is_lacking or not (is_complete and pairs.n_images):
+        return None
+    folds = deal_folds(tuple(compress(groups or evaluation.images, find_counted(evaluation))))
+    fit = fit_across(pairs, evaluation.thresholds, folds)
+    values = compute_averages(fit.counts)
+    if evaluation.task == Task.MULTILABEL:
+        values |= _compute_decisions(pairs, fit, folds)
+    return CrossFitValues(
+        values={name: values[name] for name in CROSSFIT_NAMES[evaluation.task]},
+        per_label={name: divide(*FRACTIONS[name](fit.counts)) for name in LABEL_NAMES},
+        counts=fit.counts,
+        is_filled=np.bincount(folds.part, minlength=N_PARTS) > 0,
+        n=folds.n_keys,
     )
 
 
@@ -141,79 +178,29 @@ def find_counted(evaluation: Evaluation) -> BoolArray:
     return np.ones(len(evaluation.images), dtype=np.bool_)
 
 
-def evaluate_parts(
-    task: Task,
-    pairs: Pairs,
-    thresholds: FloatArray,
-    folds: Folds,
-    among: BoolArray | None = None,
-) -> CrossFitValues:
-    """All cross-fitted numbers, of all images and without each part of them.
-
-    Two evaluations of the same images are compared part by part, since their folds are the same.
-
-    Args:
-        task: One label an image, or several.
-        pairs: With the confidence of every label on every image.
-        thresholds: The assumed ones, (n_labels,).
-        folds: Of the images of `pairs`.
-        among: Labels for the macro averages, (n_labels,): all that occur, and more.
-    """
-    fit = fit_across(pairs, thresholds, folds)
-    values = compute_averages(fit.counts, among)
-    if task == Task.MULTILABEL:
-        values |= _compute_decisions(pairs, fit, folds)
-    return CrossFitValues(
-        values={name: values[name] for name in CROSSFIT_NAMES[task]},
-        per_label={name: divide(*FRACTIONS[name](fit.counts)) for name in LABEL_NAMES},
-        counts=fit.counts,
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Sureness:
-    n: int
-    is_filled: BoolArray
-    confidence: float
-
-
-def _find_filled(folds: Folds) -> BoolArray:
-    return np.bincount(folds.part, minlength=N_PARTS) > 0
-
-
-def _make_number(name: str, fitted: CrossFitValues, sure: _Sureness) -> Number:
-    """A value with its interval, never narrower than where the thresholds had been given."""
-    values = fitted.values[name]
-    low, high = find_interval(values, sure.is_filled, sure.n, sure.confidence)
-    if name in _COUNTED_NAMES:
-        low, high = widen((low, high), count_interval(fitted.whole, name, sure.confidence))
+def _make_number(name: str, fitted: CrossFitValues, confidence: float) -> Number:
+    value = float(fitted.values[name][0])
+    low, high = fitted.find_ends(name, confidence)
     reason = ""
-    if np.isnan(values[0]):
+    if np.isnan(value):
         reason = NOTHING_REASON
     elif np.isnan(low):
         reason = (
             f"no interval: needs images in {MIN_PARTS} of {N_PARTS} parts, each of which the "
-            f"value is defined without; there are {sure.n} images or groups"
+            f"value is defined without; there are {fitted.n} images or groups"
         )
-    return Number(value=float(values[0]), low=low, high=high, reason=reason)
+    return Number(value=value, low=low, high=high, reason=reason)
 
 
-def _score_labels(fitted: CrossFitValues, sure: _Sureness) -> LabelScores:
+def _score_labels(fitted: CrossFitValues, confidence: float) -> LabelScores:
     """The numbers of each label, with intervals that hold Wilson's and what refitting shows."""
-    whole = fitted.whole
-    unknown = np.full(len(whole.tp), nan)
-    scores = score_labels(whole, unknown, unknown, sure.confidence)
+    n_labels = len(fitted.whole.tp)
+    unknown = np.full(n_labels, nan)
     ends = {}
-    for name, totals in (("precision", whole.predicted), ("recall", whole.support)):
-        wilson = compute_wilson(whole.tp, totals, sure.confidence)
-        found = [
-            widen(find_interval(values, sure.is_filled, n, sure.confidence), (low, high))
-            for values, n, low, high in zip(
-                fitted.per_label[name].T, totals.tolist(), *wilson, strict=True
-            )
-        ]
+    for name in ("precision", "recall"):
+        found = [fitted.find_label_ends(name, i, confidence) for i in range(n_labels)]
         ends[f"{name}_low"], ends[f"{name}_high"] = np.array(found).reshape(-1, 2).T
-    return replace(scores, **ends)
+    return replace(score_labels(fitted.whole, unknown, unknown, confidence), **ends)
 
 
 def _compute_decisions(pairs: Pairs, fit: CrossFit, folds: Folds) -> dict[str, FloatArray]:

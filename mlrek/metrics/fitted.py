@@ -93,9 +93,9 @@ def describe_shared(version: Evaluation, images: Sequence[str], task: Task) -> I
 
 def find_touched(task: Task, prediction_rule: str) -> tuple[str, ...]:
     """The numbers that depend on the assumed thresholds."""
-    if task is Task.MULTILABEL:
+    if task == Task.MULTILABEL:
         return (*_AT_THRESHOLDS, *_SEVERAL_LABELS)
-    if task is Task.CLASSIFICATION and prediction_rule == PredictionRule.THRESHOLD:
+    if task == Task.CLASSIFICATION and prediction_rule == PredictionRule.THRESHOLD:
         return (*_AT_THRESHOLDS, *_ONE_LABEL)
     return _AT_THRESHOLDS
 

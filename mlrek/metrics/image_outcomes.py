@@ -45,7 +45,7 @@ def describe_outcomes(
         order = sorted(range(len(images)), key=images.__getitem__)
         image_idx, scores = image_idx[order], scores[order]
     labels = _list_labels(evaluation)[image_idx]
-    if evaluation.task is Task.CLASSIFICATION:
+    if evaluation.task == Task.CLASSIFICATION:
         stratum = np.unique(labels @ np.arange(labels.shape[1]), return_inverse=True)[1]
     else:
         scores, stratum = _fit_labels(labels, scores), _name_sets(labels)
@@ -63,7 +63,7 @@ def _score_images(evaluation: Evaluation, metrics: Metrics) -> tuple[IntArray, F
         return np.zeros(0, dtype=np.int64), np.zeros(0)
     right, total = _count_rows(metrics.predictions, n)
     counted: IntArray = np.arange(n)
-    if evaluation.task is Task.CLASSIFICATION:
+    if evaluation.task == Task.CLASSIFICATION:
         counted = np.flatnonzero((evaluation.truth.counts > 0) & (total > 0))
     scores = np.ones(n)  # without any box there is nothing wrong
     np.divide(right, total, out=scores, where=total > 0)

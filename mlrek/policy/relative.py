@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from math import isnan, nan
 
 from mlrek.comparison import LESS_IS_BETTER, Comparison, Difference, Scope, Verdict
+from mlrek.comparison.crossfit import FITTED_ALIKE
 from mlrek.comparison.judging import find_worse_labels
 from mlrek.evaluation import Doubt
 from mlrek.metrics.intervals import compute_margin
@@ -134,7 +135,8 @@ def _check(
         answer = replace(answer, status=Status.UNDECIDED, reason=reason)
     note = _say_read(read, footing.opponent.comparison, found.scope)
     remark = footing.remark if answer.status == Status.PASSED and not metric.label else ""
-    alike = ONLY_THRESHOLDS if footing.opponent.differs_in_thresholds else ""
+    is_told = FITTED_ALIKE in answer.reason
+    alike = ONLY_THRESHOLDS if footing.opponent.differs_in_thresholds and not is_told else ""
     reason = "; ".join(filter(None, (answer.reason, note, remark, alike)))
     answer = replace(answer, reason=reason)
     return _describe(asked, metric, answer, candidate, found)
@@ -220,7 +222,8 @@ def _answer(asked: NoWorse | Better, found: Difference, n_images: int | None) ->
             "no interval of the difference: on these images it never varies, which shows too few "
             "images, not certainty"
         )
-        return _Answer(Status.UNDECIDED, f"{why}; test both versions on more images", low, high)
+        more = "" if why == FITTED_ALIKE else "; test both versions on more images"
+        return _Answer(Status.UNDECIDED, f"{why}{more}", low, high)
     low, high = min(low, found.difference), max(high, found.difference)
     worst, best = (-high, -low) if found.less_is_better else (low, high)
     allowed = -_margin(asked)

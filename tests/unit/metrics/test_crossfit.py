@@ -21,8 +21,8 @@ from mlrek.metrics.crossfit import (
     CROSSFIT_NAMES,
     LOGGED_NAMES,
     compute_crossfit,
-    evaluate_parts,
     find_crossfit,
+    fit_evaluation,
 )
 from mlrek.metrics.fitting import fit_across
 from mlrek.metrics.folds import Folds, deal_folds
@@ -136,9 +136,7 @@ def test_leaving_out_a_part_is_computing_without_its_images():
     evaluation = build(truth, scores, several=True)
     folds = deal_folds(evaluation.images)
 
-    found = evaluate_parts(
-        Task.MULTILABEL, rank_pairs(evaluation).pairs, evaluation.thresholds, folds
-    )
+    found = fit_evaluation(evaluation, rank_pairs(evaluation).pairs)
 
     for part in range(20):
         kept = np.flatnonzero(folds.part != part)
