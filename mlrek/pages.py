@@ -26,6 +26,7 @@ class Page:
     run_ids: tuple[str, ...]
     has_view: bool
     picture: str
+    workspace: str = ""
 
     def describe_links(self, address: str) -> Links:
         """The links to the pages of a server."""
@@ -35,6 +36,7 @@ class Page:
             self.run_ids,
             has_view=self.has_view,
             picture=self.picture,
+            workspace=self.workspace,
         )
 
 
@@ -58,6 +60,7 @@ def find_page(store: Store, text: str, aws: AwsOptions) -> Page:
         run_ids=tuple(run.run_id for run in runs),
         has_view=VIEW_TAG in experiment.tags,
         picture=next(iter(find_main_pictures(runs)), ""),
+        workspace=store.workspace,
     )
 
 

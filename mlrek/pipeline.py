@@ -510,6 +510,7 @@ def _finish_projects(
                         [run.run_id for run in runs],
                         has_view=has_view,
                         picture=next(iter(find_main_pictures(runs)), ""),
+                        workspace=store.workspace,
                     ),
                     runs=runs,
                 )

@@ -120,7 +120,13 @@ def describe_result(result: "ExamResult", options: "ExamOptions", store: "Store"
 
     version = result.exam.evaluation.version
     runs = [*(run.run_id for run in result.others), result.run.run_id]
-    links = describe_links(store.tracking_uri, result.experiment_id, runs, has_view=result.has_view)
+    links = describe_links(
+        store.tracking_uri,
+        result.experiment_id,
+        runs,
+        has_view=result.has_view,
+        workspace=store.workspace,
+    )
     return {
         "tracking_uri": hide_userinfo(store.tracking_uri),
         "projects": [

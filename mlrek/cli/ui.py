@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlrek.pages import Page
+    from mlrek.sources import AwsOptions
 
 
 def ui(
@@ -51,16 +53,21 @@ def ui(
     from mlrek.sources import AwsOptions
     from mlrek.tracking.connection import connect_existing
     from mlrek.tracking.links import is_local_store, ui_address
-    from mlrek.tracking.managed import explain_managed
+    from mlrek.tracking.managed import explain_managed, is_sagemaker
 
     output = Output(as_json=json, quiet=quiet, verbose=verbose)
     output.set_up_logging()
-    explain_managed(tracking_uri, os.environ)
+    uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
+    explain_managed(uri, os.environ)
+    aws = AwsOptions(region=region, profile=profile)
+    opens = not (no_open or json)
+    if is_sagemaker(uri):
+        _show_signed(uri, source, aws, output, opens=opens)
+        return
     store = connect_existing(tracking_uri)
     if store is None:
         raise TrackingError("nothing is logged here yet: mlrek sync SOURCE")
-    page = find_page(store, source, AwsOptions(region=region, profile=profile))
-    opens = not (no_open or json)
+    page = find_page(store, source, aws)
     if is_local_store(store.tracking_uri):
         _serve(store.tracking_uri, page, port, output, opens=opens)
     else:
@@ -76,6 +83,34 @@ def _serve(tracking_uri: str, page: "Page", port: int, output: Output, *, opens:
         output.hint("Serving MLflow's pages; Ctrl-C ends.")
         sys.stdout.flush()
         server.wait()
+
+
+def _show_signed(uri: str, source: str, aws: "AwsOptions", output: Output, *, opens: bool) -> None:
+    """Open the pages of SageMaker's managed MLflow, on those of a SOURCE where one is named."""
+    from mlrek.pages import find_page
+    from mlrek.sources.aws import AwsClients, asking_aws
+    from mlrek.tracking.address import check_address
+    from mlrek.tracking.connection import connect
+    from mlrek.tracking.managed import create_page
+
+    page = find_page(connect(uri), source, aws) if source else None
+    check_address(uri)
+    clients = AwsClients(replace(aws, region=uri.split(":")[3]))
+    with asking_aws(uri, needs="sagemaker:CreatePresignedMlflowTrackingServerUrl (or …AppUrl)"):
+        signed = create_page(uri, clients.sagemaker)
+    if page is not None:  # a browser takes the place within the pages along to where it is sent
+        signed = f"{signed}#{page.describe_links('http://x').charts.partition('#')[2]}"
+    if output.as_json:
+        links = {"charts": signed, "compare": "", "runs": "", "images": ""}
+        named = {"experiment": page.experiment, "experiment_id": page.experiment_id} if page else {}
+        output.document({"experiment": None, "experiment_id": None, **named, "links": links})
+    else:
+        output.line(signed)
+        output.hint("The link is for you alone, and holds for minutes.")
+    if opens and _has_display():
+        import webbrowser
+
+        webbrowser.open(signed)
 
 
 def _show(page: "Page", address: str, output: Output, *, opens: bool) -> None:

@@ -212,7 +212,9 @@ def log_exam(
         run=run,
         experiment=experiment.name,
         experiment_id=experiment.experiment_id,
-        link=describe_run_link(store.tracking_uri, experiment.experiment_id, run.run_id),
+        link=describe_run_link(
+            store.tracking_uri, experiment.experiment_id, run.run_id, store.workspace
+        ),
         reason=reason,
         kept=describe_kept(loss, "mlrek evaluate") if loss else "",
         others=tuple(run for run in current_runs(alike) if run.version_arn != version.arn),

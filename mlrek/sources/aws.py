@@ -58,6 +58,11 @@ class AwsClients:
         """The Rekognition client."""
         return cast("RekognitionClient", self._get("rekognition"))
 
+    @property
+    def sagemaker(self) -> Any:
+        """The SageMaker client."""
+        return self._get("sagemaker")
+
     def _get(self, service: str) -> object:
         with self._lock:
             if service not in self._made:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from mlrek.errors import TrackingError
+from mlrek.tracking.address import check_address, offer_to_plugins
 from mlrek.tracking.first_use import find_database, prepared_database
 from mlrek.tracking.store import Store
 from mlrek.tracking.translation import check_reachable, translate_errors
@@ -23,15 +24,19 @@ def connect(tracking_uri: str = "") -> Store:
     os.environ.setdefault(
         "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"
     )  # stdout is the result's
+    check_address(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", ""))
     import mlflow
 
     for name in ("alembic", "mlflow"):  # after the import, which sets levels of its own
         logging.getLogger(name).setLevel(logging.WARNING)
     # it logs a traceback of what it raises, and that becomes a line of ours
     logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
+    # a plug-in of another kind of store that is installed complains at each request
+    logging.getLogger("mlflow.tracking.request_header.registry").setLevel(logging.ERROR)
 
     uri = tracking_uri or _default_uri()
     check_reachable(uri)
+    offer_to_plugins(uri)
     _check_database(uri)
     with translate_errors(uri), prepared_database(uri):
         client = mlflow.MlflowClient(tracking_uri=uri)

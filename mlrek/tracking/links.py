@@ -31,36 +31,42 @@ def describe_links(
     *,
     has_view: bool = False,
     picture: str = HEAT_MAP,
+    workspace: str = "",
 ) -> Links:
     """Links to the charts, compare, runs and image pages of an experiment.
 
     The image page shows the `picture` of the first run; without one ('') there is none. Charts and
     runs are shown in the view that mlrek keeps with the experiment, if it `has_view`: MLflow's
     pages go elsewhere when they are asked for one that is not there. A local store has no page
-    until `mlflow ui` runs: its links are those that will work then.
+    until `mlflow ui` runs: its links are those that will work then. Of a server with workspaces
+    each link names its `workspace`: without it "Welcome to MLflow" opens.
     """
     base = ui_address(tracking_uri)
     if not base:
         return Links(charts="", compare="", runs="", images="")
     page = f"{base}/#/experiments/{experiment_id}/runs?{WORKFLOW}&compareRunsMode="
-    look = f"&{VIEW}" if has_view else ""
+    within = _name_workspace(workspace)
+    look = f"&{VIEW}{within}" if has_view else within
     runs, experiments = (
         quote(json.dumps(ids, separators=(",", ":")), safe="")
         for ids in (list(run_ids), [experiment_id])
     )
-    shown = f"runs/{run_ids[0] if run_ids else ''}/artifacts/{picture}?{WORKFLOW}"
+    shown = f"runs/{run_ids[0] if run_ids else ''}/artifacts/{picture}?{WORKFLOW}{within}"
     return Links(
         charts=f"{page}CHART{look}",
-        compare=f"{base}/#/compare-runs?runs={runs}&experiments={experiments}&{WORKFLOW}",
+        compare=f"{base}/#/compare-runs?runs={runs}&experiments={experiments}&{WORKFLOW}{within}",
         runs=f"{page}TABLE{look}",
         images=f"{base}/#/experiments/{experiment_id}/{shown}" if picture else "",
     )
 
 
-def describe_run_link(tracking_uri: str, experiment_id: str, run_id: str) -> str:
+def describe_run_link(
+    tracking_uri: str, experiment_id: str, run_id: str, workspace: str = ""
+) -> str:
     """The page of one run, '' where there is no web page."""
     base = ui_address(tracking_uri)
-    return f"{base}/#/experiments/{experiment_id}/runs/{run_id}?{WORKFLOW}" if base else ""
+    asked = f"{WORKFLOW}{_name_workspace(workspace)}"
+    return f"{base}/#/experiments/{experiment_id}/runs/{run_id}?{asked}" if base else ""
 
 
 def ui_address(tracking_uri: str) -> str:
@@ -72,5 +78,9 @@ def ui_address(tracking_uri: str) -> str:
 
 def is_local_store(tracking_uri: str) -> bool:
     """Whether the store is a database or folder here, which `mlflow ui` shows."""
-    managed = ("http://", "https://", "databricks", "arn:", "uc:")
+    managed = ("http://", "https://", "databricks", "arn:", "uc:", "azureml:")
     return not tracking_uri.startswith(managed)
+
+
+def _name_workspace(workspace: str) -> str:
+    return f"&workspace={quote(workspace, safe='')}" if workspace else ""

@@ -1,12 +1,13 @@
 """The one writer: everything mlrek reads from or writes to an MLflow tracking store."""
 
 import contextlib
+import os
 import re
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
@@ -34,6 +35,7 @@ from mlrek.tracking.runs import (
     current_run,
 )
 from mlrek.tracking.translation import is_missing_model, translate_errors
+from mlrek.tracking.workspaces import find_workspace
 
 T = TypeVar("T")
 FitText: TypeAlias = Callable[[str], str]
@@ -63,6 +65,11 @@ class Store:
         self._charset = Charset.ANY
         # threads that write to one database file wait for each other in sleeps of seconds
         self._turn = Lock() if tracking_uri.startswith("sqlite:") else contextlib.nullcontext()
+
+    @cached_property
+    def workspace(self) -> str:
+        """The workspace that is written to, '' where the store has none."""
+        return find_workspace(self.tracking_uri, os.environ)
 
     def get_or_create_experiment(self, project: Project, name: str = "") -> "Experiment":
         """The experiment of a project: the named one, or `mlrek/<project name>`.

@@ -136,7 +136,7 @@ def test_an_empty_place_is_said_to_be_empty(run_mlrek, tmp_path):
 @pytest.mark.parametrize(
     ("uri", "words"),
     [
-        ("arn:aws:sagemaker:eu-west-1:111122223333:mlflow-tracking-server/team", "presigned"),
+        ("azureml://westeurope.api.azureml.ms/mlflow/v1.0/x", "ml.azure.com"),
         ("databricks", "Databricks shows experiments in its own pages"),
     ],
 )
