@@ -14,6 +14,7 @@ from mlrek.subset import take_images
 
 _MAX_NAME: Final = 200
 _LEFT_OUT: Final = -1
+_TO_JSON: Final = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def count_once(evaluation: Evaluation) -> Evaluation:
@@ -183,8 +184,7 @@ class _Columns:
     def add_sorted(self, rows: Records | Boxes | LabelSets, *columns: NDArray[Any]) -> None:
         """Each image's rows, in an order that they alone decide."""
         self.add(rows, *columns)
-        for said in self._said:
-            said[-1].sort(key=_encode)
+        self._sort_last()
 
     def add_rows(self, image_idx: IntArray, label_idx: IntArray, *columns: NDArray[Any]) -> None:
         """Rows of images in any order; each image's are sorted."""
@@ -193,8 +193,12 @@ class _Columns:
         listed = zip(*(c.tolist() for c in (image_idx, label_idx, *columns)), strict=True)
         for image, code, *row in listed:
             self._said[image][-1].append((self._labels[code], *row))
+        self._sort_last()
+
+    def _sort_last(self) -> None:
         for said in self._said:
-            said[-1].sort(key=_encode)
+            if len(said[-1]) > 1:
+                said[-1].sort(key=_encode)
 
     def add_images(self, *columns: NDArray[Any]) -> None:
         """One value of each column for each image."""
@@ -208,8 +212,7 @@ class _Columns:
 
 def _encode(value: object) -> bytes:
     """Compact JSON; half a character of a name stays what it is."""
-    text = json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-    return text.encode("utf-8", "surrogatepass")
+    return _TO_JSON(value).encode("utf-8", "surrogatepass")
 
 
 def _name(image: str) -> str:
