@@ -15,7 +15,7 @@ from fakes.evaluations import (
 )
 
 from mlrek.errors import ParseError, SourceError, SourceNotFoundError
-from mlrek.evaluation import SourceFile
+from mlrek.evaluation import DoubtKind, SourceFile
 from mlrek.sources import open_source
 
 MANIFEST = f"{PREFIX}/TestingGroundTruth-pets-v1.json"
@@ -182,10 +182,11 @@ def test_half_a_file_in_s3_fails_with_its_line(source, s3_server):
 
 
 def test_a_bad_line_is_skipped_on_request(source, s3_server):
-    """The option reaches the parser, and the warning the evaluation."""
+    """The option reaches the parser, and the doubt the evaluation."""
     s3_server.put(BUCKET, MANIFEST, b"{broken\n" + make_manifest())
     evaluation = _load(source, skip_bad_lines=True)
-    assert (evaluation.images, len(evaluation.warnings)) == (IMAGES, 1)
+    assert evaluation.images == IMAGES
+    assert [doubt.kind for doubt in evaluation.doubts] == [DoubtKind.LINES_SKIPPED]
 
 
 def test_a_broken_summary_fails(source, s3_server):
