@@ -30,6 +30,7 @@ from mlrek.formats.json_text import show
 from mlrek.formats.responses import Responses
 from mlrek.metrics.decisions import DEFAULT_THRESHOLD
 from mlrek.metrics.doubted import BOX_AREAS
+from mlrek.metrics.fitted import describe_shared
 
 _N_NAMED = 3
 
@@ -85,6 +86,7 @@ def join_exam(
             *responses.doubts,
             *_doubt_unanswered(truth.images, responses),
             *_doubt_cut(responses, task, thresholds),
+            *describe_shared(version, truth.images, task),
         ),
         warnings=(
             *truth.warnings,

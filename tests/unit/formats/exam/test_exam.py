@@ -146,6 +146,15 @@ def test_answers_stand_with_the_truth_of_their_image():
     assert evaluation.warnings == ()
 
 
+def test_thresholds_that_were_chosen_on_these_images_are_doubted():
+    """Both images are of the service's own test set, of which the version tells."""
+    own = join_exam(make_version(["cat", "dog"]), make_truth(a="cat", b="dog"), answer(a=[], b=[]))
+
+    again = join_exam(own, make_truth(b="dog", c="cat"), answer(b=[("dog", 75)], c=[]))
+
+    assert [(d.kind, d.count, d.of) for d in again.doubts] == [("thresholds_fitted", 1, 2)]
+
+
 def test_reported_numbers_do_not_come_along():
     """They are of the provider's test set; what the version was trained on is the same."""
     truth, version = make_truth(a="cat"), make_version(["cat"])
