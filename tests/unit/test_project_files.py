@@ -159,9 +159,10 @@ def test_the_gate_of_the_project_is_mlrek_check(check_entry):
 
     assert check_entry["command"].startswith("python -m mlrek check ")
     assert {p["type"] for p in check_entry["parameters"].values()} == {"string"}
-    assert _parse(command, _fill(check_entry, **values)) == values
+    assert _parse(command, _fill(check_entry, **values)) == {**values, "alias": "champion"}
     assert _parse(command, _fill(check_entry, **values, baseline="x#v1", undecided="pass")) == {
         **values,
+        "alias": "champion",
         "baseline": "x#v1",
         "undecided": "pass",
     }

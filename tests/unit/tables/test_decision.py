@@ -44,7 +44,10 @@ CHECK = {
 }
 SCHEMA = {
     "type": "object",
-    "required": ["verdict", "candidate", "baseline", "checks", "images_needed", "warnings"],
+    "required": [
+        *("verdict", "candidate", "baseline", "checks", "images_needed", "images_needed_range"),
+        *("already_champion", "looks", "doubts", "warnings"),
+    ],
     "additionalProperties": False,
     "properties": {
         "verdict": {"enum": ["passed", "failed", "undecided"]},
@@ -60,6 +63,10 @@ SCHEMA = {
             },
         },
         "images_needed": {"type": ["integer", "null"]},
+        "images_needed_range": {"type": ["array", "null"], "items": {"type": "integer"}},
+        "already_champion": {"type": "boolean"},
+        "looks": {"type": ["object", "null"]},
+        "doubts": {"type": "array", "items": {"type": "object"}},
         "warnings": {"type": "array", "items": {"type": "string"}},
     },
 }
@@ -117,7 +124,7 @@ def test_reasons_that_are_the_same_are_told_once():
     """Two ignored checks and the test set have one cause."""
     texts = [text for _, text in list_open(run(TOML + f'[[better]]\nmetric = "{F1}"\n'))]
 
-    assert sum("does not exist yet" in text for text in texts) == 1
+    assert sum("is not there yet" in text for text in texts) == 1
     assert any("(and 2 more)" in text for text in texts)
 
 
