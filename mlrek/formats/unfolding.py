@@ -129,7 +129,7 @@ def _split(text: bytes) -> Iterator[bytes]:
     """
     try:
         yield bytes(_VALUE.decode(text))
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     else:
         return
