@@ -58,9 +58,8 @@ class ConfusionMatrix:
 class LabelScores:
     """Per-label numbers in label order, each (n_labels,); NaN where undefined.
 
-    `precision_low` … are Wilson intervals (of pixels: by bootstrap over images); `ap` and
-    `roc_auc` need complete records. Boxes count in detection, pixels in segmentation, which alone
-    has `iou`, with its interval, and `dice`.
+    `precision_low` … are ends of intervals; `ap` and `roc_auc` need complete records. Boxes count
+    in detection, pixels in segmentation, which alone has `iou` and `dice`.
     """
 
     support: IntArray
@@ -74,12 +73,20 @@ class LabelScores:
     recall_low: FloatArray
     recall_high: FloatArray
     f1: FloatArray
+    f1_low: FloatArray | None = None
+    f1_high: FloatArray | None = None
     ap: FloatArray
+    ap_low: FloatArray | None = None
+    ap_high: FloatArray | None = None
     roc_auc: FloatArray
+    roc_auc_low: FloatArray | None = None
+    roc_auc_high: FloatArray | None = None
     iou: FloatArray | None = None
     iou_low: FloatArray | None = None
     iou_high: FloatArray | None = None
     dice: FloatArray | None = None
+    dice_low: FloatArray | None = None
+    dice_high: FloatArray | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

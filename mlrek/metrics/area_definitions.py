@@ -88,7 +88,11 @@ _DETECTION: Final = {
         if kind != "missed"
     },
     "errors/missed": _ERRORS["missed"],
-    "interval": "95 % interval: percentile bootstrap over images",
+    "interval": (
+        "95 % interval over images (or groups of them): jackknife of value and bias on the logit "
+        "scale, without each image, of many without each of 200 random parts; of a label's boxes "
+        "Wilson's at as many boxes as they are worth, since those of an image go together"
+    ),
 }
 _SEGMENTATION: Final = {
     "aggregate/mean_iou": f"intersection over union, {_IMAGES}",
@@ -104,7 +108,10 @@ _SEGMENTATION: Final = {
     **{f"label_{score}": f"{text} of the label's pixels" for score, text in _SCORES.items()},
     "label_iou": "intersection over union, mean over the images where truth or prediction has it",
     "label_dice": "2 TP / (2 TP + FP + FN) of pixels, mean over the same images",
-    "interval": "95 % interval: percentile bootstrap over images, of single labels too",
+    "interval": (
+        "95 % interval over images (or groups of them), of single labels too: jackknife of value "
+        "and bias on the logit scale, without each image, of many without each of 200 random parts"
+    ),
 }
 AREA_DEFINITIONS: Mapping[Task, Mapping[str, str]] = MappingProxyType(
     {Task.DETECTION: _DETECTION, Task.SEGMENTATION: _SEGMENTATION}

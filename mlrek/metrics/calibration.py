@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import partial
+from math import pi, sqrt
 from typing import Final
 
 import numpy as np
@@ -15,6 +16,9 @@ N_BINS: Final = 15
 _SUM_TOLERANCE: Final = 0.001
 _ROUNDING: Final = 1e-9
 _ROWS: Final = 4096
+_RESAMPLES: Final = 999
+_ALL_ONE_SIDE: Final = 8.0  # standard errors from 0 at which a gap has one sign
+_FEW: Final = 100  # predictions in a bin that are drawn one by one
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +42,150 @@ def bin_predictions(confidence: FloatArray, is_right: BoolArray) -> CalibrationB
     return CalibrationBins(
         count=count, confidence=divide(sums, count), accuracy=divide(right, count)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Debiased:
+    """The calibration error without what chance adds to it, and its interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+def debias_calibration_error(bins: CalibrationBins, margin: float, effect: float = 1.0) -> Debiased:
+    """Estimate the calibration error that gives the plain one on average.
+
+    Chance alone makes the plain error Σ w |gap| positive: a gap of n predictions that are right
+    with probability p has the error sqrt(p (1 - p) / n), and the mean of its absolute value is that
+    of a folded normal distribution (the normal approximation by which Kumar, Liang and Ma 2019
+    debias, "Verified uncertainty calibration"). Of all models whose gaps are c times those that
+    were seen, the value is the error of the one that gives the plain error on average (0 where even
+    a calibrated model gives more), and the ends are those of the models that give it with the
+    probability of a tail, the upper one no less than the plain error: the interval of a calibrated
+    model begins at 0.
+
+    Args:
+        bins: How sure predictions are and how often right.
+        margin: How many standard errors the interval reaches to each side.
+        effect: How many times as uncertain the gaps are as of independent images.
+    """
+    gaps = _Gaps.of(bins, effect)
+    if gaps.plain <= _ROUNDING:  # no gap at all, as of a model that is always sure and right
+        return Debiased(value=0.0, low=0.0, high=margin**2 / (int(bins.count.sum()) + margin**2))
+    shrunk = gaps.shrink()
+    value, low = (_find_times(shrunk, gaps.plain, side) * shrunk.plain for side in (0.0, margin))
+    high = _find_times(gaps, gaps.plain, -margin) * gaps.plain
+    return Debiased(value, min(low, value), max(high, gaps.plain))
+
+
+@dataclass(frozen=True, slots=True)
+class _Gaps:
+    """The bins that hold predictions: their weight, size, mean confidence and gap, (n_bins,)."""
+
+    weight: FloatArray
+    n: IntArray
+    mean: FloatArray
+    gap: FloatArray
+    effect: float
+
+    @staticmethod
+    def of(bins: CalibrationBins, effect: float) -> "_Gaps":
+        """Those of the bins."""
+        known = bins.count > 0
+        n, mean = bins.count[known], bins.confidence[known]
+        return _Gaps(n / n.sum(), n, mean, bins.accuracy[known] - mean, effect)
+
+    @property
+    def plain(self) -> float:
+        """The calibration error as it is."""
+        return float(self.weight @ np.abs(self.gap))
+
+    def shrink(self) -> "_Gaps":
+        """The gaps without half of what chance makes of their squares, all where none is left."""
+        p = np.clip(self.mean + self.gap, 0, 1)
+        variance = np.maximum(self.mean * (1 - self.mean), p * (1 - p)) * self.effect / self.n
+        left = np.maximum(0, 1 - variance / 2 / np.maximum(np.square(self.gap), _ROUNDING**2))
+        gap = self.gap * left
+        return self if not gap.any() else _Gaps(self.weight, self.n, self.mean, gap, self.effect)
+
+    def expect(self, times: float, margin: float) -> float:
+        """The plain error, `margin` standard errors above its mean, of gaps so many times these.
+
+        Its quantile allows for skew (Cornish and Fisher 1938), as sums of absolute values have it.
+        """
+        center = self.gap * times
+        p = np.clip(self.mean + center, 0, 1)
+        s = np.sqrt(self.effect * p * (1 - p) / self.n) + _ROUNDING
+        far = np.abs(center) > _ALL_ONE_SIDE * s  # not folded any more: a plain normal gap
+        z = np.where(far, 0.0, np.abs(center) / s)
+        density, within = 2 * np.exp(-np.square(z) / 2) / sqrt(2 * pi), _within(z)
+        first = density + z * within  # of |N(z, 1)|, times s that of the gap
+        second = 1 + np.square(z) - np.square(first)
+        third = (z**3 + 3 * z) * within + density * (np.square(z) + 2)
+        third += -3 * first * (1 + np.square(z)) + 2 * first**3
+        mean = float(np.where(far, np.abs(center), s * first) @ self.weight)
+        spread = self.weight * s
+        error = sqrt(float(np.where(far, 1.0, second) @ np.square(spread)))
+        if error <= _ROUNDING:
+            return mean
+        skew = float(np.where(far, 0.0, third) @ spread**3) / error**3
+        return mean + error * (margin + (margin**2 - 1) * skew / 6 if margin else 0.0)
+
+
+def _find_times(gaps: _Gaps, plain: float, margin: float) -> float:
+    """How many times these gaps give the plain error, `margin` errors above its mean.
+
+    0 where even a calibrated model gives more.
+    """
+    from scipy.optimize import brentq
+
+    def exceed(times: float) -> float:
+        return gaps.expect(times, margin) - plain
+
+    if exceed(0) >= 0:
+        return 0.0
+    far = 1.0
+    while exceed(far) < 0:
+        far *= 2
+    return float(brentq(exceed, 0.0, far))
+
+
+def _within(z: FloatArray) -> FloatArray:
+    """The share of a normal distribution within z standard errors."""
+    from scipy.special import ndtr
+
+    return np.asarray(2 * ndtr(z) - 1)
+
+
+def check_consistency(confidence: FloatArray, is_right: BoolArray) -> float:
+    """The p of a test that the model is calibrated: consistency resampling.
+
+    The share of test sets with these confidences, each prediction right with its own, whose plain
+    calibration error is no less (Broecker and Smith 2007). Few predictions of a bin are drawn one
+    by one, of many the number of right ones by the normal approximation.
+
+    Args:
+        confidence: Of each prediction, (n,).
+        is_right: Whether it is right, (n,).
+    """
+    rng, bins = np.random.default_rng(0), _find_bins(confidence)
+    drawn, seen = np.zeros(_RESAMPLES), 0.0
+    for code in np.unique(bins):
+        own, total = confidence[bins == code], float(confidence[bins == code].sum())
+        seen += abs(float(is_right[bins == code].sum()) - total)
+        drawn += np.abs(_draw_right(own, rng) - total)
+    n_more = np.count_nonzero(drawn >= seen * (1 - _ROUNDING))
+    return (1 + int(n_more)) / (1 + _RESAMPLES)
+
+
+def _draw_right(confidence: FloatArray, rng: np.random.Generator) -> FloatArray:
+    """How many predictions are right in each resample, (_RESAMPLES,)."""
+    if len(confidence) <= _FEW:
+        draws = rng.random((_RESAMPLES, len(confidence))) < confidence
+        return np.asarray(draws.sum(axis=1), dtype=np.float64)
+    spread = sqrt(float(np.sum(confidence * (1 - confidence))))
+    return np.asarray(rng.normal(confidence.sum(), spread, _RESAMPLES))
 
 
 def calibration_error(

@@ -1,6 +1,7 @@
 """All numbers of a model that gives an image one label."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from math import nan
 from typing import Final
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from mlrek.evaluation import NONE_LABEL, BoolArray, Evaluation, FloatArray, Task
 from mlrek.metrics import ConfusionMatrix, Metrics, Number, PredictionRule
+from mlrek.metrics.areas import estimate_areas
 from mlrek.metrics.at_threshold import compute_at_threshold
 from mlrek.metrics.counts import (
     NO_TRUTH_REASON,
@@ -25,14 +27,22 @@ from mlrek.metrics.curves import (
     compute_threshold_curves,
     warn_constant,
 )
-from mlrek.metrics.intervals import resampled_numbers, share_of_images
-from mlrek.metrics.label_scores import score_labels, warn_zero_division
+from mlrek.metrics.estimates import estimate_counted, widen_means
+from mlrek.metrics.label_scores import warn_zero_division
+from mlrek.metrics.left_out import (
+    CountsLeftOut,
+    Decisions,
+    leave_out_decisions,
+    leave_out_matrix,
+    list_decisions,
+)
 from mlrek.metrics.prediction import Sample, describe_predictions, predict
-from mlrek.metrics.probabilities import compute_probability_numbers
+from mlrek.metrics.probabilities import compute_consistency, compute_probability_numbers
 from mlrek.metrics.ranking import RankedPairs, rank_pairs
 from mlrek.metrics.reconciliation import Basis, reconcile
-from mlrek.metrics.resampling import Bootstrap, resample_counts
+from mlrek.metrics.sampling import Sampling, Units
 
+NO_PREDICTION_REASON: Final = "no interval: no image has a prediction"
 DEPENDENT_REASON: Final = (
     "no interval: some images count several times under the notebook rule, so these are no sample"
 )
@@ -41,7 +51,7 @@ DEPENDENT_REASON: Final = (
 def compute_classification(
     evaluation: Evaluation,
     rule: PredictionRule,
-    bootstrap: Bootstrap,
+    sampling: Sampling,
     *,
     curves: bool = True,
     ranked: RankedPairs | None = None,
@@ -53,23 +63,25 @@ def compute_classification(
     Args:
         evaluation: What was read.
         rule: Which record is an image's prediction.
-        bootstrap: How to resample images for intervals.
+        sampling: What intervals are made over.
         curves: Whether to describe the curves over the confidence, too.
         ranked: The scores, where they are ranked already.
     """
     labels = evaluation.labels
     sample = predict(evaluation, rule)
     ranked = ranked or rank_pairs(evaluation)
-    pairs, ranking = ranked.pairs, ranked.ranking
-    ap, roc_auc = ranking.score_labels(pairs)
+    units = sampling.find_units(len(evaluation.images), evaluation.truth.counts > 0)
     matrix = _count_sample(sample, len(labels))
-    at_threshold = compute_at_threshold(evaluation, pairs, ap, roc_auc, bootstrap.confidence)
+    areas = estimate_areas(ranked, units)
+    at_threshold = compute_at_threshold(evaluation, ranked.pairs, areas, units)
     top1 = sample if rule == PredictionRule.TOP1 else predict(evaluation, PredictionRule.TOP1)
-    crossfit = compute_crossfit(evaluation, pairs, confidence=bootstrap.confidence)
+    crossfit = compute_crossfit(
+        evaluation, ranked.pairs, confidence=sampling.confidence, groups=sampling.name_groups()
+    )
     reconciled = reconcile(
         evaluation,
         Basis(
-            support=pairs.support,
+            support=ranked.pairs.support,
             at_threshold=at_threshold,
             top1=_count_sample(top1, len(labels)),
         ),
@@ -80,52 +92,67 @@ def compute_classification(
         prediction_rule=rule.value,
         records=evaluation.records_kind,
         test_images=len(evaluation.images),
-        aggregate=compute_count_numbers(matrix, sample, bootstrap)
-        | compute_probability_numbers(pairs, sample, ranking, bootstrap),
+        aggregate=compute_count_numbers(matrix, sample, units)
+        | compute_probability_numbers(ranked, sample, areas, units),
         at_threshold=at_threshold.numbers,
-        per_label=score_labels(count_labels(matrix), ap, roc_auc, bootstrap.confidence),
+        per_label=areas.score_labels(
+            count_labels(matrix), sampling.confidence, _count_groups(sample, units, matrix)
+        ),
         at_threshold_per_label=at_threshold.per_label,
         crossfit=crossfit.numbers,
         crossfit_per_label=crossfit.per_label,
         confusion=_describe_matrix(matrix, labels),
-        curves=compute_threshold_curves(evaluation, pairs) if curves else None,
-        precision_recall=compute_precision_recall(evaluation, pairs) if curves else (),
+        curves=compute_threshold_curves(evaluation, ranked.pairs) if curves else None,
+        precision_recall=compute_precision_recall(evaluation, ranked.pairs) if curves else (),
         predictions=describe_predictions(sample),
         reconciliation=reconciled,
+        extra=compute_consistency(sample) if units.asked and not units.are_groups else {},
         warnings=(
             *_warn_without_truth(evaluation),
             *sample.warnings,
             *warn_zero_division(count_labels(matrix), labels),
             *at_threshold.warnings,
-            *warn_constant(evaluation, pairs),
+            *warn_constant(evaluation, ranked.pairs),
         ),
     )
 
 
 def compute_count_numbers(
-    matrix: NDArray[np.int64], sample: Sample, bootstrap: Bootstrap
+    matrix: NDArray[np.int64], sample: Sample, units: Units
 ) -> dict[str, Number]:
-    """What follows from the count matrix: plain shares of images by Wilson, the rest resampled."""
-    if sample.has_one_row_an_image or not matrix.sum():
-        return compute_matrix_numbers(matrix, bootstrap)
-    return {
-        name: Number(
-            value=float(value),
-            reason=UNDEFINED_REASONS[name] if np.isnan(value) else DEPENDENT_REASON,
-        )
-        for name, value in compute_aggregates(count_labels(matrix)).items()
-    }
+    """What follows from the count matrix: plain shares of images by Wilson, the rest by jackknife.
+
+    Args:
+        matrix: As `count_pairs` returns it.
+        sample: The predictions that it counts.
+        units: The units of the images with truth.
+    """
+    if not sample.has_one_row_an_image and matrix.any():
+        return {
+            name: Number(
+                value=float(value),
+                reason=UNDEFINED_REASONS[name] if np.isnan(value) else DEPENDENT_REASON,
+            )
+            for name, value in compute_aggregates(count_labels(matrix)).items()
+        }
+    if units.are_groups and matrix.any():
+        return _estimate(leave_out_decisions(_list_decisions(sample), units, len(matrix)), units)
+    return compute_matrix_numbers(matrix, units)
 
 
-def compute_matrix_numbers(matrix: NDArray[np.int64], bootstrap: Bootstrap) -> dict[str, Number]:
-    """What follows from a matrix that counts every image once."""
-    counts = count_labels(matrix)
-    values = compute_aggregates(counts)
-    if not matrix.sum():
+def compute_matrix_numbers(matrix: NDArray[np.int64], units: Units) -> dict[str, Number]:
+    """What follows from a matrix that counts every image once, which are the units."""
+    if not matrix.any():
+        values = compute_aggregates(count_labels(matrix))
         return dict.fromkeys(values, Number(value=nan, reason=NO_TRUTH_REASON))
-    resampled = compute_aggregates(resample_counts(matrix, bootstrap))
-    numbers = resampled_numbers(values, resampled, UNDEFINED_REASONS, bootstrap.confidence)
-    return numbers | _compute_shares(counts, bootstrap.confidence)
+    return _estimate(leave_out_matrix(matrix), units)
+
+
+def _estimate(left_out: CountsLeftOut, units: Units) -> dict[str, Number]:
+    numbers = estimate_counted(compute_aggregates, left_out, units, UNDEFINED_REASONS)
+    return (
+        numbers | widen_means(numbers, left_out, units) | _estimate_shares(numbers, left_out, units)
+    )
 
 
 def compute_aggregates(
@@ -140,21 +167,46 @@ def compute_aggregates(
     return first | compute_averages(counts, among) | one_label
 
 
-def _compute_shares(counts: LabelCounts, confidence: float) -> dict[str, Number]:
-    """Plain shares of images; each of the three recalls here is the accuracy by another name."""
-    n_images = int(counts.support.sum())
-    n_predicted = int(counts.predicted.sum())
-    n_right = int(counts.tp.sum())
-    accuracy = share_of_images(n_right, n_images, confidence)
+def _estimate_shares(
+    numbers: Mapping[str, Number], left_out: CountsLeftOut, units: Units
+) -> dict[str, Number]:
+    """Plain shares of images; each of the three recalls here is the accuracy by another name.
+
+    Where all images have a prediction, the micro averages of F1 and Jaccard follow from it.
+    """
     shares = {
-        "accuracy": accuracy,
-        "hamming_loss": share_of_images(n_images - n_right, n_images, confidence),
-        "recall_micro": accuracy,
-        "recall_weighted": accuracy,
+        name: left_out.find_shares("tp", "support").pool()
+        for name in ("accuracy", "recall_micro", "recall_weighted")
     }
-    if n_predicted:
-        shares["precision_micro"] = share_of_images(n_right, n_predicted, confidence)
-    return shares
+    shares["hamming_loss"] = left_out.find_shares("fn", "support").pool()
+    shares["precision_micro"] = left_out.find_shares("tp", "predicted").pool()
+    if not left_out.whole.predicted.any():
+        numbers = {**numbers, "precision_micro": Number(value=0.0, reason=NO_PREDICTION_REASON)}
+    if left_out.whole.predicted.sum() == left_out.whole.support.sum():
+        shares["f1_micro"] = shares["accuracy"]
+    found = {name: share.add_to(numbers[name], units.confidence) for name, share in shares.items()}
+    if "f1_micro" in found:
+        low, high = (_to_jaccard(end) for end in (found["f1_micro"].low, found["f1_micro"].high))
+        found["jaccard_micro"] = replace(
+            numbers["jaccard_micro"], low=low, high=high, reason=found["f1_micro"].reason
+        )
+    return found
+
+
+def _to_jaccard(f1: float) -> float:
+    """TP / (TP + FP + FN) from 2 TP / (2 TP + FP + FN)."""
+    return f1 / (2 - f1)
+
+
+def _count_groups(sample: Sample, units: Units, matrix: NDArray[np.int64]) -> LabelCounts | None:
+    """The counts of each group, (n_groups, n_labels), where there are groups."""
+    if not units.are_groups or not sample.has_one_row_an_image:
+        return None
+    return leave_out_decisions(_list_decisions(sample), units, len(matrix)).by_group
+
+
+def _list_decisions(sample: Sample) -> Decisions:
+    return list_decisions(sample.y_true[sample.counted], sample.y_pred[sample.counted])
 
 
 def _count_sample(sample: Sample, n_labels: int) -> NDArray[np.int64]:

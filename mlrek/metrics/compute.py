@@ -5,7 +5,7 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Protocol
 
-from mlrek.evaluation import Evaluation, Reported, Task
+from mlrek.evaluation import Evaluation, IntArray, Reported, Task
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.classification import compute_classification
 from mlrek.metrics.constant import describe_constant
@@ -18,7 +18,8 @@ from mlrek.metrics.multilabel import compute_multilabel
 from mlrek.metrics.positive_class import add_positive_class
 from mlrek.metrics.ranking import RankedPairs
 from mlrek.metrics.reconciliation import Basis, reconcile
-from mlrek.metrics.resampling import CONFIDENCE, Bootstrap
+from mlrek.metrics.resampling import CONFIDENCE
+from mlrek.metrics.sampling import Sampling
 from mlrek.metrics.segmentation import compute_segmentation
 
 
@@ -27,7 +28,7 @@ class _Compute(Protocol):
         self,
         evaluation: Evaluation,
         rule: PredictionRule,
-        bootstrap: Bootstrap,
+        sampling: Sampling,
         *,
         curves: bool = True,
         ranked: RankedPairs | None = None,
@@ -38,36 +39,38 @@ def compute_metrics(
     evaluation: Evaluation,
     *,
     prediction_rule: PredictionRule = PredictionRule.TOP1,
-    seed: int = 0,
+    seed: int = 0,  # noqa: ARG001 - nothing is drawn any more; kept for those who pass it
     resamples: int = 1000,
     confidence: float = CONFIDENCE,
+    groups: IntArray | None = None,
 ) -> Metrics:
     """Every number of a version, with intervals, curves, predictions and warnings.
 
     Args:
         evaluation: What was read. Without images only the provider's own numbers are reconciled.
         prediction_rule: Which record is an image's prediction in one-label classification.
-        seed: Of the bootstrap; the same seed gives the same intervals.
-        resamples: Of the bootstrap; 0 leaves out the intervals that need it.
+        seed: Without effect: no interval depends on chance.
+        resamples: 0 leaves out the intervals that follow by no formula.
         confidence: Of every interval, between 0 and 1.
+        groups: A code for the group of each image, (n_images,): the units of every interval.
 
     Raises:
         EvaluationError: The evaluation contradicts its task.
     """
-    bootstrap = Bootstrap(seed=seed, resamples=resamples, confidence=confidence)
+    sampling = Sampling(confidence=confidence, groups=groups, intervals=resamples > 0)
     if not evaluation.has_images:
-        counted = compute_from_counts(evaluation, bootstrap)
+        counted = compute_from_counts(evaluation, sampling)
         if counted is None:
             return _doubt(_describe_reported(evaluation, prediction_rule), evaluation)
         counted = _doubt(counted, evaluation)
         return _warn_unused(prediction_rule, counted, "published counts are of the top labels")
     compute = _COMPUTE[evaluation.task]
-    metrics = compute(evaluation, prediction_rule, bootstrap)
+    metrics = compute(evaluation, prediction_rule, sampling)
     if evaluation.baseline is not None:
         base = replace(evaluation, records=evaluation.baseline, reported=Reported(), baseline=None)
-        numbers = compute(base, prediction_rule, bootstrap, curves=False).aggregate
+        numbers = compute(base, prediction_rule, sampling, curves=False).aggregate
         metrics = replace(metrics, baseline=numbers)
-    return _doubt(_add_positive_class(metrics, evaluation, prediction_rule, bootstrap), evaluation)
+    return _doubt(_add_positive_class(metrics, evaluation, prediction_rule, sampling), evaluation)
 
 
 def compute_numbers(
@@ -83,9 +86,9 @@ def compute_numbers(
     """
     if not evaluation.has_images:
         return compute_metrics(evaluation, prediction_rule=rule, resamples=0)
-    bootstrap = Bootstrap(resamples=0)
-    metrics = _COMPUTE[evaluation.task](evaluation, rule, bootstrap, curves=False, ranked=ranked)
-    return _doubt(_add_positive_class(metrics, evaluation, rule, bootstrap), evaluation)
+    sampling = Sampling(intervals=False)
+    metrics = _COMPUTE[evaluation.task](evaluation, rule, sampling, curves=False, ranked=ranked)
+    return _doubt(_add_positive_class(metrics, evaluation, rule, sampling), evaluation)
 
 
 def _doubt(metrics: Metrics, evaluation: Evaluation) -> Metrics:
@@ -100,23 +103,23 @@ def _doubt(metrics: Metrics, evaluation: Evaluation) -> Metrics:
 
 
 def _add_positive_class(
-    metrics: Metrics, evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap
+    metrics: Metrics, evaluation: Evaluation, rule: PredictionRule, sampling: Sampling
 ) -> Metrics:
     """The metrics with those of the positive class, where there is one."""
     if not evaluation.pos_label:
         return metrics
-    return add_positive_class(metrics, evaluation, rule, bootstrap)
+    return add_positive_class(metrics, evaluation, rule, sampling)
 
 
 def _compute_multilabel(
     evaluation: Evaluation,
     rule: PredictionRule,
-    bootstrap: Bootstrap,
+    sampling: Sampling,
     *,
     curves: bool = True,
     ranked: RankedPairs | None = None,
 ) -> Metrics:
-    metrics = compute_multilabel(evaluation, bootstrap, curves=curves, ranked=ranked)
+    metrics = compute_multilabel(evaluation, sampling, curves=curves, ranked=ranked)
     return _warn_unused(
         rule, metrics, f"images here may have several, predicted by {metrics.prediction_rule}"
     )
@@ -125,19 +128,19 @@ def _compute_multilabel(
 def _compute_detection(
     evaluation: Evaluation,
     rule: PredictionRule,
-    bootstrap: Bootstrap,
+    sampling: Sampling,
     *,
     curves: bool = True,
     **_scores: object,
 ) -> Metrics:
-    metrics = compute_detection(evaluation, bootstrap, curves=curves)
+    metrics = compute_detection(evaluation, sampling, curves=curves)
     return _warn_unused(rule, metrics, "images here have boxes")
 
 
 def _compute_segmentation(
-    evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap, **_scores: object
+    evaluation: Evaluation, rule: PredictionRule, sampling: Sampling, **_scores: object
 ) -> Metrics:
-    return _warn_unused(rule, compute_segmentation(evaluation, bootstrap), "images here have masks")
+    return _warn_unused(rule, compute_segmentation(evaluation, sampling), "images here have masks")
 
 
 def _warn_unused(rule: PredictionRule, metrics: Metrics, why: str) -> Metrics:

@@ -50,6 +50,11 @@ _CLASSIFICATION: Final = MappingProxyType(
             "mean confidence_b| over 15 equal bins of the predicted confidence, closed on the "
             "right, the first also on the left"
         ),
+        "ece_debiased": (
+            "calibration error without what chance adds to it: of models whose gaps in the bins of "
+            "ece are c times those seen, the error of the one that gives ece on average, with "
+            "normal errors of gaps as Kumar et al. 2019; 0 where a calibrated model gives as much"
+        ),
         "log_loss": (
             "mean of -ln of the true label's confidence, the confidences of each image scaled to "
             "sum to 1; complete records that sum to 1 within 0.001 only"
@@ -77,7 +82,17 @@ _LABEL: Final = MappingProxyType(
     }
 )
 _INTERVAL: Final = (
-    "95 % interval: Wilson's for plain shares of images, else percentile bootstrap over images"
+    "95 % interval over images (or groups of them): Wilson's for plain shares, and for the F1 of a "
+    "label by way of the share of right ones among images with the label or predicted as it; for "
+    "all else the leave-one-out jackknife of value and bias, on the logit scale (mcc and "
+    "cohen_kappa: Fisher's, log_loss: logarithm), Student's quantile at the degrees of freedom "
+    "of the error; balanced_accuracy and recall_macro no narrower than MOVER of Wilson's intervals "
+    "(Zou, Donner 2008); at a perfect or wholly wrong score what goes with Wilson's bound on the "
+    "share of images with any error; ece_debiased: models whose gaps are a multiple of those seen"
+)
+_CONSISTENCY: Final = (
+    "p of a test that the model is calibrated: the share of simulated test sets with these "
+    "confidences, each prediction right with its own, whose ece is no less (Broecker, Smith 2007)"
 )
 
 
@@ -123,6 +138,8 @@ def describe_metrics(task: Task, pos_label: str = "") -> dict[str, str]:
             f"{_SCORES[score]} of all labels together"
         )
     definitions |= {f"label_{name}": text for name, text in _LABEL.items()}
+    if task == Task.CLASSIFICATION:
+        definitions["extra/ece_consistency_p"] = _CONSISTENCY
     return definitions | positive | {"interval": _INTERVAL, "reported": REPORTED}
 
 

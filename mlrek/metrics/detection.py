@@ -8,7 +8,7 @@ from typing import Final
 import numpy as np
 
 from mlrek.errors import EvaluationError
-from mlrek.evaluation import Boxes, Detections, Evaluation, IntArray, RecordsKind, Task
+from mlrek.evaluation import Detections, Evaluation, IntArray, RecordsKind, Task
 from mlrek.metrics import (
     ConfusionMatrix,
     LabelScores,
@@ -17,19 +17,30 @@ from mlrek.metrics import (
     PrecisionRecallCurve,
     ThresholdCurves,
 )
-from mlrek.metrics.at_threshold import AT_THRESHOLD_NAMES
+from mlrek.metrics.at_threshold import AT_THRESHOLD_NAMES, estimate_at_threshold
 from mlrek.metrics.counts import LabelCounts, compute_averages
 from mlrek.metrics.curves import compute_precision_recall, compute_threshold_curves
 from mlrek.metrics.detection_ap import AP_50, IOU_THRESHOLDS
 from mlrek.metrics.detection_boxes import Scenes, arrange_boxes, warn_sizes
 from mlrek.metrics.detection_numbers import LabelAp, compute_box_numbers, compute_optimistic
-from mlrek.metrics.detection_outcomes import describe_boxes, describe_confusion, find_outcomes
-from mlrek.metrics.detection_records import BoxDecision, count_flags, decide_boxes
+from mlrek.metrics.detection_outcomes import (
+    describe_boxes,
+    describe_confusion,
+    find_outcomes,
+    list_box_decisions,
+)
+from mlrek.metrics.detection_records import (
+    BoxDecision,
+    count_flags,
+    decide_boxes,
+    list_flag_decisions,
+)
 from mlrek.metrics.detection_reported import reconcile_boxes
 from mlrek.metrics.label_scores import score_labels, warn_zero_division
+from mlrek.metrics.left_out import CountsLeftOut, leave_out_decisions
 from mlrek.metrics.matching import NO_MATCH
 from mlrek.metrics.pairs import Pairs, order_images
-from mlrek.metrics.resampling import Bootstrap
+from mlrek.metrics.sampling import Sampling, Units
 
 IOU_THRESHOLD: Final = 0.5
 NOTHING_REASON: Final = "no box is true or predicted on any test image"
@@ -37,7 +48,7 @@ NOTHING_REASON: Final = "no box is true or predicted on any test image"
 
 def compute_detection(
     evaluation: Evaluation,
-    bootstrap: Bootstrap,
+    sampling: Sampling,
     *,
     iou_threshold: float = IOU_THRESHOLD,
     curves: bool = True,
@@ -50,7 +61,7 @@ def compute_detection(
 
     Args:
         evaluation: What was read.
-        bootstrap: How to resample images for intervals.
+        sampling: What intervals are made over.
         iou_threshold: The overlap at which a box has found a true one in our own matching.
         curves: Whether to describe the curves over the confidence, too.
 
@@ -66,14 +77,19 @@ def compute_detection(
     )
     predictions = scenes.keep(decision.is_predicted[scenes.records])
     ranked = scenes if decision.kind == RecordsKind.COMPLETE else predictions
-    places = order_images(evaluation.images)
-    numbers, label_ap = compute_box_numbers(ranked, places, bootstrap)
+    places, units = order_images(evaluation.images), sampling.find_units(len(evaluation.images))
+    numbers, label_ap = compute_box_numbers(ranked, places, units)
     outcomes = find_outcomes(predictions, iou_threshold)
     confusion, errors = describe_confusion(outcomes, labels), outcomes.errors.count()
     matched = _Matched(
-        counts=_count_confusion(confusion), label_ap=label_ap, confidence=bootstrap.confidence
+        counts=_count_confusion(confusion),
+        left_out=leave_out_decisions(
+            list_box_decisions(outcomes), units, len(labels), are_boxes=True
+        ),
+        label_ap=label_ap,
+        units=units,
     )
-    at_threshold = _compute_at_threshold(evaluation, decision, detections.records, matched)
+    at_threshold = _compute_at_threshold(evaluation, decision, detections, matched)
     pairs = _pair_found(ranked, places, iou_threshold)
     reconciled = reconcile_boxes(
         evaluation, detections, numbers | at_threshold.numbers, at_threshold.per_label
@@ -86,7 +102,7 @@ def compute_detection(
         test_images=len(evaluation.images),
         aggregate=numbers,
         at_threshold=at_threshold.numbers,
-        per_label=matched.score(matched.counts),
+        per_label=matched.score(matched.counts, matched.left_out),
         at_threshold_per_label=at_threshold.per_label,
         confusion=confusion,
         curves=_describe_curves(evaluation, decision, pairs) if curves else None,
@@ -110,13 +126,22 @@ class _Matched:
     """What our own matching gives each label, and the confidence of intervals."""
 
     counts: LabelCounts
+    left_out: CountsLeftOut
     label_ap: LabelAp
-    confidence: float
+    units: Units
 
-    def score(self, counts: LabelCounts) -> LabelScores:
+    def score(self, counts: LabelCounts, left_out: CountsLeftOut) -> LabelScores:
         """The numbers of each label from counts, these or those of the provider's flags."""
-        areas = self.label_ap.ap
-        return score_labels(counts, areas, np.full(len(areas), nan), self.confidence)
+        areas = self.label_ap
+        scores = score_labels(
+            counts,
+            areas.ap,
+            np.full(len(areas.ap), nan),
+            self.units.confidence,
+            left_out.by_group,
+            are_groups=left_out.are_groups,
+        )
+        return replace(scores, ap_low=areas.ap_low, ap_high=areas.ap_high)
 
 
 def pair_detections(
@@ -143,20 +168,27 @@ class _AtThreshold:
 
 
 def _compute_at_threshold(
-    evaluation: Evaluation, decision: BoxDecision, records: Boxes, matched: _Matched
+    evaluation: Evaluation, decision: BoxDecision, detections: Detections, matched: _Matched
 ) -> _AtThreshold:
     """Numbers at the threshold: by the provider's flags, or where one lacks by our own matching."""
     counts, warnings = matched.counts, tuple(_warn_without_flags(decision))
+    left_out, truth, records = matched.left_out, detections.truth, detections.records
     if decision.is_flagged.all():
         counts, warnings = count_flags(evaluation, records, decision, matched.counts.support)
+        left_out = leave_out_decisions(
+            list_flag_decisions(evaluation, truth, records, decision),
+            matched.units,
+            len(evaluation.labels),
+            are_boxes=True,
+        )
     averages = compute_averages(counts)
-    undefined = np.isnan(averages["f1_micro"])
+    estimated = estimate_at_threshold(left_out, matched.units, nothing=NOTHING_REASON)
     return _AtThreshold(
         numbers={
-            name: Number(value=float(averages[name]), reason=NOTHING_REASON if undefined else "")
+            name: replace(estimated[name], value=float(averages[name]))
             for name in AT_THRESHOLD_NAMES
         },
-        per_label=matched.score(counts),
+        per_label=matched.score(counts, left_out),
         warnings=(
             *warnings,
             *warn_zero_division(counts, evaluation.labels, where=" at the assumed thresholds"),

@@ -76,6 +76,11 @@ class Scenes:
         sizes = np.diff(starts, append=len(self.cells))
         return np.arange(len(self.cells)) - np.repeat(starts, sizes)
 
+    def count_images(self) -> IntArray:
+        """Images that have a true box of each label, (n_labels,)."""
+        cells = np.unique(self.truth.image_idx * self.n_labels + self.truth.label_idx)
+        return np.bincount(cells % max(1, self.n_labels), minlength=self.n_labels)
+
     def keep(self, kept: BoolArray) -> "Scenes":
         """The same images with the detections of `kept` (n_found,) only."""
         places = np.cumsum(kept) - 1

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import nan
 from typing import Final
 
 import numpy as np
@@ -12,54 +13,74 @@ from mlrek.metrics import Number
 from mlrek.metrics.detection_ap import (
     IOU_THRESHOLDS,
     RankedDetections,
+    average_areas,
     average_labels,
     count_truth,
     rank_detections,
 )
 from mlrek.metrics.detection_boxes import MAX_AREA, MAX_DETECTIONS, SIZES, Scenes
-from mlrek.metrics.intervals import Plan, compute_planned
+from mlrek.metrics.estimates import estimate_statistic
+from mlrek.metrics.intervals import Plan
 from mlrek.metrics.matching import NO_MATCH
-from mlrek.metrics.resampling import Bootstrap, Weights, evaluate
+from mlrek.metrics.resampling import Weights, evaluate
+from mlrek.metrics.sampling import Units
 
 AVERAGE_NAMES: Final = ("ap", "ap_50", "ap_75", "ar_100")
 NO_TRUTH_REASON: Final = "no image has a true box"
 ALL_SIZES: Final = (0.0, MAX_AREA)
+MIN_OF_LABEL: Final = 5
+"""Images with a label that its average precision needs for an interval."""
 _WHERE: Final = {
     "small": "no true box has at most 32² pixels",
     "medium": "no true box has 32² to 96² pixels",
     "large": "no true box has 96² pixels or more",
 }
+_SIZE_REASONS: Final = {f"ap_{size}": reason for size, reason in _WHERE.items()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LabelAp:
     """Average precision of each label, (n_labels,); NaN for labels without a true box.
 
-    `ap` is the mean over `IOU_THRESHOLDS`, `ap_50` that at the first of them.
+    `ap` is the mean over `IOU_THRESHOLDS` with the ends of its interval, `ap_50` that at the first.
     """
 
     ap: FloatArray
+    ap_low: FloatArray
+    ap_high: FloatArray
     ap_50: FloatArray
 
 
 def compute_box_numbers(
-    scenes: Scenes, places: IntArray, bootstrap: Bootstrap
+    scenes: Scenes, places: IntArray, units: Units
 ) -> tuple[dict[str, Number], LabelAp]:
     """The aggregates with their intervals, and the average precision of each label.
 
     Args:
         scenes: The boxes.
         places: The place of each image among the weights, (n_images,).
-        bootstrap: How to resample.
+        units: The units of the images.
     """
     ranked = rank_boxes(scenes, places, ALL_SIZES)
-    plans = plan_box_numbers(scenes, places, ranked)
-    undefined = dict.fromkeys(AVERAGE_NAMES, NO_TRUTH_REASON) | {
-        f"ap_{size}": reason for size, reason in _WHERE.items()
-    }
-    numbers = compute_planned(plans, scenes.n_images, bootstrap, undefined)
-    ap = [one.compute(np.ones((scenes.n_images, 1), dtype=np.float32))[0][:, 0] for one in ranked]
-    return numbers, LabelAp(ap=np.mean(ap, axis=0), ap_50=ap[0])
+    ordered = units.put_in_order(places)
+    undefined = dict.fromkeys(AVERAGE_NAMES, NO_TRUTH_REASON)
+    found = estimate_statistic(partial(_average_all, ranked), ordered, undefined)
+    numbers = {name: found.pop(name) for name in AVERAGE_NAMES}
+    for names, plan in plan_sizes(scenes, places).items():
+        numbers |= (
+            dict.fromkeys(names, Number(value=nan, reason=plan))
+            if isinstance(plan, str)
+            else estimate_statistic(plan, ordered, _SIZE_REASONS)
+        )
+    ap_50 = ranked[0].compute(np.ones((scenes.n_images, 1), dtype=np.float32))[0][:, 0]
+    few = scenes.count_images() < MIN_OF_LABEL
+    ap = [found[f"ap/{code}"] for code in range(scenes.n_labels)]
+    return numbers, LabelAp(
+        ap=np.array([number.value for number in ap], dtype=np.float64),
+        ap_low=np.where(few, nan, np.array([number.low for number in ap], dtype=np.float64)),
+        ap_high=np.where(few, nan, np.array([number.high for number in ap], dtype=np.float64)),
+        ap_50=ap_50,
+    )
 
 
 def plan_box_numbers(
@@ -122,6 +143,13 @@ def rank_boxes(
         kept = np.flatnonzero(if_match[match] | (if_none & ~is_hit))
         ranked.append(rank_detections(images[kept], label_idx[kept], is_hit[kept], n_true))
     return ranked
+
+
+def _average_all(ranked: Sequence[RankedDetections], weights: Weights) -> dict[str, FloatArray]:
+    """The averages, and `ap/<code>` of each label."""
+    computed = [one.compute(weights) for one in ranked]
+    labels = np.mean([area for area, _ in computed], axis=0)
+    return average_areas(computed) | {f"ap/{code}": row for code, row in enumerate(labels)}
 
 
 def _average_size(

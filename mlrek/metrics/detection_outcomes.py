@@ -10,6 +10,7 @@ from mlrek.evaluation import BACKGROUND_LABEL, IntArray
 from mlrek.metrics import ConfusionMatrix, Predictions
 from mlrek.metrics.detection_boxes import BoxTable, Scenes
 from mlrek.metrics.detection_errors import BACKGROUND_IOU, BOX_ERRORS, BoxErrors, find_errors
+from mlrek.metrics.left_out import Counted, Decisions
 from mlrek.metrics.matching import NO_MATCH, BoxPairs, match_boxes, pair_boxes
 
 _OUTCOMES: Final = np.array(["TP", "FP", "FN"], dtype=object)
@@ -61,6 +62,17 @@ def find_outcomes(scenes: Scenes, iou_threshold: float) -> BoxOutcomes:
     confused = _match_others(pairs, predicted, matches, len(truth.label_idx), iou_threshold)
     return BoxOutcomes(
         truth=truth, predicted=predicted, matches=matches, confused=confused, errors=errors
+    )
+
+
+def list_box_decisions(outcomes: BoxOutcomes) -> Decisions:
+    """What is rightly predicted, predicted and true, box by box."""
+    predicted, truth = outcomes.predicted, outcomes.truth
+    right = predicted.take(np.flatnonzero(outcomes.matches != NO_MATCH))
+    return Decisions(
+        right=Counted(image_idx=right.image_idx, label_idx=right.label_idx),
+        predicted=Counted(image_idx=predicted.image_idx, label_idx=predicted.label_idx),
+        true=Counted(image_idx=truth.image_idx, label_idx=truth.label_idx),
     )
 
 

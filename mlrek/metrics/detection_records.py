@@ -8,6 +8,7 @@ import numpy as np
 from mlrek.evaluation import BoolArray, Boxes, Evaluation, IntArray, Outcome, RecordsKind
 from mlrek.metrics.counts import LabelCounts
 from mlrek.metrics.decisions import DEFAULT_THRESHOLD, FLAGS_RULE, THRESHOLD_RULE
+from mlrek.metrics.left_out import Counted, Decisions
 from mlrek.metrics.naming import name_labels, select_labels
 
 
@@ -98,6 +99,43 @@ def count_flags(
         support=tp + fn + unrecorded,
     )
     return counts, warnings
+
+
+def list_flag_decisions(
+    evaluation: Evaluation, truth: Boxes, records: Boxes, decision: BoxDecision
+) -> Decisions:
+    """What `count_flags` counts, box by box; true boxes without a record stand on their images."""
+    predicted, matched = decision.is_predicted, decision.is_matched
+    own = Counted(image_idx=records.image_idx[matched], label_idx=records.label_idx[matched])
+    image_idx, label_idx = _find_unrecorded(truth, own, len(evaluation.labels))
+    right = predicted & matched
+    return Decisions(
+        right=Counted(image_idx=records.image_idx[right], label_idx=records.label_idx[right]),
+        predicted=Counted(
+            image_idx=records.image_idx[predicted], label_idx=records.label_idx[predicted]
+        ),
+        true=Counted(
+            image_idx=np.concatenate([own.image_idx, image_idx]),
+            label_idx=np.concatenate([own.label_idx, label_idx]),
+        ),
+    )
+
+
+def _find_unrecorded(truth: Boxes, own: Counted, n_labels: int) -> tuple[IntArray, IntArray]:
+    """Image and label of as many true boxes as `count_flags` finds without a record."""
+    n_images = len(truth.offsets) - 1
+    true = np.bincount(truth.label_idx, minlength=n_labels)
+    n_missing = np.maximum(true - np.bincount(own.label_idx, minlength=n_labels), 0)
+    shape = (n_images * max(1, n_labels),)
+    lacking = np.zeros(shape, dtype=np.int64)
+    np.add.at(lacking, truth.image_idx * n_labels + truth.label_idx, 1)
+    np.subtract.at(lacking, own.image_idx * n_labels + own.label_idx, 1)
+    cells = np.repeat(np.arange(shape[0]), np.maximum(lacking, 0))
+    cells = cells[np.lexsort((cells, cells % max(1, n_labels)))]
+    label_idx = cells % max(1, n_labels)
+    first = np.searchsorted(label_idx, np.arange(n_labels))
+    kept = np.arange(len(cells)) - first[label_idx] < n_missing[label_idx]
+    return cells[kept] // max(1, n_labels), label_idx[kept]
 
 
 def _warn_without_confidence(records: Boxes) -> Iterator[str]:

@@ -1,5 +1,6 @@
 """Numbers of a version without images whose provider published the whole confusion matrix."""
 
+from dataclasses import replace
 from math import nan
 from typing import Final
 
@@ -12,7 +13,7 @@ from mlrek.metrics.classification import compute_matrix_numbers
 from mlrek.metrics.counts import count_labels
 from mlrek.metrics.label_scores import score_labels, warn_zero_division
 from mlrek.metrics.reconciliation import Basis, reconcile
-from mlrek.metrics.resampling import Bootstrap
+from mlrek.metrics.sampling import Sampling
 from mlrek.reported import count_reported
 
 _FROM_COUNTS: Final = (
@@ -21,7 +22,7 @@ _FROM_COUNTS: Final = (
 )
 
 
-def compute_from_counts(evaluation: Evaluation, bootstrap: Bootstrap) -> Metrics | None:
+def compute_from_counts(evaluation: Evaluation, sampling: Sampling) -> Metrics | None:
     """Accuracy, averages, kappa, … from published counts; None where these are not all there.
 
     Google's matrix holds the top label of each image, so the numbers are those of the rule `top1`.
@@ -31,6 +32,7 @@ def compute_from_counts(evaluation: Evaluation, bootstrap: Bootstrap) -> Metrics
         return None
     labels, counts = evaluation.labels, count_labels(matrix)
     unknown = np.full(len(labels), nan)
+    units = replace(sampling, groups=None).find_units(int(matrix.sum()))
     reconciled = reconcile(evaluation, Basis(support=counts.support))
     return Metrics(
         task=Task.CLASSIFICATION,
@@ -38,8 +40,8 @@ def compute_from_counts(evaluation: Evaluation, bootstrap: Bootstrap) -> Metrics
         prediction_rule=PredictionRule.TOP1.value,
         records=None,
         test_images=int(matrix.sum()),
-        aggregate=compute_matrix_numbers(matrix, bootstrap),
-        per_label=score_labels(counts, unknown, unknown, bootstrap.confidence),
+        aggregate=compute_matrix_numbers(matrix, units),
+        per_label=score_labels(counts, unknown, unknown, sampling.confidence),
         confusion=ConfusionMatrix(counts=matrix[:, :-1], rows=labels, columns=labels),
         reconciliation=reconciled,
         warnings=(

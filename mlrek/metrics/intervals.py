@@ -36,7 +36,7 @@ def compute_margin(confidence: float) -> float:
 
 
 def compute_wilson(
-    successes: IntArray, n: IntArray, confidence: float = CONFIDENCE
+    successes: IntArray | FloatArray, n: IntArray | FloatArray, confidence: float = CONFIDENCE
 ) -> tuple[FloatArray, FloatArray]:
     """Wilson's score interval of a share (Wilson 1927), without continuity correction.
 

@@ -2,13 +2,16 @@
 
 Leave out one unit (an image, or a group of images), compute the number again, and so for each unit:
 the spread of these values tells the standard error, their mean tells the bias of order 1 / n
-(Quenouille 1956, Tukey 1958; Efron & Stein 1981). An interval that is symmetric on the logit scale
-follows the skew of a number near its bounds, and never leaves them.
+(Quenouille 1956, Tukey 1958; Efron & Stein 1981). An interval on the logit scale follows the skew
+of a number near its bounds, and never leaves them. Where few units carry all the spread, the spread
+is itself uncertain: Student's quantile is taken at the degrees of freedom that it has
+(Satterthwaite 1946), towards the near bound, where nothing else guards against it.
 """
 
 from dataclasses import dataclass
 from enum import StrEnum
-from math import atanh, exp, isnan, log, nan, sqrt, tanh
+from functools import lru_cache
+from math import atanh, exp, inf, isnan, log, nan, sqrt, tanh
 from typing import Final
 
 import numpy as np
@@ -23,6 +26,7 @@ MAX_GROUPS: Final = 200
 
 _COLUMNS: Final = 64
 _ROUNDING: Final = 1e-12
+_MIN_DEGREES: Final = 3.0
 
 
 class Scale(StrEnum):
@@ -32,6 +36,14 @@ class Scale(StrEnum):
     FISHER = "fisher"  # artanh(x): numbers in -1..1
     LOG = "log"  # ln(x): numbers above 0
     PLAIN = "plain"  # the number itself, as the difference of two
+
+
+class Tails(StrEnum):
+    """Which ends of an interval allow for an error that few units tell."""
+
+    NONE = "none"
+    NEAR = "near"  # the end towards the nearer bound of the scale
+    BOTH = "both"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,13 +83,15 @@ class LeftOut:
 class Jackknife:
     """A number with its bias and standard error, both on its own scale, from `n_units` units.
 
-    Bias and error are NaN where the number is undefined without some unit.
+    Bias and error are NaN where the number is undefined without some unit. `degrees` of freedom has
+    the error: 2 n / (kurtosis of influences - 1), from 3 to n - 1.
     """
 
     value: float
     bias: float
     standard_error: float
     n_units: int
+    degrees: float
 
     @property
     def corrected(self) -> float:
@@ -90,28 +104,34 @@ def jackknife(value: float, left_out: LeftOut) -> Jackknife:
 
     >>> heads = LeftOut(values=np.array([2 / 3, 1.0]), times=np.array([3, 1]))
     >>> jackknife(0.75, heads)
-    Jackknife(value=0.75, bias=0.0, standard_error=0.25, n_units=4)
+    Jackknife(value=0.75, bias=0.0, standard_error=0.25, n_units=4, degrees=3.0)
     """
+    left_out = _sort(left_out)
     n, mean = left_out.n_units, left_out.mean
     if n < 2:  # noqa: PLR2004 - without its one unit a number is of nothing
-        return Jackknife(value=value, bias=nan, standard_error=nan, n_units=n)
-    squares = float(left_out.times @ np.square(left_out.values - mean))
+        return Jackknife(value=value, bias=nan, standard_error=nan, n_units=n, degrees=nan)
+    squares = left_out.times * np.square(left_out.values - mean)
+    spread = float(squares.sum())
     return Jackknife(
         value=value,
         bias=(n - 1) * (mean - value),
-        standard_error=sqrt(squares * (n - 1) / n),
+        standard_error=sqrt(spread * (n - 1) / n),
         n_units=n,
+        degrees=_find_degrees(n, spread, float(squares @ np.square(left_out.values - mean))),
     )
 
 
 def compute_interval(
-    estimate: Jackknife, scale: Scale, confidence: float = CONFIDENCE
+    estimate: Jackknife,
+    scale: Scale,
+    confidence: float = CONFIDENCE,
+    tails: Tails = Tails.NONE,
 ) -> tuple[float, float]:
-    """The interval that is symmetric about the corrected number on the scale.
+    """The interval about the corrected number on the scale.
 
     Errors and bias are carried over by the scale's slope at the number; the quantile is Student's
-    for n - 1 degrees of freedom. Where the correction leaves the number outside, the nearer end is
-    extended to it.
+    for n - 1 degrees of freedom, in the `tails` for those of the error. Where the correction leaves
+    the number outside, the nearer end is extended to it.
 
     Returns:
         Lower and upper end; NaN where the number stands at a bound of its scale, and where bias or
@@ -121,12 +141,39 @@ def compute_interval(
     slope = _find_slope(x, scale)
     if isnan(estimate.standard_error) or isnan(slope):
         return nan, nan
-    reach = compute_student(confidence, estimate.n_units - 1) * estimate.standard_error * slope
     middle = _to_scale(x, scale) - estimate.bias * slope
-    low, high = (_from_scale(end, scale) for end in (middle - reach, middle + reach))
+    low, high = (
+        _from_scale(
+            middle + side * compute_student(confidence, degrees) * estimate.standard_error * slope,
+            scale,
+        )
+        for side, degrees in zip((-1, 1), _choose_degrees(estimate, scale, tails), strict=True)
+    )
     return min(low, x), max(high, x)
 
 
+def compute_skewed_interval(
+    value: float, left_out: LeftOut, confidence: float = CONFIDENCE
+) -> tuple[float, float]:
+    """The interval of a mean of skewed values: Hall's transformation of Student's t (Hall 1992).
+
+    g(t) = t + s t² / 3 + s² t³ / 27 + s / (6 n) of t = error / (deviation of one unit) takes the
+    skewness s out of it; the quantile has the degrees of freedom of the error.
+
+    Returns:
+        Lower and upper end; NaN where there is no spread.
+    """
+    estimate, moves = jackknife(value, left_out), _sort(left_out).influences
+    n, deviation = estimate.n_units, estimate.standard_error * sqrt(estimate.n_units)
+    if isnan(deviation) or deviation <= _ROUNDING:
+        return nan, nan
+    skewness = float(np.mean(moves**3)) / (float(np.mean(moves**2)) ** 1.5)
+    reach = compute_student(confidence, estimate.degrees) / sqrt(n)
+    low, high = (value - deviation * _invert_hall(side * reach, skewness, n) for side in (1, -1))
+    return min(low, value), max(high, value)
+
+
+@lru_cache
 def compute_student(confidence: float, degrees: float) -> float:
     """How many standard errors an interval reaches to each side: 1.98 at 0.95 of 100 units."""
     from scipy.special import stdtrit
@@ -201,6 +248,38 @@ def deal_units(unit_idx: IntArray, n_units: int, seed: int = 0) -> tuple[IntArra
         return unit_idx, n_units
     dealt = np.random.default_rng(seed).permutation(n_units) % MAX_GROUPS
     return dealt[unit_idx], MAX_GROUPS
+
+
+def _sort(left_out: LeftOut) -> LeftOut:
+    """The units by value, so that rounding in sums does not depend on the order of images."""
+    order = np.argsort(left_out.values, kind="stable")
+    return LeftOut(values=left_out.values[order], times=left_out.times[order])
+
+
+def _invert_hall(u: float, skewness: float, n: int) -> float:
+    """The t of which Hall's transformation is u."""
+    if abs(skewness) <= _ROUNDING:
+        return u
+    return 3 / skewness * (float(np.cbrt(1 + skewness * (u - skewness / (6 * n)))) - 1)
+
+
+def _find_degrees(n: int, squares: float, fourths: float) -> float:
+    """Of an error from n units, given the sums of second and fourth powers of their moves."""
+    excess = n * fourths - squares * squares
+    if excess <= 0:  # all units move the number alike far
+        return float(n - 1)
+    return float(min(max(2 * n * squares * squares / excess, _MIN_DEGREES), n - 1))
+
+
+def _choose_degrees(estimate: Jackknife, scale: Scale, tails: Tails) -> tuple[float, float]:
+    """Those of the lower and of the upper end."""
+    few, many = estimate.degrees, float(estimate.n_units - 1)
+    if tails is Tails.BOTH:
+        return few, few
+    if tails is Tails.NONE or scale is Scale.PLAIN:
+        return many, many
+    middle = {Scale.LOGIT: 0.5, Scale.FISHER: 0.0, Scale.LOG: inf}[scale]
+    return (many, few) if estimate.value > middle else (few, many)
 
 
 def _find_slope(x: float, scale: Scale) -> float:

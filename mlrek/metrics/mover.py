@@ -171,7 +171,13 @@ def _at_scale(value: float, error: float, scale: Scale, n_units: int, degrees: f
     if scale is Scale.LOG:
         low = 0.0
     value = min(max(value, low + _ALMOST), high - _ALMOST)
-    return Jackknife(value=value, bias=0.0, standard_error=error, n_units=int(degrees) + 1)
+    return Jackknife(
+        value=value,
+        bias=0.0,
+        standard_error=error,
+        n_units=int(degrees) + 1,
+        degrees=float(int(degrees)),
+    )
 
 
 def _reach(estimate: Jackknife, scale: Scale, confidence: float) -> tuple[float, float]:

@@ -1,16 +1,24 @@
 """All numbers of a model that gives an image any number of labels."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from math import nan
 from types import MappingProxyType
 from typing import Final
 
 import numpy as np
 
-from mlrek.evaluation import NONE_LABEL, BoolArray, Evaluation, Task
-from mlrek.metrics import ConfusionMatrix, Metrics, Predictions
+from mlrek.evaluation import NONE_LABEL, BoolArray, Evaluation, FloatArray, Task
+from mlrek.metrics import ConfusionMatrix, Metrics, Number, Predictions
+from mlrek.metrics.areas import estimate_areas
 from mlrek.metrics.at_threshold import compute_at_threshold
-from mlrek.metrics.counts import NOTHING_REASON, LabelCounts
+from mlrek.metrics.counts import (
+    FRACTIONS,
+    NOTHING_REASON,
+    LabelCounts,
+    compute_averages,
+    divide,
+)
 from mlrek.metrics.crossfit import compute_crossfit
 from mlrek.metrics.curves import (
     compute_precision_recall,
@@ -18,15 +26,22 @@ from mlrek.metrics.curves import (
     warn_constant,
 )
 from mlrek.metrics.decisions import decide_records
+from mlrek.metrics.estimates import (
+    estimate_counted,
+    estimate_number,
+    estimate_statistic,
+    leave_out_of_mean,
+    widen_means,
+)
 from mlrek.metrics.image_sums import (
     AVERAGE_NAMES,
     count_images,
     find_exact,
-    sum_images,
+    score_images,
     warn_empty_images,
 )
-from mlrek.metrics.intervals import Plan, compute_planned, share_of_images
-from mlrek.metrics.label_scores import score_labels, warn_zero_division
+from mlrek.metrics.label_scores import warn_zero_division
+from mlrek.metrics.left_out import CountsLeftOut, leave_out_decisions, list_pair_decisions
 from mlrek.metrics.pairs import (
     Pairs,
     count_predicted,
@@ -35,10 +50,9 @@ from mlrek.metrics.pairs import (
 )
 from mlrek.metrics.ranking import RANKING_REASONS, RankedPairs, rank_pairs, rank_pooled
 from mlrek.metrics.reconciliation import Basis, reconcile
-from mlrek.metrics.resampling import Bootstrap
+from mlrek.metrics.sampling import Sampling, Units
+from mlrek.metrics.shares import Shares
 
-_SUM_NAMES: Final = (*AVERAGE_NAMES, "subset_accuracy", "hamming_loss")
-_MACRO_NAMES: Final = ("average_precision_macro", "roc_auc_macro")
 _MICRO_NAMES: Final = ("average_precision_micro",)
 _UNDEFINED_REASONS: Mapping[str, str] = MappingProxyType(
     {
@@ -54,7 +68,7 @@ _TP, _FP, _FN, _TN = range(4)
 
 def compute_multilabel(
     evaluation: Evaluation,
-    bootstrap: Bootstrap,
+    sampling: Sampling,
     *,
     curves: bool = True,
     ranked: RankedPairs | None = None,
@@ -67,29 +81,29 @@ def compute_multilabel(
     labels, truth = evaluation.labels, evaluation.truth
     decision = decide_records(evaluation)
     ranked = ranked or rank_pairs(evaluation)
-    pairs, ranking = ranked.pairs, ranked.ranking
+    pairs, units = ranked.pairs, sampling.find_units(len(evaluation.images))
     counts = count_predicted(pairs, decision.is_predicted)
     images = count_images(pairs, decision.is_predicted, truth)
-    ap, roc_auc = ranking.score_labels(pairs)
-    at_threshold = compute_at_threshold(evaluation, pairs, ap, roc_auc, bootstrap.confidence)
-    crossfit = compute_crossfit(evaluation, pairs, confidence=bootstrap.confidence)
+    left_out = leave_out_decisions(
+        list_pair_decisions(truth, pairs, decision.is_predicted), units, len(labels)
+    )
+    areas = estimate_areas(ranked, units)
+    at_threshold = compute_at_threshold(evaluation, pairs, areas, units)
+    crossfit = compute_crossfit(
+        evaluation, pairs, confidence=sampling.confidence, groups=sampling.name_groups()
+    )
     reconciled = reconcile(evaluation, Basis(support=pairs.support, at_threshold=at_threshold))
-    plans: dict[tuple[str, ...], Plan] = {
-        _SUM_NAMES: sum_images(pairs, decision.is_predicted, truth).compute,
-        _MACRO_NAMES: ranking.missing or ranking.compute_macro,
-        _MICRO_NAMES: ranking.missing or rank_pooled(pairs),
-    }
-    numbers = compute_planned(plans, pairs.n_images, bootstrap, _UNDEFINED_REASONS)
-    exact = share_of_images(int(find_exact(images).sum()), pairs.n_images, bootstrap.confidence)
     return Metrics(
         task=Task.MULTILABEL,
         labels=labels,
         prediction_rule=decision.rule,
         records=evaluation.records_kind,
         test_images=len(evaluation.images),
-        aggregate=numbers | {"subset_accuracy": exact},
+        aggregate=_estimate_averages(left_out, images, units)
+        | dict(areas.macro)
+        | _estimate_pooled(ranked, units),
         at_threshold=at_threshold.numbers,
-        per_label=score_labels(counts, ap, roc_auc, bootstrap.confidence),
+        per_label=areas.score_labels(counts, sampling.confidence, left_out.by_group),
         at_threshold_per_label=at_threshold.per_label,
         crossfit=crossfit.numbers,
         crossfit_per_label=crossfit.per_label,
@@ -106,6 +120,59 @@ def compute_multilabel(
             *warn_constant(evaluation, pairs),
         ),
     )
+
+
+def _estimate_averages(
+    left_out: CountsLeftOut, images: LabelCounts, units: Units
+) -> dict[str, Number]:
+    """What follows from decisions: averages over labels and over images, with their intervals.
+
+    Args:
+        left_out: The decisions of all units, and without each.
+        images: The counts of each image in place of each label, (n_images,).
+        units: The units of the images.
+    """
+    numbers = estimate_counted(compute_averages, left_out, units, _UNDEFINED_REASONS)
+    numbers |= widen_means(numbers, left_out, units)
+    occurs, n_labels = left_out.whole.occurs.any(), left_out.whole.support.shape[-1]
+    means = {f"{s}_samples": v for s, v in zip(FRACTIONS, score_images(images), strict=True)}
+    for name, values in means.items():
+        numbers[name] = _estimate_mean(name, values if occurs else None, units)
+    wrong = divide(images.fp + images.fn, np.full(len(images.tp), n_labels))
+    return {name: numbers[name] for name in AVERAGE_NAMES} | {
+        "subset_accuracy": _estimate_exact(find_exact(images), units),
+        "hamming_loss": _estimate_mean("hamming_loss", wrong if n_labels else None, units),
+    }
+
+
+def _estimate_mean(name: str, values: FloatArray | None, units: Units) -> Number:
+    """The mean of values of images, with its interval; None: there is none."""
+    if values is None or not len(values):
+        return Number(value=nan, reason=_UNDEFINED_REASONS[name])
+    value = float(values.mean())
+    if units.lacking:
+        return Number(value=value, reason=units.lacking)
+    return estimate_number(name, value, leave_out_of_mean(values, units), units)
+
+
+def _estimate_exact(is_exact: BoolArray, units: Units) -> Number:
+    """The share of images whose labels are all right."""
+    once, right = np.ones(len(is_exact), dtype=np.int64), is_exact.astype(np.int64)
+    number = Number(value=float(is_exact.mean()), reason=units.lacking)
+    shares = Shares(successes=right.sum(keepdims=True), n=once.sum(keepdims=True))
+    if units.are_groups:
+        successes = np.bincount(units.unit_idx, weights=right)[:, np.newaxis]
+        n = np.bincount(units.unit_idx)[:, np.newaxis]
+        shares = replace(shares, group_successes=successes.astype(np.int64), group_n=n)
+    return shares.add_to(number, units.confidence)
+
+
+def _estimate_pooled(ranked: RankedPairs, units: Units) -> dict[str, Number]:
+    """`average_precision_micro`: all pairs ranked as those of one label."""
+    if ranked.ranking.missing:
+        return dict.fromkeys(_MICRO_NAMES, Number(value=nan, reason=ranked.ranking.missing))
+    pooled = rank_pooled(ranked.pairs)
+    return estimate_statistic(pooled, units.put_in_order(ranked.pairs.places), RANKING_REASONS)
 
 
 def describe_decisions(counts: LabelCounts, labels: Sequence[str]) -> ConfusionMatrix:

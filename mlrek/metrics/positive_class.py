@@ -12,17 +12,21 @@ from typing import Final
 
 import numpy as np
 
-from mlrek.evaluation import Evaluation, FloatArray
+from mlrek.evaluation import Evaluation, FloatArray, IntArray
 from mlrek.metrics import Metrics, Number, PredictionRule, Reconciled
-from mlrek.metrics.counts import NO_TRUTH_REASON, divide
+from mlrek.metrics.areas import estimate_area
+from mlrek.metrics.counts import NO_TRUTH_REASON, LabelCounts, divide
 from mlrek.metrics.curve_scores import score_counts
 from mlrek.metrics.decisions import decide_records
-from mlrek.metrics.intervals import Plan, compute_planned, share_of_images
+from mlrek.metrics.estimates import estimate_statistic
+from mlrek.metrics.intervals import Plan
+from mlrek.metrics.label_scores import score_labels
 from mlrek.metrics.pairs import Pairs, count_predicted, pair_records
 from mlrek.metrics.prediction import predict
 from mlrek.metrics.ranking import RankedScores, rank_scores
 from mlrek.metrics.reconciliation import TOLERANCE
-from mlrek.metrics.resampling import Bootstrap, Weights
+from mlrek.metrics.resampling import Statistic, Weights, evaluate
+from mlrek.metrics.sampling import Sampling, Units
 
 NAMES: Final = ("precision", "recall", "f1", "roc_auc", "average_precision")
 
@@ -42,7 +46,6 @@ _DEFINITIONS: Mapping[str, str] = MappingProxyType(
     }
 )
 
-_F1: Final = NAMES[2:3]
 _AREAS: Final = NAMES[3:]
 _DECIDED_RULE: Final = "positive class {pos_label}, as the provider decided each image"
 _AREA_RULE: Final = "positive class {pos_label}, over all confidences"
@@ -54,10 +57,10 @@ def describe_positive_class(pos_label: str) -> dict[str, str]:
 
 
 def add_positive_class(
-    metrics: Metrics, evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap
+    metrics: Metrics, evaluation: Evaluation, rule: PredictionRule, sampling: Sampling
 ) -> Metrics:
     """The metrics with those of the positive class, which also answer to what was reported."""
-    numbers = compute_positive_class(evaluation, rule, bootstrap)
+    numbers = compute_positive_class(evaluation, rule, sampling)
     known = {each.name: each for each in _reconcile(evaluation, numbers)}
     return replace(
         metrics,
@@ -71,7 +74,7 @@ def add_positive_class(
 
 
 def compute_positive_class(
-    evaluation: Evaluation, rule: PredictionRule, bootstrap: Bootstrap
+    evaluation: Evaluation, rule: PredictionRule, sampling: Sampling
 ) -> dict[str, Number]:
     """The numbers in `NAMES`, with intervals; images without truth count nowhere.
 
@@ -80,30 +83,95 @@ def compute_positive_class(
     Args:
         evaluation: With images, and `pos_label` among its labels.
         rule: Which record is an image's prediction; `notebook` counts as `top1`.
-        bootstrap: How to resample.
+        sampling: What intervals are made over.
     """
     pairs = pair_records(evaluation, evaluation.truth.counts > 0)
     if not pairs.n_images:
         return dict.fromkeys(NAMES, Number(value=nan, reason=NO_TRUTH_REASON))
     pos_label = repr(evaluation.pos_label)
-    counts = _count_hits(evaluation, pairs, rule)
-    n_right, n_predicted, n_true = (int(column.sum()) for column in counts.columns)
-    plans: dict[tuple[str, ...], Plan] = {
-        _F1: counts.compute,
-        _AREAS: _plan_areas(evaluation, pairs),
-    }
+    units = sampling.find_units(len(evaluation.images), evaluation.truth.counts > 0)
     undefined = {
+        "precision": f"no image is predicted as {pos_label}",
+        "recall": f"no image is {pos_label}",
         "f1": f"no image is {pos_label} or predicted as it",
         "roc_auc": f"{pos_label} is true on all images or on none",
         "average_precision": f"no image is {pos_label}",
     }
+    hits = _count_hits(evaluation, pairs, rule).columns[:, pairs.places].astype(np.int64)
+    numbers = _estimate_scores(hits, units, undefined)
+    plan = _plan_areas(evaluation, pairs)
+    if isinstance(plan, str):
+        return numbers | dict.fromkeys(_AREAS, Number(value=nan, reason=plan))
+    return numbers | _estimate_areas(evaluation, pairs, plan, units, undefined)
+
+
+def _estimate_scores(
+    hits: IntArray, units: Units, undefined: Mapping[str, str]
+) -> dict[str, Number]:
+    """Precision, recall and F1; `hits` (3, n_images) as `_Hits`, images in their own order."""
+    tables = np.array([np.bincount(units.unit_idx, weights=h) for h in hits]).astype(np.int64)
+    by_unit = LabelCounts(
+        tp=tables[0][:, np.newaxis],
+        predicted=tables[1][:, np.newaxis],
+        support=tables[2][:, np.newaxis],
+    )
+    whole = LabelCounts(
+        tp=by_unit.tp.sum(axis=0),
+        predicted=by_unit.predicted.sum(axis=0),
+        support=by_unit.support.sum(axis=0),
+    )
+    unknown = np.full(1, nan)
+    by_group = by_unit if units.are_groups else None
+    scores = score_labels(whole, unknown, unknown, units.confidence, by_group)
     return {
-        "precision": _share(
-            (n_right, n_predicted), f"no image is predicted as {pos_label}", bootstrap.confidence
-        ),
-        "recall": _share((n_right, n_true), f"no image is {pos_label}", bootstrap.confidence),
-        **compute_planned(plans, pairs.n_images, bootstrap, undefined),
+        name: _pick(getattr(scores, name), *ends, undefined=undefined[name], lacking=units.lacking)
+        for name, ends in (
+            ("precision", (scores.precision_low, scores.precision_high)),
+            ("recall", (scores.recall_low, scores.recall_high)),
+            ("f1", (scores.f1_low, scores.f1_high)),
+        )
     }
+
+
+def _pick(
+    value: FloatArray,
+    low: FloatArray | None,
+    high: FloatArray | None,
+    *,
+    undefined: str,
+    lacking: str,
+) -> Number:
+    """The number of the only label."""
+    ends = [nan if end is None else float(end[0]) for end in (low, high)]
+    if isnan(value[0]):
+        return Number(value=nan, reason=undefined)
+    return Number(
+        value=float(value[0]),
+        low=ends[0],
+        high=ends[1],
+        reason=lacking if isnan(ends[0]) else "",
+    )
+
+
+def _estimate_areas(
+    evaluation: Evaluation,
+    pairs: Pairs,
+    statistic: Statistic,
+    units: Units,
+    undefined: Mapping[str, str],
+) -> dict[str, Number]:
+    """ROC AUC and average precision of the confidence in the positive class."""
+    values = {name: float(v) for name, v in evaluate(statistic, pairs.n_images).items()}
+    numbers = {
+        name: Number(value=value, reason=undefined[name] if isnan(value) else units.lacking)
+        for name, value in values.items()
+    }
+    if units.lacking or not all(number.is_defined for number in numbers.values()):
+        return numbers
+    if units.are_groups:
+        return estimate_statistic(statistic, units.put_in_order(pairs.places), undefined)
+    rows = pairs.label_idx == evaluation.labels.index(evaluation.pos_label)
+    return estimate_area(pairs.confidence[rows], pairs.is_true[rows], values, units)
 
 
 def plan_positive_class(
@@ -122,10 +190,6 @@ class _Hits:
     """
 
     columns: FloatArray
-
-    def compute(self, weights: Weights) -> dict[str, FloatArray]:
-        """The statistic of `f1`."""
-        return {"f1": self.compute_scores(weights)["f1"]}
 
     def compute_scores(self, weights: Weights) -> dict[str, FloatArray]:
         """The statistic of `precision`, `recall` and `f1`."""
@@ -157,13 +221,6 @@ def _warn_notebook(evaluation: Evaluation, rule: PredictionRule) -> Iterator[str
             f"the notebook rule knows no positive class: the numbers of {evaluation.pos_label!r} "
             "are those of the rule top1"
         )
-
-
-def _share(counts: tuple[int, int], undefined: str, confidence: float) -> Number:
-    n, n_images = counts
-    if not n_images:
-        return Number(value=nan, reason=undefined)
-    return share_of_images(n, n_images, confidence)
 
 
 def _plan_areas(evaluation: Evaluation, pairs: Pairs) -> Plan:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from itertools import compress
 from math import nan
 from typing import Final
 
@@ -12,15 +13,18 @@ from mlrek.errors import EvaluationError
 from mlrek.evaluation import Evaluation, FloatArray, IntArray, MaskCounts, Task
 from mlrek.metrics import LabelScores, Metrics, Number, Predictions, Reconciled
 from mlrek.metrics.counts import FRACTIONS, LabelCounts, divide
-from mlrek.metrics.intervals import compute_planned
+from mlrek.metrics.estimates import estimate_statistic
 from mlrek.metrics.label_scores import score_labels
 from mlrek.metrics.pairs import order_images
-from mlrek.metrics.resampling import Bootstrap, Weights
+from mlrek.metrics.resampling import Weights, merge
+from mlrek.metrics.sampling import Sampling, Units
 from mlrek.metrics.side_by_side import put_side_by_side
 
 PIXEL_SCORES: Final = ("precision", "recall", "f1")
 AGGREGATE_NAMES: Final = ("mean_iou", "mean_dice", *(f"pixel_{score}" for score in PIXEL_SCORES))
-_LABEL_SCORES: Final = ("precision", "recall", "iou")
+_LABEL_SCORES: Final = ("precision", "recall", "f1", "iou", "dice")
+MIN_OF_LABEL: Final = 5
+"""Images that have a label in truth or prediction, of which its intervals need so many."""
 EXTRA_NAMES: Final = ("mean_iou_pooled", "mean_iou_all_images")
 NOTHING_REASON: Final = "no label is true or predicted on any image"
 UNREADABLE_REASON: Final = "no image has two masks that could be read"
@@ -104,8 +108,8 @@ class ImageAreas:
         """The statistic of what each label has an interval of: `precision/<code>`, …."""
         sums = self.sum(weights)
         pixels = sums.pixels
-        scores = {name: divide(*FRACTIONS[name](pixels)).T for name in ("precision", "recall")}
-        scores["iou"] = sums.mean_iou
+        scores = {name: divide(*FRACTIONS[name](pixels)).T for name in PIXEL_SCORES}
+        scores |= {"iou": sums.mean_iou, "dice": sums.mean_dice}
         return {
             f"{name}/{code}": scores[name][code]
             for name in _LABEL_SCORES
@@ -113,7 +117,7 @@ class ImageAreas:
         }
 
 
-def compute_segmentation(evaluation: Evaluation, bootstrap: Bootstrap) -> Metrics:
+def compute_segmentation(evaluation: Evaluation, sampling: Sampling) -> Metrics:
     """Every number of a segmentation that has images.
 
     IoU and Dice are computed for each label and image, averaged over the images where truth or
@@ -129,7 +133,9 @@ def compute_segmentation(evaluation: Evaluation, bootstrap: Bootstrap) -> Metric
         raise EvaluationError(f"{evaluation.version.arn}: a segmentation without counts of pixels")
     masks = evaluation.masks
     areas = sum_areas(masks, order_images(evaluation.images), len(evaluation.labels))
-    numbers = _compute_numbers(masks, areas, len(evaluation.labels), bootstrap)
+    units = sampling.find_units(len(evaluation.images), masks.readable)
+    places = order_images(tuple(compress(evaluation.images, masks.readable)))
+    numbers = _compute_numbers(areas, len(evaluation.labels), units.put_in_order(places))
     sums = areas.sum(np.ones((np.count_nonzero(masks.readable), 1), dtype=np.float32))
     per_label = _score(sums, numbers)
     return Metrics(
@@ -170,16 +176,14 @@ def sum_areas(masks: MaskCounts, places: IntArray, n_labels: int) -> ImageAreas:
     return ImageAreas(rows=sp.csr_array((values, cells), shape=shape))
 
 
-def _compute_numbers(
-    masks: MaskCounts, areas: ImageAreas, n_labels: int, bootstrap: Bootstrap
-) -> dict[str, Number]:
+def _compute_numbers(areas: ImageAreas, n_labels: int, units: Units) -> dict[str, Number]:
+    """All numbers with their intervals; units in the order of the columns of `areas`."""
     names = (*AGGREGATE_NAMES, *EXTRA_NAMES)
     per_label = tuple(f"{name}/{code}" for name in _LABEL_SCORES for code in range(n_labels))
-    n_images = int(np.count_nonzero(masks.readable))
-    if not n_images:
+    if not len(units.unit_idx):
         return dict.fromkeys((*names, *per_label), Number(value=nan, reason=UNREADABLE_REASON))
-    plans = {names: areas.compute_averages, per_label: areas.score_labels}
-    return compute_planned(plans, n_images, bootstrap, _UNDEFINED)
+    statistic = merge([areas.compute_averages, areas.score_labels])
+    return estimate_statistic(statistic, units, _UNDEFINED)
 
 
 def _score(sums: LabelSums, numbers: dict[str, Number]) -> LabelScores:
@@ -187,9 +191,12 @@ def _score(sums: LabelSums, numbers: dict[str, Number]) -> LabelScores:
     pixels = sums.pixels
     counts = LabelCounts(tp=pixels.tp[0], predicted=pixels.predicted[0], support=pixels.support[0])
     undefined = np.full(len(sums.images), nan)
+    few = sums.images[:, 0] < MIN_OF_LABEL
     intervals = {
-        f"{name}_{end}": np.array(
-            [getattr(numbers[f"{name}/{code}"], end) for code in range(len(sums.images))]
+        f"{name}_{end}": np.where(
+            few,
+            nan,
+            np.array([getattr(numbers[f"{name}/{code}"], end) for code in range(len(few))]),
         )
         for name in _LABEL_SCORES
         for end in ("low", "high")

@@ -7,15 +7,17 @@ from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_fscore_support
 
 from mlrek.evaluation import Task
+from mlrek.metrics.areas import estimate_areas
 from mlrek.metrics.at_threshold import AT_THRESHOLD_NAMES, compute_at_threshold
-from mlrek.metrics.pairs import pair_records
+from mlrek.metrics.ranking import rank_pairs
+from mlrek.metrics.sampling import Sampling
 
 
 def _compute(evaluation):
     keep = evaluation.truth.counts > 0 if evaluation.task == Task.CLASSIFICATION else None
-    pairs = pair_records(evaluation, keep)
-    nothing = np.full(len(evaluation.labels), np.nan)
-    return compute_at_threshold(evaluation, pairs, nothing, nothing)
+    units = Sampling().find_units(len(evaluation.images), keep)
+    ranked = rank_pairs(evaluation)
+    return compute_at_threshold(evaluation, ranked.pairs, estimate_areas(ranked, units), units)
 
 
 @given(seed=st.integers(0, 2**32 - 1))

@@ -20,6 +20,7 @@ CONTRACT_NAMES = {
     "mcc",
     "cohen_kappa",
     "ece",
+    "ece_debiased",
     "log_loss",
     "roc_auc_macro",
     "average_precision_macro",
@@ -322,13 +323,13 @@ def test_other_numbers_have_bootstrap_intervals(build):
     assert (number.low, number.high) == pytest.approx(np.percentile(drawn, [2.5, 97.5]), abs=0.01)
 
 
-def test_all_right_has_no_bootstrap_interval(build):
-    """Wilson's still speaks; the bootstrap of a perfect sample says nothing."""
+def test_two_images_tell_no_macro_average(build):
+    """Wilson's still speaks of shares; one image a label is too few for a mean over labels."""
     aggregate = compute_metrics(build([[0], [1]], [[(0, 0.9)], [(1, 0.9)]])).aggregate
 
     assert aggregate["accuracy"].low == pytest.approx(proportion_confint(2, 2, method="wilson")[0])
     assert isnan(aggregate["f1_macro"].low)
-    assert "never changes the value" in aggregate["f1_macro"].reason
+    assert "the rarest labels have too few images" in aggregate["f1_macro"].reason
 
 
 def test_scores_that_are_no_shares_have_no_log_loss(build_scores):
@@ -448,9 +449,9 @@ def test_250_labels_of_which_most_never_occur(build):
     assert metrics.confusion.counts.shape == (250, 250)
 
 
-def test_no_resamples_leave_wilson_alone(unsure):
+def test_without_intervals_wilson_speaks_alone(unsure):
     """Asked for none, there are none."""
     aggregate = compute_metrics(unsure, resamples=0).aggregate
 
-    assert aggregate["mcc"].reason == "no interval: no resamples were asked for"
+    assert aggregate["mcc"].reason == "no interval: none was asked for"
     assert not isnan(aggregate["accuracy"].low)

@@ -73,7 +73,8 @@ def test_lower_confidence_narrows_every_interval(evaluation, list_intervals):
     for name in defined:
         (low, high), (inner_low, inner_high) = usual[name], narrow[name]
         assert low <= inner_low < inner_high <= high, name
-        assert inner_high - inner_low < high - low, name
+        # of a model that may be calibrated the ends are 0 and the plain error at any confidence
+        assert name == "ece_debiased" or inner_high - inner_low < high - low, name
     for name in usual.keys() - set(defined):
         assert np.isnan(narrow[name]).all(), name
 

@@ -20,6 +20,7 @@ from mlrek.metrics.jackknife import (
     Jackknife,
     LeftOut,
     Scale,
+    Tails,
     compute_interval,
     deal_units,
     jackknife,
@@ -121,13 +122,16 @@ def test_units_beyond_the_most_are_put_together():
 
 
 def test_interval_of_a_share_is_that_of_its_logit():
-    """75 of 100 by hand: logit ± t / sqrt(99 p (1 - p)), scaled back."""
-    share = LeftOut(values=np.array([74 / 99, 75 / 99]), times=np.array([75, 25]))
-    reach = stats.t.ppf(0.975, 99) / sqrt(99 * 0.75 * 0.25)
+    """95 of 100 by hand: logit ± t / sqrt(99 p (1 - p)); upwards t of the few degrees."""
+    share = LeftOut(values=np.array([94 / 99, 95 / 99]), times=np.array([95, 5]))
+    outcomes = np.repeat([1.0, 0.0], [95, 5])
+    degrees = 2 * 100 / (stats.kurtosis(outcomes, fisher=False) - 1)
+    quantiles = np.array([-stats.t.ppf(0.975, 99), stats.t.ppf(0.975, degrees)])
 
-    low, high = compute_interval(jackknife(0.75, share), Scale.LOGIT)
+    low, high = compute_interval(jackknife(0.95, share), Scale.LOGIT, tails=Tails.NEAR)
 
-    ends = 1 / (1 + np.exp(-(log(3) + np.array([-reach, reach]))))
+    ends = 1 / (1 + np.exp(-(log(19) + quantiles / sqrt(99 * 0.95 * 0.05))))
+    assert degrees < 12
     assert (low, high) == pytest.approx(tuple(ends), abs=1e-12)
 
 
@@ -143,7 +147,7 @@ def test_interval_is_symmetric_on_its_scale(scale, value, to_scale):
     """About the corrected number: the bias and the error times the slope at the number."""
     step = 1e-7
     slope = (to_scale(value + step) - to_scale(value - step)) / (2 * step)
-    estimate = Jackknife(value=value, bias=0.01, standard_error=0.03, n_units=20)
+    estimate = Jackknife(value=value, bias=0.01, standard_error=0.03, n_units=20, degrees=19.0)
 
     ends = compute_interval(estimate, scale, 0.9)
 
@@ -154,7 +158,7 @@ def test_interval_is_symmetric_on_its_scale(scale, value, to_scale):
 
 def test_interval_holds_its_own_value():
     """A bias of three standard errors: the nearer end is extended to the value."""
-    estimate = Jackknife(value=0.5, bias=0.3, standard_error=0.1, n_units=1000)
+    estimate = Jackknife(value=0.5, bias=0.3, standard_error=0.1, n_units=1000, degrees=999.0)
 
     low, high = compute_interval(estimate, Scale.LOGIT)
 
@@ -168,7 +172,7 @@ def test_interval_holds_its_own_value():
 )
 def test_a_number_at_its_bound_has_no_interval_on_the_scale(value, scale):
     """The bound is infinitely far away there."""
-    estimate = Jackknife(value=value, bias=0, standard_error=0.0, n_units=10)
+    estimate = Jackknife(value=value, bias=0, standard_error=0.0, n_units=10, degrees=9.0)
 
     assert all(isnan(end) for end in compute_interval(estimate, scale))
 

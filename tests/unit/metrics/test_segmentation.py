@@ -5,13 +5,15 @@ import pytest
 from builders.masks import build_segmentation
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import stats
+from scipy.special import expit, logit
 
 from mlrek.errors import EvaluationError
 from mlrek.evaluation import Reported, Task
-from mlrek.metrics.resampling import Bootstrap
+from mlrek.metrics.sampling import Sampling
 from mlrek.metrics.segmentation import AGGREGATE_NAMES, compute_segmentation, sum_areas
 
-NO_RESAMPLES = Bootstrap(resamples=0)
+NO_RESAMPLES = Sampling(intervals=False)
 
 _COUNT = st.integers(0, 5)
 _AREA = st.tuples(_COUNT, _COUNT, _COUNT).filter(any)
@@ -112,15 +114,15 @@ def test_labels_have_their_own_scores(build_masks):
 
 
 def test_intervals_are_of_images_not_of_pixels(build_masks):
-    """A million pixels of two images are two observations, not a million."""
+    """A million pixels of two images are two observations, too few for an interval."""
     metrics = compute_segmentation(
         build_masks([{0: (900_000, 100_000, 0)}, {0: (100_000, 900_000, 0)}], n_labels=1),
-        Bootstrap(),
+        Sampling(),
     )
 
-    assert (metrics.aggregate["mean_iou"].low, metrics.aggregate["mean_iou"].high) == (0.1, 0.9)
-    assert (metrics.per_label.precision_low[0], metrics.per_label.precision_high[0]) == (0.1, 0.9)
-    assert np.isnan(metrics.per_label.recall_low[0])  # always 1
+    assert np.isnan(metrics.aggregate["mean_iou"].low)
+    assert metrics.aggregate["mean_iou"].reason == "no interval: of 2 images, and 8 are needed"
+    assert np.isnan(metrics.per_label.precision_low[0])
 
 
 def test_images_that_cannot_be_read_are_left_out_and_counted(build_masks):
@@ -145,7 +147,7 @@ def test_images_that_cannot_be_read_are_left_out_and_counted(build_masks):
 )
 def test_what_cannot_be_computed_is_undefined_with_a_reason(build_masks, images, readable, reason):
     """Normal images alone, or no mask at all."""
-    metrics = compute_segmentation(build_masks(images, readable=readable), Bootstrap(resamples=9))
+    metrics = compute_segmentation(build_masks(images, readable=readable), Sampling())
 
     assert np.isnan(list(_values(metrics).values())).all()
     assert metrics.aggregate["mean_iou"].reason == reason
@@ -216,7 +218,7 @@ def test_numbers_do_not_depend_on_the_order_of_images(build_masks):
         [images[i] for i in order], images=[names[i] for i in order], readable=readable[order]
     )
 
-    expected, actual = (compute_segmentation(e, Bootstrap(resamples=99)) for e in (one, other))
+    expected, actual = (compute_segmentation(e, Sampling()) for e in (one, other))
     for name, number in expected.aggregate.items():
         shuffled = actual.aggregate[name]
         assert (number.value, number.low, number.high) == pytest.approx(
@@ -230,10 +232,16 @@ def test_a_segmentation_without_masks_is_refused(build):
         compute_segmentation(build([[]], [[]], task=Task.SEGMENTATION), NO_RESAMPLES)
 
 
-def test_iou_of_a_label_has_an_interval_of_images_drawn_again(build_masks):
-    """Two images of IoU 0.1 and 0.9: the mean of two drawn is 0.1, 0.5 or 0.9."""
-    areas = [{0: (1, 9, 0)}, {0: (9, 1, 0)}]
-    scores = compute_segmentation(build_masks(areas, n_labels=1), Bootstrap()).per_label
+def test_iou_of_a_label_is_jackknifed_over_images(build_masks):
+    """Twelve images of IoU 0.1, 0.2 … by hand: a mean has no bias, so logit(mean) ± t error."""
+    iou = np.array([1, 2, 3, 4, 5, 6, 7, 8, 9, 9, 8, 7]) / 10
+    areas = [{0: (round(10 * x), 10 - round(10 * x), 0)} for x in iou]
+    mean, moves = iou.mean(), iou - iou.mean()
+    degrees = min(2 * 12 / (stats.kurtosis(moves, fisher=False) - 1), 11)
+    reach = stats.sem(iou) / (mean * (1 - mean))
+    few, many = stats.t.ppf(0.975, [degrees, 11])
 
-    assert scores.iou.tolist() == [0.5]
-    assert (scores.iou_low.tolist(), scores.iou_high.tolist()) == ([0.1], [0.9])
+    scores = compute_segmentation(build_masks(areas, n_labels=1), Sampling()).per_label
+
+    expected = expit(logit(mean) + np.array([-many, few]) * reach)
+    assert (scores.iou_low[0], scores.iou_high[0]) == pytest.approx(tuple(expected), abs=1e-6)

@@ -4,15 +4,16 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from statsmodels.stats.proportion import proportion_confint
 
 from mlrek.metrics.detection import compute_detection
 from mlrek.metrics.detection_ap import average_labels
 from mlrek.metrics.detection_boxes import MAX_AREA, arrange_boxes
 from mlrek.metrics.detection_numbers import rank_boxes
-from mlrek.metrics.resampling import Bootstrap
+from mlrek.metrics.sampling import Sampling
 
 ALL_RECORDED = (2.0,) * 3  # thresholds that nothing reaches: complete records
-NO_RESAMPLES = Bootstrap(resamples=0)
+NO_RESAMPLES = Sampling(intervals=False)
 
 _PLACES = st.integers(0, 12)
 _BOXES = st.builds(lambda x, y, w, h: (x, y, x + w, y + h), _PLACES, _PLACES, _PLACES, _PLACES)
@@ -226,7 +227,7 @@ def test_averages_have_intervals_around_them(build, draw_scenes):
     truth, records = draw_scenes(0, n_images=40, n_true=400, n_found=900, grid=240)
 
     metrics = compute_detection(
-        build(truth, records, n_labels=3, thresholds=ALL_RECORDED), Bootstrap()
+        build(truth, records, n_labels=3, thresholds=ALL_RECORDED), Sampling()
     )
 
     assert list(metrics.aggregate) == [
@@ -241,26 +242,26 @@ def test_lower_confidence_narrows_every_interval(build, draw_scenes, list_interv
     truth, records = draw_scenes(0, n_images=40, n_true=400, n_found=900, grid=240)
     evaluation = build(truth, records, n_labels=3, thresholds=[0.3] * 3)
     usual, narrow = (
-        list_intervals(compute_detection(evaluation, Bootstrap(resamples=100, confidence=c)))
-        for c in (0.95, 0.9)
+        list_intervals(compute_detection(evaluation, Sampling(confidence=c))) for c in (0.95, 0.9)
     )
 
     defined = [name for name, ends in usual.items() if not np.isnan(ends).any()]
-    assert len(defined) == 7 + 2 * 2 * 3
+    assert {"ap", "ap_50", "ar_100"} <= set(defined)
+    assert len(defined) > 7 + 2 * 2 * 3
     for name in defined:
         (low, high), (inner_low, inner_high) = usual[name], narrow[name]
         assert low <= inner_low < inner_high <= high, name
         assert inner_high - inner_low < high - low, name
 
 
-def test_an_interval_of_no_width_is_undefined(build):
-    """One image gives the same resample again and again."""
+def test_a_wholly_wrong_score_has_wilsons_bound(build):
+    """Of one image nothing is found: at most so much of it may be found otherwise."""
     truth = [[(0, (0, 0, 10, 10))]]
-    metrics = compute_detection(build(truth, [[]]), Bootstrap())
+    metrics = compute_detection(build(truth, [[]]), Sampling())
 
-    assert metrics.aggregate["ap"].value == 0
-    assert np.isnan(metrics.aggregate["ap"].low)
-    assert metrics.aggregate["ap"].reason.startswith("no interval")
+    number = metrics.aggregate["ap"]
+    assert (number.value, number.low) == (0, 0)
+    assert number.high == pytest.approx(proportion_confint(0, 1, method="wilson")[1])
 
 
 def test_numbers_do_not_depend_on_the_order_of_images(build, draw_scenes):
@@ -278,7 +279,7 @@ def test_numbers_do_not_depend_on_the_order_of_images(build, draw_scenes):
         images=[images[i] for i in order],
     )
 
-    one, other = (compute_detection(e, Bootstrap(resamples=200)) for e in (forward, shuffled))
+    one, other = (compute_detection(e, Sampling()) for e in (forward, shuffled))
     for name, number in one.aggregate.items():
         assert (number.value, number.low, number.high) == pytest.approx(
             (other.aggregate[name].value, other.aggregate[name].low, other.aggregate[name].high),

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mlrek.errors import EvaluationError
 from mlrek.metrics.detection import compute_detection
-from mlrek.metrics.resampling import Bootstrap
+from mlrek.metrics.sampling import Sampling
 
 HERE = (0, 0, 10, 10)
 THERE = (50, 50, 60, 60)
@@ -31,7 +31,7 @@ def _scenes(draw):
 
 
 def _compute(evaluation, **options):
-    return compute_detection(evaluation, Bootstrap(resamples=0), **options)
+    return compute_detection(evaluation, Sampling(intervals=False), **options)
 
 
 def _iou(a, b):

@@ -5,7 +5,7 @@ import pytest
 
 from mlrek.evaluation import RecordsKind, Reported
 from mlrek.metrics.detection import compute_detection
-from mlrek.metrics.resampling import Bootstrap
+from mlrek.metrics.sampling import Sampling
 
 HERE = (0, 0, 10, 10)
 THERE = (50, 50, 60, 60)
@@ -13,7 +13,7 @@ NOWHERE = (200, 200, 210, 210)
 
 
 def _compute(evaluation, **options):
-    return compute_detection(evaluation, Bootstrap(resamples=0), **options)
+    return compute_detection(evaluation, Sampling(intervals=False), **options)
 
 
 def _at_threshold(metrics):
@@ -238,9 +238,9 @@ def test_nothing_true_and_nothing_predicted_is_undefined(build):
 
 
 def test_labels_have_wilson_intervals(build):
-    """2 of 3 predictions right: Wilson's interval of 2/3 is 0.208 to 0.939."""
-    truth = [[(0, HERE), (0, THERE)]]
-    records = [[(0, HERE, 0.9), (0, THERE, 0.8), (0, NOWHERE, 0.7)]]
+    """2 of 3 predictions right, one an image: Wilson's interval of 2/3 is 0.208 to 0.939."""
+    truth = [[(0, HERE)], [(0, THERE)], []]
+    records = [[(0, HERE, 0.9)], [(0, THERE, 0.8)], [(0, NOWHERE, 0.7)]]
     scores = _compute(build(truth, records)).per_label
 
     assert scores.precision[0] == pytest.approx(2 / 3)

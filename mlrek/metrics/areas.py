@@ -1,0 +1,287 @@
+"""Average precision and ROC AUC with their intervals, of labels and as means over labels."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from math import isnan, nan
+from typing import Final
+
+import numpy as np
+
+from mlrek.evaluation import BoolArray, FloatArray, IntArray
+from mlrek.metrics import LabelScores, Number
+from mlrek.metrics.counts import LabelCounts, divide
+from mlrek.metrics.estimates import AT_BOUND, bound, estimate_number
+from mlrek.metrics.forms import AREA, explain_few, find_degrees
+from mlrek.metrics.jackknife import LeftOut, leave_out_units
+from mlrek.metrics.label_scores import score_labels
+from mlrek.metrics.ranking import RANKING_REASONS, RankedPairs, average_rankings
+from mlrek.metrics.resampling import Weights
+from mlrek.metrics.sampling import Units
+
+MIN_OF_KIND: Final = 5
+"""Units with and without a label that its areas need for an interval."""
+
+_AP, _AUC = "average_precision", "roc_auc"
+_COLUMNS: Mapping[str, str] = {_AP: "ap", _AUC: "roc_auc"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Areas:
+    """Average precision and ROC AUC of each label, (n_labels,) each, NaN where undefined.
+
+    `ends` are `ap_low`, `ap_high`, `roc_auc_low` and `roc_auc_high`, (n_labels,) each; `macro` the
+    means over labels with their intervals.
+    """
+
+    ap: FloatArray
+    roc_auc: FloatArray
+    ends: Mapping[str, FloatArray]
+    macro: Mapping[str, Number]
+
+    def score_labels(
+        self, counts: LabelCounts, confidence: float, by_group: LabelCounts | None
+    ) -> LabelScores:
+        """The numbers of each label; arguments as of `label_scores.score_labels`."""
+        scores = score_labels(counts, self.ap, self.roc_auc, confidence, by_group)
+        return replace(
+            scores,
+            ap_low=self.ends["ap_low"],
+            ap_high=self.ends["ap_high"],
+            roc_auc_low=self.ends["roc_auc_low"],
+            roc_auc_high=self.ends["roc_auc_high"],
+        )
+
+
+def estimate_areas(ranked: RankedPairs, units: Units) -> Areas:
+    """The areas of each label and their means; `units` are those of the ranked images."""
+    pairs, ranking = ranked.pairs, ranked.ranking
+    ap, roc_auc = ranking.score_labels(pairs)
+    ends = {
+        f"{column}_{end}": np.full(len(ap), nan)
+        for column in _COLUMNS.values()
+        for end in ("low", "high")
+    }
+    macro = _average(
+        ap, roc_auc, ranking.missing or units.lacking, is_missing=bool(ranking.missing)
+    )
+    if not ranking.missing and pairs.n_images and not units.lacking:
+        means = {_AP: _Mean(), _AUC: _Mean()}
+        for one in _leave_out(ranked, units, {_AP: ap, _AUC: roc_auc}):
+            for name, left_out in one.left_out.items():
+                means[name].add(one.values[name], left_out, one.n_least)
+                number = one.estimate(name, units)
+                ends[f"{_COLUMNS[name]}_low"][one.label_idx] = number.low
+                ends[f"{_COLUMNS[name]}_high"][one.label_idx] = number.high
+        macro = {
+            f"{name}_macro": mean.estimate(f"{name}_macro", macro[f"{name}_macro"], units)
+            for name, mean in means.items()
+        }
+    return Areas(ap=ap, roc_auc=roc_auc, ends=ends, macro=macro)
+
+
+def estimate_area(
+    scores: FloatArray, is_true: BoolArray, values: Mapping[str, float], units: Units
+) -> dict[str, Number]:
+    """Both areas of one label with intervals, of images that are the units.
+
+    Args:
+        scores: Of each image, (n_images,).
+        is_true: Which have the label, (n_images,).
+        values: The areas by name, NaN where undefined.
+        units: The images, and the confidence.
+    """
+    one = _Label(
+        label_idx=0,
+        values=values,
+        left_out=leave_out_scores(scores, is_true),
+        n_least=_count_least(is_true),
+    )
+    return {name: one.estimate(name, units) for name in values}
+
+
+def leave_out_scores(scores: FloatArray, is_true: BoolArray) -> dict[str, LeftOut]:
+    """Average precision and ROC AUC of one label without each image, in O(n log n).
+
+    Without an image, the places before its score keep their precision, and those from there on have
+    one prediction less: sums over places before and after give each value at once.
+
+    Args:
+        scores: Of each image, (n_images,).
+        is_true: Which have the label, (n_images,).
+    """
+    n, n_true = len(scores), int(np.count_nonzero(is_true))
+    _, place = np.unique(-scores, return_inverse=True)  # equal scores share a place
+    n_places = int(place.max(initial=-1)) + 1
+    positive = np.bincount(place[is_true], minlength=n_places)
+    predicted = np.cumsum(np.bincount(place, minlength=n_places))
+    tp = np.cumsum(positive)
+    negative = np.diff(predicted, prepend=0) - positive
+    once = np.ones(n, dtype=np.int64)
+    return {
+        name: LeftOut(values=np.where(is_true, with_label[place], without[place]), times=once)
+        for name, (with_label, without) in {
+            _AP: _leave_out_of_precision(positive, tp, predicted, n_true),
+            _AUC: _leave_out_of_order(positive, negative, tp, n - n_true),
+        }.items()
+    }
+
+
+def _leave_out_of_precision(
+    positive: IntArray, tp: IntArray, predicted: IntArray, n_true: int
+) -> tuple[FloatArray, FloatArray]:
+    """Average precision without a positive, then without a negative of each place."""
+    before = np.cumsum(positive * tp / predicted) - positive * tp / predicted
+    fewer = np.maximum(predicted - 1, 1)  # where it is 0, so are the numerators
+    less_false = _sum_from(positive * tp / fewer)
+    after = positive * (tp - 1) / fewer
+    own = np.maximum(positive - 1, 0) * np.maximum(tp - 1, 0) / fewer
+    with_label = _divide_all(before + own + _sum_from(after) - after, n_true - 1)
+    return with_label, _divide_all(before + less_false, n_true)
+
+
+def _leave_out_of_order(
+    positive: IntArray, negative: IntArray, tp: IntArray, n_false: int
+) -> tuple[FloatArray, FloatArray]:
+    """ROC AUC without a positive, then without a negative of each place; ties count half."""
+    n_true = int(tp[-1]) if len(tp) else 0
+    below = n_false - np.cumsum(negative) + negative / 2  # right pairs that a positive is in
+    above = tp - positive / 2
+    right = float(positive @ below)
+    return (
+        _divide_all(right - below, (n_true - 1) * n_false),
+        _divide_all(right - above, n_true * (n_false - 1)),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Label:
+    """The areas of a label, and without each unit; `n_least` the units with it or without it."""
+
+    label_idx: int
+    values: Mapping[str, float]
+    left_out: Mapping[str, LeftOut]
+    n_least: int
+
+    def estimate(self, name: str, units: Units) -> Number:
+        value = self.values[name]
+        if isnan(value) or units.lacking:
+            return Number(value=value, reason=units.lacking)
+        if self.n_least < MIN_OF_KIND:
+            needed = -(-units.n_units * MIN_OF_KIND // max(self.n_least, 1))
+            reason = (
+                f"no interval: {self.n_least} {units.what} of the rarer kind (with or without the "
+                f"label), and {MIN_OF_KIND} are needed: about {needed:,} {units.what} like these"
+            )
+            return Number(value=value, reason=reason)
+        return estimate_number(
+            name,
+            value,
+            self.left_out[name],
+            units,
+            n_bound=self.n_least,
+            max_degrees=self.n_least - 1,
+        )
+
+
+class _Mean:
+    """The mean over labels of an area without each unit, label by label: few numbers are held."""
+
+    def __init__(self) -> None:
+        self._sums, self._n = np.zeros(1), np.zeros(1)
+        self._times: IntArray = np.ones(1, dtype=np.int64)
+        self._least: list[int] = []
+
+    def add(self, value: float, left_out: LeftOut, n_least: int) -> None:
+        """One label more, where it has the area."""
+        if isnan(value):
+            return
+        is_defined = ~np.isnan(left_out.values)
+        self._sums = self._sums + np.where(is_defined, left_out.values, 0)
+        self._n = self._n + is_defined
+        self._times = left_out.times
+        self._least.append(n_least)
+
+    def estimate(self, name: str, number: Number, units: Units) -> Number:
+        """The mean with its interval."""
+        least = np.array(self._least, dtype=np.int64)
+        if isnan(number.value):
+            return number
+        if few := explain_few(name, least, units.n_units, units.what):
+            return Number(value=number.value, reason=few)
+        if bound(AREA, number.value, units.n_units, units.confidence) is not None:
+            return self._bound(number.value, least, units)
+        left_out = LeftOut(values=divide(self._sums, self._n), times=self._times)
+        degrees = find_degrees(least, 1 / least)
+        return estimate_number(name, number.value, left_out, units, max_degrees=degrees)
+
+    def _bound(self, value: float, least: IntArray, units: Units) -> Number:
+        """All labels perfect (or all wrong): what MOVER makes of the bounds of each (see there)."""
+        ends = [bound(AREA, value, n, units.confidence) for n in least.tolist()]
+        far = np.array([low if value > 1 / 2 else high for low, high in filter(None, ends)])
+        reach = float(np.sqrt(np.square(far - value).sum())) / len(far)
+        return Number(
+            value=value,
+            low=value - reach if value > 1 / 2 else value,
+            high=value if value > 1 / 2 else value + reach,
+            reason=AT_BOUND.format(what=f"{units.what} with the label, label by label"),
+        )
+
+
+def _average(
+    ap: FloatArray, roc_auc: FloatArray, reason: str, *, is_missing: bool
+) -> dict[str, Number]:
+    """The means over labels, without intervals; `reason` tells why, or why there is no mean."""
+    values = average_rankings(ap[:, np.newaxis], roc_auc[:, np.newaxis])
+    return {
+        name: Number(
+            value=float(value[0]),
+            reason=RANKING_REASONS[name] if np.isnan(value[0]) and not is_missing else reason,
+        )
+        for name, value in values.items()
+    }
+
+
+def _leave_out(
+    ranked: RankedPairs, units: Units, values: Mapping[str, FloatArray]
+) -> Iterator[_Label]:
+    """The areas of each label without each unit."""
+    pairs = ranked.pairs
+    scores = pairs.confidence.reshape(pairs.n_images, pairs.n_labels)
+    is_true = pairs.is_true.reshape(scores.shape)
+    groups = _leave_out_groups(ranked, units) if units.are_groups else {}
+    for i in range(pairs.n_labels):
+        yield _Label(
+            label_idx=i,
+            values={name: float(column[i]) for name, column in values.items()},
+            left_out={name: groups[f"{name}/{i}"] for name in values}
+            if groups
+            else leave_out_scores(scores[:, i], is_true[:, i]),
+            n_least=_count_least(is_true[:, i], units),
+        )
+
+
+def _leave_out_groups(ranked: RankedPairs, units: Units) -> dict[str, LeftOut]:
+    def compute(weights: Weights) -> dict[str, FloatArray]:
+        areas = zip((_AP, _AUC), ranked.ranking.compute_labels(weights), strict=True)
+        return {f"{name}/{i}": row for name, rows in areas for i, row in enumerate(rows)}
+
+    ordered = units.put_in_order(ranked.pairs.places).deal()
+    return leave_out_units(compute, ordered.unit_idx, ordered.n_units)
+
+
+def _count_least(is_true: BoolArray, units: Units | None = None) -> int:
+    """Units with the label, or those without it, whichever are fewer."""
+    if units is None or not units.are_groups:
+        n_true = int(np.count_nonzero(is_true))
+        return min(n_true, len(is_true) - n_true)
+    return min(len(np.unique(units.unit_idx[is_true == kind])) for kind in (True, False))
+
+
+def _sum_from(values: FloatArray) -> FloatArray:
+    """Sums of each value and all after it."""
+    return np.asarray(np.cumsum(values[::-1])[::-1])
+
+
+def _divide_all(values: FloatArray, n: int) -> FloatArray:
+    """All values over n, NaN where n is 0."""
+    return values / n if n else np.full(len(values), nan)

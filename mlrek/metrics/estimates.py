@@ -1,0 +1,180 @@
+"""Numbers with the interval that belongs to each: by jackknife, by formula, or why it lacks."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from math import inf, isnan, nan
+from typing import Final, TypeAlias
+
+import numpy as np
+
+from mlrek.evaluation import FloatArray
+from mlrek.metrics import Number
+from mlrek.metrics.counts import LabelCounts, divide
+from mlrek.metrics.forms import MIN_DEGREES, Form, explain_few, find_form
+from mlrek.metrics.intervals import compute_wilson
+from mlrek.metrics.jackknife import (
+    LeftOut,
+    Scale,
+    compute_interval,
+    jackknife,
+    leave_out_units,
+)
+from mlrek.metrics.left_out import CountsLeftOut
+from mlrek.metrics.resampling import Statistic, evaluate
+from mlrek.metrics.sampling import Units
+from mlrek.metrics.shares import widen_mean
+
+AT_BOUND: Final = (
+    "a perfect or wholly wrong score: the other end of the interval goes with Wilson's bound on "
+    "the share of {what} with any error (or with anything right)"
+)
+UNDEFINED_WITHOUT_ONE: Final = "no interval: without one of the {what} the number is undefined"
+NO_SPREAD: Final = (
+    "no interval: no single one of the {what} changes the value, which shows too few, not certainty"
+)
+
+CountStatistic: TypeAlias = Callable[[LabelCounts], Mapping[str, FloatArray]]
+"""Label counts (..., n_labels) -> values by name, (...) each."""
+
+MIN_OF_LABEL: Final = 5
+"""Images (or groups) of each label with which a mean of their Wilson intervals holds."""
+
+_ROUNDING: Final = 1e-12
+
+
+def estimate_number(
+    name: str,
+    value: float,
+    left_out: LeftOut,
+    units: Units,
+    *,
+    n_bound: int = 0,
+    max_degrees: float = inf,
+) -> Number:
+    """A number with its jackknife interval; at a bound of its scale with Wilson's.
+
+    Args:
+        name: Its short name, which tells its form (`find_form`).
+        value: Not NaN.
+        left_out: The number without each unit.
+        units: What they are, and the confidence.
+        n_bound: How many of them count at a bound, where these are not all.
+        max_degrees: Of freedom of the error, at most, where few of the units tell it.
+    """
+    form, estimate = find_form(name), jackknife(value, left_out)
+    estimate = replace(estimate, degrees=min(estimate.degrees, max_degrees))
+    if (ends := bound(form, value, n_bound or units.n_units, units.confidence)) is not None:
+        low, high = ends
+        return Number(value=value, low=low, high=high, reason=AT_BOUND.format(what=units.what))
+    if estimate.n_units <= MIN_DEGREES:
+        reason = (
+            f"no interval: of {estimate.n_units} {units.what}, and {MIN_DEGREES + 1:.0f} are needed"
+        )
+        return Number(value=value, reason=reason)
+    if isnan(estimate.standard_error):
+        return Number(value=value, reason=UNDEFINED_WITHOUT_ONE.format(what=units.what))
+    if estimate.standard_error <= _ROUNDING:
+        return Number(value=value, reason=NO_SPREAD.format(what=units.what))
+    low, high = compute_interval(estimate, form.scale, units.confidence, form.tails)
+    reason = NO_SPREAD.format(what=units.what) if isnan(low) else ""
+    return Number(value=value, low=low, high=high, reason=reason)
+
+
+def estimate_counted(
+    compute: CountStatistic,
+    left_out: CountsLeftOut,
+    units: Units,
+    undefined: Mapping[str, str],
+) -> dict[str, Number]:
+    """All numbers of a statistic of label counts, with intervals.
+
+    Args:
+        compute: The statistic.
+        left_out: The counts of all units, and without each.
+        units: What the counts are of, and the confidence.
+        undefined: Why a number that is NaN is undefined.
+    """
+    numbers = _list_values(compute(left_out.whole), undefined, units.lacking)
+    if units.lacking:
+        return numbers
+    without = left_out.compute(compute)
+    for name, number in numbers.items():
+        few = explain_few(name, left_out.count_units(name), units.n_units, units.what)
+        if number.is_defined and few:
+            numbers[name] = Number(value=number.value, reason=few)
+        elif number.is_defined:
+            numbers[name] = estimate_number(name, number.value, without[name], units)
+    return numbers
+
+
+def widen_means(
+    numbers: Mapping[str, Number], left_out: CountsLeftOut, units: Units
+) -> dict[str, Number]:
+    """The means of shares over labels with intervals that hold MOVER's, where they may have one.
+
+    The jackknife needs enough images of the rarest labels, MOVER five of each.
+    """
+    if units.lacking:
+        return {}
+    counts = left_out.whole
+    n_true, n_any = int(np.count_nonzero(counts.support)), int(np.count_nonzero(counts.occurs))
+    widened = {}
+    for name, n, n_labels in (
+        ("balanced_accuracy", "support", n_true),
+        ("recall_macro", "support", n_any),
+        ("precision_macro", "predicted", n_any),
+    ):
+        own = left_out.count_units(name)
+        are_enough = bool((own[own > 0] >= MIN_OF_LABEL).all())
+        if name in numbers and n_labels and (are_enough or not isnan(numbers[name].low)):
+            shares = left_out.find_shares("tp", n)
+            widened[name] = widen_mean(numbers[name], shares, n_labels, units.confidence)
+    return widened
+
+
+def estimate_statistic(
+    statistic: Statistic, units: Units, undefined: Mapping[str, str]
+) -> dict[str, Number]:
+    """All numbers of a statistic of image weights, with intervals; units in its order of images."""
+    values = evaluate(statistic, len(units.unit_idx))
+    numbers = _list_values(values, undefined, units.lacking)
+    if units.lacking:
+        return numbers
+    dealt = units.deal()
+    without = leave_out_units(statistic, dealt.unit_idx, dealt.n_units)
+    for name, number in numbers.items():
+        if number.is_defined:
+            numbers[name] = estimate_number(name, number.value, without[name], units)
+    return numbers
+
+
+def leave_out_of_mean(values: FloatArray, units: Units) -> LeftOut:
+    """The mean of values of images, (n_images,), without each unit."""
+    n = np.bincount(units.unit_idx, minlength=units.n_units)
+    sums = np.bincount(units.unit_idx, weights=values, minlength=units.n_units)
+    return LeftOut(
+        values=divide(values.sum() - sums, len(values) - n), times=np.ones(len(n), dtype=np.int64)
+    )
+
+
+def bound(form: Form, value: float, n_units: int, confidence: float) -> tuple[float, float] | None:
+    """The interval of a number at a bound of its scale, None where it is not."""
+    lowest = {Scale.LOGIT: 0.0, Scale.FISHER: -1.0}.get(form.scale, nan)
+    is_perfect, is_wrong = value >= 1 - _ROUNDING, value <= lowest + _ROUNDING
+    if isnan(lowest) or not (is_perfect or is_wrong):
+        return None
+    wrong = float(compute_wilson(np.array([0]), np.array([n_units]), confidence)[1][0])
+    far = max(form.at_share(wrong), lowest)
+    return (far, value) if is_perfect else (value, lowest + 1 - far)
+
+
+def _list_values(
+    values: Mapping[str, FloatArray], undefined: Mapping[str, str], lacking: str
+) -> dict[str, Number]:
+    return {
+        name: Number(
+            value=nan if np.isnan(value) else float(value),
+            reason=undefined.get(name, "") if np.isnan(value) else lacking,
+        )
+        for name, value in values.items()
+    }

@@ -1,0 +1,136 @@
+"""How often intervals hold the population's number, and on which side they miss it."""
+
+import json
+import zlib
+from dataclasses import dataclass
+from math import isnan, sqrt
+
+import numpy as np
+from proof.populations import SETTINGS
+
+from mlrek.evaluation import Task
+from mlrek.metrics import PredictionRule
+from mlrek.metrics.classification import compute_classification
+from mlrek.metrics.compute import compute_numbers
+from mlrek.metrics.detection import compute_detection
+from mlrek.metrics.multilabel import compute_multilabel
+from mlrek.metrics.numbers import list_numbers
+from mlrek.metrics.sampling import Sampling
+from mlrek.metrics.segmentation import compute_segmentation
+
+BLOCK = 50  # test sets drawn from one seed
+GROUPS = ("aggregate/", "at_threshold/", "label_")
+MIN_COVERAGE, MAX_COVERAGE, MAX_SIDE = 0.93, 0.99, 0.035
+
+
+@dataclass(slots=True)
+class Tally:
+    """What became of the intervals of one number: counts of test sets (or of labels in them)."""
+
+    given: int = 0  # the value is defined
+    none: int = 0  # but has no interval
+    doubted: int = 0  # or one with the doubt interval_short
+    above: int = 0  # the interval lies above the population's number: a floor passes wrongly
+    below: int = 0
+    width: float = 0.0
+
+    @property
+    def n(self):
+        """Intervals that claim to hold."""
+        return self.given - self.none - self.doubted
+
+    @property
+    def coverage(self):
+        """The share of them that hold the number."""
+        return 1 - (self.above + self.below) / self.n
+
+    def add(self, other):
+        """The sum of both."""
+        return Tally(*(getattr(self, f) + getattr(other, f) for f in self.__slots__))
+
+    def find_miss(self):
+        """Which goal is missed by more than three simulation errors, '' where none is."""
+        if not self.n:
+            return ""
+        goals = (
+            ("coverage below 93 %", MIN_COVERAGE - self.coverage, MIN_COVERAGE),
+            ("coverage above 99 %", self.coverage - MAX_COVERAGE, MAX_COVERAGE),
+            ("above too often", self.above / self.n - MAX_SIDE, MAX_SIDE),
+            ("below too often", self.below / self.n - MAX_SIDE, MAX_SIDE),
+        )
+        return ", ".join(
+            what for what, excess, p in goals if excess > 3 * sqrt(p * (1 - p) / self.n)
+        )
+
+
+def compute_targets(name):
+    """The population's numbers, by name and label."""
+    setting = SETTINGS[name]
+    evaluation = setting.draw(
+        np.random.default_rng([7, zlib.crc32(name.encode())]), setting.n_target
+    )
+    metrics = compute_numbers(evaluation, PredictionRule.TOP1)
+    targets = {
+        (row.name, row.label): row.number.value
+        for row in list_numbers(evaluation, metrics)
+        if row.name.startswith(GROUPS)
+    }
+    if name != "over-confident":
+        targets["aggregate/ece_debiased", ""] = targets.get(("aggregate/ece", ""), np.nan)
+    return targets
+
+
+def compute(evaluation):
+    """The numbers with their intervals, without the curves that nothing here looks at."""
+    match evaluation.task:
+        case Task.CLASSIFICATION:
+            return compute_classification(evaluation, PredictionRule.TOP1, Sampling(), curves=False)
+        case Task.MULTILABEL:
+            return compute_multilabel(evaluation, Sampling(), curves=False)
+        case Task.DETECTION:
+            return compute_detection(evaluation, Sampling(), curves=False)
+        case _:
+            return compute_segmentation(evaluation, Sampling())
+
+
+def run_block(name, n_images, block, targets):
+    """The tallies of the test sets of one seed, by the number's name (labels together)."""
+    rng = np.random.default_rng([block, n_images, zlib.crc32(name.encode())])
+    tallies = {}
+    for _ in range(BLOCK):
+        evaluation = SETTINGS[name].draw(rng, n_images)
+        metrics = compute(evaluation)
+        short = [d for d in metrics.doubts if d.kind == "interval_short"]
+        for row in list_numbers(evaluation, metrics):
+            target = targets.get((row.name, row.label), np.nan)
+            if isnan(target) or isnan(row.number.value):
+                continue
+            doubted = any(d.touches_number(row.name, row.label) for d in short)
+            tally = tallies.setdefault(row.name, Tally())
+            count(tally, row.number, target, doubted=doubted)
+    return tallies
+
+
+def count(tally, number, target, *, doubted):
+    """Add one number of a test set."""
+    tally.given += 1
+    if isnan(number.low):
+        tally.none += 1
+    elif doubted:
+        tally.doubted += 1
+    else:
+        tally.above += number.low > target + 1e-12
+        tally.below += number.high < target - 1e-12
+        tally.width += number.high - number.low
+
+
+def dump(tallies):
+    """As JSON."""
+    return json.dumps(
+        {k: [getattr(t, f) for f in Tally.__slots__] for k, t in tallies.items()}, sort_keys=True
+    )
+
+
+def parse(text):
+    """From JSON."""
+    return {k: Tally(*values) for k, values in json.loads(text).items()}
