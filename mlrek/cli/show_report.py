@@ -159,21 +159,19 @@ def _print_headline(shown: Shown, output: Output) -> None:
     if rows:
         output.table(titles, rows, numeric=frozenset({"value", "base model"}))
         output.line()
+    crossfit = shown.metrics.crossfit
     rows = []
     for name in dict.fromkeys((*reported, "precision", "recall", "f1")):
-        ours = at_threshold.get(f"{name}_macro")
-        rows.append(
-            [
-                name,
-                fmt(reported.get(name), 4),
-                fmt(None if ours is None else ours.value, 4),
-            ]
-        )
-    output.table(
-        ["at the service's thresholds", "reported", "computed"],
-        rows,
-        numeric=frozenset({"reported", "computed"}),
-    )
+        ours, elsewhere = at_threshold.get(f"{name}_macro"), crossfit.get(f"{name}_macro")
+        row = [name, fmt(reported.get(name), 4), fmt(None if ours is None else ours.value, 4)]
+        if elsewhere is not None:
+            row += [fmt(elsewhere.value, 4), span(elsewhere.low, elsewhere.high, 4)]
+        elif crossfit:
+            row += ["", ""]
+        rows.append(row)
+    titles = ["at the service's thresholds", "reported", "computed"]
+    titles += ["cross-fitted", "95 % interval"] * bool(crossfit)
+    output.table(titles, rows, numeric=frozenset({"reported", "computed", "cross-fitted"}))
     output.line()
 
 
@@ -212,6 +210,7 @@ def _print_label(shown: Shown, output: Output) -> None:
     views = [
         (f"by {shown.metrics.prediction_rule}", shown.metrics.per_label),
         ("at the assumed threshold", shown.metrics.at_threshold_per_label),
+        ("cross-fitted", shown.metrics.crossfit_per_label),
     ]
     if shown.chosen is not None and shown.published is None:
         views.append((f"at {shown.chosen.threshold:g}", shown.chosen.per_label))

@@ -21,7 +21,7 @@ from mlrek.metrics.counts import (
     divide,
 )
 from mlrek.metrics.fitting import N_PARTS, CrossFit, fit_across
-from mlrek.metrics.folds import Folds, deal_folds
+from mlrek.metrics.folds import N_FOLDS, Folds, deal_folds
 from mlrek.metrics.image_sums import AVERAGE_NAMES, find_exact, score_images
 from mlrek.metrics.intervals import compute_wilson
 from mlrek.metrics.label_scores import score_labels
@@ -205,19 +205,25 @@ def _score_labels(fitted: CrossFitValues, confidence: float) -> LabelScores:
 
 def _compute_decisions(pairs: Pairs, fit: CrossFit, folds: Folds) -> dict[str, FloatArray]:
     """What needs the decisions on each image: averages over images and shares of images."""
+    order = np.argsort(folds.fold, kind="stable")
     shape = pairs.n_images, pairs.n_labels
-    confidence, is_true = pairs.confidence.reshape(shape), pairs.is_true.reshape(shape)
-    support = is_true.sum(axis=1)
+    confidence = pairs.confidence.reshape(shape)[order]
+    is_true = pairs.is_true.reshape(shape)[order]
+    part, support = folds.part[order], is_true.sum(axis=1)
+    ends = np.cumsum(np.bincount(folds.fold, minlength=N_FOLDS))
+    slices = [slice(end - n, end) for end, n in zip(ends, np.diff(ends, prepend=0), strict=True)]
     rows = []
     for left_out in range(-1, N_PARTS):
         thresholds = fit.thresholds[:, 1 + left_out].T
-        is_predicted = confidence >= thresholds[folds.fold]
+        is_predicted = np.vstack(
+            [confidence[own] >= fitted for own, fitted in zip(slices, thresholds, strict=True)]
+        )
         images = LabelCounts(
             tp=(is_predicted & is_true).sum(axis=1),
             predicted=is_predicted.sum(axis=1),
             support=support,
         )
-        kept = folds.part != left_out
+        kept = part != left_out
         own = [*score_images(images), find_exact(images)]
         rows.append([column[kept].mean() if kept.any() else nan for column in own])
     *samples, exact = np.array(rows).T

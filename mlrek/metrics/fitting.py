@@ -116,7 +116,7 @@ def _fit_label(
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], FloatArray]:
     """True positives and predictions, (1 + N_PARTS,) each, and thresholds, (1 + N_PARTS, folds)."""
     candidates = _count_candidates(scores, assumed)
-    chosen = np.array([_choose(scores, candidates, fold) for fold in range(N_FOLDS)])
+    chosen = _choose(scores.support, candidates)
     tp, predicted = (_count_held_out(c, chosen) for c in (candidates.tp, candidates.predicted))
     return tp, predicted, candidates.thresholds[chosen].T
 
@@ -141,34 +141,39 @@ def _count_candidates(scores: _Scores, assumed: float) -> _Candidates:
     )
 
 
-def _choose(scores: _Scores, candidates: _Candidates, fold: int) -> NDArray[np.int64]:
-    """The candidate that a fold gets from the others: of all parts, then without each part.
+def _choose(support: IntArray, candidates: _Candidates) -> NDArray[np.int64]:
+    """The candidate that each fold gets from the others: of all parts, then without each part.
+
+    Args:
+        support: True images in each part, (N_PARTS,).
+        candidates: Of which the last one is the assumed threshold.
 
     Returns:
-        (1 + N_PARTS,) places among the candidates.
+        (N_FOLDS, 1 + N_PARTS) places among the candidates.
     """
-    own = np.arange(N_PARTS) // PARTS == fold
-    others = np.flatnonzero(~own)
     n = len(candidates.thresholds) - 1
-    chosen = np.full(1 + N_PARTS, n, dtype=np.int64)
-    sums = [c[others].sum(axis=0)[:n] for c in (candidates.tp, candidates.predicted)]
-    support = scores.support[others].sum()
-    step = max(1, _MAX_CELLS // max(n, 1))
-    rows = np.concatenate([[-1], others])
-    for start in range(0, len(rows) if n else 0, step):
-        left_out = rows[start : start + step]
-        is_part = (left_out >= 0)[:, np.newaxis]
-        tp, predicted = (
-            whole - c[left_out, :n] * is_part
-            for whole, c in zip(sums, (candidates.tp, candidates.predicted), strict=True)
-        )
-        true = support - (scores.support[left_out][:, np.newaxis] * is_part)
-        f1 = 2 * tp / np.maximum(true + predicted, 1)
-        best = f1.argmax(axis=1)  # the first one, so the highest threshold
-        is_fitted = f1[np.arange(len(best)), best] > 0
-        chosen[1 + left_out] = np.where(is_fitted, best, n)
-    chosen[1 + np.flatnonzero(own)] = chosen[0]
+    chosen = np.full((N_FOLDS, 1 + N_PARTS), n, dtype=np.int64)
+    # The last row is of no part: nothing is left out. F1 is twice tp / total.
+    tp = np.vstack([candidates.tp[:, :n], np.zeros((1, n))]).astype(np.float64)
+    total = np.vstack([candidates.predicted[:, :n] + support[:, np.newaxis], np.zeros((1, n))])
+    step = max(1, _MAX_CELLS // (N_PARTS * max(n, 1)))
+    for start in range(0, N_FOLDS if n else 0, step):
+        folds = range(start, min(start + step, N_FOLDS))
+        whole = [[c[_others(fold)].sum(axis=0) for fold in folds] for c in (tp, total)]
+        f1 = np.array(whole[0])[:, np.newaxis] - tp
+        f1 /= np.maximum(np.array(whole[1])[:, np.newaxis] - total, 1)
+        best = f1.argmax(axis=2)  # the first one, so the highest threshold
+        is_fitted = np.take_along_axis(f1, best[..., np.newaxis], axis=2)[..., 0] > 0
+        chosen[folds] = np.roll(np.where(is_fitted, best, n), 1, axis=1)
+    for fold in range(N_FOLDS):  # which learns nothing of its own parts
+        chosen[fold, 1 + fold * PARTS : 1 + (fold + 1) * PARTS] = chosen[fold, 0]
     return chosen
+
+
+def _others(fold: int) -> NDArray[np.int64]:
+    """The parts of all folds but one."""
+    parts = np.arange(N_PARTS)
+    return np.asarray(parts[parts // PARTS != fold])
 
 
 def _count_held_out(counts: IntArray, chosen: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from builders.evaluations import build_evaluation
 
 from mlrek.cli.output import Output
 from mlrek.cli.show_report import Shown, describe_shown, print_shown
@@ -83,3 +84,25 @@ def test_without_numbers_there_is_no_table_of_them(evaluation, capsys):
 
     assert "0.7500" in shown
     assert "95 % interval" not in shown
+
+
+def test_numbers_at_fitted_thresholds_have_a_cross_fitted_one_beside_them(capsys):
+    """With the confidence of every label on every image: of the whole version and of a label."""
+    rng = np.random.default_rng(1)
+    truth = rng.integers(0, 2, 40)
+    scores = np.clip(rng.random((40, 2)) * 0.7 + 0.3 * np.eye(2)[truth], 0, 1)
+    evaluation = build_evaluation(
+        [[label] for label in truth.tolist()],
+        [list(enumerate(row)) for row in scores.tolist()],
+        n_labels=2,
+        thresholds=[0.5, 0.5],
+    )
+    metrics = compute_metrics(evaluation, resamples=0)
+
+    for label in ("", "a"):
+        print_shown(Shown(evaluation=evaluation, metrics=metrics, label=label), Output())
+    told = capsys.readouterr().out
+
+    assert f"{metrics.crossfit['f1_macro'].value:.4f}" in told
+    assert f"{metrics.crossfit_per_label.f1[0]:.3f}" in told
+    assert told.count("cross-fitted") >= 2
