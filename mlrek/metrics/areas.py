@@ -21,6 +21,7 @@ from mlrek.metrics.sampling import Units
 MIN_OF_KIND: Final = 5
 """Units with and without a label that its areas need for an interval."""
 
+_MIRRORED: Final = 2
 _AP, _AUC = "average_precision", "roc_auc"
 _COLUMNS: Mapping[str, str] = {_AP: "ap", _AUC: "roc_auc"}
 
@@ -192,31 +193,33 @@ class _Mean:
         self._least: list[int] = []
 
     def add(self, value: float, left_out: LeftOut, n_least: int) -> None:
-        """One label more, where it has the area."""
+        """One label more; it has no area where all units have it, or none."""
+        self._least.append(n_least)
         if isnan(value):
             return
         is_defined = ~np.isnan(left_out.values)
         self._sums = self._sums + np.where(is_defined, left_out.values, 0)
         self._n = self._n + is_defined
         self._times = left_out.times
-        self._least.append(n_least)
 
     def estimate(self, name: str, number: Number, units: Units) -> Number:
         """The mean with its interval."""
         least = np.array(self._least, dtype=np.int64)
         if isnan(number.value):
             return number
+        if len(least) == _MIRRORED:
+            least = least[:1]  # of two labels both areas are of the same images
         if few := explain_few(name, least, units.n_units, units.what):
             return Number(value=number.value, reason=few)
         if bound(AREA, number.value, units.n_units, units.confidence) is not None:
             return self._bound(number.value, least, units)
         left_out = LeftOut(values=divide(self._sums, self._n), times=self._times)
-        degrees = find_degrees(least, 1 / least)
+        degrees = find_degrees(least, 1 / np.maximum(least, 1))
         return estimate_number(name, number.value, left_out, units, max_degrees=degrees)
 
     def _bound(self, value: float, least: IntArray, units: Units) -> Number:
         """All labels perfect (or all wrong): what MOVER makes of the bounds of each (see there)."""
-        ends = [bound(AREA, value, n, units.confidence) for n in least.tolist()]
+        ends = [bound(AREA, value, n, units.confidence) for n in least.tolist() if n]
         far = np.array([low if value > 1 / 2 else high for low, high in filter(None, ends)])
         reach = float(np.sqrt(np.square(far - value).sum())) / len(far)
         return Number(

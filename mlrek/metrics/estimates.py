@@ -10,7 +10,7 @@ import numpy as np
 from mlrek.evaluation import FloatArray
 from mlrek.metrics import Number
 from mlrek.metrics.counts import LabelCounts, divide
-from mlrek.metrics.forms import MIN_DEGREES, Form, explain_few, find_form
+from mlrek.metrics.forms import MIN_DEGREES, Form, explain_few, find_form, may_lack_labels
 from mlrek.metrics.intervals import compute_wilson
 from mlrek.metrics.jackknife import (
     LeftOut,
@@ -125,7 +125,7 @@ def widen_means(
         ("precision_macro", "predicted", n_any),
     ):
         own = left_out.count_units(name)
-        are_enough = bool((own[own > 0] >= MIN_OF_LABEL).all())
+        are_enough = (own[own > 0] >= MIN_OF_LABEL).all() and not may_lack_labels(name, own)
         if name in numbers and n_labels and (are_enough or not isnan(numbers[name].low)):
             shares = left_out.find_shares("tp", n)
             widened[name] = widen_mean(numbers[name], shares, n_labels, units.confidence)

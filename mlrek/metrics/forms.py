@@ -15,7 +15,7 @@ MIN_DEGREES: Final = 7.0
 """Degrees of freedom that the error of a number must have by the images of each label."""
 
 MAX_SINGLES: Final = 0.1
-"""Most labels of which one image is there alone: with more, others may be missing altogether."""
+"""Most labels with one image or none, as a share: with more, the mean is of other labels."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,8 +93,9 @@ def explain_few(name: str, support: IntArray, n_units: int, what: str = "images"
     if moves is None:
         return ""
     degrees = find_degrees(support, moves)
-    factor = max(MIN_DEGREES / max(degrees, 1.0), 2.0 if _may_lack(name, support) else 0.0)
-    if isnan(degrees) or factor <= 1:
+    is_open = isnan(degrees) or may_lack_labels(name, support)
+    factor = max(2.0 if is_open else 0.0, 0.0 if isnan(degrees) else MIN_DEGREES / max(degrees, 1))
+    if factor <= 1:
         return ""
     needed = int(np.ceil(n_units * factor))
     return (
@@ -103,15 +104,14 @@ def explain_few(name: str, support: IntArray, n_units: int, what: str = "images"
     )
 
 
-def _may_lack(name: str, support: IntArray) -> bool:
-    """Whether a mean over labels may lack some: many have one image, or none while others have one.
+def may_lack_labels(name: str, support: IntArray) -> bool:
+    """Whether a mean over labels may lack some that the population has.
 
-    Labels without an image are no sign of it by themselves: they may not have been tested at all.
+    So it is where more than a tenth of the labels have no image here, or a single one.
     """
-    singles = np.count_nonzero(support == 1)
-    if name in _CORRELATIONS or not singles:
+    if name in _CORRELATIONS:
         return False
-    return bool(singles + np.count_nonzero(support == 0) > MAX_SINGLES * len(support))
+    return bool(np.count_nonzero(support <= 1) > MAX_SINGLES * len(support))
 
 
 def find_moves(name: str, support: IntArray) -> FloatArray | None:

@@ -34,14 +34,14 @@ AVERAGES = [
 ]
 
 
-def _classify(y_true, y_pred=None, scores=None, **options):
+def _classify(y_true, y_pred=None, scores=None, n_labels=N_LABELS, **options):
     """The numbers of images whose top label is `y_pred`, or that have scores of all labels."""
     if scores is None:
         records = [[] if code < 0 else [(int(code), 0.9)] for code in y_pred]
     else:
         records = [[(i, float(s)) for i, s in enumerate(row)] for row in scores]
     truth = [[int(code)] for code in y_true]
-    return compute_metrics(build_evaluation(truth, records, n_labels=N_LABELS), **options)
+    return compute_metrics(build_evaluation(truth, records, n_labels=n_labels), **options)
 
 
 METRICS = _classify(Y_TRUE, scores=SCORES)
@@ -203,7 +203,7 @@ def test_balanced_accuracy_holds_movers_interval():
     lows = [proportion_confint(*counts, method="wilson")[0] for counts in ((81, 90), (10, 10))]
     expected = 0.95 - sqrt((0.9 - lows[0]) ** 2 + (1 - lows[1]) ** 2) / 2
 
-    number = _classify(y_true, y_pred).aggregate["balanced_accuracy"]
+    number = _classify(y_true, y_pred, n_labels=2).aggregate["balanced_accuracy"]
 
     assert number.value == pytest.approx(0.95)
     assert number.low == pytest.approx(expected, abs=1e-12)
@@ -247,10 +247,22 @@ def test_rare_labels_leave_macro_averages_without_interval():
     y_true = np.repeat([0, 1], [97, 3])
     y_pred = np.where(np.arange(100) % 10 == 0, 1, y_true)
 
-    number = _classify(y_true, y_pred).aggregate["f1_macro"]
+    number = _classify(y_true, y_pred, n_labels=2).aggregate["f1_macro"]
 
     assert isnan(number.low)
     assert "about 330 images are needed" in number.reason
+
+
+@pytest.mark.parametrize("name", ["f1_macro", "balanced_accuracy", "precision_macro"])
+def test_a_label_without_images_leaves_its_mean_without_interval(name):
+    """The rarer of two labels is on no image: the mean is of the other one alone."""
+    y_true = np.zeros(100, dtype=int)
+    y_pred = np.repeat([0, 1], [95, 5])
+
+    number = _classify(y_true, y_pred, n_labels=2).aggregate[name]
+
+    assert number.is_defined
+    assert isnan(number.low)
 
 
 def test_few_positives_leave_areas_without_interval():
