@@ -6,6 +6,8 @@ from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
 
+import numpy as np
+
 from mlrek.baseline import (
     doubt_groups,
     doubt_run,
@@ -17,16 +19,14 @@ from mlrek.champion import CHECKS_FOLDER, is_champion
 from mlrek.comparison.doubts import find_leakage
 from mlrek.comparison.pairing import group_images
 from mlrek.errors import PolicyError, TrackingError
-from mlrek.evaluation import Doubt, Evaluation, FloatArray
+from mlrek.evaluation import Doubt, Evaluation, IntArray
 from mlrek.formats.doubts import complete_doubts
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics
-from mlrek.metrics.resampling import Bootstrap
 from mlrek.policy import (
     DEFAULT_CONFIDENCE,
     Candidate,
     Decision,
-    Metric,
     Numbers,
     Opponent,
     Policy,
@@ -154,7 +154,7 @@ def _is_champion(
 def _describe_candidate(referred: Referred, group_by: str, store: Callable[[], Store]) -> Candidate:
     """The candidate's numbers, made anew from its evaluation by the rules of today."""
     evaluation = referred.evaluation
-    compute = cache(partial(_compute, evaluation, referred.prediction_rule))
+    compute = cache(partial(_compute, evaluation, referred.prediction_rule, group_by))
 
     def numbers_at(confidence: float) -> Numbers:
         return compute(confidence)[0]
@@ -165,7 +165,7 @@ def _describe_candidate(referred: Referred, group_by: str, store: Callable[[], S
         numbers_at=numbers_at,
         test_images=count_test_images(evaluation),
         leakage=find_leakage(evaluation),
-        resample=cache(partial(_resample, evaluation, referred.prediction_rule)),
+        is_grouped=bool(group_by),
         doubts=tuple(
             doubt_groups(doubt, referred, group_by)
             for doubt in _list_doubts(referred, compute(DEFAULT_CONFIDENCE)[1], store)
@@ -185,25 +185,29 @@ def _list_doubts(
 
 
 def _compute(
-    evaluation: Evaluation, rule: PredictionRule, confidence: float
+    evaluation: Evaluation, rule: PredictionRule, group_by: str, confidence: float
 ) -> tuple[Numbers, tuple[Doubt, ...]]:
-    """The numbers that a run of this evaluation would hold, and the doubts that show with them."""
+    """The numbers that a run of this evaluation would hold, and the doubts that show with them.
+
+    Intervals are over the groups of `group_by`, where it names some.
+    """
     metrics = compute_metrics(
         evaluation,
         prediction_rule=rule,
         seed=SEED,
         resamples=RESAMPLES,
         confidence=confidence,
+        groups=_number_groups(evaluation, group_by),
     )
     return collect_numbers(evaluation, metrics), metrics.doubts
 
 
-def _resample(evaluation: Evaluation, rule: PredictionRule) -> dict[Metric, FloatArray]:
-    """Values in the resamples that a run's intervals are of, by the names of policies."""
-    from mlrek.comparison.resampled_numbers import resample_numbers
-
-    values = resample_numbers(evaluation, rule, Bootstrap(seed=SEED, resamples=RESAMPLES))
-    return {Metric(name=name, label=label): column for (name, label), column in values.items()}
+def _number_groups(evaluation: Evaluation, group_by: str) -> IntArray | None:
+    """A code for the group of each image, (n_images,); None without a grouping."""
+    if not group_by:
+        return None
+    names, _ = group_images(evaluation.images, group_by)
+    return np.unique(np.array(names, dtype=object), return_inverse=True)[1]
 
 
 def _note(decision: Decision, policy: Policy, referred: Referred, store: Store) -> Decision:

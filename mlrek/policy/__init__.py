@@ -11,7 +11,7 @@ from math import nan
 from typing import Final, Literal
 
 from mlrek.comparison import Comparison, Leakage
-from mlrek.evaluation import Doubt, DoubtKind, FloatArray, Task
+from mlrek.evaluation import Doubt, DoubtKind, Task
 
 ANY_LABEL: Final = "*"
 DEFAULT_CONFIDENCE: Final = 0.95
@@ -145,7 +145,6 @@ class Identity:
 class Candidate:
     """The version to be promoted. `numbers_at` gives its numbers with intervals at a confidence.
 
-    `resample` gives (n_resamples,) values of those that its `evaluation.json` has no interval of.
     `doubts` weaken its numbers. `is_champion`: it bears the alias already that is to be moved.
     `is_grouped`: its intervals are over the groups of `group_by`.
     """
@@ -155,7 +154,6 @@ class Candidate:
     numbers_at: Callable[[float], Numbers]
     test_images: TestImages
     leakage: Leakage
-    resample: Callable[[], Mapping[Metric, FloatArray]] = dict
     doubts: tuple[Doubt, ...] = ()
     is_champion: bool = False
     is_grouped: bool = False

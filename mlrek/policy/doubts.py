@@ -122,6 +122,10 @@ def _say(doubt: Doubt) -> str:
 
 def _merge(doubts: Sequence[Doubt]) -> tuple[Doubt, ...]:
     """Each doubt once: one that both versions have is not the candidate's alone as well."""
-    found = {(d.kind, d.text, d.touches): d for d in doubts if d.side == "both"}
-    distinct = (found.get((d.kind, d.text, d.touches), d) for d in doubts)
-    return tuple({(d.kind, d.text, d.touches, d.side): d for d in distinct}.values())
+    found = {_fact(d): d for d in doubts if d.side == "both"}
+    distinct = (found.get(_fact(d), d) for d in doubts)
+    return tuple({(_fact(d), d.side): d for d in distinct}.values())
+
+
+def _fact(doubt: Doubt) -> tuple[DoubtKind, str, tuple[str, ...], Effect]:
+    return doubt.kind, doubt.text, doubt.touches, doubt.effect

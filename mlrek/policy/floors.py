@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from math import isnan, nan
 
 from mlrek.evaluation import Doubt
-from mlrek.metrics.intervals import compute_margin, resampled_number
+from mlrek.metrics.intervals import compute_margin
 from mlrek.policy import (
     ANY_LABEL,
     Candidate,
@@ -130,7 +130,6 @@ def _find_figure(metric: Metric, candidate: Candidate, confidence: float) -> Fig
     figure = candidate.numbers_at(confidence).figures.get(metric)
     if figure is None:
         return None
-    figure = _add_interval(figure, metric, candidate, confidence)
     if not _has_width(figure):
         return figure
     return replace(figure, low=min(figure.low, figure.value), high=max(figure.high, figure.value))
@@ -172,19 +171,6 @@ def _forgive_chance(check: Check, question: _Question, n: int) -> Check:
         "all of them taken together (Holm) this one is not surely beyond it"
     )
     return replace(check, status=Status.UNDECIDED, reason=reason)
-
-
-def _add_interval(
-    figure: Figure, metric: Metric, candidate: Candidate, confidence: float
-) -> Figure:
-    """The number with the interval of its resamples, where nothing says why it has none."""
-    if isnan(figure.value) or not isnan(figure.low) or figure.reason:
-        return figure
-    sample = candidate.resample().get(metric)
-    if sample is None:
-        return figure
-    number = resampled_number(figure.value, sample, confidence=confidence)
-    return Figure(value=number.value, low=number.low, high=number.high, reason=number.reason)
 
 
 def _has_width(figure: Figure) -> bool:

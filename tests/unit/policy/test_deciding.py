@@ -3,7 +3,6 @@
 from dataclasses import replace
 from math import isnan, nan
 
-import numpy as np
 import pytest
 from builders.policies import (
     F1,
@@ -17,7 +16,7 @@ from builders.policies import (
 )
 
 from mlrek.comparison import Leakage, Scope, Verdict
-from mlrek.policy import Decision, Figure, Metric, Status, TestImages
+from mlrek.policy import Decision, Figure, Status, TestImages
 
 PLAIN = f'[[floor]]\nmetric = "{F1}"\n'
 SURE = PLAIN + "confidence = 0.95\n"
@@ -185,42 +184,16 @@ def test_where_less_is_better_everything_is_mirrored(name, kind, low, high, expe
 
 
 @pytest.mark.parametrize(
-    ("limit", "confidence", "expected", "ends"),
+    ("figure", "said"),
     [
-        (0.51, 0.95, "passed", (0.5125, 0.9875)),
-        (0.52, 0.95, "undecided", (0.5125, 0.9875)),
-        (0.52, 0.8, "passed", (0.55, 0.95)),
-        (0.99, 0.95, "failed", (0.5125, 0.9875)),
+        (Figure(value=0.7), "no interval of this number can be computed"),
+        (Figure(value=0.7, reason="it is so"), "it is so"),
+        (Figure(value=nan, reason="nothing there"), "nothing there"),
     ],
 )
-def test_a_number_without_an_interval_has_that_of_its_resamples(limit, confidence, expected, ends):
-    """Of labels and at thresholds: the middle 95 % (or 80 %) of 0.50, 0.51 … 1.00."""
-    metric = Metric(name="label_f1", label="a")
-    candidate = replace(
-        make_candidate({("label_f1", "a"): Figure(value=0.7)}),
-        resample=lambda: {metric: np.linspace(0.5, 1, 51)},
-    )
-    toml = f'[[floor]]\nmetric = "label_f1/a"\nmin = {limit}\nconfidence = {confidence}\n'
-    check = run(toml, candidate).checks[-1]
-
-    assert check.status == expected
-    assert (check.low, check.high) == pytest.approx(ends)
-
-
-@pytest.mark.parametrize(
-    ("figure", "sample", "said"),
-    [
-        (Figure(value=1.0), np.ones(50), "resampling the images never changes the value"),
-        (Figure(value=0.7), None, "no interval of this number can be computed"),
-        (Figure(value=0.7, reason="it is so"), np.linspace(0, 1, 50), "it is so"),
-        (Figure(value=nan, reason="nothing there"), np.linspace(0, 1, 50), "nothing there"),
-    ],
-)
-def test_resamples_give_no_interval_where_there_is_none(figure, sample, said):
-    """All alike, none taken, a reason that stands already, no number: undecided."""
-    samples = {} if sample is None else {Metric(name="label_f1", label="a"): sample}
+def test_a_floor_with_a_confidence_needs_an_interval(figure, said):
+    """None, a reason that there is none, no number: undecided."""
     candidate = make_candidate({("label_f1", "a"): figure})
-    candidate = replace(candidate, resample=lambda: samples)
     toml = '[[floor]]\nmetric = "label_f1/a"\nmin = 0.1\nconfidence = 0.95\n'
     check = run(toml, candidate).checks[-1]
 
