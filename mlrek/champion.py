@@ -55,6 +55,9 @@ def explain_absence(baseline: str, candidate: Referred, alias: str, registry: Re
     model = MODEL_URI.fullmatch(baseline)
     name, wanted = (model["name"], model["alias"] or "") if model else ("", "")
     if not registry.has_model(name):
+        if wanted == alias and _begins_here(name, candidate, registry):
+            reason = f"first promotion: the registry has no model {name!r} yet, so no {baseline}"
+            return Absence(is_first=True, reason=reason)
         return Absence(is_first=False, reason=_say_no_model(baseline, candidate, alias, registry))
     aliases = registry.get_aliases(name)
     if not _is_model_of(candidate, name, registry):
@@ -135,6 +138,19 @@ def _is_model_of(candidate: Referred, name: str, registry: Registry) -> bool:
         return candidate.registered.name == name
     owner = registry.get_model_tags(name).get("project_arn", "")
     return not owner or owner == candidate.evaluation.version.project.arn
+
+
+def _begins_here(name: str, candidate: Referred, registry: Registry) -> bool:
+    """Whether a model that is not there may be the candidate's first one.
+
+    The store must know the candidate's project, else its address is a slip; the version must not
+    be another model's, and no model may have a name that is nearly the same.
+    """
+    version = candidate.evaluation.version
+    if candidate.registered is not None or registry.find_versions(version.arn):
+        return False
+    is_known = registry.store.find_experiment(version.project) is not None
+    return is_known and not get_close_matches(name, registry.list_names())
 
 
 def _find_promotion(name: str, alias: str, candidate: Referred, registry: Registry) -> str:

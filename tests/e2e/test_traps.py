@@ -591,6 +591,25 @@ def test_a_replaced_evaluation_is_said(decide, run_mlrek, tmp_path, new_store):
     assert "superseded" in [d["kind"] for d in found["doubts"]]
 
 
+def test_a_project_that_is_logged_but_not_registered_has_its_first_promotion(
+    run_mlrek, new_store, tmp_path
+):
+    """The store knows the project, so its registry is the right one; a slip of the name is told."""
+    folder = save_two(tmp_path / "p", (380, 390))
+    policy = tmp_path / "policy.toml"
+    policy.write_text(CHAMPION + NO_WORSE + ACCURACY.format(0.5))
+    asked = (f"{folder}#v2", "--policy", policy, "--tracking-uri", new_store)
+    run_mlrek("sync", folder, "--tracking-uri", new_store)
+    done = run_mlrek("check", *asked)
+    run_mlrek("sync", folder, "--register", "--tracking-uri", new_store)
+    policy.write_text(policy.read_text().replace("models:/parts@", "models:/prats@"))
+    misspelt = run_mlrek("check", *asked, check=False)
+
+    assert "first promotion: the registry has no model 'parts' yet" in " ".join(done.stdout.split())
+    assert misspelt.returncode == 4
+    assert "models:/parts@champion" in misspelt.stdout
+
+
 def test_another_store_is_no_first_promotion(run_mlrek, new_store, tmp_path):
     """A registry that knows no such model is a slip of the address, not the beginning."""
     folder = save_two(tmp_path / "p", (380, 390))
