@@ -48,6 +48,7 @@ ALSO_COMPARED: Final = (
     "aggregate/images_right",
     "aggregate/ece",
     "at_threshold/f1_macro",
+    "crossfit/f1_macro",
     SERVICE_F1,
 )
 """What people are shown of a comparison after the headline numbers of its task."""
