@@ -29,7 +29,7 @@ from mlrek.comparison.warnings import MAX_NAMED, warn
 from mlrek.comparison.why import describe_steps, exchange_truth, explain
 from mlrek.distinct import count_once
 from mlrek.errors import IncomparableError, UsageError
-from mlrek.evaluation import Evaluation, IntArray, Task, order_labels
+from mlrek.evaluation import DoubtKind, Evaluation, IntArray, Task, order_labels
 from mlrek.metrics import PredictionRule
 
 _ONE_WAY: Final = frozenset({Task.CLASSIFICATION, Task.MULTILABEL})
@@ -93,11 +93,15 @@ def compare_versions(
         test_sets=exams.pairing.test_sets,
         baseline_leakage=find_leakage(first),
         candidate_leakage=find_leakage(second),
-        doubts=doubt_comparison(
-            (first, second),
-            (exams.whole[0].metrics, exams.whole[1].metrics),
-            exams.pairing,
-            settings.label_map,
+        doubts=tuple(
+            doubt
+            for doubt in doubt_comparison(
+                (first, second),
+                (exams.whole[0].metrics, exams.whole[1].metrics),
+                exams.pairing,
+                settings.label_map,
+            )
+            if not (settings.group_by and doubt.kind is DoubtKind.GROUPED)  # it is answered
         ),
         warnings=tuple(
             warn(

@@ -9,7 +9,7 @@ from scipy.stats import t
 
 from mlrek.comparison import Judgement, Scope
 from mlrek.comparison.crossfit import FITTED_ALIKE
-from mlrek.evaluation import Task
+from mlrek.evaluation import DoubtKind, Task
 from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.crossfit import fit_evaluation
 from mlrek.metrics.folds import deal_folds
@@ -134,6 +134,20 @@ def test_partial_records_have_none(compare):
     names = {d.name for d in compare(build(1), partial).differences}
 
     assert not {name for name in names if name.startswith("crossfit/")}
+
+
+def test_groups_that_were_named_are_no_doubt_any_more(build_top, compare):
+    """Objects that are wholly right or wrong are doubted until their images are grouped."""
+    images = [f"s3://bucket/object-{i // 10:02}/{i % 10}.jpg" for i in range(300)]
+    truth = [i // 10 % 2 for i in range(300)]
+    side = build_top(truth, [(t + (i // 30 % 2)) % 2 for i, t in enumerate(truth)], images=images)
+
+    kinds, named = (
+        {doubt.kind for doubt in compare(side, side, group_by=group_by).doubts}
+        for group_by in ("", "s3://bucket/")
+    )
+
+    assert kinds - named == {DoubtKind.GROUPED}
 
 
 def test_groups_are_left_out_as_a_whole(compare):

@@ -174,7 +174,7 @@ def test_a_rule_that_boxes_do_not_have_is_no_other_rule(compare):
         Side(evaluation=side), Side(evaluation=side, rule=PredictionRule.THRESHOLD)
     )
 
-    assert comparison.doubts == ()
+    assert _list(comparison, DoubtKind.OTHER_RULE) == []
 
 
 @pytest.mark.parametrize(("read_at", "expected"), [(0.7, ["other_rule"]), (0.501, [])])
