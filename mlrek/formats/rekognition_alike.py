@@ -37,6 +37,10 @@ class _Record(Attribute, gc=False, kw_only=True):
     confidence: Annotated[float, Meta(ge=0, le=1)]
 
 
+_SHARED = Decoder(tuple[_Truth, _Record, Value])
+"""Made at import: a thread that met what another one was still making of a type would crash."""
+
+
 @dataclass(slots=True)
 class Rows:
     """What counts on lines of a manifest; class names and images are not checked yet."""

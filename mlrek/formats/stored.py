@@ -216,13 +216,13 @@ def _decode_header(metadata: Mapping[bytes, bytes]) -> _Header:
     if _METADATA_KEY not in metadata:
         raise ValueError("mlrek did not write it")
     header = metadata[_METADATA_KEY]
-    written = json.decode(header, type=_SchemaVersion).schema_version
+    written = _SCHEMA_DECODER.decode(header).schema_version
     if written > SCHEMA_VERSION:
         raise EvaluationError(
             f"this evaluation.parquet has schema {written}, this mlrek reads up to "
             f"{SCHEMA_VERSION}: upgrade it (`pip install --upgrade mlrek`)"
         )
-    return json.decode(header, type=_Header, dec_hook=_decode_array)
+    return _HEADER_DECODER.decode(header)
 
 
 def _encode_array(array: object) -> list[float]:
@@ -234,3 +234,8 @@ def _encode_array(array: object) -> list[float]:
 
 def _decode_array(_type: type, values: object) -> FloatArray:
     return np.array(values, dtype=np.float64)  # null becomes NaN
+
+
+# made at import: threads that made them at once would meet what is not made to its end
+_SCHEMA_DECODER = json.Decoder(_SchemaVersion)
+_HEADER_DECODER = json.Decoder(_Header, dec_hook=_decode_array)
