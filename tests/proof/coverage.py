@@ -21,6 +21,23 @@ from mlrek.metrics.segmentation import compute_segmentation
 BLOCK = 50  # test sets drawn from one seed
 GROUPS = ("aggregate/", "at_threshold/", "label_")
 MIN_COVERAGE, MAX_COVERAGE, MAX_SIDE = 0.93, 0.99, 0.035
+WILSON = frozenset(
+    (
+        "aggregate/accuracy",
+        "aggregate/hamming_loss",
+        "aggregate/precision_micro",
+        "aggregate/recall_micro",
+        "aggregate/recall_weighted",
+        "aggregate/f1_micro",
+        "aggregate/jaccard_micro",
+        "aggregate/subset_accuracy",
+        "at_threshold/recall_micro",
+        "at_threshold/recall_weighted",
+        "label_precision",
+        "label_recall",
+        "label_f1",
+    )
+)  # plain shares: their figures are exact and printed, not held to the goal of each side
 
 
 @dataclass(slots=True)
@@ -54,7 +71,7 @@ class Tally:
             return ""
         goals = (
             ("coverage below 93 %", MIN_COVERAGE - self.coverage, MIN_COVERAGE),
-            ("coverage above 99 %", self.coverage - MAX_COVERAGE, MAX_COVERAGE),
+            ("wide: above 99 %", self.coverage - MAX_COVERAGE, MAX_COVERAGE),
             ("above too often", self.above / self.n - MAX_SIDE, MAX_SIDE),
             ("below too often", self.below / self.n - MAX_SIDE, MAX_SIDE),
         )
@@ -63,11 +80,11 @@ class Tally:
         )
 
 
-def compute_targets(name):
+def compute_targets(name, n_target=None):
     """The population's numbers, by name and label."""
     setting = SETTINGS[name]
     evaluation = setting.draw(
-        np.random.default_rng([7, zlib.crc32(name.encode())]), setting.n_target
+        np.random.default_rng([7, zlib.crc32(name.encode())]), n_target or setting.n_target
     )
     metrics = compute_numbers(evaluation, PredictionRule.TOP1)
     targets = {

@@ -13,9 +13,10 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from proof.coverage import BLOCK, Tally, compute_targets, dump, parse, run_block
+from proof.coverage import BLOCK, WILSON, Tally, compute_targets, dump, parse, run_block
 from proof.populations import SETTINGS
 
+OF_UNITS = ("masks", "detection")  # whose labels count pixels and boxes, not images
 ALL_BUT = ("label_support", "label_tp", "label_fp", "label_fn", "label_threshold")
 
 
@@ -26,7 +27,6 @@ def main():
     parser.add_argument("--setting", action="append", choices=list(SETTINGS))
     parser.add_argument("--size", type=int, action="append")
     parser.add_argument("--folder", type=Path, default=Path(".proof"))
-    parser.add_argument("--all", action="store_true", help="print every number, not only a choice")
     options = parser.parse_args()
     options.folder.mkdir(exist_ok=True)
     for name in options.setting or SETTINGS:
@@ -65,7 +65,8 @@ def print_setting(name, size, tallies):
             continue
         print(
             f"| {key} | {t.given} | {(t.none + t.doubted) / t.given:.1%} | {t.coverage:.1%} | "
-            f"{t.above / t.n:.1%} | {t.below / t.n:.1%} | {t.width / t.n:.3f} | {t.find_miss()} |"
+            f"{t.above / t.n:.1%} | {t.below / t.n:.1%} | {t.width / t.n:.3f} | "
+            f"{'Wilson' if key in WILSON and name not in OF_UNITS else t.find_miss()} |"
         )
 
 
