@@ -1,6 +1,7 @@
 """Files below an S3 prefix. A download that is cut off goes on where it stopped."""
 
 import re
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from dataclasses import dataclass
@@ -22,9 +23,13 @@ from mlrek.sources.storage import (
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
+    from botocore.response import StreamingBody
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 MAX_RESUMES = 5
+PIECE = 64 << 10  # bytes taken at once of what has arrived
+SLOW_AFTER_S = 45.0  # of waiting for a body, until its pace is judged, and again after as long
+SLOW = 1024  # bytes a second: a body that comes slower is given up
 NOT_FOUND = 404
 EMPTY_FILE = 416  # the status of a range of an object without bytes
 
@@ -123,6 +128,7 @@ class S3Storage:
         What is a whole object is held against its length and, where that is an MD5, its ETag.
         """
         from botocore.exceptions import HTTPClientError, IncompleteReadError
+        from urllib3.exceptions import HTTPError
 
         size, etag, done = answer["ContentLength"], answer["ETag"], 0
         expected = "" if "ContentRange" in answer else _find_md5(place, answer)
@@ -135,13 +141,13 @@ class S3Storage:
                     if not answer.get("ContentRange", "").startswith(f"bytes {done}-"):
                         break
                 try:
-                    with closing(answer["Body"]) as body:
+                    with closing(_watch(uri, answer["Body"])) as body:
                         for chunk in body.iter_chunks(CHUNK):
                             done += len(chunk)
                             if expected:
                                 digest.update(chunk)
                             yield chunk
-                except (HTTPClientError, IncompleteReadError):
+                except (HTTPClientError, IncompleteReadError, HTTPError):
                     pass  # the length tells what is missing
             if done == size and expected in ("", digest.hexdigest()):
                 return
@@ -152,6 +158,71 @@ class S3Storage:
         raise SourceInterruptedError(
             uri, f"the download was cut off at byte {done}; run the command again"
         )
+
+
+@dataclass(slots=True)
+class _Watched:
+    """A raw body that is given up when it comes too slowly, which no timeout of one read ends.
+
+    Only waiting counts, not what its reader does in between.
+    """
+
+    uri: str
+    raw: Any
+    waited: float = 0.0
+    n_bytes: int = 0
+
+    def read(self, amount: int) -> bytes:
+        """The next `amount` bytes; fewer at the end and before an error, which comes next.
+
+        Raises:
+            SourceInterruptedError: They come too slowly.
+        """
+        pieces, missing = list[bytes](), amount
+        while missing and (piece := self._read_piece(min(missing, PIECE), has_some=bool(pieces))):
+            pieces.append(piece)
+            missing -= len(piece)
+        return b"".join(pieces)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.raw.close()
+
+    def _read_piece(self, most: int, *, has_some: bool) -> bytes:
+        from urllib3.exceptions import HTTPError
+
+        began = time.monotonic()
+        try:
+            piece: bytes = self.raw.read1(most) or b""
+        except HTTPError:
+            if has_some:
+                return b""
+            raise
+        self.waited += time.monotonic() - began
+        self.n_bytes += len(piece)
+        if piece and self.waited > SLOW_AFTER_S:
+            self._judge()
+        return piece
+
+    def _judge(self) -> None:
+        if self.n_bytes < SLOW * self.waited:
+            raise SourceInterruptedError(
+                self.uri,
+                f"only {self.n_bytes:,} bytes came in {self.waited:.0f} seconds; check the "
+                "network, and run the command again",
+            )
+        self.waited, self.n_bytes = 0.0, 0
+
+
+def _watch(uri: str, body: "StreamingBody") -> "StreamingBody":
+    """The body, watched where the installed urllib3 (2.1 or newer) can read what has arrived.
+
+    Below botocore's own body, which holds the bytes against length and checksum.
+    """
+    raw = getattr(body, "_raw_stream", None)
+    if hasattr(raw, "read1"):
+        body._raw_stream = _Watched(uri, raw)  # type: ignore[attr-defined]  # noqa: SLF001
+    return body
 
 
 def _status(exc: "ClientError") -> int:

@@ -20,8 +20,8 @@ class S3Fault:
 
     Either an error (`status`, and `body` or S3's form of `code`), or the body is cut off after
     `cut_after` bytes, or comes in two halves with a `pause` between them (seconds, or `until` a
-    test says so), or the request is done and its answer `lost`, or has `changed` headers. The first
-    `skip` requests pass.
+    test says so) or a byte at a time, `drip` seconds apart, or the request is done and its answer
+    `lost`, or has `changed` headers. The first `skip` requests pass.
     """
 
     key: str
@@ -35,6 +35,7 @@ class S3Fault:
     body: str = ""
     pause: float = 0.0
     until: threading.Event | None = None
+    drip: float = 0.0
     lost: bool = False
     changed: dict[str, str] = field(default_factory=dict)
 
@@ -158,6 +159,10 @@ class _Handler(BaseHTTPRequestHandler):
             if half and fault.until:
                 fault.until.wait()
             with contextlib.suppress(ConnectionError):  # nobody may be waiting any more
+                for i in range(len(body) if fault and fault.drip else 0):
+                    self.wfile.write(body[i : i + 1])
+                    time.sleep(fault.drip)
+                    half = i + 1
                 self.wfile.write(body[half : fault.cut_after if fault else None])
         if fault is not None and fault.cut_after is not None:
             self.close_connection = True

@@ -9,8 +9,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from fakes.s3_proxy import S3Fault
 
-from mlrek.errors import SourceError, SourceNotFoundError
-from mlrek.sources import aws
+from mlrek.errors import SourceError, SourceInterruptedError, SourceNotFoundError
+from mlrek.sources import aws, s3
 from mlrek.sources.aws import AwsClients, AwsOptions
 from mlrek.sources.s3 import S3Storage
 from mlrek.sources.storage import CHUNK
@@ -181,6 +181,27 @@ def test_a_slow_download_is_waited_for(storage, s3_server):
     s3_server.proxy.faults.append(S3Fault(key="/key", method="GET", pause=0.7))
     assert _read(storage, "s3://bucket/key") == body
     assert len(s3_server.proxy.requests_for("/key")) == 1
+
+
+def test_a_download_that_only_trickles_is_given_up(storage, s3_server, monkeypatch):
+    """Each byte comes in time, and the last one never would."""
+    monkeypatch.setattr(s3, "SLOW_AFTER_S", 0.2)
+    s3_server.put("bucket", "key", b"0123456789" * 100)
+    s3_server.proxy.faults.append(S3Fault(key="/key", method="GET", drip=0.02))
+    said = r"s3://bucket/key: only \d+ bytes came in \d+ seconds; .*run the command again"
+    with pytest.raises(SourceInterruptedError, match=said):
+        _read(storage, "s3://bucket/key")
+    assert len(s3_server.proxy.requests_for("/key")) == 1
+
+
+def test_a_download_of_many_pieces_is_no_slow_one(storage, s3_server, monkeypatch):
+    """Its pace is judged again and again, and chunks are as large as ever."""
+    monkeypatch.setattr(s3, "SLOW_AFTER_S", 0.0)
+    body = os.urandom(2 * CHUNK + 7)
+    s3_server.put("bucket", "key", body)
+    chunks = list(storage.read("s3://bucket/key"))
+    assert b"".join(chunks) == body
+    assert [len(chunk) for chunk in chunks] == [CHUNK, CHUNK, 7]
 
 
 def test_bytes_that_are_not_those_of_the_etag_are_an_error(storage, s3_server):
