@@ -1,9 +1,10 @@
 """What there is to sync: the versions of a source with what is known before any image is read."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from mlrek.errors import SourceError
+from mlrek.formats.doubts import keep_possible
 from mlrek.identity import is_same_project
 from mlrek.sources import AwsOptions, open_source
 from mlrek.sources.catalogue import Source, VersionEntry
@@ -43,6 +44,7 @@ def _list_version(source: Source, entry: VersionEntry, run: LoggedRun | None) ->
             test_images = source.read_test_images(entry)
         except SourceError as exc:
             evaluation = exc.reason
+    entry = replace(entry, reported=keep_possible(entry.reported))
     return ListedVersion(
         entry=entry,
         evaluation=evaluation,

@@ -1,13 +1,22 @@
 """Doubts that show when an evaluation is read: each kind is put into words in one place."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from math import inf
 from typing import Final
 from urllib.parse import unquote_plus
 
 import numpy as np
 
-from mlrek.evaluation import EVERYTHING, BoolArray, Doubt, DoubtKind, Evaluation, Task
+from mlrek.evaluation import (
+    EVERYTHING,
+    BoolArray,
+    Doubt,
+    DoubtKind,
+    Evaluation,
+    Reported,
+    Task,
+)
 from mlrek.formats.json_text import show
 from mlrek.metrics.image_sums import AVERAGE_NAMES
 from mlrek.subset import take_images
@@ -22,12 +31,33 @@ _EXPLAINED: Final = frozenset({DoubtKind.LINES_SKIPPED, DoubtKind.TRUTH_UNKNOWN}
 """What tells why images of the service's test set are not among those that are evaluated."""
 
 
+_COUNTED: Final = frozenset({"tp", "fp", "fn", "tn", "test_images", "test_boxes", "log_loss"})
+"""Reported numbers that may be more than 1."""
+_ROUNDING: Final = 1e-6  # services calculate with 32 bits
+
+
+def is_possible(name: str, value: float) -> bool:
+    """Whether a service's number can be what its name says: a share is from 0 to 1.
+
+    >>> is_possible("f1", 7e307), is_possible("f1", 1.0), is_possible("log_loss", 1.5)
+    (False, True, True)
+    """
+    most = inf if name in _COUNTED else 1 + _ROUNDING
+    return 0 <= value <= most and value < inf
+
+
+def keep_possible(numbers: Mapping[str, float]) -> dict[str, float]:
+    """A service's numbers without those that cannot be."""
+    return {name: value for name, value in numbers.items() if is_possible(name, value)}
+
+
 def complete_doubts(evaluation: Evaluation) -> Evaluation:
     """The evaluation with the doubts that itself shows, where no earlier one says the same.
 
     That images are missing, and that some were trained on, follows from its columns and from what
-    the service reports.
+    the service reports. Reported numbers that cannot be are taken out.
     """
+    evaluation = _take_impossible_out(evaluation)
     known = {doubt.kind for doubt in evaluation.doubts if EVERYTHING in doubt.touches}
     shown = [
         doubt
@@ -35,6 +65,44 @@ def complete_doubts(evaluation: Evaluation) -> Evaluation:
         if doubt.kind not in known
     ]
     return replace(evaluation, doubts=(*evaluation.doubts, *shown)) if shown else evaluation
+
+
+def _take_impossible_out(evaluation: Evaluation) -> Evaluation:
+    """The evaluation without reported numbers that cannot be, and a doubt that says which."""
+    found = dict(_find_impossible(evaluation.reported))
+    if not found:
+        return evaluation
+    named = "; ".join(f"{show(name)} {value:.6g}" for name, value in list(found.items())[:_N_NAMED])
+    more = "; …" if len(found) > _N_NAMED else ""
+    doubt = Doubt(
+        kind=DoubtKind.REPORTED_DIFFERS,
+        text=(
+            f"{len(found)} reported numbers cannot be what they are called, and are not taken "
+            f"as numbers: {named}{more}"
+        ),
+        count=len(found),
+        touches=tuple(found),
+    )
+    reported = replace(
+        evaluation.reported,
+        aggregate=keep_possible(evaluation.reported.aggregate),
+        per_label={
+            label: keep_possible(numbers)
+            for label, numbers in evaluation.reported.per_label.items()
+        },
+    )
+    return replace(evaluation, reported=reported, doubts=(*evaluation.doubts, doubt))
+
+
+def _find_impossible(reported: Reported) -> Iterator[tuple[str, float]]:
+    """Such numbers of the whole and of labels, by the names under which they would be listed."""
+    for name, value in reported.aggregate.items():
+        if not is_possible(name, value):
+            yield f"reported/{name}", value
+    for label, numbers in reported.per_label.items():
+        for name, value in numbers.items():
+            if not is_possible(name, value):
+                yield f"label_reported_{name}/{label}", value
 
 
 def doubt_test_images(evaluation: Evaluation) -> Iterator[Doubt]:

@@ -9,6 +9,8 @@ import pytest
 from builders.projects import find_manifest, make_test, save_project
 from mlflow import MlflowClient
 
+from mlrek.formats.doubts import is_possible
+
 CASES = Path(__file__).parents[1] / "data" / "cases"
 OTHERS = CASES / "answers-of-other-images"
 LABELS = ("bad", "good")
@@ -109,6 +111,41 @@ def test_reported_numbers_that_differ_are_no_floor(promote, tmp_path, metric, co
     ended, doubts = promote(folder, FLOOR.format(metric, 0.7))
     assert ended == code
     assert doubts["reported_differs"]["touches"] == ["reported/*", "label_reported_*"]
+
+
+def test_reported_numbers_that_cannot_be_are_none(run_mlrek, tmp_path):
+    """An F1 of 7e307 and a recall in percent are named, and no numbers of any surface."""
+    folder = save_project(tmp_path / "p", v1=make_version(180, changed={"F1Score": 7e307}))
+    (path,) = (folder / "versions" / "v1").glob("EvaluationResultSummary*.json")
+    summary = json.loads(path.read_text())
+    summary["LabelEvaluationResults"][1]["Metrics"]["Recall"] = 90
+    path.write_text(json.dumps(summary))
+    (listed,) = json.loads(run_mlrek("versions", folder, "--json").stdout)["versions"]
+    assert listed["reported_f1"] is None
+    document = json.loads(run_mlrek("show", f"{folder}#v1", "--json").stdout)
+    assert document["reported"].keys() == {"precision", "recall"}
+    assert [sorted(label["reported"]) for label in document["labels"]] == [
+        ["f1", "precision", "recall", "test_images", "threshold"],
+        ["f1", "precision", "test_images", "threshold"],
+    ]
+    (doubt,) = (one for one in document["doubts"] if one["kind"] == "reported_differs")
+    assert doubt["touches"] == ["reported/f1", "label_reported_recall/good"]
+    assert doubt["effect"] == "stops"
+    assert "'reported/f1' 7e+307" in doubt["text"]
+    assert "'label_reported_recall/good' 90" in doubt["text"]
+
+
+@pytest.mark.parametrize("name", ["average_precision", "roc_auc", "aiou", "precision_at_1"])
+def test_shares_are_from_0_to_1(name):
+    """Whoever reports them."""
+    possible = [is_possible(name, value) for value in (0.0, 1.0, -0.1, 1.1, np.inf, np.nan)]
+    assert possible == [True, True, False, False, False, False]
+
+
+def test_a_log_loss_may_be_more_than_1():
+    """It is no share, but neither negative nor endless."""
+    possible = [is_possible("log_loss", value) for value in (0.0, 7.5, -0.1, np.inf, np.nan)]
+    assert possible == [True, True, False, False, False]
 
 
 @pytest.mark.parametrize(("leakage", "code"), [("", 4), ('[test_set]\nleakage = "allowed"\n', 0)])
