@@ -16,8 +16,10 @@ from mlrek.sources.storage import (
     FileState,
     FileTooLargeError,
     StoredFile,
+    Walk,
     check_size,
     is_hidden,
+    parent_uri,
     parse_s3_uri,
 )
 
@@ -27,7 +29,6 @@ if TYPE_CHECKING:
     from mypy_boto3_s3.type_defs import GetObjectOutputTypeDef
 
 MAX_RESUMES = 5
-PIECE = 64 << 10  # bytes taken at once of what has arrived
 SLOW_AFTER_S = 45.0  # of waiting for a body, until its pace is judged, and again after as long
 SLOW = 1024  # bytes a second: a body that comes slower is given up
 NOT_FOUND = 404
@@ -111,14 +112,20 @@ class S3Storage:
         )
 
     def _list(self, bucket: str, prefix: str, *, cut: int, deep: bool) -> Iterator[StoredFile]:
-        with asking_aws(f"{S3_SCHEME}{bucket}/{prefix}", needs=NEEDS_LIST):
+        walk = Walk(f"{S3_SCHEME}{bucket}/{prefix}")
+        with asking_aws(walk.uri, needs=NEEDS_LIST):
             pages = self.clients.s3.get_paginator("list_objects_v2").paginate(
                 Bucket=bucket, Prefix=prefix, Delimiter="" if deep else "/"
             )
-            for item in (item for page in pages for item in page.get("Contents", [])):
-                key, name = item["Key"], item["Key"][cut:]
-                if not key.endswith("/") and not is_hidden(name):
-                    yield StoredFile(uri=f"{S3_SCHEME}{bucket}/{key}", name=name, size=item["Size"])
+            for items in (page["Contents"] for page in pages if page.get("Contents")):
+                if deep:
+                    folder = parent_uri(f"{S3_SCHEME}{bucket}/{items[-1]['Key']}")
+                    walk.enter(folder, (item["Key"].rpartition("/")[2] for item in items))
+                for item in items:
+                    key, name = item["Key"], item["Key"][cut:]
+                    if not key.endswith("/") and not is_hidden(name):
+                        uri = f"{S3_SCHEME}{bucket}/{key}"
+                        yield StoredFile(uri=uri, name=name, size=item["Size"])
 
     def _continue(
         self, uri: str, place: _Place, answer: "GetObjectOutputTypeDef"
@@ -179,7 +186,7 @@ class _Watched:
             SourceInterruptedError: They come too slowly.
         """
         pieces, missing = list[bytes](), amount
-        while missing and (piece := self._read_piece(min(missing, PIECE), has_some=bool(pieces))):
+        while missing and (piece := self._read_piece(missing, has_some=bool(pieces))):
             pieces.append(piece)
             missing -= len(piece)
         return b"".join(pieces)

@@ -11,6 +11,7 @@ from fakes.s3_proxy import S3Fault
 
 from mlrek.errors import SourceError, SourceInterruptedError, SourceNotFoundError
 from mlrek.sources import aws, s3
+from mlrek.sources import storage as storage_module
 from mlrek.sources.aws import AwsClients, AwsOptions
 from mlrek.sources.s3 import S3Storage
 from mlrek.sources.storage import CHUNK
@@ -50,6 +51,32 @@ def test_a_listing_has_names_and_sizes_from_the_prefix_on(storage, s3_server):
     for uri in ("s3://bucket/p", "s3://bucket/p/"):
         listed = [(file.name, file.size) for file in storage.list_files(uri)]
         assert listed == [("a.json", 3), ("b/c.json", 5)]
+
+
+def test_a_huge_prefix_without_evaluations_is_given_up(storage, s3_server, monkeypatch):
+    """As a huge folder is; pictures do not count."""
+    monkeypatch.setattr(storage_module, "MAX_SEARCHED", 3)
+    for i in range(5):
+        s3_server.put("bucket", f"pictures/{i}.jpg", b"")
+        s3_server.put("bucket", f"logs/{i}.txt", b"")
+        s3_server.put("bucket", f"logs/evaluated/{i}.txt", b"")
+    s3_server.put("bucket", "logs/evaluated/TestingGroundTruth-p-v1.json", b"")
+    assert len(list(storage.list_files("s3://bucket/pictures"))) == 5
+    assert len(list(storage.list_files("s3://bucket/logs/evaluated"))) == 6
+    s3_server.put("bucket", "other/a.txt", b"")
+    for i in range(4):
+        s3_server.put("bucket", f"other/{i}/a.txt", b"")
+    said = "s3://bucket/other/: no evaluation among its first 5 files .*as far as s3://bucket/other"
+    with pytest.raises(SourceError, match=said):
+        list(storage.list_files("s3://bucket/other"))
+
+
+def test_a_long_listing_says_where_it_looks(storage, s3_server, monkeypatch, capsys):
+    """Once, also where nobody sits at a terminal."""
+    monkeypatch.setattr(storage_module, "SAID_AFTER_S", -1.0)
+    s3_server.put("bucket", "p/a.json", b"")
+    list(storage.list_files("s3://bucket/p"))
+    assert capsys.readouterr().err == "looking through s3://bucket/p/: 1 files so far\n"
 
 
 def test_a_flat_listing_stays_in_its_folder(storage, s3_server):
