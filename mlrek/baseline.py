@@ -55,7 +55,7 @@ def find_opponent(
         return Opponent(missing=absence.reason)
     except (SourceNotFoundError, RunNotFoundError) as exc:
         return Opponent(missing=f"there is no baseline {baseline}: {exc}")
-    if referred.run is not None and not referred.run.is_complete:
+    if referred.run is not None and not referred.run.is_logged:
         return Opponent(missing=say_incomplete(referred.run_id))
     return _oppose(policy, referred, candidate, open_store)
 

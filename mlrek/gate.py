@@ -128,7 +128,7 @@ def check_version(
     store = cache(open_store)
     referred = load_version(candidate, aws, store)
     referred = replace(referred, registered=referred.registered or asking.registered)
-    if referred.run is not None and not referred.run.is_complete:
+    if referred.run is not None and not referred.run.is_logged:
         raise TrackingError(say_incomplete(referred.run.run_id))
     described = _describe_candidate(referred, policy.test_set.group_by, store)
     if _is_champion(referred, policy, asking, store):

@@ -80,9 +80,14 @@ class LoggedRun:
         return self.tags.get(EXAM_NAME_TAG, "")
 
     @property
+    def is_logged(self) -> bool:
+        """Whether everything was logged, to the tag that is set last."""
+        return self.tags.get(COMPLETE_TAG) == "true"
+
+    @property
     def is_complete(self) -> bool:
         """Whether everything was logged and no later run took its place: else it does not count."""
-        return self.tags.get(COMPLETE_TAG) == "true" and not self.is_superseded
+        return self.is_logged and not self.is_superseded
 
     @property
     def is_superseded(self) -> bool:
@@ -93,8 +98,7 @@ class LoggedRun:
         """Whether the run was given up before it was complete."""
         heartbeat = self.tags.get("mlrek.heartbeat", "")
         beat_ms = int(heartbeat) if heartbeat.isascii() and heartbeat.isdigit() else 0
-        is_unfinished = self.tags.get(COMPLETE_TAG) != "true"
-        return is_unfinished and now_ms - beat_ms > LEFTOVER_AFTER_MS
+        return not self.is_logged and now_ms - beat_ms > LEFTOVER_AFTER_MS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
