@@ -30,7 +30,7 @@ from mlrek.metrics.ranking import rank_pairs
 from mlrek.metrics.resampling import CONFIDENCE
 
 FITTED_ALIKE: Final = (
-    "only the thresholds of the versions differ, and these were chosen on this very test set: at "
+    "only thresholds differ between the versions, and they were chosen on this very test set: at "
     "thresholds that the other images choose, both versions do the same"
 )
 

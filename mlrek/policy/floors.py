@@ -72,10 +72,11 @@ def check_floor(
     """
     has_interval = not isnan(floor.confidence)
     numbers = candidate.numbers_at(floor.confidence) if has_interval else candidate.numbers
+    unaccepted = [doubt for doubt in doubts if doubt.kind not in asked.accepts]
     reads = [
         choose_read(
             metric,
-            doubts,
+            unaccepted,
             numbers.figures.__contains__,
             task=numbers.task,
             has_interval=has_interval,

@@ -45,7 +45,7 @@ def choose_read(
 
     Args:
         asked: What the policy names.
-        doubts: Those of the versions.
+        doubts: Those of the versions that the policy does not accept.
         has_number: Whether a number is there.
         task: Of the versions.
         has_interval: Whether its interval is read, too.

@@ -78,10 +78,11 @@ def check_relative(
         return
     comparison = opponent.comparison
     scope = _scope(footing.asked.same, comparison)
+    unaccepted = [doubt for doubt in footing.doubts if doubt.kind not in footing.asked.accepts]
     reads = [
         choose_read(
             metric,
-            footing.doubts,
+            unaccepted,
             lambda wanted: (
                 comparison.find(wanted.name, label=wanted.label, scope=scope) is not None
             ),

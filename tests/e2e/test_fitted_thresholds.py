@@ -88,7 +88,7 @@ def test_thresholds_that_were_fitted_here_make_no_better_version(decide, tmp_pat
     assert codes == (4, 4)
     assert check["status"] == "undecided"
     assert check["baseline"] == check["value"]
-    assert "only the thresholds of the versions differ" in check["reason"]
+    assert "only thresholds differ between the versions" in check["reason"]
     assert "chosen on this very test set" in check["reason"]
 
 
@@ -130,8 +130,18 @@ def test_a_floor_reads_the_cross_fitted_value(decide, tmp_path, metric):
     assert check["value"] < best
     assert "cross-fitted" in check["reason"]
 
+    accepted = '[test_set]\naccept = ["thresholds_fitted"]\n'
+    codes, answer = decide(folder, accepted + FLOOR.format(metric, round(best - 0.001, 4)))
 
-@pytest.mark.parametrize(("accept", "code"), [("", 4), ('accept = ["thresholds_fitted"]\n', 0)])
+    check = find_check(answer, "floor")
+    assert codes == (0, 0)
+    assert check["value"] == pytest.approx(best, abs=1e-12)
+
+
+ACCEPT = 'accept = ["thresholds_fitted", "records_partial"]\n'
+
+
+@pytest.mark.parametrize(("accept", "code"), [("", 4), (ACCEPT, 0)])
 @pytest.mark.parametrize("metric", ["at_threshold/f1_macro", "reported/f1"])
 def test_partial_records_stop_what_reads_fitted_thresholds(decide, tmp_path, metric, accept, code):
     """Without the confidence of every label nothing can stand in; the policy may accept it."""
@@ -142,7 +152,7 @@ def test_partial_records_stop_what_reads_fitted_thresholds(decide, tmp_path, met
 
     codes, answer = decide(folder, policy)
 
-    assert codes == (code, code)
+    assert codes == (code, code), [c["reason"] for c in answer["checks"]]
     assert "thresholds_fitted" in [doubt["kind"] for doubt in answer["doubts"]]
 
 
