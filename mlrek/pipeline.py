@@ -493,6 +493,7 @@ def _finish_projects(
         complete = [run for run in beside if run.is_complete]
         experiment = store.get_experiment(experiment_id)
         if writes:
+            _clean_up(store, experiment_id, beside)
             _write_overview(store, experiment, complete, is_changed=experiment_id in changed)
         has_view = VIEW_TAG in experiment.tags or (writes and bool(complete))
         for project in projects:
@@ -516,6 +517,13 @@ def _finish_projects(
                 )
             )
     return tuple(finished)
+
+
+def _clean_up(store: Store, experiment_id: str, runs: Sequence[LoggedRun]) -> None:
+    """Delete what killed processes left in an experiment, also of versions not synced now."""
+    now_ms = int(time.time() * 1000)
+    store.delete_runs(run for run in runs if run.is_leftover(now_ms))
+    store.delete_unfinished_models(experiment_id)
 
 
 def _write_overview(

@@ -206,6 +206,7 @@ def log_exam(
         elif current is not None and current.log_schema != LOG_SCHEMA:
             reason = OUTDATED_REASON
         _write_note(store, experiment)
+    store.delete_unfinished_models(experiment.experiment_id)
     return ExamResult(
         exam=exam,
         action=action,

@@ -1,9 +1,7 @@
 """Registering: the run of a project's version -> one model version with a model that loads."""
 
-import tempfile
 import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from mlrek.errors import TrackingError
@@ -17,6 +15,7 @@ from mlrek.registry.versions import (
     find_version_of_run,
 )
 from mlrek.tracking.runs import LEFTOVER_AFTER_MS, LoggedRun
+from mlrek.tracking.temporary import temporary_folder
 from mlrek.tracking.translation import translate_errors
 
 if TYPE_CHECKING:
@@ -198,8 +197,8 @@ def _log_model(registry: Registry, run: LoggedRun) -> str:
         )
     )
     model_id = str(created.model_id)
-    with tempfile.TemporaryDirectory(prefix="mlrek-") as parent:
-        folder = Path(parent, "model")
+    with temporary_folder() as parent:
+        folder = parent / "model"
         save_model(folder, config, model_id=model_id, run_id=run.run_id)
         client.log_model_artifacts(model_id, str(folder))
     _log_numbers(registry, run, model_id)

@@ -9,6 +9,7 @@ from mlrek.errors import TrackingError
 from mlrek.tracking.address import check_address, offer_to_plugins
 from mlrek.tracking.first_use import find_database, prepared_database
 from mlrek.tracking.store import Store
+from mlrek.tracking.temporary import remove_old_folders
 from mlrek.tracking.translation import check_reachable, translate_errors
 
 DEFAULT_STORE = "sqlite:///mlflow.db"
@@ -35,6 +36,7 @@ def connect(tracking_uri: str = "") -> Store:
     logging.getLogger("mlflow.tracking.request_header.registry").setLevel(logging.ERROR)
 
     uri = tracking_uri or _default_uri()
+    remove_old_folders()
     check_reachable(uri)
     offer_to_plugins(uri)
     _check_database(uri)

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from mlrek.errors import TrackingError
+from mlrek.tracking.temporary import temporary_folder
 
 HOST: Final = "127.0.0.1"
 FIRST_PORT: Final = 5000
@@ -80,8 +80,8 @@ def serve_pages(tracking_uri: str, port: int = 0) -> Iterator[PageServer]:
     env = os.environ | {"MLFLOW_BACKEND_STORE_URI": tracking_uri}
     env.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
     command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port)]
-    with tempfile.TemporaryDirectory(prefix="mlrek-ui-") as folder:
-        log = Path(folder, "server.log")
+    with temporary_folder() as folder:
+        log = folder / "server.log"
         with log.open("wb") as sink:
             process = subprocess.Popen(  # noqa: S603 - our own interpreter
                 [*command, "--workers", "1"],

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import re
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -29,11 +28,13 @@ from mlrek.tracking.pictures import (
 from mlrek.tracking.runs import (
     COMPLETE_TAG,
     EXAM_TAG,
+    LEFTOVER_AFTER_MS,
     SUPERSEDED_TAG,
     LoggedRun,
     RegisteredVersion,
     current_run,
 )
+from mlrek.tracking.temporary import temporary_folder
 from mlrek.tracking.translation import is_missing_model, translate_errors
 from mlrek.tracking.workspaces import find_workspace
 
@@ -284,20 +285,15 @@ class Store:
 
     def find_run(self, run_id: str) -> LoggedRun | None:
         """One run by its id, also a deleted one; None where it is not there."""
-        from mlflow.exceptions import MlflowException
-
-        with translate_errors(self.tracking_uri):
-            try:
-                return _logged_run(self.client.get_run(run_id))
-            except MlflowException as exc:
-                if exc.error_code != "RESOURCE_DOES_NOT_EXIST":
-                    raise
-                return None
+        try:
+            return self.get_run(run_id)
+        except RunNotFoundError:
+            return None
 
     def read_artifact(self, run_id: str, path: str) -> bytes:
         """The content of one artifact of a run."""
-        with translate_errors(self.tracking_uri), tempfile.TemporaryDirectory() as folder:
-            return Path(self.client.download_artifacts(run_id, path, folder)).read_bytes()
+        with translate_errors(self.tracking_uri), temporary_folder() as folder:
+            return Path(self.client.download_artifacts(run_id, path, str(folder))).read_bytes()
 
     def has_artifacts(self, run_id: str, folder: str) -> bool:
         """Whether a run has any artifact in a folder."""
@@ -306,9 +302,9 @@ class Store:
 
     def write_artifact(self, run_id: str, path: str, content: bytes) -> None:
         """Store one more artifact of a run, or its new content."""
-        with translate_errors(self.tracking_uri), tempfile.TemporaryDirectory() as folder:
+        with translate_errors(self.tracking_uri), temporary_folder() as folder:
             folders, _, name = path.rpartition("/")
-            target = Path(folder, name)
+            target = folder / name
             target.write_bytes(content)
             self.client.log_artifact(run_id, str(target), folders or None)
 
@@ -348,6 +344,17 @@ class Store:
             for key, value in tags.items():
                 set_tag = partial(self.client.set_model_version_tag, *place, key)
                 self.write_tag(set_tag, value)
+
+    def delete_unfinished_models(self, experiment_id: str) -> None:
+        """Delete the models of versions whose registering was killed, and is not under way now."""
+        from mlflow.exceptions import MlflowException
+
+        before = int(time.time() * 1000) - LEFTOVER_AFTER_MS
+        with contextlib.suppress(MlflowException):  # a server that knows no models has none
+            for model in self.client.search_logged_models([experiment_id], "status = 1"):
+                is_own = "version_arn" in model.tags and str(model.status).endswith("PENDING")
+                if is_own and model.creation_timestamp < before:
+                    self.client.delete_logged_model(model.model_id)
 
     def _is_evidence(self, run: LoggedRun) -> bool:
         with translate_errors(self.tracking_uri):
@@ -481,12 +488,12 @@ class Store:
                 return
 
     def _log_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
-        with tempfile.TemporaryDirectory(prefix="mlrek-") as folder:
+        with temporary_folder() as folder:
             for path, content in files.items():
-                target = Path(folder, path)
+                target = folder / path
                 target.parent.mkdir(parents=True, exist_ok=True)
                 target.write_bytes(content)
-            self.client.log_artifacts(run_id, folder)
+            self.client.log_artifacts(run_id, str(folder))
 
 
 def _default_names(project: Project) -> tuple[str, ...]:
