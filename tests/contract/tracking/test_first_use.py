@@ -29,7 +29,7 @@ def half_set_up(database, empty_store) -> Path:
     shutil.copy(empty_store, database)
     execute(
         database,
-        "DROP TABLE workspaces",
+        "DROP TABLE registered_model_aliases",
         f"UPDATE alembic_version SET version_num = '{OLD}'",  # noqa: S608 - ours
     )
     return database
@@ -261,7 +261,9 @@ def test_a_store_of_an_older_mlflow_is_migrated_after_it_was_told(database, capl
     assert "changes its tables now, and older ones cannot open it" in caplog.text
 
 
-@pytest.mark.parametrize("also", ["", "DROP TABLE workspaces"], ids=["newer", "much newer"])
+@pytest.mark.parametrize(
+    "also", ["", "DROP TABLE registered_model_aliases"], ids=["newer", "much newer"]
+)
 def test_a_store_of_a_newer_mlflow_says_to_update_here(new_store, tmp_path, also):
     """MLflow's own advice, `mlflow db upgrade`, would not help."""
     statements = ["UPDATE alembic_version SET version_num = 'fedcba987654'", also]
