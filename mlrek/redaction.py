@@ -18,8 +18,10 @@ _URL = re.compile(r"\b(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>[^\s\"'<>]*@)", r
 _WITHOUT_LOGIN = frozenset({"s3", "gs", "file", "models", "runs", "dbfs"})
 """Schemes of places whose names may hold an `@`, and never a login."""
 _WEB = frozenset({"http", "https"})
-_PLACE_FIRST = re.compile(r"[^/?#@:]*[/?#]")
-"""A host and the beginning of a path: an `@` behind it belongs to the path."""
+_PLACE_FIRST = re.compile(r"(?:\[[0-9a-f:.]+\]|[^/?#@:]*)(?::(?P<port>\d{2,5}))?[/?#]", re.IGNORECASE)
+"""A host, perhaps with a port, and the beginning of a path: an `@` behind it belongs to the path."""
+_PORTS = (frozenset({80, 443}), range(1024, 65536))
+"""Where web servers listen; other digits before a `/` begin a password."""
 _URL_MARKS = re.compile(r"[/?#@:]")
 _PARAMETER = re.compile(rf"(?:{_SIGNING}|{_COMPANIONS})=.*", re.IGNORECASE | re.DOTALL)
 
@@ -33,6 +35,8 @@ def hide_secrets(text: str) -> str:
     'GET https://***@b/1.png?id=7&X-Amz-Signature=*** failed'
     >>> hide_secrets("postgresql://me:Sup3r/S#c@ret@host/db, https://host/icon@2x.png")
     'postgresql://***@host/db, https://host/icon@2x.png'
+    >>> hide_secrets("http://host:5000/teams/a@b, http://me:50/00@host/")
+    'http://host:5000/teams/a@b, http://***@host/'
     """
     if "=" in text:
         text = _SIGNED.sub(rf"\1{HIDDEN}", text)
@@ -45,9 +49,17 @@ def _hide_login(found: re.Match[str]) -> str:
     scheme, rest = found["scheme"], found["rest"]
     if scheme.lower() in _WITHOUT_LOGIN:
         return found[0]
-    if scheme.lower() in _WEB and _PLACE_FIRST.match(rest):
+    if scheme.lower() in _WEB and _names_place_first(rest):
         return found[0]
     return f"{scheme}://{HIDDEN}@"
+
+
+def _names_place_first(rest: str) -> bool:
+    """Whether a web address has its host, not a login, behind `://`."""
+    place = _PLACE_FIRST.match(rest)
+    if place is None:
+        return False
+    return place["port"] is None or any(int(place["port"]) in ports for ports in _PORTS)
 
 
 def list_secrets(uri: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from urllib.parse import quote
+from urllib.parse import quote, urlsplit, urlunsplit
 
 from mlrek.tracking.description import HEAT_MAP
 from mlrek.tracking.translation import hide_userinfo
@@ -72,8 +72,21 @@ def describe_run_link(
 def ui_address(tracking_uri: str) -> str:
     """Where the web pages of a store are, '' when that cannot be told (a managed service)."""
     if tracking_uri.startswith(("http://", "https://")):
-        return hide_userinfo(tracking_uri).rstrip("/")
+        return _drop_login(tracking_uri).rstrip("/")
     return LOCAL_UI if is_local_store(tracking_uri) else ""
+
+
+def _drop_login(uri: str) -> str:
+    """The web address that a client has connected to, without login and query.
+
+    What it connected to, it took from before the first `/`: an `@` behind that is in the path.
+    """
+    try:
+        parts = urlsplit(uri)
+        place = parts.netloc.rpartition("@")[2] if parts.port != 0 else ""
+    except ValueError:  # a password with a `/` was no port: nobody can have connected
+        place = ""
+    return urlunsplit((parts.scheme, place, parts.path, "", "")) if place else hide_userinfo(uri)
 
 
 def is_local_store(tracking_uri: str) -> bool:

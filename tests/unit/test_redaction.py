@@ -41,6 +41,10 @@ def test_a_token_without_a_colon_is_hidden(uri):
     [
         "https://host.example/icons/cat@2x.png",
         "https://host/search?q=me@example.org",
+        "http://host:5000/a@b",
+        "https://10.0.0.7:8443/icons/cat@2x.png",
+        "http://[::1]:5000/teams/me@example.org",
+        "http://[fe80::1]/teams/me@example.org",
         "s3://bucket/me:you@home.jpg",
         "gs://bucket/a@b.jpg",
         "models:/parts@champion",

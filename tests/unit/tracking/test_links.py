@@ -152,3 +152,20 @@ def test_experiment_note_has_a_table_of_exams():
         "| b\\| | v1 | 8 | 0.500 |  |",
         "| b\\| | v2 | 8 | 0.750 | +0.250 |",
     ]
+
+
+@pytest.mark.parametrize(
+    ("uri", "base"),
+    [
+        ("http://host:5000/a@b", "http://host:5000/a@b"),
+        ("http://host:81/teams/me@example.org/", "http://host:81/teams/me@example.org"),
+        ("https://host/a@b", "https://host/a@b"),
+        ("http://[::1]:5000/a@b", "http://[::1]:5000/a@b"),
+        ("http://me:secret@host:5000/a@b", "http://host:5000/a@b"),
+        ("https://TOKEN@host/a@b?token=x", "https://host/a@b"),
+        ("http://me:Sup3r/S@cret@host:5000/a", "http://host:5000/a"),
+    ],
+)
+def test_an_at_sign_in_a_servers_path_is_kept(uri, base):
+    """What was connected to stands before the first slash; a login that holds one connects not."""
+    assert describe_links(uri, "7", ["a"]).charts.partition("/#/")[0] == base
