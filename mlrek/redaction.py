@@ -18,8 +18,10 @@ _URL = re.compile(r"\b(?P<scheme>[a-z][a-z0-9+.-]*)://(?P<rest>[^\s\"'<>]*@)", r
 _WITHOUT_LOGIN = frozenset({"s3", "gs", "file", "models", "runs", "dbfs"})
 """Schemes of places whose names may hold an `@`, and never a login."""
 _WEB = frozenset({"http", "https"})
-_PLACE_FIRST = re.compile(r"(?:\[[0-9a-f:.]+\]|[^/?#@:]*)(?::(?P<port>\d{2,5}))?[/?#]", re.IGNORECASE)
-"""A host, perhaps with a port, and the beginning of a path: an `@` behind it belongs to the path."""
+_PLACE_FIRST = re.compile(
+    r"(?:\[[0-9a-f:.]+\]|[^/?#@:]*)(?::(?P<port>\d{2,5}))?[/?#]", re.IGNORECASE
+)
+"""A host, perhaps a port, and the beginning of a path: an `@` behind it belongs to the path."""
 _PORTS = (frozenset({80, 443}), range(1024, 65536))
 """Where web servers listen; other digits before a `/` begin a password."""
 _URL_MARKS = re.compile(r"[/?#@:]")
