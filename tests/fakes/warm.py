@@ -137,6 +137,7 @@ def _serve() -> None:
     ours = [name for _, name, _ in pkgutil.walk_packages(mlrek.__path__, "mlrek.")]
     for name in (*PRELOADED, *(name for name in ours if not name.endswith("__main__"))):
         importlib.import_module(name)
+    _prepare()
     places: dict[int, str] = {}
     for line in sys.stdin:
         number, request = json.loads(line)
@@ -152,6 +153,20 @@ def _serve() -> None:
         answers.flush()
     for pid in places:  # nobody waits for them any more
         os.kill(pid, signal.SIGKILL)
+
+
+def _prepare() -> None:
+    """Fill what libraries fill at their first use, and keep."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+    from mlflow.utils import requirements_utils
+    from PIL import Image
+
+    figure = Figure()
+    figure.add_subplot().set_title("a font")
+    FigureCanvasAgg(figure).draw()
+    requirements_utils.warn_dependency_requirement_mismatches(["numpy"])
+    Image.init()
 
 
 def _fork(request: dict, answers: int) -> int:
