@@ -21,18 +21,21 @@ from mlrek.comparison.pairing import group_images
 from mlrek.errors import PolicyError, TrackingError
 from mlrek.evaluation import Doubt, Evaluation, IntArray
 from mlrek.formats.doubts import complete_doubts
+from mlrek.identity import test_set_digest
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics
 from mlrek.policy import (
     DEFAULT_CONFIDENCE,
     Candidate,
     Decision,
+    Looks,
     Numbers,
     Opponent,
     Policy,
     Status,
 )
 from mlrek.policy.deciding import decide
+from mlrek.policy.exam import say_incomparable
 from mlrek.policy.numbers import collect_numbers, count_test_images
 from mlrek.policy.parsing import parse_policy
 from mlrek.references import Referred, load_version
@@ -43,6 +46,7 @@ from mlrek.sources import AwsOptions
 from mlrek.sources.storage import read_small_text
 from mlrek.tables.decision import describe_decision
 from mlrek.tables.json_text import write_json
+from mlrek.tracking.looks import find_look, list_looks, name_look, take_look
 from mlrek.tracking.runs import RegisteredVersion
 from mlrek.tracking.store import Store
 
@@ -137,7 +141,8 @@ def check_version(
         decision = decide(policy, described, Opponent(absent=reason))
         return GateResult(decision=decision, registered=referred.registered)
     opponent = find_opponent(policy, referred, asking.alias, aws, store)
-    decision = decide(policy, described, opponent)
+    looks = _count_looks(policy, referred, opponent, store, asking.notes)
+    decision = decide(policy, described, opponent, looks)
     if asking.notes and referred.run is not None:
         decision = _note(decision, policy, referred, store())
     return GateResult(decision=decision, registered=referred.registered)
@@ -208,6 +213,35 @@ def _number_groups(evaluation: Evaluation, group_by: str) -> IntArray | None:
         return None
     names, _ = group_images(evaluation.images, group_by)
     return np.unique(np.array(names, dtype=object), return_inverse=True)[1]
+
+
+def _count_looks(
+    policy: Policy, referred: Referred, opponent: Opponent, store: Callable[[], Store], notes: bool
+) -> Looks | None:
+    """How many versions were compared so, this one now among them; None where none is compared.
+
+    It is written down before anything is decided, so that who is told an answer has been counted.
+    """
+    baseline = opponent.identity
+    if not policy.relative or baseline is None or say_incomparable(policy.test_set.same, opponent):
+        return None
+    if not baseline.run_id:
+        return Looks(count=None, unknown=f"the baseline {baseline.version} is no logged run")
+    name = name_look(baseline.run_id, test_set_digest(referred.evaluation))
+    run = referred.run
+    if run is None:
+        place = store().get_run(baseline.run_id).experiment_id
+        count = len(list_looks(store(), name, place))
+        return Looks(count=count, unknown="this version is not logged, so it is not counted")
+    count, k = find_look(store(), name, run)
+    if k or not notes:
+        unknown = "" if k else "nothing was written, so this check is not counted"
+        return Looks(count=count + (not k), k=k or count + 1, unknown=unknown)
+    try:
+        count, k = take_look(store(), name, run)
+    except TrackingError as exc:
+        return Looks(count=count, unknown=f"that this version was checked cannot be kept: {exc}")
+    return Looks(count=count, k=k)
 
 
 def _note(decision: Decision, policy: Policy, referred: Referred, store: Store) -> Decision:

@@ -9,6 +9,7 @@ from mlrek.tables.decision import (
     COLUMNS,
     NUMERIC_COLUMNS,
     describe_cells,
+    describe_looks,
     describe_needed,
     describe_verdict,
     describe_versions,
@@ -41,7 +42,8 @@ def print_decision(decision: "Decision", output: Output, forgive: "Forgive" = ""
         output.line(line)
     if said:
         output.line()
-    for text in filter(None, (describe_needed(decision), describe_verdict(decision, forgive))):
+    rest = describe_looks(decision), describe_needed(decision), describe_verdict(decision, forgive)
+    for text in filter(None, rest):
         for line in wrapper.wrap(text):
             output.line(line)
     output.warn(decision.warnings)

@@ -53,6 +53,7 @@ class TestSetPolicy:
 
     `leakage` '' says nothing of images that a version was trained on. `accepts` are kinds of doubts
     that stop nothing. `group_by` finds the object that an image shows, '' where each is its own.
+    `adjust_for_looks`: of many candidates checked on one test set a later one must show more.
     """
 
     __test__ = False  # no test class, whatever its name says to pytest
@@ -63,6 +64,7 @@ class TestSetPolicy:
     leakage: LeakageRule = ""
     accepts: frozenset[DoubtKind] = frozenset()
     group_by: str = ""
+    adjust_for_looks: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +96,10 @@ class Better:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """A policy file. `uri` is where it was read, for messages."""
+    """A policy file. `uri` is where it was read, for messages; `text` is all of it."""
 
     uri: str
+    text: str = field(default="", compare=False, repr=False)
     baseline: str = ""
     test_set: TestSetPolicy = field(default_factory=TestSetPolicy)
     floors: tuple[Floor, ...] = ()
@@ -223,16 +226,40 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Looks:
+    """How many versions were checked on one test set against one run of a baseline.
+
+    `count` is how many runs tell of, None where none can; `k` is the candidate's place among them,
+    0 where none is kept of it, and `unknown` says why. `chance` is that of at least one false
+    "better" among all of them if none were better, NaN where the policy does not ask for better.
+    `adjusted`: the k-th is held to a smaller part of it.
+    """
+
+    count: int | None
+    k: int = 0
+    unknown: str = ""
+    chance: float = nan
+    adjusted: bool = False
+
+    @property
+    def total(self) -> int:
+        """How many there are with the candidate, counted or not."""
+        return (self.count or 0) + (not self.k)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """All checks with their answers, and what follows.
 
     `already_champion`: the candidate bears the alias already, so that nothing is to be decided.
+    `looks` is None where the candidate was compared with no baseline.
     """
 
     candidate: Identity
     baseline: Identity | None
     checks: tuple[Check, ...]
     already_champion: bool = False
+    looks: Looks | None = None
     doubts: tuple[Doubt, ...] = ()
     warnings: tuple[str, ...] = ()
 

@@ -7,20 +7,33 @@ nothing passes because a number is missing, nor on a number that a doubt weakens
 from collections.abc import Iterator
 from dataclasses import replace
 
-from mlrek.policy import NUMBER_KINDS, Candidate, Check, Decision, Opponent, Policy, Status
+from mlrek.policy import (
+    NUMBER_KINDS,
+    Candidate,
+    Check,
+    Decision,
+    Looks,
+    Opponent,
+    Policy,
+    Status,
+)
 from mlrek.policy.doubts import list_doubts, list_floor_doubts, list_relative_doubts
 from mlrek.policy.exam import check_test_set, say_incomparable
 from mlrek.policy.floors import check_floor
+from mlrek.policy.looks import judge_looks
 from mlrek.policy.relative import Footing, check_relative, say_worse_labels
 
 
-def decide(policy: Policy, candidate: Candidate, opponent: Opponent) -> Decision:
+def decide(
+    policy: Policy, candidate: Candidate, opponent: Opponent, looks: Looks | None = None
+) -> Decision:
     """Answer every check of a policy.
 
     Args:
         policy: What is asked.
         candidate: The version that may be promoted.
         opponent: What relative checks compare it with, or why there is nothing.
+        looks: How many were compared with that before on these images, None where nothing was.
     """
     exam = tuple(check_test_set(policy, candidate, opponent))
     footing = Footing(
@@ -29,6 +42,7 @@ def decide(policy: Policy, candidate: Candidate, opponent: Opponent) -> Decision
         doubts=list_relative_doubts(candidate, opponent),
         incomparable=say_incomparable(policy.test_set.same, opponent),
         unaccepted=next((c.reason for c in exam if c.status in _UNACCEPTED), ""),
+        looks=looks,
     )
     worse = "" if footing.incomparable else say_worse_labels(opponent.comparison)
     numbers = _check_numbers(policy, candidate, replace(footing, remark=worse))
@@ -38,6 +52,7 @@ def decide(policy: Policy, candidate: Candidate, opponent: Opponent) -> Decision
         baseline=opponent.identity,
         checks=checks,
         already_champion=candidate.is_champion,
+        looks=judge_looks(looks, policy),
         doubts=list_doubts(candidate, opponent),
         warnings=() if candidate.is_champion else tuple(_warn(policy, opponent, checks, worse)),
     )

@@ -72,6 +72,7 @@ def parse_policy(text: str, *, uri: str = "policy", baseline: str = "") -> Polic
     test_set = _single(document, "test_set", text, uri)
     policy = Policy(
         uri=uri,
+        text=text,
         baseline=baseline or own_baseline,
         test_set=_read_test_set(test_set),
         floors=tuple(map(_read_floor, _several(document, "floor", text, uri))),
@@ -163,6 +164,13 @@ class _Table:
             self.refuse(key, f"is no regular expression: {exc}")
         return pattern
 
+    def read_flag(self, key: str) -> bool:
+        """True or false; false where there is none."""
+        value = self.values.get(key, False)
+        if not isinstance(value, bool):
+            self.refuse(key, f"must be true or false, not {_show(value)}")
+        return value
+
     def read_count(self, key: str) -> int:
         """A whole number from 0."""
         value = self.values.get(key, 0)
@@ -223,6 +231,7 @@ def _read_baseline(table: _Table) -> str:
 def _read_test_set(table: _Table) -> TestSetPolicy:
     table.only(
         *("same", "min_images", "min_images_per_label", "leakage", "accept", "group_by"),
+        "adjust_for_looks",
     )
     same = table.read_choice("same", [s.value for s in SameTestSet], SameTestSet.REQUIRED.value)
     leakage = ""
@@ -235,6 +244,7 @@ def _read_test_set(table: _Table) -> TestSetPolicy:
         leakage=_LEAKAGE[leakage],
         accepts=table.read_kinds("accept"),
         group_by=table.read_pattern("group_by"),
+        adjust_for_looks=table.read_flag("adjust_for_looks"),
     )
 
 

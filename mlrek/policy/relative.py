@@ -21,6 +21,7 @@ from mlrek.policy import (
     Candidate,
     Check,
     Kind,
+    Looks,
     Metric,
     NoWorse,
     Opponent,
@@ -30,6 +31,7 @@ from mlrek.policy import (
 )
 from mlrek.policy.doubts import Reading, apply_doubts, find_stopping
 from mlrek.policy.floors import expand_labels
+from mlrek.policy.looks import hold_to_look
 from mlrek.policy.many import find_failing
 from mlrek.policy.reading import CROSSFIT_NOTE, Read, choose_read, drop_answered
 from mlrek.policy.wording import (
@@ -43,6 +45,7 @@ from mlrek.policy.wording import (
 
 MAX_NAMES = 10
 ONLY_THRESHOLDS = "both versions have the same confidences on every image: only thresholds differ"
+NOT_COUNTED = "nothing tells"
 _NO_WIDTH = 1e-12
 
 
@@ -53,7 +56,7 @@ class Footing:
     `asked` is what the policy accepts of a test set, `doubts` are those of both versions.
     `incomparable` says why the versions cannot be compared under the policy, `unaccepted` what else
     the policy does not accept of the test set; '' where nothing is wrong. `remark` is to be known
-    of a comparison even where it passes.
+    of a comparison even where it passes. `looks` is how many were compared on these images.
     """
 
     opponent: Opponent
@@ -62,6 +65,7 @@ class Footing:
     incomparable: str
     unaccepted: str
     remark: str = ""
+    looks: Looks | None = None
 
 
 def check_relative(
@@ -130,7 +134,10 @@ def _check(
     if found is None:
         answer = _Answer(Status.UNDECIDED, _say_no_difference(read.metric, candidate))
         return _describe(asked, metric, answer, candidate)
-    answer = _answer(asked, found, _count_images(found.scope, candidate, footing.opponent))
+    n_images = _count_images(found.scope, candidate, footing.opponent)
+    answer = _answer(asked, found, n_images)
+    if answer.status == Status.PASSED and footing.asked.adjust_for_looks:
+        answer = _hold_to_look(answer, asked, found, footing.looks, n_images)
     if answer.status == Status.PASSED and footing.unaccepted:
         reason = f"it would pass, but not on this test set: {footing.unaccepted}"
         answer = replace(answer, status=Status.UNDECIDED, reason=reason)
@@ -172,6 +179,33 @@ def _find_failing(asked: NoWorse | Better, found: dict[Read, Difference | None])
     return find_failing(len(tested), asked.confidence, fails_at)
 
 
+def _hold_to_look(
+    answer: "_Answer",
+    asked: NoWorse | Better,
+    found: Difference,
+    looks: Looks | None,
+    n_images: int | None,
+) -> "_Answer":
+    """What would pass, held to the confidence of the candidate's place among all that were checked.
+
+    Without a place it does not pass: candidates that nobody counts could be tried without end.
+    """
+    if looks is None or not looks.k:
+        why = looks.unknown if looks else NOT_COUNTED
+        reason = f"it would pass, but adjust_for_looks asks how many were checked before: {why}"
+        return replace(answer, status=Status.UNDECIDED, reason=reason, is_doubted=True)
+    stricter = replace(asked, confidence=hold_to_look(asked.confidence, looks.k))
+    held = _answer(stricter, found, n_images)
+    place = (
+        f"checked as number {looks.k:,} on this test set against this baseline, so held to "
+        f"{say_percent(stricter.confidence)} (adjust_for_looks)"
+    )
+    if held.status == Status.PASSED:
+        return replace(held, reason=place)
+    reason = f"it would pass with {say_percent(asked.confidence)}, but it was {place}"
+    return replace(held, status=Status.UNDECIDED, reason=f"{reason}: {held.reason}")
+
+
 def _forgive_chance(check: Check, n: int) -> Check:
     reason = (
         f"{check.reason}; of {n} labels compared at once some fall behind by chance: with all of "
@@ -187,6 +221,7 @@ class _Answer:
     low: float = nan
     high: float = nan
     images_needed: int | None = None
+    is_doubted: bool = False
 
 
 def _find(comparison: Comparison, metric: Metric, scope: Scope) -> Difference | None:
@@ -319,5 +354,6 @@ def _describe(
         high=answer.high,
         reason=answer.reason,
         is_comparable=is_comparable,
+        is_doubted=answer.is_doubted,
         images_needed=answer.images_needed,
     )

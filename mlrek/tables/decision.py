@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from math import isnan
 
 from mlrek.formatting import fmt
-from mlrek.policy import Check, Decision, Forgive, Identity, Kind, Status
+from mlrek.policy import Check, Decision, Forgive, Identity, Kind, Looks, Status
 from mlrek.policy.wording import round_up
 from mlrek.printable import escape_markdown, escape_unencodable, escape_unprintable
 from mlrek.tables.doubts import describe_doubt, say_doubt
@@ -33,7 +33,7 @@ def describe_decision(decision: Decision) -> dict[str, Json]:
         "images_needed": decision.images_needed,
         "images_needed_range": None,
         "already_champion": decision.already_champion,
-        "looks": None,
+        "looks": _describe_looks(decision.looks) if decision.looks else None,
         "doubts": [describe_doubt(doubt) for doubt in decision.doubts],
         "warnings": list(decision.warnings),
     }
@@ -73,6 +73,25 @@ def describe_needed(decision: Decision) -> str:
         return ""
     about = f"{round_up(decision.images_needed):,}"
     return f"Estimate: about {about} test images would decide what is open for want of images."
+
+
+def describe_looks(decision: Decision) -> str:
+    """How many versions were checked so and what that makes of a "better"; '' for the first one."""
+    looks = decision.looks
+    if looks is None or (looks.total == 1 and not looks.adjusted and not looks.unknown):
+        return ""
+    note = f" ({looks.unknown})" if looks.unknown else ""
+    if looks.count is None:
+        return f"How many versions were checked on this test set is not known{note}."
+    place = f"number {looks.k:,} of {looks.count:,}" if looks.k else f"besides {looks.count:,}"
+    said = f"Checked as {place} on this test set against this baseline{note}"
+    if isnan(looks.chance):
+        return f"{said}."
+    about = "at most" if looks.adjusted else "about"
+    return (
+        f'{said}: were none of {looks.total:,} better, at least one would pass as "better" with a '
+        f"chance of {about} {fmt(100 * looks.chance, 1)} %."
+    )
 
 
 def describe_versions(decision: Decision) -> str:
@@ -153,11 +172,24 @@ def _write_markdown(decision: Decision, forgive: Forgive) -> Iterator[str]:
         yield f"- **{check.status.value}** {_escape(text)}"
     for text in list_doubts(decision):
         yield f"- **doubt** {_escape(text)}"
+    if looks := describe_looks(decision):
+        yield f"- **looks** {_escape(looks)}"
     if needed := describe_needed(decision):
         yield f"\n{needed}"
     for warning in decision.warnings:
         yield f"\n> {_escape(warning)}"
     yield ""
+
+
+def _describe_looks(looks: Looks) -> dict[str, Json]:
+    """`k` is the candidate's place; null where it is not counted, and `note` says why."""
+    return {
+        "count": looks.count,
+        "k": looks.k or None,
+        "chance": number_or_null(looks.chance),
+        "adjusted": looks.adjusted,
+        "note": looks.unknown or None,
+    }
 
 
 def _describe_identity(identity: Identity) -> dict[str, Json]:

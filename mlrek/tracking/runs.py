@@ -20,6 +20,12 @@ SUPERSEDED_TAG = "mlrek.superseded"
 DECISION_TAG = "mlrek.decision"
 """Of a run, or a registered version, that a sealed decision names."""
 
+LOOKED_TAG = "mlrek.looked"
+"""Of a run that was checked against others: `<baseline run>/<test_set_digest>`, of several with
+spaces between them."""
+LOOK_NUMBERS_TAG = "mlrek.look_numbers"
+"""The place of the run's version among all that were so checked: the above, `=`, a number."""
+
 EXAM_TAG = "mlrek.exam"
 """A run of a version on a test set of one's own: its digest. Such a run is never *the* run of its
 version: who does not ask for it by this tag does not see it."""

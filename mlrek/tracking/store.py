@@ -139,6 +139,15 @@ class Store:
         """Every run on a test set of one's own, complete or not."""
         return tuple(self._search_runs(experiment_id, f"tags.`{EXAM_TAG}` LIKE '%'"))
 
+    def list_tagged_runs(self, tag: str, part: str, experiment_id: str) -> tuple[LoggedRun, ...]:
+        """The runs with a tag that holds some text, also deleted ones.
+
+        They are looked for in one experiment, whatever it is of, and in those of all projects.
+        """
+        known = [found.experiment_id for found in self.list_experiments()]
+        places = list(dict.fromkeys((experiment_id, *known)))
+        return tuple(self._search_runs(places, f"tags.`{tag}` LIKE '%{part}%'", deleted=True))
+
     def write_run(self, experiment_id: str, description: RunDescription) -> LoggedRun:
         """Log one version and mark it complete; a run that fails half way is taken back.
 
@@ -367,14 +376,20 @@ class Store:
         with translate_errors(self.tracking_uri), contextlib.suppress(MlflowException):
             self.client.restore_run(run.run_id)
 
-    def _search_runs(self, experiment_id: str, query: str) -> list[LoggedRun]:
-        """What a query finds, all pages."""
+    def _search_runs(
+        self, place: str | list[str], query: str, *, deleted: bool = False
+    ) -> list[LoggedRun]:
+        """What a query finds in an experiment or several, all pages."""
+        from mlflow.entities import ViewType
+
+        places = [place] if isinstance(place, str) else place
+        view = ViewType.ALL if deleted else ViewType.ACTIVE_ONLY
         runs: list[LoggedRun] = []
         token = None
         with translate_errors(self.tracking_uri):
             while True:
                 page = self.client.search_runs(
-                    [experiment_id], query, max_results=200, page_token=token
+                    places, query, run_view_type=view, max_results=200, page_token=token
                 )
                 runs += map(_logged_run, page)
                 token = page.token
