@@ -76,9 +76,11 @@ def list_secrets(uri: str) -> tuple[str, ...]:
     if found is None or hide_secrets(found[0]) == found[0]:
         return ()
     login = found["rest"][:-1]
-    password = login.partition(":")[2] or login
+    password = login.partition(":")[2]
+    if found["scheme"].lower() in _WEB:  # a token may stand alone; a database's user is no secret
+        password = password or login
     parts = _URL_MARKS.split(password)
-    return tuple(sorted({password, *filter(None, parts)}, key=lambda part: (-len(part), part)))
+    return tuple(sorted({*filter(None, (password, *parts))}, key=lambda part: (-len(part), part)))
 
 
 def strip_signature(url: str) -> str:

@@ -160,17 +160,22 @@ def auth_server(tmp_path_factory) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory) -> Iterator[str]:
-    """The address of a real MLflow server whose database is PostgreSQL."""
+def postgres() -> Iterator[str]:
+    """The URI of a PostgreSQL's first database, which is empty."""
     from fakes.postgres import find_postgres, serve_postgres
 
     programs = find_postgres()
     if programs is None:
         pytest.skip("needs PostgreSQL: apt-get install postgresql")
-    folder = tmp_path_factory.mktemp("mlflow-postgres")
-    with serve_postgres(programs, free_port()) as backend:  # noqa: SIM117 - one after the other
-        with serve_mlflow(folder, backend=backend) as uri:
-            yield uri
+    with serve_postgres(programs, free_port()) as uri:
+        yield uri
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory, postgres) -> Iterator[str]:
+    """The address of a real MLflow server whose database is PostgreSQL."""
+    with serve_mlflow(tmp_path_factory.mktemp("mlflow-postgres"), backend=postgres) as uri:
+        yield uri
 
 
 @pytest.fixture(scope="session")

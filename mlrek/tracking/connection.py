@@ -8,6 +8,7 @@ from pathlib import Path
 from mlrek.errors import TrackingError
 from mlrek.tracking.address import check_address, offer_to_plugins
 from mlrek.tracking.first_use import find_database, prepared_database
+from mlrek.tracking.migrations import tell_migration
 from mlrek.tracking.store import Store
 from mlrek.tracking.temporary import remove_old_folders
 from mlrek.tracking.translation import check_reachable, translate_errors
@@ -41,6 +42,7 @@ def connect(tracking_uri: str = "") -> Store:
     offer_to_plugins(uri)
     _check_database(uri)
     with translate_errors(uri), prepared_database(uri):
+        tell_migration(uri)
         client = mlflow.MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)
     return Store(client, uri)

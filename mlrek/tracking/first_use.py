@@ -54,6 +54,15 @@ def find_database(uri: str) -> Path | None:
     return None if path in {"", ":memory:"} or path.startswith("file:") else Path(path)
 
 
+def list_known_tables() -> frozenset[str]:
+    """The tables of the MLflow that is installed here."""
+    import mlflow.store.model_registry.sqlalchemy_store
+    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401 - both name their tables to `Base`
+    from mlflow.store.db.base_sql_model import Base
+
+    return frozenset(Base.metadata.tables)
+
+
 @contextlib.contextmanager
 def prepared_database(uri: str) -> Iterator[None]:
     """See that a database file is one that MLflow can open; with the block it does.
@@ -126,23 +135,14 @@ def _inspect(path: Path) -> _State:
     if not tables <= _own_tables(tables):
         return _State.READY
     revision = _read_revision(path)
-    is_complete = bool(revision) and _known_tables() <= tables
+    is_complete = bool(revision) and list_known_tables() <= tables
     return _State.READY if is_complete or revision == newest_revision() else _State.PARTIAL
-
-
-def _known_tables() -> frozenset[str]:
-    """The tables of the MLflow that is installed here."""
-    import mlflow.store.model_registry.sqlalchemy_store
-    import mlflow.store.tracking.sqlalchemy_store  # noqa: F401 - both name their tables to `Base`
-    from mlflow.store.db.base_sql_model import Base
-
-    return frozenset(Base.metadata.tables)
 
 
 def _own_tables(tables: frozenset[str]) -> frozenset[str]:
     """Those that may be MLflow's: a database that has others too is somebody's own affair."""
     passing = {name for name in tables if name.startswith(("_alembic_tmp", "alembic_", "sqlite_"))}
-    return _known_tables() | passing
+    return list_known_tables() | passing
 
 
 def _is_bare(path: Path) -> bool:

@@ -82,4 +82,5 @@ def test_parts_of_a_password_are_known():
     )
     assert list_secrets("https://TOKEN@host") == ("TOKEN",)
     assert list_secrets("https://host/a@b") == ()
+    assert list_secrets("postgresql://mlflow@host/db") == ()
     assert list_secrets("sqlite:///x.db") == ()
