@@ -186,7 +186,7 @@ def log_exam(
     experiment = store.get_or_create_experiment(version.project, chosen)
     alike = store.list_runs(experiment.experiment_id, {EXAM_TAG: exam.digest})
     runs = tuple(run for run in alike if run.version_arn == version.arn)
-    store.delete_runs(run for run in runs if run.is_leftover(int(time.time() * 1000)))
+    store.delete_runs(run for run in alike if run.is_leftover(int(time.time() * 1000)))
     current, key = current_run(runs), compute_exam_key(exam, options.options)
     action, reason, loss = "unchanged", "", ""
     is_same = current is not None and current.evaluation_key == key

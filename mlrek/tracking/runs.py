@@ -100,6 +100,11 @@ class LoggedRun:
         """Whether it is only kept as evidence: no reader but the registry's counts it."""
         return self.tags.get(SUPERSEDED_TAG) == "true"
 
+    @property
+    def is_own(self) -> bool:
+        """Whether mlrek wrote it, and not somebody who uses the same tags."""
+        return "mlrek.version" in self.tags
+
     def is_leftover(self, now_ms: int) -> bool:
         """Whether the run was given up before it was complete."""
         heartbeat = self.tags.get("mlrek.heartbeat", "")

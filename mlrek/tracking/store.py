@@ -64,6 +64,7 @@ class Store:
         self._is_served = tracking_uri.startswith("http")  # has time while it waits for answers
         self._layout: PictureLayout | None = None
         self._charset = Charset.ANY
+        self._given_up: dict[str, LoggedRun] = {}
         # threads that write to one database file wait for each other in sleeps of seconds
         self._turn = Lock() if tracking_uri.startswith("sqlite:") else contextlib.nullcontext()
 
@@ -316,6 +317,7 @@ class Store:
             target = folder / name
             target.write_bytes(content)
             self.client.log_artifact(run_id, str(target), folders or None)
+        self._clean_up()
 
     def find_model_version(
         self, name: str, version_or_alias: str, *, is_alias: bool
@@ -365,6 +367,17 @@ class Store:
                 if is_own and model.creation_timestamp < before:
                     self.client.delete_logged_model(model.model_id)
 
+    def _clean_up(self) -> None:
+        """Delete what killed processes left where a command that writes came across it.
+
+        Nothing is asked where nothing was seen; who may write here need not be let delete.
+        """
+        given_up, self._given_up = self._given_up, {}
+        with contextlib.suppress(TrackingError):
+            self.delete_runs(run for run in given_up.values() if not run.is_deleted)
+            for experiment_id in {run.experiment_id for run in given_up.values()}:
+                self.delete_unfinished_models(experiment_id)
+
     def _is_evidence(self, run: LoggedRun) -> bool:
         with translate_errors(self.tracking_uri):
             return is_evidence(self.client, run.run_id)
@@ -394,7 +407,11 @@ class Store:
                 runs += map(_logged_run, page)
                 token = page.token
                 if not token:
-                    return runs
+                    break
+        now_ms = int(time.time() * 1000)
+        given_up = (run for run in runs if run.is_own and run.is_leftover(now_ms))
+        self._given_up |= {run.run_id: run for run in given_up}
+        return runs
 
     def _open_experiment(self, name: str, project: Project) -> "Experiment":
         from mlflow.exceptions import MlflowException

@@ -68,3 +68,38 @@ def test_a_run_of_another_version_that_was_given_up_goes_too(run_mlrek, store):
 
     assert client.get_run(old).info.lifecycle_stage == "deleted"
     assert client.get_run(new).info.lifecycle_stage == "active"
+
+
+def test_a_given_up_run_goes_by_whatever_command_comes_across_it(run_mlrek, new_store, tmp_path):
+    """And an unfinished model with it; one that is to write nothing deletes nothing."""
+    project, policy = save_archive(tmp_path / "pets", "v1", "v2"), tmp_path / "policy.toml"
+    policy.write_text('[[floor]]\nmetric = "aggregate/accuracy"\nmin = 0.1\n')
+    run_mlrek("sync", project, "--register", "--tracking-uri", new_store)
+    client, first, second = MlflowClient(new_store), "models:/pets/1", "models:/pets/2"
+    run = client.get_run(client.get_model_version("pets", "2").run_id)
+    tags = {k: v for k, v in run.data.tags.items() if k != "mlrek.complete"}
+
+    def leave() -> tuple[str, str]:
+        """What a process that was killed twenty minutes ago left: a run, and a model."""
+        left = client.create_run(run.info.experiment_id, tags=tags).info.run_id
+        client.set_tag(left, "mlrek.heartbeat", str(int(time.time() * 1000) - LONG_AGO_MS))
+        place = run.info.experiment_id
+        model_id = client.create_logged_model(place, name="left", tags=tags).model_id
+        age(new_store, "logged_models", "creation_timestamp_ms", f"model_id = '{model_id}'")
+        return left, model_id
+
+    def is_there(left: str) -> bool:
+        return client.get_run(left).info.lifecycle_stage == "active"
+
+    left, model_id = leave()
+    run_mlrek("sync", project, "--dry-run", "--tracking-uri", new_store)
+    assert is_there(left)
+    for writing in (
+        ("check", second, "--policy", policy),
+        ("compare", first, f"{project}#v2"),
+        ("promote", second, "--policy", policy, "--yes"),
+    ):
+        run_mlrek(*writing, "--tracking-uri", new_store, check=False)
+        assert not is_there(left), writing
+        assert model_id not in list_models(client)
+        left, model_id = leave()
