@@ -48,7 +48,7 @@ def _look(uri: str) -> tuple[frozenset[str], str]:
     from sqlalchemy.exc import SQLAlchemyError
 
     with contextlib.suppress(SQLAlchemyError, ImportError):  # MLflow says what is wrong
-        engine = create_sqlalchemy_engine(uri)
+        engine = create_sqlalchemy_engine(uri)  # type: ignore[no-untyped-call]
         try:
             with engine.connect() as connection:
                 tables = frozenset(inspect(connection).get_table_names())
