@@ -21,6 +21,7 @@ from mlrek.metrics.reconciliation import Basis, reconcile
 from mlrek.metrics.resampling import CONFIDENCE
 from mlrek.metrics.sampling import Sampling
 from mlrek.metrics.segmentation import compute_segmentation
+from mlrek.metrics.short import describe_short
 
 
 class _Compute(Protocol):
@@ -70,7 +71,8 @@ def compute_metrics(
         base = replace(evaluation, records=evaluation.baseline, reported=Reported(), baseline=None)
         numbers = compute(base, prediction_rule, sampling, curves=False).aggregate
         metrics = replace(metrics, baseline=numbers)
-    return _doubt(_add_positive_class(metrics, evaluation, prediction_rule, sampling), evaluation)
+    metrics = _add_positive_class(metrics, evaluation, prediction_rule, sampling)
+    return _doubt(metrics, evaluation, groups)
 
 
 def compute_numbers(
@@ -91,13 +93,14 @@ def compute_numbers(
     return _doubt(_add_positive_class(metrics, evaluation, rule, sampling), evaluation)
 
 
-def _doubt(metrics: Metrics, evaluation: Evaluation) -> Metrics:
+def _doubt(metrics: Metrics, evaluation: Evaluation, groups: IntArray | None = None) -> Metrics:
     """The metrics with the doubts that show in them."""
     doubts = (
         *describe_doubted(evaluation, metrics),
         *describe_fitted(evaluation, metrics),
         *describe_grouped(evaluation, metrics),
         *describe_constant(evaluation, metrics),
+        *describe_short(evaluation, metrics, groups),
     )
     return replace(metrics, doubts=(*metrics.doubts, *doubts))
 

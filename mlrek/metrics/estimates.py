@@ -1,8 +1,8 @@
 """Numbers with the interval that belongs to each: by jackknife, by formula, or why it lacks."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import replace
-from math import inf, isnan, nan
+from dataclasses import dataclass, replace
+from math import inf, isnan, nan, sqrt
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -13,6 +13,7 @@ from mlrek.metrics.counts import LabelCounts, divide
 from mlrek.metrics.forms import MIN_DEGREES, Form, explain_few, find_form, may_lack_labels
 from mlrek.metrics.intervals import compute_wilson
 from mlrek.metrics.jackknife import (
+    Jackknife,
     LeftOut,
     Scale,
     compute_interval,
@@ -39,7 +40,33 @@ CountStatistic: TypeAlias = Callable[[LabelCounts], Mapping[str, FloatArray]]
 MIN_OF_LABEL: Final = 5
 """Images (or groups) of each label with which a mean of their Wilson intervals holds."""
 
+_BORROWED: Final = 2.0
 _ROUNDING: Final = 1e-12
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of the error of a number, besides what units that are left out tell of it.
+
+    It has at most `max_degrees` of freedom, where few of the units tell it. Its `variance` by a
+    formula, NaN without one, counts as much as two units more.
+    """
+
+    max_degrees: float = inf
+    variance: float = nan
+
+    def apply(self, estimate: Jackknife) -> Jackknife:
+        """The estimate with both; an error of 0 stays, as it tells that nothing was seen."""
+        degrees = min(estimate.degrees, self.max_degrees)
+        error = estimate.standard_error
+        if isnan(self.variance) or not error > _ROUNDING:
+            return replace(estimate, degrees=degrees)
+        known = degrees + _BORROWED
+        pooled = (degrees * error**2 + _BORROWED * self.variance) / known
+        return replace(estimate, standard_error=sqrt(pooled), degrees=known)
+
+
+NOTHING_KNOWN: Final = Known()
 
 
 def estimate_number(
@@ -49,7 +76,7 @@ def estimate_number(
     units: Units,
     *,
     n_bound: int = 0,
-    max_degrees: float = inf,
+    known: Known = NOTHING_KNOWN,
 ) -> Number:
     """A number with its jackknife interval; at a bound of its scale with Wilson's.
 
@@ -59,10 +86,9 @@ def estimate_number(
         left_out: The number without each unit.
         units: What they are, and the confidence.
         n_bound: How many of them count at a bound, where these are not all.
-        max_degrees: Of freedom of the error, at most, where few of the units tell it.
+        known: What is known of its error besides.
     """
-    form, estimate = find_form(name), jackknife(value, left_out)
-    estimate = replace(estimate, degrees=min(estimate.degrees, max_degrees))
+    form, estimate = find_form(name), known.apply(jackknife(value, left_out))
     if (ends := bound(form, value, n_bound or units.n_units, units.confidence)) is not None:
         low, high = ends
         return Number(value=value, low=low, high=high, reason=AT_BOUND.format(what=units.what))

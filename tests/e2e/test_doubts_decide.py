@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from builders.projects import find_manifest, make_test, save_project
+from builders.projects import Tested, find_manifest, make_test, save_project
 from mlflow import MlflowClient
 
 from mlrek.formats.doubts import is_possible
@@ -218,3 +218,48 @@ def test_answers_of_other_images_are_refused(run_mlrek, new_store, tmp_path):
         "check", f"runs:/{runs['candidate']}", "--policy", policy, *store, check=False
     )
     assert checked.returncode == 3
+
+
+def test_an_interval_that_is_short_promotes_nobody(run_mlrek, new_store, tmp_path):
+    """Of 300 images 12 are bad: few of them make the mean of both labels' ROC AUC.
+
+    The interval lies far above .6, the value too; who accepts the doubt passes.
+    """
+    rng = np.random.default_rng(1)
+    true = np.arange(300) % 25 > 0  # good: all but every 25th
+    good = 1 / (1 + np.exp(-(rng.normal(size=300) + 3 * true - 1)))
+    folder = save_project(
+        tmp_path / "p",
+        v1=Tested(
+            images=[f"s3://parts/{i:05}.jpg" for i in range(300)],
+            truth=[LABELS[int(is_good)] for is_good in true],
+            labels=LABELS,
+            scores=np.stack([1 - good, good], axis=1).round(6),
+            is_complete=True,
+        ),
+    )
+    store = ("--tracking-uri", new_store)
+    run_mlrek("sync", folder, "--register=parts", "--quiet", *store)
+    path = tmp_path / "policy.toml"
+
+    def decide(command, policy):
+        path.write_text(policy)
+        asked = ("models:/parts/1", "--policy", path, "--json", *store)
+        done = run_mlrek(command, *asked, check=False)
+        answer = json.loads(done.stdout)
+        doubts = [one for one in answer["doubts"] if one["kind"] == "interval_short"]
+        return done.returncode, answer["checks"][-1], doubts
+
+    value = FLOOR.format("aggregate/roc_auc_macro", 0.6)
+    sure = f"{value}confidence = 0.95\n"
+    for command in ("check", "promote"):
+        code, check, (doubt,) = decide(command, sure)
+        assert (code, check["status"]) == (4, "undecided")
+        assert check["low"] > 0.6
+        assert "12 images of the rarest kind" in check["reason"]
+        assert 'accept = ["interval_short"]' in check["reason"]
+        assert doubt["touches"] == ["interval/roc_auc_macro"]
+        assert doubt["effect"] == "stops_intervals"
+    assert decide("check", value)[0] == 0
+    assert decide("check", f'[test_set]\naccept = ["interval_short"]\n{sure}')[0] == 0
+    assert decide("check", sure.replace("roc_auc_macro", "accuracy"))[0] == 0

@@ -2,7 +2,7 @@
 
 import json
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan, sqrt
 
 import numpy as np
@@ -17,6 +17,7 @@ from mlrek.metrics.multilabel import compute_multilabel
 from mlrek.metrics.numbers import list_numbers
 from mlrek.metrics.sampling import Sampling
 from mlrek.metrics.segmentation import compute_segmentation
+from mlrek.metrics.short import describe_short
 
 BLOCK = 50  # test sets drawn from one seed
 GROUPS = ("aggregate/", "at_threshold/", "label_")
@@ -38,6 +39,16 @@ WILSON = frozenset(
         "label_f1",
     )
 )  # plain shares: their figures are exact and printed, not held to the goal of each side
+
+
+_COMPUTE = {
+    Task.CLASSIFICATION: lambda evaluation: compute_classification(
+        evaluation, PredictionRule.TOP1, Sampling(), curves=False
+    ),
+    Task.MULTILABEL: lambda evaluation: compute_multilabel(evaluation, Sampling(), curves=False),
+    Task.DETECTION: lambda evaluation: compute_detection(evaluation, Sampling(), curves=False),
+    Task.SEGMENTATION: lambda evaluation: compute_segmentation(evaluation, Sampling()),
+}
 
 
 @dataclass(slots=True)
@@ -98,16 +109,9 @@ def compute_targets(name, n_target=None):
 
 
 def compute(evaluation):
-    """The numbers with their intervals, without the curves that nothing here looks at."""
-    match evaluation.task:
-        case Task.CLASSIFICATION:
-            return compute_classification(evaluation, PredictionRule.TOP1, Sampling(), curves=False)
-        case Task.MULTILABEL:
-            return compute_multilabel(evaluation, Sampling(), curves=False)
-        case Task.DETECTION:
-            return compute_detection(evaluation, Sampling(), curves=False)
-        case _:
-            return compute_segmentation(evaluation, Sampling())
+    """The numbers with their intervals and the doubt `interval_short`, and nothing else."""
+    metrics = _COMPUTE[evaluation.task](evaluation)
+    return replace(metrics, doubts=tuple(describe_short(evaluation, metrics)))
 
 
 def run_block(name, n_images, block, targets):
@@ -122,7 +126,8 @@ def run_block(name, n_images, block, targets):
             target = targets.get((row.name, row.label), np.nan)
             if isnan(target) or isnan(row.number.value):
                 continue
-            doubted = any(d.touches_number(row.name, row.label) for d in short)
+            short_name = row.name.rpartition("/")[2]
+            doubted = any(d.touches_number(f"interval/{short_name}", row.label) for d in short)
             tally = tallies.setdefault(row.name, Tally())
             count(tally, row.number, target, doubted=doubted)
     return tallies

@@ -116,9 +116,9 @@ def test_resampled_intervals_hold_the_value(judge):
     rng = np.random.default_rng(0)
     images = [
         (int(true), float(score))
-        for true, score in zip(rng.integers(2, size=40), rng.integers(5, size=40) / 4, strict=True)
+        for true, score in zip(rng.integers(2, size=60), rng.integers(5, size=60) / 4, strict=True)
     ]
-    names = [f"{i:02}" for i in range(40)]
+    names = [f"{i:02}" for i in range(60)]
     numbers = judge(images, names=names, resamples=200).aggregate
     reverse = judge(images[::-1], names=names[::-1], resamples=200).aggregate
     for name in ("f1", "roc_auc", "average_precision"):

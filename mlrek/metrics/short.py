@@ -1,0 +1,111 @@
+"""The doubt `interval_short`: intervals of a kind that misses the proof on such a test set.
+
+`tests/proof/README.md` has the figures of which these rules are made. Where the kind can be told
+from few images of one label, there is no interval at all (`MIN_OF_KIND`, `explain_few`); what is
+left are means over labels of areas, whose error few images of one label make.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from math import isnan
+from typing import Final
+
+import numpy as np
+
+from mlrek.evaluation import Doubt, DoubtKind, Evaluation, IntArray, Task
+from mlrek.metrics import Metrics
+from mlrek.metrics.areas import MIN_OF_KIND
+
+FEW_LABELS: Final = 4
+"""With fewer labels one of them makes the mean over labels."""
+
+MIN_PER_LABEL: Final = 6
+"""Images a label, on average, that a mean of areas needs."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Support:
+    """Units (images, or groups) with each label, and without it, (n_labels,) each."""
+
+    having: IntArray
+    lacking: IntArray
+
+    @property
+    def rarest(self) -> int:
+        """The fewest units of a kind, with a label or without, among labels that have an area."""
+        least = np.minimum(self.having, self.lacking)
+        return int(least[least > 0].min(initial=self.having.sum()))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Rule:
+    """Which intervals are short on which test sets; `say` tells of what there is too little."""
+
+    names: tuple[str, ...]
+    is_short: Callable[[Support], bool]
+    say: Callable[[Support], str]
+
+
+RULES: Final = (
+    _Rule(
+        names=("roc_auc_macro",),
+        is_short=lambda s: len(s.having) < FEW_LABELS and s.rarest < MIN_OF_KIND,
+        say=lambda s: f"{s.rarest} images of the rarest kind make it, and {MIN_OF_KIND} are needed",
+    ),
+    _Rule(
+        names=("roc_auc_macro", "average_precision_macro"),
+        is_short=lambda s: s.having.sum() < MIN_PER_LABEL * len(s.having),
+        say=lambda s: (
+            f"there are {s.having.sum() / len(s.having):.1f} images a label, and {MIN_PER_LABEL} "
+            "are needed"
+        ),
+    ),
+)
+"""2 labels 97:3 with 300 images, and 20 labels with 100: the intervals lie above too often."""
+
+
+def describe_short(
+    evaluation: Evaluation, metrics: Metrics, groups: IntArray | None = None
+) -> Iterator[Doubt]:
+    """The doubt of each rule that holds, on those of its numbers that have an interval.
+
+    Args:
+        evaluation: What was read.
+        metrics: Its numbers.
+        groups: The group of each image, (n_images,), where groups are the units.
+    """
+    given = {
+        name
+        for rule in RULES
+        for name in rule.names
+        if name in metrics.aggregate and not isnan(metrics.aggregate[name].low)
+    }
+    if not given:
+        return
+    support = _count_support(evaluation, groups)
+    for rule in RULES:
+        names = [name for name in rule.names if name in given]
+        if names and rule.is_short(support):
+            yield Doubt(
+                kind=DoubtKind.INTERVAL_SHORT,
+                text=(
+                    f"the 95 % interval of {' and '.join(names)} misses more often than it says on "
+                    f"test sets like this: {rule.say(support)}"
+                ),
+                touches=tuple(f"interval/{name}" for name in names),
+            )
+            given.difference_update(names)
+
+
+def _count_support(evaluation: Evaluation, groups: IntArray | None) -> Support:
+    """Of images with a truth, or of all where an image may have several labels."""
+    truth, n_labels = evaluation.truth, len(evaluation.labels)
+    is_true = np.zeros((len(evaluation.images), n_labels), dtype=np.bool_)
+    is_true[truth.image_idx, truth.label_idx] = True
+    kept = (truth.counts > 0) | (evaluation.task is not Task.CLASSIFICATION)
+    unit = np.arange(len(is_true)) if groups is None else groups
+    having, lacking = (
+        np.array([len(np.unique(unit[kept & column])) for column in kind.T], dtype=np.int64)
+        for kind in (is_true, ~is_true)
+    )
+    return Support(having=having, lacking=lacking)
