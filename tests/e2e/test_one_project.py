@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
+from fakes.evaluations import PROJECT_ARN, describe, make_files, version_arn
 from mlflow import MlflowClient
 
 from mlrek.sources import open_source
@@ -58,3 +59,46 @@ def test_a_time_that_cannot_be_read_is_told(tmp_path, time):
     path.write_text(json.dumps(json.loads(path.read_text()) | {"CreationTimestamp": time}))
     (entry,) = [e for e in open_source(str(folder)).list_versions() if e.version.name == "v1"]
     assert any("CreationTimestamp is not a time and was left out" in w for w in entry.warnings)
+
+
+@pytest.fixture
+def live(rekognition_server, s3_server) -> str:
+    """The service's project of two versions, whose files are in S3."""
+    described = [
+        describe(version_arn(name, 1690556751958 + i)) for i, name in enumerate(("1", "2"))
+    ]
+    for (bucket, key), content in (item for d in described for item in make_files(d).items()):
+        s3_server.put(bucket, key, content)
+    return rekognition_server.add_project(PROJECT_ARN, described)
+
+
+def test_the_service_its_archive_and_downloaded_files_are_one_project(
+    run_mlrek, new_store, tmp_path, live, rekognition_server, s3_server
+):
+    """One experiment and one run a version, whichever is synced first, and all three at once."""
+    env = s3_server.env | rekognition_server.env
+    archive, downloaded = tmp_path / "archive", tmp_path / "downloaded"
+    run_mlrek("archive", live, archive, env=env)
+    downloaded.mkdir()
+    for name in ("EvaluationResultSummary-*", "TestingGroundTruth-*"):
+        for file in archive.glob(f"versions/*/{name}"):
+            shutil.copy(file, downloaded)
+
+    def sync(*places: object, at: str) -> list[tuple[str, str, str]]:
+        done = run_mlrek("sync", *places, "--tracking-uri", at, "--json", env=env)
+        versions = json.loads(done.stdout)["versions"]
+        return [(one["project_arn"], one["version"], one["action"]) for one in versions]
+
+    other = f"sqlite:///{shutil.copy(tmp_path / 'mlflow.db', tmp_path / 'other.db')}"
+    created = [(PROJECT_ARN, name, "created") for name in ("1", "2")]
+    assert sync(downloaded, at=new_store)[0][1:] == ("1", "created")
+    for place in (live, archive):
+        assert {one[0] for one in sync(place, at=new_store)} == {PROJECT_ARN}
+    assert sync(live, archive, downloaded, at=other) == created
+    for uri in (new_store, other):
+        client = MlflowClient(uri)
+        (place,) = (e for e in client.search_experiments() if e.name != "Default")
+        assert (place.name, place.tags["project_arn"]) == ("mlrek/pets", PROJECT_ARN)
+        runs = client.search_runs([place.experiment_id])
+        assert sorted(run.data.tags["version_name"] for run in runs) == ["1", "2"]
+        assert {run.data.tags["project_arn"] for run in runs} == {PROJECT_ARN}
