@@ -108,16 +108,20 @@ def inspect_file(tree: Tree, file: StoredFile, project: Project | None) -> Loose
     return None
 
 
-def list_loose(files: Iterable[LooseFile]) -> list[VersionEntry]:
-    """A version for each pair of files and each file without a twin."""
+def list_loose(files: Iterable[LooseFile], described: Iterable[Version] = ()) -> list[VersionEntry]:
+    """A version for each pair of files and each file without a twin.
+
+    `described` are versions that something else here tells of: a file's name may be of one.
+    """
     by_folder: dict[str, list[LooseFile]] = {}
-    projects: dict[str, Project] = {}
+    told = list(described)
     for file in files:
         by_folder.setdefault(file.folder, []).append(file)
         if version := parse_version_arn(file.summary.version_arn if file.summary else ""):
-            projects.setdefault(version.project.name, version.project)
+            told.append(version)
+    known = _know(told)
     return [
-        _make_entry(pair, projects) for beside in by_folder.values() for pair in pair_files(beside)
+        _make_entry(pair, known) for beside in by_folder.values() for pair in pair_files(beside)
     ]
 
 
@@ -185,10 +189,35 @@ def _are_twins(files: list[LooseFile]) -> bool:
     return sorted(file.role for file in files) == sorted(EVALUATION_ROLES)
 
 
-def _make_entry(pair: list[LooseFile], projects: Mapping[str, Project]) -> VersionEntry:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Known:
+    """Projects by their names, and versions by what the service would call their files."""
+
+    projects: Mapping[str, Project]
+    versions: Mapping[str, Version]
+
+
+def _know(told: Iterable[Version]) -> _Known:
+    """What is known of the versions that are told of, without names that several bear."""
+    projects: dict[str, Project] = {}
+    arns: dict[str, dict[str, Version]] = {}
+    for version in told:
+        projects.setdefault(version.project.name, version.project)
+        name = f"{version.project.name}-{version.name}"
+        arns.setdefault(name, {}).setdefault(version.arn, version)
+    single = {name: next(iter(alike.values())) for name, alike in arns.items() if len(alike) == 1}
+    return _Known(projects=projects, versions=single)
+
+
+def _make_entry(pair: list[LooseFile], known: _Known) -> VersionEntry:
     named = next((file for file in pair if file.role == Role.SUMMARY), None)
     summary = (named and named.summary) or Summary()
-    version, warnings = _identify(named or pair[0], summary.version_arn, projects)
+    warnings: tuple[str, ...]
+    if named and (other := _name_other(pair, summary.version_arn, known)):
+        warnings = (_say_other(named, summary.version_arn, other),)
+        version, summary = other, Summary()
+    else:
+        version, warnings = _identify(named or pair[0], summary.version_arn, known)
     f1 = summary.reported.aggregate.get("f1")
     return VersionEntry(
         version=replace(version, training_end_ms=summary.evaluation_end_ms),
@@ -200,17 +229,37 @@ def _make_entry(pair: list[LooseFile], projects: Mapping[str, Project]) -> Versi
     )
 
 
-def _identify(
-    file: LooseFile, version_arn: str, projects: Mapping[str, Project]
-) -> tuple[Version, tuple[str, ...]]:
-    """Which version a file is of, by the summary, else by its place; and a warning if so."""
+def _name_other(pair: list[LooseFile], version_arn: str, known: _Known) -> Version | None:
+    """The version of the summary's project that a file's name tells, where it is another one."""
+    said = parse_version_arn(version_arn)
+    if said is None:
+        return None
+    for file in pair:
+        name = file.stem.removeprefix(f"{said.project.name}-")
+        if file.is_named_by_service and name not in {file.stem, said.name}:
+            project = choose_project(said, (file.project, find_project(file.file.uri))).project
+            return known.versions.get(file.stem) or make_up_version(project, name)
+    return None
+
+
+def _say_other(named: LooseFile, version_arn: str, other: Version) -> str:
+    return (
+        f"{named.file.uri}: says that it is of {version_arn}, but the files' names say "
+        f"{other.name}, which counts; if the names are wrong, rename the files"
+    )
+
+
+def _identify(file: LooseFile, version_arn: str, known: _Known) -> tuple[Version, tuple[str, ...]]:
+    """Which version a file is of, by the summary, else by its name or place, and then a warning."""
     uri = file.file.uri
     version = parse_version_arn(version_arn)
     if version is not None:
         return choose_project(version, (file.project, find_project(uri))), ()
+    if file.is_named_by_service and (version := known.versions.get(file.stem)):
+        return version, ()
     project = file.project or find_project(uri)
     if project is None and file.broken and file.is_named_by_service:
-        return _identify_by_name(file.stem, projects), ()
+        return _identify_by_name(file.stem, known.projects), ()
     project = project or make_up_project(parent_uri(uri))
     version = make_up_version(project, file.stem.removeprefix(f"{project.name}-"))
     if file.summary:

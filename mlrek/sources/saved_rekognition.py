@@ -59,8 +59,9 @@ def find_versions(tree: Tree) -> Found:
     known = _uris(one.file for one in loose)
     answers = dict(read_all(partial(_read_answer, tree, known), unknown))
     entries = [entry for of_file in answers.values() for entry in of_file]
+    told = [entry.version for entry in (*described.values(), *entries)]
     return Found(
-        entries=[*described.values(), *add_descriptions(list_loose(loose), entries)],
+        entries=[*described.values(), *add_descriptions(list_loose(loose, told), entries)],
         taken=_uris(beside) | known | answers.keys(),
     )
 

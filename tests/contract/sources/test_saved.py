@@ -4,6 +4,7 @@ import hashlib
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 from fakes.evaluations import (
     F1,
@@ -17,7 +18,7 @@ from fakes.evaluations import (
 )
 
 from mlrek.errors import ParseError, SourceError, SourceNotFoundError
-from mlrek.evaluation import Project, Provider
+from mlrek.evaluation import DoubtKind, Project, Provider
 from mlrek.sources import open_source
 
 PROJECT_FILE = json.dumps(
@@ -422,3 +423,102 @@ def test_byte_order_marks_are_accepted_everywhere(save):
     (entry,) = source.list_versions()
     assert (entry.refused, entry.warnings, entry.version.project) == ("", (), PROJECT)
     assert len(source.load(entry).images) == 3
+
+
+# ---- which version files are of ------------------------------------------------------------
+
+MANIFEST_V2 = "TestingGroundTruth-pets-v2.json"
+SUMMARY_V2 = "EvaluationResultSummary-pets-v2.json"
+
+
+@pytest.mark.parametrize("summary", [SUMMARY_V2, "summary.json"])
+@pytest.mark.parametrize("is_described", [True, False])
+def test_a_summary_of_another_version_than_the_names_say_gives_none(save, summary, is_described):
+    """It is doubted and not used; the version keeps its images, and its ARN where that is known."""
+    files = {f"2/{summary}": make_summary(version_arn("v1")), f"2/{MANIFEST_V2}": make_manifest(2)}
+    files |= {f"1/{name}": data for name, data in _download().items()}
+    if is_described:
+        files["versions.json"] = json.dumps(describe(version_arn("v2", 5)), default=str).encode()
+    source = save(files)
+    loaded = {entry.version.name: source.load(entry) for entry in source.list_versions()}
+
+    assert {name: len(one.images) for name, one in loaded.items()} == {"v1": 3, "v2": 6}
+    second = loaded["v2"]
+    known = version_arn("v2", 5) if is_described else version_arn("v2").rpartition("/")[0]
+    assert second.version.arn == known
+    assert [doubt.kind for doubt in second.doubts] == [DoubtKind.FOREIGN_SUMMARY]
+    assert second.reported.aggregate == ({"f1": F1} if is_described else {})
+    assert np.isnan(second.thresholds).all()
+    assert any("but the files' names say v2, which counts" in said for said in second.warnings)
+    assert loaded["v1"].doubts == ()
+
+
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("EvaluationResultSummary-mine.json", "TestingGroundTruth-mine.json"),
+        (SUMMARY, "truth.json"),
+        ("v2/summary.json", "v2/truth.json"),
+    ],
+)
+def test_a_summary_that_no_name_contradicts_tells_the_version(save, names):
+    """Files that somebody renamed are of no other version for it."""
+    evaluation = _load_only(save(_download(names)))
+    assert (evaluation.version.arn, evaluation.doubts) == (version_arn("v1"), ())
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"<html>login</html>"])
+def test_a_broken_summary_fails_under_the_arn_that_something_else_tells(save, content):
+    """A description beside it, for one."""
+    described = json.dumps([describe(version_arn("v2", 5))], default=str).encode()
+    files = {SUMMARY_V2: content, MANIFEST_V2: make_manifest(), "described.json": described}
+    (entry,) = save(files).list_versions()
+
+    assert entry.version.arn == version_arn("v2", 5)
+    assert SUMMARY_V2 in entry.refused
+
+
+def _answer(*versions: str, **more: object) -> str:
+    listed = [describe(version_arn(name, int(name[1:]))) for name in versions]
+    return json.dumps({"ProjectVersionDescriptions": listed, **more}, default=str)
+
+
+DESCRIPTIONS = {
+    "an answer": _answer("v1", "v2"),
+    "indented, as the CLI prints it": json.dumps(json.loads(_answer("v1", "v2")), indent=4),
+    "with a token": _answer("v1", "v2", NextToken="more"),
+    "the token first": json.dumps({"NextToken": "x", **json.loads(_answer("v1", "v2"))}),
+    "a list": json.dumps(json.loads(_answer("v1", "v2"))["ProjectVersionDescriptions"]),
+    "a list of pages": f"[{_answer('v1')}, {_answer('v2')}]",
+    "pages, one a line": _answer("v1", NextToken="more") + "\n" + _answer("v2"),
+    "indented pages behind each other": "\n".join(
+        json.dumps(json.loads(_answer(name)), indent=2) for name in ("v1", "v2")
+    ),
+    "one description a line": "\n".join(
+        json.dumps(one) for one in json.loads(_answer("v1", "v2"))["ProjectVersionDescriptions"]
+    ),
+}
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+@pytest.mark.parametrize("text", DESCRIPTIONS.values(), ids=DESCRIPTIONS)
+def test_descriptions_are_read_in_every_form_that_tools_leave(save, text, encoding):
+    """The CLI's answer, its list alone, several pages; also as PowerShell writes it."""
+    files = _download() | {
+        SUMMARY_V2: make_summary(version_arn("v2")),
+        MANIFEST_V2: make_manifest(),
+    }
+    files[SUMMARY] = make_summary(version_arn("v1", 1))
+    files[SUMMARY_V2] = make_summary(version_arn("v2", 2))
+    found = save(files | {"described.json": text.encode(encoding)}).list_versions()
+
+    assert [entry.version.arn for entry in found] == [version_arn("v1", 1), version_arn("v2", 2)]
+    assert {entry.version.status for entry in found} == {"TRAINING_COMPLETED"}
+    assert [entry.version.training_start_ms for entry in found] == [1, 2]
+
+
+def test_one_description_alone_is_read(save):
+    """What `--query 'ProjectVersionDescriptions[0]'` prints."""
+    one = json.dumps(describe(version_arn("v1"), Status="STOPPED"), default=str, indent=1)
+    (entry,) = save(_download() | {"v1.json": one.encode()}).list_versions()
+    assert (entry.version.arn, entry.version.status) == (version_arn("v1"), "STOPPED")
