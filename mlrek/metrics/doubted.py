@@ -1,6 +1,7 @@
 """Doubts that show in records and numbers: what is only bounded, or told otherwise."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -22,6 +23,7 @@ def describe_doubted(evaluation: Evaluation, metrics: Metrics) -> Iterator[Doubt
     """What weakens the numbers of an evaluation, as they show."""
     yield from _doubt_boxes(evaluation, metrics)
     yield from _doubt_top_only(evaluation, metrics)
+    yield from _doubt_foreign(evaluation, metrics)
     yield from doubt_reported(metrics.reconciliation)
 
 
@@ -107,3 +109,15 @@ def _doubt_top_only(evaluation: Evaluation, metrics: Metrics) -> Iterator[Doubt]
             touches=tuple(name for name in touches if name not in _REPORTED),
             own_effect=Effect.STOPS,
         )
+
+
+def _doubt_foreign(evaluation: Evaluation, metrics: Metrics) -> Iterator[Doubt]:
+    """Widens the doubt of a summary of another version to what a rule reads at thresholds.
+
+    Without its own thresholds the records' flags decide, or 0.5.
+    """
+    touches = find_touched(metrics.task, metrics.prediction_rule)
+    for doubt in evaluation.doubts:
+        is_foreign = doubt.kind is DoubtKind.FOREIGN_SUMMARY
+        if is_foreign and not all(map(doubt.touches_number, touches)):
+            yield replace(doubt, touches=touches)

@@ -1,9 +1,12 @@
 """Doubts that show in records and numbers, each with what it touches."""
 
+from dataclasses import replace
+
 import numpy as np
 from builders.detections import build_detection
 
 from mlrek.evaluation import DoubtKind, Effect, Task
+from mlrek.formats.doubts import doubt_foreign
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics
 
@@ -55,6 +58,20 @@ def test_decisions_at_thresholds_lack_labels_below_the_top_one(build):
     several = build([[0, 1], [0]], records, n_labels=2, thresholds=thresholds, task=Task.MULTILABEL)
     (doubt,) = _find(several, DoubtKind.RECORDS_PARTIAL)
     assert doubt.touches_number("aggregate/f1_macro")
+
+
+def test_without_its_own_thresholds_the_rule_that_reads_them_is_doubted(build):
+    """A summary of another version gives none: the flags would decide. Top labels need none."""
+    one = build([[0], [0]], [[(0, 0.6)], [(1, 0.1)]], n_labels=2)
+    doubt = doubt_foreign("summary", "arn:other", one.task)
+    evaluation = replace(one, doubts=(doubt,))
+    assert not doubt.touches_number("aggregate/accuracy")
+    assert not _find(evaluation, DoubtKind.FOREIGN_SUMMARY)
+    rule = PredictionRule.THRESHOLD
+    (wider,) = _find(evaluation, DoubtKind.FOREIGN_SUMMARY, prediction_rule=rule)
+    names = ["aggregate/accuracy", "label_recall", "reported/f1", "aggregate/roc_auc_macro"]
+    assert _touched(wider, *names) == names[:3]
+    assert wider.effect is Effect.STOPS
 
 
 def test_top_labels_are_enough_where_no_other_can_reach(build):
