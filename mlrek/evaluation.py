@@ -356,6 +356,32 @@ class SourceFile:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Contents:
+    """What tells the bytes behind each image's name from others; all (n_images,).
+
+    `sizes` in bytes and `modified_ms` since the epoch, UTC, are -1 where unknown; `etags` (of S3)
+    and `sha256` (of local files) ''. `is_md5` tells whether the ETag is the MD5 of the bytes: that
+    of an object in parts or with a key of KMS is not, and may differ for the same bytes.
+    """
+
+    sizes: NDArray[np.int64]
+    etags: tuple[str, ...]
+    is_md5: BoolArray
+    sha256: tuple[str, ...]
+    modified_ms: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        columns = (self.sizes, self.etags, self.is_md5, self.sha256, self.modified_ms)
+        if len({len(column) for column in columns}) != 1:
+            raise EvaluationError("contents: columns of unequal length")
+
+    @property
+    def is_known(self) -> BoolArray:
+        """Whether anything is known of each image, (n_images,)."""
+        return np.asarray(self.sizes >= 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """Everything a provider published about testing one version.
 
@@ -365,9 +391,10 @@ class Evaluation:
     their tasks, whose `truth` and `records` may be empty. `pos_label` is the positive class where
     the provider names one. `baseline` are the records of the model that this one was adapted from,
     on the same images, where the provider publishes them. `seen_in_training` (n_images,) tells
-    which test images the version was trained on, None where nothing tells. `summary` is the
-    provider's summary file, byte for byte. `doubts` are facts that weaken its numbers; `warnings`
-    are remarks that weaken none.
+    which test images the version was trained on, None where nothing tells; `contents` what the
+    bytes of the test images were when the version was logged, None where nobody asked. `summary`
+    is the provider's summary file, byte for byte. `doubts` are facts that weaken its numbers;
+    `warnings` are remarks that weaken none.
     """
 
     version: Version
@@ -381,6 +408,7 @@ class Evaluation:
     masks: MaskCounts | None = None
     baseline: Records | None = None
     seen_in_training: BoolArray | None = None
+    contents: Contents | None = None
     pos_label: str = ""
     reported: Reported = field(default_factory=Reported)
     files: tuple[SourceFile, ...] = ()
@@ -406,6 +434,8 @@ class Evaluation:
             self._check_masks(self.masks)
         if self.seen_in_training is not None and len(self.seen_in_training) != len(self.images):
             raise EvaluationError(f"{self.version.arn}: trained and test images differ in number")
+        if self.contents is not None and len(self.contents.sizes) != len(self.images):
+            raise EvaluationError(f"{self.version.arn}: contents and images differ in number")
 
     def _check_masks(self, masks: MaskCounts) -> None:
         if len(masks.readable) != len(self.images):

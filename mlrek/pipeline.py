@@ -359,6 +359,8 @@ def _update_version(job: _Job, options: SyncOptions, tools: _Tools) -> VersionRe
     if current and current.source_state == work.state and not options.force:
         return _keep(job, current)
     kept = None if options.force else current
+    if kept is not None:
+        work = replace(work, logged_key=kept.evaluation_key)
     try:
         description = tools.workers.describe(work, size=size, on_bytes=tools.progress.on_bytes)
     except SourceNotFoundError as exc:
@@ -386,6 +388,7 @@ def _describe_work(source: Source, entry: VersionEntry, options: SyncOptions) ->
         state=describe_state(files, run_options),
         logged_at=datetime.now(UTC).isoformat(),
         aws=options.aws,
+        is_dry=options.dry_run,
     )
     return work, count_bytes(files)
 

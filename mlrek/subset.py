@@ -7,6 +7,7 @@ import numpy as np
 from mlrek.evaluation import (
     BoolArray,
     Boxes,
+    Contents,
     Detections,
     Evaluation,
     IntArray,
@@ -27,6 +28,7 @@ def take_images(evaluation: Evaluation, image_idx: IntArray) -> Evaluation:
         masks=_take_masks(evaluation.masks, image_idx),
         baseline=_take_baseline(evaluation.baseline, image_idx),
         seen_in_training=_take_seen(evaluation.seen_in_training, image_idx),
+        contents=_take_contents(evaluation.contents, image_idx),
     )
 
 
@@ -92,6 +94,19 @@ def _take_masks(masks: MaskCounts | None, image_idx: IntArray) -> MaskCounts | N
 
 def _take_seen(seen: BoolArray | None, image_idx: IntArray) -> BoolArray | None:
     return None if seen is None else seen[image_idx]
+
+
+def _take_contents(contents: Contents | None, image_idx: IntArray) -> Contents | None:
+    if contents is None:
+        return None
+    places = image_idx.tolist()
+    return Contents(
+        sizes=contents.sizes[image_idx],
+        etags=tuple(contents.etags[i] for i in places),
+        is_md5=contents.is_md5[image_idx],
+        sha256=tuple(contents.sha256[i] for i in places),
+        modified_ms=contents.modified_ms[image_idx],
+    )
 
 
 def _rows_of(offsets: IntArray, image_idx: IntArray) -> tuple[IntArray, IntArray]:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Lock
 from types import TracebackType
@@ -15,13 +15,22 @@ from typing import TYPE_CHECKING, Self
 from mlrek.cluster import Cluster
 from mlrek.errors import EvaluationError
 from mlrek.evaluation import Evaluation
+from mlrek.formats.contents import add_contents, add_copies
 from mlrek.memory import release_memory
+from mlrek.printable import escape_unencodable
+from mlrek.redaction import hide_secrets
 from mlrek.sources.aws import AwsClients, AwsOptions
 from mlrek.sources.aws_credentials import HandedOver, hand_over, take_over
-from mlrek.sources.catalogue import OnBytes, Source, VersionEntry
+from mlrek.sources.catalogue import FoundContents, OnBytes, Source, VersionEntry
 from mlrek.sources.images import read_images_below
 from mlrek.sources.storage import open_storage
-from mlrek.tracking.description import AUTO_IMAGES, NO_IMAGES, Options, RunDescription
+from mlrek.tracking.description import (
+    AUTO_IMAGES,
+    NO_IMAGES,
+    Options,
+    RunDescription,
+    compute_evaluation_key,
+)
 
 if TYPE_CHECKING:
     from mlrek.figures import ReadImages
@@ -34,7 +43,11 @@ FEW = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """One version to read and describe: all that is needed, and it travels to any process."""
+    """One version to read and describe: all that is needed, and it travels to any process.
+
+    `is_dry`: nothing will be logged. `logged_key` is that of the run that there is already, ''
+    without one.
+    """
 
     source: Source
     entry: VersionEntry
@@ -42,6 +55,8 @@ class Work:
     state: str
     logged_at: str
     aws: AwsOptions = field(default_factory=AwsOptions)
+    is_dry: bool = False
+    logged_key: str = ""
 
 
 class Workers:
@@ -159,12 +174,37 @@ def describe_evaluation(work: Work, evaluation: Evaluation) -> RunDescription:
     from mlrek.run_content import describe_run  # figures and statistics, heavy to import
 
     return describe_run(
-        evaluation,
+        _add_contents(work, evaluation),
         work.options,
         state=work.state,
         logged_at=work.logged_at,
         read_images=_choose_images(work),
     )
+
+
+def _add_contents(work: Work, evaluation: Evaluation) -> Evaluation:
+    """With what the bytes of its images are, where it will be logged for the first time."""
+    is_off = work.is_dry or work.options.images == NO_IMAGES or not evaluation.has_images
+    if is_off or compute_evaluation_key(evaluation, work.options) == work.logged_key:
+        return evaluation
+    folder = "" if work.options.images == AUTO_IMAGES else work.options.images
+    found = work.source.read_contents(work.entry, evaluation.images, folder)
+    return add_found(evaluation, found, is_services=True)
+
+
+def add_found(evaluation: Evaluation, found: FoundContents, *, is_services: bool) -> Evaluation:
+    """The evaluation with the contents that were found, what they raise, and what is said of them.
+
+    Args:
+        evaluation: What was read.
+        found: Of its images.
+        is_services: Whether the service itself tested these images, at the end of the training.
+    """
+    said = tuple(map(escape_unencodable, map(hide_secrets, found.warnings)))
+    evaluation = replace(evaluation, warnings=(*evaluation.warnings, *said))
+    if found.contents is not None:
+        evaluation = add_contents(evaluation, found.contents, is_services=is_services)
+    return evaluation if found.copied is None else add_copies(evaluation, found.copied)
 
 
 def _describe_alone(work: Work) -> RunDescription:

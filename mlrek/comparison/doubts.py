@@ -12,6 +12,7 @@ from mlrek.comparison import Leakage
 from mlrek.comparison.pairing import Pairing
 from mlrek.comparison.warnings import name_some
 from mlrek.evaluation import Doubt, DoubtKind, Effect, Evaluation, Task
+from mlrek.formats.contents import doubt_different, find_different
 from mlrek.formats.doubts import complete_doubts
 from mlrek.metrics import Metrics
 
@@ -43,6 +44,7 @@ def doubt_comparison(
     return (
         *_join(sides[0], sides[1]),
         *_doubt_truth(pairing),
+        *_doubt_pictures(evaluations, pairing),
         *_doubt_rules(metrics),
         *_doubt_thresholds(evaluations),
     )
@@ -106,6 +108,18 @@ def _doubt_truth(pairing: Pairing) -> Iterator[Doubt]:
             count=sets.relabelled,
             of=sets.shared,
         )
+
+
+def _doubt_pictures(
+    evaluations: tuple[Evaluation, Evaluation], pairing: Pairing
+) -> Iterator[Doubt]:
+    """Whether shared names stand for the same pictures, as far as their content is known."""
+    first, second = (evaluation.contents for evaluation in evaluations)
+    if first is not None and second is not None:
+        differs, n_known = find_different(
+            first, pairing.baseline_idx, second, pairing.candidate_idx
+        )
+        yield from doubt_different(list(compress(pairing.images, differs.tolist())), n_known)
 
 
 def _doubt_rules(metrics: tuple[Metrics, Metrics]) -> Iterator[Doubt]:

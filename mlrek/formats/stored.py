@@ -10,8 +10,8 @@ One row an image, in the order of the provider's manifest:
 | `confidence` | list of double | of those records, 0 to 1                               |
 | `outcome`    | list of uint8  | the provider's flag: 0 unknown, 1 TP, 2 FP, 3 FN, 4 TN |
 
-Where the evaluation has boxes, masks, the answers of the model that this one was adapted from, or
-knows the training images:
+Where the evaluation has boxes, masks, the answers of the model that this one was adapted from,
+knows the training images, or what the bytes of its test images were:
 
 | column                               | type           | what                                   |
 | ---                                  | ---            | ---                                    |
@@ -28,6 +28,11 @@ knows the training images:
 |                                      |                | predicted one only, the true one only  |
 | `base_label`, `…_confidence`, …      | as `label`, …  | the records of the model adapted from  |
 | `seen_in_training`                   | bool           | whether the version was trained on it  |
+| `content_size`                       | int64          | bytes of the image when it was logged  |
+| `content_etag`                       | string         | its ETag in S3; '': none               |
+| `content_etag_is_md5`                | bool           | whether that is the MD5 of its bytes   |
+| `content_sha256`                     | string         | SHA-256 of a local file; '': none      |
+| `content_modified_ms`                | int64          | when S3 last changed it, since 1970    |
 
 A code is a position in `labels`. The schema's metadata holds one JSON object under `mlrek`:
 `schema_version`, `task`, `labels`, `thresholds` (null: not published), `pos_label` ('': none),

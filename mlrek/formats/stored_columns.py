@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mlrek.evaluation import (
     Boxes,
+    Contents,
     Detections,
     Evaluation,
     IntArray,
@@ -166,6 +167,35 @@ def _read_seen(table: pa.Table) -> dict[str, Any]:
     return {"seen_in_training": table["seen_in_training"].to_numpy()}
 
 
+def _write_contents(evaluation: Evaluation) -> list[pa.Array | pa.ChunkedArray]:
+    contents = evaluation.contents
+    assert contents is not None  # noqa: S101 - for the type checker
+    return [
+        pa.array(contents.sizes, pa.int64(), mask=contents.sizes < 0),
+        _write_texts(contents.etags),
+        pa.array(contents.is_md5, pa.bool_()),
+        _write_texts(contents.sha256),
+        pa.array(contents.modified_ms, pa.int64(), mask=contents.modified_ms < 0),
+    ]
+
+
+def _read_contents(table: pa.Table) -> dict[str, Any]:
+    for name in ("content_etag", "content_etag_is_md5", "content_sha256"):
+        if table[name].null_count:
+            raise ValueError(f"column {name} has gaps")
+    sizes, modified = (
+        table[name].fill_null(-1).to_numpy() for name in ("content_size", "content_modified_ms")
+    )
+    contents = Contents(
+        sizes=sizes,
+        etags=tuple(table["content_etag"].to_pylist()),
+        is_md5=table["content_etag_is_md5"].to_numpy(),
+        sha256=tuple(table["content_sha256"].to_pylist()),
+        modified_ms=modified,
+    )
+    return {"contents": contents}
+
+
 def _write_texts(texts: Sequence[str]) -> pa.ChunkedArray:
     """A column in parts: what grows to the size of a long one leaves its smaller copies behind."""
     parts = range(0, len(texts), _TEXTS_AT_ONCE)
@@ -261,5 +291,17 @@ GROUPS = (
         is_in=lambda evaluation: evaluation.seen_in_training is not None,
         write=_write_seen,
         read=_read_seen,
+    ),
+    ColumnGroup(
+        schema=_schema(
+            content_size=pa.int64(),
+            content_etag=pa.string(),
+            content_etag_is_md5=pa.bool_(),
+            content_sha256=pa.string(),
+            content_modified_ms=pa.int64(),
+        ),
+        is_in=lambda evaluation: evaluation.contents is not None,
+        write=_write_contents,
+        read=_read_contents,
     ),
 )

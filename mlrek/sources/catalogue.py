@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from mlrek.evaluation import BoolArray, Evaluation, Version
+from mlrek.evaluation import BoolArray, Contents, Evaluation, Version
 from mlrek.reported import DEFAULT_THRESHOLD
 
 OnBytes = Callable[[int], None]
@@ -83,6 +83,18 @@ class SeenInTraining:
     warnings: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FoundContents:
+    """Contents of test images, and which are those of one that was trained on, (n_images,).
+
+    None where nothing tells; `warnings` then say why, where somebody could change that.
+    """
+
+    contents: Contents | None = None
+    copied: BoolArray | None = None
+    warnings: tuple[str, ...] = ()
+
+
 class Source(Protocol):
     """A place that evaluations are read from. Safe to use from several threads."""
 
@@ -123,6 +135,14 @@ class Source(Protocol):
 
     def find_seen(self, entry: VersionEntry, images: Sequence[str]) -> SeenInTraining:
         """Which of any images the version was trained on, as its own training manifest says."""
+
+    def read_contents(
+        self, entry: VersionEntry, images: Sequence[str], folder: str = ""
+    ) -> FoundContents:
+        """What tells the bytes of test images from others, as far as they are within reach.
+
+        `folder` is where they are on this machine, '' for where the version's own files are.
+        """
 
     def read_images(self, entry: VersionEntry, uris: Sequence[str]) -> Iterator[bytes]:
         """The content of test images in order; b'' for one that cannot be read.

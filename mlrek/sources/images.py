@@ -4,18 +4,20 @@ What cannot be read just now is an error: a run without its pictures would stay 
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from hashlib import sha256
 from itertools import islice
 from pathlib import Path
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from mlrek.errors import SourceError, SourceInterruptedError
 from mlrek.sources.catalogue import VersionEntry
 from mlrek.sources.storage import (
     S3_SCHEME,
     FileTooLargeError,
+    LocalStorage,
     Storage,
     join_uri,
     parse_s3_uri,
@@ -33,8 +35,19 @@ MAX_SIZE: Final = 32 << 20
 SMALL_SIZE: Final = 4 << 20
 """Bytes of an image that is read beside others; larger ones are read one by one."""
 
+T = TypeVar("T")
+
 _Place: TypeAlias = tuple[str, int]
 """A folder, and how many leading folders of an image's path are not there; '': where it says."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Digest:
+    """What tells the bytes of an image from others, and the file that holds them."""
+
+    path: str
+    size: int
+    sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +77,7 @@ def read_images(
     Raises:
         SourceInterruptedError: One cannot be read just now: a login that expired, a busy service.
     """
-    folders = _list_folders(entry)
-    if folders and not folders[0].startswith(S3_SCHEME):
-        folders += [f"{folder}/{IMAGES_FOLDER}" for folder in folders]
-    return _read(_Finder(storage, folders, follows_links=False), uris, patience)
+    return _read(_Finder(storage, _list_places(entry), follows_links=False), uris, patience)
 
 
 def read_images_below(
@@ -75,6 +85,34 @@ def read_images_below(
 ) -> Iterator[bytes]:
     """The same of images in one folder, each under the longest end of its path that is there."""
     return _read(_Finder(storage, [folder], trusts_uris=False), uris, patience)
+
+
+def digest_images(
+    entry: VersionEntry,
+    uris: Sequence[str],
+    *,
+    folder: str = "",
+    sizes: Collection[int] | None = None,
+    patience: Patience = BRIEF,
+) -> Iterator[Digest | None]:
+    """Size and SHA-256 of images on this machine in order, None for one that is not there.
+
+    They are looked for where `read_images` does, or in a `folder` as `read_images_below` does, but
+    always in the same order, so that a name is the same file each time.
+
+    Args:
+        entry: Whose images they are.
+        uris: The images.
+        folder: Where they are, '' for where the version's files are.
+        sizes: Files of any other size are not read, and have no SHA-256.
+        patience: When to stop looking.
+    """
+    digester = _Digester(
+        folders=(folder,) if folder else tuple(_list_places(entry)),
+        follows_links=bool(folder),
+        sizes=sizes,
+    )
+    return _ask(digester.digest, uris, patience)
 
 
 class _Finder:
@@ -144,22 +182,80 @@ class _Finder:
                 yield folder, depth
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Digester:
+    """Digests images on this machine; see `_Finder` and `digest_images`."""
+
+    folders: tuple[str, ...]
+    follows_links: bool
+    sizes: Collection[int] | None
+
+    def digest(self, uri: str) -> Digest | None:
+        """What is in the first place that has the image, unless it is too large for one."""
+        parts = _split(uri)
+        for folder in self.folders:
+            for depth in range(len(parts)):
+                path = join_uri(folder, *parts[depth:])
+                size = _measure(path)
+                if size is None or (not self.follows_links and _leads_out(folder, path)):
+                    continue
+                return self._digest(path, size) if size <= MAX_SIZE else None
+        return None
+
+    def _digest(self, path: str, size: int) -> Digest | None:
+        if self.sizes is not None and size not in self.sizes:
+            return Digest(path=path, size=size)
+        digest, n_read = sha256(), 0
+        try:
+            for chunk in LocalStorage().read(path, max_size=MAX_SIZE):
+                digest.update(chunk)
+                n_read += len(chunk)
+        except SourceError:
+            return None
+        return Digest(path=path, size=n_read, sha256=digest.hexdigest())
+
+
+def _measure(path: str) -> int | None:
+    """Bytes of a plain file, None where there is none or it may not be looked at."""
+    try:
+        return Path(path).stat().st_size if Path(path).is_file() else None
+    except (OSError, ValueError):
+        return None
+
+
 def _read(finder: _Finder, uris: Sequence[str], patience: Patience) -> Iterator[bytes]:
-    """Images in order, a window of them at once; b'' for all that follow once patience is over."""
+    """The content of images in order; b'' for one that is not there."""
+
+    def settle(uri: str, small: bytes | None) -> bytes:
+        return finder.read_large(uri) if small is None else small
+
+    return (content or b"" for content in _ask(finder.read_small, uris, patience, settle))
+
+
+def _ask(
+    ask: Callable[[str], T | None],
+    uris: Sequence[str],
+    patience: Patience,
+    settle: Callable[[str, T | None], T | None] = lambda _, found: found,
+) -> Iterator[T | None]:
+    """What is found of images in order, a window of them asked at once; None once patience is over.
+
+    `settle` is called for one image after the other with what was found of it.
+    """
     deadline = time.monotonic() + patience.seconds
     left, n_asked, failures, any_found = iter(uris), 0, 0, False
     with ThreadPoolExecutor(READERS) as pool:
         while window := list(islice(left, READERS if any_found else 1)):
             n_asked += len(window)
-            for uri, small in zip(window, pool.map(finder.read_small, window), strict=True):
-                content = finder.read_large(uri) if small is None else small
-                failures = 0 if content else failures + 1
-                any_found = any_found or bool(content)
-                yield content
+            for uri, first in zip(window, pool.map(ask, window), strict=True):
+                found = settle(uri, first)
+                failures = 0 if found else failures + 1
+                any_found = any_found or bool(found)
+                yield found
             most = patience.in_a_row if any_found else patience.first
             if failures >= most or time.monotonic() >= deadline:
                 break
-    yield from (b"" for _ in range(len(uris) - n_asked))
+    yield from (None for _ in range(len(uris) - n_asked))
 
 
 def _locate(uri: str, place: _Place) -> str:
@@ -178,6 +274,14 @@ def _leads_out(folder: str, place: str) -> bool:
     if not folder or folder.startswith(S3_SCHEME):
         return False
     return not Path(place).resolve().is_relative_to(Path(folder).resolve())
+
+
+def _list_places(entry: VersionEntry) -> list[str]:
+    """Where images may lie; on a disk also in a folder of their own there."""
+    folders = _list_folders(entry)
+    if folders and not folders[0].startswith(S3_SCHEME):
+        folders += [f"{folder}/{IMAGES_FOLDER}" for folder in folders]
+    return folders
 
 
 def _list_folders(entry: VersionEntry) -> list[str]:

@@ -1,7 +1,8 @@
 """What all sources do alike: the state of a version's files, and loading its evaluation."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Protocol
 
 from mlrek.errors import SourceError, SourceInterruptedError, SourceNotFoundError
@@ -10,12 +11,20 @@ from mlrek.formats.doubts import complete_doubts
 from mlrek.identity import hide_signatures
 from mlrek.printable import escape_unencodable
 from mlrek.reported import DEFAULT_THRESHOLD
-from mlrek.sources.catalogue import OnBytes, Part, ReadOptions, SeenInTraining, VersionEntry
+from mlrek.sources.catalogue import (
+    FoundContents,
+    OnBytes,
+    Part,
+    ReadOptions,
+    SeenInTraining,
+    VersionEntry,
+)
+from mlrek.sources.contents import read_contents
 from mlrek.sources.file_formats import FILE_FORMATS
 from mlrek.sources.images import read_images
 from mlrek.sources.parts import PartReader
 from mlrek.sources.storage import Storage
-from mlrek.sources.training import find_seen
+from mlrek.sources.training import find_seen, list_trained
 
 MISSING = "missing"
 DENIED = "denied"  # of an optional file, which may be out of reach
@@ -80,6 +89,22 @@ class StoredSource:
         """See `Source`."""
         with PartReader(self.storage, ReadOptions()) as reader:
             return find_seen(images, entry, reader)
+
+    def read_contents(
+        self, entry: VersionEntry, images: Sequence[str], folder: str = ""
+    ) -> FoundContents:
+        """See `Source`."""
+        return read_contents(
+            self.storage,
+            entry,
+            images,
+            find_trained=partial(self._list_trained, entry),
+            folder=folder,
+        )
+
+    def _list_trained(self, entry: VersionEntry) -> Collection[str]:
+        with PartReader(self.storage, ReadOptions()) as reader:
+            return list_trained(entry, reader)
 
     def read_images(self, entry: VersionEntry, uris: Sequence[str]) -> Iterator[bytes]:
         """See `Source`."""

@@ -44,6 +44,22 @@ def find_seen(images: Sequence[str], entry: VersionEntry, reader: PartReader) ->
     return SeenInTraining(seen=seen, warnings=warnings)
 
 
+def list_trained(entry: VersionEntry, reader: PartReader) -> set[str]:
+    """The images that the version was trained on, none where no manifest names them.
+
+    Raises:
+        SourceError: The manifest cannot be read, or is none.
+    """
+    parts = [part for part in entry.parts if part.role == Role.TRAINING_MANIFEST]
+    if not parts:
+        return set()
+    uri, named = parts[0].origin or parts[0].uri, set[str]()
+    chunks = chain_lines([reader.open(part) for part in parts])
+    for _, lines in iter_json_lines(_DECODER, chunks, uri, BadLines(uri, skip=True).add):
+        named.update(line.source_ref for line in lines)
+    return named
+
+
 def _find_known(
     wanted: frozenset[str], uri: str, chunks: Iterable[bytes]
 ) -> tuple[set[str], tuple[str, ...]]:

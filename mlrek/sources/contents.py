@@ -1,0 +1,271 @@
+"""What the bytes of test images are, asked once, when a version is first logged.
+
+In S3 by listing, on a disk by digest. It only adds something: whatever keeps us from knowing costs
+a warning at most, never the version.
+"""
+
+import re
+import time
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
+from typing import Final, TypeAlias, TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlrek.errors import SourceError, SourceNotFoundError
+from mlrek.evaluation import BoolArray, Contents
+from mlrek.formats.contents import Print, describe_prints
+from mlrek.printable import escape_unencodable
+from mlrek.sources.catalogue import FoundContents, VersionEntry
+from mlrek.sources.images import Digest, digest_images
+from mlrek.sources.s3 import S3Storage
+from mlrek.sources.s3_listing import ListedObject, Lister, PagesSpentError
+from mlrek.sources.storage import S3_SCHEME, LocalStorage, Storage, parse_s3_uri
+
+PAGES: Final = 10
+PAGES_A_THOUSAND: Final = 2
+"""Pages of a listing: so many, and so many more for each thousand images."""
+
+MAX_SECONDS: Final = 60.0
+
+N_SAMPLED: Final = 8
+"""Objects of a bucket that are asked whether their ETags are MD5s, which no listing tells."""
+
+_UNKNOWN: Final = "whether test images were overwritten is unknown"
+_UNKNOWN_COPIES: Final = "whether copies of test images were trained on is unknown"
+_MD5: Final = re.compile("[0-9a-f]{32}")
+
+FindTrained: TypeAlias = Callable[[], Collection[str]]
+"""Names the images that a version was trained on; asked only where these can be compared."""
+
+_Place: TypeAlias = tuple[str, str]
+"""Bucket and key."""
+
+T = TypeVar("T")
+
+
+def read_contents(
+    storage: Storage,
+    entry: VersionEntry,
+    images: Sequence[str],
+    *,
+    find_trained: FindTrained = tuple,
+    folder: str = "",
+) -> FoundContents:
+    """What tells the bytes of test images from others, as far as they are within reach.
+
+    Those in S3 are listed where the version's own files are in S3, too. Those on a disk are looked
+    for as pictures are: what a manifest on this machine names elsewhere is not asked for.
+
+    Args:
+        storage: Where the version's files are.
+        entry: The version.
+        images: The images by name.
+        find_trained: Names what it was trained on.
+        folder: Where the images are on this machine, '' for where the version's files are.
+    """
+    if isinstance(storage, S3Storage):
+        return _list(storage, images, find_trained)
+    if isinstance(storage, LocalStorage):
+        return _digest(entry, images, find_trained, folder)
+    return FoundContents()
+
+
+# ---- in S3 ---------------------------------------------------------------------------------
+
+
+def _list(storage: S3Storage, images: Sequence[str], find_trained: FindTrained) -> FoundContents:
+    places = _locate(images)
+    wanted = _group(places.values())
+    if not wanted:
+        return FoundContents()
+    trained = cache(lambda: _group(_locate(_name(find_trained)).values()))
+    lister = Lister(
+        client=storage.clients.s3,
+        max_pages=_count_pages(wanted),
+        deadline=time.monotonic() + MAX_SECONDS,
+        find_others=trained,
+    )
+    try:
+        said = _find(lister, wanted)
+    except PagesSpentError as exc:
+        return FoundContents(warnings=(_describe_unknown(exc),))
+    found = {place: lister.found[place] for place in places.values() if place in lister.found}
+    if not found:
+        return FoundContents(warnings=tuple(said[:1]))
+    are_md5 = _find_md5(storage, found)
+    look = {image: found[place] for image, place in places.items() if place in found}
+    contents = Contents(
+        sizes=_column(images, look, lambda one: one.size),
+        etags=tuple(look[image].etag if image in look else "" for image in images),
+        is_md5=np.array([places.get(image) in are_md5 for image in images], dtype=np.bool_),
+        sha256=("",) * len(images),
+        modified_ms=_column(images, look, lambda one: one.modified_ms),
+    )
+    prints, more = _list_trained(lister, wanted, trained())
+    copied = _find_copied(contents, prints) if prints else None
+    return FoundContents(contents=contents, copied=copied, warnings=(*said, *more)[:1])
+
+
+def _find(lister: Lister, wanted: Mapping[str, Collection[str]]) -> list[str]:
+    """Look for all objects, and what is to be said where that is refused.
+
+    Raises:
+        PagesSpentError: It takes too many pages.
+    """
+    said = []
+    for bucket, keys in wanted.items():
+        try:
+            lister.find(bucket, keys)
+        except PagesSpentError:
+            raise
+        except SourceNotFoundError:
+            continue  # they are elsewhere
+        except SourceError as exc:
+            said.append(_describe_unknown(exc))
+    return said
+
+
+def _list_trained(
+    lister: Lister, wanted: Mapping[str, Collection[str]], trained: Mapping[str, Collection[str]]
+) -> tuple[set[Print], list[str]]:
+    """By what the images that were trained on are known again, and what is to be said of it."""
+    lister.max_pages = _count_pages(wanted) + _count_pages(trained) - PAGES
+    left = {
+        bucket: rest
+        for bucket, keys in trained.items()
+        if (rest := [key for key in keys if (bucket, key) not in lister.found])
+    }
+    try:
+        said = _find(lister, left)
+    except PagesSpentError as exc:
+        said = [f"{_UNKNOWN_COPIES}: {exc}"]
+    known = [
+        lister.found[bucket, key]
+        for bucket, keys in trained.items()
+        for key in keys
+        if (bucket, key) in lister.found
+    ]
+    return {(one.size, one.etag) for one in known if one.size and one.etag}, said
+
+
+def _find_md5(storage: S3Storage, found: Mapping[_Place, ListedObject]) -> set[_Place]:
+    """The objects whose ETags are the MD5 of their bytes.
+
+    A listing does not say how an object is encrypted, and buckets change that from some day on. So
+    a few from the oldest to the newest are asked; what lies between two plain ones is plain.
+    """
+    are_md5: set[_Place] = set()
+    for bucket in dict.fromkeys(bucket for bucket, _ in found):
+        own = sorted(
+            (one.modified_ms, place)
+            for place, one in found.items()
+            if place[0] == bucket and _MD5.fullmatch(one.etag)
+        )
+        sample = sorted({round(i) for i in np.linspace(0, max(len(own) - 1, 0), N_SAMPLED)})
+        plain = [bool(own) and _is_md5(storage, own[i][1], found) for i in sample]
+        for start, end in zip(range(len(sample)), range(1, len(sample)), strict=False):
+            if plain[start] and plain[end]:
+                are_md5.update(place for _, place in own[sample[start] : sample[end] + 1])
+        if len(sample) == 1 and plain[0]:
+            are_md5.add(own[0][1])
+    return are_md5
+
+
+def _is_md5(storage: S3Storage, place: _Place, found: Mapping[_Place, ListedObject]) -> bool:
+    bucket, key = place
+    try:
+        return storage.read_state(f"{S3_SCHEME}{bucket}/{key}").md5 == found[place].etag
+    except SourceError:
+        return False
+
+
+def _locate(images: Iterable[str]) -> dict[str, _Place]:
+    """Bucket and key of the images that have such."""
+    return {
+        image: parse_s3_uri(image)
+        for image in images
+        if image.startswith(S3_SCHEME) and escape_unencodable(image) == image
+    }
+
+
+def _group(places: Iterable[_Place]) -> dict[str, set[str]]:
+    """Keys by bucket, without what names no object."""
+    by_bucket: dict[str, set[str]] = {}
+    for bucket, key in places:
+        if bucket and key:
+            by_bucket.setdefault(bucket, set()).add(key)
+    return by_bucket
+
+
+def _count_pages(wanted: Mapping[str, Collection[str]]) -> int:
+    """Pages that finding some objects may take."""
+    return PAGES + PAGES_A_THOUSAND * sum(map(len, wanted.values())) // 1000
+
+
+def _describe_unknown(exc: SourceError) -> str:
+    return f"{_UNKNOWN}: {exc}"
+
+
+# ---- on a disk -----------------------------------------------------------------------------
+
+
+def _digest(
+    entry: VersionEntry, images: Sequence[str], find_trained: FindTrained, folder: str
+) -> FoundContents:
+    if folder.startswith(S3_SCHEME):
+        return FoundContents()
+    names = list(dict.fromkeys(images))
+    look = _pair(names, digest_images(entry, names, folder=folder))
+    if not look:
+        return FoundContents()
+    contents = Contents(
+        sizes=_column(images, look, lambda one: one.size),
+        etags=("",) * len(images),
+        is_md5=np.zeros(len(images), dtype=np.bool_),
+        sha256=tuple(look[image].sha256 if image in look else "" for image in images),
+        modified_ms=np.full(len(images), -1, dtype=np.int64),
+    )
+    trained = [image for image in dict.fromkeys(_name(find_trained)) if image not in look]
+    paths = {one.path for one in look.values()}
+    sizes = {one.size for one in look.values()}
+    others = _pair(trained, digest_images(entry, trained, folder=folder, sizes=sizes))
+    prints = {
+        (one.size, one.sha256)
+        for one in others.values()
+        if one.size and one.sha256 and one.path not in paths
+    }
+    return FoundContents(
+        contents=contents, copied=_find_copied(contents, prints) if prints else None
+    )
+
+
+def _pair(names: Sequence[str], found: Iterable[Digest | None]) -> dict[str, Digest]:
+    """The digests that were found, by name."""
+    pairs = zip(names, found, strict=True)
+    return {name: digest for name, digest in pairs if digest is not None}
+
+
+# ---- both ----------------------------------------------------------------------------------
+
+
+def _name(find_trained: FindTrained) -> Collection[str]:
+    """What a version was trained on; nothing where that cannot be read: its reader has said so."""
+    try:
+        return find_trained()
+    except SourceError:
+        return ()
+
+
+def _column(
+    images: Sequence[str], look: Mapping[str, T], take: Callable[[T], int]
+) -> NDArray[np.int64]:
+    """One number of each image, -1 where it is not known."""
+    return np.array([take(look[i]) if i in look else -1 for i in images], dtype=np.int64)
+
+
+def _find_copied(contents: Contents, prints: Collection[Print]) -> BoolArray:
+    """Which images have bytes that are known from elsewhere, (n_images,)."""
+    own = describe_prints(contents)
+    return np.array([any(one in prints for one in ones) for ones in own], dtype=np.bool_)
