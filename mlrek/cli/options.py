@@ -70,8 +70,8 @@ Images = Annotated[
     typer.Option(
         "--images",
         metavar="auto|none|FOLDER",
-        help="Where the page's pictures come from: where the evaluation says, nowhere, or a folder "
-        "(also s3://).",
+        help="Where the page's pictures come from, and the content by which changed ones are "
+        "noticed: where the evaluation says, nowhere, or a folder (also s3://).",
     ),
 ]
 

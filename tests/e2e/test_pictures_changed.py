@@ -6,7 +6,7 @@ import pytest
 from builders.projects import make_test, save_project
 
 LABELS = ("bad", "good")
-N = 120
+N = 60
 POLICY = '[baseline]\nversion = "runs:/{}"\n[[better]]\nmetric = "aggregate/accuracy"\n'
 FLOOR = '[[floor]]\nmetric = "aggregate/accuracy"\nmin = 0.7\n'
 LATER = "2100-01-01T00:00:00+00:00"
@@ -28,7 +28,7 @@ def make_picture(i, salt=0):
 @pytest.fixture
 def project(tmp_path):
     """An archive of two versions, the newer one clearly better; no picture changes in training."""
-    folder = save_project(tmp_path / "p", v1=make_version(60), v2=make_version(110))
+    folder = save_project(tmp_path / "p", v1=make_version(30), v2=make_version(55))
     for path in (folder / "versions").glob("*/version.json"):
         told = json.loads(path.read_text())
         path.write_text(json.dumps(told | {"TrainingEndTimestamp": LATER}))
@@ -70,15 +70,15 @@ def draw(folder, salt=0, places=range(N)):
 
 
 def test_other_pictures_on_a_disk_promote_nobody(project, log, check):
-    """40 of 120 are overwritten between the two: a floor passes, being better is undecided."""
+    """20 of 60 are overwritten between the two: a floor passes, being better is undecided."""
     draw(project)
     first = log(project, "v1")
-    draw(project, salt=1, places=range(40))
+    draw(project, salt=1, places=range(20))
     second = log(project, "v2")
     code, doubts = check(second, first)
     assert code == 4
     doubt = doubts["pictures_changed"]
-    assert (doubt["count"], doubt["of"], doubt["side"]) == (40, 120, None)
+    assert (doubt["count"], doubt["of"], doubt["side"]) == (20, N, None)
     assert doubt["effect"] == "stops_relative"
     assert "'s3://parts/pets/000.jpg'" in doubt["text"]
     accept = '[test_set]\naccept = ["pictures_changed"]\n'
@@ -109,62 +109,31 @@ def test_other_pictures_in_s3_promote_nobody(stored, log, check):
     """By ETags alone, for all have one size; a second sync and a dry one ask for nothing."""
     upload(stored)
     first = log("s3://kept/p", "v1", env=stored.env)
-    upload(stored, salt=1, places=range(40))
+    upload(stored, salt=1, places=range(20))
     stored.proxy.requests.clear()
     log("s3://kept/p", "v2", "--dry-run", env=stored.env)
     assert count_pages(stored) == 0
     second = log("s3://kept/p", "v2", env=stored.env)
     assert count_pages(stored) == 1
     code, doubts = check(second, first)
-    assert (code, doubts["pictures_changed"]["count"], doubts["pictures_changed"]["of"]) == (
-        4,
-        40,
-        120,
-    )
+    assert (code, doubts["pictures_changed"]["count"]) == (4, 20)
     again = log("s3://kept/p", "v2", env=stored.env)
     assert (again["action"], count_pages(stored)) == ("unchanged", 1)
     assert second["warnings"] == first["warnings"]
 
 
-def test_pictures_written_after_the_training_are_doubted(project, s3_server, log, check):
-    """Of the champion alone, whose training ended before: whatever it was tested on is gone."""
-    versions = project / "versions"
-    told = json.loads((versions / "v1" / "version.json").read_text())
-    told["TrainingEndTimestamp"] = "2023-07-28T15:33:10+00:00"
-    (versions / "v1" / "version.json").write_text(json.dumps(told))
+def test_pictures_written_after_the_training_are_doubted(project, s3_server, log):
+    """Whatever it was tested on is gone. With `--images none` nobody asks for it."""
+    path = project / "versions" / "v1" / "version.json"
+    told = json.loads(path.read_text()) | {"TrainingEndTimestamp": "2023-07-28T15:33:10+00:00"}
+    path.write_text(json.dumps(told))
     for path in filter(lambda path: path.is_file(), project.rglob("*")):
         s3_server.put("kept", f"p/{path.relative_to(project).as_posix()}", path.read_bytes())
     upload(s3_server)
-    first = log("s3://kept/p", "v1", env=s3_server.env)
-    (doubt,) = (one for one in first["doubts"] if one["kind"] == "pictures_changed")
-    assert (doubt["count"], doubt["of"], doubt["touches"]) == (120, 120, ["*"])
+    unasked = log("s3://kept/p", "v1", "--images", "none", env=s3_server.env)
+    assert "pictures_changed" not in {one["kind"] for one in unasked["doubts"]}
+    assert count_pages(s3_server) == 0
+    asked = log("s3://kept/p", "v1", env=s3_server.env)
+    (doubt,) = (one for one in asked["doubts"] if one["kind"] == "pictures_changed")
+    assert (doubt["count"], doubt["of"], doubt["touches"]) == (N, N, ["*"])
     assert "written after v1 was trained and tested (2023-07-28 15:33 UTC)" in doubt["text"]
-    second = log("s3://kept/p", "v2", env=s3_server.env)
-    code, doubts = check(second, first)
-    assert (code, doubts["pictures_changed"]["side"]) == (4, "baseline")
-    assert check(first, second, policy=FLOOR)[0] == 3  # accuracy .5, doubted or not
-
-
-def test_new_etags_of_the_same_pictures_say_nothing(stored, log, check):
-    """Encrypted by KMS anew, or in parts: the ETag is another one, the bytes need not be."""
-    upload(stored, ServerSideEncryption="aws:kms")
-    first = log("s3://kept/p", "v1", env=stored.env)
-    upload(stored, salt=1, places=range(40), ServerSideEncryption="aws:kms")
-    second = log("s3://kept/p", "v2", env=stored.env)
-    code, doubts = check(second, first)
-    assert (code, "pictures_changed" in doubts) == (0, False)
-
-
-@pytest.mark.parametrize("images", ["auto", "none"])
-def test_pictures_that_may_not_be_listed_say_nothing(stored, log, check, images):
-    """One warning; with `--images none` nobody asks, and nothing is said."""
-    upload(stored)
-    stored.proxy.fail("/parts", 403, "AccessDenied")
-    first = log("s3://kept/p", "v1", "--images", images, env=stored.env)
-    upload(stored, salt=1)
-    second = log("s3://kept/p", "v2", "--images", images, env=stored.env)
-    said = [text for text in second["warnings"] if "overwritten is unknown" in text]
-    assert (len(said), count_pages(stored)) == ((1, 2) if images == "auto" else (0, 0))
-    assert not said or "s3:ListBucket" in said[0]
-    code, doubts = check(second, first)
-    assert (code, "pictures_changed" in doubts) == (0, False)
