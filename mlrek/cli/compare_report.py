@@ -15,6 +15,7 @@ from mlrek.tables.comparison import (
     find_label_number,
     format_interval,
     format_number,
+    format_part,
     format_points,
     join_labels,
     list_headlines,
@@ -101,12 +102,12 @@ def _number_row(difference: "Difference", digits: int) -> list[str]:
 
 
 def _print_why(comparison: "Comparison", output: Output) -> None:
-    """A column for each number whose change is explained."""
+    """A column for each number whose change is explained, each part with its 95 % interval."""
     if not comparison.why:
         return
     titles = ["points of change", *map(shorten_name, comparison.why)]
     rows = [
-        [text, *(format_points(getattr(why, part)) for why in comparison.why.values())]
+        [text, *(format_part(why, part) for why in comparison.why.values())]
         for part, text in PARTS.items()
     ]
     rows.append(["in all", *(format_points(why.total) for why in comparison.why.values())])

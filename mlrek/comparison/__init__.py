@@ -117,7 +117,8 @@ class Difference:
 class Why:
     """The parts of a change, which add up to `total`; NaN where they cannot be told apart.
 
-    In the unit of the number. `note` says why a part cannot be told.
+    In the unit of the number. `intervals` are the ends of the 95 % interval of each part, by its
+    name; NaN, or no entry, where there is none. `note` says why a part cannot be told.
     """
 
     label_set: float
@@ -128,6 +129,7 @@ class Why:
     unexplained: float
     total: float
     note: str = ""
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

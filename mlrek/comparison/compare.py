@@ -7,7 +7,10 @@ from itertools import compress
 from types import MappingProxyType
 from typing import Final
 
+import numpy as np
+
 from mlrek.comparison import Comparison, Difference, Scope
+from mlrek.comparison.causes import Shared
 from mlrek.comparison.changes import find_changes
 from mlrek.comparison.confusion import subtract_confusion
 from mlrek.comparison.crossfit import compare_crossfit
@@ -21,15 +24,21 @@ from mlrek.comparison.selection import (
     recode_labels,
     rename_labels,
     select_images,
-    with_truth_of,
 )
 from mlrek.comparison.settling import settle
 from mlrek.comparison.units import set_shared, set_whole
 from mlrek.comparison.warnings import MAX_NAMED, warn
-from mlrek.comparison.why import describe_steps, exchange_truth, explain
+from mlrek.comparison.why import Pair, explain
 from mlrek.distinct import count_once
 from mlrek.errors import IncomparableError, UsageError
-from mlrek.evaluation import DoubtKind, Evaluation, IntArray, Task, order_labels
+from mlrek.evaluation import (
+    DoubtKind,
+    Evaluation,
+    IntArray,
+    RecordsKind,
+    Task,
+    order_labels,
+)
 from mlrek.metrics import PredictionRule
 
 _ONE_WAY: Final = frozenset({Task.CLASSIFICATION, Task.MULTILABEL})
@@ -110,10 +119,7 @@ def compare_versions(
                 group_by=settings.group_by,
             )
         ),
-        why=explain(
-            *exams.whole,
-            describe_steps(exams.whole, exams.rows, _relabel(exams), len(exams.labels)),
-        ),
+        why=explain(exams.whole, exams.pairing.test_sets, partial(_pair_up, exams, settings)),
     )
     if not exams.images:
         differences, _ = _compare_scopes(exams, settings)
@@ -274,15 +280,30 @@ def _list_rows(
     return first, second
 
 
-def _relabel(exams: _Exams) -> Rows:
-    """The baseline's predictions on all shared images with the candidate's truth."""
-    task = exams.whole[0].metrics.task
-    if task is Task.CLASSIFICATION:
-        return exchange_truth(*exams.rows)
-    if task is Task.SEGMENTATION or not exams.pairing.relabelled.any():
-        return exams.rows[0]
+def _pair_up(exams: _Exams, settings: CompareSettings) -> Pair:
+    """What the parts of a change are computed from."""
+    images = exams.whole[0].evaluation.images, exams.whole[1].evaluation.images
+    is_changed = bool(exams.pairing.relabelled.any())
     first, second = (
         recode_labels(select_images(side.evaluation, image_idx), exams.labels)
         for side, image_idx in zip(exams.sides, _places(exams.pairing), strict=True)
     )
-    return find_rows(with_truth_of(first, second), exams.sides[0].rule, exams.labels)
+    one, other = (None if is_changed else exam.measure.at_threshold for exam in exams.shared)
+    down, down_too = (exam.metrics.records != RecordsKind.PARTIAL for exam in exams.whole)
+    return Pair(
+        whole=exams.whole,
+        shared=Shared(
+            evaluations=(first, second),
+            rows=exams.rows,
+            rules=(exams.sides[0].rule, exams.sides[1].rule),
+            reaching=(one, other),
+            has_changed_truth=is_changed,
+            reach_down=(down, down_too),
+        ),
+        places=np.arange(len(exams.pairing.images))
+        if exams.pairing.is_exact  # where both versions stand in the order of the shared images
+        else exams.pairing.baseline_idx,
+        units=set_whole(images, exams.labels, settings.group_by).units,
+        grouped=bool(settings.group_by),
+        intervals=settings.intervals,
+    )

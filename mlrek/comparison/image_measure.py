@@ -40,7 +40,7 @@ def measure_classification(
         known_share=len(codes) / max(n_labels, 1),
         statistics=tuple(Ordered(order=order, compute=each) for each in statistics),
         labels=sum_rows(rows, n_labels),
-        at_threshold=_sum_at_threshold(evaluation, pairs, kept, codes, n_labels),
+        at_threshold=_find_at_threshold(evaluation, pairs, kept, codes, n_labels),
     )
 
 
@@ -65,7 +65,7 @@ def measure_multilabel(
         known_share=len(codes) / max(n_labels, 1),
         statistics=tuple(Ordered(order=order, compute=each) for each in statistics),
         labels=sum_rows(rows, n_labels),
-        at_threshold=_sum_at_threshold(
+        at_threshold=_find_at_threshold(
             evaluation, pairs, np.arange(len(evaluation.images)), codes, n_labels
         ),
     )
@@ -84,15 +84,23 @@ def _rank_labels(ranking: Ranking, codes: IntArray) -> list[Statistic]:
     return [] if ranking.missing else [compute]
 
 
-def _sum_at_threshold(
+def _find_at_threshold(
     evaluation: Evaluation, pairs: Pairs, kept: IntArray, codes: IntArray, n_labels: int
 ) -> CountSums | None:
-    """Counts at the assumed thresholds; None where none is published.
-
-    `kept` are the images that the pairs count, in order.
-    """
+    """Counts at the assumed thresholds; None where none is published."""
     if np.isnan(evaluation.thresholds).all():
         return None
+    return sum_at_threshold(evaluation, pairs, kept, codes, n_labels)
+
+
+def sum_at_threshold(
+    evaluation: Evaluation, pairs: Pairs, kept: IntArray, codes: IntArray, n_labels: int
+) -> CountSums:
+    """Counts at the assumed thresholds; a label that has none is predicted nowhere.
+
+    `kept` are the images that the pairs count, in order; `codes` (n_own_labels,) the shared code of
+    each label.
+    """
     reaches = pairs.confidence >= evaluation.thresholds[pairs.label_idx]
     right = reaches & pairs.is_true
     images, label_idx, truth = kept[pairs.image_idx], codes[pairs.label_idx], evaluation.truth

@@ -65,6 +65,11 @@ class CountSums:
 
     rows: sp.csr_array
 
+    @property
+    def n_labels(self) -> int:
+        """How many labels are counted."""
+        return int(self.rows.shape[0]) // 3
+
     def compute(self, weights: Weights) -> LabelCounts:
         """The counts of weighted images, (n, n_labels) each; weights (n_images, n)."""
         parts = np.split(self.rows @ weights, 3)
@@ -86,16 +91,7 @@ def describe_rows(metrics: Metrics, codes: IntArray, n_images: int) -> Rows:
 
     Images without truth count nowhere where an image has one label.
     """
-    predictions = metrics.predictions or _nothing()
-    translated = np.append(codes, NO_LABEL)
-    counted = np.ones(n_images, dtype=np.bool_)
-    rows = Rows(
-        image_idx=predictions.image_idx,
-        y_true=translated[predictions.y_true],
-        y_pred=translated[predictions.y_pred],
-        confidence=predictions.confidence,
-        counted=counted,
-    )
+    rows = describe_predictions(metrics.predictions or _nothing(), codes, n_images)
     if metrics.task is not Task.CLASSIFICATION:
         return rows
     has_truth = rows.y_true >= 0
@@ -108,6 +104,18 @@ def describe_rows(metrics: Metrics, codes: IntArray, n_images: int) -> Rows:
         y_pred=kept.y_pred,
         confidence=kept.confidence,
         counted=counted,
+    )
+
+
+def describe_predictions(predictions: Predictions, codes: IntArray, n_images: int) -> Rows:
+    """All rows of the predictions with their label codes translated."""
+    translated = np.append(codes, NO_LABEL)
+    return Rows(
+        image_idx=predictions.image_idx,
+        y_true=translated[predictions.y_true],
+        y_pred=translated[predictions.y_pred],
+        confidence=predictions.confidence,
+        counted=np.ones(n_images, dtype=np.bool_),
     )
 
 

@@ -15,6 +15,7 @@ from mlrek.metrics import (
     Metrics,
     Number,
     PrecisionRecallCurve,
+    Predictions,
     ThresholdCurves,
 )
 from mlrek.metrics.at_threshold import AT_THRESHOLD_NAMES, estimate_at_threshold
@@ -68,9 +69,7 @@ def compute_detection(
     Raises:
         EvaluationError: There are no boxes to compute from.
     """
-    if evaluation.detections is None:
-        raise EvaluationError(f"{evaluation.version.arn}: a detection without a table of boxes")
-    detections, labels = evaluation.detections, evaluation.labels
+    detections, labels = _find_boxes(evaluation), evaluation.labels
     decision = decide_boxes(evaluation, detections.records)
     scenes = arrange_boxes(
         detections, decision.is_detection, len(labels), min(iou_threshold, IOU_THRESHOLDS[0])
@@ -158,6 +157,29 @@ def pair_detections(
         scenes = scenes.keep(decision.is_predicted[scenes.records])
     pairs = _pair_found(scenes, order_images(evaluation.images), iou_threshold)
     return pairs, _describe_stop(evaluation, decision, len(pairs.confidence))
+
+
+def match_predictions(
+    evaluation: Evaluation, *, iou_threshold: float = IOU_THRESHOLD
+) -> Predictions:
+    """Which boxes at the assumed thresholds have found a true one, by our own matching.
+
+    Raises:
+        EvaluationError: There are no boxes.
+    """
+    detections = _find_boxes(evaluation)
+    decision = decide_boxes(evaluation, detections.records)
+    lowest_iou = min(iou_threshold, IOU_THRESHOLDS[0])
+    n_labels = len(evaluation.labels)
+    scenes = arrange_boxes(detections, decision.is_detection, n_labels, lowest_iou)
+    predicted = scenes.keep(decision.is_predicted[scenes.records])
+    return describe_boxes(find_outcomes(predicted, iou_threshold))
+
+
+def _find_boxes(evaluation: Evaluation) -> Detections:
+    if evaluation.detections is None:
+        raise EvaluationError(f"{evaluation.version.arn}: a detection without a table of boxes")
+    return evaluation.detections
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -27,6 +27,7 @@ from mlrek.tables.comparison import (
     describe_verdict,
     format_interval,
     format_number,
+    format_part,
     format_points,
     list_headlines,
     list_label_rows,
@@ -140,9 +141,7 @@ def _describe_facts(comparison: Comparison) -> dict[str, Any]:
         "why": [
             {
                 "name": shorten_name(name),
-                "parts": [
-                    (text, format_points(getattr(why, part))) for part, text in PARTS.items()
-                ],
+                "parts": [(text, format_part(why, part)) for part, text in PARTS.items()],
                 "total": format_points(why.total),
                 "note": why.note,
             }

@@ -256,6 +256,14 @@ def format_points(value: float) -> str:
     return fmt(100 * value, 2, signed=True)
 
 
+def format_part(why: Why, part: str) -> str:
+    """A part of a change in points of a hundred, with its interval where it has one."""
+    low, high = why.intervals.get(part, (nan, nan))
+    points = format_points(getattr(why, part))
+    around = span(100 * low, 100 * high, 1, signed=True, undefined="")
+    return f"{points} ({around})" if around and low < high else points
+
+
 def _list_names(comparison: Comparison) -> tuple[str, ...]:
     """The numbers that people are shown, the one that stands for a version first."""
     return (*(f"aggregate/{name}" for name in HEADLINES[comparison.task]), *ALSO_COMPARED)
@@ -309,8 +317,8 @@ def describe_settling(comparison: Comparison) -> str:
 def _summarise_why(name: str, why: Why) -> Iterator[str]:
     yield f"Why {_escape(name)} moved by {format_points(why.total)} points:"
     yield ""
-    rows = ([text, format_points(getattr(why, part))] for part, text in PARTS.items())
-    yield from _table(["part", "points"], rows)
+    rows = ([text, format_part(why, part)] for part, text in PARTS.items())
+    yield from _table(["part", "points (95 % interval)"], rows)
     if why.note:
         yield f"({_escape(why.note)})"
         yield ""
@@ -358,7 +366,15 @@ def _describe_answer(answer: Answer) -> dict[str, Json]:
 
 def _describe_why(why: Why) -> dict[str, Json]:
     values = {part: number_or_null(getattr(why, part)) for part in (*PARTS, "total")}
-    return {**values, "note": why.note or None}
+    intervals = {part: _describe_interval(why.intervals.get(part)) for part in PARTS}
+    return {**values, "intervals": intervals, "note": why.note or None}
+
+
+def _describe_interval(interval: tuple[float, float] | None) -> Json:
+    """Both ends, or null where there is none."""
+    if interval is None or any(map(isnan, interval)):
+        return None
+    return [*interval]
 
 
 def _count_leaked(comparison: Comparison, name: str) -> int | None:

@@ -115,7 +115,12 @@ def test_the_parts_of_why_add_up(run_mlrek, digits):
     for name, why in candidate["why"].items():
         row = find(candidate, name, "whole")
         assert why["total"] == pytest.approx(row["difference"], abs=1e-12)
-        assert sum(why[part] for part in PARTS) == pytest.approx(why["total"], abs=1e-12)
+        assert sum(why[part] or 0 for part in PARTS) == pytest.approx(why["total"], abs=1e-12)
+        low, high = why["intervals"]["test_set"]
+        assert low < why["test_set"] < high
+    assert candidate["why"]["aggregate/f1_macro"]["threshold"] == 0
+    assert candidate["why"]["at_threshold/f1_macro"]["threshold"] is None
+    assert "records stop" in candidate["why"]["at_threshold/f1_macro"]["note"]
 
 
 def test_runs_are_enough(run_mlrek, runs, store, tmp_path, digits):
