@@ -16,6 +16,7 @@ from mlrek.errors import (
     SourceNotFoundError,
 )
 from mlrek.evaluation import Doubt, DoubtKind, Effect, Evaluation, IntArray, Side
+from mlrek.identity import digest_test_set
 from mlrek.metrics.compute import compute_numbers
 from mlrek.metrics.grouped import are_independent
 from mlrek.policy import Identity, Opponent, Policy, SameTestSet, TestSetPolicy
@@ -62,8 +63,16 @@ def find_opponent(
 
 def identify(referred: Referred) -> Identity:
     """A version as decisions name it."""
-    version = referred.evaluation.version
-    return Identity(version=version.name, version_arn=version.arn, run_id=referred.run_id)
+    version, registered = referred.evaluation.version, referred.registered
+    return Identity(
+        version=version.name,
+        version_arn=version.arn,
+        run_id=referred.run_id,
+        model=registered.name if registered else "",
+        number=int(registered.version) if registered else None,
+        evaluation_sha256=referred.sha256,
+        test_set_sha256=digest_test_set(referred.evaluation),
+    )
 
 
 def say_incomplete(run_id: str) -> str:
@@ -118,6 +127,23 @@ def _oppose(
     return _compare_on_one_exam(policy, referred, candidate, open_store)
 
 
+def compare_sides(policy: Policy, baseline: Referred, candidate: Referred) -> Opponent:
+    """The comparison with a baseline that was read, from the evaluations alone."""
+    opponent = _compare(baseline, candidate, policy.test_set)
+    comparison = opponent.comparison
+    if comparison is None:
+        return opponent
+    doubts = tuple(
+        doubt_groups(
+            doubt,
+            candidate if doubt.side == "candidate" else baseline,
+            policy.test_set.group_by,
+        )
+        for doubt in comparison.doubts
+    )
+    return replace(opponent, comparison=replace(comparison, doubts=doubts))
+
+
 def _compare_on_one_exam(
     policy: Policy, referred: Referred, candidate: Referred, open_store: Callable[[], Store]
 ) -> Opponent:
@@ -126,18 +152,13 @@ def _compare_on_one_exam(
     if candidate.run is not None and not RUN_URI.fullmatch(baseline):
         # a run that was named is the one that is meant
         referred = follow_exam(referred, candidate.run, open_store())
-    opponent = _compare(referred, candidate, policy.test_set)
+    opponent = compare_sides(policy, referred, candidate)
     comparison = opponent.comparison
     if comparison is None:
         return opponent
-    group_by = policy.test_set.group_by
-    doubts = [
-        doubt_groups(doubt, candidate if doubt.side == "candidate" else referred, group_by)
-        for doubt in comparison.doubts
-    ]
     if referred.run is not None:
-        doubts += doubt_run(referred, "baseline", Registry(open_store()))
-    opponent = replace(opponent, comparison=replace(comparison, doubts=tuple(doubts)))
+        doubts = (*comparison.doubts, *doubt_run(referred, "baseline", Registry(open_store())))
+        opponent = replace(opponent, comparison=replace(comparison, doubts=doubts))
     if candidate.run is None or comparison.test_sets.verdict is Verdict.SAME:
         return opponent
     advice = advise_exam(baseline, referred, candidate.run, open_store())

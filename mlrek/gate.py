@@ -1,14 +1,16 @@
 """May this version be promoted? Reads the versions, compares, decides, and notes the answer."""
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from mlrek.baseline import (
+    compare_sides,
     doubt_groups,
     doubt_run,
     find_opponent,
@@ -97,9 +99,14 @@ def read_policy(path: str, baseline: str = "", group_by: str = "") -> Policy:
     except ValueError as exc:  # no UTF-8, endless, or no path at all
         raise PolicyError(f"{path}: the policy cannot be read: {exc}") from exc
     policy = parse_policy(text, uri=path, baseline=baseline)
+    if group_by:
+        group_images((), group_by)  # refuses what is no regular expression
+    return _group(policy, group_by)
+
+
+def _group(policy: Policy, group_by: str) -> Policy:
     if not group_by:
         return policy
-    group_images((), group_by)  # refuses what is no regular expression
     return replace(policy, test_set=replace(policy.test_set, group_by=group_by))
 
 
@@ -148,6 +155,41 @@ def check_version(
     return GateResult(decision=decision, registered=referred.registered)
 
 
+def decide_again(
+    policy: Policy,
+    candidate: Referred,
+    baseline: Referred | None,
+    looks: Mapping[str, Any] | None,
+) -> Decision:
+    """A decision from both evaluations alone, as `check_version` made it when they were the newest.
+
+    Args:
+        policy: What it was decided by.
+        candidate: The version that was promoted.
+        baseline: What it was compared with, None where there was none.
+        looks: What was kept of the looks, in its JSON form.
+    """
+    described = _describe_candidate(candidate, policy.test_set.group_by, None)
+    if baseline is not None:
+        opponent = compare_sides(policy, baseline, candidate)
+    elif policy.baseline:
+        opponent = Opponent(absent="first promotion")
+    else:
+        opponent = Opponent(incomparable="no baseline is named")
+    kept = looks and Looks(count=looks["count"], k=looks["k"] or 0, unknown=looks["note"] or "")
+    return decide(policy, described, opponent, kept or None)
+
+
+def read_sealed_policy(sealed: Mapping[str, Any]) -> Policy:
+    """The policy of a sealed decision, with what the command line said instead of it.
+
+    Raises:
+        PolicyError: It is no policy any more.
+    """
+    policy = parse_policy(sealed["text"], uri="policy", baseline=sealed["baseline"] or "")
+    return _group(policy, sealed["group_by"] or "")
+
+
 def _is_champion(
     referred: Referred, policy: Policy, asking: Asking, store: Callable[[], Store]
 ) -> bool:
@@ -156,8 +198,13 @@ def _is_champion(
     return is_champion(referred, policy.baseline, asking.alias, Registry(store()))
 
 
-def _describe_candidate(referred: Referred, group_by: str, store: Callable[[], Store]) -> Candidate:
-    """The candidate's numbers, made anew from its evaluation by the rules of today."""
+def _describe_candidate(
+    referred: Referred, group_by: str, store: Callable[[], Store] | None
+) -> Candidate:
+    """The candidate's numbers, made anew from its evaluation by the rules of today.
+
+    Without a store nobody asks what became of its run since.
+    """
     evaluation = referred.evaluation
     compute = cache(partial(_compute, evaluation, referred.prediction_rule, group_by))
 
@@ -179,13 +226,13 @@ def _describe_candidate(referred: Referred, group_by: str, store: Callable[[], S
 
 
 def _list_doubts(
-    referred: Referred, found: tuple[Doubt, ...], store: Callable[[], Store]
+    referred: Referred, found: tuple[Doubt, ...], store: Callable[[], Store] | None
 ) -> Iterator[Doubt]:
     """What weakens a candidate's numbers: what its reading, its numbers and its run tell."""
     evaluation = referred.evaluation
     doubts = (*complete_doubts(evaluation).doubts, *found)
     yield from (replace(doubt, side="candidate") for doubt in dict.fromkeys(doubts))
-    if referred.run is not None:
+    if referred.run is not None and store is not None:
         yield from doubt_run(referred, "candidate", Registry(store()))
 
 

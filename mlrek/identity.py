@@ -10,6 +10,9 @@ from mlrek.evaluation import Evaluation
 from mlrek.printable import escape_unencodable
 from mlrek.redaction import hide_secrets, strip_signature
 
+DIGEST_LENGTH = 32
+"""Hexadecimal digits of the digest that runs bear as a tag."""
+
 
 def hide_signatures(evaluation: Evaluation) -> Evaluation:
     """The evaluation without what signs the web addresses of its images, and a warning of them."""
@@ -37,11 +40,16 @@ def test_set_digest(evaluation: Evaluation) -> str:
     image stands in. Of masks the true pixels of each label count, not where they lie.
 
     Returns:
-        32 hexadecimal digits of a SHA-256.
+        The first 32 hexadecimal digits of a SHA-256.
     """
+    return digest_test_set(evaluation)[:DIGEST_LENGTH]
+
+
+def digest_test_set(evaluation: Evaluation) -> str:
+    """The whole SHA-256 that `test_set_digest` begins, in hexadecimal digits; '' without images."""
     if not evaluation.has_images:
         return ""
-    return sha256(b"".join(sorted(digest_images(count_once(evaluation))))).hexdigest()[:32]
+    return sha256(b"".join(sorted(digest_images(count_once(evaluation))))).hexdigest()
 
 
 def digest_images(evaluation: Evaluation) -> list[bytes]:

@@ -16,6 +16,7 @@ from mlrek.registry.versions import (
     current_version,
     find_version_of_run,
 )
+from mlrek.sealing import compare_with_last, seal_decision
 from mlrek.sources import AwsOptions
 from mlrek.tracking.runs import RegisteredVersion
 
@@ -86,12 +87,35 @@ def check_promotion(
         return replace(promotion, result=result)
     if policy.baseline != move.uri:
         result = _warn_of_baseline(result, policy, move)
+    result = _warn(result, compare_with_last(policy, move, registry))
     now = registry.get_aliases(move.version.name).get(move.alias)
     checked = replace(promotion, result=result)
     if now == move.before:
         return checked
     overtaken = Moved(outcome=Outcome.OVERTAKEN, now=now, reason=describe_overtaken(move, now))
     return replace(checked, moved=overtaken)
+
+
+def seal_promotion(
+    promotion: Promotion, policy: Policy, registry: Registry, forgive: Forgive = ""
+) -> Promotion:
+    """A promotion that passed, its decision written down and sealed; the alias is not moved yet.
+
+    Raises:
+        TrackingError: MLflow cannot be reached or refuses.
+    """
+    if promotion.result is None:
+        return promotion
+    move = promotion.move
+    seal = seal_decision(
+        promotion.result.decision,
+        policy,
+        registry.store,
+        alias=move.alias,
+        run_id=move.version.run_id,
+        forgive=forgive,
+    )
+    return replace(promotion, move=replace(move, decision=seal))
 
 
 def prepare_rollback(text: str, alias: str, registry: Registry) -> Promotion:
@@ -193,5 +217,9 @@ def _warn_of_baseline(result: GateResult, policy: Policy, move: Move) -> GateRes
         return result
     compared = policy.baseline or "nothing"
     warning = f"the policy compares with {compared}, not with {move.uri}, which is to be moved"
-    decision = replace(result.decision, warnings=(*result.decision.warnings, warning))
+    return _warn(result, (warning,))
+
+
+def _warn(result: GateResult, warnings: tuple[str, ...]) -> GateResult:
+    decision = replace(result.decision, warnings=(*result.decision.warnings, *warnings))
     return replace(result, decision=decision)

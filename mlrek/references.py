@@ -1,8 +1,9 @@
 """A VERSION as typed -> its evaluation: from a source, from a run, or from the model registry."""
 
+import hashlib
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
 
@@ -31,7 +32,8 @@ FindSeen: TypeAlias = Callable[[Sequence[str]], SeenInTraining]
 class Referred:
     """An evaluation with the run it came from, None when it was read from a source.
 
-    `registered` is the registry's version by which it was named, if it was. `find_seen` tells
+    `registered` is the registry's version by which it was named, if it was. `sha256` is that of the
+    run's `evaluation.parquet`, in hexadecimal digits. `find_seen` tells
     which images the version was trained on, and `read_images` reads them, where its source is at
     hand.
     """
@@ -39,6 +41,7 @@ class Referred:
     evaluation: Evaluation
     run: LoggedRun | None = None
     registered: RegisteredVersion | None = None
+    sha256: str = ""
     find_seen: FindSeen | None = None
     read_images: ReadImages | None = None
 
@@ -115,9 +118,33 @@ def _load_run(text: str, store: Store) -> Referred:
     if not run_id:
         raise TrackingError(f"{text} is not linked to any run")
     run = _get_run(text, run_id, registered, store)
-    content = store.read_artifact(run_id, EVALUATION_PATH)
-    evaluation = count_once(load_evaluation(content))
-    return Referred(evaluation=evaluation, run=run, registered=registered)
+    return replace(read_run(run, store), registered=registered)
+
+
+def read_run(run: LoggedRun, store: Store) -> Referred:
+    """The evaluation of a run, each image once.
+
+    Raises:
+        ParseError: Its file is not what it should be.
+        TrackingError: MLflow cannot be reached or refuses.
+    """
+    return parse_run(run, store.read_artifact(run.run_id, EVALUATION_PATH))
+
+
+def parse_run(run: LoggedRun, content: bytes) -> Referred:
+    """The evaluation of a run from the content of its file, each image once.
+
+    Raises:
+        ParseError: It is not what it should be.
+    """
+    return Referred(
+        evaluation=count_once(load_evaluation(content)), run=run, sha256=digest(content)
+    )
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
 
 
 def _get_run(

@@ -3,9 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import replace
 
-from mlrek.distinct import count_once
-from mlrek.formats.stored import load_evaluation
-from mlrek.references import EVALUATION_PATH, Referred
+from mlrek.references import Referred, read_run
 from mlrek.tracking.runs import EXAM_TAG, LoggedRun, current_run
 from mlrek.tracking.store import Store
 
@@ -22,8 +20,8 @@ def follow_exam(baseline: Referred, candidate: LoggedRun, store: Store) -> Refer
     run = _find_run(alike, baseline.evaluation.version.arn)
     if run is None:
         return baseline
-    evaluation = count_once(load_evaluation(store.read_artifact(run.run_id, EVALUATION_PATH)))
-    return replace(baseline, evaluation=evaluation, run=run)
+    found = read_run(run, store)
+    return replace(baseline, evaluation=found.evaluation, run=run, sha256=found.sha256)
 
 
 def advise_exam(baseline: str, referred: Referred, candidate: LoggedRun, store: Store) -> str:

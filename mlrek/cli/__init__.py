@@ -17,6 +17,7 @@ from mlrek.cli.show import show
 from mlrek.cli.streams import make_streams_harmless
 from mlrek.cli.sync import sync
 from mlrek.cli.ui import ui
+from mlrek.cli.verify import verify
 
 OBJECTS_BEFORE_COLLECTION = 50_000
 """Imports make a million objects that stay: garbage is looked for less often than in a server."""
@@ -54,7 +55,7 @@ def root(
 
 
 app.command(cls=RegisteringCommand)(sync)
-for command in (versions, show, compare, check, promote, evaluate, ui, projects, archive):
+for command in (versions, show, compare, check, promote, verify, evaluate, ui, projects, archive):
     app.command()(command)
 
 

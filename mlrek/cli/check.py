@@ -1,6 +1,7 @@
 """`mlrek check`: may this version be promoted?"""
 
 import os
+from functools import cache, partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -43,6 +44,15 @@ def check(
             "--markdown", metavar="FILE", help="Write a pull request's text.", show_default=False
         ),
     ] = "",
+    kept: Annotated[
+        str,
+        typer.Option(
+            "--decision",
+            metavar="FILE",
+            help="Write the decision with all that it rests on.",
+            show_default=False,
+        ),
+    ] = "",
     tracking_uri: opt.TrackingUri = "",
     region: opt.Region = "",
     profile: opt.Profile = "",
@@ -58,6 +68,7 @@ def check(
     """
     from mlrek.cli.check_report import print_decision
     from mlrek.gate import Asking, check_version, read_policy
+    from mlrek.sealing import keep_decision
     from mlrek.sources import AwsOptions
     from mlrek.tables.decision import describe_decision, write_decision_markdown
     from mlrek.tracking.connection import connect
@@ -67,8 +78,16 @@ def check(
     output.set_up_logging()
     asked = read_policy(policy, baseline, group_by)
     aws, asking = AwsOptions(region=region, profile=profile), Asking(alias=alias)
-    result = check_version(candidate, asked, aws, lambda: connect(tracking_uri), asking)
-    decision = result.decision
+    open_store = cache(partial(connect, tracking_uri))
+    result = check_version(candidate, asked, aws, open_store, asking)
+    decision = keep_decision(
+        result.decision,
+        asked,
+        open_store() if result.decision.candidate.run_id else None,
+        alias=alias,
+        path=kept,
+        forgive=undecided or "",
+    )
     if json:
         output.document(describe_decision(decision))
         output.warn(decision.warnings)

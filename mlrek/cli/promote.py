@@ -12,7 +12,7 @@ from mlrek.cli.output import Output
 from mlrek.errors import UsageError
 
 if TYPE_CHECKING:
-    from mlrek.policy import Forgive
+    from mlrek.policy import Forgive, Policy
     from mlrek.promotion import Promotion
     from mlrek.registry.door import Registry
 
@@ -78,18 +78,18 @@ def promote(
     output = Output(as_json=json, quiet=quiet, verbose=verbose)
     output.set_up_logging()
     registry = Registry(connect(tracking_uri))
-    if rollback:
+    asked = None if rollback else read_policy(policy, group_by=group_by)
+    if asked is None:
         promotion = prepare_rollback(candidate, alias, registry)
     else:
         aws = AwsOptions(region=region, profile=profile)
-        asked = read_policy(policy, group_by=group_by)
         promotion = prepare_promotion(candidate, alias, aws, registry)
         promotion = check_promotion(promotion, asked, aws, registry, notes=not dry_run)
     if not json:
         _show(promotion, output, undecided or "")
     outcome = _decide(promotion, undecided or "", dry_run=dry_run)
     if not outcome:
-        promotion, outcome = _move(promotion, registry, ask=not yes)
+        promotion, outcome = _move(promotion, asked, registry, undecided or "", ask=not yes)
     _tell(promotion, outcome, output, undecided or "")
 
 
@@ -111,12 +111,22 @@ def _decide(promotion: "Promotion", undecided: "Forgive", *, dry_run: bool) -> s
     return "dry-run" if dry_run else ""
 
 
-def _move(promotion: "Promotion", registry: "Registry", *, ask: bool) -> "tuple[Promotion, str]":
-    """Ask, then move; a promotion that a person does not want is declined."""
+def _move(
+    promotion: "Promotion",
+    policy: "Policy | None",
+    registry: "Registry",
+    undecided: "Forgive",
+    *,
+    ask: bool,
+) -> "tuple[Promotion, str]":
+    """Ask, seal, then move; a promotion that a person does not want is declined."""
+    from mlrek.promotion import seal_promotion
     from mlrek.registry.moving import move_alias
 
     if ask and not _confirm(promotion):
         return promotion, "declined"
+    if policy is not None:
+        promotion = seal_promotion(promotion, policy, registry, undecided)
     moved = move_alias(registry, promotion.move)
     return replace(promotion, moved=moved), moved.outcome.value
 
@@ -181,6 +191,7 @@ def _describe(promotion: "Promotion", outcome: str) -> dict[str, Any]:
             "before": move.before,
             "now": moved.now if moved else move.before,
             "outcome": outcome,
+            "decision": move.decision or None,
             "reason": (moved.reason if moved else "") or None,
         },
     }

@@ -137,11 +137,19 @@ class TestImages:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """A version; `run_id` '' when it was read from a source."""
+    """A version; `run_id` '' when it was read from a source.
+
+    `model` and `number` are what the registry calls it where it was so named. The digests are
+    SHA-256 in hexadecimal digits: of the run's `evaluation.parquet`, and of the test set.
+    """
 
     version: str
     version_arn: str
     run_id: str = ""
+    model: str = ""
+    number: int | None = None
+    evaluation_sha256: str = ""
+    test_set_sha256: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -25,12 +25,16 @@ from uuid import uuid4
 from mlrek.errors import TrackingError, UsageError
 from mlrek.registry.door import Registry
 from mlrek.registry.versions import ModelVersion
+from mlrek.tracking.runs import DECISION_TAG
 
 CLAIM = "mlrek.promotion."
 PREVIOUS = "mlrek.previous."
 """Tag of a version and of its model: the number that the alias stood for before."""
 PROMOTED = "mlrek.promoted."
 """Tag of a model, with an alias: a version was promoted to that alias once."""
+SEALED = f"{DECISION_TAG}."
+"""Tag, with an alias: of a version the SHA-256 of the decision that was sealed for that alias, of
+its model the number of the last version that was so promoted, a slash, and that SHA-256."""
 NOTHING = "none"
 LIFE_S = 60.0
 """A claim that is not written anew for so long is one of a process that died."""
@@ -53,13 +57,14 @@ class Move:
     """What is asked: that an alias which stands for `before` shall stand for a version.
 
     A rollback (`goes_back`) leaves what the version remembers: the next one goes one step further
-    back, never forth to what was rolled back.
+    back, never forth to what was rolled back. `decision` is the SHA-256 of what was sealed for it.
     """
 
     version: ModelVersion
     alias: str
     before: int | None
     goes_back: bool = False
+    decision: str = ""
 
     @property
     def uri(self) -> str:
@@ -135,11 +140,11 @@ def _move(registry: Registry, move: Move, has_time: Callable[[], bool]) -> Moved
     if now != move.before:
         return Moved(outcome=Outcome.OVERTAKEN, now=now, reason=describe_overtaken(move, now))
     previous = _describe_previous(move)
-    registry.set_version_tags(move.version, previous)
+    registry.set_version_tags(move.version, {**previous, **_describe_seal(move)})
     if not has_time():
         raise TrackingError(f"{move.uri} was not moved: MLflow answers too slowly; try again")
     registry.set_alias(name, move.alias, wanted)
-    registry.set_model_tags(name, {PROMOTED + move.alias: "true"})
+    registry.set_model_tags(name, {PROMOTED + move.alias: "true", **_describe_last(move)})
     now = registry.get_aliases(name).get(move.alias)
     if now != wanted:
         reason = (
@@ -156,6 +161,20 @@ def _describe_previous(move: Move) -> dict[str, str]:
     key = PREVIOUS + move.alias
     before = move.version.tags.get(key, "") if move.goes_back else str(move.before or NOTHING)
     return {key: before} if before else {}
+
+
+def _describe_seal(move: Move) -> dict[str, str]:
+    """The tags of a version that name its sealed decision, its last one and that for this alias."""
+    if not move.decision:
+        return {}
+    return {DECISION_TAG: move.decision, SEALED + move.alias: move.decision}
+
+
+def _describe_last(move: Move) -> dict[str, str]:
+    """The tag of a model that tells of its last promotion by a policy, which a rollback is not."""
+    if not move.decision:
+        return {}
+    return {SEALED + move.alias: f"{move.version.number}/{move.decision}"}
 
 
 # ---- taking turns --------------------------------------------------------------------------

@@ -305,6 +305,13 @@ class Store:
         with translate_errors(self.tracking_uri), temporary_folder() as folder:
             return Path(self.client.download_artifacts(run_id, path, str(folder))).read_bytes()
 
+    def list_artifacts(self, run_id: str, folder: str = "") -> frozenset[str]:
+        """The paths of the artifacts of a run, or of those in a folder; not those further down."""
+        with translate_errors(self.tracking_uri):
+            return frozenset(
+                file.path for file in self.client.list_artifacts(run_id, folder or None)
+            )
+
     def has_artifacts(self, run_id: str, folder: str) -> bool:
         """Whether a run has any artifact in a folder."""
         with translate_errors(self.tracking_uri):

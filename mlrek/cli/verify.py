@@ -1,0 +1,93 @@
+"""`mlrek verify`: does the decision that promoted a version still hold?"""
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from mlrek.cli import options as opt
+from mlrek.cli.output import Output
+
+if TYPE_CHECKING:
+    from mlrek.verifying import Verification
+
+
+def verify(
+    version: Annotated[
+        str, typer.Argument(metavar="VERSION", help="models:/NAME@ALIAS or models:/NAME/3.")
+    ],
+    policy: Annotated[
+        str,
+        typer.Option(
+            "--policy",
+            metavar="FILE",
+            help="The policy that it should have been decided by.",
+            show_default=False,
+        ),
+    ] = "",
+    tracking_uri: opt.TrackingUri = "",
+    json: opt.Json = False,
+    quiet: opt.Quiet = False,
+    verbose: opt.Verbose = False,
+) -> None:
+    """Check that the sealed decision on a promoted version still holds.
+
+    Exit code 0: it holds; 3: something was changed since, or the answer is another one; 4: nothing
+    is sealed, or a run that it names is gone or of another edition. Reads nothing but MLflow.
+
+    Example: mlrek verify models:/digits@champion
+    """
+    from mlrek.registry.door import Registry
+    from mlrek.tracking.connection import connect
+    from mlrek.verifying import verify_version
+
+    output = Output(as_json=json, quiet=quiet, verbose=verbose)
+    output.set_up_logging()
+    text = _read_policy(policy) if policy else None
+    found = verify_version(version, Registry(connect(tracking_uri)), text)
+    if json:
+        output.document(_describe(found))
+    else:
+        _print(found, output)
+    if found.exit_code:
+        raise typer.Exit(found.exit_code)
+
+
+def _read_policy(path: str) -> str:
+    from mlrek.gate import read_policy
+
+    return read_policy(path, baseline="models:/any@any").text
+
+
+def _print(found: "Verification", output: Output) -> None:
+    """What does not hold, then the verdict, which is the last line."""
+    for finding in found.findings:
+        if finding.reason:
+            output.line(f"{finding.verdict.value}  {finding.what}: {finding.reason}")
+    seal = f" (SHA-256 {found.decision})" if found.decision else ""
+    output.line(f"{_SENTENCES[found.verdict.value]}: {found.version.uri}{seal}")
+
+
+_SENTENCES = {
+    "holds": "The sealed decision holds",
+    "broken": "The sealed decision does not hold",
+    "unknown": "Nothing shows whether the decision holds",
+}
+
+
+def _describe(found: "Verification") -> dict[str, Any]:
+    """The stable JSON form."""
+    predicate = found.statement.get("predicate", {})
+    return {
+        "verdict": found.verdict.value,
+        "model": found.version.name,
+        "version": found.version.number,
+        "alias": found.alias or None,
+        "run_id": found.version.run_id or None,
+        "decision": found.decision or None,
+        "decided_at": predicate.get("decided_at"),
+        "mlrek_version": predicate.get("mlrek_version"),
+        "findings": [
+            {"what": one.what, "verdict": one.verdict.value, "reason": one.reason or None}
+            for one in found.findings
+        ],
+    }
