@@ -8,15 +8,18 @@ from dataclasses import dataclass, replace
 from functools import partial
 from io import StringIO
 
-from mlrek.comparison import Comparison
+from mlrek.comparison import Comparison, Verdict
 from mlrek.comparison.compare import CompareSettings, Side
 from mlrek.comparison.several import Several, compare_several
 from mlrek.errors import UsageError
 from mlrek.evaluation import Evaluation
 from mlrek.figures import ReadImages, draw_difference
 from mlrek.figures.style import encode_png
+from mlrek.formatting import fmt
 from mlrek.identity import test_set_digest
 from mlrek.metrics import PredictionRule
+from mlrek.policy import DEFAULT_CONFIDENCE
+from mlrek.policy.looks import compute_chance
 from mlrek.references import Referred, load_version
 from mlrek.report.comparison import describe_comparison
 from mlrek.sources import AwsOptions
@@ -31,12 +34,15 @@ from mlrek.tables.comparison import (
 )
 from mlrek.tables.json_text import Json, number_or_null, write_json
 from mlrek.tracking.description import AUTO_IMAGES, NO_IMAGES
+from mlrek.tracking.looks import list_looks, name_look
 from mlrek.tracking.runs import current_run
 from mlrek.tracking.store import Store
 
 FOLDER = "comparison"
 _UNSAFE = re.compile(r"[^\w.-]+")
 _PAIR = 2
+SEVERAL_LOOKS = 2
+"""From so many versions on it is said how many were checked on one test set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,6 +88,10 @@ def compare_references(
     referred = [load_version(text, aws, open_store) for text in versions]
     sides = [Side(evaluation=one.evaluation, rule=rule or one.prediction_rule) for one in referred]
     comparisons, several = compare_several(sides[0], sides[1:], settings)
+    comparisons = tuple(
+        _say_looks(comparison, referred[0], candidate, open_store)
+        for comparison, candidate in zip(comparisons, referred[1:], strict=True)
+    )
     return Compared(
         evaluations=tuple(side.evaluation for side in sides),
         read_images=tuple(_choose_images(one, images, aws) for one in referred),
@@ -202,6 +212,24 @@ def _parse_csv_map(text: str) -> dict[str, str]:
     if any(len(row) != _PAIR for row in rows):
         return {}
     return {old: new for old, new in rows if (old, new) != ("old", "new")}
+
+
+def _say_looks(
+    comparison: Comparison, baseline: Referred, candidate: Referred, open_store: Callable[[], Store]
+) -> Comparison:
+    """The comparison with a warning where several versions were checked on these images before."""
+    if not baseline.run or not candidate.run or comparison.test_sets.verdict == Verdict.DISJOINT:
+        return comparison
+    name = name_look(baseline.run_id, test_set_digest(candidate.evaluation))
+    count = len(list_looks(open_store(), name, candidate.run.experiment_id))
+    if count < SEVERAL_LOOKS:
+        return comparison
+    warning = (
+        f"{count:,} versions were checked on this test set against this baseline: were none of "
+        'them better, at least one would pass as "better" with a chance of about '
+        f"{fmt(100 * compute_chance(count, DEFAULT_CONFIDENCE), 1)} %"
+    )
+    return replace(comparison, warnings=(*comparison.warnings, warning))
 
 
 def _choose_images(referred: Referred, images: str, aws: AwsOptions) -> ReadImages | None:

@@ -103,6 +103,13 @@ def test_each_candidate_is_counted_once_and_keeps_its_place(check, store, run_ml
     assert said in " ".join(done.stdout.split())
     assert said in (tmp_path / "m.md").read_text()
 
+    html = tmp_path / "c.html"
+    pair = ("models:/parts/1", "models:/parts/4", "--html", html, "--no-log")
+    done = run_mlrek("compare", *pair, "--json", "--tracking-uri", f"sqlite:///{store}")
+    (warning,) = (w for w in json.loads(done.stdout)["candidates"][0]["warnings"] if "better" in w)
+    assert warning.startswith("3 versions were checked on this test set against this baseline")
+    assert "3 versions were checked on this test set" in html.read_text()
+
 
 def test_a_version_without_a_run_is_not_counted_and_does_not_pass_adjusted(check, prepared):
     """Else any number of candidates could be tried without being counted."""

@@ -144,6 +144,7 @@ def test_a_champion_is_found_defended_and_replaced(promote, uri, name):
         "before": 3,
         "now": 2,
         "outcome": "moved",
+        "decision": None,
         "reason": None,
     }
 
