@@ -20,7 +20,7 @@ from mlrek.identity import test_set_digest
 from mlrek.metrics import PredictionRule
 from mlrek.policy import DEFAULT_CONFIDENCE
 from mlrek.policy.looks import compute_chance
-from mlrek.references import Referred, load_version
+from mlrek.references import Referred, find_logged_run, load_version
 from mlrek.report.comparison import describe_comparison
 from mlrek.sources import AwsOptions
 from mlrek.sources.aws import AwsClients
@@ -35,7 +35,6 @@ from mlrek.tables.comparison import (
 from mlrek.tables.json_text import Json, number_or_null, write_json
 from mlrek.tracking.description import AUTO_IMAGES, NO_IMAGES
 from mlrek.tracking.looks import list_looks, name_look
-from mlrek.tracking.runs import current_run
 from mlrek.tracking.store import Store
 
 FOLDER = "comparison"
@@ -103,10 +102,11 @@ def compare_references(
 
 def find_runs(compared: Compared, store: Store) -> Compared:
     """The same with the run of each version that was read from elsewhere, where it is logged."""
-    runs = [
-        run_id or _find_run(evaluation, store)
+    found = [
+        None if run_id else find_logged_run(evaluation, store)
         for run_id, evaluation in zip(compared.runs, compared.evaluations, strict=True)
     ]
+    runs = (run.run_id if run else known for known, run in zip(compared.runs, found, strict=True))
     return replace(compared, runs=tuple(runs))
 
 
@@ -239,17 +239,6 @@ def _choose_images(referred: Referred, images: str, aws: AwsOptions) -> ReadImag
     if images == AUTO_IMAGES:
         return referred.read_images
     return partial(read_images_below, open_storage(images, AwsClients(aws)), images)
-
-
-def _find_run(evaluation: Evaluation, store: Store) -> str:
-    """The run of a version with just this test set, '' where it is not logged."""
-    version = evaluation.version
-    experiment = store.find_experiment(version.project)
-    if experiment is None:
-        return ""
-    tags = {"version_arn": version.arn, "test_set_digest": test_set_digest(evaluation)}
-    run = current_run(store.list_runs(experiment.experiment_id, tags))
-    return run.run_id if run else ""
 
 
 def _describe_several(several: Several | None) -> dict[str, Json] | None:

@@ -40,7 +40,7 @@ from mlrek.policy.deciding import decide
 from mlrek.policy.exam import say_incomparable
 from mlrek.policy.numbers import collect_numbers, count_test_images
 from mlrek.policy.parsing import parse_policy
-from mlrek.references import Referred, load_version
+from mlrek.references import Referred, find_logged_run, load_version
 from mlrek.registry.door import Registry
 from mlrek.registry.versions import DEFAULT_ALIAS, check_alias
 from mlrek.run_content import RESAMPLES, SEED
@@ -275,7 +275,7 @@ def _count_looks(
     if not baseline.run_id:
         return Looks(count=None, unknown=f"the baseline {baseline.version} is no logged run")
     name = name_look(baseline.run_id, test_set_digest(referred.evaluation))
-    run = referred.run
+    run = referred.run or find_logged_run(referred.evaluation, store())
     if run is None:
         place = store().get_run(baseline.run_id).experiment_id
         count = len(list_looks(store(), name, place))

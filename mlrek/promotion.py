@@ -23,6 +23,12 @@ from mlrek.tracking.runs import RegisteredVersion
 MODEL_NAME = re.compile(r"(?:models:/)?(?P<name>[^/:@]+)(?:@(?P<alias>[\w-]+)|/\d+)?")
 
 
+UNKEPT = (
+    "the baseline {} was read from a source, and no run keeps what it was: `mlrek verify` will not "
+    "be able to decide again; log it with mlrek sync and name its run or registered version"
+)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Promotion:
     """What is to be moved, and what is known of it so far.
@@ -88,6 +94,9 @@ def check_promotion(
     if policy.baseline != move.uri:
         result = _warn_of_baseline(result, policy, move)
     result = _warn(result, compare_with_last(policy, move, registry))
+    baseline = result.decision.baseline
+    if baseline is not None and not baseline.run_id:
+        result = _warn(result, (UNKEPT.format(baseline.version),))
     now = registry.get_aliases(move.version.name).get(move.alias)
     checked = replace(promotion, result=result)
     if now == move.before:

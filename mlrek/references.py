@@ -12,12 +12,13 @@ from mlrek.errors import RunNotFoundError, SourceNotFoundError, TrackingError, U
 from mlrek.evaluation import Evaluation
 from mlrek.figures import ReadImages
 from mlrek.formats.stored import load_evaluation
+from mlrek.identity import test_set_digest
 from mlrek.metrics import PredictionRule
 from mlrek.reported import DEFAULT_THRESHOLD
 from mlrek.sources import AwsOptions, open_source
 from mlrek.sources.catalogue import SeenInTraining, Source, VersionEntry
 from mlrek.sources.storage import path_exists
-from mlrek.tracking.runs import LoggedRun, RegisteredVersion
+from mlrek.tracking.runs import LoggedRun, RegisteredVersion, current_run
 from mlrek.tracking.store import Store
 
 EVALUATION_PATH = "evaluation.parquet"
@@ -140,6 +141,20 @@ def parse_run(run: LoggedRun, content: bytes) -> Referred:
     return Referred(
         evaluation=count_once(load_evaluation(content)), run=run, sha256=digest(content)
     )
+
+
+def find_logged_run(evaluation: Evaluation, store: Store) -> LoggedRun | None:
+    """The run of a version that was read from elsewhere, with just this test set, if it is logged.
+
+    Raises:
+        TrackingError: MLflow cannot be reached or refuses.
+    """
+    version = evaluation.version
+    experiment = store.find_experiment(version.project)
+    if experiment is None:
+        return None
+    tags = {"version_arn": version.arn, "test_set_digest": test_set_digest(evaluation)}
+    return current_run(store.list_runs(experiment.experiment_id, tags))
 
 
 def digest(content: bytes) -> str:

@@ -92,10 +92,39 @@ def read_statement(content: bytes) -> dict[str, Any]:
     """A statement that was read; empty where it is none of ours, or of another edition."""
     try:
         found = json.loads(content)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
-    is_ours = isinstance(found, dict) and found.get("predicateType") == PREDICATE_TYPE
-    return found if is_ours and isinstance(found.get("predicate"), dict) else {}
+    try:
+        return found if found["predicateType"] == PREDICATE_TYPE and _is_whole(found) else {}
+    except (KeyError, TypeError, AttributeError):
+        return {}
+
+
+def _is_whole(found: Mapping[str, Any]) -> bool:
+    """Whether all is there that is read again.
+
+    Raises:
+        KeyError, TypeError, AttributeError: It is not.
+    """
+    predicate = found["predicate"]
+    policy, sides = predicate["policy"], (predicate[CANDIDATE], predicate[BASELINE])
+    texts = [policy["text"], policy["sha256"], policy["baseline"] or "", policy["group_by"] or ""]
+    texts += [one["name"] + one["digest"]["sha256"] for one in found["subject"]]
+    texts += [predicate["verdict"], predicate["mlrek_version"], predicate["decided_at"]]
+    for side in filter(None, sides):
+        texts += [side["version"], side["run_id"] or "", *side["files"].values()]
+        _ = side["model_version"]
+    for check in predicate["checks"]:
+        texts += [check["kind"], check["metric"], check["label"] or "", check["status"]]
+        _ = check["limit"]
+    looks = predicate["looks"]
+    numbers = [predicate["log_schema"], *([looks["count"] or 0, looks["k"] or 0] if looks else [])]
+    is_there = sides[0] is not None and (looks is None or isinstance(looks["note"] or "", str))
+    return (
+        is_there
+        and all(isinstance(text, str) for text in texts)
+        and all(isinstance(number, int) for number in numbers)
+    )
 
 
 def digest_policy(text: str) -> str:

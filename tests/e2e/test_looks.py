@@ -33,6 +33,7 @@ def prepared(tmp_path_factory, empty_store, warm) -> Path:
         for name, right in RIGHT.items()
     }
     project = save_project(folder / "parts", **versions)
+    save_project(folder / "unlogged", v5=versions["v4"])
     done = warm.run("sync", project, "--register=parts", "--quiet", cwd=folder)
     assert done.returncode == 0, done.stderr
     client = MlflowClient(f"sqlite:///{store}")
@@ -111,10 +112,10 @@ def test_each_candidate_is_counted_once_and_keeps_its_place(check, store, run_ml
     assert "3 versions were checked on this test set" in html.read_text()
 
 
-def test_a_version_without_a_run_is_not_counted_and_does_not_pass_adjusted(check, prepared):
-    """Else any number of candidates could be tried without being counted."""
-    version = f"{prepared.parent / 'parts'}#v4"
-    code, document = check(version)
+def test_a_version_that_is_not_logged_is_not_counted_and_does_not_pass_adjusted(check, prepared):
+    """Else any number of candidates could be tried uncounted; one that is logged has its run."""
+    unlogged = f"{prepared.parent / 'unlogged'}#v5"
+    code, document = check(unlogged)
     assert code == 0
     assert document["looks"] | {"chance": 0} == {
         "count": 0,
@@ -123,8 +124,10 @@ def test_a_version_without_a_run_is_not_counted_and_does_not_pass_adjusted(check
         "adjusted": False,
         "note": "this version is not logged, so it is not counted",
     }
-    code, document = check(version, ADJUSTED + "[[floor]]\n" + FLOOR)
+    code, document = check(unlogged, ADJUSTED + "[[floor]]\n" + FLOOR)
     assert (code, document["checks"][-1]["status"]) == (4, "undecided")
+    code, document = check(f"{prepared.parent / 'parts'}#v4", ADJUSTED)
+    assert (code, document["looks"]["k"]) == (0, 1)
 
 
 def test_a_tag_that_may_not_be_written_is_said_and_makes_nothing_easier(check, store):

@@ -144,6 +144,12 @@ def test_what_a_refusal_advises_leads_to_a_promotion(run_mlrek, ask, sit, uri, d
     assert (code, found["promotion"]["outcome"]) == (0, "moved")
     champion = client.get_model_version_by_alias("digits", "champion")
     assert (int(champion.version), champion.tags["validation_status"]) == (4, "approved")
+    verified = run_mlrek("verify", "models:/digits@champion", "--tracking-uri", uri, "--json")
+    assert json.loads(verified.stdout)["verdict"] == "holds"
+    assert (
+        client.get_run(candidate.removeprefix("runs:/")).data.tags["mlrek.decision"]
+        == (champion.tags["mlrek.decision"])
+    )
 
 
 def test_a_run_that_is_named_as_the_baseline_is_the_one_that_counts(
