@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeAlias
@@ -34,9 +34,9 @@ class Referred:
     """An evaluation with the run it came from, None when it was read from a source.
 
     `registered` is the registry's version by which it was named, if it was. `sha256` is that of the
-    run's `evaluation.parquet`, in hexadecimal digits. `find_seen` tells
-    which images the version was trained on, and `read_images` reads them, where its source is at
-    hand.
+    run's `evaluation.parquet`, in hexadecimal digits. `find_seen` tells which images the version
+    was trained on, `list_trained` names all of these, and `read_images` reads them, where its
+    source is at hand.
     """
 
     evaluation: Evaluation
@@ -44,6 +44,7 @@ class Referred:
     registered: RegisteredVersion | None = None
     sha256: str = ""
     find_seen: FindSeen | None = None
+    list_trained: Callable[[], Collection[str]] | None = None
     read_images: ReadImages | None = None
 
     @property
@@ -91,6 +92,7 @@ def load_version(
     return Referred(
         evaluation=count_once(evaluation),
         find_seen=partial(source.find_seen, entry),
+        list_trained=partial(source.list_trained, entry),
         read_images=partial(source.read_images, entry),
     )
 

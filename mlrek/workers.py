@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
 from types import TracebackType
@@ -15,13 +15,11 @@ from typing import TYPE_CHECKING, Self
 from mlrek.cluster import Cluster
 from mlrek.errors import EvaluationError
 from mlrek.evaluation import Evaluation
-from mlrek.formats.contents import add_contents, add_copies
 from mlrek.memory import release_memory
-from mlrek.printable import escape_unencodable
-from mlrek.redaction import hide_secrets
 from mlrek.sources.aws import AwsClients, AwsOptions
 from mlrek.sources.aws_credentials import HandedOver, hand_over, take_over
-from mlrek.sources.catalogue import FoundContents, OnBytes, Source, VersionEntry
+from mlrek.sources.catalogue import OnBytes, Source, VersionEntry
+from mlrek.sources.contents import add_found
 from mlrek.sources.images import read_images_below
 from mlrek.sources.storage import open_storage
 from mlrek.tracking.description import (
@@ -190,21 +188,6 @@ def _add_contents(work: Work, evaluation: Evaluation) -> Evaluation:
     folder = "" if work.options.images == AUTO_IMAGES else work.options.images
     found = work.source.read_contents(work.entry, evaluation.images, folder)
     return add_found(evaluation, found, is_services=True)
-
-
-def add_found(evaluation: Evaluation, found: FoundContents, *, is_services: bool) -> Evaluation:
-    """The evaluation with the contents that were found, what they raise, and what is said of them.
-
-    Args:
-        evaluation: What was read.
-        found: Of its images.
-        is_services: Whether the service itself tested these images, at the end of the training.
-    """
-    said = tuple(map(escape_unencodable, map(hide_secrets, found.warnings)))
-    evaluation = replace(evaluation, warnings=(*evaluation.warnings, *said))
-    if found.contents is not None:
-        evaluation = add_contents(evaluation, found.contents, is_services=is_services)
-    return evaluation if found.copied is None else add_copies(evaluation, found.copied)
 
 
 def _describe_alone(work: Work) -> RunDescription:

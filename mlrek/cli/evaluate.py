@@ -63,6 +63,7 @@ def evaluate(
     prediction_rule: Annotated[
         Rule, typer.Option("--prediction-rule", help="What counts as an image's prediction.")
     ] = Rule.TOP1,
+    images: opt.Images = "auto",
     tracking_uri: opt.TrackingUri = "",
     experiment: opt.Experiment = "",
     region: opt.Region = "",
@@ -97,13 +98,23 @@ def evaluate(
         attributes=tuple(attribute or ()),
         jobs=jobs,
         experiment=experiment,
-        options=Options(prediction_rule=prediction_rule.value, skip_bad_lines=skip_bad_lines),
+        options=Options(
+            prediction_rule=prediction_rule.value,
+            skip_bad_lines=skip_bad_lines,
+            images=opt.check_images(images),
+        ),
         aws=aws,
     )
     store = connect(tracking_uri)
     referred = load_version(version, aws, lambda: store, skip_bad_lines=skip_bad_lines)
     with show_calls(output) as watch:
-        exam = sit_exam(referred.evaluation, options, watch=watch, find_seen=referred.find_seen)
+        exam = sit_exam(
+            referred.evaluation,
+            options,
+            watch=watch,
+            find_seen=referred.find_seen,
+            list_trained=referred.list_trained,
+        )
     result = log_exam(store, exam, options, os.environ)
     if json:
         output.document(describe_result(result, options, store))

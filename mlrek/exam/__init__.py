@@ -6,7 +6,7 @@ as *the* run of its version, which is the one on the provider's test set.
 
 import json
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
@@ -28,13 +28,16 @@ from mlrek.identity import hide_signatures, test_set_digest
 from mlrek.printable import escape_markdown, escape_unencodable
 from mlrek.sources import AwsOptions
 from mlrek.sources.aws import AwsClients
-from mlrek.sources.catalogue import Part, ReadOptions, SeenInTraining, VersionEntry
+from mlrek.sources.catalogue import FoundContents, Part, ReadOptions, SeenInTraining, VersionEntry
+from mlrek.sources.contents import add_found, read_contents
 from mlrek.sources.custom_labels import Endpoint
-from mlrek.sources.images import read_images
+from mlrek.sources.images import read_images, read_images_below
 from mlrek.sources.parts import PartReader
 from mlrek.sources.storage import S3_SCHEME, open_storage, parent_uri
 from mlrek.tracking.description import (
+    AUTO_IMAGES,
     LOG_SCHEMA,
+    NO_IMAGES,
     OUTDATED_REASON,
     Options,
     RunDescription,
@@ -88,13 +91,15 @@ class ExamOptions:
 class SatExam:
     """A version's evaluation on a test set of one's own, not logged yet.
 
-    `read_images` gives the content of test images for pictures, where they are within reach.
+    `read_images` gives the content of test images for pictures, where they are within reach;
+    `find_contents` tells what their bytes are, without being part of what makes it another run.
     """
 
     evaluation: Evaluation
     name: str
     digest: str
     read_images: ReadImages | None = None
+    find_contents: Callable[[], FoundContents] = FoundContents
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,9 +134,16 @@ FindSeen = Callable[[Sequence[str]], SeenInTraining]
 
 
 def sit_exam(
-    version: Evaluation, options: ExamOptions, *, watch: Watch, find_seen: FindSeen | None = None
+    version: Evaluation,
+    options: ExamOptions,
+    *,
+    watch: Watch,
+    find_seen: FindSeen | None = None,
+    list_trained: Callable[[], Collection[str]] | None = None,
 ) -> SatExam:
     """Read the truth and the answers, asking the endpoint for them where that is wanted.
+
+    `find_seen` and `list_trained` tell what the version was trained on, where its source is known.
 
     Raises:
         UsageError: There are neither answers nor leave to call, or the version cannot be called.
@@ -162,15 +174,40 @@ def sit_exam(
     said = tuple(map(escape_unencodable, (*evaluation.warnings, *told.warnings)))
     evaluation = replace(evaluation, seen_in_training=told.seen, warnings=said)
     evaluation = hide_signatures(complete_doubts(evaluation))
-    beside = VersionEntry(
-        version=version.version, parts=(Part(role=TRUTH_ROLE, uri=options.manifest),)
+    return _find_images(
+        SatExam(evaluation=evaluation, name=name, digest=test_set_digest(evaluation)),
+        options,
+        reader,
+        list_trained or tuple,
     )
-    return SatExam(
-        evaluation=evaluation,
-        name=name,
-        digest=test_set_digest(evaluation),
-        read_images=partial(read_images, reader.storage, beside),
+
+
+def _find_images(
+    exam: SatExam,
+    options: ExamOptions,
+    reader: PartReader,
+    list_trained: Callable[[], Collection[str]],
+) -> SatExam:
+    """The exam with how its images are read, and what their bytes are, unless nobody wants that."""
+    images, version = options.options.images, exam.evaluation.version
+    if images == NO_IMAGES:
+        return exam
+    beside = VersionEntry(version=version, parts=(Part(role=TRUTH_ROLE, uri=options.manifest),))
+    folder = "" if images == AUTO_IMAGES else images
+    read = (
+        partial(read_images_below, open_storage(folder, AwsClients(options.aws)), folder)
+        if folder
+        else partial(read_images, reader.storage, beside)
     )
+    find = partial(
+        read_contents,
+        reader.storage,
+        beside,
+        exam.evaluation.images,
+        find_trained=list_trained,
+        folder=folder,
+    )
+    return replace(exam, read_images=read, find_contents=find)
 
 
 def log_exam(
@@ -239,7 +276,7 @@ def describe_exam_run(exam: SatExam, options: ExamOptions, key: str) -> RunDescr
 
     logged_at = datetime.now(UTC).isoformat()
     described = describe_run(
-        exam.evaluation,
+        add_found(exam.evaluation, exam.find_contents(), is_services=False),
         options.options,
         state="",
         logged_at=logged_at,

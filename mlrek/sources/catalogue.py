@@ -1,6 +1,6 @@
 """What a source knows of a version before any evaluation file is read."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -142,6 +142,13 @@ class Source(Protocol):
         """What tells the bytes of test images from others, as far as they are within reach.
 
         `folder` is where they are on this machine, '' for where the version's own files are.
+        """
+
+    def list_trained(self, entry: VersionEntry) -> Collection[str]:
+        """The images that the version was trained on, as its own training manifest says.
+
+        Raises:
+            SourceError: The manifest cannot be read.
         """
 
     def read_images(self, entry: VersionEntry, uris: Sequence[str]) -> Iterator[bytes]:

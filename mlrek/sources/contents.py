@@ -7,6 +7,7 @@ a warning at most, never the version.
 import re
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import cache
 from typing import Final, TypeAlias, TypeVar
 
@@ -14,9 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrek.errors import SourceError, SourceNotFoundError
-from mlrek.evaluation import BoolArray, Contents
-from mlrek.formats.contents import Print, describe_prints
+from mlrek.evaluation import BoolArray, Contents, Evaluation
+from mlrek.formats.contents import Print, add_contents, add_copies, describe_prints
 from mlrek.printable import escape_unencodable
+from mlrek.redaction import hide_secrets
 from mlrek.sources.catalogue import FoundContents, VersionEntry
 from mlrek.sources.images import Digest, digest_images
 from mlrek.sources.s3 import S3Storage
@@ -70,6 +72,21 @@ def read_contents(
     if isinstance(storage, LocalStorage):
         return _digest(entry, images, find_trained, folder)
     return FoundContents()
+
+
+def add_found(evaluation: Evaluation, found: FoundContents, *, is_services: bool) -> Evaluation:
+    """The evaluation with the contents that were found, what they raise, and what is said of them.
+
+    Args:
+        evaluation: What was read.
+        found: Of its images.
+        is_services: Whether the service itself tested these images, at the end of the training.
+    """
+    said = tuple(map(escape_unencodable, map(hide_secrets, found.warnings)))
+    evaluation = replace(evaluation, warnings=(*evaluation.warnings, *said))
+    if found.contents is not None:
+        evaluation = add_contents(evaluation, found.contents, is_services=is_services)
+    return evaluation if found.copied is None else add_copies(evaluation, found.copied)
 
 
 # ---- in S3 ---------------------------------------------------------------------------------

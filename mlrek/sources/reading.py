@@ -98,11 +98,12 @@ class StoredSource:
             self.storage,
             entry,
             images,
-            find_trained=partial(self._list_trained, entry),
+            find_trained=partial(self.list_trained, entry),
             folder=folder,
         )
 
-    def _list_trained(self, entry: VersionEntry) -> Collection[str]:
+    def list_trained(self, entry: VersionEntry) -> Collection[str]:
+        """See `Source`."""
         with PartReader(self.storage, ReadOptions()) as reader:
             return list_trained(entry, reader)
 

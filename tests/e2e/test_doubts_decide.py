@@ -150,7 +150,7 @@ def test_a_log_loss_may_be_more_than_1():
 
 @pytest.mark.parametrize(("leakage", "code"), [("", 4), ('[test_set]\nleakage = "allowed"\n', 0)])
 def test_images_that_were_trained_on_promote_nobody(promote, tmp_path, leakage, code):
-    """The version's own training manifest names three of them."""
+    """The version's own training manifest names three of them, and a copy of a fourth."""
     version_test = make_version(180)
     folder = save_project(tmp_path / "p", v1=version_test)
     version = folder / "versions" / "v1"
@@ -162,9 +162,14 @@ def test_images_that_were_trained_on_promote_nobody(promote, tmp_path, leakage, 
     (version / "version.json").write_text(json.dumps(described))
     seen = [*version_test.images[:3], "s3://parts/other.jpg"]
     (version / name).write_text("".join(json.dumps({"source-ref": i}) + "\n" for i in seen))
+    (folder / "images").mkdir()
+    for image in [*version_test.images, "other.jpg"]:
+        place = folder / "images" / image.rpartition("/")[2]
+        place.write_bytes(b"00007.jpg" if image == "other.jpg" else place.name.encode())
     ended, doubts = promote(folder, ACCURACY + leakage)
     assert ended == code
-    assert (doubts["seen_in_training"]["count"], doubts["seen_in_training"]["of"]) == (3, 200)
+    assert (doubts["seen_in_training"]["count"], doubts["seen_in_training"]["of"]) == (4, 200)
+    assert "'s3://parts/00000.jpg'" in doubts["seen_in_training"]["text"]
 
 
 @pytest.mark.parametrize(

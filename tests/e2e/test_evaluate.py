@@ -202,7 +202,7 @@ def test_changed_answers_replace_the_run(run_mlrek, digits, store, exam, tmp_pat
 
 
 def test_images_of_ones_own_that_were_trained_on_are_told(run_mlrek, digits, store, exam, tmp_path):
-    """The version's own training manifest is looked into for these images too."""
+    """The version's own training manifest is looked into for these images too, and for copies."""
     manifest, truth = exam
     project = tmp_path / "kept"
     shutil.copytree(digits, project)
@@ -215,15 +215,22 @@ def test_images_of_ones_own_that_were_trained_on_are_told(run_mlrek, digits, sto
     trained_on = [*list(truth)[:3], "s3://digits/elsewhere.png"]
     write_lines(folder / Path(place["Name"]).name, [to_truth(i, "one") for i in trained_on])
 
+    copied = list(truth)[5]
+    for image in [*truth, trained_on[-1]]:
+        own = copied if image == trained_on[-1] else image
+        (tmp_path / image.rpartition("/")[2]).write_bytes(own.encode())
+
     args = ["--responses", tmp_path / "v2-linear.jsonl"]
     entry = evaluate(run_mlrek, project, store, "v2-linear", manifest, *args)
     (doubt,) = [doubt for doubt in entry["doubts"] if doubt["kind"] == "seen_in_training"]
-    assert (doubt["count"], doubt["of"], doubt["effect"]) == (3, 200, "stops")
-    assert doubt["text"].startswith("v2-linear was trained on 3 of its 200 test images: ")
+    assert (doubt["count"], doubt["of"], doubt["effect"]) == (4, 200, "stops")
+    assert doubt["text"].startswith("v2-linear was trained on 4 of its 200 test images: ")
     client = MlflowClient(store)
     path = client.download_artifacts(entry["run_id"], "evaluation.json", str(tmp_path))
     seen = json.loads(Path(path).read_text())["test_set"]["seen_in_training"]
-    assert seen == {"count": 3, "images": trained_on[:3]}
+    assert seen == {"count": 4, "images": [*trained_on[:3], copied]}
+    again = evaluate(run_mlrek, project, store, "v2-linear", manifest, *args)
+    assert again["action"] == "unchanged"
 
 
 def is_predicted(record: dict) -> bool:

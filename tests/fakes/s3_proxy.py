@@ -7,9 +7,11 @@ import contextlib
 import http.client
 import threading
 import time
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from urllib.parse import unquote, urlsplit
+from operator import attrgetter
+from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 HOP_BY_HOP = frozenset(("connection", "transfer-encoding", "keep-alive", "content-length", "date"))
 
@@ -40,11 +42,26 @@ class S3Fault:
     changed: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class S3Listed:
+    """An object of a bucket that is only listed, with the ETag that a test wants."""
+
+    key: str
+    size: int
+    etag: str
+    modified: str = "2024-05-01T12:00:00.000Z"
+
+
 @dataclass
 class S3Proxy:
-    """The proxy: set `faults`, read `requests` (method, decoded path with query, Range)."""
+    """The proxy: set `faults`, read `requests` (method, decoded path with query, Range).
+
+    `listings` are buckets, of any number of objects in order, whose lists are answered here: the
+    server behind sorts all of a bucket for each page.
+    """
 
     target: str
+    listings: dict[str, list[S3Listed]] = field(default_factory=dict)
     faults: list[S3Fault] = field(default_factory=list)
     requests: list[tuple[str, str, str]] = field(default_factory=list)
     authorizations: list[str] = field(default_factory=list)
@@ -78,7 +95,8 @@ class S3Proxy:
         ]
 
     def reset(self) -> None:
-        """Forget faults and requests."""
+        """Forget faults, listings and requests."""
+        self.listings.clear()
         self.faults.clear()
         self.requests.clear()
         self.authorizations.clear()
@@ -107,6 +125,30 @@ class S3Proxy:
         return None
 
 
+def list_page(objects: list[S3Listed], asked: dict[str, str]) -> str:
+    """A page of ListObjectsV2: the next 1,000 keys in order of their bytes."""
+    after = asked.get("continuation-token") or asked.get("start-after", "")
+    prefix = asked.get("prefix", "")
+    first = bisect_left(objects, prefix, key=attrgetter("key"))
+    first = max(first, bisect_right(objects, after, key=attrgetter("key")))
+    found = [one for one in objects[first : first + 1001] if one.key.startswith(prefix)]
+    page, is_cut = found[:1000], len(found) > 1000
+    rows = "".join(
+        f"<Contents><Key>{quote(one.key)}</Key><LastModified>{one.modified}</LastModified>"
+        f"<ETag>&quot;{one.etag}&quot;</ETag><Size>{one.size}</Size></Contents>"
+        for one in page
+    )
+    token = (
+        f"<NextContinuationToken>{quote(page[-1].key)}</NextContinuationToken>" if is_cut else ""
+    )
+    return (
+        '<?xml version="1.0" encoding="UTF-8"?>'
+        '<ListBucketResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/">'
+        f"<EncodingType>url</EncodingType><KeyCount>{len(page)}</KeyCount><MaxKeys>1000</MaxKeys>"
+        f"<IsTruncated>{str(is_cut).lower()}</IsTruncated>{rows}{token}</ListBucketResult>"
+    )
+
+
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     proxy: S3Proxy
@@ -126,6 +168,11 @@ class _Handler(BaseHTTPRequestHandler):
             body = f"<Error><Code>{fault.code}</Code><Message>on demand</Message></Error>"
             headers = {"Content-Type": "application/xml", **fault.headers}
             self.answer(fault.status, headers, (fault.body or body).encode())
+            return
+        bucket, _, query = self.path.strip("/").partition("?")
+        if bucket in proxy.listings and "list-type=2" in query:
+            page = list_page(proxy.listings[bucket], dict(parse_qsl(query)))
+            self.answer(200, {"Content-Type": "application/xml"}, page.encode(), fault)
             return
         status, headers, body = self.ask(sent)
         if fault is not None and fault.lost:

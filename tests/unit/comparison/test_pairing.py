@@ -13,7 +13,7 @@ from mlrek.comparison import Scope, Verdict
 from mlrek.comparison.pairing import group_images, pair_images
 from mlrek.distinct import count_once
 from mlrek.errors import UsageError
-from mlrek.evaluation import DoubtKind, Task
+from mlrek.evaluation import Contents, DoubtKind, Task
 from mlrek.identity import test_set_digest as digest_test_set
 
 
@@ -327,3 +327,28 @@ def test_training_images_are_counted_and_named(build_top, compare):
     [doubt] = [d for d in comparison.doubts if d.kind is DoubtKind.SEEN_IN_TRAINING]
     assert (doubt.side, doubt.count, doubt.of) == ("candidate", 1, 2)
     assert "was trained on 1 of its 2 test images: 'b'" in doubt.text
+
+
+def _with_sizes(evaluation, sizes):
+    n = len(sizes)
+    contents = Contents(
+        sizes=np.array(sizes),
+        etags=("",) * n,
+        is_md5=np.zeros(n, dtype=bool),
+        sha256=("",) * n,
+        modified_ms=np.full(n, -1),
+    )
+    return replace(evaluation, contents=contents)
+
+
+def test_pictures_of_another_size_are_other_pictures(build_top, compare):
+    """Counted among shared images whose size both know, whatever their order."""
+    baseline = _with_sizes(build_top([0, 1, 0, 1], [0, 1, 0, 1], images="abcd"), [5, 6, 7, -1])
+    candidate = _with_sizes(build_top([1, 0, 1, 0], [1, 0, 0, 0], images="dcbe"), [1, 7, 9, 3])
+
+    doubts = compare(baseline, candidate).doubts
+    (doubt,) = [doubt for doubt in doubts if doubt.kind is DoubtKind.PICTURES_CHANGED]
+    assert (doubt.count, doubt.of, doubt.side) == (1, 2, None)
+    assert doubt.text.endswith("the versions were not tested on the same pictures: 'b'")
+    silent = compare(replace(baseline, contents=None), candidate).doubts
+    assert DoubtKind.PICTURES_CHANGED not in {doubt.kind for doubt in silent}

@@ -17,6 +17,7 @@ from pyarrow import parquet
 from mlrek.errors import EvaluationError, MlrekError
 from mlrek.evaluation import (
     Boxes,
+    Contents,
     Detections,
     Doubt,
     DoubtKind,
@@ -153,6 +154,20 @@ def _seen(n_images):
 
 
 @st.composite
+def _contents(draw, n_images):
+    def column(values):
+        return draw(st.lists(values, min_size=n_images, max_size=n_images))
+
+    return Contents(
+        sizes=np.array(column(st.integers(-1, 2**40)), dtype=np.int64),
+        etags=tuple(column(_TEXT)),
+        is_md5=draw(_seen(n_images)),
+        sha256=tuple(column(_TEXT)),
+        modified_ms=np.array(column(st.integers(-1, 2**41)), dtype=np.int64),
+    )
+
+
+@st.composite
 def evaluations(draw):
     """Any evaluation, of whatever task; what its task does not call for may be there too."""
     labels = tuple(draw(st.lists(_TEXT, unique=True, max_size=5)))
@@ -172,6 +187,7 @@ def evaluations(draw):
         masks=draw(st.none() | _masks(*size)),
         baseline=draw(st.none() | _records(*size)),
         seen_in_training=draw(st.none() | _seen(len(images))),
+        contents=draw(st.none() | _contents(len(images))),
         pos_label=draw(st.sampled_from(("", *labels))),
         reported=draw(_REPORTED),
         files=tuple(draw(st.lists(_FILE, max_size=2))),
@@ -311,6 +327,13 @@ def _with_everything(evaluation):
         masks=masks,
         baseline=replace(evaluation.records),
         seen_in_training=np.array([False, True, False]),
+        contents=Contents(
+            sizes=np.array([5, 7, -1]),
+            etags=("", "5d41402abc4b2a76b9719d911017c592", ""),
+            is_md5=np.array([False, True, False]),
+            sha256=("ab", "", ""),
+            modified_ms=np.array([-1, 1690474772000, -1]),
+        ),
     )
 
 
@@ -338,12 +361,19 @@ def test_further_columns_as_documented(evaluation):
         "mask_tp": [1],
         "mask_fp": [2],
         "mask_fn": [3],
+        "content_size": 7,
+        "content_etag": "5d41402abc4b2a76b9719d911017c592",
+        "content_etag_is_md5": True,
+        "content_sha256": "",
+        "content_modified_ms": 1690474772000,
     }
     assert {name: second[name] for name in expected} == expected
     assert (third["mask_label"], third["mask_tp"], third["box_label"]) == ([0], [7], [])
     assert (first["base_label"], first["base_confidence"]) == ([0, 1], [0.1, 1 / 3])
     assert first["base_outcome"] == [3, 1]
     assert [row["seen_in_training"] for row in (first, second, third)] == [False, True, False]
+    assert [row["content_size"] for row in (first, second, third)] == [5, 7, None]
+    assert [row["content_modified_ms"] for row in (first, third)] == [None, None]
 
 
 @pytest.mark.parametrize(
@@ -358,6 +388,7 @@ def test_further_columns_as_documented(evaluation):
         ("mask_readable", [True, None, True], "column mask_readable has gaps"),
         ("seen_in_training", [True, None, True], "column seen_in_training has gaps"),
         ("seen_in_training", ["no", "yes", "no"], "can be read"),
+        ("content_sha256", ["ab", None, ""], "column content_sha256 has gaps"),
     ],
 )
 def test_damaged_further_column_is_refused(evaluation, name, column, reason):
