@@ -23,6 +23,10 @@ _BYTE_ORDER_MARKS: Final = (  # UTF-32 first: its mark begins with that of UTF-1
 )
 _GZIP: Final = b"\x1f\x8b"
 _JSON_BEGINS: Final = (b"{", b"[", b'"')
+_PYTHON: Final = re.compile(rb"[\[{(]\s*'|\[\s*\{\s*'")
+_SECTION: Final = re.compile(rb"\[[A-Za-z][\w ]*\]\s*\n")  # of an INI file, a link of Windows
+_RECORD_MARK: Final = b"\x1e"
+_LIST_BEGINS: Final = re.compile(rb'(?:\{\s*"DatasetEntries"\s*:\s*)?\[\s*(?=[{"])')
 
 
 def describe_bytes(head: bytes) -> str:
@@ -36,7 +40,9 @@ def describe_bytes(head: bytes) -> str:
     if said := describe_spoilt(head):
         return said
     text = _strip(head)
-    if text.startswith(_JSON_BEGINS):
+    if _PYTHON.match(text):
+        return "is a Python value (single quotes), not JSON; write it with json.dumps"
+    if text.startswith(_JSON_BEGINS) and not _SECTION.match(text):
         return ""
     try:
         begin = codecs.getincrementaldecoder("utf-8")().decode(text)
@@ -106,6 +112,18 @@ def peek_inside(head: bytes) -> bytes:
     return head.decode(encoding, "ignore").encode() if encoding else head
 
 
+def peek_value(head: bytes) -> bytes:
+    r"""The beginning of the first value in a head, be it packed, in an array or in a string.
+
+    >>> peek_value(b'{"DatasetEntries": ["{\\"source-ref\\": 1}"]}')
+    b'{"source-ref": 1}"]}'
+    """
+    text = _strip(peek_inside(head)).lstrip(_RECORD_MARK)
+    if list_begins := _LIST_BEGINS.match(text):
+        text = text[list_begins.end() :]
+    return text[1:].replace(b'\\"', b'"') if text.startswith(b'"') else text
+
+
 def _strip(head: bytes) -> bytes:
     return head.removeprefix(codecs.BOM_UTF8).lstrip()
 
@@ -136,7 +154,18 @@ _MAGIC: Final = (
     (b"\x28\xb5\x2f\xfd", "is compressed (Zstandard); unpack it with `unzstd`"),
     (b"7z\xbc\xaf\x27\x1c", "is a 7-Zip archive; " + _PACKED),
     (b"Rar!", "is a RAR archive; " + _PACKED),
+    (b"\x04\x22\x4d\x18", "is compressed (LZ4); unpack it with `unlz4`"),
+    (b"\xff\x06\0\0sNaPpY", "is compressed (Snappy); " + _PACKED),
+    (b"LZIP", "is compressed (lzip); unpack it with `lunzip`"),
+    (b"\x1f\x9d", "is compressed (compress); unpack it with `uncompress`"),
     (b"PAR1", "is a Parquet file, not JSON"),
+    (b"Obj\x01", "is an Avro file, not JSON"),
+    (b"ORC", "is an ORC file, not JSON"),
+    (b"\x93NUMPY", "is a NumPy array, not JSON"),
+    (b"\x80\x04\x95", "is a Python pickle, not JSON"),
+    (b"\x89HDF", "is an HDF5 file, not JSON"),
+    (b"\xd0\xcf\x11\xe0", "is an old Office document, not JSON"),
+    (b"{\\rtf", "is a document of a word processor (RTF), not JSON"),
     (b"%PDF-", "is a PDF, not JSON"),
     (b"%!PS", "is PostScript, not JSON"),
     (b"\x89PNG", "is a picture (PNG), not JSON"),
@@ -167,7 +196,10 @@ _POINTERS: Final = (
         "is a DVC pointer, not the file itself; run `dvc pull`",
     ),
 )
-_HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body|script)\b", re.IGNORECASE)
+_HTML = re.compile(
+    rb"<(?:!doctype\s+html|html|head|body|script|form|title|meta|iframe)\b", re.IGNORECASE
+)
+_S3_LISTING = re.compile(rb"<ListBucketResult\b")
 _XML_CODE = re.compile(rb"<Error\b[^>]*>.*?<Code>([A-Za-z0-9_.]{1,80})</Code>", re.DOTALL)
 
 
@@ -197,6 +229,8 @@ def _describe_markup(head: bytes) -> str:
     text = _strip(head)
     if not text.startswith(b"<"):
         return ""
+    if _S3_LISTING.search(text):
+        return "is a listing of an S3 bucket (XML), not the file itself; download it again"
     if code := _XML_CODE.search(text):
         name = code[1].decode("ascii")
         return f"is an error message of S3 (XML, {name}), not the file itself; download it again"

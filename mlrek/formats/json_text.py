@@ -46,6 +46,8 @@ def decode_json(decoder: Decoder[T], text: bytes) -> T:
         raise
     except ValueError as exc:
         said = _ENDS_EARLY if str(exc) == "Input data was truncated" else str(exc)
+        if isinstance(exc, UnicodeDecodeError):
+            said = "it is no text in UTF-8; save the file as UTF-8"
         raise ValueError(f"not valid JSON: {said}") from exc
     except RecursionError as exc:
         raise ValueError("not valid JSON: nested too deeply") from exc

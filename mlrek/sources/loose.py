@@ -7,12 +7,20 @@ lie in one folder and share the end of their names, or are the only ones there.
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from mlrek.errors import SourceError
 from mlrek.evaluation import Project, Provider, Version
-from mlrek.formats.instead import describe_bytes, describe_document, peek_inside
+from mlrek.formats.instead import (
+    describe_bytes,
+    describe_document,
+    describe_lines,
+    describe_spoilt,
+    peek_inside,
+    peek_value,
+)
 from mlrek.formats.rekognition import Role, Summary, parse_summary, sniff
 from mlrek.formats.rekognition_arn import parse_version_arn
 from mlrek.printable import escape_unencodable
@@ -40,6 +48,7 @@ _OTHER_OUTPUT = re.compile(
     r"TrainingGroundTruth-|T(?:rain|est)ingManifestWithValidation-|ManifestSummary-"
     r"|(?:train|test)ing_manifest_with_validation"
 )
+_EVALUATED = re.compile(rb'"rekognition-custom-labels-evaluation-|"EvaluationDetails"')
 _BROWSER_COUNTER = re.compile(r" ?\([0-9]+\)$")
 
 
@@ -98,20 +107,35 @@ def inspect_file(tree: Tree, file: StoredFile, project: Project | None) -> Loose
         if role is not None and role in _READ and named in {"", role}:
             return _READ[role](tree, replace(found, role=role))
         if named:
-            return replace(found, broken=f"{file.uri}: {_describe_other(head, role)}")
-        packed = sniff(peek_inside(head), name)
+            return replace(found, broken=f"{file.uri}: {_describe_other(head, role, named)}")
+        packed = _sniff_inside(head, name)
         if role is None and packed is not None and packed in _READ:
-            said = f"{file.uri}: {describe_bytes(head)}"
+            said = f"{file.uri}: {_describe_other(head, None, packed)}"
             return replace(found, role=packed, broken=said)
     except SourceError as exc:
         return replace(found, broken=str(exc)) if found.role else None
     return None
 
 
-def list_loose(files: Iterable[LooseFile], described: Iterable[Version] = ()) -> list[VersionEntry]:
+def describe_unread(tree: Tree, file: StoredFile) -> tuple[str, str] | None:
+    """The folder of a file that holds no text or a web page, and what it is; None for others."""
+    with suppress(SourceError):  # what cannot be read at all is told by the caller
+        if said := describe_spoilt(tree.read_head(file)):
+            return str(PurePosixPath(file.name).parent), f"{file.uri}: {said}"
+    return None
+
+
+def list_loose(
+    files: Iterable[LooseFile],
+    described: Iterable[Version] = (),
+    unread: Iterable[tuple[str, str]] = (),
+) -> list[VersionEntry]:
     """A version for each pair of files and each file without a twin.
 
-    `described` are versions that something else here tells of: a file's name may be of one.
+    Args:
+        files: What was found.
+        described: Versions that something else here tells of: a file's name may be of one.
+        unread: Folders with what lies there that nobody can read: it may be a twin that is missed.
     """
     by_folder: dict[str, list[LooseFile]] = {}
     told = list(described)
@@ -119,9 +143,11 @@ def list_loose(files: Iterable[LooseFile], described: Iterable[Version] = ()) ->
         by_folder.setdefault(file.folder, []).append(file)
         if version := parse_version_arn(file.summary.version_arn if file.summary else ""):
             told.append(version)
-    known = _know(told)
+    known, missed = _know(told), list(unread)
     return [
-        _make_entry(pair, known) for beside in by_folder.values() for pair in pair_files(beside)
+        _name_missed(_make_entry(pair, known), [said for place, said in missed if place == folder])
+        for folder, beside in by_folder.items()
+        for pair in pair_files(beside)
     ]
 
 
@@ -157,10 +183,19 @@ def _strip_ends(name: str) -> str:
     return _BROWSER_COUNTER.sub("", _ENDS.sub("", name, count=1))
 
 
-def _describe_other(head: bytes, role: Role | None) -> str:
+def _sniff_inside(head: bytes, name: str) -> Role | None:
+    """What is packed in a file, written in another encoding, or listed in an array."""
+    if role := sniff(peek_inside(head), name):
+        return role
+    value = peek_value(head)
+    return sniff(value, name) if _EVALUATED.search(value) else None
+
+
+def _describe_other(head: bytes, role: Role | None, named: str) -> str:
     """What a file is that should be another one of the service's by its name."""
     if role is None:
-        return describe_document(head)
+        is_list = named == Role.MANIFEST and not describe_bytes(head)
+        return (describe_lines(head) if is_list else "") or describe_document(head)
     return f"holds another file of the service's ({role.replace('_', ' ')}) under this name"
 
 
@@ -187,6 +222,13 @@ _READ: Mapping[Role, Callable[[Tree, LooseFile], LooseFile]] = {
 
 def _are_twins(files: list[LooseFile]) -> bool:
     return sorted(file.role for file in files) == sorted(EVALUATION_ROLES)
+
+
+def _name_missed(entry: VersionEntry, unread: list[str]) -> VersionEntry:
+    """The entry with what cannot be read beside it, where one of its files is missed."""
+    if len(entry.parts) == len(EVALUATION_ROLES) or entry.refused:
+        return entry
+    return replace(entry, warnings=(*entry.warnings, *unread))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

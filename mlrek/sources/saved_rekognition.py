@@ -20,6 +20,7 @@ from mlrek.sources.described_files import add_descriptions, is_answer, read_answ
 from mlrek.sources.description import EVALUATION_ROLES, describe_version, make_up_version
 from mlrek.sources.loose import (
     LooseFile,
+    describe_unread,
     inspect_file,
     list_loose,
     make_up_project,
@@ -60,9 +61,12 @@ def find_versions(tree: Tree) -> Found:
     answers = dict(read_all(partial(_read_answer, tree, known), unknown))
     entries = [entry for of_file in answers.values() for entry in of_file]
     told = [entry.version for entry in (*described.values(), *entries)]
+    taken = known | answers.keys()
+    unread = (describe_unread(tree, file) for file in unknown if file.uri not in taken)
+    versions = list_loose(loose, told, filter(None, unread))
     return Found(
-        entries=[*described.values(), *add_descriptions(list_loose(loose, told), entries)],
-        taken=_uris(beside) | known | answers.keys(),
+        entries=[*described.values(), *add_descriptions(versions, entries)],
+        taken=_uris(beside) | taken,
     )
 
 
