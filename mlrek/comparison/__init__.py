@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrek.evaluation import Doubt, IntArray, Task, Version
+from mlrek.metrics.power import ImagesNeeded
 
 LESS_IS_BETTER = frozenset({"hamming_loss", "log_loss", "ece", "ece_debiased"})
 """Names (after the last slash) of numbers that are better when smaller."""
@@ -178,12 +179,17 @@ class Leakage:
 class Settling:
     """How many images would settle an undecided difference of accuracy; estimates.
 
-    `images_needed` would decide the difference as large as it is now, with 80 % power at the
-    discordance seen; `smallest_difference` is what the present number of images could decide.
+    `needed` are images that would tell a small difference with 80 % power, whichever version is the
+    better one; `smallest_difference` is what the present number of images could decide.
     """
 
-    images_needed: int | None
+    needed: ImagesNeeded | None
     smallest_difference: float
+
+    @property
+    def images_needed(self) -> int | None:
+        """The most that may be needed."""
+        return self.needed.high if self.needed else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

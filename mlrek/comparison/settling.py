@@ -6,9 +6,11 @@ from math import nan
 from mlrek.comparison import Difference, Settling
 from mlrek.comparison.exams import Exam
 from mlrek.comparison.judgements import IMAGES_RIGHT, RIGHT_NAMES, count_right
+from mlrek.metrics.paired_tests import PairedCounts
 from mlrek.metrics.power import (
-    images_to_decide,
-    images_to_decide_shares,
+    find_spread_range,
+    range_for_shares,
+    range_to_decide,
     smallest_decidable,
     smallest_decidable_share,
 )
@@ -31,10 +33,18 @@ def settle(
     if grouped:
         spread = difference.evidence.standard_error if difference.evidence else nan
         return Settling(
-            images_needed=images_to_decide(round(counts.n), difference.difference, spread),
+            needed=range_to_decide(round(counts.n), spread, _range_discordance(counts, spread)),
             smallest_difference=smallest_decidable(spread),
         )
     return Settling(
-        images_needed=images_to_decide_shares(counts, confidence=CONFIDENCE),
+        needed=range_for_shares(counts, confidence=CONFIDENCE),
         smallest_difference=smallest_decidable_share(counts, confidence=CONFIDENCE),
     )
+
+
+def _range_discordance(counts: PairedCounts, error: float) -> tuple[float, float, float]:
+    """The interval of the discordance of so many independent images as tell the same."""
+    n_changed = counts.only_baseline + counts.only_candidate
+    variance = (n_changed / counts.n - counts.difference**2) / counts.n
+    effect = max(error * error / variance, 1.0) if variance > 0 and error > 0 else 1.0
+    return find_spread_range(n_changed / effect, counts.n / effect)

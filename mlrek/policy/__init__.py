@@ -216,7 +216,7 @@ class Check:
     Of a floor `low` and `high` are the ends of the number's interval, of a relative check those of
     candidate minus baseline; `limit` is what they are held against. `is_comparable` is False where
     the versions cannot be compared at all. `is_doubted`: a doubt keeps it from passing, whatever
-    the numbers say. `images_needed` is an estimate of the test images that would decide it.
+    the numbers say. `images_needed_range` is an estimate of the test images that would decide it.
     """
 
     kind: Kind
@@ -230,7 +230,12 @@ class Check:
     reason: str = ""
     is_comparable: bool = True
     is_doubted: bool = False
-    images_needed: int | None = None
+    images_needed_range: tuple[int, int] | None = None
+
+    @property
+    def images_needed(self) -> int | None:
+        """The most of them."""
+        return self.images_needed_range[1] if self.images_needed_range else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -291,10 +296,18 @@ class Decision:
         return any(c.kind in NUMBER_KINDS and c.status == Status.PASSED for c in self.checks)
 
     @property
-    def images_needed(self) -> int | None:
+    def images_needed_range(self) -> tuple[int, int] | None:
         """The test images that would decide every undecided check for which that can be told."""
         undecided = (check for check in self.checks if check.status == Status.UNDECIDED)
-        return max((c.images_needed for c in undecided if c.images_needed), default=None)
+        ranges = [check.images_needed_range for check in undecided if check.images_needed_range]
+        if not ranges:
+            return None
+        return max(low for low, _ in ranges), max(high for _, high in ranges)
+
+    @property
+    def images_needed(self) -> int | None:
+        """The most of them."""
+        return self.images_needed_range[1] if self.images_needed_range else None
 
     def exit_code(self, forgive: Forgive = "") -> int:
         """0, 3 or 4.

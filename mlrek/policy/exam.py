@@ -115,7 +115,7 @@ def _check_total(wanted: int, tests: list[tuple[str, TestImages]]) -> Check:
         return _check("min_images", Status.PASSED, "", value=total, limit=wanted)
     reason = f"{place} has {total:,} images, {wanted - total:,} too few: test on {wanted:,} or more"
     check = _check("min_images", Status.UNDECIDED, reason, value=total, limit=wanted)
-    return replace(check, images_needed=wanted)
+    return replace(check, images_needed_range=(wanted, wanted))
 
 
 def _check_labels(wanted: int, tests: list[tuple[str, TestImages]]) -> Check:
@@ -137,7 +137,8 @@ def _check_labels(wanted: int, tests: list[tuple[str, TestImages]]) -> Check:
     total = min(images.total or 0 for _, images in tests)
     reason = f"too few test images of {named}{more}: add images until each label has {wanted:,}"
     check = _check(name, Status.UNDECIDED, reason, value=fewest, limit=wanted)
-    return replace(check, images_needed=-(-total * wanted // fewest) if fewest else None)
+    needed = -(-total * wanted // fewest) if fewest else None
+    return replace(check, images_needed_range=(needed, needed) if needed else None)
 
 
 def _check_leakage(candidate: Candidate) -> Check:

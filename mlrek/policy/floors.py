@@ -9,6 +9,7 @@ from math import isnan, nan
 
 from mlrek.evaluation import Doubt
 from mlrek.metrics.intervals import compute_margin
+from mlrek.metrics.power import ImagesNeeded, find_spread_range, range_to_decide
 from mlrek.policy import (
     ANY_LABEL,
     Candidate,
@@ -24,7 +25,6 @@ from mlrek.policy.doubts import Reading, apply_doubts, find_stopping
 from mlrek.policy.many import find_failing
 from mlrek.policy.reading import CROSSFIT_NOTE, Read, choose_read, drop_answered
 from mlrek.policy.wording import (
-    estimate_images,
     say_apart,
     say_missing,
     say_needed,
@@ -37,7 +37,7 @@ from mlrek.policy.wording import (
 class _Answer:
     status: Status
     reason: str = ""
-    images_needed: int | None = None
+    images_needed: ImagesNeeded | None = None
 
 
 SINGLE_IMAGES = (
@@ -195,8 +195,7 @@ def _answer(figure: Figure, question: _Question, n_images: int | None) -> _Answe
         return _Answer(status=Status.PASSED)
     if sign * (best - limit) < 0:
         return _fail_by_interval(figure, question)
-    passes = sign * (figure.value - limit) >= 0
-    return _undecided(figure, limit, confidence, n_images, passes=passes)
+    return _undecided(figure, limit, confidence, n_images)
 
 
 def _say_read(read: Read, candidate: Candidate) -> str:
@@ -213,17 +212,31 @@ def _say_read(read: Read, candidate: Candidate) -> str:
     )
 
 
-def _undecided(
-    figure: Figure, limit: float, confidence: float, n_images: int | None, *, passes: bool
-) -> _Answer:
-    spread = (figure.high - figure.low) / 2 / compute_margin(confidence)
-    needed = estimate_images(n_images, figure.value - limit, spread, confidence)
+def _undecided(figure: Figure, limit: float, confidence: float, n_images: int | None) -> _Answer:
+    error = (figure.high - figure.low) / 2 / compute_margin(confidence)
+    needed = None
+    if n_images:
+        spread = range_variance(figure.value, n_images)
+        needed = range_to_decide(n_images, error, spread, confidence=confidence)
     reason = (
         f"the {say_percent(confidence)} interval {say_number(figure.low)} to "
         f"{say_number(figure.high)} holds the limit {say_number(limit)}"
-        f"{say_needed(needed, passes=passes)}"
+        f"{say_needed(needed)}"
     )
     return _Answer(status=Status.UNDECIDED, reason=reason, images_needed=needed)
+
+
+def range_variance(value: float, n_images: int) -> tuple[float, float, float]:
+    """What the variance of a number goes with, as that of a share does: at least, seen, at most.
+
+    The interval of a share that is nearly 0 or 1 holds others whose variance is several times it.
+    """
+    if not 0 <= value <= 1:
+        return 1.0, 1.0, 1.0
+    low, _, high = find_spread_range(value * n_images, n_images)
+    ends = low * (1 - low), high * (1 - high)
+    widest = 0.25 if low < 0.5 < high else max(ends)  # noqa: PLR2004 - the share that varies most
+    return min(ends), value * (1 - value), widest
 
 
 def _fail(figure: Figure, limit: float, sign: int) -> _Answer:
@@ -254,5 +267,5 @@ def _describe(question: _Question, read: Read, figure: Figure | None, answer: _A
         low=figure.low if figure and shows_interval else nan,
         high=figure.high if figure and shows_interval else nan,
         reason=answer.reason,
-        images_needed=answer.images_needed,
+        images_needed_range=answer.images_needed.ends if answer.images_needed else None,
     )

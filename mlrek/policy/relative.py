@@ -16,6 +16,7 @@ from mlrek.comparison.crossfit import FITTED_ALIKE
 from mlrek.comparison.judging import find_worse_labels
 from mlrek.evaluation import Doubt
 from mlrek.metrics.intervals import compute_margin
+from mlrek.metrics.power import ImagesNeeded, find_spread_range, range_to_decide
 from mlrek.policy import (
     Better,
     Candidate,
@@ -30,12 +31,11 @@ from mlrek.policy import (
     TestSetPolicy,
 )
 from mlrek.policy.doubts import Reading, apply_doubts, find_stopping
-from mlrek.policy.floors import expand_labels
+from mlrek.policy.floors import expand_labels, range_variance
 from mlrek.policy.looks import hold_to_look
 from mlrek.policy.many import find_failing
 from mlrek.policy.reading import CROSSFIT_NOTE, Read, choose_read, drop_answered
 from mlrek.policy.wording import (
-    estimate_images,
     say_change,
     say_missing,
     say_needed,
@@ -134,10 +134,10 @@ def _check(
     if found is None:
         answer = _Answer(Status.UNDECIDED, _say_no_difference(read.metric, candidate))
         return _describe(asked, metric, answer, candidate)
-    n_images = _count_images(found.scope, candidate, footing.opponent)
-    answer = _answer(asked, found, n_images)
+    images = _describe_images(found, candidate, footing.opponent)
+    answer = _answer(asked, found, images)
     if answer.status == Status.PASSED and footing.asked.adjust_for_looks:
-        answer = _hold_to_look(answer, asked, found, footing.looks, n_images)
+        answer = _hold_to_look(answer, asked, found, footing.looks, images)
     if answer.status == Status.PASSED and footing.unaccepted:
         reason = f"it would pass, but not on this test set: {footing.unaccepted}"
         answer = replace(answer, status=Status.UNDECIDED, reason=reason)
@@ -184,7 +184,7 @@ def _hold_to_look(
     asked: NoWorse | Better,
     found: Difference,
     looks: Looks | None,
-    n_images: int | None,
+    images: "_Images | None",
 ) -> "_Answer":
     """What would pass, held to the confidence of the candidate's place among all that were checked.
 
@@ -195,7 +195,7 @@ def _hold_to_look(
         reason = f"it would pass, but adjust_for_looks asks how many were checked before: {why}"
         return replace(answer, status=Status.UNDECIDED, reason=reason, is_doubted=True)
     stricter = replace(asked, confidence=hold_to_look(asked.confidence, looks.k))
-    held = _answer(stricter, found, n_images)
+    held = _answer(stricter, found, images)
     place = (
         f"checked as number {looks.k:,} on this test set against this baseline, so held to "
         f"{say_percent(stricter.confidence)} (adjust_for_looks)"
@@ -220,7 +220,7 @@ class _Answer:
     reason: str = ""
     low: float = nan
     high: float = nan
-    images_needed: int | None = None
+    images_needed: ImagesNeeded | None = None
     is_doubted: bool = False
 
 
@@ -240,13 +240,28 @@ def _scope(same: SameTestSet, comparison: Comparison) -> Scope:
     return Scope.WHOLE if is_whole or is_shown_only else Scope.SHARED
 
 
-def _count_images(scope: Scope, candidate: Candidate, opponent: Opponent) -> int | None:
-    if scope == Scope.SHARED and opponent.shared_images is not None:
-        return opponent.shared_images.total
-    return candidate.test_images.total
+@dataclass(frozen=True, slots=True)
+class _Images:
+    """How many images a difference is of, and the share of them that makes its spread (a range)."""
+
+    n: int
+    spread: tuple[float, float, float]
 
 
-def _answer(asked: NoWorse | Better, found: Difference, n_images: int | None) -> _Answer:
+def _describe_images(found: Difference, candidate: Candidate, opponent: Opponent) -> _Images | None:
+    """On shared images the versions differ on some; alone each is right on some."""
+    comparison, shared = opponent.comparison, opponent.shared_images
+    is_shared = found.scope == Scope.SHARED and comparison is not None
+    n = shared.total if is_shared and shared is not None else candidate.test_images.total
+    if not n:
+        return None
+    if comparison is None or not is_shared:
+        return _Images(n, range_variance(found.candidate, n))
+    n_changed = len(comparison.fixed) + len(comparison.broken)
+    return _Images(n, find_spread_range(min(n_changed, n), n))
+
+
+def _answer(asked: NoWorse | Better, found: Difference, images: _Images | None) -> _Answer:
     if isnan(found.difference):
         return _Answer(Status.UNDECIDED, found.reason or _say_undefined(found))
     if found.evidence is None:
@@ -268,25 +283,32 @@ def _answer(asked: NoWorse | Better, found: Difference, n_images: int | None) ->
     is_better = isinstance(asked, Better)
     if best < allowed or (is_better and best <= allowed):
         return _Answer(Status.FAILED, _say_failed(asked, found, low, high), low, high)
-    return _undecided(asked, found, (low, high), n_images)
+    return _undecided(asked, found, (low, high), images)
 
 
 def _undecided(
     asked: NoWorse | Better,
     found: Difference,
     interval: tuple[float, float],
-    n_images: int | None,
+    images: _Images | None,
 ) -> _Answer:
+    """What would decide it: by the margin, where the policy names one."""
     limit = _limit(asked, found.name)
-    distance = found.difference - limit
-    spread = _spread(found, interval, asked.confidence)
-    needed = estimate_images(n_images, distance, spread, asked.confidence)
-    passes = (-distance if found.less_is_better else distance) > 0
+    error = _spread(found, interval, asked.confidence)
+    needed = _estimate(images, error, asked)
     reason = (
         f"the change may be {_say_interval(asked, *interval)}, on either side of "
-        f"{say_change(limit)}{say_needed(needed, passes=passes)}"
+        f"{say_change(limit)}{say_needed(needed)}"
     )
     return _Answer(Status.UNDECIDED, reason, *interval, needed)
+
+
+def _estimate(images: _Images | None, error: float, asked: NoWorse | Better) -> ImagesNeeded | None:
+    if images is None:
+        return None
+    return range_to_decide(
+        images.n, error, images.spread, margin=_margin(asked), confidence=asked.confidence
+    )
 
 
 def _spread(found: Difference, interval: tuple[float, float], confidence: float) -> float:
@@ -355,5 +377,5 @@ def _describe(
         reason=answer.reason,
         is_comparable=is_comparable,
         is_doubted=answer.is_doubted,
-        images_needed=answer.images_needed,
+        images_needed_range=answer.images_needed.ends if answer.images_needed else None,
     )

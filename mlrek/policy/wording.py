@@ -1,13 +1,10 @@
-"""Words and estimates that the answers of several kinds of checks share."""
+"""Words that the answers of several kinds of checks share."""
 
-from math import isnan
-
-from mlrek.metrics.power import images_to_decide
+from mlrek.metrics.power import ImagesNeeded
 from mlrek.policy import Metric, Numbers
 from mlrek.policy.numbers import suggest_metric
 
 CONFIDENCE_DIGITS = 6
-_TOO_MANY = 10**8
 _TINY = 0.0005
 _ALL_DIGITS = 17
 
@@ -64,30 +61,19 @@ def say_missing(metric: Metric, numbers: Numbers) -> str:
     return f"the evaluation has no number {str(metric)!r}{hint}"
 
 
-def estimate_images(
-    n_images: int | None, distance: float, standard_error: float, confidence: float
-) -> int | None:
-    """Test images that would decide, with 80 % power, a number `distance` away from its limit."""
-    if not n_images or isnan(distance) or isnan(standard_error):
-        return None
-    needed = images_to_decide(n_images, distance, standard_error, confidence=confidence)
-    return None if needed is None or needed > _TOO_MANY else max(needed, n_images + 1)
-
-
-def say_needed(needed: int | None, *, passes: bool) -> str:
+def say_needed(needed: ImagesNeeded | None, limit: str = "it") -> str:
     """The estimate in words, rounded up to two digits; '' where there is none.
 
-    `passes` tells on which side of the limit the number lies now.
+    Nothing is said of the side on which the truth lies: nobody knows.
 
-    >>> say_needed(1841, passes=True)
-    '; about 1,900 test images would decide it, as passed if nothing else changed (estimate)'
+    >>> say_needed(ImagesNeeded(3613, 8241, 0.01))
+    '; 3,700 to 8,300 test images would tell a true distance of 0.01 from it (80 % power, estimate)'
     """
     if needed is None:
         return ""
-    about, outcome = f"{round_up(needed):,}", "passed" if passes else "failed"
     return (
-        f"; about {about} test images would decide it, as {outcome} if nothing else changed "
-        "(estimate)"
+        f"; {say_range(*needed.ends)} test images would tell a true distance of "
+        f"{say_number(needed.distance)} from {limit} (80 % power, estimate)"
     )
 
 
@@ -99,3 +85,13 @@ def round_up(n: int) -> int:
     """
     unit: int = 10 ** max(len(str(n)) - 2, 0)
     return -(-n // unit) * unit
+
+
+def say_range(fewest: int, most: int) -> str:
+    """From how many images to how many, rounded up to two digits.
+
+    >>> say_range(3613, 8241), say_range(301, 301)
+    ('3,700 to 8,300', 'about 310')
+    """
+    low, high = (f"{round_up(n):,}" for n in (fewest, most))
+    return f"{low} to {high}" if low != high else f"about {high}"

@@ -20,6 +20,7 @@ from mlrek.formatting import fmt, span
 from mlrek.label_keys import display_label
 from mlrek.metrics.headlines import HEADLINES, SERVICE_F1, name_metric
 from mlrek.metrics.paired_tests import format_p
+from mlrek.policy.wording import say_number, say_range
 from mlrek.printable import escape_markdown, escape_unprintable
 from mlrek.tables.csv_text import text_cells, write_csv
 from mlrek.tables.doubts import describe_doubt, say_doubt
@@ -66,6 +67,7 @@ def describe_version(version: Version, run_id: str) -> dict[str, Json]:
 def describe_candidate(comparison: Comparison, run_id: str = "") -> dict[str, Json]:
     """One candidate against the baseline, as in `mlrek compare --json`."""
     sets, settling = comparison.test_sets, comparison.settling
+    needed = settling.needed if settling else None
     return {
         **describe_version(comparison.candidate, run_id),
         "task": comparison.task.value,
@@ -89,6 +91,7 @@ def describe_candidate(comparison: Comparison, run_id: str = "") -> dict[str, Js
             for true, predicted, n in rank_confusions(comparison)
         ],
         "images_needed": settling.images_needed if settling else None,
+        "images_needed_range": [*needed.ends] if needed else None,
         "smallest_difference": number_or_null(settling.smallest_difference) if settling else None,
         "seen_in_training": {
             "baseline": _count_leaked(comparison, "baseline_leakage"),
@@ -306,11 +309,13 @@ def describe_settling(comparison: Comparison) -> str:
     else:
         smallest = format_number(settling.smallest_difference)
         now = f"the present images could decide a difference of {smallest} or more"
-    if settling.images_needed is None:
-        return f"Estimate: {now}; no number of images decides a difference of nothing."
+    needed = settling.needed
+    if needed is None:
+        return f"Estimate: {now}."
     return (
-        f"Estimate: about {settling.images_needed:,} test images would decide the difference of "
-        f"images wholly right as it is now (80 % power); {now}."
+        f"Estimate: {say_range(*needed.ends)} test images would decide a true difference of "
+        f"{say_number(needed.distance)} of images wholly right, whichever version is better "
+        f"(80 % power); {now}."
     )
 
 

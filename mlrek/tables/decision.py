@@ -5,7 +5,7 @@ from math import isnan
 
 from mlrek.formatting import fmt
 from mlrek.policy import Check, Decision, Forgive, Identity, Kind, Looks, Status
-from mlrek.policy.wording import round_up
+from mlrek.policy.wording import say_range
 from mlrek.printable import escape_markdown, escape_unencodable, escape_unprintable
 from mlrek.tables.doubts import describe_doubt, say_doubt
 from mlrek.tables.json_text import Json, number_or_null
@@ -31,7 +31,7 @@ def describe_decision(decision: Decision) -> dict[str, Json]:
         "baseline": _describe_identity(decision.baseline) if decision.baseline else None,
         "checks": [_describe_check(check) for check in decision.checks],
         "images_needed": decision.images_needed,
-        "images_needed_range": None,
+        "images_needed_range": [*images] if (images := decision.images_needed_range) else None,
         "already_champion": decision.already_champion,
         "looks": _describe_looks(decision.looks) if decision.looks else None,
         "doubts": [describe_doubt(doubt) for doubt in decision.doubts],
@@ -69,10 +69,11 @@ def describe_verdict(decision: Decision, forgive: Forgive = "") -> str:
 
 def describe_needed(decision: Decision) -> str:
     """The images that would settle it, in words; '' where nothing tells."""
-    if decision.verdict != Status.UNDECIDED or decision.images_needed is None:
+    images = decision.images_needed_range
+    if decision.verdict != Status.UNDECIDED or images is None:
         return ""
-    about = f"{round_up(decision.images_needed):,}"
-    return f"Estimate: about {about} test images would decide what is open for want of images."
+    needed = say_range(*images)
+    return f"Estimate: {needed} test images would decide what is open for want of images."
 
 
 def describe_looks(decision: Decision) -> str:

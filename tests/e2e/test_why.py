@@ -122,3 +122,42 @@ def test_corrected_truth_and_a_retrained_model_share_the_change(explain, run_mlr
     shown = run_mlrek("compare", f"{folder}#v1", f"{folder}#v2", "--no-log").stdout
     row = next(line for line in shown.splitlines() if line.startswith("changed truth"))
     assert re.search(rf"\{100 * own['relabelled']:+.2f} \([+-]\d+\.\d to [+-]\d+\.\d\)", row)
+
+
+def test_how_many_images_would_decide_is_a_range(run_mlrek, tmp_path):
+    """300 images, of which 7 % are right for one version alone: 5,492 would tell a true point.
+
+    By `compare` in JSON, on the terminal and in markdown, and by `check`; no word of the side.
+    """
+    truth = ["bolt"] * 150 + ["nut"] * 150
+    other = {"bolt": "nut", "nut": "bolt"}
+    v1, v2 = (
+        [other[t] if i in wrong else t for i, t in enumerate(truth)]
+        for wrong in (range(12), range(12, 21))
+    )
+    folder = save_project(
+        tmp_path / "p", v1=make_test(truth, v1, LABELS[:2]), v2=make_test(truth, v2, LABELS[:2])
+    )
+    versions = f"{folder}#v1", f"{folder}#v2"
+    policy = tmp_path / "p.toml"
+    policy.write_text('[[better]]\nmetric = "aggregate/accuracy"\n')
+
+    done = run_mlrek("compare", *versions, "--no-log", "--json")
+    shown = run_mlrek("compare", *versions, "--no-log").stdout
+    checked = run_mlrek(
+        "check", versions[1], "--baseline", versions[0], "--policy", policy, "--json", check=False
+    )
+
+    (candidate,) = json.loads(done.stdout)["candidates"]
+    low, high = candidate["images_needed_range"]
+    assert 300 < low < 5492 < high < 10_000
+    assert candidate["images_needed"] == high
+    assert re.search(
+        r"Estimate: 3,\d00 to 8,\d00 test images would decide a true difference", shown
+    )
+    decision = json.loads(checked.stdout)
+    assert decision["verdict"] == "undecided"
+    low, high = decision["images_needed_range"]
+    assert 300 < low < 5492 < high < 10_000
+    assert decision["images_needed"] == high
+    assert "as passed" not in checked.stdout

@@ -2,21 +2,31 @@
 
 import numpy as np
 import pytest
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
 from mlrek.metrics.paired_tests import PairedCounts
-from mlrek.metrics.power import images_to_decide_shares, smallest_decidable_share
+from mlrek.metrics.power import smallest_decidable_share
 
 
 def test_an_undecided_difference_says_how_many_images_would_settle_it(build_top, compare):
-    """By the power of what was counted: 20 right for both, 3 and 5 for one, 2 for neither."""
+    """A true difference of one point, at both ends of the interval of the discordance, 8 of 30.
+
+    By Connor's formula: (1.96 sqrt(d) + 0.8416 sqrt(d - 0.01²))² / 0.01².
+    """
     right = [(1, 1)] * 20 + [(1, 0)] * 3 + [(0, 1)] * 5 + [(0, 0)] * 2
     predicted = [[0 if side[i] else 1 for side in right] for i in range(2)]
     counts = PairedCounts(both=20, only_baseline=3, only_candidate=5, neither=2)
 
     settling = compare(*(build_top([0] * 30, y_pred) for y_pred in predicted)).settling
 
-    assert settling.images_needed == images_to_decide_shares(counts)
+    wilson = binomtest(8, 30).proportion_ci(method="wilson")
+    z, z_power = norm.ppf(0.975), norm.ppf(0.8)
+    ends = [
+        np.ceil((z * d**0.5 + z_power * (d - 1e-4) ** 0.5) ** 2 / 1e-4)
+        for d in (wilson.low, wilson.high)
+    ]
+    assert settling.needed.ends == tuple(ends)
+    assert settling.images_needed == ends[1]
     assert settling.smallest_difference == smallest_decidable_share(counts)
 
 
@@ -44,5 +54,6 @@ def test_groups_take_the_spread_between_objects_for_what_would_settle_it(build_t
     assert spread > plain  # else the groups would tell no more than images do
     reach = norm.ppf(0.975) + norm.ppf(0.8)
     assert comparison.settling.smallest_difference == pytest.approx(reach * spread)
-    assert comparison.settling.images_needed == np.ceil(40 * (reach * spread / gain.mean()) ** 2)
+    low, high = comparison.settling.needed.ends
+    assert low < 40 * (reach * spread / 0.01) ** 2 < high
     assert np.isnan(comparison.find("aggregate/accuracy").p)

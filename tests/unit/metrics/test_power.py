@@ -12,6 +12,8 @@ from mlrek.metrics.paired_tests import PairedCounts, mcnemar_mid_p
 from mlrek.metrics.power import (
     images_to_decide,
     images_to_decide_shares,
+    range_for_shares,
+    range_to_decide,
     smallest_decidable,
     smallest_decidable_share,
 )
@@ -187,3 +189,58 @@ def test_images_for_any_number_follow_from_its_standard_error(power):
 
     assert needed == [np.ceil(200 * (reach * 0.03 / d) ** 2) for d in (0.02, 0.01)]
     assert smallest_decidable(0.03, power=power) == pytest.approx(reach * 0.03)
+
+
+def test_the_range_holds_the_right_answer_and_its_end_keeps_the_promise():
+    """Of 2,000 test sets of 300 images with 3 and 4 % right for one version alone.
+
+    5,492 images tell their true difference of one point with 80 % power (Connor). An estimate of
+    the difference seen would be off ten times; the range holds it in 95 of 100 test sets, and so
+    many images as its upper end have the power in 97 of 100. McNemar's test shows the power.
+    """
+    shares = 0.85, 0.03, 0.04, 0.08
+    rng = np.random.default_rng(1)
+    ranges = [
+        range_for_shares(PairedCounts(both=a, only_baseline=b, only_candidate=c, neither=d))
+        for a, b, c, d in rng.multinomial(300, shares, size=2000).tolist()
+    ]
+
+    assert {r.distance for r in ranges} == {0.01}
+    assert np.mean([r.low <= 5492 <= r.high for r in ranges]) == pytest.approx(0.95, abs=0.02)
+    assert np.mean([r.high >= 5492 for r in ranges]) >= 0.96
+    drawn = rng.multinomial(5492, shares, size=4000)
+    power = np.mean(mcnemar_mid_p(drawn[:, 1], drawn[:, 2]) < 0.05)
+    assert power == pytest.approx(0.8, abs=0.02)
+
+
+def test_so_many_images_tell_equal_versions_from_a_margin():
+    """At the true discordance: Newcombe's interval lies above -0.02 in four of five test sets."""
+    equal = PairedCounts(both=8500, only_baseline=350, only_candidate=350, neither=800)
+    low, high = range_for_shares(
+        PairedCounts(both=255, only_baseline=10, only_candidate=11, neither=24), margin=0.02
+    ).ends
+    n = 1373  # (1.96 sqrt(0.07 - 0.02²) + 0.8416 sqrt(0.07))² / 0.02²
+
+    assert low < n < high
+    passed = [
+        PairedCounts(both=a, only_baseline=b, only_candidate=c, neither=d).interval(0.95)[0] > -0.02
+        for a, b, c, d in draw(equal, n, 2000).tolist()
+    ]
+    assert np.mean(passed) == pytest.approx(0.8, abs=0.04)
+
+
+def test_what_the_present_images_could_tell_is_halved():
+    """20,000 images with 7 % discordance would have told one point: half of that is asked for."""
+    many = PairedCounts(both=17000, only_baseline=700, only_candidate=700, neither=1600)
+
+    found = range_for_shares(many)
+
+    assert found.distance == 0.005
+    assert 20_000 < found.low < 21_956 < found.high  # 7.84 · 0.07 / 0.005²
+
+
+@pytest.mark.parametrize(("n", "error"), [(0, 0.1), (100, 0.0), (100, nan), (100, 1e6)])
+def test_no_range_without_a_spread_or_within_reach(n, error):
+    """No images, no error, or more images than anybody has."""
+    assert range_to_decide(n, error) is None
+    assert range_for_shares(NOTHING) is None

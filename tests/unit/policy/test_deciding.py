@@ -14,6 +14,7 @@ from builders.policies import (
     make_opponent,
     run,
 )
+from scipy.stats import binomtest
 
 from mlrek.comparison import Leakage, Scope, Verdict
 from mlrek.policy import Decision, Figure, Status, TestImages
@@ -232,13 +233,28 @@ def test_what_the_provider_reports_is_shown_but_decides_nothing():
 
 
 def test_an_open_check_says_how_many_images_would_decide_it():
-    """500 · ((1.96 + 0.8416) · 0.01 / 0.012)² = 2725.4 for a difference 0.012 above the limit."""
+    """500 · ((1.96 + 0.8416) · 0.01 / 0.01)² = 3924.4 for a true difference of one point.
+
+    The difference that is seen tells nothing of that, and nobody knows the side of it.
+    """
     difference = make_difference(candidate=0.912, evidence=Interval(0.012, 0.01))
     decision = against(BETTER, difference)
 
     assert last(decision) == ("undecided", 4)
-    assert decision.images_needed == 2726
-    assert "about 2,800 test images" in decision.checks[-1].reason
+    assert decision.images_needed_range == (501, 3925)
+    assert decision.images_needed == 3925
+    reason = decision.checks[-1].reason
+    assert "510 to 4,000 test images would tell a true distance of 0.01 from it" in reason
+    assert "as passed" not in reason
+
+
+def test_the_margin_of_a_policy_is_what_images_have_to_tell():
+    """500 · ((1.96 + 0.8416) · 0.01 / 0.02)² = 981.1 for a margin of two points."""
+    difference = make_difference(candidate=0.89, evidence=Interval(-0.01, 0.01))
+    decision = against(NO_WORSE.replace("0.01", "0.02"), difference)
+
+    assert last(decision) == ("undecided", 4)
+    assert decision.images_needed_range == (501, 982)
 
 
 @pytest.mark.parametrize("toml", [NO_WORSE, BETTER])
@@ -415,15 +431,22 @@ def test_labels_of_either_version_are_compared():
 
 
 def test_an_open_floor_says_how_many_images_would_decide_it():
-    """500 · ((1.96 + 0.8416) · (0.04 / 2 / 1.96) / 0.01)² = 4086.4: 0.9 ± 0.02 against 0.89."""
+    """500 · ((1.96 + 0.8416) · (0.04 / 2 / 1.96) / 0.01)² = 4086.4 for a true distance of 0.01.
+
+    Times what the variance may be: p (1 - p) at the ends of Wilson's interval of 450 of 500.
+    """
     candidate = make_candidate({F1: Figure(value=0.9, low=0.88, high=0.92)}, total=500)
     check = run(SURE + "min = 0.89\n", candidate).checks[-1]
 
-    assert (check.status, check.images_needed) == ("undecided", 4087)
+    wilson = binomtest(450, 500).proportion_ci(method="wilson")
+    few, many = (4086.4 * p * (1 - p) / 0.09 for p in (wilson.high, wilson.low))
+    assert check.status == "undecided"
+    assert check.images_needed_range == pytest.approx((few, many), abs=1.5)
+    assert check.images_needed == check.images_needed_range[1]
 
 
 def test_where_the_versions_never_differ_the_spread_is_that_of_the_interval():
-    """The same numbers: a difference of 0.01 ± 0.02 against 0, without a standard error."""
+    """A difference of 0.01 ± 0.02 against 0, without a standard error: 4086.4, as above."""
     evidence = Fixed(-0.01, 0.03, standard_error=0.0)
     check = against(BETTER, make_difference(-0.01, 0.03, evidence=evidence)).checks[-1]
 
