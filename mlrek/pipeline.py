@@ -40,6 +40,7 @@ from mlrek.tracking.links import describe_links
 from mlrek.tracking.notes import NOTE_TAG, describe_experiment_note, is_outdated
 from mlrek.tracking.pictures import find_main_pictures
 from mlrek.tracking.project_run import RUN_VARIABLE, mark_project_run
+from mlrek.tracking.recognition import find_logged_version
 from mlrek.tracking.runs import LoggedRun, current_run, current_runs, superseded_runs
 from mlrek.tracking.store import Store
 from mlrek.tracking.translation import hide_userinfo
@@ -201,7 +202,7 @@ def _plan(
     entries: Sequence[tuple[Source, VersionEntry]], store: Store | None, options: SyncOptions
 ) -> list[_Job]:
     """A job for each version, with the runs that its experiment holds of it already."""
-    entries = _unify_projects(entries, store, options)
+    entries = _unify_projects(_recognise(entries, store), store, options)
     by_project: dict[Project, list[VersionEntry]] = {}
     for _, entry in entries:
         by_project.setdefault(entry.version.project, []).append(entry)
@@ -222,6 +223,20 @@ def _plan(
         )
         for source, entry in entries
     ]
+
+
+def _recognise(
+    entries: Sequence[tuple[Source, VersionEntry]], store: Store | None
+) -> list[tuple[Source, VersionEntry]]:
+    """The same entries; one that cannot be read under the ARN that it was logged by before."""
+    known = []
+    for source, entry in entries:
+        version = entry.version
+        if store is not None and entry.refused:
+            with suppress(TrackingError):  # it comes again where the project's runs are listed
+                version = find_logged_version(store, version)
+        known.append((source, replace(entry, version=version)))
+    return known
 
 
 def _unify_projects(
