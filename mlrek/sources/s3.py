@@ -200,7 +200,7 @@ class _Watched:
 
         began = time.monotonic()
         try:
-            piece: bytes = self.raw.read1(most) or b""
+            piece = _read_arrived(self.raw, most)
         except HTTPError:
             if has_some:
                 return b""
@@ -222,14 +222,22 @@ class _Watched:
 
 
 def _watch(uri: str, body: "StreamingBody") -> "StreamingBody":
-    """The body, watched where the installed urllib3 (2.1 or newer) can read what has arrived.
-
-    Below botocore's own body, which holds the bytes against length and checksum.
-    """
+    """The body, watched below botocore's own, which holds bytes against length and checksum."""
     raw = getattr(body, "_raw_stream", None)
-    if hasattr(raw, "read1"):
+    if hasattr(raw, "read1") or hasattr(getattr(raw, "_fp", None), "read1"):
         body._raw_stream = _Watched(uri, raw)  # type: ignore[attr-defined]  # noqa: SLF001
     return body
+
+
+def _read_arrived(raw: Any, most: int) -> bytes:
+    """What has arrived of a body, at least a byte; nothing at its end.
+
+    Before 2.1 urllib3 cannot be asked for that, but what it reads from can.
+    """
+    if hasattr(raw, "read1"):
+        return raw.read1(most) or b""
+    with raw._error_catcher():  # noqa: SLF001
+        return raw._fp.read1(most) or b""  # noqa: SLF001
 
 
 def _status(exc: "ClientError") -> int:

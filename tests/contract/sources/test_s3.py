@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from fakes.s3_proxy import S3Fault
+from urllib3.response import BaseHTTPResponse, HTTPResponse
 
 from mlrek.errors import SourceError, SourceInterruptedError, SourceNotFoundError
 from mlrek.sources import aws, s3
@@ -159,6 +160,16 @@ def test_the_etag_of_an_object_in_parts_is_no_md5(storage, s3_server):
     assert (state.etag[-2:], state.md5) == ("-1", "")
 
 
+@pytest.fixture(params=["urllib3", "urllib3 before 2.1"])
+def _urllib3(request, monkeypatch):
+    """The one that is installed, and as it was without `read1`."""
+    if request.param != "urllib3":
+        for response in (HTTPResponse, BaseHTTPResponse):
+            monkeypatch.delattr(response, "read1", raising=False)
+        assert not hasattr(HTTPResponse, "read1")
+
+
+@pytest.mark.usefixtures("_urllib3")
 def test_a_download_that_is_cut_off_goes_on(storage, s3_server):
     """The rest is asked for from the byte where it stopped, and nothing is doubled or lost."""
     body = os.urandom(2 * CHUNK)
@@ -189,6 +200,7 @@ def test_a_file_that_changes_while_it_is_read_is_an_error(storage, s3_server):
         list(chunks)
 
 
+@pytest.mark.usefixtures("_urllib3")
 def test_a_download_that_stalls_goes_on(storage, s3_server, monkeypatch):
     """A connection without one byte for too long is given up, and the rest asked for again."""
     monkeypatch.setattr(aws, "READ_TIMEOUT", 2)
@@ -210,6 +222,7 @@ def test_a_slow_download_is_waited_for(storage, s3_server):
     assert len(s3_server.proxy.requests_for("/key")) == 1
 
 
+@pytest.mark.usefixtures("_urllib3")
 def test_a_download_that_only_trickles_is_given_up(storage, s3_server, monkeypatch):
     """Each byte comes in time, and the last one never would."""
     monkeypatch.setattr(s3, "SLOW_AFTER_S", 0.2)
@@ -221,6 +234,7 @@ def test_a_download_that_only_trickles_is_given_up(storage, s3_server, monkeypat
     assert len(s3_server.proxy.requests_for("/key")) == 1
 
 
+@pytest.mark.usefixtures("_urllib3")
 def test_a_download_of_many_pieces_is_no_slow_one(storage, s3_server, monkeypatch):
     """Its pace is judged again and again, and chunks are as large as ever."""
     monkeypatch.setattr(s3, "SLOW_AFTER_S", 0.0)
