@@ -8,12 +8,14 @@ Coull 1998, here for averages over labels).
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isnan, nan
 from typing import Final
 
 import numpy as np
 import scipy.sparse as sp
 
 from mlrek.comparison import Evidence
+from mlrek.comparison.calibrating import DEBIASED, compare_debiased
 from mlrek.comparison.exams import Exam
 from mlrek.comparison.imagined import Imagined, imagine_images, imagine_labels
 from mlrek.comparison.measure import HAMMING, Values, score_labels
@@ -78,8 +80,20 @@ def find_evidence(exams: tuple[Exam, Exam], setting: Setting, shown: Mapping[Key
     for batch in (_leave_out_scores(exams, setting), *_leave_out_counts(exams, setting)):
         evidence |= _compare(batch, shown, support, setting)
     short = _find_short(evidence, support, setting)
-    kept = {key: found for key, found in evidence.items() if key not in short}
+    kept: dict[Key, Evidence] = {key: found for key, found in evidence.items() if key not in short}
+    if not setting.grouped or setting.units.total >= MIN_GROUPS:
+        kept |= _compare_debiased(exams, setting, shown)
     return Found(evidence=kept, reasons=short)
+
+
+def _compare_debiased(
+    exams: tuple[Exam, Exam], setting: Setting, shown: Mapping[Key, float]
+) -> dict[Key, Evidence]:
+    """The debiased calibration error, which is no function of image weights."""
+    if isnan(shown.get(DEBIASED, nan)):
+        return {}
+    found = compare_debiased(exams, setting)
+    return {} if found is None else {DEBIASED: found}
 
 
 def say_few_groups(n_groups: int) -> str:

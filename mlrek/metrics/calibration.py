@@ -35,7 +35,7 @@ class CalibrationBins:
 
 def bin_predictions(confidence: FloatArray, is_right: BoolArray) -> CalibrationBins:
     """How sure predictions are and how often right, bin by bin; both (n,)."""
-    bins = _find_bins(confidence)
+    bins = find_bins(confidence)
     count = np.bincount(bins, minlength=N_BINS)
     sums = np.bincount(bins, weights=confidence, minlength=N_BINS)
     right = np.bincount(bins, weights=is_right, minlength=N_BINS)
@@ -77,6 +77,41 @@ def debias_calibration_error(bins: CalibrationBins, margin: float, effect: float
     value, low = (_find_times(shrunk, gaps.plain, side) * shrunk.plain for side in (0.0, margin))
     high = _find_times(gaps, gaps.plain, -margin) * gaps.plain
     return Debiased(value, min(low, value), max(high, gaps.plain))
+
+
+def find_slopes(
+    bins: CalibrationBins, effect: float = 1.0, *, are_sure: bool = False
+) -> FloatArray:
+    """How the error of each bin grows with its gap, -1 to 1, 0 where the gap may be chance alone.
+
+    The mean of |gap| over test sets has the slope 2 Phi(z) - 1 in a gap of z standard errors, here
+    of the gaps that are left of chance.
+
+    Args:
+        bins: How sure predictions are and how often right.
+        effect: How many times as uncertain the gaps are as of independent images.
+        are_sure: Whether all gaps count as they are: the slopes are their signs.
+
+    Returns:
+        Of each bin, (15,), 0 where it is empty.
+    """
+    slopes, known = np.zeros(N_BINS), bins.count > 0
+    gaps = _Gaps.of(bins, effect)
+    if are_sure:
+        slopes[known] = np.sign(gaps.gap)
+        return slopes
+    left = gaps.shrink().gap
+    p = np.clip(gaps.mean + left, 0, 1)
+    error = np.sqrt(effect * p * (1 - p) / gaps.n) + _ROUNDING
+    slopes[known] = np.sign(left) * _within(np.abs(left) / error)
+    return slopes
+
+
+def find_effect(moves: FloatArray, unit_idx: IntArray) -> float:
+    """The design effect of groups on a mean: its variance over groups to that over images."""
+    alone = float(np.square(moves - moves.mean()).sum())
+    sums = np.bincount(unit_idx, weights=moves - moves.mean())
+    return max(1.0, float(np.square(sums).sum()) / alone) if alone else 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +204,7 @@ def check_consistency(confidence: FloatArray, is_right: BoolArray) -> float:
         confidence: Of each prediction, (n,).
         is_right: Whether it is right, (n,).
     """
-    rng, bins = np.random.default_rng(0), _find_bins(confidence)
+    rng, bins = np.random.default_rng(0), find_bins(confidence)
     drawn, seen = np.zeros(_RESAMPLES), 0.0
     for code in np.unique(bins):
         own, total = confidence[bins == code], float(confidence[bins == code].sum())
@@ -201,7 +236,7 @@ def calibration_error(
         places: The place of its image among the weights, (n,).
         n_images: The number of weights.
     """
-    bins = _find_bins(confidence)
+    bins = find_bins(confidence)
     rows = np.concatenate([bins, np.full(len(bins), N_BINS)])
     values = np.concatenate([is_right - confidence, np.ones(len(bins))])
     sums = sp.csr_array((values, (rows, np.tile(places, 2))), shape=(N_BINS + 1, n_images))
@@ -235,7 +270,7 @@ def mean_of_images(name: str, values: FloatArray, places: IntArray) -> Statistic
     return partial(_compute_mean, name, ordered)
 
 
-def _find_bins(confidence: FloatArray) -> IntArray:
+def find_bins(confidence: FloatArray) -> IntArray:
     """The bin of each confidence: closed on the right, the first also on the left."""
     edges = np.arange(N_BINS + 1) / N_BINS
     return np.asarray(np.maximum(np.searchsorted(edges, confidence, side="left") - 1, 0))

@@ -5,7 +5,7 @@ from typing import Final
 
 import numpy as np
 
-from mlrek.evaluation import BoolArray, FloatArray, IntArray
+from mlrek.evaluation import BoolArray, FloatArray
 from mlrek.metrics import Number, PredictionRule
 from mlrek.metrics.areas import Areas
 from mlrek.metrics.calibration import (
@@ -14,6 +14,7 @@ from mlrek.metrics.calibration import (
     check_consistency,
     count_not_summing_to_one,
     debias_calibration_error,
+    find_effect,
     log_loss_of_images,
     mean_of_images,
 )
@@ -75,7 +76,7 @@ def _estimate_calibration(pairs: Pairs, sample: Sample, units: Units) -> dict[st
     confidence, is_right, predicted = _select_predictions(sample)
     bins = bin_predictions(confidence, is_right)
     effect = (
-        _find_effect(is_right - confidence, units.unit_idx[predicted]) if units.are_groups else 1.0
+        find_effect(is_right - confidence, units.unit_idx[predicted]) if units.are_groups else 1.0
     )
     debiased = debias_calibration_error(bins, compute_margin(units.confidence), effect)
     return {
@@ -99,13 +100,6 @@ def _select_predictions(sample: Sample) -> tuple[FloatArray, BoolArray, BoolArra
     predicted = sample.y_pred[sample.counted] >= 0
     confidence, is_right = sample.confidence[sample.counted], sample.is_right[sample.counted]
     return confidence[predicted], is_right[predicted], predicted
-
-
-def _find_effect(moves: FloatArray, unit_idx: IntArray) -> float:
-    """The design effect of groups on a mean: its variance over groups to that over images."""
-    alone = float(np.square(moves - moves.mean()).sum())
-    sums = np.bincount(unit_idx, weights=moves - moves.mean())
-    return max(1.0, float(np.square(sums).sum()) / alone) if alone else 1.0
 
 
 def _estimate_log_loss(pairs: Pairs, ranking: Ranking, units: Units, n_wrong: int) -> Number:

@@ -516,6 +516,28 @@ def test_a_calibrated_model_does_not_fail_by_chance(decide, tmp_path):
     assert "above the maximum" not in ended.reasons(kind="floor")
 
 
+def test_a_version_may_be_better_calibrated(run_mlrek, tmp_path):
+    """Both are right on 240 of 300 images; v1 is 98 % sure of each, v2 81 % sure."""
+    truth = [TWO[i % 2] for i in range(300)]
+    said = [TWO[(i + (i % 5 == 0)) % 2] for i in range(300)]
+    sure = {}
+    for version, share in (("v1", 0.98), ("v2", 0.81)):
+        tested = make_test(truth, said, TWO)
+        sure[version] = replace(tested, scores=np.where(tested.scores > 0.5, share, 1 - share))
+    folder = save_project(tmp_path / "p", **sure)
+    policy = tmp_path / "policy.toml"
+    policy.write_text('[[better]]\nmetric = "aggregate/ece"\n')
+    asked = ("--policy", policy, "--json")
+    old, new = f"{folder}#v1", f"{folder}#v2"
+    done = run_mlrek("check", new, "--baseline", old, *asked, check=False)
+    turned = run_mlrek("check", old, "--baseline", new, *asked, check=False)
+    check = json.loads(done.stdout)["checks"][-1]
+
+    assert (done.returncode, turned.returncode) == (0, 3)
+    assert check["low"] < check["value"] - check["baseline"] < check["high"] < -0.1
+    assert "aggregate/ece itself is 0.18 and now 0.01" in check["reason"]
+
+
 def test_boxes_of_one_confidence_have_one_precision_and_promote_nobody(decide, run_mlrek, tmp_path):
     """Row 22: every command ranks them alike, and the ranking is doubted."""
     folder = Path(shutil.copytree(DETECTION, tmp_path / "p"))
