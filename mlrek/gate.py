@@ -26,6 +26,7 @@ from mlrek.formats.doubts import complete_doubts
 from mlrek.identity import test_set_digest
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics
+from mlrek.metrics.sampling import RESAMPLES, SEED
 from mlrek.policy import (
     DEFAULT_CONFIDENCE,
     Candidate,
@@ -43,7 +44,6 @@ from mlrek.policy.parsing import parse_policy
 from mlrek.references import Referred, find_logged_run, load_version
 from mlrek.registry.door import Registry
 from mlrek.registry.versions import DEFAULT_ALIAS, check_alias
-from mlrek.run_content import RESAMPLES, SEED
 from mlrek.sources import AwsOptions
 from mlrek.sources.storage import read_small_text
 from mlrek.tables.decision import describe_decision

@@ -128,7 +128,7 @@ def read_run(run: LoggedRun, store: Store) -> Referred:
     """The evaluation of a run, each image once.
 
     Raises:
-        ParseError: Its file is not what it should be.
+        EvaluationError: Its file is not what it should be.
         TrackingError: MLflow cannot be reached or refuses.
     """
     return parse_run(run, store.read_artifact(run.run_id, EVALUATION_PATH))
@@ -138,7 +138,7 @@ def parse_run(run: LoggedRun, content: bytes) -> Referred:
     """The evaluation of a run from the content of its file, each image once.
 
     Raises:
-        ParseError: It is not what it should be.
+        EvaluationError: It is not what it should be.
     """
     return Referred(
         evaluation=count_once(load_evaluation(content)), run=run, sha256=digest(content)

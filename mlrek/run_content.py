@@ -17,6 +17,7 @@ from mlrek.identity import test_set_digest
 from mlrek.memory import release_memory
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.compute import compute_metrics
+from mlrek.metrics.sampling import RESAMPLES, SEED
 from mlrek.metrics.threshold_matrices import compute_threshold_matrices
 from mlrek.report import describe_report
 from mlrek.tables import describe_predictions, describe_tables
@@ -40,8 +41,6 @@ from mlrek.tracking.knowledge import describe_knowledge
 from mlrek.tracking.metric_points import describe_metrics
 from mlrek.tracking.pictures import MAIN_PICTURES, picture_key
 
-SEED = 0
-RESAMPLES = 1000
 UNNAMED_SUMMARY = "summary.json"
 _SUMMARY_ROLES = frozenset(("summary", "evaluations"))
 

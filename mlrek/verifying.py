@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
-from mlrek.errors import MlrekError, ParseError, UsageError
+from mlrek.errors import EvaluationError, MlrekError, UsageError
 from mlrek.identity import digest_test_set
 from mlrek.references import MODEL_URI, Referred, digest, parse_run
 from mlrek.registry.door import Registry
@@ -215,7 +215,7 @@ def _read_evaluation(
         return [_unknown(f"{side} run", reason)], None
     try:
         referred = parse_run(run, content)
-    except ParseError as exc:
+    except EvaluationError as exc:
         return [_unknown(f"{side} run", str(exc))], None
     own = _find_subject(statement, f"{side}/{TEST_SET}") or _find_subject(statement, TEST_SET)
     is_same = digest_test_set(referred.evaluation) == own

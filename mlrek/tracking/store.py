@@ -48,6 +48,8 @@ if TYPE_CHECKING:
 METRICS_PER_BATCH = 900
 _IS_THERE = re.compile("unique|duplicate", re.IGNORECASE)  # as sqlite, PostgreSQL, MySQL say it
 MAX_EXPERIMENT_TAG = 20_000
+MAX_PLACES = 100
+"""Experiments that one search of runs names; some servers take no more."""
 TABLE_PATH = "predictions.json"
 NAMED_TAG, NAMED_BY_DEFAULT = "mlrek.named", "by default"
 """The tag of an experiment that nobody chose a name for: it stays the project's under any name."""
@@ -147,7 +149,12 @@ class Store:
         """
         known = [found.experiment_id for found in self.list_experiments()]
         places = list(dict.fromkeys((experiment_id, *known)))
-        return tuple(self._search_runs(places, f"tags.`{tag}` LIKE '%{part}%'", deleted=True))
+        query = f"tags.`{tag}` LIKE '%{part}%'"
+        return tuple(
+            run
+            for start in range(0, len(places), MAX_PLACES)
+            for run in self._search_runs(places[start : start + MAX_PLACES], query, deleted=True)
+        )
 
     def write_run(self, experiment_id: str, description: RunDescription) -> LoggedRun:
         """Log one version and mark it complete; a run that fails half way is taken back.

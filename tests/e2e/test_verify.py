@@ -10,6 +10,7 @@ import subprocess
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 from builders.projects import make_test, save_project
 from mlflow import MlflowClient
@@ -239,6 +240,29 @@ def test_a_forged_decision_does_not_hold(project, change, code, what):
     assert what in {one["what"] for one in document["findings"] if one["verdict"] != "holds"}
 
 
+def test_an_evaluation_of_a_later_schema_cannot_be_decided_again(project):
+    """Its digest fits the decision, but this mlrek cannot read it: 4."""
+    file = project.find_file(2, "evaluation.parquet")
+    table = pq.read_table(file)
+    header = json.loads(table.schema.metadata[b"mlrek"]) | {"schema_version": 99}
+    kept = file.read_bytes()
+    try:
+        pq.write_table(table.replace_schema_metadata({"mlrek": json.dumps(header)}), file)
+        digest = hashlib.sha256(file.read_bytes()).hexdigest()
+
+        def change(statement: dict) -> None:
+            (own,) = (s for s in statement["subject"] if s["name"].startswith("candidate/"))
+            own["digest"]["sha256"] = digest
+
+        project.reseal(2, change)
+        code, document = project.verify()
+    finally:
+        file.write_bytes(kept)
+    assert code == 4
+    (reason,) = (one["reason"] for one in document["findings"] if one["verdict"] == "unknown")
+    assert "pip install --upgrade mlrek" in reason
+
+
 def change_tag(project: Project) -> None:
     """The tag names a decision that is not there."""
     project.client.set_model_version_tag("parts", "2", "mlrek.decision", "0" * 64)
@@ -302,21 +326,24 @@ def test_it_holds_after_a_year_of_work(project):
 
 
 def test_without_its_seal_nothing_is_promoted(project):
-    """The tag is refused, as if the process had been killed before it: the alias stays.
+    """The tag, then the alias is refused, as if the process had been killed before it.
 
-    The next promotion is sealed as if nothing had been.
+    The alias stays, and the next promotion is sealed as if nothing had been.
     """
+    writes = (
+        "INSERT ON model_version_tags WHEN NEW.key = 'mlrek.decision'",
+        "UPDATE ON registered_model_aliases",
+    )
     with closing(sqlite3.connect(project.folder / "mlflow.db")) as database:
-        database.execute(
-            "CREATE TRIGGER deny BEFORE INSERT ON model_version_tags WHEN NEW.key = "
-            "'mlrek.decision' BEGIN SELECT RAISE(ABORT, 'not allowed'); END"
-        )
-        database.commit()
-        refused = project.promote(3, check=False)
-        assert refused.returncode == 1
-        assert project.client.get_model_version_by_alias("parts", "champion").version == 2
-        database.execute("DROP TRIGGER deny")
-        database.commit()
+        for write in writes:
+            said = "BEGIN SELECT RAISE(ABORT, 'not allowed'); END"
+            database.execute(f"CREATE TRIGGER deny BEFORE {write} {said}")
+            database.commit()
+            assert project.promote(3, check=False).returncode == 1
+            assert project.client.get_model_version_by_alias("parts", "champion").version == 2
+            database.execute("DROP TRIGGER deny")
+            database.commit()
+    assert project.verify()[0] == 0
     project.promote(3)
     assert project.client.get_model_version_by_alias("parts", "champion").version == 3
     assert project.verify()[0] == 0
