@@ -35,7 +35,7 @@ from mlrek.tracking.description import (
 )
 from mlrek.tracking.doubts import read_doubts
 from mlrek.tracking.experiments import choose_experiment
-from mlrek.tracking.knowledge import describe_kept, find_loss
+from mlrek.tracking.knowledge import describe_kept, find_loss, read_earlier
 from mlrek.tracking.links import describe_links
 from mlrek.tracking.notes import NOTE_TAG, describe_experiment_note, is_outdated
 from mlrek.tracking.pictures import find_main_pictures
@@ -374,8 +374,9 @@ def _update_version(job: _Job, options: SyncOptions, tools: _Tools) -> VersionRe
     if current and current.source_state == work.state and not options.force:
         return _keep(job, current)
     kept = None if options.force else current
-    if kept is not None:
-        work = replace(work, logged_key=kept.evaluation_key)
+    if current is not None:
+        key = "" if options.force else current.evaluation_key
+        work = replace(work, logged_key=key, earlier=read_earlier(job.store, current))
     try:
         description = tools.workers.describe(work, size=size, on_bytes=tools.progress.on_bytes)
     except SourceNotFoundError as exc:

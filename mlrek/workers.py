@@ -19,7 +19,7 @@ from mlrek.memory import release_memory
 from mlrek.sources.aws import AwsClients, AwsOptions
 from mlrek.sources.aws_credentials import HandedOver, hand_over, take_over
 from mlrek.sources.catalogue import OnBytes, Source, VersionEntry
-from mlrek.sources.contents import add_found
+from mlrek.sources.contents import add_found, keep_contents
 from mlrek.sources.images import read_images_below
 from mlrek.sources.storage import open_storage
 from mlrek.tracking.description import (
@@ -43,8 +43,9 @@ FEW = 6
 class Work:
     """One version to read and describe: all that is needed, and it travels to any process.
 
-    `is_dry`: nothing will be logged. `logged_key` is that of the run that there is already, ''
-    without one.
+    `is_dry`: nothing will be logged. `logged_key` is the evaluation key of the run that there is
+    already, '' without one or where it is to be replaced in any case; `earlier` is that run's
+    `evaluation.parquet`, b'' where it cannot be read.
     """
 
     source: Source
@@ -55,6 +56,7 @@ class Work:
     aws: AwsOptions = field(default_factory=AwsOptions)
     is_dry: bool = False
     logged_key: str = ""
+    earlier: bytes = b""
 
 
 class Workers:
@@ -185,6 +187,9 @@ def _add_contents(work: Work, evaluation: Evaluation) -> Evaluation:
     is_off = work.is_dry or work.options.images == NO_IMAGES or not evaluation.has_images
     if is_off or compute_evaluation_key(evaluation, work.options) == work.logged_key:
         return evaluation
+    kept = keep_contents(evaluation, work.earlier, is_services=True) if work.earlier else None
+    if kept is not None:
+        return kept
     folder = "" if work.options.images == AUTO_IMAGES else work.options.images
     found = work.source.read_contents(work.entry, evaluation.images, folder)
     return add_found(evaluation, found, is_services=True)

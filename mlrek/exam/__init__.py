@@ -29,7 +29,7 @@ from mlrek.printable import escape_markdown, escape_unencodable
 from mlrek.sources import AwsOptions
 from mlrek.sources.aws import AwsClients
 from mlrek.sources.catalogue import FoundContents, Part, ReadOptions, SeenInTraining, VersionEntry
-from mlrek.sources.contents import add_found, read_contents
+from mlrek.sources.contents import add_found, keep_contents, read_contents
 from mlrek.sources.custom_labels import Endpoint
 from mlrek.sources.images import read_images, read_images_below
 from mlrek.sources.parts import PartReader
@@ -43,7 +43,7 @@ from mlrek.tracking.description import (
     RunDescription,
 )
 from mlrek.tracking.experiments import choose_experiment
-from mlrek.tracking.knowledge import describe_kept, describe_knowledge, find_loss
+from mlrek.tracking.knowledge import describe_kept, describe_knowledge, find_loss, read_earlier
 from mlrek.tracking.links import describe_run_link
 from mlrek.tracking.notes import NOTE_TAG, describe_experiment_note, is_outdated
 from mlrek.tracking.runs import (
@@ -235,7 +235,10 @@ def log_exam(
     else:
         old = tuple(run for run in runs if run.is_complete)
         action = "replaced" if old else "created"
-        written = store.write_run(experiment.experiment_id, describe_exam_run(exam, options, key))
+        earlier = read_earlier(store, current)
+        written = store.write_run(
+            experiment.experiment_id, describe_exam_run(exam, options, key, earlier=earlier)
+        )
         store.retire_runs(old)
         run = store.settle(experiment.experiment_id, written)
         if run.run_id != written.run_id:
@@ -270,13 +273,18 @@ def _write_note(store: Store, experiment: "Experiment") -> None:
         store.set_experiment_tags(experiment, {NOTE_TAG: note})
 
 
-def describe_exam_run(exam: SatExam, options: ExamOptions, key: str) -> RunDescription:
-    """Everything the run of an exam holds: what a version's run holds, and whose exam it was."""
+def describe_exam_run(
+    exam: SatExam, options: ExamOptions, key: str, *, earlier: bytes = b""
+) -> RunDescription:
+    """Everything the run of an exam holds: what a version's run holds, and whose exam it was.
+
+    `earlier` is the `evaluation.parquet` of the run before it, where there is one.
+    """
     from mlrek.run_content import describe_run  # figures and statistics, heavy to import
 
     logged_at = datetime.now(UTC).isoformat()
     described = describe_run(
-        add_found(exam.evaluation, exam.find_contents(), is_services=False),
+        _add_contents(exam, options, earlier),
         options.options,
         state="",
         logged_at=logged_at,
@@ -295,6 +303,15 @@ def describe_exam_run(exam: SatExam, options: ExamOptions, key: str) -> RunDescr
         run_name=f"{exam.evaluation.version.name} on {exam.name}",
         tags={**described.tags, **own},
     )
+
+
+def _add_contents(exam: SatExam, options: ExamOptions, earlier: bytes) -> Evaluation:
+    """The evaluation with what the bytes of its images are, or were when its answers were new."""
+    if earlier and options.options.images != NO_IMAGES:
+        kept = keep_contents(exam.evaluation, earlier, is_services=False)
+        if kept is not None:
+            return kept
+    return add_found(exam.evaluation, exam.find_contents(), is_services=False)
 
 
 def compute_exam_key(exam: SatExam, options: Options) -> str:

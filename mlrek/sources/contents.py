@@ -14,7 +14,7 @@ from typing import Final, TypeAlias, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrek.errors import SourceError, SourceNotFoundError
+from mlrek.errors import EvaluationError, SourceError, SourceNotFoundError
 from mlrek.evaluation import BoolArray, Contents, Evaluation
 from mlrek.formats.contents import Print, add_contents, add_copies, describe_prints
 from mlrek.printable import escape_unencodable
@@ -72,6 +72,33 @@ def read_contents(
     if isinstance(storage, LocalStorage):
         return _digest(entry, images, find_trained, folder)
     return FoundContents()
+
+
+def keep_contents(
+    evaluation: Evaluation, earlier: bytes, *, is_services: bool
+) -> Evaluation | None:
+    """The evaluation with what an earlier run of the very same files knew of its images' bytes.
+
+    What they are today may be something else: pictures were overwritten in between. None where
+    that run knew nothing, or was of other files.
+
+    Args:
+        evaluation: What was read.
+        earlier: The run's `evaluation.parquet`.
+        is_services: See `add_found`.
+    """
+    from mlrek.formats.stored import load_evaluation  # heavy, and rarely needed
+
+    try:
+        known = load_evaluation(earlier)
+    except EvaluationError:
+        return None
+    files = [{(one.role, one.sha256) for one in each.files} for each in (evaluation, known)]
+    if known.contents is None or known.images != evaluation.images or files[0] != files[1]:
+        return None
+    evaluation = add_contents(evaluation, known.contents, is_services=is_services)
+    seen = known.seen_in_training
+    return evaluation if seen is None else add_copies(evaluation, seen)
 
 
 def add_found(evaluation: Evaluation, found: FoundContents, *, is_services: bool) -> Evaluation:

@@ -85,6 +85,16 @@ def describe_kept(loss: str, command: str = "mlrek sync") -> str:
     return f"the run stays as it was logged before: {loss}; `{command} --force` replaces it"
 
 
+def read_earlier(store: "Store | None", run: LoggedRun | None) -> bytes:
+    """The `evaluation.parquet` of the run that counts, b'' where none is needed or to be had."""
+    if store is None or run is None or not run.has_images:
+        return b""
+    try:
+        return store.read_artifact(run.run_id, STORED_PATH)
+    except TrackingError:
+        return b""
+
+
 def _read_knowledge(store: "Store", run: LoggedRun) -> Knowledge:
     """What a run knows by its own file; by its params where that cannot be read."""
     from mlrek.formats.stored import load_evaluation  # heavy, and rarely needed

@@ -70,10 +70,15 @@ def draw(folder, salt=0, places=range(N)):
 
 
 def test_other_pictures_on_a_disk_promote_nobody(project, log, check):
-    """20 of 60 are overwritten between the two: a floor passes, being better is undecided."""
+    """20 of 60 are overwritten between the two: a floor passes, being better is undecided.
+
+    Logging the older one again does not take the new pictures for those that it was tested on.
+    """
     draw(project)
-    first = log(project, "v1")
+    log(project, "v1")
     draw(project, salt=1, places=range(20))
+    first = log(project, "v1", "--top-labels", "2")
+    assert first["action"] == "replaced"
     second = log(project, "v2")
     code, doubts = check(second, first)
     assert code == 4

@@ -1,15 +1,19 @@
 """What the bytes of test images are: listed in S3 within bounds, digested on a disk."""
 
+from dataclasses import replace
 from functools import partial
 from hashlib import md5, sha256
 
+import numpy as np
 import pytest
+from builders.evaluations import build_evaluation
 from fakes.s3_proxy import S3Listed
 
-from mlrek.evaluation import Project, Provider, Version
+from mlrek.evaluation import Contents, DoubtKind, Project, Provider, SourceFile, Version
+from mlrek.formats.stored import dump_evaluation
 from mlrek.sources.aws import AwsClients, AwsOptions
 from mlrek.sources.catalogue import Part, VersionEntry
-from mlrek.sources.contents import read_contents
+from mlrek.sources.contents import keep_contents, read_contents
 from mlrek.sources.s3 import S3Storage
 from mlrek.sources.storage import LocalStorage
 
@@ -257,6 +261,28 @@ def test_copies_on_a_disk_are_found_by_digest(tmp_path, ask_disk):
     found = ask_disk(images, find_trained=lambda: trained)
 
     assert found.copied.tolist() == [True, False, False]
+
+
+def test_what_was_known_of_the_same_files_is_kept():
+    """Of other files, or where nothing was known, it is not."""
+    file = SourceFile(role="manifest", uri="s3://x/m.json", size=1, sha256="ab")
+    read = replace(build_evaluation([[0], [1]], [[(0, 0.9)]] * 2, images="ab"), files=(file,))
+    contents = Contents(
+        sizes=np.array([5, -1]),
+        etags=("", ""),
+        is_md5=np.zeros(2, dtype=bool),
+        sha256=("cd", ""),
+        modified_ms=np.full(2, -1),
+    )
+    known = replace(read, contents=contents, seen_in_training=np.array([False, True]))
+    kept = keep_contents(read, dump_evaluation(known), is_services=True)
+
+    assert (kept.contents.sizes.tolist(), kept.contents.sha256) == ([5, -1], ("cd", ""))
+    assert [doubt.kind for doubt in kept.doubts] == [DoubtKind.SEEN_IN_TRAINING]
+    other = replace(known, files=(replace(file, sha256="ef"),))
+    nothing = replace(known, contents=None)
+    for earlier in (dump_evaluation(other), dump_evaluation(nothing), b"no parquet"):
+        assert keep_contents(read, earlier, is_services=True) is None
 
 
 def test_a_folder_that_somebody_names_is_looked_through(tmp_path, ask_disk):
