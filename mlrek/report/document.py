@@ -10,7 +10,9 @@ import numpy as np
 from mlrek.evaluation import Evaluation, FloatArray, IntArray, RecordsKind, Task
 from mlrek.label_keys import display_label
 from mlrek.metrics import Metrics, Predictions, ThresholdCurves
+from mlrek.metrics.advice import GOALS, Trials, advise, count_least, count_trials
 from mlrek.metrics.calibration import bin_predictions
+from mlrek.metrics.curves import N_STEPS
 from mlrek.metrics.outcomes import LabelOutcome, LabelOutcomes
 from mlrek.printable import escape_unencodable
 from mlrek.report.boxes import describe_boxes, describe_frames
@@ -106,8 +108,35 @@ def _describe_curves(evaluation: Evaluation, metrics: Metrics) -> dict[str, Json
         "stops_at": curves.stops_at,
         "from_step": max(known) if known and len(known) == len(steps) else None,
         "from_steps": [*steps],
+        "advice": _describe_advice(evaluation, curves, steps),
         "images": _count_images(evaluation) if complete else None,
     }
+
+
+def _describe_advice(
+    evaluation: Evaluation, curves: ThresholdCurves, steps: list[int | None]
+) -> dict[str, Json]:
+    """The threshold from which on each precision can be promised, of all labels and of each.
+
+    A step, how many predictions there are, how many are wrong, and how many would be needed where
+    there is no step; null where the records do not tell.
+    """
+    known = [step for step in steps if step is not None]
+    together, by_label = count_trials(evaluation, curves)
+    lowest = max(known) if known and len(known) == len(steps) else None
+    return {
+        "goals": [*GOALS],
+        "least": [count_least(goal) for goal in GOALS],
+        "all": _advise(together, lowest),
+        "labels": [_advise(trials, step) for trials, step in zip(by_label, steps, strict=True)],
+    }
+
+
+def _advise(trials: Trials, lowest: int | None) -> Json:
+    if lowest is None:
+        return None
+    found = (advise(trials, goal, lowest=min(lowest, N_STEPS - 1)) for goal in GOALS)
+    return [[one.step, one.n, one.wrong, one.needed] for one in found]
 
 
 def _find_complete_steps(

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from builders.evaluations import build_evaluation
 from fakes.large_evaluation import make_large_evaluation
+from scipy.stats import binomtest
 from sklearn.metrics import f1_score, precision_score
 from statsmodels.stats.proportion import proportion_confint
 
+from mlrek.evaluation import Task
 from mlrek.metrics.compute import compute_metrics
 from mlrek.report import describe_report
 from mlrek.sources import open_source
@@ -316,23 +319,36 @@ def test_every_task_has_its_page(page, request, tmp_path, example):
     assert page.browser.get_log("browser") == []
 
 
-def test_the_advice_is_what_other_libraries_find(page, request, tmp_path):
-    """The best F1 and the first precision of 0.95 with their intervals, and each label's best."""
-    source = open_source(str(request.config.rootpath / "examples" / "multilabel"))
-    evaluation = source.load(source.list_versions()[1])
+def _draw_several(n_images, n_labels):
+    """Several labels an image with all confidences, and truth and scores as arrays."""
+    rng = np.random.default_rng(0)
+    truth = rng.random((n_images, n_labels)) < 0.4
+    scores = 1 / (1 + np.exp(2 - 4.5 * truth - rng.normal(size=truth.shape)))
+    evaluation = build_evaluation(
+        [np.flatnonzero(row).tolist() for row in truth],
+        [list(enumerate(row)) for row in scores.tolist()],
+        n_labels=n_labels,
+        task=Task.MULTILABEL,
+    )
+    return evaluation, truth, scores
+
+
+def test_the_advice_is_what_other_libraries_find(page, tmp_path):
+    """The best F1, the precision that can be promised by images, and each label's of both.
+
+    By scikit-learn and SciPy: from the highest threshold with 59 images on which anything is
+    predicted downwards, as long as a binomial test shows that fewer than 5 % are wrong.
+    """
+    evaluation, truth, scores = _draw_several(400, 3)
     path = tmp_path / "report.html"
-    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation)))
-    n_images, n_labels = len(evaluation.images), len(evaluation.labels)
-    scores = evaluation.records.confidence.reshape(n_images, n_labels)
-    truth = np.zeros((n_images, n_labels), dtype=bool)
-    truth[evaluation.truth.image_idx, evaluation.truth.label_idx] = True
+    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation, resamples=0)))
 
     def score(function, step, label=slice(None)):
         predicted = scores[:, label].ravel() >= step / 100
         return function(truth[:, label].ravel(), predicted, zero_division=0)
 
     best = max(range(101), key=lambda step: (score(f1_score, step), -step))
-    sure = next(step for step in range(101) if score(precision_score, step) >= 0.95)
+    sure = _promise(scores, truth, slice(None), 0.95)
     predicted = scores.ravel() >= sure / 100
     hits = int((truth.ravel() & predicted).sum())
     interval = proportion_confint(hits, int(predicted.sum()), method="wilson")
@@ -343,6 +359,7 @@ def test_the_advice_is_what_other_libraries_find(page, request, tmp_path):
     low, high = (f"{end:.2f}" for end in interval)
     found = f"{score(precision_score, sure):.3f} ({low}–{high})"
     assert f"Precision ≥ 0.95 from {sure} %: {found}" in advice
+    assert "true with 95 % confidence, counted by images" in advice
 
     page.run("document.getElementById('copy-details').open = true")
     text = page.wait(lambda: page.run("return document.getElementById('copy-text').value"))
@@ -350,6 +367,85 @@ def test_the_advice_is_what_other_libraries_find(page, request, tmp_path):
         label: max(range(101), key=lambda step: (score(f1_score, step, i), -step))
         for i, label in enumerate(evaluation.labels)
     }
+    promised = {n: _promise(scores, truth, [i], 0.95) for i, n in enumerate(evaluation.labels)}
+    assert None not in promised.values()
+    assert json.loads(_choose(page, "0.95")) == promised
+
+
+def _promise(scores, truth, label, goal):
+    """The lowest threshold of those in a row that show a precision, None where the first does not.
+
+    Image by image: a binomial test from where so many are predicted that it could show it at all.
+    """
+    found, least = None, {0.8: 14, 0.95: 59}[goal]
+    for step in range(100, -1, -1):
+        predicted = scores[:, label] >= step / 100
+        n, wrong = int(predicted.any(axis=1).sum()), int((predicted & ~truth[:, label]).sum())
+        if n < least:
+            continue
+        if binomtest(min(wrong, n), n, 1 - goal, alternative="less").pvalue > 0.05:
+            break
+        found = step
+    return found
+
+
+def _choose(page, goal):
+    """What there is to copy."""
+    return page.run(
+        "const goal = document.getElementById('copy-goal');"
+        f"goal.value = '{goal}'; goal.dispatchEvent(new Event('change'));"
+        "return document.getElementById('copy-text').value"
+    )
+
+
+def test_records_without_advice_say_why_once_and_offer_the_service_s_own(page, tmp_path):
+    """Of each image the top label alone: the page says so, and has the published thresholds."""
+    n = 40
+    evaluation = build_evaluation(
+        [[i % 2] for i in range(n)],
+        [[(i % 2, 0.9)] for i in range(n)],
+        labels=["good", "bad"],
+        thresholds=[0.5, 0.625],
+    )
+    path = tmp_path / "report.html"
+    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation, resamples=0)))
+
+    page.browser.get(path.as_uri())
+    advice = page.run("return document.getElementById('advice').textContent")
+    assert advice == ("None for all labels together: only the top label of each image is recorded.")
+    page.run("document.getElementById('copy-details').open = true")
+    text = page.wait(lambda: page.run("return document.getElementById('copy-text').value"))
+    assert json.loads(text) == {"good": 50, "bad": 62.5}
+    offered = page.run("return [...document.getElementById('copy-goal')].map(o => o.value)")
+    assert offered == ["service"]
+    assert page.run("return document.getElementById('copy-note').textContent") == ""
+
+
+def test_what_cannot_be_promised_says_what_is_missing(page, tmp_path):
+    """Fifty-eight images, all right: 59 would show a precision of 0.95. Nothing is to be copied."""
+    n = 58
+    evaluation = build_evaluation(
+        [[i % 2] for i in range(n)],
+        [[(i % 2, 0.9), (1 - i % 2, 0.1)] for i in range(n)],
+        labels=["good", "bad"],
+    )
+    path = tmp_path / "report.html"
+    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation, resamples=0)))
+
+    page.browser.get(path.as_uri())
+    advice = page.run("return document.getElementById('advice').textContent")
+    assert "Precision ≥ 0.95 cannot be promised: 58 images, at least 59 are needed." in advice
+    page.run(
+        "const picker = document.getElementById('threshold-label');"
+        "picker.value = '0'; picker.dispatchEvent(new Event('change'))"
+    )
+    advice = page.run("return document.getElementById('advice').textContent")
+    assert "Precision ≥ 0.99 cannot be promised: 58 predictions, at least 299 are needed" in advice
+    page.run("document.getElementById('copy-details').open = true")
+    page.wait(lambda: page.run("return document.getElementById('copy-text').value"))
+    assert _choose(page, "0.99") == ""
+    note = page.run("return document.getElementById('copy-note').textContent")
+    assert note.startswith("Nothing to copy: it cannot be promised")
 
 
 def test_a_page_of_many_labels_is_there_within_a_second(page, tmp_path):

@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
-from populations import PROJECT
 
 from mlrek.comparison.causes import Shared, base_on_predictions, base_on_thresholds
 from mlrek.comparison.image_measure import sum_at_threshold
@@ -21,12 +20,22 @@ from mlrek.comparison.rows import Rows, sum_rows
 from mlrek.comparison.selection import recode_labels, select_images
 from mlrek.comparison.units import set_whole
 from mlrek.comparison.why import Pair, split
-from mlrek.evaluation import Evaluation, LabelSets, Outcome, Records, Task, Version
+from mlrek.evaluation import (
+    Evaluation,
+    LabelSets,
+    Outcome,
+    Project,
+    Provider,
+    Records,
+    Task,
+    Version,
+)
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.pairs import pair_records
 from mlrek.metrics.prediction import predict
 
 TARGET = 200_000 // 300
+PROJECT = Project(provider=Provider.REKOGNITION, arn="arn:project", name="project")
 PARTS = ("label_set", "test_set", "relabelled", "model", "threshold")
 
 

@@ -191,13 +191,19 @@ function bestF1(label) {
   return value > 0 ? best : null;
 }
 
-/** The lowest step that has the precision; null where none has. */
-function reachesPrecision(label, goal) {
-  for (const step of listSteps(label)) {
-    if (curves.at(label, step).precision >= goal) return step;
-  }
-  return null;
+/** What can be promised of a precision: { step, n, wrong, needed, least }; null where records do not tell. */
+function advise(label, goal) {
+  const advice = data.curves && data.curves.advice, all = advice && (label < 0 ? advice.all : advice.labels[label]);
+  if (!all) return null;
+  const i = advice.goals.indexOf(goal), [step, n, wrong, needed] = all[i];
+  return { step, n, wrong, needed, least: advice.least[i] };
 }
+
+/** The lowest step from which on the precision holds with 95 % confidence; null where none can be promised. */
+const promisesPrecision = (label, goal) => advise(label, goal)?.step ?? null;
+
+/** The service's own threshold in percent; null where it publishes none. */
+const ownThreshold = (label) => (data.thresholds[label] === null ? null : Number((100 * data.thresholds[label]).toFixed(4)));
 
 function startThreshold() {
   if (!curves) return;
@@ -220,6 +226,7 @@ function startThreshold() {
   byId("copy-goal").addEventListener("change", writeList);
   byId("copy-button").addEventListener("click", copyList);
   byId("copy-details").addEventListener("toggle", writeList);
+  offerLists();
   drawMarks(); charts.draw(); moveThreshold(charts); drawAdvice();
 }
 
@@ -304,34 +311,62 @@ function drawAdvice() {
   const label = state.label, items = [];
   const at = (step) => el("button", { type: "button", onclick: () => goTo(step) }, `${step} %`);
   const from = curves.from(label);
-  if (from === null || (label < 0 && from > 0 && bestF1(label) === from)) {
-    items.push(el("li", {}, `None for ${label < 0 ? "all labels together" : "this label"}: ${curves.stopsAt}.${label < 0 ? " Choose a label." : ""}`));
+  if (from === null) {
+    items.push(el("li", {}, `None for ${label < 0 ? "all labels together" : "this label"}: ${curves.stopsAt}.${label < 0 && canAdvise() ? " Choose a label." : ""}`));
   } else {
     const best = bestF1(label);
-    if (best !== null) {
+    if (label < 0 && from > 0 && best === from) {
+      items.push(el("li", {}, `No best F1 for all labels together: ${curves.stopsAt}. Choose a label.`));
+    } else if (best !== null) {
       const { f1, tp, fp, fn } = curves.at(label, best);
       items.push(el("li", {}, `Best F1 ${three(f1)} at `, at(best), ` (precision ${span(wilson(tp, tp + fp))}, recall ${span(wilson(tp, tp + fn))})${best === from && from > 0 ? "; lower thresholds cannot be judged" : ""}.`));
     }
-    for (const goal of [0.95, 0.99]) {
-      const step = reachesPrecision(label, goal);
-      if (step === null) { items.push(el("li", {}, `Precision of ${goal} is reached at no threshold.`)); continue; }
-      const { tp, fp, fn, precision, recall } = curves.at(label, step);
-      items.push(el("li", {}, `Precision ≥ ${goal} from `, at(step), `: ${three(precision)} (${span(wilson(tp, tp + fp))}), with recall ${three(recall)} (${span(wilson(tp, tp + fn))}).`));
-    }
+    if (!data.curves) items.push(el("li", {}, "No precision is promised: the service's own curves alone are there, without the answers that they count."));
+    for (const goal of data.curves ? [0.95, 0.99] : []) items.push(el("li", {}, ...sayPrecision(label, goal, at)));
     if (from > 0) items.push(el("li", { class: "quiet" }, `Looked for from ${from} % on, where the records are complete.`));
   }
   byId("advice").replaceChildren(...items);
 }
 
+/** Whether the records of any label carry advice. */
+const canAdvise = () => curves.labels.some((label) => curves.from(label) !== null);
+
+/** From where on a precision holds with 95 % confidence, or what is missing. */
+function sayPrecision(label, goal, at) {
+  const found = advise(label, goal), counted = label < 0 || isDetection ? "image" : "prediction";
+  if (!found) return [`Precision ≥ ${goal}: ${curves.stopsAt}.`];
+  if (found.step !== null) {
+    const { tp, fp, fn, precision, recall } = curves.at(label, found.step);
+    const by = counted === "image" ? `, counted by images, ${count(found.wrong)} of ${count(found.n)} wrong` : "";
+    return [`Precision ≥ ${goal} from `, at(found.step), `: ${three(precision)} (${span(wilson(tp, tp + fp))}), with recall ${three(recall)} (${span(wilson(tp, tp + fn))}); true with 95 % confidence${by}.`];
+  }
+  if (found.n < found.least) return [`Precision ≥ ${goal} cannot be promised: ${plural(found.n, counted)}, at least ${count(found.least)} are needed.`];
+  const seen = `of the ${count(found.n)} surest ${counted}s ${count(found.wrong)} ${found.wrong === 1 ? "is" : "are"} wrong`;
+  const missing = found.needed === null ? "which is not less than that allows" : `about ${count(found.needed)} would be needed if as many stay right`;
+  return [`Precision ≥ ${goal} cannot be promised: ${seen}, ${missing}.`];
+}
+
+/** The lists that there is something to copy of; none at all where nothing is. */
+function offerLists() {
+  const picker = byId("copy-goal"), hasOwn = curves.labels.some((label) => ownThreshold(label) !== null);
+  for (const option of [...picker.options]) {
+    const isOwn = option.value === "service", isPrecision = !isOwn && option.value !== "f1";
+    if (isOwn ? !hasOwn : !canAdvise() || (isPrecision && !data.curves)) option.remove();
+  }
+  byId("copy-details").hidden = !picker.options.length;
+}
+
 function writeList() {
   const goal = byId("copy-goal").value, chosen = {};
+  const choose = goal === "f1" ? bestF1 : goal === "service" ? ownThreshold : (label) => promisesPrecision(label, Number(goal));
   curves.labels.forEach((i) => {
-    const label = labels[i], step = goal === "f1" ? bestF1(i) : reachesPrecision(i, Number(goal));
-    if (step !== null) Object.defineProperty(chosen, label, { value: step, enumerable: true }); // __proto__ is a name too
+    const step = choose(i);
+    if (step !== null) Object.defineProperty(chosen, labels[i], { value: step, enumerable: true }); // __proto__ is a name too
   });
-  const known = Object.keys(chosen).length;
-  byId("copy-text").value = JSON.stringify(chosen, null, 1);
-  byId("copy-note").textContent = known < curves.labels.length ? `${plural(curves.labels.length - known, "label")} left out: no threshold does it` : "";
+  const known = Object.keys(chosen).length, lacking = curves.labels.length - known;
+  const why = goal === "f1" ? "no threshold does it" : goal === "service" ? "the service has none" : "it cannot be promised; the advice on each label says what is missing";
+  byId("copy-text").value = known ? JSON.stringify(chosen, null, 1) : "";
+  byId("copy-note").textContent = lacking ? `${known ? `${plural(lacking, "label")} left out` : "Nothing to copy"}: ${why}` : "";
 }
 
 function copyList() {
