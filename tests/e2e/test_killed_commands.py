@@ -5,8 +5,8 @@ A bounded part of what `python tests/fakes/kills.py 200` does.
 
 from fakes.kills import Killer
 
-KILLS = 10
-"""Each command once, first use and sync twice."""
+KILLS = 8
+"""Each command once."""
 
 
 def test_killed_commands_leave_nothing_that_the_next_one_does_not_mend(warm, tmp_path):
