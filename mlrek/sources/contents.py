@@ -203,26 +203,31 @@ def _find_md5(storage: S3Storage, found: Mapping[_Place, ListedObject]) -> set[_
     are_md5: set[_Place] = set()
     for bucket in dict.fromkeys(bucket for bucket, _ in found):
         own = sorted(
-            (one.modified_ms, place)
-            for place, one in found.items()
-            if place[0] == bucket and _MD5.fullmatch(one.etag)
+            (place for place in found if place[0] == bucket and _MD5.fullmatch(found[place].etag)),
+            key=lambda place: (found[place].modified_ms, place),
         )
-        sample = sorted({round(i) for i in np.linspace(0, max(len(own) - 1, 0), N_SAMPLED)})
-        plain = [bool(own) and _is_md5(storage, own[i][1], found) for i in sample]
-        for start, end in zip(range(len(sample)), range(1, len(sample)), strict=False):
-            if plain[start] and plain[end]:
-                are_md5.update(place for _, place in own[sample[start] : sample[end] + 1])
-        if len(sample) == 1 and plain[0]:
-            are_md5.add(own[0][1])
+        n_asked = min(len(own), N_SAMPLED)
+        sample = [round(i) for i in np.linspace(0, len(own) - 1, n_asked)]
+        plain = _ask_md5(storage, [own[i] for i in sample], found)
+        ends = zip(sample, sample[1:] or sample, plain, plain[1:] or plain, strict=False)
+        for start, end, is_first, is_last in ends:
+            if is_first and is_last:
+                are_md5.update(own[start : end + 1])
     return are_md5
 
 
-def _is_md5(storage: S3Storage, place: _Place, found: Mapping[_Place, ListedObject]) -> bool:
-    bucket, key = place
-    try:
-        return storage.read_state(f"{S3_SCHEME}{bucket}/{key}").md5 == found[place].etag
-    except SourceError:
-        return False
+def _ask_md5(
+    storage: S3Storage, places: Sequence[_Place], found: Mapping[_Place, ListedObject]
+) -> list[bool]:
+    """Whether the ETag of each object is an MD5; after the first that does not answer, of none."""
+    answers = []
+    for bucket, key in places:
+        try:
+            state = storage.read_state(f"{S3_SCHEME}{bucket}/{key}")
+        except SourceError:
+            break
+        answers.append(state.md5 == found[bucket, key].etag)
+    return answers + [False] * (len(places) - len(answers))
 
 
 def _locate(images: Iterable[str]) -> dict[str, _Place]:

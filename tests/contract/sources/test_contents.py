@@ -97,6 +97,34 @@ def test_an_etag_of_kms_or_of_parts_is_none(s3_server, ask):
     assert found.contents.sizes.tolist() == [1, 1, 1]
 
 
+def test_a_bucket_that_changed_its_encryption_is_plain_before(s3_server, ask):
+    """What lies between two plain objects in time is plain; nothing after the last plain one is."""
+    for i in range(16):
+        later = {"ServerSideEncryption": "aws:kms"} if i >= 8 else {}
+        one = s3_server.put("moto", f"{i:02}.png", b"x", **later)
+        listed = S3Listed(f"{i:02}.png", 1, one["ETag"].strip('"'), f"2024-05-{i + 1:02}T00:00:00Z")
+        s3_server.proxy.listings.setdefault("moto", []).append(listed)
+    found = ask([f"s3://moto/{i:02}.png" for i in range(16)])
+
+    assert found.contents.is_md5.tolist() == [True] * 7 + [False] * 9
+
+
+def test_objects_that_may_only_be_listed_have_sizes(s3_server, ask):
+    """Without s3:GetObject nobody knows what their ETags are; the first refusal is the last."""
+    for i in range(9):
+        s3_server.put("pets", f"{i}.png", bytes(i))
+    s3_server.proxy.fail(".png", 403, "AccessDenied")
+    s3_server.proxy.requests.clear()
+    found = ask([f"s3://pets/{i}.png" for i in range(9)])
+
+    assert found.contents.sizes.tolist() == list(range(9))
+    assert (found.contents.is_md5.any(), found.warnings) == (False, ())
+    assert {path for _, path, _ in s3_server.proxy.requests if ".png?" not in path} >= {
+        "/pets/0.png"
+    }
+    assert len([path for _, path, _ in s3_server.proxy.requests if path.endswith(".png")]) <= 2
+
+
 def list_many(server, n, etag="0" * 32):
     """A prefix of so many objects: `many/000000.png`, …, all of another size."""
     server.put("moto", "x", b"")  # it has a bucket, if another one

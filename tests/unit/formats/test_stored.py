@@ -485,6 +485,15 @@ def test_first_schema_is_read_forever(evaluation):
     assert _plain(replace(loaded, doubts=())) == _plain(evaluation)
 
 
+def test_contents_are_read_forever(evaluation):
+    """Schema 2, as it was when contents of images came to it; masks are put in order of images."""
+    folder = Path(__file__).parents[2] / "data" / "stored"
+    loaded = load_evaluation((folder / "evaluation-schema-2-contents.parquet").read_bytes())
+    expected = _with_everything(evaluation)
+    assert _plain(replace(loaded, masks=None)) == _plain(replace(expected, masks=None))
+    assert loaded.masks.tp.tolist() == [1, 7]
+
+
 def test_doubts_are_kept(evaluation):
     """A doubt comes back as it was, with raw label names and its own effect."""
     doubts = (
