@@ -225,8 +225,8 @@ def _say_looks(
     if count < SEVERAL_LOOKS:
         return comparison
     warning = (
-        f"{count:,} versions were checked on this test set against this baseline: were none of "
-        'them better, at least one would pass as "better" with a chance of about '
+        f"{count:,} logged versions were checked on this test set against this baseline: were none "
+        'of them better, at least one would pass as "better" with a chance of about '
         f"{fmt(100 * compute_chance(count, DEFAULT_CONFIDENCE), 1)} %"
     )
     return replace(comparison, warnings=(*comparison.warnings, warning))

@@ -8,6 +8,7 @@ between leaves an alias that was not moved, and the next promotion writes a deci
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
+from math import isfinite
 from pathlib import Path
 from typing import Final
 
@@ -40,9 +41,12 @@ REPORTS: Final = (
     "most_confused.csv",
     "per_label.csv",
     "predictions.csv",
+    "predictions.json",
+    "report.html",
     "threshold_curves.csv",
 )
 """Reports of a run's numbers whose content a sealed decision fixes, beside the evaluation."""
+CURVES: Final = "curve/"
 
 
 def keep_decision(
@@ -124,6 +128,7 @@ def seal_decision(
         alias=alias,
         forgive=forgive,
         files={side: _digest_reports(one, store) for side, one in sides.items() if one},
+        metrics={side: _list_metrics(one, store) for side, one in sides.items() if one},
     )
     content = write_statement(describe_statement(decision, policy, around))
     seal = digest(content)
@@ -191,6 +196,14 @@ def _digest_reports(identity: Identity, store: Store) -> dict[str, str]:
         for path in REPORTS
         if path in there
     }
+
+
+def _list_metrics(identity: Identity, store: Store) -> dict[str, float]:
+    """What MLflow shows of a run's numbers; curves are in the reports."""
+    if not identity.run_id:
+        return {}
+    shown = store.get_run(identity.run_id).metrics.items()
+    return {key: value for key, value in shown if isfinite(value) and not key.startswith(CURVES)}
 
 
 def _say_time(when: datetime) -> str:

@@ -29,6 +29,7 @@ from mlrek.tracking.description import LOG_SCHEMA
 from mlrek.tracking.runs import DECISION_TAG, LoggedRun
 
 Sealed = Mapping[str, Any]
+MAX_NAMES = 5
 
 
 class Verdict(StrEnum):
@@ -201,10 +202,21 @@ def _check_side(
         is_same = digest(read) == sha256
         reason = f"the run {run.run_id} has another {path} than was decided on"
         found.append(_holds(what) if is_same else _broken(what, reason))
+    found += _check_metrics(f"{side} metrics", sealed["metrics"], run)
     if any(finding.verdict is not Verdict.HOLDS for finding in found):
         return found, None
     findings, referred = _read_evaluation(side, statement, run, content)
     return [*found, *findings], referred
+
+
+def _check_metrics(what: str, sealed: Mapping[str, float], run: LoggedRun) -> Iterator[Finding]:
+    """The numbers that MLflow shows; further ones, which somebody else logged, are nobody's."""
+    other = sorted(key for key, value in sealed.items() if run.metrics.get(key) != value)
+    if other:
+        named = ", ".join(other[:MAX_NAMES]) + (", …" if len(other) > MAX_NAMES else "")
+        yield _broken(what, f"the run {run.run_id} shows other numbers than were sealed: {named}")
+    elif sealed:
+        yield _holds(what)
 
 
 def _read_evaluation(

@@ -84,8 +84,11 @@ def describe_looks(decision: Decision) -> str:
     note = f" ({looks.unknown})" if looks.unknown else ""
     if looks.count is None:
         return f"How many versions were checked on this test set is not known{note}."
-    place = f"number {looks.k:,} of {looks.count:,}" if looks.k else f"besides {looks.count:,}"
-    said = f"Checked as {place} on this test set against this baseline{note}"
+    place = f"as number {looks.k:,} of" if looks.k else "besides"
+    said = (
+        f"Checked {place} {looks.count:,} logged versions on this test set against this baseline"
+        f"{note}"
+    )
     if isnan(looks.chance):
         return f"{said}."
     about = "at most" if looks.adjusted else "about"

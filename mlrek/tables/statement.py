@@ -31,7 +31,8 @@ class Circumstances:
     """What a decision was made in.
 
     `decided_at` is UTC, `log_schema` the edition of the rules. `files` are the SHA-256 of further
-    artifacts of the runs of both sides, by path. `alias` is what was to be moved.
+    artifacts of the runs of both sides, by path, `metrics` their numbers by key. `alias` is what was
+    to be moved.
     """
 
     decided_at: str
@@ -39,6 +40,7 @@ class Circumstances:
     alias: str = ""
     forgive: Forgive = ""
     files: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
 def describe_statement(decision: Decision, policy: Policy, around: Circumstances) -> Document:
@@ -46,7 +48,7 @@ def describe_statement(decision: Decision, policy: Policy, around: Circumstances
     answer = describe_decision(decision)
     for side, identity in ((CANDIDATE, decision.candidate), (BASELINE, decision.baseline)):
         if identity is not None:
-            answer[side] = _describe_side(identity, around.files.get(side, {}))
+            answer[side] = _describe_side(identity, side, around)
     text = hide_secrets(policy.text)
     predicate: Document = {
         **answer,
@@ -119,11 +121,13 @@ def _is_whole(found: Mapping[str, Any]) -> bool:
         _ = check["limit"]
     looks = predicate["looks"]
     numbers = [predicate["log_schema"], *([looks["count"] or 0, looks["k"] or 0] if looks else [])]
+    for side in filter(None, sides):
+        numbers += side["metrics"].values()
     is_there = sides[0] is not None and (looks is None or isinstance(looks["note"] or "", str))
     return (
         is_there
         and all(isinstance(text, str) for text in texts)
-        and all(isinstance(number, int) for number in numbers)
+        and all(isinstance(number, int | float) for number in numbers)
     )
 
 
@@ -148,14 +152,15 @@ def _list_subjects(decision: Decision) -> Iterator[tuple[str, str]]:
         yield f"{BASELINE}/{TEST_SET}", baseline.test_set_sha256
 
 
-def _describe_side(identity: Identity, files: Mapping[str, str]) -> Document:
+def _describe_side(identity: Identity, side: str, around: Circumstances) -> Document:
     return {
         "version": identity.version,
         "version_arn": identity.version_arn,
         "run_id": identity.run_id or None,
         "model": identity.model or None,
         "model_version": identity.number,
-        "files": dict(files),
+        "files": dict(around.files.get(side, {})),
+        "metrics": dict(around.metrics.get(side, {})),
     }
 
 

@@ -100,7 +100,7 @@ def test_each_candidate_is_counted_once_and_keeps_its_place(check, store, run_ml
     path.write_text(BETTER)
     args = ("--policy", path, "--markdown", tmp_path / "m.md")
     done = run_mlrek("check", "models:/parts/3", *args, "--tracking-uri", f"sqlite:///{store}")
-    said = "number 2 of 3 on this test set against this baseline"
+    said = "number 2 of 3 logged versions on this test set against this baseline"
     assert said in " ".join(done.stdout.split())
     assert said in (tmp_path / "m.md").read_text()
 
@@ -108,8 +108,8 @@ def test_each_candidate_is_counted_once_and_keeps_its_place(check, store, run_ml
     pair = ("models:/parts/1", "models:/parts/4", "--html", html, "--no-log")
     done = run_mlrek("compare", *pair, "--json", "--tracking-uri", f"sqlite:///{store}")
     (warning,) = (w for w in json.loads(done.stdout)["candidates"][0]["warnings"] if "better" in w)
-    assert warning.startswith("3 versions were checked on this test set against this baseline")
-    assert "3 versions were checked on this test set" in html.read_text()
+    assert warning.startswith("3 logged versions were checked on this test set against this")
+    assert "3 logged versions were checked on this test set" in html.read_text()
 
 
 def test_a_version_that_is_not_logged_is_not_counted_and_does_not_pass_adjusted(check, prepared):

@@ -144,6 +144,7 @@ def test_a_promotion_seals_an_in_toto_statement(project):
     assert {check["status"] for check in predicate["checks"]} == {"passed"}
     assert (predicate["verdict"], predicate["alias"]) == ("passed", "champion")
     assert predicate["looks"]["k"] == 1
+    assert predicate["candidate"]["metrics"]["aggregate/accuracy"] == 180 / 200
     assert predicate["policy"]["text"] == POLICY.replace("me:Sup3rSecret", "***")
     assert b"Sup3rSecret" not in content
     assert read_sealed(project, 1)[1]["predicate"]["baseline"] is None
@@ -286,6 +287,11 @@ def raise_schema(project: Project) -> None:
     project.client.set_tag(project.find_run(1).info.run_id, "mlrek.log_schema", "99")
 
 
+def change_number(project: Project) -> None:
+    """MLflow shows another accuracy than was computed."""
+    project.client.log_metric(project.find_run(2).info.run_id, "aggregate/accuracy", 0.99)
+
+
 def drop_tag(project: Project) -> None:
     """Nothing is sealed."""
     project.client.delete_model_version_tag("parts", "2", "mlrek.decision")
@@ -295,6 +301,7 @@ def drop_tag(project: Project) -> None:
     ("change", "code"),
     [
         (change_tag, 3),
+        (change_number, 3),
         (replace_run, 3),
         (delete_run(1), 4),
         (delete_run(2), 4),
@@ -313,6 +320,7 @@ def test_it_holds_after_a_year_of_work(project):
     project.promote(3)
     project.promote(2, POLICY.replace("@champion", "@staging"), "--alias", "staging")
     changed = {name: make_version(right - 1) for name, right in RIGHT.items()}
+    project.client.log_metric(project.find_run(2).info.run_id, "our/own", 1)
     later = save_project(project.folder / "later", **changed)
     project.run("sync", later, "--register=parts", "-q")
     project.run("promote", "models:/parts", "--rollback", "--yes")
