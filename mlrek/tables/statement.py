@@ -31,8 +31,8 @@ class Circumstances:
     """What a decision was made in.
 
     `decided_at` is UTC, `log_schema` the edition of the rules. `files` are the SHA-256 of further
-    artifacts of the runs of both sides, by path, `metrics` their numbers by key. `alias` is what was
-    to be moved.
+    artifacts of the runs of both sides, by path, `metrics` their numbers by key. `alias` is
+    what was to be moved.
     """
 
     decided_at: str
