@@ -100,10 +100,10 @@ MIXTURES: Mapping[str, Mixture] = MappingProxyType(
 )
 
 
-def simulate(mixture, n, pairs, seed=0):
+def simulate(mixture, n, pairs, *, seed=0, times=TARGET):
     """How often each interval holds its target: name and part to (held, too high, too low)."""
     rng = np.random.default_rng([seed, n])
-    target = _explain(mixture.draw(np.random.default_rng(99), n * TARGET), intervals=False)
+    target = _explain(mixture.draw(np.random.default_rng(99), n * times), intervals=False)
     tallies = defaultdict(lambda: np.zeros(3, dtype=np.int64))
     for _ in range(pairs):
         for name, why in _explain(mixture.draw(rng, n)).items():
