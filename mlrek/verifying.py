@@ -7,6 +7,7 @@ reports of numbers, the policy. Only where all of that is as it was, the decisio
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from math import isclose, nan
 from typing import Any, Final
 
 from mlrek.errors import EvaluationError, MlrekError, UsageError
@@ -30,6 +31,8 @@ from mlrek.tracking.runs import DECISION_TAG, LoggedRun
 
 Sealed = Mapping[str, Any]
 MAX_NAMES = 5
+ROUNDING: Final = 1e-9
+"""What a database may make of a number."""
 
 
 class Verdict(StrEnum):
@@ -211,7 +214,12 @@ def _check_side(
 
 def _check_metrics(what: str, sealed: Mapping[str, float], run: LoggedRun) -> Iterator[Finding]:
     """The numbers that MLflow shows; further ones, which somebody else logged, are nobody's."""
-    other = sorted(key for key, value in sealed.items() if run.metrics.get(key) != value)
+    shown = run.metrics
+    other = sorted(
+        key
+        for key, value in sealed.items()
+        if not isclose(shown.get(key, nan), value, rel_tol=ROUNDING, abs_tol=ROUNDING)
+    )
     if other:
         named = ", ".join(other[:MAX_NAMES]) + (", …" if len(other) > MAX_NAMES else "")
         yield _broken(what, f"the run {run.run_id} shows other numbers than were sealed: {named}")

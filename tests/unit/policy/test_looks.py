@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from builders.policies import make_candidate, make_comparison, make_difference, make_opponent
 
+from mlrek.errors import PolicyError
 from mlrek.metrics.paired_tests import PairedCounts
 from mlrek.policy import Looks
 from mlrek.policy.deciding import decide
@@ -87,3 +88,37 @@ def test_twenty_retrainings_that_are_no_better():
 
     assert 0.12 < without < 0.30
     assert with_adjusting <= 0.025 + 3 * np.sqrt(0.025 * 0.975 / N_PROJECTS)
+
+
+def decide_with(looks, *, won: int, lost: int, adjust: str = "true"):
+    """The decision on a candidate with so many images fixed and broken."""
+    counts = PairedCounts(both=200, only_baseline=lost, only_candidate=won, neither=20)
+    n = 220 + lost + won
+    difference = make_difference(
+        name="aggregate/accuracy",
+        baseline=(200 + lost) / n,
+        candidate=(200 + won) / n,
+        evidence=counts,
+    )
+    policy = parse_policy(POLICY.format(adjust=adjust))
+    return decide(policy, make_candidate(), make_opponent(make_comparison(difference)), looks)
+
+
+def test_what_fails_fails_as_before():
+    """40 broken and 5 fixed: a wider interval would make that undecided."""
+    for looks in (Looks(count=1, k=1), Looks(count=500, k=500), Looks(count=None, unknown="x")):
+        assert decide_with(looks, won=5, lost=40).exit_code() == 3
+
+
+def test_an_unknown_place_is_not_forgiven():
+    """Too little evidence may be forgiven (`--undecided pass`), but not that nobody counts."""
+    unknown = Looks(count=3, unknown="the tag cannot be written")
+    assert decide_with(unknown, won=40, lost=5).exit_code("pass") == 4
+    assert decide_with(unknown, won=40, lost=5, adjust="false").exit_code() == 0
+    assert decide_with(Looks(count=3, k=3), won=40, lost=5).exit_code() == 0
+
+
+def test_the_key_is_true_or_false():
+    """Anything else is an invalid policy, with the line."""
+    with pytest.raises(PolicyError, match=r"policy:5: .*adjust_for_looks: must be true or false"):
+        parse_policy(POLICY.format(adjust='"yes"'))
