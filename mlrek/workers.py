@@ -191,7 +191,7 @@ def _add_contents(work: Work, evaluation: Evaluation) -> Evaluation:
     if kept is not None:
         return kept
     folder = "" if work.options.images == AUTO_IMAGES else work.options.images
-    found = work.source.read_contents(work.entry, evaluation.images, folder)
+    found = work.source.read_contents(work.entry, evaluation.images, folder, work.aws)
     return add_found(evaluation, found, is_services=True)
 
 

@@ -29,7 +29,7 @@ from mlrek.printable import escape_markdown, escape_unencodable
 from mlrek.sources import AwsOptions
 from mlrek.sources.aws import AwsClients
 from mlrek.sources.catalogue import FoundContents, Part, ReadOptions, SeenInTraining, VersionEntry
-from mlrek.sources.contents import add_found, keep_contents, read_contents
+from mlrek.sources.contents import add_found, choose_storage, keep_contents, read_contents
 from mlrek.sources.custom_labels import Endpoint
 from mlrek.sources.images import read_images, read_images_below
 from mlrek.sources.parts import PartReader
@@ -201,7 +201,7 @@ def _find_images(
     )
     find = partial(
         read_contents,
-        reader.storage,
+        choose_storage(reader.storage, folder, AwsClients(options.aws)),
         beside,
         exam.evaluation.images,
         find_trained=list_trained,

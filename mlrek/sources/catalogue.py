@@ -6,6 +6,7 @@ from typing import Protocol
 
 from mlrek.evaluation import BoolArray, Contents, Evaluation, Version
 from mlrek.reported import DEFAULT_THRESHOLD
+from mlrek.sources.aws import AwsOptions
 
 OnBytes = Callable[[int], None]
 """Told how many bytes were just read; drives the progress bar."""
@@ -137,11 +138,12 @@ class Source(Protocol):
         """Which of any images the version was trained on, as its own training manifest says."""
 
     def read_contents(
-        self, entry: VersionEntry, images: Sequence[str], folder: str = ""
+        self, entry: VersionEntry, images: Sequence[str], folder: str, aws: AwsOptions
     ) -> FoundContents:
         """What tells the bytes of test images from others, as far as they are within reach.
 
-        `folder` is where they are on this machine, '' for where the version's own files are.
+        `folder` is where they are, '' for where the version's own files are; `aws` says how to ask
+        where it is in S3.
         """
 
     def list_trained(self, entry: VersionEntry) -> Collection[str]:

@@ -19,11 +19,18 @@ from mlrek.evaluation import BoolArray, Contents, Evaluation
 from mlrek.formats.contents import Print, add_contents, add_copies, describe_prints
 from mlrek.printable import escape_unencodable
 from mlrek.redaction import hide_secrets
+from mlrek.sources.aws import AwsClients
 from mlrek.sources.catalogue import FoundContents, VersionEntry
 from mlrek.sources.images import Digest, digest_images
 from mlrek.sources.s3 import S3Storage
 from mlrek.sources.s3_listing import ListedObject, Lister, PagesSpentError
-from mlrek.sources.storage import S3_SCHEME, LocalStorage, Storage, parse_s3_uri
+from mlrek.sources.storage import (
+    S3_SCHEME,
+    LocalStorage,
+    Storage,
+    open_storage,
+    parse_s3_uri,
+)
 
 PAGES: Final = 10
 PAGES_A_THOUSAND: Final = 2
@@ -57,21 +64,28 @@ def read_contents(
 ) -> FoundContents:
     """What tells the bytes of test images from others, as far as they are within reach.
 
-    Those in S3 are listed where the version's own files are in S3, too. Those on a disk are looked
-    for as pictures are: what a manifest on this machine names elsewhere is not asked for.
+    Those in S3 are listed where the version's own files are in S3, too, or below a `folder` there.
+    Those on a disk are looked for as pictures are: what a manifest on this machine names elsewhere
+    is not asked for.
 
     Args:
-        storage: Where the version's files are.
+        storage: Where the version's files are; where the `folder` is, if that is in S3.
         entry: The version.
         images: The images by name.
         find_trained: Names what it was trained on.
-        folder: Where the images are on this machine, '' for where the version's files are.
+        folder: Where the images are, '' for where the version's files are.
     """
     if isinstance(storage, S3Storage):
-        return _list(storage, images, find_trained)
+        below = folder if folder.startswith(S3_SCHEME) else S3_SCHEME
+        return _list(storage, images, find_trained, below)
     if isinstance(storage, LocalStorage):
         return _digest(entry, images, find_trained, folder)
     return FoundContents()
+
+
+def choose_storage(storage: Storage, folder: str, clients: AwsClients) -> Storage:
+    """Where to ask for images: in S3 where somebody names a folder there, else beside the files."""
+    return open_storage(folder, clients) if folder.startswith(S3_SCHEME) else storage
 
 
 def keep_contents(
@@ -119,12 +133,14 @@ def add_found(evaluation: Evaluation, found: FoundContents, *, is_services: bool
 # ---- in S3 ---------------------------------------------------------------------------------
 
 
-def _list(storage: S3Storage, images: Sequence[str], find_trained: FindTrained) -> FoundContents:
-    places = _locate(images)
+def _list(
+    storage: S3Storage, images: Sequence[str], find_trained: FindTrained, below: str
+) -> FoundContents:
+    places = _locate(images, below)
     wanted = _group(places.values())
     if not wanted:
         return FoundContents()
-    trained = cache(lambda: _group(_locate(_name(find_trained)).values()))
+    trained = cache(lambda: _group(_locate(_name(find_trained), below).values()))
     lister = Lister(
         client=storage.clients.s3,
         max_pages=_count_pages(wanted),
@@ -230,12 +246,13 @@ def _ask_md5(
     return answers + [False] * (len(places) - len(answers))
 
 
-def _locate(images: Iterable[str]) -> dict[str, _Place]:
-    """Bucket and key of the images that have such."""
+def _locate(images: Iterable[str], below: str) -> dict[str, _Place]:
+    """Bucket and key of the images that are below a place in S3."""
+    start = below if below == S3_SCHEME else f"{below.rstrip('/')}/"
     return {
         image: parse_s3_uri(image)
         for image in images
-        if image.startswith(S3_SCHEME) and escape_unencodable(image) == image
+        if image.startswith(start) and escape_unencodable(image) == image
     }
 
 
@@ -263,8 +280,6 @@ def _describe_unknown(exc: SourceError) -> str:
 def _digest(
     entry: VersionEntry, images: Sequence[str], find_trained: FindTrained, folder: str
 ) -> FoundContents:
-    if folder.startswith(S3_SCHEME):
-        return FoundContents()
     names = list(dict.fromkeys(images))
     look = _pair(names, digest_images(entry, names, folder=folder))
     if not look:
@@ -276,18 +291,26 @@ def _digest(
         sha256=tuple(look[image].sha256 if image in look else "" for image in images),
         modified_ms=np.full(len(images), -1, dtype=np.int64),
     )
-    trained = [image for image in dict.fromkeys(_name(find_trained)) if image not in look]
-    paths = {one.path for one in look.values()}
-    sizes = {one.size for one in look.values()}
-    others = _pair(trained, digest_images(entry, trained, folder=folder, sizes=sizes))
-    prints = {
-        (one.size, one.sha256)
-        for one in others.values()
-        if one.size and one.sha256 and one.path not in paths
-    }
+    prints = _digest_trained(entry, look, _name(find_trained), folder)
     return FoundContents(
         contents=contents, copied=_find_copied(contents, prints) if prints else None
     )
+
+
+def _digest_trained(
+    entry: VersionEntry, look: Mapping[str, Digest], trained: Iterable[str], folder: str
+) -> set[Print]:
+    """By what the images that were trained on are known again.
+
+    Two names that lead to one file are no copies: folders may be missing in it.
+    """
+    names = list(dict.fromkeys(trained))
+    others = [name for name in names if name not in look]
+    paths, sizes = {one.path for one in look.values()}, {one.size for one in look.values()}
+    digested = _pair(others, digest_images(entry, others, folder=folder, sizes=sizes))
+    known = [look[name] for name in names if name in look]
+    known += [one for one in digested.values() if one.path not in paths]
+    return {(one.size, one.sha256) for one in known if one.size and one.sha256}
 
 
 def _pair(names: Sequence[str], found: Iterable[Digest | None]) -> dict[str, Digest]:

@@ -11,6 +11,7 @@ from mlrek.formats.doubts import complete_doubts
 from mlrek.identity import hide_signatures
 from mlrek.printable import escape_unencodable
 from mlrek.reported import DEFAULT_THRESHOLD
+from mlrek.sources.aws import AwsClients, AwsOptions
 from mlrek.sources.catalogue import (
     FoundContents,
     OnBytes,
@@ -19,7 +20,7 @@ from mlrek.sources.catalogue import (
     SeenInTraining,
     VersionEntry,
 )
-from mlrek.sources.contents import read_contents
+from mlrek.sources.contents import choose_storage, read_contents
 from mlrek.sources.file_formats import FILE_FORMATS
 from mlrek.sources.images import read_images
 from mlrek.sources.parts import PartReader
@@ -91,11 +92,11 @@ class StoredSource:
             return find_seen(images, entry, reader)
 
     def read_contents(
-        self, entry: VersionEntry, images: Sequence[str], folder: str = ""
+        self, entry: VersionEntry, images: Sequence[str], folder: str, aws: AwsOptions
     ) -> FoundContents:
         """See `Source`."""
         return read_contents(
-            self.storage,
+            choose_storage(self.storage, folder, AwsClients(aws)),
             entry,
             images,
             find_trained=partial(self.list_trained, entry),

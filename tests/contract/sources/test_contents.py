@@ -13,7 +13,7 @@ from mlrek.evaluation import Contents, DoubtKind, Project, Provider, SourceFile,
 from mlrek.formats.stored import dump_evaluation
 from mlrek.sources.aws import AwsClients, AwsOptions
 from mlrek.sources.catalogue import Part, VersionEntry
-from mlrek.sources.contents import keep_contents, read_contents
+from mlrek.sources.contents import choose_storage, keep_contents, read_contents
 from mlrek.sources.s3 import S3Storage
 from mlrek.sources.storage import LocalStorage
 
@@ -284,11 +284,12 @@ def test_a_file_that_is_no_image_of_a_service_is_not_digested(tmp_path, ask_disk
 def test_copies_on_a_disk_are_found_by_digest(tmp_path, ask_disk):
     """Also those that are no copy but one file, which two names lead to, are told apart."""
     put(tmp_path / "p", test__1=b"cat", test__2=b"dog", train__3=b"cat", train__4=b"cow", five=b"x")
-    images = ["s3://x/test/1.png", "s3://x/test/2.png", "s3://x/a/five.png"]
-    trained = ["s3://x/train/3.png", "s3://x/train/4.png", "s3://x/b/five.png"]
+    put(tmp_path / "p", test__6=b"hen", test__7=b"hen")
+    images = [f"s3://x/{name}.png" for name in ("test/1", "test/2", "a/five", "test/6", "test/7")]
+    trained = [f"s3://x/{name}.png" for name in ("train/3", "train/4", "b/five", "test/7")]
     found = ask_disk(images, find_trained=lambda: trained)
 
-    assert found.copied.tolist() == [True, False, False]
+    assert found.copied.tolist() == [True, False, False, True, True]
 
 
 def test_what_was_known_of_the_same_files_is_kept():
@@ -314,9 +315,21 @@ def test_what_was_known_of_the_same_files_is_kept():
 
 
 def test_a_folder_that_somebody_names_is_looked_through(tmp_path, ask_disk):
-    """`--images FOLDER`; one in S3 tells nothing of what a local manifest names."""
+    """`--images FOLDER`, for a local manifest."""
     put(tmp_path / "q", a=b"a")
     found = ask_disk(["s3://x/a.png"], folder=str(tmp_path / "q"))
 
     assert found.contents.sizes.tolist() == [1]
-    assert ask_disk(["s3://x/a.png"], folder="s3://x/y").contents is None
+
+
+def test_a_folder_in_s3_that_somebody_names_is_listed(s3_server, tmp_path):
+    """`--images s3://pets/test`: what a local manifest names below it, and nothing else."""
+    s3_server.put("pets", "test/1.png", b"x")
+    s3_server.put("pets", "tester/2.png", b"y")
+    clients, entry = AwsClients(AwsOptions()), make_entry(str(tmp_path / "manifest.json"))
+    images, folder = ["s3://pets/test/1.png", "s3://pets/tester/2.png"], "s3://pets/test"
+    storage = choose_storage(LocalStorage(), folder, clients)
+    found = read_contents(storage, entry, images, folder=folder)
+
+    assert found.contents.is_known.tolist() == [True, False]
+    assert isinstance(choose_storage(LocalStorage(), str(tmp_path), clients), LocalStorage)
