@@ -91,6 +91,7 @@ class _Peek(Struct, rename="camel"):
     """What tells a resource's kind; the metrics are those saved without the resource around."""
 
     name: str = ""
+    error: Raw | UnsetType = UNSET
     confidence_metrics: Raw | UnsetType = UNSET
     bounding_box_metrics: Raw | UnsetType = UNSET
     confidence_metrics_entry: Raw | UnsetType = UNSET
@@ -201,6 +202,9 @@ def _read_nameless(peek: _Peek, raw: bytes) -> EvaluationResource:
         return EvaluationResource(image_object_detection_evaluation_metrics=Raw(raw))
     evaluation = decode_json(_EVALUATION, raw)
     if not evaluation.any_metrics:
+        if peek.error is not UNSET:
+            said = show(bytes(peek.error)[:200].decode("utf-8", "replace"))
+            raise ValueError(f"it is an error that the service answered: {said}")
         raise ValueError(f"name is no resource of Google's: {show(peek.name)}")
     return evaluation
 

@@ -13,6 +13,7 @@ from msgspec import Struct
 from msgspec import field as key
 from msgspec.json import Decoder
 
+from mlrek.errors import ParseError
 from mlrek.formats.google_columns import (
     BadLines,
     Box,
@@ -115,14 +116,19 @@ def parse_predictions(
         skip_bad_lines: Leave malformed lines out and count them in a warning.
 
     Raises:
-        ParseError: A line is malformed.
+        ParseError: A line is malformed, or all files together hold none.
     """
     reader = _Reader(label_names)
     bad_lines = BadLines("the batch predictions", skip=skip_bad_lines)
+    last = ""
     for data in inputs:
         read_json_lines(data, _DECODER, reader.read_line, bad_lines)
-    reader.columns.doubts += bad_lines.doubt()
-    return reader.columns
+        last = data.name
+    found = reader.columns
+    found.doubts += bad_lines.doubt()
+    if last and not (found.images or found.failed or found.doubts):
+        raise ParseError(last, 0, "is empty: there is no prediction in it")
+    return found
 
 
 class _Reader:

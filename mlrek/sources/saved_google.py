@@ -36,6 +36,12 @@ _SUFFIXES = frozenset(("", ".json", ".jsonl", ".ndjson", ".csv", ".txt", ".gz"))
 _EVALUATIONS = re.compile(
     r"(?:list[-_]?)?(?:model[-_]?)?(?:evaluations?|slices)(?![a-z])", re.IGNORECASE
 )
+_PREDICTIONS = re.compile(
+    r"(?:image_(?:classification|object_detection)|predictions?)_[0-9]+\.jsonl", re.IGNORECASE
+)
+_NAMED = ((_EVALUATIONS, GoogleRole.EVALUATIONS), (_PREDICTIONS, GoogleRole.PREDICTIONS))
+_ERROR = re.compile(rb'\s*\[?\s*\{\s*"error"\s*:\s*\{')
+"""An answer of Google's that refuses, as curl saves it."""
 _PROVIDERS = frozenset((Provider.AUTOML, Provider.VERTEX))
 
 
@@ -102,14 +108,16 @@ def _sniff(tree: Tree, file: StoredFile) -> tuple[str, GoogleRole] | None:
 def _find_spoilt(
     tree: Tree, folders: Collection[str], known: Collection[str]
 ) -> Iterator[tuple[str, GoogleRole]]:
-    """Files beside Google's that are called evaluations and hold no JSON: empty, a pointer, XML."""
+    """Files beside Google's that bear its names and hold no JSON, or an error: empty, a pointer."""
     for file in tree.files:
-        named = _EVALUATIONS.match(PurePosixPath(file.name).name)
-        if not named or file.uri in known or parent_uri(file.uri) not in folders:
+        name = PurePosixPath(file.name).name
+        role = next((role for form, role in _NAMED if form.match(name)), None)
+        if role is None or file.uri in known or parent_uri(file.uri) not in folders:
             continue
         with suppress(SourceError):  # what cannot be read at all is told by the caller
-            if describe_bytes(tree.read_head(file)):
-                yield file.uri, GoogleRole.EVALUATIONS
+            head = tree.read_head(file)
+            if describe_bytes(head) or _ERROR.match(head):
+                yield file.uri, role
 
 
 def _make_entry(found: GoogleVersion) -> VersionEntry:

@@ -8,6 +8,9 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
+from mlrek.errors import SourceError
+from mlrek.sources import open_source
+
 REPOSITORY = Path(__file__).parents[2]
 CASES = REPOSITORY / "tests" / "data" / "cases" / "named-file-not-recognised"
 MANIFEST = "TestingGroundTruth-parts-v1.json"
@@ -145,6 +148,43 @@ def test_lookouts_files(run_mlrek, tmp_path, new_store, spoil, described, file):
     assert done.returncode == 1
     assert "created  1\n" in done.stdout
     assert f"failed   2: {path}: is " in done.stdout
+
+
+HTML = b"<!DOCTYPE html><html><title>Sign in"
+REFUSAL = b'{"error": {"code": 401, "message": "invalid credentials", "status": "UNAUTHENTICATED"}}'
+
+
+@pytest.mark.parametrize(
+    ("spoil", "said"),
+    [
+        (b"", "is empty"),
+        (b"\n\n", "is empty"),
+        (LFS, "is a Git LFS pointer"),
+        (HTML, "is a web page (HTML)"),
+        (b"\x28\xb5\x2f\xfd\0\0", "is compressed (Zstandard)"),
+        (REFUSAL, "names no image"),
+        (b"ERROR: (gcloud.storage.cp) 403", "1: not valid JSON"),
+    ],
+)
+def test_googles_batch_predictions(tmp_path, spoil, said):
+    """The version fails, and is not taken for one without, or one that is always wrong."""
+    folder = Path(shutil.copytree(REPOSITORY / "examples" / "automl-flowers", tmp_path / "g"))
+    (folder / "image_classification_1.jsonl").write_bytes(spoil)
+    source = open_source(str(folder))
+    (entry,) = source.list_versions()
+    with pytest.raises(SourceError) as caught:
+        source.load(entry)
+
+    assert str(caught.value).startswith(f"{folder}/image_classification_1.jsonl:")
+    assert said in str(caught.value)
+
+
+def test_an_error_that_google_answered_is_no_empty_list(tmp_path):
+    """As `curl` saves it under the name of the list."""
+    folder = Path(shutil.copytree(REPOSITORY / "examples" / "automl-flowers", tmp_path / "g"))
+    (folder / "list_model_evaluations.json").write_bytes(REFUSAL)
+    (entry,) = open_source(str(folder)).list_versions()
+    assert 'it is an error that the service answered: \'{"code": 401' in entry.refused
 
 
 @pytest.mark.parametrize("spoil", [b"", LFS, S3_ERROR, "utf-16", "gzip"])
