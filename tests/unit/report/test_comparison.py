@@ -13,6 +13,7 @@ from mlrek.comparison import Scope
 from mlrek.comparison.compare import CompareSettings, Side, compare_versions
 from mlrek.report.comparison import MAX_IMAGES, MAX_MOVES, describe_comparison
 from mlrek.report.page import MAX_BYTES
+from mlrek.tables.comparison import write_summary
 
 HOSTILE = ("<script>alert(1)</script>", "</script><!--", "\"'>\u202ex", "{{ 7 * 7 }}", "x" * 256)
 
@@ -52,6 +53,22 @@ def large():
     label_idx[other] = rng.integers(0, 250, other.sum())
     candidate = replace(baseline, records=replace(baseline.records, label_idx=label_idx))
     return compare(baseline, candidate), candidate
+
+
+def test_page_and_summary_show_the_parts_with_their_intervals():
+    """Of 60 images a third is answered otherwise: the model's part and its interval in points."""
+    y_true = [0, 1] * 30
+    old = build(y_true, [0, 0, 1] * 20)
+    new = named(build(y_true, y_true), "new")
+    comparison = compare(old, new)
+    why = comparison.why["aggregate/f1_macro"]
+    low, high = why.intervals["model"]
+    shown = f"{100 * why.model:+.2f} ({100 * low:+.1f} to {100 * high:+.1f})"
+
+    assert 0 < low < why.model < high
+    assert f'<td class="n">{shown}</td>' in describe_comparison(comparison, new).decode()
+    assert f"| the model | {shown} |" in write_summary(comparison)
+    assert "| part | points (95 % interval) |" in write_summary(comparison)
 
 
 def test_the_galleries_hold_what_was_fixed_broken_and_changed(pair, data_of):
