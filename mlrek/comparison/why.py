@@ -239,7 +239,7 @@ def _find_intervals(
     if pair.grouped and pair.units.total < MIN_GROUPS:
         return dict.fromkeys(columns, (nan, nan))
     at_work = _SEEN_IN_IMAGES & set(basis.causes)
-    imagined = 1 / pair.units.sizes[0]
+    imagined = 1 / len(pair.places)
     return {
         name: _find_interval(column, sizes, imagined if name in at_work else 0.0)
         for name, column in columns.items()

@@ -483,6 +483,29 @@ def test_nothing_moves_between_a_version_and_itself(build, compare, version, tas
         assert [getattr(why, part) for part in (*PARTS, "total")] == [0] * 7
 
 
+def test_groups_are_left_out_in_place_of_images(build_top, compare):
+    """Ten groups that know nothing of right and wrong: about as sure as single images.
+
+    Of nine groups nothing is told; the parts stay.
+    """
+    rng = np.random.default_rng(0)
+    true = rng.integers(3, size=600)
+    said = [np.where(rng.random(600) < share, true, (true + 1) % 3) for share in (0.8, 0.9)]
+
+    def explain(n_groups, **options):
+        names = [f"{i % n_groups}-{i}" for i in range(600)]
+        sides = [build_top(true.tolist(), one.tolist(), images=names) for one in said]
+        return compare(*sides, intervals=True, **options).why[OWN]
+
+    plain = explain(10)
+    grouped, nine = (explain(n, group_by="^[0-9]") for n in (10, 9))
+
+    assert grouped.model == plain.model == nine.model > 0.05
+    widths = [np.diff(one.intervals["model"])[0] for one in (plain, grouped)]
+    assert 0.5 < widths[1] / widths[0] < 2
+    assert all(np.isnan(nine.intervals["model"]))
+
+
 @pytest.mark.parametrize("name", ["truth and model", "all at once"])
 def test_intervals_hold_the_parts_of_large_test_sets(name):
     """Each part in 93 of 100 pairs of test sets at least, within three simulation errors.
