@@ -81,6 +81,12 @@ def describe_document(head: bytes) -> str:
     return f"is JSON of another kind; it begins with {begin}"
 
 
+def describe_other(head: bytes, *, of_lines: bool) -> str:
+    """The same; `of_lines`: of a file that should hold one JSON value a line."""
+    said = describe_lines(head) if of_lines and not describe_bytes(head) else ""
+    return said or describe_document(head)
+
+
 def explain(data: bytes, exc: ValueError, *, what: str) -> str:
     """Why a document cannot be read as `what`: what it is instead, else what the decoder said."""
     said = describe_bytes(data[:HEAD_BYTES])

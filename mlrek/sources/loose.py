@@ -13,14 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from mlrek.errors import SourceError
 from mlrek.evaluation import Project, Provider, Version
-from mlrek.formats.instead import (
-    describe_bytes,
-    describe_document,
-    describe_lines,
-    describe_spoilt,
-    peek_inside,
-    peek_value,
-)
+from mlrek.formats.instead import describe_other, describe_spoilt, peek_inside, peek_value
 from mlrek.formats.rekognition import Role, Summary, parse_summary, sniff
 from mlrek.formats.rekognition_arn import parse_version_arn
 from mlrek.printable import escape_unencodable
@@ -194,8 +187,7 @@ def _sniff_inside(head: bytes, name: str) -> Role | None:
 def _describe_other(head: bytes, role: Role | None, named: str) -> str:
     """What a file is that should be another one of the service's by its name."""
     if role is None:
-        is_list = named == Role.MANIFEST and not describe_bytes(head)
-        return (describe_lines(head) if is_list else "") or describe_document(head)
+        return describe_other(head, of_lines=named == Role.MANIFEST)
     return f"holds another file of the service's ({role.replace('_', ' ')}) under this name"
 
 

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from mlrek.errors import SourceError, SourceNotFoundError
 from mlrek.evaluation import Evaluation, Project, Provider, Version
-from mlrek.formats.instead import describe_document, peek_inside
+from mlrek.formats.instead import describe_other, peek_inside
 from mlrek.formats.lookout import (
     LookoutDescription,
     LookoutResult,
@@ -119,7 +119,7 @@ def _find_spoilt(
     role = named or sniff_lookout(inside, PurePosixPath(file.name).name)
     if role is None:
         return None
-    said = describe_document(head)
+    said = describe_other(head, of_lines=role is LookoutRole.MANIFEST)
     if found is not None:
         said = f"holds another file of the service's ({found}) under this name"
     version = find_lookout_version(inside)

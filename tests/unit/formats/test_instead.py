@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from mlrek.formats.instead import describe_bytes, describe_lines, peek_inside
+from mlrek.formats.instead import describe_bytes, describe_lines, describe_other, peek_inside
 
 LINE = b'{"source-ref": "s3://b/1.jpg", "a": 1}'
 
@@ -73,3 +73,18 @@ def test_looking_inside_is_bounded():
     assert peek_inside(gzip.compress(LINE)) == LINE
     assert peek_inside(LINE.decode().encode("utf-16")) == LINE
     assert peek_inside(b"\x1f\x8b not gzip") == b"\x1f\x8b not gzip"
+
+
+@pytest.mark.parametrize(
+    ("head", "of_lines", "said"),
+    [
+        (b'[{"source-ref": "s3://b/1.jpg"}]', True, "is a JSON array, where"),
+        (b'[{"source-ref": "s3://b/1.jpg"}]', False, "is JSON of another kind"),
+        (b"[InternetShortcut]\r\nURL=https://x\r\n", True, "is text, not JSON"),
+        (b'{"message": "Forbidden"}', True, "is JSON of another kind"),
+        (b"", True, "is empty"),
+    ],
+)
+def test_a_file_of_another_kind_is_told_by_what_it_should_be(head, of_lines, said):
+    """An array is no file of lines, and there is a command that makes lines of it."""
+    assert describe_other(head, of_lines=of_lines).startswith(said)
