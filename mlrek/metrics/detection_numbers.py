@@ -19,7 +19,7 @@ from mlrek.metrics.detection_ap import (
     rank_detections,
 )
 from mlrek.metrics.detection_boxes import MAX_AREA, MAX_DETECTIONS, SIZES, Scenes
-from mlrek.metrics.estimates import estimate_statistic
+from mlrek.metrics.estimates import estimate_interpolated
 from mlrek.metrics.intervals import Plan
 from mlrek.metrics.matching import NO_MATCH
 from mlrek.metrics.resampling import Weights, evaluate
@@ -64,13 +64,13 @@ def compute_box_numbers(
     ranked = rank_boxes(scenes, places, ALL_SIZES)
     ordered = units.put_in_order(places)
     undefined = dict.fromkeys(AVERAGE_NAMES, NO_TRUTH_REASON)
-    found = estimate_statistic(partial(_average_all, ranked), ordered, undefined)
+    found = estimate_interpolated(partial(_average_all, ranked), ordered, undefined)
     numbers = {name: found.pop(name) for name in AVERAGE_NAMES}
     for names, plan in plan_sizes(scenes, places).items():
         numbers |= (
             dict.fromkeys(names, Number(value=nan, reason=plan))
             if isinstance(plan, str)
-            else estimate_statistic(plan, ordered, _SIZE_REASONS)
+            else estimate_interpolated(plan, ordered, _SIZE_REASONS)
         )
     ap_50 = ranked[0].compute(np.ones((scenes.n_images, 1), dtype=np.float32))[0][:, 0]
     few = scenes.count_images() < MIN_OF_LABEL

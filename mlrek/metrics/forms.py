@@ -33,7 +33,7 @@ class Form:
 
 LOGIT: Final = Form()
 AREA: Final = Form(tails=Tails.BOTH)
-"""Of areas a few positives carry the error, on both sides."""
+"""Of areas a few positives carry the error, of masks a few large ones, on both sides."""
 
 _CORRELATIONS: Final = ("mcc", "cohen_kappa")
 _FISHER: Final = Form(scale=Scale.FISHER, at_share=lambda wrong: 1 - 2 * wrong)
@@ -49,6 +49,13 @@ _FORMS: Mapping[str, Form] = MappingProxyType(
                 "average_precision_micro",
                 "roc_auc",
                 "average_precision",
+                "mean_iou",
+                "mean_dice",
+                "mean_iou_pooled",
+                "mean_iou_all_images",
+                "pixel_precision",
+                "pixel_recall",
+                "pixel_f1",
             ),
             AREA,
         ),
@@ -57,8 +64,8 @@ _FORMS: Mapping[str, Form] = MappingProxyType(
 
 
 def find_form(name: str) -> Form:
-    """The form of a number by its short name (`f1_macro`)."""
-    return _FORMS.get(name, LOGIT)
+    """The form of a number by its short name (`f1_macro`, `iou/<code>` of a label's masks)."""
+    return AREA if "/" in name else _FORMS.get(name, LOGIT)
 
 
 def find_degrees(support: IntArray, moves: FloatArray) -> float:

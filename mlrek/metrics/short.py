@@ -1,8 +1,9 @@
 """The doubt `interval_short`: intervals of a kind that misses the proof on such a test set.
 
 `tests/proof/README.md` has the figures of which these rules are made. Where the kind can be told
-from few images of one label, there is no interval at all (`MIN_OF_KIND`, `explain_few`); what is
-left are means over labels of areas, whose error few images of one label make.
+from few images of one label, there is no interval at all (`MIN_OF_KIND`, `explain_few`). What is
+left are means over labels of areas, whose error few images of one label make; average precision of
+boxes of one size or label; and shares of pixels, most of which a few large masks have.
 """
 
 from collections.abc import Callable, Iterator
@@ -25,8 +26,12 @@ MIN_PER_LABEL: Final = 6
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Support:
-    """Units (images, or groups) with each label, and without it, (n_labels,) each."""
+    """Units (images, or groups) with each label, and without it, (n_labels,) each.
 
+    Without boxes and masks, whose labels are not of images.
+    """
+
+    task: Task
     having: IntArray
     lacking: IntArray
 
@@ -60,8 +65,18 @@ RULES: Final = (
             "are needed"
         ),
     ),
+    _Rule(
+        names=("ap_small", "ap_medium", "ap_large", "label_ap"),
+        is_short=lambda s: s.task is Task.DETECTION,
+        say=lambda _: "it did with 100 images, and with 300",
+    ),
+    _Rule(
+        names=("pixel_precision", "pixel_recall", "label_precision", "label_recall"),
+        is_short=lambda s: s.task is Task.SEGMENTATION,
+        say=lambda _: "it did with 100 images, and with 300",
+    ),
 )
-"""2 labels 97:3 with 300 images, and 20 labels with 100: the intervals lie above too often."""
+"""2 labels 97:3 with 300 images, 20 labels with 100, boxes, masks: they lie above too often."""
 
 
 def describe_short(
@@ -74,12 +89,7 @@ def describe_short(
         metrics: Its numbers.
         groups: The group of each image, (n_images,), where groups are the units.
     """
-    given = {
-        name
-        for rule in RULES
-        for name in rule.names
-        if name in metrics.aggregate and not isnan(metrics.aggregate[name].low)
-    }
+    given = _list_given(metrics) & {name for rule in RULES for name in rule.names}
     if not given:
         return
     support = _count_support(evaluation, groups)
@@ -89,12 +99,26 @@ def describe_short(
             yield Doubt(
                 kind=DoubtKind.INTERVAL_SHORT,
                 text=(
-                    f"the 95 % interval of {' and '.join(names)} misses more often than it says on "
+                    f"the 95 % interval of {', '.join(names)} misses more often than it says on "
                     f"test sets like this: {rule.say(support)}"
                 ),
                 touches=tuple(f"interval/{name}" for name in names),
             )
             given.difference_update(names)
+
+
+def _list_given(metrics: Metrics) -> set[str]:
+    """The short names of numbers that have an interval, of labels with `label_` before them."""
+    given = {name for name, number in metrics.aggregate.items() if not isnan(number.low)}
+    scores = metrics.per_label
+    if scores is not None:
+        lows = {"ap": scores.ap_low, "precision": scores.precision_low, "recall": scores.recall_low}
+        given |= {
+            f"label_{name}"
+            for name, low in lows.items()
+            if low is not None and not np.isnan(low).all()
+        }
+    return given
 
 
 def _count_support(evaluation: Evaluation, groups: IntArray | None) -> Support:
@@ -108,4 +132,4 @@ def _count_support(evaluation: Evaluation, groups: IntArray | None) -> Support:
         np.array([len(np.unique(unit[kept & column])) for column in kind.T], dtype=np.int64)
         for kind in (is_true, ~is_true)
     )
-    return Support(having=having, lacking=lacking)
+    return Support(task=evaluation.task, having=having, lacking=lacking)

@@ -4,6 +4,7 @@ import json
 import zlib
 from dataclasses import dataclass, replace
 from math import isnan, sqrt
+from pathlib import Path
 
 import numpy as np
 from proof.populations import SETTINGS
@@ -20,6 +21,8 @@ from mlrek.metrics.segmentation import compute_segmentation
 from mlrek.metrics.short import describe_short
 
 BLOCK = 50  # test sets drawn from one seed
+PATH = Path(__file__).with_name("targets.json")
+COUNTS = ("label_support", "label_tp", "label_fp", "label_fn", "label_threshold")
 GROUPS = ("aggregate/", "at_threshold/", "label_")
 MIN_COVERAGE, MAX_COVERAGE, MAX_SIDE = 0.93, 0.99, 0.035
 WILSON = frozenset(
@@ -89,6 +92,26 @@ class Tally:
         return ", ".join(
             what for what, excess, p in goals if excess > 3 * sqrt(p * (1 - p) / self.n)
         )
+
+
+def load_targets(name):
+    """The population's numbers, by name and label, as `run_all.py --targets` has written them."""
+    return {(number, label): value for number, label, value in json.loads(PATH.read_text())[name]}
+
+
+def write_targets():
+    """Compute those of all settings anew."""
+    found = {
+        name: [
+            [*key, float(f"{value:.9g}")]
+            for key, value in compute_targets(name).items()
+            if not isnan(value) and key[0] not in COUNTS
+        ]
+        for name in SETTINGS
+    }
+    rows = {name: ",\n".join("  " + json.dumps(row) for row in own) for name, own in found.items()}
+    text = ",\n".join(f" {json.dumps(name)}: [\n{own}\n ]" for name, own in rows.items())
+    PATH.write_text(f"{{\n{text}\n}}\n")
 
 
 def compute_targets(name, n_target=None):

@@ -7,17 +7,25 @@ was, and more sets add to those that are there.
 """
 
 import argparse
-import json
 import sys
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from proof.coverage import BLOCK, WILSON, Tally, compute_targets, dump, parse, run_block
+from proof.coverage import (
+    BLOCK,
+    COUNTS,
+    WILSON,
+    Tally,
+    dump,
+    load_targets,
+    parse,
+    run_block,
+    write_targets,
+)
 from proof.populations import SETTINGS
 
 OF_UNITS = ("masks", "detection")  # whose labels count pixels and boxes, not images
-ALL_BUT = ("label_support", "label_tp", "label_fp", "label_fn", "label_threshold")
 
 
 def main():
@@ -27,10 +35,13 @@ def main():
     parser.add_argument("--setting", action="append", choices=list(SETTINGS))
     parser.add_argument("--size", type=int, action="append")
     parser.add_argument("--folder", type=Path, default=Path(".proof"))
+    parser.add_argument("--targets", action="store_true", help="compute the true numbers anew")
     options = parser.parse_args()
+    if options.targets:
+        write_targets()
     options.folder.mkdir(exist_ok=True)
     for name in options.setting or SETTINGS:
-        targets = load_targets(name, options.folder)
+        targets = load_targets(name)
         for size in SETTINGS[name].sizes:
             if options.size and size not in options.size:
                 continue
@@ -44,21 +55,13 @@ def main():
             print_setting(name, size, total)
 
 
-def load_targets(name, folder):
-    """The population's numbers, computed once."""
-    path = folder / f"{name.replace(' ', '_')}-targets.json"
-    if not path.exists():
-        path.write_text(json.dumps([[*key, value] for key, value in compute_targets(name).items()]))
-    return {(name, label): value for name, label, value in json.loads(path.read_text())}
-
-
 def print_setting(name, size, tallies):
     """One line a number."""
     print(f"\n## {name}, {size} images\n")
     print("| number | sets | without | coverage | above | below | width | miss |")
     print("|---|---|---|---|---|---|---|---|")
     for key, t in tallies.items():
-        if key in ALL_BUT or not t.given:
+        if key in COUNTS or not t.given:
             continue
         if not t.n:
             print(f"| {key} | {t.given} | 100 % | | | | | |")
