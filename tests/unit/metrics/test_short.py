@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from builders.evaluations import build_evaluation
+from proof.populations import draw_detections, draw_masks
 
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics, compute_numbers
@@ -68,3 +69,19 @@ def test_areas_of_a_label_need_twenty_images_of_either_kind():
     for name in ("ap", "roc_auc"):
         low, high = getattr(scores, f"{name}_low"), getattr(scores, f"{name}_high")
         assert np.isnan(low).tolist() == np.isnan(high).tolist() == [False, False, True]
+
+
+def test_boxes_and_masks_are_short_in_what_few_large_ones_make():
+    """Of detections parts of average precision, of masks what is pooled over pixels."""
+    rng = np.random.default_rng(0)
+    boxes = compute_metrics(draw_detections(rng, 40)).doubts
+    masks = compute_metrics(draw_masks(rng, 40)).doubts
+
+    touched = [d.touches for d in (*boxes, *masks) if d.kind == "interval_short"]
+    assert touched == [
+        tuple(f"interval/{n}" for n in ("ap_50", "ap_small", "ap_medium", "ap_large", "label_ap")),
+        tuple(
+            f"interval/{n}"
+            for n in ("pixel_precision", "pixel_recall", "label_precision", "label_recall")
+        ),
+    ]
