@@ -37,6 +37,7 @@ class Setting:
     draw: Draw
     sizes: tuple[int, ...] = (100, 300)
     n_target: int = 200_000
+    n_targets: int = 1
     is_cheap: bool = True
 
 
@@ -251,7 +252,7 @@ SETTINGS: Mapping[str, Setting] = MappingProxyType(
         "several labels": Setting(
             draw=Several(rates=(0.5, 0.4, 0.3, 0.25, 0.2, 0.15, 0.1, 0.08, 0.06, 0.05))
         ),
-        "detection": Setting(draw=draw_detections, n_target=40_000, is_cheap=False),
+        "detection": Setting(draw=draw_detections, n_target=40_000, n_targets=5, is_cheap=False),
         "masks": Setting(draw=draw_masks, is_cheap=False),
     }
 )
