@@ -147,6 +147,8 @@ def _tell(promotion: "Promotion", outcome: str, output: Output, undecided: "Forg
         output.document(_describe(promotion, outcome))
     else:
         output.line(_SENTENCES[outcome].format(move=_describe_move(promotion), reason=reason))
+        if outcome == "moved" and promotion.move.decision:
+            output.line(f"The decision is sealed as {promotion.move.decision} (SHA-256).")
     code = promotion.exit_code(undecided)
     if code or outcome in {"overtaken", "declined"}:
         raise typer.Exit(code or EXIT_FAILED)

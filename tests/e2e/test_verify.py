@@ -352,7 +352,8 @@ def test_without_its_seal_nothing_is_promoted(project):
             database.execute("DROP TRIGGER deny")
             database.commit()
     assert project.verify()[0] == 0
-    project.promote(3)
+    said = project.promote(3).stdout
+    assert f"The decision is sealed as {project.read_seal(3)} (SHA-256)." in said
     assert project.client.get_model_version_by_alias("parts", "champion").version == 3
     assert project.verify()[0] == 0
 
