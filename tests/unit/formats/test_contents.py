@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from builders.evaluations import build_evaluation
 
+from mlrek import identity
 from mlrek.errors import EvaluationError
 from mlrek.evaluation import Contents, DoubtKind
 from mlrek.formats.contents import (
@@ -15,6 +16,7 @@ from mlrek.formats.contents import (
     doubt_different,
     find_different,
 )
+from mlrek.tracking.description import Options, compute_evaluation_key
 
 ONE, OTHER = "d41d8cd98f00b204e9800998ecf8427e", "5d41402abc4b2a76b9719d911017c592"
 TRAINED_MS = 1_690_474_772_815  # 2023-07-27 16:19:32.815 UTC
@@ -131,3 +133,11 @@ def test_copies_add_to_what_was_trained_on_by_name(evaluation):
 def test_a_doubt_of_no_image_is_none():
     """Nothing to say."""
     assert list(doubt_different([], 7)) == []
+
+
+def test_contents_are_no_part_of_any_identity(evaluation):
+    """Neither of the test set nor of the run: the same evaluation is logged once."""
+    contents = make_contents(*[in_s3(ONE, at=TRAINED_MS + 1)] * 3)
+    told = add_contents(evaluation, contents, is_services=True)
+    assert identity.test_set_digest(told) == identity.test_set_digest(evaluation)
+    assert compute_evaluation_key(told, Options()) == compute_evaluation_key(evaluation, Options())
