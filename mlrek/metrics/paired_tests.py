@@ -13,7 +13,7 @@ import numpy as np
 
 from mlrek.evaluation import BoolArray, FloatArray, IntArray
 from mlrek.formatting import UNDEFINED
-from mlrek.metrics.intervals import compute_margin, compute_wilson, resampled_number
+from mlrek.metrics.intervals import compute_margin, compute_wilson
 from mlrek.metrics.jackknife import compute_student
 
 NO_INTERVAL: Final = (nan, nan)
@@ -157,31 +157,6 @@ class IndependentShares:
             0.0,
             confidence,
         )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Resampled:
-    """Differences of a number in the same resamples of the images, (n_resamples,), NaN undefined.
-
-    The conventions are those of `resampled_number`: without an interval where more than one
-    resample in ten is undefined, or where all others agree.
-    """
-
-    differences: FloatArray
-
-    @property
-    def standard_error(self) -> float:
-        """Standard deviation of the defined differences; NaN where fewer than two are."""
-        defined = self.differences[~np.isnan(self.differences)]
-        return float(np.std(defined, ddof=1)) if len(defined) > 1 else nan
-
-    def interval(self, confidence: float) -> tuple[float, float]:
-        """Percentiles of the defined differences (Efron 1979)."""
-        low, mirrored = (
-            resampled_number(0.0, differences, confidence=confidence).low
-            for differences in (self.differences, -self.differences)
-        )
-        return low, -mirrored
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

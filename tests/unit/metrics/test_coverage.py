@@ -9,32 +9,11 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from mlrek.metrics.classification import compute_aggregates
-from mlrek.metrics.counts import LabelCounts, count_labels
 from mlrek.metrics.delong import delong
-from mlrek.metrics.intervals import compute_wilson, resampled_number
-from mlrek.metrics.paired_tests import IndependentShares, Normal, PairedCounts, Resampled
-from mlrek.metrics.resampling import Bootstrap, resample_counts
+from mlrek.metrics.intervals import compute_wilson
+from mlrek.metrics.paired_tests import IndependentShares, Normal, PairedCounts
 
 N_IMAGES = 500
-# Four true labels, of 200 down to 20 images on average; predictions, the last column none at all.
-SUPPORT = np.array([0.4, 0.36, 0.2, 0.04])
-BASELINE = np.array(
-    [
-        [0.85, 0.10, 0.03, 0.01, 0.01],
-        [0.12, 0.75, 0.08, 0.03, 0.02],
-        [0.05, 0.10, 0.80, 0.05, 0.00],
-        [0.10, 0.05, 0.20, 0.60, 0.05],
-    ]
-)
-CANDIDATE = np.array(
-    [
-        [0.90, 0.06, 0.02, 0.01, 0.01],
-        [0.08, 0.80, 0.07, 0.03, 0.02],
-        [0.05, 0.08, 0.82, 0.05, 0.00],
-        [0.10, 0.05, 0.15, 0.65, 0.05],
-    ]
-)
 
 
 def share_covered(intervals, truth):
@@ -95,52 +74,3 @@ def test_area_difference():
         intervals.append(evidence.interval(0.95))
 
     assert 0.92 <= share_covered(intervals, truth) <= 0.98
-
-
-def test_macro_f1():
-    """Percentile bootstrap, as every run logs it."""
-    shares = SUPPORT[:, None] * CANDIDATE
-    truth = compute_f1(count_labels((shares * 1e9).round().astype(np.int64)))
-    drawn = np.random.default_rng(4).multinomial(N_IMAGES, shares.ravel(), size=600)
-    intervals = []
-    for i, cells in enumerate(drawn):
-        resampled = resample_counts(cells.reshape(shares.shape), Bootstrap(seed=i, resamples=400))
-        number = resampled_number(0.0, compute_f1(resampled))
-        intervals.append((number.low, number.high))
-
-    assert 0.92 <= share_covered(intervals, truth) <= 0.98
-
-
-def test_macro_f1_difference():
-    """Percentile bootstrap of both versions' answers on the same images."""
-    joint = SUPPORT[:, None, None] * BASELINE[:, :, None] * CANDIDATE[:, None, :]
-    truth = compute_f1_difference(joint[None] * 1e9)[0]
-    rng = np.random.default_rng(5)
-    intervals = []
-    for cells in rng.multinomial(N_IMAGES, joint.ravel(), size=600):
-        again = rng.multinomial(N_IMAGES, cells / N_IMAGES, size=400)
-        differences = compute_f1_difference(again.reshape(-1, *joint.shape))
-        intervals.append(Resampled(differences=differences).interval(0.95))
-
-    assert 0.92 <= share_covered(intervals, truth) <= 0.98
-
-
-def compute_f1(counts):
-    """Macro-F1 of label counts."""
-    return compute_aggregates(counts)["f1_macro"]
-
-
-def compute_f1_difference(joint):
-    """Candidate minus baseline, of counts (n, true, baseline's answer, candidate's answer)."""
-    baseline, candidate = (
-        LabelCounts(
-            tp=np.einsum("nii->ni", matrix[:, :, :-1]),
-            predicted=matrix.sum(axis=1)[:, :-1],
-            support=matrix.sum(axis=2),
-        )
-        for matrix in (
-            np.rint(joint.sum(axis=3)).astype(int),
-            np.rint(joint.sum(axis=2)).astype(int),
-        )
-    )
-    return compute_f1(candidate) - compute_f1(baseline)

@@ -13,7 +13,6 @@ from mlrek.metrics.paired_tests import (
     IndependentShares,
     Normal,
     PairedCounts,
-    Resampled,
 )
 
 COUNTS = st.integers(0, 300_000)
@@ -209,33 +208,6 @@ def test_unpaired_error_by_hand():
     ).standard_error
 
     assert found == pytest.approx((0.16 / 70 + 0.24 / 80) ** 0.5)
-
-
-def test_resampled_interval_is_between_the_percentiles():
-    """Undefined resamples are left out, up to one in ten."""
-    differences = np.append(np.arange(1001) / 1000, [nan] * 100)
-    found = Resampled(differences=differences)
-
-    assert found.interval(0.95) == pytest.approx((0.025, 0.975))
-    assert found.interval(0.9) == pytest.approx((0.05, 0.95))
-    assert found.standard_error == pytest.approx(np.std(np.arange(1001) / 1000, ddof=1))
-
-
-@pytest.mark.parametrize("differences", [[], [0.0] * 9, [0.1, 0.2, 0.3, nan], [nan] * 9])
-def test_resamples_that_agree_or_lack_give_no_interval(differences):
-    """None, all alike, one in four undefined, all undefined."""
-    assert np.isnan(Resampled(differences=np.array(differences)).interval(0.95)).all()
-
-
-@given(st.lists(st.floats(-1, 1), min_size=2, max_size=300), CONFIDENCES)
-def test_swapping_resampled_versions_mirrors_the_interval(differences, confidence):
-    """To the last bit."""
-    drawn = np.array(differences)
-    low, high = Resampled(differences=-drawn).interval(confidence)
-
-    found = Resampled(differences=drawn)
-    assert np.array_equal(found.interval(confidence), (-high, -low), equal_nan=True)
-    assert found.standard_error == Resampled(differences=-drawn).standard_error
 
 
 def test_normal_interval_is_that_of_scipy():

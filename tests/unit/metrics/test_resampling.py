@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 
 from mlrek.metrics import resampling
 from mlrek.metrics.counts import compute_one_label_scores, count_labels, count_pairs
-from mlrek.metrics.intervals import resampled_number
 from mlrek.metrics.resampling import (
     Bootstrap,
     count_labels_in_cells,
@@ -118,19 +117,3 @@ def test_nothing_to_resample(matrix):
     counts = resample_counts(matrix, Bootstrap(resamples=3))
 
     assert counts.support.tolist() == np.zeros((3, len(matrix))).tolist()
-
-
-def test_intervals_cover_what_they_should():
-    """Of 300 samples of 150 images, about 95 % of the intervals of kappa hold the true one."""
-    shares = np.array([[0.4, 0.08, 0.02], [0.1, 0.35, 0.05]])  # the last column: no prediction
-    true_kappa = compute_one_label_scores(count_labels((shares * 10_000).round().astype(int)))
-    rng = np.random.default_rng(3)
-    covered = 0
-    for _ in range(300):
-        matrix = rng.multinomial(150, shares.ravel()).reshape(2, 3)
-        value = compute_one_label_scores(count_labels(matrix))["cohen_kappa"]
-        drawn = compute_one_label_scores(resample_counts(matrix, Bootstrap(resamples=400)))
-        number = resampled_number(float(value), drawn["cohen_kappa"])
-        covered += number.low <= true_kappa["cohen_kappa"] <= number.high
-
-    assert 0.91 <= covered / 300 <= 0.98
