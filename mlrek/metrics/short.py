@@ -66,7 +66,7 @@ RULES: Final = (
         ),
     ),
     _Rule(
-        names=("ap_50", "ap_small", "ap_medium", "ap_large", "label_ap"),
+        names=("ap_small", "ap_medium", "ap_large", "label_ap"),
         is_short=lambda s: s.task is Task.DETECTION,
         say=lambda _: "it did with 100 images, and with 300",
     ),
