@@ -124,12 +124,14 @@ def _list_given(metrics: Metrics) -> set[str]:
 def _count_support(evaluation: Evaluation, groups: IntArray | None) -> Support:
     """Of images with a truth, or of all where an image may have several labels."""
     truth, n_labels = evaluation.truth, len(evaluation.labels)
-    is_true = np.zeros((len(evaluation.images), n_labels), dtype=np.bool_)
-    is_true[truth.image_idx, truth.label_idx] = True
     kept = (truth.counts > 0) | (evaluation.task is not Task.CLASSIFICATION)
-    unit = np.arange(len(is_true)) if groups is None else groups
-    having, lacking = (
-        np.array([len(np.unique(unit[kept & column])) for column in kind.T], dtype=np.int64)
-        for kind in (is_true, ~is_true)
+    unit = np.arange(len(kept)) if groups is None else groups
+    sizes = np.bincount(unit[kept], minlength=1)
+    pairs = np.unique(truth.image_idx * n_labels + truth.label_idx)  # a label once an image
+    found, n_images = np.unique(
+        unit[pairs // n_labels] * n_labels + pairs % n_labels, return_counts=True
     )
+    label_idx, has_all = found % n_labels, n_images == sizes[found // n_labels]
+    having = np.bincount(label_idx, minlength=n_labels)
+    lacking = np.count_nonzero(sizes) - np.bincount(label_idx[has_all], minlength=n_labels)
     return Support(task=evaluation.task, having=having, lacking=lacking)
