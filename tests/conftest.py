@@ -39,7 +39,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as a shell has it for j
 def pytest_collection_modifyitems(items):
     """Put the files in order, after pytest-randomly has shuffled them."""
     places = {REPOSITORY / "tests" / name: i for i, name in enumerate(SLOWEST_FIRST)}
-    items.sort(key=lambda item: min(places.get(folder, 0) for folder in item.path.parents))
+    last = len(places)
+    items.sort(key=lambda item: min(places.get(folder, last) for folder in item.path.parents))
 
 
 @pytest.hookimpl(wrapper=True)
