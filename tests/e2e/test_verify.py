@@ -158,7 +158,9 @@ def test_it_holds_by_alias_and_by_number(project, tmp_path):
     assert {"policy", "answer", "baseline evaluation.parquet"} <= {
         finding["what"] for finding in document["findings"]
     }
-    assert project.verify("models:/parts/1", "--policy", project.folder / "policy.toml")[0] == 0
+    same = tmp_path / "same.toml"
+    same.write_text(POLICY)
+    assert project.verify("models:/parts/1", "--policy", same)[0] == 0
     other = tmp_path / "other.toml"
     other.write_text(POLICY.replace("0.7", "0.6"))
     code, document = project.verify("models:/parts/2", "--policy", other)
