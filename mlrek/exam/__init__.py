@@ -19,7 +19,7 @@ from mlrek.evaluation import Evaluation, Provider
 from mlrek.exam.calling import Watch, call_missing
 from mlrek.figures import ReadImages
 from mlrek.formats.doubts import complete_doubts
-from mlrek.formats.exam import join_exam
+from mlrek.formats.exam import join_own_test_set
 from mlrek.formats.ground_truth import GroundTruth, parse_ground_truth
 from mlrek.formats.rekognition_arn import parse_arn
 from mlrek.formats.rekognition_manifest import ManifestInput
@@ -169,7 +169,7 @@ def sit_exam(
             is_own=options.call,
         )
         files = (*reader.files, *answers.files)
-    evaluation = join_exam(version, truth, responses, files)
+    evaluation = join_own_test_set(version, truth, responses, files)
     told = find_seen(evaluation.images) if find_seen else SeenInTraining()
     said = tuple(map(escape_unencodable, (*evaluation.warnings, *told.warnings)))
     evaluation = replace(evaluation, seen_in_training=told.seen, warnings=said)

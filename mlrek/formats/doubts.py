@@ -262,8 +262,8 @@ def doubt_skipped(n: int, n_lines: int, what: str, named: str) -> Iterator[Doubt
 def show_spellings(found: Sequence[str], wanted: Sequence[str]) -> str:
     """How two files spell images of which none is the other's: two of them that look alike.
 
-    >>> show_spellings(["1.jpg", "0.jpg"], ["s3://exam/0.jpg"])
-    "'0.jpg' and 's3://exam/0.jpg'"
+    >>> show_spellings(["1.jpg", "0.jpg"], ["s3://photos/0.jpg"])
+    "'0.jpg' and 's3://photos/0.jpg'"
     """
     first = wanted[0]
     name = _last_part(first)

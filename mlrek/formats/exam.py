@@ -1,4 +1,4 @@
-"""A version on a test set of one's own: truth and answers -> an evaluation like any other."""
+"""A version on your own test set: truth and answers -> an evaluation like any other."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -35,13 +35,13 @@ from mlrek.metrics.fitted import describe_shared
 _N_NAMED = 3
 
 
-def join_exam(
+def join_own_test_set(
     version: Evaluation,
     truth: GroundTruth,
     responses: Responses,
     files: Sequence[SourceFile] = (),
 ) -> Evaluation:
-    """The evaluation of a version on a test set of one's own.
+    """The evaluation of a version on your own test set.
 
     Labels stand in the version's order, then further ones alphabetically; its assumed thresholds
     count. Its reported numbers are of another test set and do not come along. An image without an

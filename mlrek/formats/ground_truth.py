@@ -167,7 +167,9 @@ class _Reader:
         if masks:
             others = [name for name, kind in found.kinds.items() if kind in TRUTH]
             hint = f"; --attribute {others[0]} reads its other labels" if others else ""
-            raise RefusedError(f"{show(masks[0])} are masks, which no exam is made of{hint}")
+            raise RefusedError(
+                f"{show(masks[0])} are masks, which your own test set cannot hold{hint}"
+            )
         return chosen
 
     def _count(self, found: LineAttributes, truth: Collection[str]) -> None:

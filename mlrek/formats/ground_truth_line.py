@@ -70,7 +70,9 @@ def find_attributes(line: Line) -> LineAttributes:
         RefusedError: It is the line of a moderation adapter.
     """
     if _MODERATION in line:
-        raise RefusedError("belongs to a custom moderation adapter, which has no exam of one's own")
+        raise RefusedError(
+            "belongs to a custom moderation adapter, which cannot be tested on your own images"
+        )
     kinds = {}
     for name, value in line.items():
         metadata = line.get(name + METADATA)

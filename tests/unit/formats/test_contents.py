@@ -106,7 +106,7 @@ def evaluation():
 
 
 def test_what_was_written_after_the_training_is_doubted(evaluation):
-    """In the very millisecond it was not; on a test set of one's own there is no such rule."""
+    """In the very millisecond it was not; on your own test set there is no such rule."""
     rows = [in_s3(ONE, at=TRAINED_MS + extra) for extra in (1, 0, 5000)]
     contents = make_contents(*rows)
     (doubt,) = add_contents(evaluation, contents, is_services=True).doubts

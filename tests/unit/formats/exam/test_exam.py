@@ -24,7 +24,7 @@ from mlrek.evaluation import (
     Task,
     Version,
 )
-from mlrek.formats.exam import join_exam
+from mlrek.formats.exam import join_own_test_set
 from mlrek.formats.ground_truth import parse_ground_truth
 from mlrek.formats.rekognition_manifest import ManifestInput
 from mlrek.formats.responses import parse_responses
@@ -132,7 +132,7 @@ def read_records(evaluation):
 
 def test_answers_stand_with_the_truth_of_their_image():
     """In the manifest's order of images and the version's of labels, whatever the answers' is."""
-    evaluation = join_exam(
+    evaluation = join_own_test_set(
         make_version(["dog", "cat"], [0.3, 0.6]),
         make_truth(a="cat", b="dog"),
         answer(b=[("cat", 25), ("dog", 75)], a=[("cat", 100), ("dog", 0)]),
@@ -148,9 +148,11 @@ def test_answers_stand_with_the_truth_of_their_image():
 
 def test_thresholds_that_were_chosen_on_these_images_are_doubted():
     """Both images are of the service's own test set, of which the version tells."""
-    own = join_exam(make_version(["cat", "dog"]), make_truth(a="cat", b="dog"), answer(a=[], b=[]))
+    own = join_own_test_set(
+        make_version(["cat", "dog"]), make_truth(a="cat", b="dog"), answer(a=[], b=[])
+    )
 
-    again = join_exam(own, make_truth(b="dog", c="cat"), answer(b=[("dog", 75)], c=[]))
+    again = join_own_test_set(own, make_truth(b="dog", c="cat"), answer(b=[("dog", 75)], c=[]))
 
     assert [(d.kind, d.count, d.of) for d in again.doubts] == [("thresholds_fitted", 1, 2)]
 
@@ -159,7 +161,7 @@ def test_reported_numbers_do_not_come_along():
     """They are of the provider's test set; what the version was trained on is the same."""
     truth, version = make_truth(a="cat"), make_version(["cat"])
     files = (SourceFile(role="ground_truth", uri="g", size=1, sha256="cc"),)
-    evaluation = join_exam(version, truth, answer(a=[("cat", 50)]), files)
+    evaluation = join_own_test_set(version, truth, answer(a=[("cat", 50)]), files)
     assert (evaluation.reported.aggregate, evaluation.reported.test_images) == ({}, None)
     assert evaluation.reported.train_images == 12
     assert evaluation.version is version.version
@@ -168,7 +170,7 @@ def test_reported_numbers_do_not_come_along():
 
 def test_an_image_without_an_answer_has_no_prediction():
     """Missing and failed ones are misses, which one doubt counts."""
-    evaluation = join_exam(
+    evaluation = join_own_test_set(
         make_version(["cat", "dog"]),
         make_truth(a="cat", b="dog", c="dog"),
         answer(a=[("cat", 90), ("dog", 10)], c="InvalidImageFormatException: no image"),
@@ -183,29 +185,29 @@ def test_an_image_without_an_answer_has_no_prediction():
 @pytest.mark.parametrize(
     ("image", "answered"),
     [
-        ("s3://exam/0.jpg", "0.jpg"),
-        ("s3://exam/my folder/0.jpg", "s3://exam/my+folder/0.jpg"),
-        ("s3://exam/0.jpg", "https://exam/0.jpg"),
-        ("s3://exam/a.b.jpg", "s3://exam/a%2Eb.jpg"),
+        ("s3://photos/0.jpg", "0.jpg"),
+        ("s3://photos/my folder/0.jpg", "s3://photos/my+folder/0.jpg"),
+        ("s3://photos/0.jpg", "https://photos/0.jpg"),
+        ("s3://photos/a.b.jpg", "s3://photos/a%2Eb.jpg"),
     ],
 )
 def test_answers_of_other_images_are_refused(image, answered):
     """They are no proof that a model is always wrong; both spellings are shown."""
     responses = answer(**{"other.jpg": [("cat", 90)], answered: [("cat", 90)]})
     with pytest.raises(EvaluationError, match="not one answer") as caught:
-        join_exam(make_version(["cat"]), make_truth(**{image: "cat"}), responses)
+        join_own_test_set(make_version(["cat"]), make_truth(**{image: "cat"}), responses)
     assert f"{answered!r} and {image!r}" in str(caught.value)
 
 
 def test_a_file_without_an_answer_is_refused():
     """Nothing was asked."""
     with pytest.raises(EvaluationError, match="not one answer in the file"):
-        join_exam(make_version(["cat"]), make_truth(a="cat"), answer())
+        join_own_test_set(make_version(["cat"]), make_truth(a="cat"), answer())
 
 
 def test_an_answer_for_another_image_is_left_out_and_counted():
     """With whatever labels only it has."""
-    evaluation = join_exam(
+    evaluation = join_own_test_set(
         make_version(["cat"]), make_truth(a="cat"), answer(a=[("cat", 90)], z=[("zebra", 90)])
     )
     assert evaluation.labels == ("cat",)
@@ -216,7 +218,7 @@ def test_an_answer_for_another_image_is_left_out_and_counted():
 
 def test_labels_that_only_truth_or_answers_know_follow_alphabetically():
     """They have no threshold; those that the version does not know are told."""
-    evaluation = join_exam(
+    evaluation = join_own_test_set(
         make_version(["dog"], [0.3]), make_truth(a="zebra"), answer(a=[("ape", 60), ("dog", 40)])
     )
     assert evaluation.labels == ("dog", "ape", "zebra")
@@ -228,7 +230,7 @@ def test_labels_that_only_truth_or_answers_know_follow_alphabetically():
 
 def test_one_label_of_each_answer_is_top1():
     """So it was called with MaxResults 1."""
-    evaluation = join_exam(
+    evaluation = join_own_test_set(
         make_version(["cat", "dog"]), make_truth(a="cat"), answer(a=[("dog", 60)])
     )
     assert evaluation.records_kind is RecordsKind.TOP1
@@ -236,7 +238,7 @@ def test_one_label_of_each_answer_is_top1():
 
 def test_a_label_twice_in_an_answer_counts_once():
     """The most confident."""
-    evaluation = join_exam(
+    evaluation = join_own_test_set(
         make_version(["cat"]), make_truth(a="cat"), answer(a=[("cat", 20), ("cat", 80)])
     )
     assert read_records(evaluation) == {"a": {"cat": 0.8}}
@@ -248,14 +250,14 @@ def test_a_label_twice_in_an_answer_counts_once():
 def test_it_is_multilabel_where_either_says_so(of_version, labels):
     """The version by its provider's test, the manifest by an image with two labels."""
     version = make_version(["cat", "dog"], task=of_version)
-    task = join_exam(version, make_truth(a=labels), answer(a=[])).task
+    task = join_own_test_set(version, make_truth(a=labels), answer(a=[])).task
     is_multilabel = of_version is Task.MULTILABEL or labels == ["cat", "dog"]
     assert task is (Task.MULTILABEL if is_multilabel else Task.CLASSIFICATION)
 
 
 def test_boxes_of_answers_become_pixels():
     """Shares of width and height, each of its own image."""
-    evaluation = join_exam(
+    evaluation = join_own_test_set(
         make_version(["hat", "cap"], [0.1, 0.2], task=Task.DETECTION),
         make_boxes(a=[(1, 2, 3, 4)], b=[]),
         answer_boxes(b=[(50, 0.5, 0.25, 0.25, 0.5)], a=[]),
@@ -276,8 +278,8 @@ def test_a_box_without_a_size_has_no_place():
     truth = replace(truth, image_sizes=np.full((1, 2), np.nan))
     version = make_version(["cap"], task=Task.DETECTION)
     with pytest.raises(EvaluationError, match="1 boxes on 1 images: no image_size"):
-        join_exam(version, truth, answer_boxes(a=[(50, 0, 0, 1, 1)]))
-    assert join_exam(version, truth, answer_boxes(a=[])).task is Task.DETECTION
+        join_own_test_set(version, truth, answer_boxes(a=[(50, 0, 0, 1, 1)]))
+    assert join_own_test_set(version, truth, answer_boxes(a=[])).task is Task.DETECTION
 
 
 @pytest.mark.parametrize(
@@ -298,7 +300,7 @@ def test_a_box_without_a_size_has_no_place():
 def test_what_does_not_fit_together_is_refused(task, truth, responses, reason):
     """Version, truth and answers are of one kind."""
     with pytest.raises(EvaluationError, match=reason):
-        join_exam(make_version(["cap"], task=task), truth, responses)
+        join_own_test_set(make_version(["cap"], task=task), truth, responses)
 
 
 def test_boxes_that_were_not_asked_for_are_told():
@@ -306,7 +308,7 @@ def test_boxes_that_were_not_asked_for_are_told():
     responses = answer_boxes(a=[(50, 0, 0, 1, 1)])
     responses.min_confidence = {30.0}
     version = make_version(["cap"], [0.4], task=Task.DETECTION)
-    (doubt,) = join_exam(version, make_boxes(a=[]), responses).doubts
+    (doubt,) = join_own_test_set(version, make_boxes(a=[]), responses).doubts
     assert (doubt.kind, doubt.effect) == (DoubtKind.RECORDS_PARTIAL, Effect.STOPS_RELATIVE)
     assert doubt.text.startswith("boxes below 30 % were not asked for")
     touched = ["aggregate/ap_50", "label_ap", "label_recall", "at_threshold/f1_macro"]
@@ -319,7 +321,7 @@ def test_answers_below_a_threshold_that_were_not_asked_for(threshold, is_doubted
     responses = answer(a=[("cat", 80)])
     responses.min_confidence = {50.0}
     version = make_version(["cat"], [threshold or np.nan])
-    doubts = join_exam(version, make_truth(a="cat"), responses).doubts
+    doubts = join_own_test_set(version, make_truth(a="cat"), responses).doubts
     assert [(d.kind, d.effect) for d in doubts] == (
         [(DoubtKind.RECORDS_PARTIAL, Effect.STOPS)] if is_doubted else []
     )
@@ -346,10 +348,10 @@ def test_every_answer_is_where_it_belongs(truth, answers, order):
     """And the test set is the same whatever order of labels the version has."""
     named = {image: sorted(labels) for image, labels in truth.items()}
     answers[min(truth)] = answers.get(min(truth), [])  # answers of other images alone are refused
-    evaluation = join_exam(make_version(order), make_truth(**named), answer(**answers))
+    evaluation = join_own_test_set(make_version(order), make_truth(**named), answer(**answers))
     assert read_records(evaluation) == {
         image: {label: percent / 100 for label, percent in answers.get(image, [])}
         for image in truth
     }
-    other = join_exam(make_version(sorted(order)), make_truth(**named), answer(**answers))
+    other = join_own_test_set(make_version(sorted(order)), make_truth(**named), answer(**answers))
     assert compute_digest(evaluation) == compute_digest(other)

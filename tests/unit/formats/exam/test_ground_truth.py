@@ -13,7 +13,7 @@ from mlrek.evaluation import DoubtKind, Task
 from mlrek.formats.ground_truth import parse_ground_truth
 from mlrek.formats.rekognition_manifest import ManifestInput
 
-URI = "s3://bucket/exam.manifest"
+URI = "s3://bucket/own.manifest"
 
 
 def parse(*lines, **options):
