@@ -10,11 +10,12 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from fakes.effort import choose
 from fakes.evaluations import save_archive
 from fakes.warm import read_cpu_s
 
 SIGNALS = (signal.SIGKILL, signal.SIGTERM, signal.SIGHUP, signal.SIGINT)
-KILLS_EACH = 3
+KILLS_EACH = choose(2, whole=3)
 AT_ONCE = 2
 SET_UP_CPU_S = 2.0
 """Seconds of CPU that the setup takes about, from the first file on."""

@@ -10,14 +10,15 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
+from fakes.effort import choose
 from fakes.evaluations import save_archive
 from fakes.logged import count_runs, read_versions
 from mlflow import MlflowClient
 
 COLOUR_TAG = "mlflow.runColor"
-KILLS = 50
-KILLS_OF_REPLACING = 8
-INTERRUPTS = 8
+KILLS = choose(12, whole=50)
+KILLS_OF_REPLACING = choose(4, whole=8)
+INTERRUPTS = choose(4, whole=8)
 AT_ONCE = 2
 STORE = ("--tracking-uri", "sqlite:///mlflow.db", "--jobs", "1", "--json")
 
@@ -59,7 +60,7 @@ def undisturbed(warm, project, new_folder):
 
 
 def test_killed_at_any_moment_the_next_sync_leaves_the_same(warm, project, new_folder, undisturbed):
-    """SIGKILL at fifty random moments: one complete run a version, equal to an undisturbed."""
+    """SIGKILL at random moments: one complete run a version, equal to an undisturbed."""
     expected, cpu_s = undisturbed
     moments = random.Random(7)
     delays = [moments.uniform(0, cpu_s) for _ in range(KILLS)]
