@@ -1,4 +1,4 @@
-"""How often what is left to chance is tried: a few times, or, on request, as often as it may take."""
+"""How often a test tries what depends on chance: a few times, or all of them on request."""
 
 import os
 from typing import TypeVar
