@@ -7,6 +7,7 @@ import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 import typer
@@ -16,6 +17,8 @@ from mlrek.redaction import hide_secrets
 
 if TYPE_CHECKING:
     from rich.console import Console
+
+    from mlrek.tables.blocks import Block
 
 PIPE_WIDTH = 160
 """Columns of a table that no terminal bounds."""
@@ -66,6 +69,31 @@ class Output:
     def line(self, text: str = "") -> None:
         """One line of the result; long links are not wrapped."""
         typer.echo(_for_stdout(escape_unprintable(text)))
+
+    def show(self, blocks: "Iterable[Block]") -> None:
+        """The blocks for a person, notes wrapped at the terminal's width."""
+        from mlrek.tables.blocks import Heading, Line, Note
+
+        for block in blocks:
+            match block:
+                case Heading():
+                    self.line(block.text)
+                case Line():
+                    self.line(block.strong + block.text)
+                case Note():
+                    self._wrapped(f"{block.kind}  {block.text}" if block.kind else block.text)
+                case _:
+                    self.table(block.columns, block.rows, numeric=block.numeric)
+
+    def _wrapped(self, text: str) -> None:
+        for line in wrap(
+            text,
+            self.width,
+            subsequent_indent="  ",
+            break_long_words=False,
+            break_on_hyphens=False,
+        ):
+            self.line(line)
 
     def warn(self, lines: Iterable[str]) -> None:
         """Warnings, a line each."""
