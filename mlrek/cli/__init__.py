@@ -11,6 +11,7 @@ from mlrek.cli.catalogue import archive, projects, versions
 from mlrek.cli.check import check
 from mlrek.cli.compare import compare
 from mlrek.cli.evaluate import evaluate
+from mlrek.cli.options import with_shared_options
 from mlrek.cli.promote import promote
 from mlrek.cli.register_option import RegisteringCommand
 from mlrek.cli.show import show
@@ -54,9 +55,9 @@ def root(
     """
 
 
-app.command(cls=RegisteringCommand)(sync)
+app.command(cls=RegisteringCommand)(with_shared_options(sync))
 for command in (versions, show, compare, check, promote, verify, evaluate, ui, projects, archive):
-    app.command()(command)
+    app.command()(with_shared_options(command))
 
 
 def main() -> None:

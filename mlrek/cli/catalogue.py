@@ -22,19 +22,14 @@ REPORTED_COLUMNS = {"AuPRC": "average_precision", "precision": "precision", "rec
 
 
 def projects(
-    region: opt.Region = "",
-    profile: opt.Profile = "",
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
+    account: opt.Account,
+    output: Output,
 ) -> None:
     """List the Rekognition projects of the account and region with their ARNs."""
-    from mlrek.sources import AwsOptions, list_projects
+    from mlrek.sources import list_projects
 
-    output = Output(as_json=json, quiet=quiet, verbose=verbose)
-    output.set_up_logging()
-    found = list_projects(AwsOptions(region=region, profile=profile))
-    if json:
+    found = list_projects(account.aws)
+    if output.as_json:
         rows = [
             {
                 "name": listed.project.name,
@@ -59,22 +54,17 @@ def versions(
     source: opt.SourceArgument,
     tracking_uri: opt.TrackingUri = "",
     experiment: opt.Experiment = "",
-    region: opt.Region = "",
-    profile: opt.Profile = "",
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
+    *,
+    account: opt.Account,
+    output: Output,
 ) -> None:
     """List the versions of a source: status, training, evaluation, MLflow run."""
     from mlrek.listing import list_versions
-    from mlrek.sources import AwsOptions
     from mlrek.tracking.connection import connect_existing
 
-    output = Output(as_json=json, quiet=quiet, verbose=verbose)
-    output.set_up_logging()
-    aws = AwsOptions(region=region, profile=profile)
+    aws = account.aws
     listed = list_versions(source, aws, connect_existing(tracking_uri), experiment)
-    if json:
+    if output.as_json:
         output.document({"versions": [_describe_version(row) for row in listed]})
         return
     more = {
@@ -89,7 +79,7 @@ def versions(
         names = (row.entry.version.project.name for row in listed)
         rows = [[name, *row] for name, row in zip(names, rows, strict=True)]
     output.table(titles, rows, numeric=frozenset(("images", *more, "service F1")))
-    if len(listed) == 1 or verbose:
+    if len(listed) == 1 or output.verbose:
         _print_evaluations(listed, output)
     if not listed:
         output.hint("This project has no versions yet.")
@@ -98,11 +88,8 @@ def versions(
 def archive(
     source: opt.SourceArgument,
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Where to save.")],
-    region: opt.Region = "",
-    profile: opt.Profile = "",
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
+    account: opt.Account,
+    output: Output,
 ) -> None:
     """Save all that an evaluation consists of, re-readable without an account.
 
@@ -110,14 +97,12 @@ def archive(
     """
     from pathlib import Path
 
-    from mlrek.sources import AwsOptions, open_source
+    from mlrek.sources import open_source
     from mlrek.sources.archive import write_archive
 
-    output = Output(as_json=json, quiet=quiet, verbose=verbose)
-    output.set_up_logging()
-    opened = open_source(source, AwsOptions(region=region, profile=profile))
+    opened = open_source(source, account.aws)
     saved = write_archive(opened, Path(folder))
-    if json:
+    if output.as_json:
         output.document({"versions": [_describe_saved(result) for result in saved]})
     else:
         rows = [

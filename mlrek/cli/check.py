@@ -54,11 +54,9 @@ def check(
         ),
     ] = "",
     tracking_uri: opt.TrackingUri = "",
-    region: opt.Region = "",
-    profile: opt.Profile = "",
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
+    *,
+    account: opt.Account,
+    output: Output,
 ) -> None:
     """Check by a policy whether a version may be promoted.
 
@@ -69,15 +67,12 @@ def check(
     from mlrek.cli.check_report import print_decision
     from mlrek.gate import Asking, check_version, read_policy
     from mlrek.sealing import keep_decision
-    from mlrek.sources import AwsOptions
     from mlrek.tables.decision import describe_decision, write_decision_markdown
     from mlrek.tracking.connection import connect
     from mlrek.tracking.project_run import RUN_VARIABLE, mark_project_run
 
-    output = Output(as_json=json, quiet=quiet, verbose=verbose)
-    output.set_up_logging()
     asked = read_policy(policy, baseline, group_by)
-    aws, asking = AwsOptions(region=region, profile=profile), Asking(alias=alias)
+    aws, asking = account.aws, Asking(alias=alias)
     open_store = cache(partial(connect, tracking_uri))
     result = check_version(candidate, asked, aws, open_store, asking)
     decision = keep_decision(
@@ -88,7 +83,7 @@ def check(
         path=kept,
         forgive=undecided or "",
     )
-    if json:
+    if output.as_json:
         output.document(describe_decision(decision))
         output.warn(decision.warnings)
     else:

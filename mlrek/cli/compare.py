@@ -69,11 +69,9 @@ def compare(
         typer.Option("--log/--no-log", help="Keep the comparison in the candidate's run, if any."),
     ] = True,
     tracking_uri: opt.TrackingUri = "",
-    region: opt.Region = "",
-    profile: opt.Profile = "",
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
+    *,
+    account: opt.Account,
+    output: Output,
 ) -> None:
     """Compare versions, paired image by image.
 
@@ -84,15 +82,12 @@ def compare(
     Example: mlrek compare models:/digits@champion models:/digits/7
     """
     from mlrek.cli.compare_report import print_comparisons
-    from mlrek.sources import AwsOptions
 
     if html and len(candidates) > 1:
         raise UsageError("--html is the page of one candidate; name only one")
-    output = Output(as_json=json, quiet=quiet, verbose=verbose)
-    output.set_up_logging()
     compared = _compare(
         (baseline, *candidates),
-        AwsOptions(region=region, profile=profile),
+        account.aws,
         tracking_uri,
         _make_settings(label_map, group_by),
         prediction_rule,
@@ -100,7 +95,7 @@ def compare(
     )
     _write_files(compared, markdown, html)
     compared = _keep(compared, tracking_uri, output) if log else compared
-    if json:
+    if output.as_json:
         from mlrek.comparing import describe_compared
 
         output.document(describe_compared(compared))

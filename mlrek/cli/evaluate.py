@@ -66,11 +66,9 @@ def evaluate(
     images: opt.Images = "auto",
     tracking_uri: opt.TrackingUri = "",
     experiment: opt.Experiment = "",
-    region: opt.Region = "",
-    profile: opt.Profile = "",
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
+    *,
+    account: opt.Account,
+    output: Output,
 ) -> None:
     """Evaluate a version on a test set of your own, and log it as another run of the version.
 
@@ -82,13 +80,10 @@ def evaluate(
     from mlrek.cli.progress import show_calls
     from mlrek.exam import ExamOptions, log_exam, sit_exam
     from mlrek.references import load_version
-    from mlrek.sources import AwsOptions
     from mlrek.tracking.connection import connect
     from mlrek.tracking.description import Options
 
-    output = Output(as_json=json, quiet=quiet, verbose=verbose)
-    output.set_up_logging()
-    aws = AwsOptions(region=region, profile=profile)
+    aws = account.aws
     options = ExamOptions(
         manifest=manifest,
         responses=responses,
@@ -116,7 +111,7 @@ def evaluate(
             list_trained=referred.list_trained,
         )
     result = log_exam(store, exam, options, os.environ)
-    if json:
+    if output.as_json:
         output.document(describe_result(result, options, store))
     else:
         _print_result(result, output)

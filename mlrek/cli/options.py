@@ -1,11 +1,19 @@
 """Options that several commands share."""
 
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from functools import wraps
+from inspect import Signature, signature
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
+from mlrek.cli.output import Output
 from mlrek.errors import UsageError
+
+if TYPE_CHECKING:
+    from mlrek.sources import AwsOptions
 
 SourceArgument = Annotated[
     str,
@@ -51,16 +59,6 @@ Experiment = Annotated[
         "--experiment", help="Experiment name; default: mlrek/<project>.", show_default=False
     ),
 ]
-Region = Annotated[
-    str,
-    typer.Option("--region", help="AWS region; else the ARN's or your own.", show_default=False),
-]
-Profile = Annotated[
-    str, typer.Option("--profile", help="AWS profile; else AWS_PROFILE.", show_default=False)
-]
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress, warnings or hints.")]
-Verbose = Annotated[bool, typer.Option("--verbose", "-v", help="Say what is done on the way.")]
 SkipBadLines = Annotated[
     bool,
     typer.Option("--skip-bad-lines", help="Skip malformed manifest lines, counted and warned of."),
@@ -74,6 +72,50 @@ Images = Annotated[
         "noticed: where the evaluation says, nowhere, or a folder (also s3://).",
     ),
 ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Account:
+    """The AWS account that is asked; each field is an option."""
+
+    region: Annotated[
+        str,
+        typer.Option(
+            "--region", help="AWS region; else the ARN's or your own.", show_default=False
+        ),
+    ] = ""
+    profile: Annotated[
+        str, typer.Option("--profile", help="AWS profile; else AWS_PROFILE.", show_default=False)
+    ] = ""
+
+    @property
+    def aws(self) -> "AwsOptions":
+        """The same as the sources take it."""
+        from mlrek.sources import AwsOptions
+
+        return AwsOptions(region=self.region, profile=self.profile)
+
+
+def with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
+    """The command as Typer takes it: an option for each field of its `Account` and `Output`."""
+    own = signature(command).parameters.values()
+    shared = {p.name: p.annotation for p in own if p.annotation in {Account, Output}}
+
+    @wraps(command)
+    def run(**given: Any) -> None:
+        for name, group in shared.items():
+            given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
+            if isinstance(given[name], Output):
+                given[name].set_up_logging()
+        command(**given)
+
+    options = [
+        option.replace(kind=option.KEYWORD_ONLY)
+        for p in own
+        for option in (signature(p.annotation).parameters.values() if p.name in shared else [p])
+    ]
+    run.__signature__ = Signature(options)  # type: ignore[attr-defined]
+    return run
 
 
 def check_images(images: str) -> str:

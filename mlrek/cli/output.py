@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from textwrap import wrap
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -26,11 +26,15 @@ PIPE_WIDTH = 160
 
 @dataclass(frozen=True)
 class Output:
-    """Where a command's words go."""
+    """Where a command's words go; each field is an option of every command."""
 
-    as_json: bool = False
-    quiet: bool = False
-    verbose: bool = False
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False
+    quiet: Annotated[
+        bool, typer.Option("--quiet", "-q", help="No progress, warnings or hints.")
+    ] = False
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Say what is done on the way.")
+    ] = False
 
     @cached_property
     def console(self) -> "Console":

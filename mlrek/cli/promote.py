@@ -47,11 +47,9 @@ def promote(
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     tracking_uri: opt.TrackingUri = "",
-    region: opt.Region = "",
-    profile: opt.Profile = "",
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
+    *,
+    account: opt.Account,
+    output: Output,
 ) -> None:
     """Check a registered version by a policy, then move the registry's alias to it.
 
@@ -66,7 +64,6 @@ def promote(
     from mlrek.gate import read_policy
     from mlrek.promotion import check_promotion, prepare_promotion, prepare_rollback
     from mlrek.registry.door import Registry
-    from mlrek.sources import AwsOptions
     from mlrek.tracking.connection import connect
 
     if bool(policy) == rollback:
@@ -75,17 +72,15 @@ def promote(
             if rollback
             else "name the policy with --policy FILE (or put back what was before with --rollback)"
         )
-    output = Output(as_json=json, quiet=quiet, verbose=verbose)
-    output.set_up_logging()
     registry = Registry(connect(tracking_uri))
     asked = None if rollback else read_policy(policy, group_by=group_by)
     if asked is None:
         promotion = prepare_rollback(candidate, alias, registry)
     else:
-        aws = AwsOptions(region=region, profile=profile)
+        aws = account.aws
         promotion = prepare_promotion(candidate, alias, aws, registry)
         promotion = check_promotion(promotion, asked, aws, registry, notes=not dry_run)
-    if not json:
+    if not output.as_json:
         _show(promotion, output, undecided or "")
     outcome = _decide(promotion, undecided or "", dry_run=dry_run)
     if not outcome:

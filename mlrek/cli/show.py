@@ -35,11 +35,9 @@ def show(
     ] = None,
     skip_bad_lines: opt.SkipBadLines = False,
     tracking_uri: opt.TrackingUri = "",
-    region: opt.Region = "",
-    profile: opt.Profile = "",
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
+    *,
+    account: opt.Account,
+    output: Output,
 ) -> None:
     """Show one version's evaluation in the terminal.
 
@@ -52,16 +50,13 @@ def show(
     from mlrek.metrics.outcomes import LabelOutcome
     from mlrek.references import load_version
     from mlrek.reported import DEFAULT_THRESHOLD
-    from mlrek.sources import AwsOptions
     from mlrek.tracking.connection import connect_for_reading
 
     if outcome and not label:
         raise UsageError("--outcome lists the images of one label: name it with --label")
-    output = Output(as_json=json, quiet=quiet, verbose=verbose)
-    output.set_up_logging()
     evaluation = load_version(
         version,
-        AwsOptions(region=region, profile=profile),
+        account.aws,
         lambda: connect_for_reading(tracking_uri),
         skip_bad_lines=skip_bad_lines,
         threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
@@ -81,7 +76,7 @@ def show(
         ),
         published=(find_published(evaluation, label, threshold) if threshold is not None else None),
     )
-    if json:
+    if output.as_json:
         output.document(describe_shown(shown))
     else:
         print_shown(shown, output)

@@ -91,11 +91,9 @@ def sync(
         ),
     ] = 0,
     images: opt.Images = "auto",
-    region: opt.Region = "",
-    profile: opt.Profile = "",
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
+    *,
+    account: opt.Account,
+    output: Output,
 ) -> None:
     """Log each version's evaluation as one MLflow run.
 
@@ -107,11 +105,8 @@ def sync(
     from mlrek.pipeline import default_jobs
     from mlrek.registry.versions import check_name
     from mlrek.results import SyncOptions
-    from mlrek.sources import AwsOptions
     from mlrek.tracking.description import Options
 
-    output = Output(as_json=json, quiet=quiet, verbose=verbose)
-    output.set_up_logging()
     if not (sources or all_projects):
         raise UsageError("name a SOURCE, or give --all-projects; `mlrek sync --help` tells more")
     result = _run(
@@ -134,7 +129,7 @@ def sync(
                 top_labels=top_labels,
                 images=opt.check_images(images),
             ),
-            aws=AwsOptions(region=region, profile=profile),
+            aws=account.aws,
         ),
         output,
     )

@@ -36,11 +36,9 @@ def ui(
     ] = 0,
     no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,
     tracking_uri: opt.TrackingUri = "",
-    region: opt.Region = "",
-    profile: opt.Profile = "",
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
+    *,
+    account: opt.Account,
+    output: Output,
 ) -> None:
     """Open MLflow on the page that shows the versions side by side.
 
@@ -50,17 +48,14 @@ def ui(
     """
     from mlrek.errors import TrackingError
     from mlrek.pages import find_page
-    from mlrek.sources import AwsOptions
     from mlrek.tracking.connection import connect_existing
     from mlrek.tracking.links import is_local_store, ui_address
     from mlrek.tracking.managed import explain_managed, is_sagemaker
 
-    output = Output(as_json=json, quiet=quiet, verbose=verbose)
-    output.set_up_logging()
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
     explain_managed(uri, os.environ)
-    aws = AwsOptions(region=region, profile=profile)
-    opens = not (no_open or json)
+    aws = account.aws
+    opens = not (no_open or output.as_json)
     if is_sagemaker(uri):
         _show_signed(uri, source, aws, output, opens=opens)
         return

@@ -25,9 +25,8 @@ def verify(
         ),
     ] = "",
     tracking_uri: opt.TrackingUri = "",
-    json: opt.Json = False,
-    quiet: opt.Quiet = False,
-    verbose: opt.Verbose = False,
+    *,
+    output: Output,
 ) -> None:
     """Check that the sealed decision on a promoted version still holds.
 
@@ -40,11 +39,9 @@ def verify(
     from mlrek.tracking.connection import connect
     from mlrek.verifying import verify_version
 
-    output = Output(as_json=json, quiet=quiet, verbose=verbose)
-    output.set_up_logging()
     text = _read_policy(policy) if policy else None
     found = verify_version(version, Registry(connect(tracking_uri)), text)
-    if json:
+    if output.as_json:
         output.document(_describe(found))
     else:
         _print(found, output)
