@@ -241,24 +241,6 @@ def doubt_unanswered(
         )
 
 
-def doubt_skipped(n: int, n_lines: int, what: str, named: str) -> Iterator[Doubt]:
-    """That malformed lines were left out.
-
-    Args:
-        n: How many lines.
-        n_lines: Of how many, those included.
-        what: Of which file.
-        named: The first of them, and what is wrong with each.
-    """
-    if n:
-        yield Doubt(
-            kind=DoubtKind.LINES_SKIPPED,
-            text=f"{n} of {n_lines} {what} are malformed and were left out: {named}",
-            count=n,
-            of=n_lines,
-        )
-
-
 def show_spellings(found: Sequence[str], wanted: Sequence[str]) -> str:
     """How two files spell images of which none is the other's: two of them that look alike.
 

@@ -8,22 +8,17 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from math import isfinite
-from typing import TypeAlias, TypeVar
-
-from msgspec.json import Decoder
+from typing import TypeAlias
 
 from mlrek.errors import ParseError
 from mlrek.evaluation import Doubt
-from mlrek.formats.doubts import doubt_skipped
+from mlrek.formats.columns import BadLines
 from mlrek.formats.json_text import show
-from mlrek.formats.lines import BYTE_ORDER_MARK, MAX_LINE_BYTES, iter_json_lines
-
-T = TypeVar("T")
+from mlrek.formats.lines import BYTE_ORDER_MARK, MAX_LINE_BYTES
 
 Box: TypeAlias = tuple[float, float, float, float]
 """xMin, yMin, xMax, yMax as shares of the image's width and height, from its upper left corner."""
 
-_N_NAMED = 3
 _UNDECODABLE = re.compile("[\udc80-\udcff]")
 
 
@@ -69,88 +64,29 @@ class ImageColumns:
         return self.label_codes.setdefault(check_label(label), len(self.label_codes))
 
 
-class BadLines:
-    """Malformed lines: the first one ends the reading, unless they are to be left out."""
-
-    def __init__(self, kind: str, *, skip: bool) -> None:
-        self._kind = kind
-        self._skip = skip
-        self._n = 0
-        self._n_lines = 0
-        self._first: list[str] = []
-
-    def add(self, name: str, number: int, exc: ValueError) -> None:
-        """Take note of a line.
-
-        Raises:
-            ParseError: Bad lines are not left out.
-        """
-        error = ParseError(name, number, str(exc))
-        if not self._skip:
-            raise error from exc
-        self._n += 1
-        if self._n <= _N_NAMED:
-            self._first.append(str(error))
-
-    def count(self, n_lines: int) -> None:
-        """Take note of lines that are read, malformed ones included."""
-        self._n_lines += n_lines
-
-    def doubt(self) -> Iterator[Doubt]:
-        """The lines that were left out, counted."""
-        named = "; ".join(self._first) + ("; …" if self._n > _N_NAMED else "")
-        n_lines = max(self._n_lines, self._n)
-        yield from doubt_skipped(self._n, n_lines, f"lines of {self._kind}", named)
-
-
-def read_json_lines(
-    data: DataInput, decoder: Decoder[T], read_line: Callable[[T], None], bad_lines: BadLines
-) -> None:
-    """Read every line of a file.
-
-    Raises:
-        ParseError: A line is malformed, unless those are left out.
-    """
-
-    def note(number: int, exc: ValueError) -> None:
-        bad_lines.add(data.name, number, exc)
-
-    def note_undecoded(number: int, exc: ValueError) -> None:
-        bad_lines.count(1)
-        note(number, exc)
-
-    for first, lines in iter_json_lines(decoder, data.chunks, data.name, note_undecoded):
-        bad_lines.count(len(lines))
-        for number, line in enumerate(lines, first):
-            try:
-                read_line(line)
-            except ValueError as exc:
-                note(number, exc)
-
-
 def read_csv_rows(
     data: DataInput, read_row: Callable[[Sequence[str]], None], bad_lines: BadLines
-) -> None:
-    """Read every row that is not blank of a CSV file in UTF-8.
+) -> int:
+    """Read every row that is not blank of a CSV file in UTF-8; how many could be read.
 
     Raises:
         ParseError: A row is malformed, unless those are left out.
     """
-    rows = csv.reader(_iter_text(data), strict=True)
+    rows, n_read = csv.reader(_iter_text(data), strict=True), 0
     while True:
         try:
             row = next(rows)
             if any(map(_UNDECODABLE.search, row)):
                 raise ValueError("is not valid UTF-8")  # noqa: TRY301 (as all that ails a row)
             if any(cell.strip() for cell in row):
-                bad_lines.count(1)
                 read_row(row)
+                n_read += 1
         except StopIteration:
-            return
+            return n_read
         except csv.Error as exc:
-            bad_lines.add(data.name, rows.line_num, ValueError(f"is not valid CSV: {exc}"))
+            bad_lines.add(rows.line_num, ValueError(f"is not valid CSV: {exc}"), data.name)
         except ValueError as exc:
-            bad_lines.add(data.name, rows.line_num, exc)
+            bad_lines.add(rows.line_num, exc, data.name)
 
 
 def peek(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:

@@ -14,14 +14,13 @@ from msgspec import field as key
 from msgspec.json import Decoder
 
 from mlrek.errors import ParseError
+from mlrek.formats.columns import BadLines, read_lines
 from mlrek.formats.google_columns import (
-    BadLines,
     Box,
     DataInput,
     ImageColumns,
     check_image,
     make_box,
-    read_json_lines,
 )
 from mlrek.formats.json_text import show
 
@@ -119,13 +118,12 @@ def parse_predictions(
         ParseError: A line is malformed, or all files together hold none.
     """
     reader = _Reader(label_names)
-    bad_lines = BadLines("the batch predictions", skip=skip_bad_lines)
-    last = ""
+    bad_lines, n_read, last = BadLines(skip=skip_bad_lines), 0, ""
     for data in inputs:
-        read_json_lines(data, _DECODER, reader.read_line, bad_lines)
+        n_read += read_lines(_DECODER, data.chunks, data.name, reader.read_line, bad_lines)
         last = data.name
     found = reader.columns
-    found.doubts += bad_lines.doubt()
+    found.doubts += bad_lines.doubt(n_read, "lines of the batch predictions")
     if last and not (found.images or found.failed or found.doubts):
         raise ParseError(last, 0, "is empty: there is no prediction in it")
     return found
@@ -139,7 +137,7 @@ class _Reader:
         self._label_names = label_names
         self._is_decided = False
 
-    def read_line(self, line: _Line) -> None:
+    def read_line(self, _number: int, line: _Line) -> None:
         """Append what one line says.
 
         Raises:

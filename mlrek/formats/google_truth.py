@@ -12,8 +12,8 @@ from msgspec.json import Decoder
 
 from mlrek.errors import ParseError
 from mlrek.evaluation import Doubt
+from mlrek.formats.columns import BadLines, read_lines
 from mlrek.formats.google_columns import (
-    BadLines,
     Box,
     DataInput,
     ImageColumns,
@@ -22,7 +22,6 @@ from mlrek.formats.google_columns import (
     make_box,
     peek,
     read_csv_rows,
-    read_json_lines,
 )
 from mlrek.formats.instead import describe_spoilt
 from mlrek.formats.json_text import show
@@ -131,19 +130,19 @@ def parse_truth(
         ParseError: A line is malformed, or of the other kind.
     """
     reader = _Reader(has_boxes=has_boxes)
-    bad_lines = BadLines("the ground truth", skip=skip_bad_lines)
+    bad_lines, n_read = BadLines(skip=skip_bad_lines), 0
     for data in inputs:
         head, chunks = peek(data.chunks)
         if head and (said := describe_spoilt(head)):
             raise ParseError(data.name, 0, said)
-        whole = DataInput(name=data.name, chunks=chunks)
+        name, read = data.name, reader.read_line
         if not head.startswith(b"{"):
-            read_csv_rows(whole, reader.read_row, bad_lines)
+            n_read += read_csv_rows(DataInput(name=name, chunks=chunks), reader.read_row, bad_lines)
         elif b'"image_gcs_uri"' in head:
-            read_json_lines(whole, _SNAKE_DECODER, reader.read_line, bad_lines)
+            n_read += read_lines(_SNAKE_DECODER, chunks, name, read, bad_lines)
         else:
-            read_json_lines(whole, _CAMEL_DECODER, reader.read_line, bad_lines)
-    return reader.make_columns([*bad_lines.doubt()])
+            n_read += read_lines(_CAMEL_DECODER, chunks, name, read, bad_lines)
+    return reader.make_columns([*bad_lines.doubt(n_read, "lines of the ground truth")])
 
 
 class _Reader:
@@ -156,7 +155,7 @@ class _Reader:
         self._contradicted: set[str] = set()
         self._says_several = False
 
-    def read_line(self, line: _Line | _SnakeLine) -> None:
+    def read_line(self, _number: int, line: _Line | _SnakeLine) -> None:
         """Take what a line of JSON says.
 
         Raises:

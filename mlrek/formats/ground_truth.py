@@ -29,7 +29,7 @@ from msgspec.json import Decoder
 
 from mlrek.errors import ParseError, UsageError
 from mlrek.evaluation import Boxes, Doubt, FloatArray, LabelSets, Task
-from mlrek.formats.bad_lines import BadLines
+from mlrek.formats.columns import BadLines, RefusedError, read_lines
 from mlrek.formats.ground_truth_line import (
     ADJUSTED,
     LINE_DECODER,
@@ -45,10 +45,9 @@ from mlrek.formats.ground_truth_line import (
     list_errors,
 )
 from mlrek.formats.json_text import decode_json, show
-from mlrek.formats.lines import iter_json_lines
 from mlrek.formats.rekognition_boxes import find_boxes
 from mlrek.formats.rekognition_detection import gather_objects
-from mlrek.formats.rekognition_line import LabelKeys, RefusedError
+from mlrek.formats.rekognition_line import LabelKeys
 from mlrek.formats.rekognition_manifest import ManifestColumns, ManifestInput
 from mlrek.formats.rekognition_sorting import find_used_labels, sort_truth
 from mlrek.formats.unfolding import unfold_lines
@@ -94,21 +93,10 @@ def parse_ground_truth(
         UsageError: It holds several kinds of truth, or not the attribute that was asked for.
     """
     bad_lines = BadLines(manifest.uri, skip=skip_bad_lines)
-
-    def on_bad_line(number: int, exc: ValueError) -> None:
-        if isinstance(exc, RefusedError):
-            raise ParseError(manifest.uri, number, str(exc)) from exc
-        bad_lines.add(number, exc)
-
     reader = _Reader(wanted=frozenset(attributes))
     unfold = partial(_list_entries, reader.pages)
     chunks = unfold_lines(manifest.chunks, manifest.uri, unfold, _ENTRIES)
-    for first, lines in iter_json_lines(LINE_DECODER, chunks, manifest.uri, on_bad_line):
-        for number, line in enumerate(lines, first):
-            try:
-                reader.read(line)
-            except ValueError as exc:
-                on_bad_line(number, exc)
+    read_lines(LINE_DECODER, chunks, manifest.uri, reader.read, bad_lines)
     return _finish(manifest.uri, reader, bad_lines)
 
 
@@ -126,7 +114,7 @@ class _Reader:
     unlabelled: Unlabelled = field(default_factory=Unlabelled)
     pages: list[bool] = field(default_factory=list)  # whether more follow, by answer in the file
 
-    def read(self, line: Line) -> None:
+    def read(self, _number: int, line: Line) -> None:
         """Append one line, or nothing of it.
 
         Raises:

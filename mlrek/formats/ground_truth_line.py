@@ -10,9 +10,9 @@ from msgspec import UNSET
 from msgspec import field as key
 from msgspec.json import Decoder, decode
 
-from mlrek.formats.bad_lines import malformed
+from mlrek.formats.columns import RefusedError, check_place, malformed
 from mlrek.formats.json_text import show
-from mlrek.formats.rekognition_line import DETAILS_KEY, Attribute, RefusedError, is_label
+from mlrek.formats.rekognition_line import DETAILS_KEY, Attribute, is_label
 
 TRAINING = "rekognition-custom-labels-training"
 """What the service calls true labels, whatever the customer called them."""
@@ -95,9 +95,7 @@ def find_image(line: Line) -> str:
     image = line.get("source-ref")
     if image is None and "source" in line:
         raise ValueError("has `source`, no `source-ref`: it is of a text, not of an image")
-    if not isinstance(image, str) or not image or "\0" in image:
-        raise malformed("source-ref", image, "the place of an image")
-    return image
+    return check_place("source-ref", image)
 
 
 def find_class(line: Line, name: str) -> str:

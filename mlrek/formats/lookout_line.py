@@ -13,7 +13,7 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 from msgspec.json import Decoder
 
-from mlrek.formats.bad_lines import malformed
+from mlrek.formats.columns import check_place, malformed
 from mlrek.formats.json_text import show
 
 NORMAL, ANOMALY = "normal", "anomaly"
@@ -104,9 +104,7 @@ def read_line(line: Line) -> LineContent:
     Raises:
         ValueError: The line is malformed.
     """
-    image = line.get("source-ref")
-    if not isinstance(image, str) or not image or "\0" in image:
-        raise malformed("source-ref", image, "the place of an image")
+    image = check_place("source-ref", line.get("source-ref"))
     attributes = dict(_iter_attributes(line))
     masks = {name: each for name, each in attributes.items() if _is_mask(name, each)}
     labels = {
@@ -178,17 +176,15 @@ def _read_prediction(name: str, metadata: Attribute) -> Prediction:
 
 
 def _read_mask(name: str, uri: object, metadata: Attribute) -> MaskRef:
-    if not isinstance(uri, str) or not uri or "\0" in uri:
-        raise malformed(name, uri, "the place of a mask")
+    place = check_place(name, uri, "the place of a mask")
     if metadata.internal_color_map is None:
         raise malformed(f"internal-color-map in {name}{_METADATA}", None, "a map of colours")
-    return MaskRef(uri=uri, colors=tuple(map(_read_color, metadata.internal_color_map.values())))
+    return MaskRef(uri=place, colors=tuple(map(_read_color, metadata.internal_color_map.values())))
 
 
 def _read_color(color: Color) -> tuple[str, Rgb]:
     label = color.name if color.class_name is None else color.class_name
-    if not isinstance(label, str) or not label or "\0" in label:
-        raise malformed("a class of internal-color-map", label, "a label")
+    label = check_place("a class of internal-color-map", label, "a label")
     if not isinstance(color.hex_color, str) or not _HEX_COLOR.fullmatch(color.hex_color):
         raise malformed(f"the colour of {show(label)}", color.hex_color, "a colour like #23a436")
     red, green, blue = bytes.fromhex(color.hex_color[1:])

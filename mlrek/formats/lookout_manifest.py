@@ -7,14 +7,14 @@ from typing import TypeAlias, TypeVar
 
 import numpy as np
 
-from mlrek.errors import ParseError, SourceError
+from mlrek.errors import SourceError
 from mlrek.evaluation import Doubt, FloatArray, IntArray
-from mlrek.formats.bad_lines import BadLines
+from mlrek.formats.columns import BadLines, read_lines
 from mlrek.formats.json_text import show
-from mlrek.formats.lines import iter_json_lines
 from mlrek.formats.lookout_line import (
     CLASSES,
     LINE_DECODER,
+    Line,
     LineContent,
     MaskRef,
     Scalar,
@@ -81,10 +81,14 @@ def parse_manifest(manifest: ManifestInput, *, skip_bad_lines: bool = False) -> 
         ParseError: A line is malformed (not with `skip_bad_lines`: then it is left out and counted
             in a warning), or the file is empty or holds no predictions.
     """
-    bad_lines = BadLines(manifest.uri, skip=skip_bad_lines)
-    lines = list(_read_lines(manifest, bad_lines))
+    bad_lines, lines = BadLines(manifest.uri, skip=skip_bad_lines), list[LineContent]()
+
+    def read(_number: int, line: Line) -> None:
+        lines.append(read_line(line))
+
+    read_lines(LINE_DECODER, manifest.chunks, manifest.uri, read, bad_lines)
     if not any(line.prediction for line in lines):
-        raise _explain_no_answer(manifest.uri, lines, bad_lines)
+        raise bad_lines.explain_no_prediction(_INPUT_MANIFEST_REASON, is_empty=not lines)
     names = {line.true_name for line in lines}
     mask_names = {line.true_mask_name for line in lines}
     classes = [_choose(line.classes, line.true_name, names) for line in lines]
@@ -101,25 +105,6 @@ def parse_manifest(manifest: ManifestInput, *, skip_bad_lines: bool = False) -> 
         doubts=tuple(bad_lines.doubt(len(lines))),
         warnings=tuple(_warn_other_classes(lines, classes)),
     )
-
-
-def _read_lines(manifest: ManifestInput, bad_lines: BadLines) -> Iterator[LineContent]:
-    for first, lines in iter_json_lines(LINE_DECODER, manifest.chunks, manifest.uri, bad_lines.add):
-        for number, line in enumerate(lines, first):
-            try:
-                content = read_line(line)
-            except ValueError as exc:
-                bad_lines.add(number, exc)
-            else:
-                yield content
-
-
-def _explain_no_answer(uri: str, lines: Sequence[LineContent], bad_lines: BadLines) -> ParseError:
-    first = bad_lines.first
-    if first is not None:
-        reason = f"{first.reason}; no line that could be read holds a prediction"
-        return ParseError(uri, first.line, reason)
-    return ParseError(uri, 0, _INPUT_MANIFEST_REASON if lines else "is empty: not one line")
 
 
 def _choose(candidates: Mapping[str, T], name: str, names: Collection[str]) -> T | None:

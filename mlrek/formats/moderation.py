@@ -17,7 +17,7 @@ from msgspec.json import Decoder
 
 from mlrek.errors import ParseError
 from mlrek.evaluation import BoolArray
-from mlrek.formats.bad_lines import BadLines
+from mlrek.formats.columns import BadLines
 from mlrek.formats.json_text import LabelName, show
 from mlrek.formats.lines import BYTE_ORDER_MARK, iter_json_lines, peek_chunks
 from mlrek.formats.rekognition_manifest import ManifestColumns, ManifestInput

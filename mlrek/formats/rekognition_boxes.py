@@ -10,7 +10,7 @@ from msgspec import UNSET, Meta, Raw, Struct, UnsetType
 from msgspec import field as key
 from msgspec.json import Decoder
 
-from mlrek.formats.bad_lines import malformed
+from mlrek.formats.columns import malformed
 from mlrek.formats.json_text import show
 from mlrek.formats.rekognition_line import (
     DETAILS_KEY,

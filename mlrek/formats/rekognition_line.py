@@ -9,7 +9,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from msgspec import field as key
 from msgspec.json import Decoder
 
-from mlrek.formats.bad_lines import malformed
+from mlrek.formats.columns import RefusedError, malformed
 
 # The bits of the column `flags`: what the service says of a record.
 IS_TRUE_POSITIVE = 1
@@ -90,10 +90,6 @@ class LabelKeys:
     truth: tuple[str, ...] = ()
     evaluation: tuple[str, ...] = ()
     unnamed: tuple[str, ...] = ()
-
-
-class RefusedError(ValueError):
-    """The whole file is of a kind that is not read, whatever else stands in it."""
 
 
 def find_keys(names: tuple[str, ...]) -> LabelKeys:

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby
 
-from mlrek.errors import ParseError
 from mlrek.evaluation import Doubt
-from mlrek.formats.bad_lines import BadLines, malformed
+from mlrek.formats.columns import BadLines, check_place, malformed
 from mlrek.formats.lines import Block, BlockDecoder, OnBadLine, iter_blocks
 from mlrek.formats.rekognition_alike import AlikeLines, Rows, find_alike
 from mlrek.formats.rekognition_boxes import BoxColumns, find_boxes
@@ -23,7 +22,6 @@ from mlrek.formats.rekognition_line import (
     SOURCE_KEY,
     STATE_KEY,
     Line,
-    RefusedError,
     find_keys,
     find_label_keys,
     find_labels,
@@ -92,18 +90,13 @@ def parse_manifest(manifest: ManifestInput, *, skip_bad_lines: bool = False) -> 
         ParseError: A line is malformed (not with `skip_bad_lines`: then it is left out and counted
             in a warning), the file is empty or holds no predictions.
     """
-    bad_lines = BadLines(manifest.uri, skip=skip_bad_lines)
-
-    def on_bad_line(number: int, exc: ValueError) -> None:
-        if isinstance(exc, RefusedError):
-            raise ParseError(manifest.uri, number, str(exc)) from exc
-        bad_lines.add(number, exc)
-
-    reader = _Reader()
+    bad_lines, reader = BadLines(manifest.uri, skip=skip_bad_lines), _Reader()
     for block in iter_blocks(manifest.chunks, manifest.uri):
-        reader.read(block, on_bad_line)
+        reader.read(block, bad_lines.add)
     columns = reader.columns
-    _check_predictions(manifest.uri, columns, bad_lines.first)
+    if not columns.record_label and not columns.has_found_boxes:
+        is_empty = not columns.images
+        raise bad_lines.explain_no_prediction(_INPUT_MANIFEST_REASON, is_empty=is_empty)
     columns.doubts += bad_lines.doubt(len(columns.images) + len(columns.unlabelled))
     return columns
 
@@ -167,12 +160,12 @@ class _Reader:
         for line_number, line in enumerate(lines, number):
             try:
                 if is_unlabelled(line):
-                    self.columns.unlabelled.append(_find_image(line))
+                    self.columns.unlabelled.append(check_place(SOURCE_KEY, line.get(SOURCE_KEY)))
                     continue
                 keys = find_label_keys(line)
                 truth, records = find_labels(line, keys)
                 boxes = find_boxes(line, keys, self.columns.label_codes)
-                image = [_find_image(line)]
+                image = [check_place(SOURCE_KEY, line.get(SOURCE_KEY))]
                 self._append(Rows(image, [len(truth)], truth, [len(records)], records))
                 self.columns.boxes.add(len(self.columns.images) - 1, *boxes)
             except ValueError as exc:
@@ -192,20 +185,3 @@ class _Reader:
         columns.record_label.fromlist(record_label)
         columns.confidence.fromlist([metadata.confidence for metadata in rows.records])
         columns.flags.fromlist([FLAGS[metadata.details] for metadata in rows.records])
-
-
-def _find_image(line: Line) -> str:
-    image = line.get(SOURCE_KEY)
-    if not isinstance(image, str) or not image or "\0" in image:
-        raise malformed(SOURCE_KEY, image, "the place of an image")
-    return image
-
-
-def _check_predictions(uri: str, columns: ManifestColumns, bad: ParseError | None) -> None:
-    if columns.record_label or columns.has_found_boxes:
-        return
-    if bad:
-        reason = f"{bad.reason}; no line that could be read holds a prediction"
-        raise ParseError(uri, bad.line, reason)
-    reason = _INPUT_MANIFEST_REASON if columns.images else "is empty: not one line"
-    raise ParseError(uri, 0, reason)

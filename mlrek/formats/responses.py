@@ -32,9 +32,8 @@ from msgspec.json import Decoder, encode
 
 from mlrek.errors import ParseError
 from mlrek.evaluation import Doubt
-from mlrek.formats.bad_lines import BadLines
+from mlrek.formats.columns import BadLines, RefusedError, read_lines
 from mlrek.formats.json_text import LabelName, show
-from mlrek.formats.lines import iter_json_lines
 from mlrek.formats.rekognition_manifest import ManifestInput
 from mlrek.formats.unfolding import unfold_lines
 
@@ -134,16 +133,11 @@ def parse_responses(
             confidence is above 1, as where somebody made fractions of them.
     """
     bad_lines = BadLines(file.uri, skip=skip_bad_lines)
-    reader = _Reader(uri=file.uri, version_arns=frozenset(version_arns))
+    reader = _Reader(version_arns=frozenset(version_arns))
     chunks = file.chunks
     if not is_own:
         chunks = unfold_lines(chunks, file.uri, _list_by_image, _BY_IMAGE)
-    for first, lines in iter_json_lines(_DECODER, chunks, file.uri, bad_lines.add):
-        for number, line in enumerate(lines, first):
-            try:
-                reader.read(number, line)
-            except ValueError as exc:
-                bad_lines.add(number, exc)
+    read_lines(_DECODER, chunks, file.uri, reader.read, bad_lines)
     responses = reader.responses
     n_read = len(responses.images) + len(responses.errors)
     if not is_own and max(responses.confidence, default=1) <= _HIGHEST_FRACTION:
@@ -178,7 +172,6 @@ def _find_place(answer: Raw) -> str:
 class _Reader:
     """Fills the columns."""
 
-    uri: str
     version_arns: frozenset[str]
     responses: Responses = field(default_factory=Responses)
     places: dict[str, tuple[int, int]] = field(default_factory=dict)  # answer and line by image
@@ -188,13 +181,13 @@ class _Reader:
 
         Raises:
             ValueError: It is malformed.
-            ParseError: It is of another version, or contradicts an earlier line.
+            RefusedError: It is of another version, or contradicts an earlier line.
         """
         image = line.image or line.source_ref
         if image is None:
             answers = line.custom_labels is not None
             raise ValueError(_ONE_ANSWER if answers else "names no image: `image` is missing")
-        self._check_version(number, line)
+        self._check_version(line)
         labels = line.custom_labels if line.response is None else line.response.custom_labels
         if labels is None:
             if line.error is None:
@@ -204,7 +197,7 @@ class _Reader:
             return
         self.responses.errors.pop(image, None)
         if image in self.places:
-            self._check_same(number, image, labels)
+            self._check_same(image, labels)
             return
         self.places[image] = len(self.responses.images), number
         self._append(image, labels)
@@ -220,16 +213,14 @@ class _Reader:
         columns.corners.extend(chain.from_iterable(boxes))
         columns.offsets.append(len(columns.label))
 
-    def _check_same(self, number: int, image: str, labels: Sequence[_Label]) -> None:
+    def _check_same(self, image: str, labels: Sequence[_Label]) -> None:
         """Whether a second answer is the first once more, in whatever order."""
         i, earlier = self.places[image]
         codes = self.responses.labels
         rows = ((codes.get(label.name), _share(label), _corners(label)) for label in labels)
         if sorted(map(repr, rows)) != sorted(map(repr, self._read_rows(i))):
-            raise ParseError(
-                self.uri,
-                number,
-                f"answers {show(image)} in another way than line {earlier}: keep one of them",
+            raise RefusedError(
+                f"answers {show(image)} in another way than line {earlier}: keep one of them"
             )
 
     def _read_rows(self, i: int) -> Iterator[tuple[int, float, tuple[float, ...]]]:
@@ -241,12 +232,10 @@ class _Reader:
             n_boxes += columns.has_box[k]
             yield columns.label[k], columns.confidence[k], tuple(corners)
 
-    def _check_version(self, number: int, line: _Line) -> None:
+    def _check_version(self, line: _Line) -> None:
         arn = line.version_arn
         if arn and self.version_arns and arn not in self.version_arns:
-            raise ParseError(
-                self.uri, number, f"is the answer of another version: {show(arn)}; use its own file"
-            )
+            raise RefusedError(f"is the answer of another version: {show(arn)}; use its own file")
 
 
 def _share(label: _Label) -> float:

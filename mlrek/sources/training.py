@@ -11,7 +11,7 @@ from msgspec import Struct, field
 from msgspec.json import Decoder
 
 from mlrek.errors import ParseError, SourceError, SourceInterruptedError
-from mlrek.formats.bad_lines import BadLines
+from mlrek.formats.columns import BadLines
 from mlrek.formats.lines import iter_json_lines
 from mlrek.formats.rekognition_sniff import Role
 from mlrek.sources.catalogue import SeenInTraining, VersionEntry
