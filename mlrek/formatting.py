@@ -1,10 +1,12 @@
 """Numbers as people read them: one way of rounding, one minus sign, one mark for what is not."""
 
+from decimal import ROUND_HALF_UP, Decimal
 from math import isnan, nan
 from typing import Final
 
 UNDEFINED: Final = "—"
 """Stands for a number that does not exist."""
+_TOO_LARGE: Final = 1e15  # has no decimals to round
 
 
 def fmt(
@@ -49,3 +51,26 @@ def fmt_with(
     """
     whole, around = fmt(value, digits), span(low, high, ends, undefined="")
     return f"{whole} ({around.replace(' to ', '–')})" if around and whole != UNDEFINED else whole
+
+
+def fmt_percent(share: float | None) -> str:
+    """A share in percent with up to two decimals, half up.
+
+    >>> fmt_percent(58 / 64), fmt_percent(0.875)
+    ('90.63 %', '87.5 %')
+    """
+    if share is None or isnan(share):
+        return UNDEFINED
+    return f"{round_half_up(100 * share, 2):g} %"
+
+
+def round_half_up(value: float, digits: int = 0) -> float:
+    """A number rounded as Google's console does it: half goes away from zero.
+
+    >>> round_half_up(100 * 58 / 64, 2), round(100 * 58 / 64, 2)
+    (90.63, 90.62)
+    """
+    if not abs(value) < _TOO_LARGE:
+        return value
+    step = Decimal(1).scaleb(-digits)
+    return float(Decimal(repr(float(value))).quantize(step, rounding=ROUND_HALF_UP))

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from decimal import ROUND_HALF_UP, Decimal
 from math import isnan
 
 import numpy as np
@@ -13,7 +12,6 @@ DEFAULT_THRESHOLD = 0.5  # where numbers published over thresholds are read unle
 SAME_THRESHOLD = 1e-6  # published thresholds are 32-bit numbers
 
 _PUBLISHES_COUNTS = frozenset((Provider.AUTOML, Provider.VERTEX))
-_TOO_LARGE = 1e15  # has no decimals to round
 _COLUMNS = ("precision", "recall", "f1", "tp", "fp", "fn", "tn")
 
 
@@ -73,15 +71,3 @@ def count_reported(evaluation: Evaluation) -> tuple[tuple[str, ...], IntArray] |
     for true, predicted, value in cells:
         counts[code[true], code[predicted]] += int(value)
     return tuple(code), counts
-
-
-def round_half_up(value: float, digits: int = 0) -> float:
-    """A number rounded as Google's console does it: half goes away from zero.
-
-    >>> round_half_up(100 * 58 / 64, 2), round(100 * 58 / 64, 2)
-    (90.63, 90.62)
-    """
-    if not abs(value) < _TOO_LARGE:
-        return value
-    step = Decimal(1).scaleb(-digits)
-    return float(Decimal(repr(float(value))).quantize(step, rounding=ROUND_HALF_UP))

@@ -4,7 +4,7 @@ import json
 import logging
 import math
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from textwrap import wrap
@@ -74,8 +74,15 @@ class Output:
         """One line of the result; long links are not wrapped."""
         typer.echo(_for_stdout(escape_unprintable(text)))
 
-    def show(self, blocks: "Iterable[Block]") -> None:
-        """The blocks for a person, notes wrapped at the terminal's width."""
+    def show(
+        self,
+        blocks: "Iterable[Block]",
+        document: Callable[[], Mapping[str, Any]] | None = None,
+    ) -> None:
+        """The blocks for a person, notes wrapped at the terminal's width; or the document."""
+        if document and self.as_json:
+            self.document(document())
+            return
         from mlrek.tables.blocks import Heading, Line, Note
 
         for block in blocks:

@@ -43,13 +43,12 @@ def show(
 
     Example: mlrek show examples/digits#v2-linear --label eight --threshold 0.7
     """
-    from mlrek.cli.show_published import find_published, has_published_thresholds
-    from mlrek.cli.show_report import Shown, describe_shown, print_shown
+    from mlrek.cli.show_report import Shown, describe_shown, list_blocks
     from mlrek.metrics.chosen_threshold import compute_at_chosen_threshold
     from mlrek.metrics.compute import compute_metrics
     from mlrek.metrics.outcomes import LabelOutcome
     from mlrek.references import load_version
-    from mlrek.reported import DEFAULT_THRESHOLD
+    from mlrek.reported import DEFAULT_THRESHOLD, reported_at
     from mlrek.tracking.connection import connect_for_reading
 
     if outcome and not label:
@@ -62,7 +61,8 @@ def show(
         threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
     ).evaluation
     _check_label(evaluation, label)
-    if threshold is None and has_published_thresholds(evaluation):
+    curves = evaluation.reported.curves
+    if threshold is None and curves:
         threshold = DEFAULT_THRESHOLD
     shown = Shown(
         evaluation=evaluation,
@@ -74,12 +74,17 @@ def show(
             if threshold is not None and evaluation.has_images
             else None
         ),
-        published=(find_published(evaluation, label, threshold) if threshold is not None else None),
+        published=(
+            reported_at(curves[label], threshold)
+            if threshold is not None and label in curves
+            else None
+        ),
     )
-    if output.as_json:
-        output.document(describe_shown(shown))
-    else:
-        print_shown(shown, output)
+    output.show(list_blocks(shown), lambda: describe_shown(shown))
+    if not output.as_json:
+        if shown.stops_at:
+            output.hint(f"Mind: {shown.stops_at}.")
+        output.warn(shown.remarks)
 
 
 def _check_label(evaluation: "Evaluation", label: str) -> None:

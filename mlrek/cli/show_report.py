@@ -1,26 +1,24 @@
-"""How one version's evaluation is shown: headline, worst labels, confusions, one label."""
+"""What `mlrek show` says of one version, as blocks and as JSON."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import isnan
 from typing import Any
 
 import numpy as np
 
-from mlrek.cli.output import Output
-from mlrek.cli.show_outcome import describe_outcome, print_outcome
-from mlrek.cli.show_published import describe_published, print_thresholds
 from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import Doubt, Evaluation, Task
-from mlrek.formatting import UNDEFINED, fmt, fmt_with, span
+from mlrek.formatting import fmt, fmt_percent, fmt_with, span
 from mlrek.identity import test_set_digest
 from mlrek.label_keys import display_label
 from mlrek.metrics import LabelScores, Metrics
 from mlrek.metrics.chosen_threshold import AtChosenThreshold
 from mlrek.metrics.headlines import HEADLINES
-from mlrek.metrics.numbers import NUMBER_GROUPS, list_numbers
-from mlrek.metrics.outcomes import LabelOutcome
+from mlrek.metrics.numbers import MAIN_SCORES, NUMBER_GROUPS, list_numbers
+from mlrek.metrics.outcomes import LabelOutcome, list_outcomes
 from mlrek.reported import ReportedAt
+from mlrek.tables.blocks import Block, Line, Table
 from mlrek.tables.confusion import display_names, rank_mistakes
 from mlrek.tables.doubts import EFFECT_WORDS, describe_doubt, order_doubts, say_touched
 from mlrek.tables.labels import label_columns
@@ -33,6 +31,13 @@ COUNT_COLUMNS = frozenset({"images", *COUNTED.values(), "TP", "FP", "FN", "count
 ALONE = ("errors", "reported", "training")
 """Groups of numbers that have no interval."""
 MAY_BE_NONE = ("base_model", "errors", "training")
+OUTCOMES = {
+    LabelOutcome.TP: "rightly predicted",
+    LabelOutcome.FN: "true, but not predicted",
+    LabelOutcome.FP: "predicted, but not true",
+}
+_COUNTS = ("tp", "fp", "fn")
+_TITLES = ("threshold", "TP", "FP", "FN", "precision", "recall", "F1")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,30 +66,28 @@ class Shown:
         return order_doubts(list_doubts(self.evaluation, self.metrics))
 
     @property
-    def warnings(self) -> tuple[str, ...]:
-        """What a reader must know."""
-        return describe_warnings(self.evaluation, self.metrics)
+    def remarks(self) -> tuple[str, ...]:
+        """What a reader must know besides the doubts; nothing more of a list of images."""
+        return () if self.outcome else describe_remarks(self.evaluation, self.metrics)
+
+    @property
+    def stops_at(self) -> str:
+        """Where the records stop short of the chosen threshold, '' where that does not matter."""
+        is_shown = self.chosen and not (self.published or self.outcome)
+        return self.chosen.stops_at if self.chosen and is_shown else ""
 
 
-def print_shown(shown: Shown, output: Output) -> None:
+def list_blocks(shown: Shown) -> Iterator[Block]:
     """The evaluation for a person."""
-    _print_title(shown, output)
-    _print_doubts(shown.doubts, output)
+    yield from _list_title(shown)
+    yield from _list_doubts(shown)
     if shown.outcome:
-        print_outcome(shown.evaluation, shown.metrics, shown.label, shown.outcome, output)
+        yield from _list_outcome(shown, shown.outcome)
         return
-    if shown.label:
-        _print_label(shown, output)
-    else:
-        _print_headline(shown, output)
-        _print_worst_labels(shown, output)
-    if shown.published:
-        print_thresholds(shown.published, shown.chosen, shown.code, output)
-    else:
-        _print_chosen(shown, output)
-    _print_confusions(shown, output)
-    _print_errors(shown, output)
-    output.warn(describe_remarks(shown.evaluation, shown.metrics))
+    for part in _LABEL_PARTS if shown.label else _PARTS:
+        for block in part(shown):
+            if not isinstance(block, Table) or block.rows:
+                yield from (block, Line())
 
 
 def describe_shown(shown: Shown) -> dict[str, Any]:
@@ -108,60 +111,83 @@ def describe_shown(shown: Shown) -> dict[str, Any]:
             for true, predicted, count in _confusions(shown)
         ],
         "threshold": _describe_chosen(shown),
-        "published": describe_published(shown.published),
+        "published": _describe_published(shown.published),
         "outcome": shown.outcome,
         "images": (
-            describe_outcome(shown.evaluation, shown.metrics, shown.label, shown.outcome)
+            [
+                {"image": image, "confidence": confidence}
+                for image, confidence in _list_images(shown, shown.outcome)
+            ]
             if shown.outcome
             else None
         ),
         "doubts": [describe_doubt(doubt) for doubt in shown.doubts],
-        "warnings": list(shown.warnings),
+        "warnings": list(describe_warnings(evaluation, metrics)),
     }
 
 
-def _print_title(shown: Shown, output: Output) -> None:
+def _list_title(shown: Shown) -> Iterator[Line]:
     version, metrics = shown.evaluation.version, shown.metrics
-    output.line(f"{version.project.name}  {version.name}")
-    output.line(version.arn)
+    yield Line(f"{version.project.name}  {version.name}")
+    yield Line(version.arn)
     images = "no test images" if metrics.test_images is None else f"{metrics.test_images:,} images"
     rule = f", predictions by {metrics.prediction_rule}" if metrics.prediction_rule else ""
     records = f", {metrics.records.value} records" if metrics.records else ""
-    output.line(
-        f"{metrics.task.value}, {images}, {len(shown.evaluation.labels)} labels{rule}{records}"
-    )
-    output.line()
+    labels = f"{len(shown.evaluation.labels)} labels"
+    yield Line(f"{metrics.task.value}, {images}, {labels}{rule}{records}")
+    yield Line()
 
 
-def _print_doubts(doubts: Sequence[Doubt], output: Output) -> None:
+def _list_doubts(shown: Shown) -> Iterator[Line]:
     """What weakens the numbers, a line each, before the numbers."""
-    if not doubts:
+    if not shown.doubts:
         return
-    output.line("doubts:")
-    for doubt in doubts:
+    yield Line("doubts:")
+    for doubt in shown.doubts:
         touched = f"{doubt.kind.value}, touches {say_touched(doubt.touches)}"
-        output.line(f"  {EFFECT_WORDS[doubt.effect]}: {doubt.text} ({touched})")
-    output.line()
+        yield Line(f"  {EFFECT_WORDS[doubt.effect]}: {doubt.text} ({touched})")
+    yield Line()
 
 
-def _print_headline(shown: Shown, output: Output) -> None:
-    reported, at_threshold = shown.evaluation.reported.aggregate, shown.metrics.at_threshold
-    rows = []
-    aggregate = shown.metrics.aggregate
+def _list_outcome(shown: Shown, outcome: LabelOutcome) -> Iterator[Block]:
+    """Confidence and image, the least sure first; what has no confidence last."""
+    rows = [[fmt(confidence, 4), image] for image, confidence in _list_images(shown, outcome)]
+    yield Line(f"label {shown.label}, {OUTCOMES[outcome]}: {len(rows):,}")
+    if rows:
+        yield Line()
+        yield Table(["confidence", "image"], rows, numeric=frozenset({"confidence"}))
+
+
+def _list_images(shown: Shown, outcome: LabelOutcome) -> Iterator[tuple[str, float]]:
+    """The images where the label has the outcome, with its confidence."""
+    if shown.metrics.predictions is None:
+        return
+    images, code = shown.evaluation.images, shown.evaluation.labels.index(shown.label)
+    outcomes = list_outcomes(shown.evaluation, shown.metrics.predictions)
+    for row in outcomes.select(code, outcome):
+        yield images[outcomes.image_idx[row]], float(outcomes.confidence[row])
+
+
+def _list_headline(shown: Shown) -> Iterator[Table]:
+    """What is computed, the headline numbers first."""
+    aggregate, rows = shown.metrics.aggregate, []
     first = [name for name in HEADLINES[shown.metrics.task] if name in aggregate]
     for name in dict.fromkeys((*first, *aggregate)):
         number = aggregate[name]
         if number.is_defined and not name.endswith(("_weighted", "_samples")):
             base = shown.metrics.baseline.get(name)
-            others = [] if base is None else [fmt(base.value, 4)]
-            rows.append([name, fmt(number.value, 4), span(number.low, number.high, 4), *others])
-    titles = ["computed", "value", "95 % interval"] + ["base model"] * bool(shown.metrics.baseline)
-    if rows:
-        output.table(titles, rows, numeric=frozenset({"value", "base model"}))
-        output.line()
-    crossfit = shown.metrics.crossfit
-    rows = []
-    for name in dict.fromkeys((*reported, "precision", "recall", "f1")):
+            others = "" if base is None else fmt(base.value, 4)
+            rows.append([name, fmt(number.value, 4), span(number.low, number.high, 4), others])
+    titles = ["computed", "value", "95 % interval", "base model"]
+    numeric = frozenset({"value", "base model"})
+    yield Table(titles, rows, numeric=numeric).without_empty(["base model"])
+
+
+def _list_at_thresholds(shown: Shown) -> Iterator[Table]:
+    """The service's own numbers beside those that are computed at its thresholds."""
+    reported, at_threshold = shown.evaluation.reported.aggregate, shown.metrics.at_threshold
+    crossfit, rows = shown.metrics.crossfit, []
+    for name in dict.fromkeys((*reported, *MAIN_SCORES)):
         ours, elsewhere = at_threshold.get(f"{name}_macro"), crossfit.get(f"{name}_macro")
         row = [name, fmt(reported.get(name), 4), fmt(None if ours is None else ours.value, 4)]
         if elsewhere is not None:
@@ -171,17 +197,14 @@ def _print_headline(shown: Shown, output: Output) -> None:
         rows.append(row)
     titles = ["at the service's thresholds", "reported", "computed"]
     titles += ["cross-fitted", "95 % interval"] * bool(crossfit)
-    output.table(titles, rows, numeric=frozenset({"reported", "computed", "cross-fitted"}))
-    output.line()
+    yield Table(titles, rows, numeric=frozenset({"reported", "computed", "cross-fitted"}))
 
 
-def _print_worst_labels(shown: Shown, output: Output) -> None:
+def _list_worst_labels(shown: Shown) -> Iterator[Table]:
     scores = shown.metrics.per_label
     if scores is None:
         return
     order = np.argsort(np.where(np.isnan(scores.f1), np.inf, scores.f1), kind="stable")
-    worst = [i for i in order if not isnan(scores.f1[i])][:WORST_LABELS]
-    titles = ["worst labels", _name_count(shown), "precision", "recall", "F1", "AP", "threshold"]
     rows = [
         [
             display_label(shown.evaluation.labels[i]),
@@ -192,21 +215,16 @@ def _print_worst_labels(shown: Shown, output: Output) -> None:
             fmt(scores.ap[i]),
             fmt(shown.evaluation.thresholds[i]),
         ]
-        for i in worst
+        for i in [i for i in order if not isnan(scores.f1[i])][:WORST_LABELS]
     ]
-    for name in ("AP", "threshold"):  # a column that no label has
-        place = titles.index(name)
-        if all(row[place] == UNDEFINED for row in rows):
-            titles, rows = _without(place, titles), [_without(place, row) for row in rows]
-    output.table(titles, rows, numeric=COUNT_COLUMNS)
-    output.line()
+    titles = ["worst labels", _name_count(shown), "precision", "recall", "F1", "AP", "threshold"]
+    yield Table(titles, rows, numeric=COUNT_COLUMNS).without_empty(["AP", "threshold"])
 
 
-def _print_label(shown: Shown, output: Output) -> None:
+def _list_label(shown: Shown) -> Iterator[Block]:
     i = shown.evaluation.labels.index(shown.label)
     threshold = fmt(shown.evaluation.thresholds[i])
-    output.line(f"label {shown.label}, assumed threshold {threshold}")
-    output.line()
+    yield Line(f"label {shown.label}, assumed threshold {threshold}")
     views = [
         (f"by {shown.metrics.prediction_rule}", shown.metrics.per_label),
         ("at the assumed threshold", shown.metrics.at_threshold_per_label),
@@ -217,27 +235,10 @@ def _print_label(shown: Shown, output: Output) -> None:
     rows = [_label_row(name, scores, i) for name, scores in views if scores is not None]
     reported = shown.evaluation.reported.per_label.get(shown.label, {})
     if reported and shown.published is None:
-        numbers = [fmt(reported.get(name)) for name in ("precision", "recall", "f1")]
+        numbers = [fmt(reported.get(name)) for name in MAIN_SCORES]
         rows.append(["the service says", "", "", "", "", *numbers])
     titles = ["", _name_count(shown), "TP", "FP", "FN", "precision", "recall", "F1"]
-    output.table(titles, rows, numeric=COUNT_COLUMNS)
-    output.line()
-
-
-def _name_count(shown: Shown) -> str:
-    """What a label's support counts."""
-    return COUNTED.get(shown.metrics.task, "images")
-
-
-def _without(place: int, cells: list[str]) -> list[str]:
-    return cells[:place] + cells[place + 1 :]
-
-
-def _print_errors(shown: Shown, output: Output) -> None:
-    if shown.metrics.errors and not shown.label:
-        kinds = ", ".join(f"{kind} {n:,}" for kind, n in shown.metrics.errors.items())
-        output.line(f"errors of boxes: {kinds}")
-        output.line()
+    yield Table(titles, rows, numeric=COUNT_COLUMNS)
 
 
 def _label_row(name: str, scores: LabelScores, i: int) -> list[str]:
@@ -246,26 +247,64 @@ def _label_row(name: str, scores: LabelScores, i: int) -> list[str]:
     return [name, *counts, *shares, fmt(scores.f1[i])]
 
 
-def _print_chosen(shown: Shown, output: Output) -> None:
-    chosen = shown.chosen
-    if chosen is None:
-        return
-    if not shown.label:
+def _name_count(shown: Shown) -> str:
+    """What a label's support counts."""
+    return COUNTED.get(shown.metrics.task, "images")
+
+
+def _list_chosen(shown: Shown) -> Iterator[Block]:
+    """One threshold for all labels: as Google's console shows it where numbers are published."""
+    chosen, published = shown.chosen, shown.published
+    if published is not None:
+        rows = [["the service says", *_list_cells(published.threshold, published.values)]]
+        if chosen is not None:
+            rows.append(["computed", *_list_cells(chosen.threshold, _choose(chosen, shown.code))])
+        yield Table(("at a threshold", *_TITLES), rows, numeric=frozenset(_TITLES))
+    elif chosen is not None and not shown.label:
         scores = {"precision": chosen.precision, "recall": chosen.recall, "F1": chosen.f1}
         words = ", ".join(f"{name} {fmt(value)}" for name, value in scores.items())
         counts = f"TP {chosen.tp:,}, FP {chosen.fp:,}, FN {chosen.fn:,}"
-        output.line(f"at threshold {chosen.threshold:g}: {words} ({counts})")
-        output.line()
-    if chosen.stops_at:
-        output.hint(f"Mind: {chosen.stops_at}.")
+        yield Line(f"at threshold {chosen.threshold:g}: {words} ({counts})")
 
 
-def _print_confusions(shown: Shown, output: Output) -> None:
+def _list_cells(threshold: float, values: Mapping[str, float]) -> Iterator[str]:
+    yield f"{threshold:g}"
+    for name in _COUNTS:
+        yield fmt(values.get(name), 0)
+    for name in MAIN_SCORES:
+        yield fmt_percent(values.get(name))
+
+
+def _choose(chosen: AtChosenThreshold, code: int | None) -> dict[str, float]:
+    """The numbers of a label, or of all labels together."""
+    names = (*_COUNTS, *MAIN_SCORES)
+    if code is None:
+        return {name: float(getattr(chosen, name)) for name in names}
+    return {name: float(getattr(chosen.per_label, name)[code]) for name in names}
+
+
+def _list_confusions(shown: Shown) -> Iterator[Table]:
     found = _confusions(shown)[:TOP_CONFUSIONS]
-    if found:
-        rows = [[true, predicted, f"{count:,}"] for true, predicted, count in found]
-        output.table(["true", "most confused with", "count"], rows, numeric=COUNT_COLUMNS)
-        output.line()
+    rows = [[true, predicted, f"{count:,}"] for true, predicted, count in found]
+    yield Table(["true", "most confused with", "count"], rows, numeric=COUNT_COLUMNS)
+
+
+def _list_errors(shown: Shown) -> Iterator[Line]:
+    if shown.metrics.errors:
+        kinds = ", ".join(f"{kind} {n:,}" for kind, n in shown.metrics.errors.items())
+        yield Line(f"errors of boxes: {kinds}")
+
+
+_Part = Callable[[Shown], Iterator[Block]]
+_PARTS: tuple[_Part, ...] = (
+    _list_headline,
+    _list_at_thresholds,
+    _list_worst_labels,
+    _list_chosen,
+    _list_confusions,
+    _list_errors,
+)
+_LABEL_PARTS: tuple[_Part, ...] = (_list_label, _list_chosen, _list_confusions)
 
 
 def _confusions(shown: Shown) -> list[tuple[str, str, int]]:
@@ -325,29 +364,30 @@ def _describe_computed(shown: Shown, i: int) -> dict[str, Any] | None:
 def _describe_scores(scores: LabelScores | None, i: int) -> dict[str, Any] | None:
     if scores is None:
         return None
-    return dict(_scores_of(scores, i))
-
-
-def _scores_of(scores: LabelScores, i: int) -> Iterator[tuple[str, int | float]]:
-    for name in ("support", "tp", "fp", "fn"):
-        yield name, int(getattr(scores, name)[i])
-    for name in ("precision", "recall", "f1", "ap", "roc_auc"):
-        yield name, float(getattr(scores, name)[i])
+    names = ("support", *_COUNTS, *MAIN_SCORES, "ap", "roc_auc")
+    return {name: getattr(scores, name)[i].item() for name in names}
 
 
 def _describe_chosen(shown: Shown) -> dict[str, Any] | None:
     chosen = shown.chosen
     if chosen is None:
         return None
-    overall = {
-        name: getattr(chosen, name)
-        for name in ("threshold", "tp", "fp", "fn", "precision", "recall", "f1")
-    }
+    overall = {name: getattr(chosen, name) for name in ("threshold", *_COUNTS, *MAIN_SCORES)}
     described: dict[str, Any] = overall | {"stops_at": chosen.stops_at or None}
     if shown.label:
         i = shown.evaluation.labels.index(shown.label)
         described["label"] = _describe_scores(chosen.per_label, i)
     return described
+
+
+def _describe_published(published: ReportedAt | None) -> dict[str, Any] | None:
+    if published is None:
+        return None
+    return {
+        "threshold": published.threshold,
+        "is_exact": published.is_exact,
+        **{name: published.values.get(name) for name in (*_COUNTS, *MAIN_SCORES)},
+    }
 
 
 def _share(scores: LabelScores, name: str, i: int) -> str:

@@ -17,7 +17,8 @@ from mlrek.evaluation import (
     Task,
     Version,
 )
-from mlrek.reported import count_reported, nearest_index, reported_at, round_half_up
+from mlrek.formatting import round_half_up
+from mlrek.reported import count_reported, nearest_index, reported_at
 
 
 def make_curve(thresholds, **columns) -> ReportedCurve:

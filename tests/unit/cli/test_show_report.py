@@ -7,7 +7,7 @@ import pytest
 from builders.evaluations import build_evaluation
 
 from mlrek.cli.output import Output
-from mlrek.cli.show_report import Shown, describe_shown, print_shown
+from mlrek.cli.show_report import Shown, describe_shown, list_blocks
 from mlrek.evaluation import (
     Evaluation,
     LabelSets,
@@ -79,7 +79,7 @@ def test_without_numbers_there_is_no_table_of_them(evaluation, capsys):
         records=records,
         reported=Reported(aggregate={"f1": 0.75}),
     )
-    print_shown(Shown(evaluation=gone, metrics=compute_metrics(gone)), Output())
+    Output().show(list_blocks(Shown(evaluation=gone, metrics=compute_metrics(gone))))
     shown = capsys.readouterr().out
 
     assert "0.7500" in shown
@@ -100,7 +100,7 @@ def test_numbers_at_fitted_thresholds_have_a_cross_fitted_one_beside_them(capsys
     metrics = compute_metrics(evaluation, resamples=0)
 
     for label in ("", "a"):
-        print_shown(Shown(evaluation=evaluation, metrics=metrics, label=label), Output())
+        Output().show(list_blocks(Shown(evaluation=evaluation, metrics=metrics, label=label)))
     told = capsys.readouterr().out
 
     assert f"{metrics.crossfit['f1_macro'].value:.4f}" in told

@@ -10,9 +10,9 @@ from mlrek.distinct import count_once
 from mlrek.errors import EvaluationError, ParseError
 from mlrek.evaluation import DoubtKind, Effect, RecordsKind, Task
 from mlrek.formats.google import collect_google, parse_google
+from mlrek.formatting import round_half_up
 from mlrek.identity import test_set_digest as digest_test_set
 from mlrek.metrics.compute import compute_metrics
-from mlrek.reported import round_half_up
 
 VERTEX = "projects/493052112345/locations/us-central1/models/8321"
 ML_USE = "aiplatform.googleapis.com/ml_use"
