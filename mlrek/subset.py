@@ -33,12 +33,12 @@ def take_images(evaluation: Evaluation, image_idx: IntArray) -> Evaluation:
 
 
 def _take_labels(truth: LabelSets, image_idx: IntArray) -> LabelSets:
-    rows, offsets = _rows_of(truth.offsets, image_idx)
+    rows, offsets = take_rows(truth.offsets, image_idx)
     return LabelSets(offsets=offsets, label_idx=truth.label_idx[rows])
 
 
 def _take_records(records: Records, image_idx: IntArray) -> Records:
-    rows, offsets = _rows_of(records.offsets, image_idx)
+    rows, offsets = take_rows(records.offsets, image_idx)
     return Records(
         offsets=offsets,
         label_idx=records.label_idx[rows],
@@ -63,7 +63,7 @@ def _take_detections(detections: Detections | None, image_idx: IntArray) -> Dete
 
 
 def _take_boxes(boxes: Boxes, image_idx: IntArray) -> Boxes:
-    rows, offsets = _rows_of(boxes.offsets, image_idx)
+    rows, offsets = take_rows(boxes.offsets, image_idx)
     return Boxes(
         offsets=offsets,
         label_idx=boxes.label_idx[rows],
@@ -78,7 +78,7 @@ def _take_masks(masks: MaskCounts | None, image_idx: IntArray) -> MaskCounts | N
         return None
     order = np.argsort(masks.image_idx, kind="stable")
     starts = np.searchsorted(masks.image_idx[order], np.arange(len(masks.readable) + 1))
-    taken, offsets = _rows_of(starts, image_idx)
+    taken, offsets = take_rows(starts, image_idx)
     rows = order[taken]
     sketches = enumerate(map(masks.sketches.get, image_idx.tolist()))
     return MaskCounts(
@@ -109,7 +109,7 @@ def _take_contents(contents: Contents | None, image_idx: IntArray) -> Contents |
     )
 
 
-def _rows_of(offsets: IntArray, image_idx: IntArray) -> tuple[IntArray, IntArray]:
+def take_rows(offsets: IntArray, image_idx: IntArray) -> tuple[IntArray, IntArray]:
     """The rows of the images, and the offsets of what is taken."""
     counts = np.diff(offsets)[image_idx]
     taken = np.concatenate([[0], np.cumsum(counts)])

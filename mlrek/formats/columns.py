@@ -1,17 +1,19 @@
-"""What all readers of files with a line per image share: bad lines, and what every line must hold.
+"""What the readers of files with a line per image share: bad lines, and ragged columns.
 
-One malformed line fails the file, or all are left out and counted.
+One malformed line fails the file, or all are left out and counted. Of what was read, each image has
+any number of rows: `offsets` (n_images + 1,) tell where those of each begin and end.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import TypeVar
 
+import numpy as np
 from msgspec.json import Decoder
 
 from mlrek.errors import ParseError
-from mlrek.evaluation import Doubt, DoubtKind
-from mlrek.formats.json_text import show
+from mlrek.evaluation import BoolArray, Doubt, DoubtKind, FloatArray, IntArray, LabelSets
+from mlrek.formats.json_text import join_some, say_first, show
 from mlrek.formats.lines import iter_json_lines
 
 T = TypeVar("T")
@@ -50,7 +52,7 @@ class BadLines:
         if not self._skip or isinstance(exc, RefusedError):
             raise error from exc
         self._n += 1
-        if self._n <= _N_NAMED:
+        if self._n <= _N_NAMED + 1:  # one more shows that there are more
             self._first.append(error)
 
     def explain_no_prediction(self, reason: str, *, is_empty: bool) -> ParseError:
@@ -63,8 +65,8 @@ class BadLines:
     def doubt(self, n_read: int, what: str = "manifest lines") -> Iterator[Doubt]:
         """The lines that were left out, counted, besides `n_read` others."""
         if self._n:
-            n_lines, more = n_read + self._n, "; …" if self._n > _N_NAMED else ""
-            named = "; ".join(map(self._name, self._first)) + more
+            n_lines = n_read + self._n
+            named = join_some([*map(self._name, self._first)], most=_N_NAMED)
             yield Doubt(
                 kind=DoubtKind.LINES_SKIPPED,
                 text=f"{self._n} of {n_lines} {what} are malformed and were left out: {named}",
@@ -115,3 +117,63 @@ def check_place(what: str, found: object, expected: str = "the place of an image
     if not isinstance(found, str) or not found or "\0" in found:
         raise malformed(what, found, expected)
     return found
+
+
+def add_up(counts: IntArray | BoolArray) -> IntArray:
+    """The offsets of images that have so many rows each."""
+    return np.append(0, np.cumsum(counts, dtype=np.int64))
+
+
+def find_offsets(image_idx: IntArray, n_images: int) -> IntArray:
+    """The offsets of rows of these images, which rise, (n,)."""
+    return np.searchsorted(image_idx, np.arange(n_images + 1)).astype(np.int64)
+
+
+def place_labels(names: Iterable[str], labels: Sequence[str]) -> IntArray:
+    """The position in `labels` of each name; -1 for one that is none of them."""
+    position = {label: i for i, label in enumerate(labels)}
+    return np.array([position.get(name, -1) for name in names], dtype=np.int64)
+
+
+def make_label_sets(
+    image_idx: IntArray, label_idx: IntArray, *, n_images: int, n_labels: int
+) -> LabelSets:
+    """The distinct labels of each image, of rows in any order, (n,)."""
+    keys = np.sort(image_idx * max(n_labels, 1) + label_idx)
+    keys = keys[np.diff(keys, prepend=-1) > 0]  # np.unique is far slower
+    image_idx, label_idx = np.divmod(keys, max(n_labels, 1))
+    return LabelSets(
+        offsets=find_offsets(image_idx, n_images), label_idx=label_idx.astype(np.int32)
+    )
+
+
+def keep_most_confident(keys: IntArray, confidence: FloatArray) -> IntArray:
+    """Which rows are kept, in the order of their keys: of each key the first most confident."""
+    order = np.argsort(keys, kind="stable")
+    if np.any(np.diff(keys[order]) == 0):
+        order = np.lexsort((-confidence, keys))
+    kept: IntArray = order[np.diff(keys[order], prepend=-1) > 0]
+    return kept
+
+
+def warn_first(
+    images: Sequence[str],
+    is_concerned: BoolArray,
+    what: str,
+    *,
+    of: int | None = None,
+    image_idx: IntArray | None = None,
+) -> Iterator[str]:
+    """Yield how many rows are concerned, and the image of the first; nothing where none is.
+
+    Args:
+        images: The images.
+        is_concerned: Which rows are, (n,).
+        what: What is to be said of them, in the plural.
+        of: Of how many, where it is not n.
+        image_idx: The image of each row, (n,); without it the rows are images.
+    """
+    if n := int(np.count_nonzero(is_concerned)):
+        first = int(np.argmax(is_concerned))
+        image = images[first if image_idx is None else image_idx[first]]
+        yield say_first(n, len(is_concerned) if of is None else of, what, image)

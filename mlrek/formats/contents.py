@@ -7,7 +7,7 @@ a digest of the bytes themselves and these differ. They are equal only where siz
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
@@ -20,9 +20,7 @@ from mlrek.evaluation import (
     IntArray,
 )
 from mlrek.formats.doubts import complete_doubts
-from mlrek.formats.json_text import show
-
-_N_NAMED: Final = 3
+from mlrek.formats.json_text import show_some
 
 Print: TypeAlias = tuple[int, str]
 """Size and digest of some bytes: equal ones are of equal bytes."""
@@ -104,7 +102,7 @@ def doubt_modified(evaluation: Evaluation, contents: Contents) -> Iterator[Doubt
             text=(
                 f"{len(late):,} of {total:,} test images were written after "
                 f"{evaluation.version.name} was trained and tested ({ended:%Y-%m-%d %H:%M} UTC): "
-                f"its numbers may be of other pictures: {name_some(late)}"
+                f"its numbers may be of other pictures: {show_some(late)}"
             ),
             count=len(late),
             of=total,
@@ -124,14 +122,8 @@ def doubt_different(images: Sequence[str], n_known: int) -> Iterator[Doubt]:
             text=(
                 f"{len(images):,} of {n_known:,} shared images whose content is known held "
                 "another picture when the other version was logged (size or digest differ): "
-                f"the versions were not tested on the same pictures: {name_some(images)}"
+                f"the versions were not tested on the same pictures: {show_some(images)}"
             ),
             count=len(images),
             of=n_known,
         )
-
-
-def name_some(images: Sequence[str]) -> str:
-    """The first of some images by name."""
-    named = ", ".join(map(show, images[:_N_NAMED]))
-    return f"{named}, …" if len(images) > _N_NAMED else named

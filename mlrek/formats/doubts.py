@@ -17,11 +17,10 @@ from mlrek.evaluation import (
     Reported,
     Task,
 )
-from mlrek.formats.json_text import show
+from mlrek.formats.json_text import join_some, say_first, show, show_some
 from mlrek.metrics.image_sums import AVERAGE_NAMES
 from mlrek.subset import take_images
 
-_N_NAMED: Final = 3
 _AT_THRESHOLDS: Final = ("at_threshold/*", "label_at_threshold_*")
 _DECIDED: Final = (
     *(f"aggregate/{name}" for name in (*AVERAGE_NAMES, "subset_accuracy", "hamming_loss")),
@@ -33,6 +32,7 @@ _EXPLAINED: Final = frozenset({DoubtKind.LINES_SKIPPED, DoubtKind.TRUTH_UNKNOWN}
 
 _COUNTED: Final = frozenset({"tp", "fp", "fn", "tn", "test_images", "test_boxes", "log_loss"})
 """Reported numbers that may be more than 1."""
+_UNLABELLED: Final = "images are labelled by nobody: their truth is unknown, and they are left out"
 _ROUNDING: Final = 1e-6  # services calculate with 32 bits
 
 
@@ -72,13 +72,12 @@ def _take_impossible_out(evaluation: Evaluation) -> Evaluation:
     found = dict(_find_impossible(evaluation.reported))
     if not found:
         return evaluation
-    named = "; ".join(f"{show(name)} {value:.6g}" for name, value in list(found.items())[:_N_NAMED])
-    more = "; …" if len(found) > _N_NAMED else ""
+    named = join_some([f"{show(name)} {value:.6g}" for name, value in found.items()])
     doubt = Doubt(
         kind=DoubtKind.REPORTED_DIFFERS,
         text=(
             f"{len(found)} reported numbers cannot be what they are called, and are not taken "
-            f"as numbers: {named}{more}"
+            f"as numbers: {named}"
         ),
         count=len(found),
         touches=tuple(found),
@@ -144,7 +143,7 @@ def doubt_training(evaluation: Evaluation) -> Iterator[Doubt]:
             kind=DoubtKind.SEEN_IN_TRAINING,
             text=(
                 f"{evaluation.version.name} was trained on {len(seen):,} of its {total:,} test "
-                f"images: {_name_some(seen)}"
+                f"images: {show_some(seen)}"
             ),
             count=len(seen),
             of=total,
@@ -189,10 +188,7 @@ def doubt_unlabelled(unknown: Sequence[str], n_images: int) -> Iterator[Doubt]:
     if unknown:
         yield Doubt(
             kind=DoubtKind.TRUTH_UNKNOWN,
-            text=(
-                f"{len(unknown)} of {n_images} images are labelled by nobody: their truth is "
-                f"unknown, and they are left out; first: {show(unknown[0])}"
-            ),
+            text=say_first(len(unknown), n_images, _UNLABELLED, unknown[0]),
             count=len(unknown),
             of=n_images,
         )
@@ -232,10 +228,10 @@ def doubt_unanswered(
         how: Why there is none.
     """
     if images:
-        named = "; ".join(images[:_N_NAMED]) + ("; …" if len(images) > _N_NAMED else "")
+        said = f"{len(images)} of {n_images} images {how} and count as misses"
         yield Doubt(
             kind=DoubtKind.UNANSWERED,
-            text=f"{len(images)} of {n_images} images {how} and count as misses: {named}",
+            text=f"{said}: {join_some(images)}",
             count=len(images),
             of=n_images,
         )
@@ -256,8 +252,3 @@ def show_spellings(found: Sequence[str], wanted: Sequence[str]) -> str:
 def _last_part(image: str) -> str:
     """The file's name, however its blanks are written."""
     return unquote_plus(image).replace("\\", "/").rpartition("/")[2].casefold()
-
-
-def _name_some(images: Sequence[str]) -> str:
-    named = ", ".join(map(show, images[:_N_NAMED]))
-    return f"{named}, …" if len(images) > _N_NAMED else named

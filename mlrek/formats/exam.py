@@ -16,7 +16,6 @@ from mlrek.evaluation import (
     Evaluation,
     FloatArray,
     IntArray,
-    LabelSets,
     Outcome,
     Records,
     Reported,
@@ -24,15 +23,20 @@ from mlrek.evaluation import (
     Task,
     order_labels,
 )
+from mlrek.formats.columns import (
+    find_offsets,
+    keep_most_confident,
+    make_label_sets,
+    place_labels,
+)
 from mlrek.formats.doubts import doubt_unanswered, find_decided, show_spellings
 from mlrek.formats.ground_truth import GroundTruth
-from mlrek.formats.json_text import show
+from mlrek.formats.json_text import say_first, show, show_some
 from mlrek.formats.responses import Responses
 from mlrek.metrics.decisions import DEFAULT_THRESHOLD
 from mlrek.metrics.doubted import BOX_AREAS
 from mlrek.metrics.fitted import describe_shared
-
-_N_NAMED = 3
+from mlrek.subset import take_rows
 
 
 def join_own_test_set(
@@ -63,9 +67,8 @@ def join_own_test_set(
     used = np.bincount(rows.code, minlength=len(responses.labels)) > 0
     answered = {label for label, code in responses.labels.items() if used[code]}
     labels = order_labels(version.labels, {*truth.labels, *answered})
-    position = {label: i for i, label in enumerate(labels)}
-    label_idx = np.array([position[x] if x in answered else -1 for x in responses.labels], np.int32)
-    rows = replace(rows, code=label_idx[rows.code])
+    rows = replace(rows, code=place_labels(responses.labels, labels)[rows.code])
+    true_codes = place_labels(truth.labels, labels)
     is_detection = task == Task.DETECTION
     thresholds = _place_thresholds(version, labels)
     records, repeated = _sort_rows(rows, len(labels), keep=not is_detection)
@@ -74,10 +77,15 @@ def join_own_test_set(
         task=task,
         labels=labels,
         images=truth.images,
-        truth=_recode_truth(truth, position),
+        truth=make_label_sets(
+            truth.truth.image_idx,
+            true_codes[truth.truth.label_idx],
+            n_images=len(truth.images),
+            n_labels=len(labels),
+        ),
         records=records,
         thresholds=thresholds,
-        detections=_place_boxes(truth, rows, position) if is_detection else None,
+        detections=_place_boxes(truth, rows, true_codes) if is_detection else None,
         pos_label=version.pos_label,
         reported=Reported(train_images=version.reported.train_images),
         files=(*files, *(file for file in version.files if file.role == "summary")),
@@ -157,9 +165,7 @@ def _place_rows(images: Sequence[str], responses: Responses) -> _Rows:
     place = {image: i for i, image in enumerate(responses.images)}
     answer = np.array([place.get(image, -1) for image in images], dtype=np.int64)
     starts = np.asarray(responses.offsets, dtype=np.int64)
-    n_rows = np.append(np.diff(starts), 0)[answer]  # the last one for -1
-    offsets = np.concatenate([[0], np.cumsum(n_rows)])
-    rows = np.repeat(starts[answer] - offsets[:-1], n_rows) + np.arange(offsets[-1])
+    rows, offsets = take_rows(np.append(starts, starts[-1]), answer)  # the last, empty, for -1
     has_box = np.asarray(responses.has_box, dtype=np.bool_)
     boxes = (np.cumsum(has_box) - 1)[rows] if has_box[rows].all() else np.zeros(0, dtype=np.int64)
     return _Rows(
@@ -184,27 +190,16 @@ def _sort_rows(rows: _Rows, n_labels: int, *, keep: bool) -> tuple[Records, tupl
             "image: they are of another version"
         )
     keys = rows.image_idx * max(n_labels, 1) + rows.code
-    order = np.lexsort((-rows.confidence, keys)) if keep else np.zeros(0, dtype=np.int64)
-    kept = order[np.diff(keys[order], prepend=-1) > 0]
-    n_repeated = len(order) - len(kept)
-    said = (
-        f"{n_repeated} of {len(order)} labels stand twice in an answer; the most confident counts"
-    )
+    kept = keep_most_confident(keys, rows.confidence) if keep else np.zeros(0, dtype=np.int64)
+    n_repeated = len(keys) - len(kept) if keep else 0
+    said = f"{n_repeated} of {len(keys)} labels stand twice in an answer; the most confident counts"
     records = Records(
-        offsets=np.searchsorted(rows.image_idx[kept], np.arange(n_images + 1)).astype(np.int64),
+        offsets=find_offsets(rows.image_idx[kept], n_images),
         label_idx=rows.code[kept].astype(np.int32),
         confidence=rows.confidence[kept],
         outcome=np.full(len(kept), Outcome.UNKNOWN, dtype=np.uint8),
     )
     return records, (said,) if n_repeated else ()
-
-
-def _recode_truth(truth: GroundTruth, position: dict[str, int]) -> LabelSets:
-    """The true labels of each image, sorted by the new codes."""
-    codes = np.array([position[label] for label in truth.labels], dtype=np.int64)
-    n_labels, sets = max(len(position), 1), truth.truth
-    keys = np.sort(sets.image_idx * n_labels + codes[sets.label_idx])
-    return LabelSets(offsets=sets.offsets, label_idx=(keys % n_labels).astype(np.int32))
 
 
 def _place_thresholds(version: Evaluation, labels: Sequence[str]) -> FloatArray:
@@ -213,8 +208,8 @@ def _place_thresholds(version: Evaluation, labels: Sequence[str]) -> FloatArray:
     return np.array([known.get(label, np.nan) for label in labels], dtype=np.float64)
 
 
-def _place_boxes(truth: GroundTruth, rows: _Rows, position: dict[str, int]) -> Detections:
-    """True and recorded boxes, all in pixels.
+def _place_boxes(truth: GroundTruth, rows: _Rows, true_codes: IntArray) -> Detections:
+    """True and recorded boxes, all in pixels; `true_codes` are the new codes of true labels.
 
     Raises:
         EvaluationError: A record has no box, or the size of its image is not known.
@@ -226,11 +221,10 @@ def _place_boxes(truth: GroundTruth, rows: _Rows, position: dict[str, int]) -> D
     unknown = np.asarray(np.isnan(truth.image_sizes[image_idx]).any(axis=1))
     _check(unknown, truth, image_idx, "no image_size in the manifest: found boxes have no place")
     corners = rows.corners * np.tile(truth.image_sizes, 2)[image_idx]
-    codes = np.array([position[label] for label in truth.labels], dtype=np.int32)
     return Detections(
         truth=Boxes(
             offsets=truth.boxes.offsets,
-            label_idx=codes[truth.boxes.label_idx],
+            label_idx=true_codes[truth.boxes.label_idx].astype(np.int32),
             boxes_xyxy=truth.boxes.boxes_xyxy,
             confidence=truth.boxes.confidence,
             outcome=truth.boxes.outcome,
@@ -267,19 +261,16 @@ def _warn_strangers(known: Collection[str], responses: Responses) -> Iterator[st
     strange = [i for i in (*responses.images, *responses.errors) if i not in known]
     if strange:
         n = len(responses.images) + len(responses.errors)
-        yield (
-            f"{len(strange)} of {n} responses are of images that the manifest does not hold, and "
-            f"are left out; first: {show(strange[0])}"
-        )
+        what = "responses are of images that the manifest does not hold, and are left out"
+        yield say_first(len(strange), n, what, strange[0])
 
 
 def _warn_labels(version: Evaluation, labels: Sequence[str]) -> Iterator[str]:
     unknown = [label for label in labels if label not in version.labels]
     if unknown:
-        named = ", ".join(map(show, unknown[:_N_NAMED])) + (", …" if unknown[_N_NAMED:] else "")
         yield (
             f"{len(unknown)} of {len(labels)} labels of the manifest are none of the version's and "
-            f"can only be missed: {named}"
+            f"can only be missed: {show_some(unknown)}"
         )
 
 

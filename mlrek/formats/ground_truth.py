@@ -29,7 +29,7 @@ from msgspec.json import Decoder
 
 from mlrek.errors import ParseError, UsageError
 from mlrek.evaluation import Boxes, Doubt, FloatArray, LabelSets, Task
-from mlrek.formats.columns import BadLines, RefusedError, read_lines
+from mlrek.formats.columns import BadLines, RefusedError, read_lines, warn_first
 from mlrek.formats.ground_truth_line import (
     ADJUSTED,
     LINE_DECODER,
@@ -44,7 +44,7 @@ from mlrek.formats.ground_truth_line import (
     find_image,
     list_errors,
 )
-from mlrek.formats.json_text import decode_json, show
+from mlrek.formats.json_text import decode_json, join_some, show
 from mlrek.formats.rekognition_boxes import find_boxes
 from mlrek.formats.rekognition_detection import gather_objects
 from mlrek.formats.rekognition_line import LabelKeys
@@ -294,11 +294,9 @@ def _warn_passed(reader: _Reader) -> Iterator[str]:
 
 def _warn_unlabeled(columns: ManifestColumns, kind: Kind) -> Iterator[str]:
     """Images whose list of labels is empty; of boxes that is nothing to speak of."""
-    n_images = len(columns.images)
-    labeled = np.asarray(columns.true_counts) > 0
-    if kind != Kind.BOXES and (n := np.count_nonzero(~labeled)):
-        first = show(columns.images[int(np.argmin(labeled))])
-        yield f"{n} of {n_images} images are labelled as having no label; first: {first}"
+    if kind != Kind.BOXES:
+        has_none = np.asarray(columns.true_counts) == 0
+        yield from warn_first(columns.images, has_none, "images are labelled as having no label")
 
 
 def _list_entries(pages: list[bool], document: Mapping[str, Raw]) -> Iterable[bytes] | None:
@@ -320,6 +318,4 @@ def _warn_pages(pages: Sequence[bool]) -> Iterator[str]:
 
 
 def _list_names(names: Iterable[str]) -> str:
-    listed = sorted(names)
-    more = ", …" if len(listed) > _MAX_NAMES else ""
-    return ", ".join(map(show, listed[:_MAX_NAMES])) + more
+    return join_some([show(name) for name in sorted(names)], ", ", _MAX_NAMES)

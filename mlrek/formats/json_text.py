@@ -1,6 +1,7 @@
 """One JSON text -> a typed value, and any value -> text that is safe to print in a message."""
 
 import re
+from collections.abc import Sequence
 from reprlib import Repr
 from typing import Annotated, Literal, TypeAlias, TypeVar
 
@@ -56,6 +57,25 @@ def decode_json(decoder: Decoder[T], text: bytes) -> T:
 def show(value: object) -> str:
     """An untrusted value for a message: quoted, control characters escaped, cut when long."""
     return _SHORT.repr(value)
+
+
+def join_some(said: Sequence[str], mark: str = "; ", most: int = 3) -> str:
+    """The first of what is said, and a sign that there is more."""
+    return mark.join((*said[:most], "…") if len(said) > most else said)
+
+
+def show_some(values: Sequence[object]) -> str:
+    """The first three of untrusted values, and a sign that there are more."""
+    return join_some([*map(show, values[:4])], ", ")
+
+
+def say_first(n: int, of: int, what: str, first: object) -> str:
+    """That so many are something, and the first of them.
+
+    >>> say_first(2, 9, "images have no size", "a.jpg")
+    "2 of 9 images have no size; first: 'a.jpg'"
+    """
+    return f"{n} of {of} {what}; first: {show(first)}"
 
 
 def _decode(decoder: Decoder[T], text: bytes) -> T:

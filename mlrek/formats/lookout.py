@@ -25,6 +25,7 @@ from mlrek.evaluation import (
     Version,
     order_labels,
 )
+from mlrek.formats.columns import add_up, warn_first
 from mlrek.formats.described import check_described
 from mlrek.formats.doubts import complete_doubts, doubt_foreign, settle_images
 from mlrek.formats.json_text import show
@@ -164,7 +165,7 @@ def _join(
 def _make_truth(columns: LookoutManifest) -> LabelSets:
     is_labelled = columns.y_true != NO_CLASS
     return LabelSets(
-        offsets=np.cumsum([0, *is_labelled]), label_idx=columns.y_true[is_labelled].astype(np.int32)
+        offsets=add_up(is_labelled), label_idx=columns.y_true[is_labelled].astype(np.int32)
     )
 
 
@@ -176,7 +177,7 @@ def _make_records(columns: LookoutManifest) -> Records:
     outcome = _OUTCOMES[(y_pred == classes).astype(int), (y_true == classes).astype(int)]
     outcome[y_true[:, 0] == NO_CLASS] = Outcome.UNKNOWN
     return Records(
-        offsets=np.cumsum([0, *(is_answered * len(CLASSES))]),
+        offsets=add_up(is_answered * len(CLASSES)),
         label_idx=np.tile(classes, len(y_pred)).astype(np.int32),
         confidence=_score_classes(columns)[is_answered].ravel(),
         outcome=outcome.ravel(),
@@ -194,14 +195,12 @@ def _check_confidence(columns: LookoutManifest) -> Iterator[str]:
     """Where the class that the service decided for is not the one it is more sure of."""
     is_answered = columns.y_pred != NO_CLASS
     top = np.argmax(_score_classes(columns), axis=1)  # a tie is normal, as in label order
-    doubtful = is_answered & (top != columns.y_pred)
-    if n := np.count_nonzero(doubtful):
-        first = columns.images[int(np.argmax(doubtful))]
-        yield (
-            f"{n} of {np.count_nonzero(is_answered)} predictions have a confidence that speaks for "
-            "the other class: the confidence counts, and the decision in at_threshold/ alone; "
-            f"first: {show(first)}"
-        )
+    what = (
+        "predictions have a confidence that speaks for the other class: the confidence counts, and "
+        "the decision in at_threshold/ alone"
+    )
+    is_doubtful = is_answered & (top != columns.y_pred)
+    yield from warn_first(columns.images, is_doubtful, what, of=int(is_answered.sum()))
 
 
 def _is_own(version: Version, told: LookoutResult) -> bool:

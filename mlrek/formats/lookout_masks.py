@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mlrek.errors import EvaluationError, SourceError
 from mlrek.evaluation import Doubt, DoubtKind, IntArray, MaskCounts
 from mlrek.formats.doubts import doubt_unanswered
-from mlrek.formats.json_text import show
+from mlrek.formats.json_text import join_some, say_first, show
 from mlrek.formats.lookout_line import CLASSES, NORMAL, MaskRef
 from mlrek.formats.lookout_manifest import NO_CLASS, LookoutManifest, ReadMasks
 from mlrek.metrics.masks import BACKGROUND, count_masks, decode_mask, sketch_masks
@@ -35,11 +35,14 @@ _PNG_HEAD: Final = struct.Struct(">16sII")
 _PNG_SIGNATURE: Final = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
 _WHITE: Final = (255, 255, 255)  # the background of the service's masks that do not name one
 _NORMAL: Final = CLASSES.index(NORMAL)
-_N_NAMED: Final = 3
 _NOTHING: IntArray = np.full((1, 1), BACKGROUND)
 _BROKEN: Final = (  # what Pillow raises of broken files
     *(OSError, SyntaxError, TypeError, ValueError, IndexError, OverflowError),
     *(struct.error, zlib.error),
+)
+_UNMARKED: Final = (
+    "images are labelled as anomalies, but nobody has marked the pixels: they are no part of the "
+    "pixel numbers"
 )
 _NO_MASKS: Final = "no mask was read, so nothing is computed from pixels"
 _NO_PREDICTED_MASKS: Final = (
@@ -236,10 +239,8 @@ def _doubt_unknown(manifest: LookoutManifest, pairs: Sequence[MaskPair]) -> Iter
     if unknown := [i for i in range(len(manifest.images)) if i not in known and is_labelled[i]]:
         yield Doubt(
             kind=DoubtKind.TRUTH_UNKNOWN,
-            text=(
-                f"{len(unknown)} of {len(manifest.images)} images are labelled as anomalies, but "
-                "nobody has marked the pixels: they are no part of the pixel numbers; first: "
-                f"{show(manifest.images[unknown[0]])}"
+            text=say_first(
+                len(unknown), len(manifest.images), _UNMARKED, manifest.images[unknown[0]]
             ),
             count=len(unknown),
             of=len(manifest.images),
@@ -259,7 +260,7 @@ def _doubt_refused(refused: Sequence[str], pairs: Sequence[MaskPair]) -> Iterato
             kind=DoubtKind.IMAGES_MISSING,
             text=(
                 f"the masks of {len(refused)} of {len(pairs)} images cannot be compared, which "
-                f"are no part of the pixel numbers: {_name_refused(refused)}"
+                f"are no part of the pixel numbers: {join_some(refused)}"
             ),
             count=len(refused),
             of=len(pairs),
@@ -269,8 +270,4 @@ def _doubt_refused(refused: Sequence[str], pairs: Sequence[MaskPair]) -> Iterato
 
 def _warn_refused(refused: Sequence[str]) -> Iterator[str]:
     """No mask could be read at all, so that no number can be wrong for it."""
-    yield f"no mask can be compared, so nothing is computed from pixels: {_name_refused(refused)}"
-
-
-def _name_refused(refused: Sequence[str]) -> str:
-    return "; ".join(refused[:_N_NAMED]) + ("; …" if len(refused) > _N_NAMED else "")
+    yield f"no mask can be compared, so nothing is computed from pixels: {join_some(refused)}"

@@ -18,7 +18,7 @@ from msgspec.json import Decoder
 from mlrek.errors import ParseError
 from mlrek.evaluation import BoolArray
 from mlrek.formats.columns import BadLines
-from mlrek.formats.json_text import LabelName, show
+from mlrek.formats.json_text import LabelName, join_some, show
 from mlrek.formats.lines import BYTE_ORDER_MARK, iter_json_lines, peek_chunks
 from mlrek.formats.rekognition_manifest import ManifestColumns, ManifestInput
 
@@ -155,7 +155,7 @@ def _keep(columns: ManifestColumns, is_kept: BoolArray) -> int:
 
 def _warn_left_out(n: int, names: list[str]) -> Iterator[str]:
     if n:
-        named = ", ".join(map(show, names[:_N_NAMED])) + (" …" if len(names) > _N_NAMED else "")
+        named = join_some([show(name) for name in names], ", ", _N_NAMED)
         yield (
             f"{n} answers of labels that the adapter was not trained on, and that are true on no "
             f"image, were left out: {named}"

@@ -19,7 +19,7 @@ from mlrek.evaluation import (
 )
 from mlrek.formats.described import check_described
 from mlrek.formats.doubts import complete_doubts, doubt_foreign, settle_images
-from mlrek.formats.json_text import show
+from mlrek.formats.json_text import say_first, show
 from mlrek.formats.moderation import Answers, is_answers, keep_labels, parse_answers, peek
 from mlrek.formats.rekognition_detection import Objects, gather_objects
 from mlrek.formats.rekognition_flags import check_flags
@@ -226,7 +226,7 @@ def _check_repeated(columns: ManifestColumns, records: Records) -> Iterator[str]
     left_out = np.asarray(columns.record_counts) - records.counts
     if n := int(left_out.sum()):
         first = columns.images[int(np.argmax(left_out > 0))]
-        yield (
-            f"{n} of {len(columns.record_label)} records repeat a label of their image and were "
-            f"left out, the most confident one counts; first: {show(first)}"
+        what = (
+            "records repeat a label of their image and were left out, the most confident one counts"
         )
+        yield say_first(n, len(columns.record_label), what, first)

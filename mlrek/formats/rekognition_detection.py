@@ -16,9 +16,9 @@ from mlrek.evaluation import (
     Outcome,
     order_labels,
 )
-from mlrek.formats.json_text import show
+from mlrek.formats.columns import find_offsets, make_label_sets, place_labels, warn_first
 from mlrek.formats.rekognition_boxes import BoxColumns, BoxRows
-from mlrek.formats.rekognition_flags import find_outcomes
+from mlrek.formats.rekognition_flags import NO_SINGLE_FLAG, find_outcomes
 from mlrek.formats.rekognition_manifest import ManifestColumns
 
 
@@ -49,8 +49,7 @@ def gather_objects(columns: ManifestColumns, published: Sequence[str]) -> Object
     boxes, names, n_images = columns.boxes, tuple(columns.label_codes), len(columns.images)
     used = {names[code] for code in {*boxes.truth.label, *boxes.records.label}}
     labels = order_labels(published, used)
-    position = {label: i for i, label in enumerate(labels)}
-    label_idx = np.array([position.get(name, -1) for name in names], dtype=np.int32)
+    label_idx = place_labels(names, labels).astype(np.int32)
     detections = Detections(
         truth=_make_boxes(boxes.truth, label_idx, n_images),
         records=_make_boxes(boxes.records, label_idx, n_images),
@@ -60,7 +59,12 @@ def gather_objects(columns: ManifestColumns, published: Sequence[str]) -> Object
     return Objects(
         labels=labels,
         images=tuple(columns.images),
-        truth=_find_label_sets(detections.truth, len(labels)),
+        truth=make_label_sets(
+            detections.truth.image_idx,
+            detections.truth.label_idx,
+            n_images=n_images,
+            n_labels=len(labels),
+        ),
         detections=detections,
         is_labelled=_mark(boxes.truth, n_images) | has_labels,
         is_evaluated=_mark(boxes.records, n_images),
@@ -76,7 +80,7 @@ def _make_boxes(rows: BoxRows, label_idx: IntArray, n_images: int) -> Boxes:
     is_truth = not len(rows.confidence)
     outcome = np.full(n, Outcome.UNKNOWN, dtype=np.uint8)
     return Boxes(
-        offsets=np.searchsorted(image_idx, np.arange(n_images + 1)).astype(np.int64),
+        offsets=find_offsets(image_idx, n_images),
         label_idx=label_idx[np.asarray(rows.label)],
         boxes_xyxy=np.asarray(rows.corners, dtype=np.float64).reshape(n, 4),
         confidence=np.full(n, nan) if is_truth else np.asarray(rows.confidence),
@@ -101,15 +105,6 @@ def _find_sizes(boxes: BoxColumns, n_images: int) -> FloatArray:
     return sizes
 
 
-def _find_label_sets(truth: Boxes, n_labels: int) -> LabelSets:
-    keys = np.unique(truth.image_idx * max(n_labels, 1) + truth.label_idx)
-    image_idx, label_idx = np.divmod(keys, max(n_labels, 1))
-    return LabelSets(
-        offsets=np.searchsorted(image_idx, np.arange(len(truth.offsets))).astype(np.int64),
-        label_idx=label_idx.astype(np.int32),
-    )
-
-
 def _warn_images(columns: ManifestColumns, detections: Detections) -> Iterator[str]:
     has_boxes = np.diff(detections.truth.offsets) > 0
     has_labels = np.asarray(columns.true_counts) > 0
@@ -121,21 +116,10 @@ def _warn_images(columns: ManifestColumns, detections: Detections) -> Iterator[s
         "have records of the image as a whole, which are left out: only boxes count": has_records,
     }
     for reason, concerned in reasons.items():
-        yield from _warn(columns.images, concerned, concerned, "images", reason)
+        yield from warn_first(columns.images, concerned, f"images {reason}")
 
 
 def _warn_flags(images: Sequence[str], records: Boxes) -> Iterator[str]:
-    unclear = records.outcome == Outcome.UNKNOWN
-    concerned = np.zeros(len(images), dtype=np.bool_)
-    concerned[records.image_idx[unclear]] = True
-    reason = "do not have exactly one of the four outcome flags"
-    yield from _warn(images, concerned, unclear, "recorded boxes", reason)
-
-
-def _warn(
-    images: Sequence[str], concerned: BoolArray, counted: BoolArray, what: str, reason: str
-) -> Iterator[str]:
-    """A counted warning that names the first concerned image."""
-    if n := np.count_nonzero(counted):
-        first = show(images[int(np.argmax(concerned))])
-        yield f"{n} of {len(counted)} {what} {reason}; first: {first}"
+    is_unclear = records.outcome == Outcome.UNKNOWN
+    what = f"recorded boxes {NO_SINGLE_FLAG}"
+    yield from warn_first(images, is_unclear, what, image_idx=records.image_idx)

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrek.evaluation import BoolArray, FloatArray, IntArray, LabelSets, Outcome, Records
-from mlrek.formats.json_text import show
+from mlrek.formats.columns import warn_first
 from mlrek.formats.rekognition_line import (
     IS_ABSENT,
     IS_FALSE_NEGATIVE,
@@ -19,9 +19,9 @@ from mlrek.formats.rekognition_line import (
     IS_TRUE_POSITIVE,
 )
 
-_OUTCOMES = np.full(
-    16, Outcome.UNKNOWN, dtype=np.uint8
-)  # by the four flags; two of them say nothing
+NO_SINGLE_FLAG = "do not have exactly one of the four outcome flags"
+
+_OUTCOMES = np.full(16, Outcome.UNKNOWN, dtype=np.uint8)  # by the four flags; two say nothing
 _OUTCOMES[IS_TRUE_POSITIVE] = Outcome.TP
 _OUTCOMES[IS_FALSE_POSITIVE] = Outcome.FP
 _OUTCOMES[IS_FALSE_NEGATIVE] = Outcome.FN
@@ -43,7 +43,7 @@ def check_flags(
 ) -> Iterator[str]:
     """Yield a counted warning for each way in which flags are missing or disagree."""
     doubts = {
-        "do not have exactly one of the four outcome flags": records.outcome == Outcome.UNKNOWN,
+        NO_SINGLE_FLAG: records.outcome == Outcome.UNKNOWN,
         "have flags that contradict confidence and threshold, which count": _contradict_threshold(
             records, thresholds
         ),
@@ -52,9 +52,7 @@ def check_flags(
         ),
     }
     for reason, doubtful in doubts.items():
-        if n := np.count_nonzero(doubtful):
-            first = images[records.image_idx[np.argmax(doubtful)]]
-            yield f"{n} of {len(doubtful)} records {reason}; first: {show(first)}"
+        yield from warn_first(images, doubtful, f"records {reason}", image_idx=records.image_idx)
 
 
 def _contradict_threshold(records: Records, thresholds: FloatArray) -> BoolArray:

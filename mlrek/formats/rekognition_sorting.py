@@ -5,7 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrek.evaluation import FloatArray, IntArray, LabelSets, Records
+from mlrek.evaluation import LabelSets, Records
+from mlrek.formats.columns import (
+    add_up,
+    find_offsets,
+    keep_most_confident,
+    make_label_sets,
+    place_labels,
+)
 from mlrek.formats.rekognition_flags import find_outcomes
 from mlrek.formats.rekognition_manifest import ManifestColumns
 
@@ -23,12 +30,12 @@ def find_used_labels(columns: ManifestColumns) -> set[str]:
 
 def sort_truth(columns: ManifestColumns, labels: Sequence[str]) -> LabelSets:
     """The true labels of each image, distinct and in label order."""
-    counts, codes = np.asarray(columns.true_counts), np.asarray(columns.true_label)
-    keys = np.sort(_make_keys(columns, labels, counts, codes))
-    keys = keys[np.diff(keys, prepend=-1) > 0]  # np.unique is far slower
-    image_idx, label_idx = np.divmod(keys, max(len(labels), 1))
-    return LabelSets(
-        offsets=_make_offsets(image_idx, len(columns.images)), label_idx=label_idx.astype(np.int32)
+    n_images, label_idx = len(columns.images), place_labels(columns.label_codes, labels)
+    return make_label_sets(
+        np.repeat(np.arange(n_images), columns.true_counts),
+        label_idx[np.asarray(columns.true_label)],
+        n_images=n_images,
+        n_labels=len(labels),
     )
 
 
@@ -40,7 +47,7 @@ def sort_records(
     Of several records of one label the most confident is kept, the first of equals.
     """
     counts, n_records = np.asarray(columns.record_counts), len(columns.record_label)
-    starts = np.append(0, np.cumsum(counts, dtype=np.int64))
+    starts, position = add_up(counts), place_labels(columns.label_codes, labels)
     confidence, flags = np.empty(n_records), np.empty(n_records, dtype=np.uint8)
     label_idx = np.empty(n_records, dtype=np.int32)
     offsets = np.zeros(len(counts) + 1, dtype=np.int64)
@@ -48,12 +55,12 @@ def sort_records(
         last = min(first + _IMAGES_AT_ONCE, len(counts))
         rows = slice(starts[first], starts[last])
         own = np.asarray(columns.confidence)[rows]
-        codes = np.asarray(columns.record_label)[rows]
-        keys = _make_keys(columns, labels, counts[first:last], codes)
-        kept = _keep_most_confident(keys, own)
+        images = np.repeat(np.arange(last - first), counts[first:last])
+        keys = images * len(labels) + position[np.asarray(columns.record_label)[rows]]
+        kept = keep_most_confident(keys, own)
         image_idx, label = np.divmod(keys[kept], max(len(labels), 1))
         done = offsets[first]
-        offsets[first : last + 1] = done + _make_offsets(image_idx, last - first)
+        offsets[first : last + 1] = done + find_offsets(image_idx, last - first)
         written = slice(done, done + len(kept))
         label_idx[written], confidence[written] = label, own[kept]
         flags[written] = np.asarray(columns.flags)[rows][kept]
@@ -65,27 +72,3 @@ def sort_records(
         outcome=find_outcomes(flags[:n]),
     )
     return records, flags[:n]
-
-
-def _keep_most_confident(keys: IntArray, confidence: FloatArray) -> IntArray:
-    """Which records are kept, in the order of their keys: one of each key."""
-    order = np.argsort(keys, kind="stable")
-    if np.any(np.diff(keys[order]) == 0):
-        order = np.lexsort((-confidence, keys))
-    kept: IntArray = order[np.diff(keys[order], prepend=-1) > 0]
-    return kept
-
-
-def _make_keys(
-    columns: ManifestColumns, labels: Sequence[str], counts: IntArray, codes: IntArray
-) -> IntArray:
-    """One integer for each entry of a column, (n,): rises by image, then by label order."""
-    position = {label: i for i, label in enumerate(labels)}
-    label_idx = np.array([position.get(name, -1) for name in columns.label_codes], dtype=np.int64)
-    image_idx = np.repeat(np.arange(len(counts)), counts)
-    keys: IntArray = image_idx * len(labels) + label_idx[codes]
-    return keys
-
-
-def _make_offsets(image_idx: IntArray, n_images: int) -> IntArray:
-    return np.searchsorted(image_idx, np.arange(n_images + 1)).astype(np.int64)

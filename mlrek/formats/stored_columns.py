@@ -20,6 +20,7 @@ from mlrek.evaluation import (
     Outcome,
     Records,
 )
+from mlrek.formats.columns import find_offsets
 
 _CORNERS = ("left", "top", "right", "bottom")
 _PIXELS = ("tp", "fp", "fn")
@@ -133,7 +134,7 @@ def _write_masks(evaluation: Evaluation) -> list[pa.Array]:
     masks = evaluation.masks
     assert masks is not None  # noqa: S101 - for the type checker
     order = np.argsort(masks.image_idx, kind="stable")
-    offsets = np.searchsorted(masks.image_idx[order], np.arange(len(evaluation.images) + 1))
+    offsets = find_offsets(masks.image_idx[order], len(evaluation.images))
     return [
         pa.array(masks.readable, pa.bool_()),
         _write_lists(offsets, masks.label_idx[order], pa.int32()),

@@ -10,7 +10,7 @@ from enum import StrEnum
 
 from mlrek.evaluation import Doubt, DoubtKind
 from mlrek.formats.ground_truth_line import METADATA, Line, TrueAttribute
-from mlrek.formats.json_text import show
+from mlrek.formats.json_text import say_first, show
 
 _IMAGE = "source-ref"
 _OF_THE_LINE = frozenset(("cl-metadata", f"{_IMAGE}{METADATA}"))
@@ -53,13 +53,14 @@ class Unlabelled:
             return
         n, of = len(self.images), n_labelled + len(self.images)
         reasons = ", ".join(f"{reason}: {count}" for reason, count in self.reasons.items())
+        what = (
+            f"lines of the test set are of images that nobody has labelled ({reasons}), and are "
+            "left out"
+        )
         halves = "".join(f"; {said}" for said in self.describe_halves())
         yield Doubt(
             kind=DoubtKind.TRUTH_UNKNOWN,
-            text=(
-                f"{n} of {of} lines of the test set are of images that nobody has labelled "
-                f"({reasons}), and are left out; first: {show(self.images[0])}{halves}"
-            ),
+            text=say_first(n, of, what, self.images[0]) + halves,
             count=n,
             of=of,
         )
