@@ -64,10 +64,13 @@ def check(
 
     Example: mlrek check models:/digits/3 --policy examples/policy.toml
     """
-    from mlrek.cli.check_report import print_decision
     from mlrek.gate import Asking, check_version, read_policy
     from mlrek.sealing import keep_decision
-    from mlrek.tables.decision import describe_decision, write_decision_markdown
+    from mlrek.tables.decision import (
+        decision_blocks,
+        describe_decision,
+        write_decision_markdown,
+    )
     from mlrek.tracking.connection import connect
     from mlrek.tracking.project_run import RUN_VARIABLE, mark_project_run
 
@@ -83,11 +86,9 @@ def check(
         path=kept,
         forgive=undecided or "",
     )
-    if output.as_json:
-        output.document(describe_decision(decision))
-        output.warn(decision.warnings)
-    else:
-        print_decision(decision, output, undecided or "")
+    blocks = decision_blocks(decision, undecided or "", output.width)
+    output.show(blocks, lambda: describe_decision(decision))
+    output.warn(decision.warnings)
     text = write_decision_markdown(decision, undecided or "")
     _write_files(decision, asked, undecided or "", text, junit=junit, markdown=markdown)
     if around := os.environ.get(RUN_VARIABLE):

@@ -2,18 +2,25 @@
 
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from mlrek.cli.streams import write_command
 from mlrek.printable import escape_unencodable, escape_unprintable
-from mlrek.tables.decision import describe_verdict, list_doubts, list_open
+from mlrek.tables.decision import list_notes, say_verdict
 
 if TYPE_CHECKING:
     from mlrek.policy import Decision, Forgive
 
 MAX_ANNOTATIONS = 9
 """GitHub shows ten of each level for a step; the last is the verdict."""
-_LEVELS = {"failed": "error", "undecided": "warning", "ignored": "notice", "passed": "notice"}
+_LEVELS = {
+    "failed": "error",
+    "undecided": "warning",
+    "ignored": "notice",
+    "passed": "notice",
+    "doubt": "notice",
+}
 _ORDER = tuple(_LEVELS)
 _TAKEN_FOR = {0: "passed", 3: "failed"}
 """What an undecided verdict counts as, by the exit code (`--undecided`)."""
@@ -47,16 +54,15 @@ def describe_annotations(decision: "Decision", policy: str, forgive: "Forgive" =
 
     What failed comes first: of many, GitHub shows the first ones.
     """
-    opened = sorted(list_open(decision), key=lambda pair: _ORDER.index(pair[0].status.value))
-    said = [(check.status.value, text) for check, text in opened]
+    notes = [note for note in list_notes(decision) if note.kind != "passed"]
+    notes.sort(key=lambda note: _ORDER.index(note.kind))
     if decision.already_champion:  # nothing is decided, so nothing is wrong
-        said = [("ignored", text) for _, text in said]
-    said += [("ignored", f"doubt: {text}") for text in list_doubts(decision)]
-    lines = [_write_command(status, text, policy) for status, text in said[:MAX_ANNOTATIONS]]
+        notes = [note if note.kind == "doubt" else replace(note, kind="ignored") for note in notes]
+    lines = [_write_command(note.kind, note.text, policy) for note in notes[:MAX_ANNOTATIONS]]
     verdict = decision.verdict.value
     if verdict == "undecided":
         verdict = _TAKEN_FOR.get(decision.exit_code(forgive), verdict)
-    return [*lines, _write_command(verdict, describe_verdict(decision, forgive), policy)]
+    return [*lines, _write_command(verdict, say_verdict(decision, forgive), policy)]
 
 
 def _write_command(status: str, message: str, policy: str) -> str:

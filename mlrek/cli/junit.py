@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
 from mlrek.tables.decision import (
-    describe_cells,
-    describe_verdict,
+    format_cells,
     list_doubts,
     name_check,
+    say_verdict,
 )
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def write_junit(decision: "Decision", policy: str, forgive: "Forgive" = "") -> b
     names = _name_cases(decision.checks)
     for check, name, element in zip(decision.checks, names, outcomes, strict=True):
         _add_case(suite, check, name, element)
-    ET.SubElement(suite, "system-out").text = _clean(describe_verdict(decision, forgive))
+    ET.SubElement(suite, "system-out").text = _clean(say_verdict(decision, forgive))
     ET.SubElement(suite, "system-err").text = _clean(
         "\n".join((*(f"doubt: {text}" for text in list_doubts(decision)), *decision.warnings))
     )
@@ -82,7 +82,7 @@ def _name_cases(checks: "Sequence[Check]") -> list[str]:
     """
     plain = [_clean(name_check(check)) for check in checks]
     often = Counter(plain)
-    limits = [describe_cells(check)[5] for check in checks]
+    limits = [format_cells(check)[5] for check in checks]
     named = [
         f"{name} limit {limit}" if often[name] > 1 else name
         for name, limit in zip(plain, limits, strict=True)
@@ -115,7 +115,7 @@ def _add_case(suite: ET.Element, check: "Check", name: str, element: str) -> Non
 
 
 def _describe_numbers(check: "Check") -> str:
-    value, baseline, limit, interval = describe_cells(check)[3:7]
+    value, baseline, limit, interval = format_cells(check)[3:7]
     named = {"value": value, "baseline": baseline, "limit": limit, "interval": interval}
     return ", ".join(f"{name} {cell}" for name, cell in named.items() if cell)
 

@@ -89,10 +89,12 @@ def promote(
 
 
 def _show(promotion: "Promotion", output: Output, undecided: "Forgive") -> None:
-    from mlrek.cli.check_report import print_decision
+    from mlrek.tables.decision import decision_blocks
 
     if promotion.result is not None:
-        print_decision(promotion.result.decision, output, undecided)
+        decision = promotion.result.decision
+        output.show(decision_blocks(decision, undecided, output.width))
+        output.warn(decision.warnings)
         output.line()
 
 

@@ -1,18 +1,20 @@
-"""A decision in words: as JSON, as a table's cells, and as markdown for a pull request."""
+"""A decision in words: as JSON, as a terminal shows it, and as a pull request's text."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from math import isnan
 
-from mlrek.formatting import fmt
+from mlrek.formatting import fmt, span
 from mlrek.policy import Check, Decision, Forgive, Identity, Kind, Looks, Status
 from mlrek.policy.wording import say_range
-from mlrek.printable import escape_markdown, escape_unencodable, escape_unprintable
+from mlrek.tables.blocks import Block, Heading, Line, Note, Table, render_markdown
 from mlrek.tables.doubts import describe_doubt, say_doubt
 from mlrek.tables.json_text import Json, number_or_null
 
 COLUMNS = ("check", "metric", "label", "value", "baseline", "limit", "interval", "verdict")
 NUMERIC_COLUMNS = frozenset(("value", "baseline", "limit", "interval"))
 DIGITS = 4
+_WIDE = 104
+"""Columns of a terminal from which on numbers have so many decimals."""
 _SIGNS = {
     Status.PASSED: "✅ passed",
     Status.FAILED: "❌ failed",
@@ -39,7 +41,7 @@ def describe_decision(decision: Decision) -> dict[str, Json]:
     }
 
 
-def describe_verdict(decision: Decision, forgive: Forgive = "") -> str:
+def say_verdict(decision: Decision, forgive: Forgive = "") -> str:
     """One sentence: may the version be promoted, and what it hangs on."""
     statuses = [check.status for check in decision.checks]
     n, name = len(statuses), decision.candidate.version
@@ -67,7 +69,7 @@ def describe_verdict(decision: Decision, forgive: Forgive = "") -> str:
     return f"undecided: {name} may not be promoted yet: {said}{kept}"
 
 
-def describe_needed(decision: Decision) -> str:
+def say_needed(decision: Decision) -> str:
     """The images that would settle it, in words; '' where nothing tells."""
     images = decision.images_needed_range
     if decision.verdict != Status.UNDECIDED or images is None:
@@ -76,7 +78,7 @@ def describe_needed(decision: Decision) -> str:
     return f"Estimate: {needed} test images would decide what is open for want of images."
 
 
-def describe_looks(decision: Decision) -> str:
+def say_looks(decision: Decision) -> str:
     """How many versions were checked so and what that makes of a "better"; '' for the first one."""
     looks = decision.looks
     if looks is None or (looks.total == 1 and not looks.adjusted and not looks.unknown):
@@ -98,56 +100,28 @@ def describe_looks(decision: Decision) -> str:
     )
 
 
-def describe_versions(decision: Decision) -> str:
+def say_versions(decision: Decision) -> str:
     """Who is checked against whom."""
     if decision.baseline is None:
         return f"{decision.candidate.version}, without a baseline"
     return f"{decision.candidate.version} against {decision.baseline.version}"
 
 
-def describe_cells(check: Check, digits: int = DIGITS) -> list[str]:
+def format_cells(check: Check, digits: int = DIGITS) -> list[str]:
     """The cells of a check, in the order of `COLUMNS`; empty where there is no number."""
-    is_count = check.metric.name in _COUNTED
+    is_change = check.kind in _RELATIVE
+    decimals = 0 if check.metric.name in _COUNTED else digits
+    around = span(check.low, check.high, digits, signed=is_change, undefined="")
     return [
         check.kind.value,
         check.metric.name,
         check.metric.label,
-        _format(check.value, digits, is_count=is_count),
-        _format(check.baseline, digits),
-        _format(check.limit, digits, is_count=is_count, is_signed=check.kind in _RELATIVE),
-        _format_interval(check, digits),
+        fmt(check.value, decimals, undefined=""),
+        fmt(check.baseline, digits, undefined=""),
+        fmt(check.limit, decimals, signed=is_change, undefined=""),
+        around if digits >= DIGITS else around.replace(" to ", "…"),
         check.status.value,
     ]
-
-
-def list_remarks(decision: Decision) -> list[tuple[Check, str]]:
-    """Every check that passed with something to be known of it, in words."""
-    return _group(check for check in decision.checks if check.status == Status.PASSED)
-
-
-def list_open(decision: Decision) -> list[tuple[Check, str]]:
-    """Every check that did not pass, in words; those with the same reason are told together."""
-    return _group(check for check in decision.checks if check.status != Status.PASSED)
-
-
-def list_doubts(decision: Decision) -> list[str]:
-    """Every doubt in words."""
-    return [f"{doubt.kind.value}: {say_doubt(doubt)}" for doubt in decision.doubts]
-
-
-def _group(checks: Iterable[Check]) -> list[tuple[Check, str]]:
-    groups: dict[tuple[Status, str], list[Check]] = {}
-    for check in checks:
-        if check.reason or check.status != Status.PASSED:
-            groups.setdefault((check.status, check.reason), []).append(check)
-    return [
-        (alike[0], f"{name_check(alike[0])}{_say_more(len(alike) - 1)}: {reason}")
-        for (_, reason), alike in groups.items()
-    ]
-
-
-def _say_more(n: int) -> str:
-    return f" (and {n} more)" if n else ""
 
 
 def name_check(check: Check) -> str:
@@ -155,34 +129,68 @@ def name_check(check: Check) -> str:
     return f"{check.kind.value} {check.metric}"
 
 
+def list_notes(decision: Decision) -> list[Note]:
+    """What is to be known: why checks did not pass, then of those that did, then every doubt.
+
+    Checks that ended alike for the same reason are told together.
+    """
+    groups: dict[tuple[Status, str], list[Check]] = {}
+    for check in decision.checks:
+        if check.reason or check.status != Status.PASSED:
+            groups.setdefault((check.status, check.reason), []).append(check)
+    told = [Note(_say_reason(alike), kind=status.value) for (status, _), alike in groups.items()]
+    told.sort(key=lambda note: note.kind == Status.PASSED)
+    return [*told, *(Note(text, kind="doubt") for text in list_doubts(decision))]
+
+
+def list_doubts(decision: Decision) -> list[str]:
+    """Every doubt in words."""
+    return [f"{doubt.kind.value}: {say_doubt(doubt)}" for doubt in decision.doubts]
+
+
+def decision_blocks(decision: Decision, forgive: Forgive, width: int) -> list[Block]:
+    """What a terminal of so many columns shows: the verdict is its last line."""
+    checks = _tabulate(decision, str, DIGITS if width >= _WIDE else DIGITS - 1)
+    notes = list_notes(decision)
+    rest = say_looks(decision), say_needed(decision), say_verdict(decision, forgive)
+    blocks: list[Block] = [
+        Line(say_versions(decision)),
+        Line(),
+        checks.without_empty(),
+        Line(),
+        *notes,
+    ]
+    return [*blocks, *([Line()] if notes else []), *map(Note, filter(None, rest))]
+
+
 def write_decision_markdown(decision: Decision, forgive: Forgive = "") -> str:
     """A pull request's text: the verdict, every check, and why those that did not pass did not."""
-    return escape_unencodable("\n".join(_write_markdown(decision, forgive)))
+    verdict, _, rest = say_verdict(decision, forgive).partition(": ")
+    looks = say_looks(decision)
+    blocks: list[Block] = [
+        Heading(f"Promotion check: {say_versions(decision)}"),
+        Line(f": {rest}.", strong=_SIGNS[Status(verdict)]),
+        _tabulate(decision, _SIGNS.__getitem__),
+        *list_notes(decision),
+        *([Note(looks, kind="looks")] if looks else []),
+        Line(say_needed(decision)),
+        *(Note(warning, kind="warning") for warning in decision.warnings),
+    ]
+    return render_markdown(blocks)
 
 
-def _write_markdown(decision: Decision, forgive: Forgive) -> Iterator[str]:
-    verdict, _, rest = describe_verdict(decision, forgive).partition(": ")
-    yield f"### Promotion check: {_escape(describe_versions(decision))}"
-    yield ""
-    yield f"**{_SIGNS[Status(verdict)]}**: {_escape(rest)}."
-    yield ""
-    yield _row(COLUMNS)
-    yield _row(["---:" if column in NUMERIC_COLUMNS else "---" for column in COLUMNS])
-    for check in decision.checks:
-        cells = [_escape(cell) for cell in describe_cells(check)[:-1]]
-        yield _row([*cells, _SIGNS[check.status]])
-    yield ""
-    for check, text in (*list_open(decision), *list_remarks(decision)):
-        yield f"- **{check.status.value}** {_escape(text)}"
-    for text in list_doubts(decision):
-        yield f"- **doubt** {_escape(text)}"
-    if looks := describe_looks(decision):
-        yield f"- **looks** {_escape(looks)}"
-    if needed := describe_needed(decision):
-        yield f"\n{needed}"
-    for warning in decision.warnings:
-        yield f"\n> {_escape(warning)}"
-    yield ""
+def _tabulate(
+    decision: Decision, name_status: Callable[[Status], str], digits: int = DIGITS
+) -> Table:
+    rows = [
+        [*format_cells(check, digits)[:-1], name_status(check.status)] for check in decision.checks
+    ]
+    return Table(COLUMNS, rows, numeric=NUMERIC_COLUMNS)
+
+
+def _say_reason(alike: Sequence[Check]) -> str:
+    more = f" (and {len(alike) - 1} more)" if len(alike) > 1 else ""
+    return f"{name_check(alike[0])}{more}: {alike[0].reason}"
 
 
 def _describe_looks(looks: Looks) -> dict[str, Json]:
@@ -219,26 +227,5 @@ def _describe_check(check: Check) -> dict[str, Json]:
     }
 
 
-def _format(value: float, digits: int, *, is_count: bool = False, is_signed: bool = False) -> str:
-    return fmt(value, 0 if is_count else digits, signed=is_signed, undefined="")
-
-
-def _format_interval(check: Check, digits: int) -> str:
-    if isnan(check.low) or isnan(check.high):
-        return ""
-    is_signed = check.kind in _RELATIVE
-    ends = (_format(end, digits, is_signed=is_signed) for end in (check.low, check.high))
-    return (" to " if digits >= DIGITS else "…").join(ends)
-
-
 def _count(n: int) -> str:
     return f"{n} check{'' if n == 1 else 's'}"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _escape(text: str) -> str:
-    """Untrusted text as plain text in markdown, all of it visible."""
-    return escape_markdown(escape_unprintable(text))

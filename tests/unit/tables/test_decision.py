@@ -15,10 +15,10 @@ from builders.policies import (
 
 from mlrek.policy import Figure
 from mlrek.tables.decision import (
-    describe_cells,
     describe_decision,
-    describe_verdict,
-    list_open,
+    format_cells,
+    list_notes,
+    say_verdict,
     write_decision_markdown,
 )
 from mlrek.tables.json_text import write_json
@@ -114,7 +114,7 @@ def test_json_of_a_label(decision):
 
 def test_cells_show_the_sign_of_a_change_only(decision):
     """A floor's limit is a number, a margin a change."""
-    _, floor, _, no_worse = map(describe_cells, decision.checks)
+    _, floor, _, no_worse = map(format_cells, decision.checks)
 
     assert floor[3:7] == ["0.9000", "", "0.8900", "0.8800 to 0.9200"]
     assert no_worse[3:7] == ["0.9200", "0.9000", "-0.0200", "-0.0100 to +0.0500"]
@@ -122,7 +122,7 @@ def test_cells_show_the_sign_of_a_change_only(decision):
 
 def test_reasons_that_are_the_same_are_told_once():
     """Two ignored checks and the test set have one cause."""
-    texts = [text for _, text in list_open(run(TOML + f'[[better]]\nmetric = "{F1}"\n'))]
+    texts = [note.text for note in list_notes(run(TOML + f'[[better]]\nmetric = "{F1}"\n'))]
 
     assert sum("is not there yet" in text for text in texts) == 1
     assert any("(and 2 more)" in text for text in texts)
@@ -142,7 +142,7 @@ def test_the_verdict_is_a_sentence(limit, forgive, words):
     """It says what may be done, and why."""
     decision = run(f'[[floor]]\nmetric = "{F1}"\nmin = {limit}\nconfidence = 0.95\n')
 
-    assert describe_verdict(decision, forgive).startswith(words)
+    assert say_verdict(decision, forgive).startswith(words)
 
 
 def test_markdown_shows_names_as_plain_text(decision):
