@@ -30,14 +30,17 @@ from mlrek.formats.google_collection import (
     GoogleVersion,
     collect_google,
 )
-from mlrek.formats.google_columns import DataInput
 from mlrek.formats.google_join import Joined, join_images
 from mlrek.formats.google_listing import ListedEvaluation, list_evaluations
-from mlrek.formats.google_predictions import parse_predictions
+from mlrek.formats.google_predictions import (
+    DataInput,
+    TruthColumns,
+    parse_predictions,
+    parse_truth,
+)
 from mlrek.formats.google_reported import GoogleSettings, PublishedNumbers
 from mlrek.formats.google_resources import JobParameters
 from mlrek.formats.google_sniff import HEAD_BYTES, GoogleRole, sniff_google
-from mlrek.formats.google_truth import TruthColumns, parse_truth
 from mlrek.metrics.decisions import DEFAULT_THRESHOLD
 from mlrek.metrics.doubted import BOX_AREAS
 
@@ -142,7 +145,7 @@ def _read_images(
         return _Images(task=numbers.task, warnings=(_UNKNOWN_TASK,) if unknown else ())
 
     def open_inputs(role: GoogleRole) -> Iterator[DataInput]:
-        return (DataInput(name=name, chunks=open_file(name)) for name in found.names_of(role))
+        return ((name, open_file(name)) for name in found.names_of(role))
 
     predictions = parse_predictions(
         open_inputs(GoogleRole.PREDICTIONS),

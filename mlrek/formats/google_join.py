@@ -21,9 +21,7 @@ from mlrek.evaluation import (
     order_labels,
 )
 from mlrek.formats.doubts import doubt_unanswered, doubt_unlabelled, show_spellings
-from mlrek.formats.google_columns import ImageColumns
-from mlrek.formats.google_predictions import PredictionColumns
-from mlrek.formats.google_truth import MlUse, TruthColumns
+from mlrek.formats.google_predictions import ImageColumns, MlUse, PredictionColumns, TruthColumns
 from mlrek.formats.json_text import show
 
 _NONE: IntArray = np.zeros(0, dtype=np.int64)

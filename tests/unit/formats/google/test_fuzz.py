@@ -9,9 +9,7 @@ from hypothesis import strategies as st
 
 from mlrek.errors import MlrekError
 from mlrek.formats.google import GoogleRole, collect_google, parse_google
-from mlrek.formats.google_columns import DataInput
-from mlrek.formats.google_predictions import parse_predictions
-from mlrek.formats.google_truth import parse_truth
+from mlrek.formats.google_predictions import parse_predictions, parse_truth
 
 NAMES = re.findall(
     r"\w+",
@@ -90,7 +88,7 @@ def test_any_files(found, predictions, truth):
 @given(texts, st.booleans(), st.booleans())
 def test_any_ground_truth(text, has_boxes, skip_bad_lines):
     """Any text is read as ground truth or refused by our own error."""
-    inputs = [DataInput(name="t", chunks=[text])]
+    inputs = [("t", [text])]
     try:
         columns = parse_truth(inputs, has_boxes=has_boxes, skip_bad_lines=skip_bad_lines)
     except MlrekError:
@@ -103,7 +101,7 @@ def test_any_ground_truth(text, has_boxes, skip_bad_lines):
 @given(texts, st.booleans())
 def test_any_predictions(text, skip_bad_lines):
     """Any text is read as batch predictions or refused by our own error."""
-    inputs = [DataInput(name="p", chunks=[text])]
+    inputs = [("p", [text])]
     try:
         columns = parse_predictions(inputs, label_names={}, skip_bad_lines=skip_bad_lines)
     except MlrekError:

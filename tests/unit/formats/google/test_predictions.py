@@ -6,7 +6,6 @@ import pytest
 
 from mlrek.errors import ParseError
 from mlrek.evaluation import DoubtKind
-from mlrek.formats.google_columns import DataInput
 from mlrek.formats.google_predictions import parse_predictions
 
 
@@ -16,7 +15,7 @@ def parse():
 
     def parse_lines(*lines, names=None, **options):
         text = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
-        inputs = [DataInput(name="p.jsonl", chunks=[text])]
+        inputs = [("p.jsonl", [text])]
         return parse_predictions(inputs, label_names=names or {}, **options)
 
     return parse_lines
@@ -212,10 +211,7 @@ def test_skipped_line_leaves_no_trace(parse, line, reason):
 def test_shards_follow_each_other():
     """The shards of a job are one list, in the order in which they are given."""
     shards = [
-        DataInput(
-            name=f"{i}.jsonl", chunks=[json.dumps(vertex(["a"], [0.5], f"gs://b/{i}")).encode()]
-        )
-        for i in (1, 2)
+        (f"{i}.jsonl", [json.dumps(vertex(["a"], [0.5], f"gs://b/{i}")).encode()]) for i in (1, 2)
     ]
     assert parse_predictions(shards, label_names={}).images == ["gs://b/1", "gs://b/2"]
 
@@ -224,5 +220,5 @@ def test_chunks_of_any_size():
     """Where the chunks are cut does not matter."""
     text = b"\n".join(json.dumps(vertex(["a"], [0.5], f"gs://b/{i}")).encode() for i in range(5))
     chunks = [text[i : i + 7] for i in range(0, len(text), 7)]
-    found = parse_predictions([DataInput(name="x", chunks=chunks)], label_names={})
+    found = parse_predictions([("x", chunks)], label_names={})
     assert found.images == [f"gs://b/{i}" for i in range(5)]

@@ -6,8 +6,7 @@ import pytest
 
 from mlrek.errors import ParseError
 from mlrek.evaluation import DoubtKind
-from mlrek.formats.google_columns import DataInput
-from mlrek.formats.google_truth import MlUse, parse_truth
+from mlrek.formats.google_predictions import MlUse, parse_truth
 
 ML_USE = "aiplatform.googleapis.com/ml_use"
 
@@ -19,7 +18,7 @@ def parse():
     def parse_text(*lines, has_boxes=False, **options):
         texts = [line if isinstance(line, str) else json.dumps(line) for line in lines]
         chunks = [f"{text}\n".encode("utf-8", "surrogateescape") for text in texts]
-        inputs = [DataInput(name="t", chunks=chunks)]
+        inputs = [("t", chunks)]
         return parse_truth(inputs, has_boxes=has_boxes, **options)
 
     return parse_text
@@ -199,7 +198,7 @@ def test_byte_order_marks_and_line_ends(parse):
 def test_blank_chunks_before_the_text():
     """Blank chunks do not hide what the file is."""
     text = json.dumps(line(classificationAnnotation={"displayName": "cat"})).encode()
-    inputs = [DataInput(name="t", chunks=[b"\n", b"", b" \n", text])]
+    inputs = [("t", [b"\n", b"", b" \n", text])]
     assert labels(parse_truth(inputs, has_boxes=False)) == {"gs://b/1": ["cat"]}
 
 
@@ -269,4 +268,4 @@ def test_endless_line():
     """A file without a line end is given up before it fills the memory."""
     chunks = (b"x" * 2**20 for _ in range(64))
     with pytest.raises(ParseError, match="endless line"):
-        parse_truth([DataInput(name="t", chunks=chunks)], has_boxes=False)
+        parse_truth([("t", chunks)], has_boxes=False)
