@@ -90,7 +90,7 @@ def is_superseded(version: Referred, registry: Registry) -> bool:
         return False
     if run.tags.get(SUPERSEDED) == "true":
         return True
-    if run.exam or not run.version_arn:
+    if run.own_test_set or not run.version_arn:
         return False
     counting = registry.store.find_counting_run(run)
     return counting is not None and counting.run_id != run.run_id
@@ -119,7 +119,8 @@ def _bears(name: str, candidate: Referred, alias: str, registry: Registry) -> bo
         own = candidate.registered
         return int(own.version) == number or _is_run(name, number, own.run_id, registry)
     versions = registry.list_versions(name)
-    if candidate.run is not None and candidate.run.exam:  # stands for its version as a whole
+    run = candidate.run
+    if run is not None and run.own_test_set:  # stands for its version as a whole
         found = current_version(versions, candidate.evaluation.version.arn)
     else:
         found = find_version_of_run(versions, candidate.run_id)

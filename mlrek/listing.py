@@ -64,7 +64,7 @@ def _find_runs(
     for project in dict.fromkeys(entry.version.project for entry in entries):
         place = store.find_experiment(project, experiment)
         if place is not None:
-            listed = store.list_own_runs(place.experiment_id)
+            listed = store.list_version_runs(place.experiment_id)
             runs = [run for run in listed if is_same_project(run.project_arn, project.arn)]
             found |= {run.version_arn: run for run in current_runs(runs)}
     return found

@@ -298,7 +298,7 @@ def _open_place(
             return _Place()
         place = experiment.experiment_id
         if place not in listed:
-            listed[place] = store.list_own_runs(place)
+            listed[place] = store.list_version_runs(place)
     except TrackingError as exc:
         return _Place(trouble=exc)
     own = tuple(run for run in listed[place] if is_same_project(run.project_arn, project.arn))
@@ -508,7 +508,7 @@ def _finish_projects(
     for experiment_id, projects in by_experiment.items():
         beside = next(iter(projects.values())).beside
         if experiment_id in changed:
-            beside = store.list_own_runs(experiment_id)
+            beside = store.list_version_runs(experiment_id)
         complete = [run for run in beside if run.is_complete]
         experiment = store.get_experiment(experiment_id)
         if writes:
@@ -554,8 +554,8 @@ def _write_overview(
         return
     for run, colour in choose_colours(runs):
         store.set_run_tags(run.run_id, {COLOUR_TAG: colour})
-    exams = store.list_exam_runs(experiment.experiment_id) if is_changed else ()
-    tags, note = {VIEW_TAG: describe_view(runs)}, describe_experiment_note(complete, exams)
+    own = store.list_own_test_set_runs(experiment.experiment_id) if is_changed else ()
+    tags, note = {VIEW_TAG: describe_view(runs)}, describe_experiment_note(complete, own)
     if is_changed or is_outdated(experiment.tags.get(NOTE_TAG, ""), note):
         tags[NOTE_TAG] = note
     store.set_experiment_tags(experiment, tags)

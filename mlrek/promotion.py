@@ -161,7 +161,7 @@ def find_candidate(text: str, aws: AwsOptions, registry: Registry) -> ModelVersi
     if run := RUN_URI.fullmatch(text):
         found = registry.store.get_run(run["run_id"])
         versions = registry.find_versions(found.version_arn)
-        if found.exam:
+        if found.own_test_set:
             return _choose(text, versions, lambda own: current_version(own, found.version_arn))
         return _choose(text, versions, lambda own: find_version_of_run(own, found.run_id))
     arn = find_entry(text, aws)[1].version.arn
@@ -169,10 +169,10 @@ def find_candidate(text: str, aws: AwsOptions, registry: Registry) -> ModelVersi
 
 
 def _choose_run(text: str, version: ModelVersion, registry: Registry) -> str:
-    """What the gate reads of a candidate: the run of an exam if one was named, else the version."""
+    """What the gate reads: the run on your own test set where one is named, else the version."""
     run = RUN_URI.fullmatch(text)
-    is_exam = run is not None and bool(registry.store.get_run(run["run_id"]).exam)
-    return text if is_exam else version.uri
+    is_own = run is not None and bool(registry.store.get_run(run["run_id"]).own_test_set)
+    return text if is_own else version.uri
 
 
 def _find_by_uri(text: str, registry: Registry) -> ModelVersion:

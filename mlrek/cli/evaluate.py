@@ -13,7 +13,7 @@ from mlrek.formatting import fmt, span
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from mlrek.exam import ExamOptions, ExamResult
+    from mlrek.exam import OwnTestSetOptions, OwnTestSetResult
     from mlrek.tracking.store import Store
 
 
@@ -78,13 +78,13 @@ def evaluate(
     Example: mlrek evaluate examples/digits#v2-linear --on holdout.manifest --responses v2.jsonl
     """
     from mlrek.cli.progress import show_calls
-    from mlrek.exam import ExamOptions, log_exam, sit_exam
+    from mlrek.exam import OwnTestSetOptions, evaluate_own_test_set, log_own_test_set
     from mlrek.references import load_version
     from mlrek.tracking.connection import connect
     from mlrek.tracking.description import Options
 
     aws = account.aws
-    options = ExamOptions(
+    options = OwnTestSetOptions(
         manifest=manifest,
         responses=responses,
         call=call,
@@ -103,28 +103,30 @@ def evaluate(
     store = connect(tracking_uri)
     referred = load_version(version, aws, lambda: store, skip_bad_lines=skip_bad_lines)
     with show_calls(output) as watch:
-        exam = sit_exam(
+        own = evaluate_own_test_set(
             referred.evaluation,
             options,
             watch=watch,
             find_seen=referred.find_seen,
             list_trained=referred.list_trained,
         )
-    result = log_exam(store, exam, options, os.environ)
+    result = log_own_test_set(store, own, options, os.environ)
     if output.as_json:
         output.document(describe_result(result, options, store))
     else:
         _print_result(result, output)
 
 
-def describe_result(result: "ExamResult", options: "ExamOptions", store: "Store") -> dict[str, Any]:
-    """The stable JSON form: that of a sync with one version, and what its exam was."""
+def describe_result(
+    result: "OwnTestSetResult", options: "OwnTestSetOptions", store: "Store"
+) -> dict[str, Any]:
+    """The stable JSON form: that of a sync with one version, and which test set it was."""
     from mlrek.tables.doubts import describe_doubt
     from mlrek.tracking.doubts import read_doubts
     from mlrek.tracking.links import describe_links
     from mlrek.tracking.translation import hide_userinfo
 
-    version = result.exam.evaluation.version
+    version = result.own.evaluation.version
     runs = [*(run.run_id for run in result.others), result.run.run_id]
     links = describe_links(
         store.tracking_uri,
@@ -161,10 +163,10 @@ def describe_result(result: "ExamResult", options: "ExamOptions", store: "Store"
                 "doubts": [describe_doubt(doubt) for doubt in read_doubts(result.run, store)],
                 "warnings": list(result.warnings),
                 "exam": {
-                    "name": result.exam.name,
+                    "name": result.own.name,
                     "manifest": options.manifest,
-                    "test_set_digest": result.exam.digest,
-                    "test_images": len(result.exam.evaluation.images),
+                    "test_set_digest": result.own.digest,
+                    "test_images": len(result.own.evaluation.images),
                 },
                 "links": {"run": result.link},
             }
@@ -172,27 +174,27 @@ def describe_result(result: "ExamResult", options: "ExamOptions", store: "Store"
     }
 
 
-def _print_result(result: "ExamResult", output: Output) -> None:
+def _print_result(result: "OwnTestSetResult", output: Output) -> None:
     from mlrek.metrics.headlines import HEADLINES, name_metric
 
-    version, run = result.exam.evaluation.version, result.run
+    version, run = result.own.evaluation.version, result.run
     output.line(f"{version.project.name}  {version.arn}")
     output.line(f"experiment {result.experiment}")
     output.line()
     rows = [
         [name_metric(name), fmt(value, 4), _span(run.metrics, name)]
-        for name in HEADLINES[result.exam.evaluation.task]
+        for name in HEADLINES[result.own.evaluation.task]
         if (value := run.metrics.get(f"aggregate/{name}")) is not None
     ]
-    images = f"{len(result.exam.evaluation.images):,} images"
-    output.line(f"{version.name} on {result.exam.name}: {images}, {result.action}")
+    images = f"{len(result.own.evaluation.images):,} images"
+    output.line(f"{version.name} on {result.own.name}: {images}, {result.action}")
     output.table(["number", "value", "95 %"], rows, numeric=frozenset({"value"}))
     output.line()
     output.line(f"run {run.run_id}" + (f"  {result.link}" if result.link else ""))
     output.warn(result.warnings)
     for other in result.others:
         output.hint(
-            f"{other.tags.get('version_name', '')} sat the same exam: "
+            f"{other.tags.get('version_name', '')} was tested on the same test set: "
             f"mlrek compare runs:/{other.run_id} runs:/{run.run_id}"
         )
 

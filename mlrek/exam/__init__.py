@@ -47,9 +47,9 @@ from mlrek.tracking.knowledge import describe_kept, describe_knowledge, find_los
 from mlrek.tracking.links import describe_run_link
 from mlrek.tracking.notes import NOTE_TAG, describe_experiment_note, is_outdated
 from mlrek.tracking.runs import (
-    EXAM_NAME_TAG,
-    EXAM_TAG,
     MAX_TAG,
+    OWN_TEST_SET_NAME_TAG,
+    OWN_TEST_SET_TAG,
     LoggedRun,
     current_run,
     current_runs,
@@ -68,8 +68,8 @@ _MAX_NAME = 100
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExamOptions:
-    """What an exam is made of. Places are paths or `s3://` URIs; `name` '' is the manifest's.
+class OwnTestSetOptions:
+    """What to test a version on. Places are paths or `s3://` URIs; `name` '' is the manifest's.
 
     With `call` the version's endpoint is asked about what `responses` does not answer yet; `force`
     replaces a run by one that knows less.
@@ -88,7 +88,7 @@ class ExamOptions:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SatExam:
+class OwnEvaluation:
     """A version's evaluation on a test set of one's own, not logged yet.
 
     `read_images` gives the content of test images for pictures, where they are within reach;
@@ -103,15 +103,15 @@ class SatExam:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ExamResult:
-    """What became of an exam: `action` is `created`, `unchanged` or `replaced`.
+class OwnTestSetResult:
+    """What became of a test set of one's own: `action` is `created`, `unchanged` or `replaced`.
 
     `others` are the runs of other versions on the same test set, by training start. `has_view`: the
     experiment keeps mlrek's view of its pages. `kept` says why a run that knows more was not
     replaced, '' where there was no such thing.
     """
 
-    exam: SatExam
+    own: OwnEvaluation
     action: str
     run: LoggedRun
     experiment: str
@@ -133,14 +133,14 @@ FindSeen = Callable[[Sequence[str]], SeenInTraining]
 """Tells which of some images the version was trained on."""
 
 
-def sit_exam(
+def evaluate_own_test_set(
     version: Evaluation,
-    options: ExamOptions,
+    options: OwnTestSetOptions,
     *,
     watch: Watch,
     find_seen: FindSeen | None = None,
     list_trained: Callable[[], Collection[str]] | None = None,
-) -> SatExam:
+) -> OwnEvaluation:
     """Read the truth and the answers, asking the endpoint for them where that is wanted.
 
     `find_seen` and `list_trained` tell what the version was trained on, where its source is known.
@@ -175,7 +175,7 @@ def sit_exam(
     evaluation = replace(evaluation, seen_in_training=told.seen, warnings=said)
     evaluation = hide_signatures(complete_doubts(evaluation))
     return _find_images(
-        SatExam(evaluation=evaluation, name=name, digest=test_set_digest(evaluation)),
+        OwnEvaluation(evaluation=evaluation, name=name, digest=test_set_digest(evaluation)),
         options,
         reader,
         list_trained or tuple,
@@ -183,15 +183,15 @@ def sit_exam(
 
 
 def _find_images(
-    exam: SatExam,
-    options: ExamOptions,
+    own: OwnEvaluation,
+    options: OwnTestSetOptions,
     reader: PartReader,
     list_trained: Callable[[], Collection[str]],
-) -> SatExam:
-    """The exam with how its images are read, and what their bytes are, unless nobody wants that."""
-    images, version = options.options.images, exam.evaluation.version
+) -> OwnEvaluation:
+    """With how its images are read, and what their bytes are, unless nobody wants that."""
+    images, version = options.options.images, own.evaluation.version
     if images == NO_IMAGES:
-        return exam
+        return own
     beside = VersionEntry(version=version, parts=(Part(role=TRUTH_ROLE, uri=options.manifest),))
     folder = "" if images == AUTO_IMAGES else images
     read = (
@@ -203,32 +203,32 @@ def _find_images(
         read_contents,
         choose_storage(reader.storage, folder, AwsClients(options.aws)),
         beside,
-        exam.evaluation.images,
+        own.evaluation.images,
         find_trained=list_trained,
         folder=folder,
     )
-    return replace(exam, read_images=read, find_contents=find)
+    return replace(own, read_images=read, find_contents=find)
 
 
-def log_exam(
-    store: Store, exam: SatExam, options: ExamOptions, environ: Mapping[str, str]
-) -> ExamResult:
-    """Bring the run of an exam up to date: one for each version and test set.
+def log_own_test_set(
+    store: Store, own: OwnEvaluation, options: OwnTestSetOptions, environ: Mapping[str, str]
+) -> OwnTestSetResult:
+    """Bring the run up to date: one for each version and test set.
 
     Raises:
         TrackingError: MLflow cannot be reached or refuses.
     """
-    version = exam.evaluation.version
+    version = own.evaluation.version
     chosen = choose_experiment(options.experiment, store, environ)
     experiment = store.get_or_create_experiment(version.project, chosen)
-    alike = store.list_runs(experiment.experiment_id, {EXAM_TAG: exam.digest})
+    alike = store.list_runs(experiment.experiment_id, {OWN_TEST_SET_TAG: own.digest})
     runs = tuple(run for run in alike if run.version_arn == version.arn)
     store.delete_runs(run for run in alike if run.is_leftover(int(time.time() * 1000)))
-    current, key = current_run(runs), compute_exam_key(exam, options.options)
+    current, key = current_run(runs), compute_own_key(own, options.options)
     action, reason, loss = "unchanged", "", ""
     is_same = current is not None and current.evaluation_key == key
     if current is not None and not is_same and not options.force:
-        loss = find_loss(store, current, describe_knowledge(exam.evaluation))
+        loss = find_loss(store, current, describe_knowledge(own.evaluation))
     if current is not None and (is_same or loss) and not options.force:
         run = current
         store.retire_runs(superseded_runs(runs, run))
@@ -237,7 +237,7 @@ def log_exam(
         action = "replaced" if old else "created"
         earlier = read_earlier(store, current)
         written = store.write_run(
-            experiment.experiment_id, describe_exam_run(exam, options, key, earlier=earlier)
+            experiment.experiment_id, describe_own_run(own, options, key, earlier=earlier)
         )
         store.retire_runs(old)
         run = store.settle(experiment.experiment_id, written)
@@ -247,8 +247,8 @@ def log_exam(
             reason = OUTDATED_REASON
         _write_note(store, experiment)
     store.delete_unfinished_models(experiment.experiment_id)
-    return ExamResult(
-        exam=exam,
+    return OwnTestSetResult(
+        own=own,
         action=action,
         run=run,
         experiment=experiment.name,
@@ -267,16 +267,16 @@ def _write_note(store: Store, experiment: "Experiment") -> None:
     """Bring the experiment's note up to date; one of somebody's own stays."""
     experiment_id = experiment.experiment_id
     note = describe_experiment_note(
-        store.list_own_runs(experiment_id), store.list_exam_runs(experiment_id)
+        store.list_version_runs(experiment_id), store.list_own_test_set_runs(experiment_id)
     )
     if is_outdated(experiment.tags.get(NOTE_TAG, ""), note):
         store.set_experiment_tags(experiment, {NOTE_TAG: note})
 
 
-def describe_exam_run(
-    exam: SatExam, options: ExamOptions, key: str, *, earlier: bytes = b""
+def describe_own_run(
+    own: OwnEvaluation, options: OwnTestSetOptions, key: str, *, earlier: bytes = b""
 ) -> RunDescription:
-    """Everything the run of an exam holds: what a version's run holds, and whose exam it was.
+    """Everything such a run holds: what a version's run holds, and which test set it was.
 
     `earlier` is the `evaluation.parquet` of the run before it, where there is one.
     """
@@ -284,43 +284,43 @@ def describe_exam_run(
 
     logged_at = datetime.now(UTC).isoformat()
     described = describe_run(
-        _add_contents(exam, options, earlier),
+        _add_contents(own, options, earlier),
         options.options,
         state="",
         logged_at=logged_at,
-        read_images=exam.read_images,
+        read_images=own.read_images,
     )
     note = described.tags["mlflow.note.content"]
-    sentence = f"On a test set of one's own, {escape_markdown(exam.name)}, not the provider's."
-    own = {
-        EXAM_TAG: exam.digest,
-        EXAM_NAME_TAG: exam.name,
+    sentence = f"On a test set of one's own, {escape_markdown(own.name)}, not the provider's."
+    tags = {
+        OWN_TEST_SET_TAG: own.digest,
+        OWN_TEST_SET_NAME_TAG: own.name,
         "mlrek.evaluation_key": key,
         "mlflow.note.content": f"{sentence} {note}"[:MAX_TAG],
     }
     return replace(
         described,
-        run_name=f"{exam.evaluation.version.name} on {exam.name}",
-        tags={**described.tags, **own},
+        run_name=f"{own.evaluation.version.name} on {own.name}",
+        tags={**described.tags, **tags},
     )
 
 
-def _add_contents(exam: SatExam, options: ExamOptions, earlier: bytes) -> Evaluation:
+def _add_contents(own: OwnEvaluation, options: OwnTestSetOptions, earlier: bytes) -> Evaluation:
     """The evaluation with what the bytes of its images are, or were when its answers were new."""
     if earlier and options.options.images != NO_IMAGES:
-        kept = keep_contents(exam.evaluation, earlier, is_services=False)
+        kept = keep_contents(own.evaluation, earlier, is_services=False)
         if kept is not None:
             return kept
-    return add_found(exam.evaluation, exam.find_contents(), is_services=False)
+    return add_found(own.evaluation, own.find_contents(), is_services=False)
 
 
-def compute_exam_key(exam: SatExam, options: Options) -> str:
-    """Content identity of the run of an exam: all that its numbers and names depend on."""
-    evaluation = exam.evaluation
+def compute_own_key(own: OwnEvaluation, options: Options) -> str:
+    """Content identity of such a run: all that its numbers and names depend on."""
+    evaluation = own.evaluation
     seen = evaluation.seen_in_training
     identity = {
         "schema": LOG_SCHEMA,
-        "exam": [exam.digest, exam.name],
+        "exam": [own.digest, own.name],
         "version_arn": evaluation.version.arn,
         "files": sorted((file.role, file.sha256) for file in evaluation.files),
         "task": evaluation.task.value,
@@ -332,14 +332,14 @@ def compute_exam_key(exam: SatExam, options: Options) -> str:
     return sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
 
 
-def choose_name(options: ExamOptions) -> str:
-    """What the exam is called: as was asked for, else as its manifest."""
+def choose_name(options: OwnTestSetOptions) -> str:
+    """What the test set is called: as was asked for, else as its manifest."""
     file = options.manifest.replace("\\", "/").rstrip("/").rpartition("/")[2]
     name = options.name or file.partition(".")[0] or file
     return " ".join(escape_unencodable(name).split())[:_MAX_NAME] or "exam"
 
 
-def _read_truth(options: ExamOptions, clients: AwsClients) -> tuple[GroundTruth, PartReader]:
+def _read_truth(options: OwnTestSetOptions, clients: AwsClients) -> tuple[GroundTruth, PartReader]:
     reader = _open(
         options.manifest,
         clients,
@@ -362,7 +362,7 @@ def _open(uri: str, clients: AwsClients, options: ReadOptions) -> PartReader:
 
 
 def _call(
-    version: Evaluation, truth: GroundTruth, options: ExamOptions, path: Path, watch: Watch
+    version: Evaluation, truth: GroundTruth, options: OwnTestSetOptions, path: Path, watch: Watch
 ) -> None:
     """Ask the version's own endpoint about every image that has no answer yet."""
     own = version.version

@@ -1,4 +1,4 @@
-"""The experiment's note: its versions, and its exams, in short markdown tables."""
+"""The experiment's note: its versions, and those on own test sets, in short markdown tables."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, datetime
@@ -16,16 +16,16 @@ NOTE_TAG = "mlflow.note.content"
 _SIGNATURE = "logged by mlrek"
 
 
-def describe_experiment_note(runs: Iterable[LoggedRun], exams: Iterable[LoggedRun] = ()) -> str:
+def describe_experiment_note(runs: Iterable[LoggedRun], own: Iterable[LoggedRun] = ()) -> str:
     """What there is of each project in an experiment, of all the runs that it holds.
 
-    `exams` are those on test sets of one's own, of all of them.
+    `own` are those on test sets of one's own, of all of them.
     """
     by_project: dict[str, list[LoggedRun]] = {}
     for run in current_runs(runs):
         by_project.setdefault(run.tags.get("project_arn", ""), []).append(run)
-    sat = _current_exams(exams)
-    return "\n\n".join([*map(_describe_project, by_project.values()), *_describe_exams(sat)])
+    counting = _current_own_runs(own)
+    return "\n\n".join([*map(_describe_project, by_project.values()), *_describe_own(counting)])
 
 
 def is_outdated(said: str, note: str) -> bool:
@@ -84,17 +84,20 @@ def _describe_project(runs: Sequence[LoggedRun]) -> str:
     return "\n".join(lines)
 
 
-def _current_exams(runs: Iterable[LoggedRun]) -> list[LoggedRun]:
+def _current_own_runs(runs: Iterable[LoggedRun]) -> list[LoggedRun]:
     """The run that counts of each version and test set, by the set's name, then training start."""
-    by_exam: dict[str, list[LoggedRun]] = {}
+    by_test_set: dict[str, list[LoggedRun]] = {}
     for run in runs:
-        by_exam.setdefault(run.exam, []).append(run)
-    groups = [current_runs(group) for group in by_exam.values()]
-    groups = sorted((g for g in groups if g), key=lambda group: (group[0].exam_name, group[0].exam))
+        by_test_set.setdefault(run.own_test_set, []).append(run)
+    groups = [current_runs(group) for group in by_test_set.values()]
+    groups = sorted(
+        (g for g in groups if g),
+        key=lambda group: (group[0].own_test_set_name, group[0].own_test_set),
+    )
     return [run for group in groups for run in group]
 
 
-def _describe_exams(runs: Sequence[LoggedRun]) -> Iterator[str]:
+def _describe_own(runs: Sequence[LoggedRun]) -> Iterator[str]:
     """A table of the runs on test sets of one's own, where there are any."""
     if not runs:
         return
@@ -107,14 +110,14 @@ def _describe_exams(runs: Sequence[LoggedRun]) -> Iterator[str]:
         "",
         _row(titles),
         _row(["---"] * len(titles)),
-        *(_row(_exam_cells(run, shown, changes)) for run in runs[-MAX_NOTED_VERSIONS:]),
+        *(_row(_own_cells(run, shown, changes)) for run in runs[-MAX_NOTED_VERSIONS:]),
     ]
     yield "\n".join(lines)
 
 
-def _exam_cells(run: LoggedRun, shown: Sequence[str], changes: dict[str, float]) -> list[str]:
+def _own_cells(run: LoggedRun, shown: Sequence[str], changes: dict[str, float]) -> list[str]:
     cells = [
-        escape_markdown(run.exam_name),
+        escape_markdown(run.own_test_set_name),
         escape_markdown(run.tags.get("version_name", "")),
         run.params.get("test_images", ""),
         *(fmt(run.metrics.get(name), undefined="") for name in shown),

@@ -31,7 +31,7 @@ def _list_namesakes(store: Store, version: Version) -> Iterator[Version]:
         project_name = experiment.tags.get("project_name", "")
         if not (project_name and wanted.startswith(f"{project_name}-")):
             continue
-        for run in store.list_own_runs(experiment.experiment_id):
+        for run in store.list_version_runs(experiment.experiment_id):
             name = run.tags.get("version_name", "")
             if run.version_arn.startswith(MADE_UP) or f"{project_name}-{name}" != wanted:
                 continue

@@ -12,7 +12,7 @@ MAX_TAG = 5000
 LOG_SCHEMA_TAG = "mlrek.log_schema"
 """Which edition of what runs hold a run is of; those before the fourth have no such tag."""
 
-EXAM_NAME_TAG = "mlrek.exam_name"
+OWN_TEST_SET_NAME_TAG = "mlrek.exam_name"
 COMPLETE_TAG = "mlrek.complete"
 """Set last of all: a run without it counts for nothing."""
 SUPERSEDED_TAG = "mlrek.superseded"
@@ -26,7 +26,7 @@ spaces between them."""
 LOOK_NUMBERS_TAG = "mlrek.look_numbers"
 """The place of the run's version among all that were so checked: the above, `=`, a number."""
 
-EXAM_TAG = "mlrek.exam"
+OWN_TEST_SET_TAG = "mlrek.exam"
 """A run of a version on a test set of one's own: its digest. Such a run is never *the* run of its
 version: who does not ask for it by this tag does not see it."""
 
@@ -76,14 +76,14 @@ class LoggedRun:
         return int(text) if text.isascii() and text.isdigit() else 0
 
     @property
-    def exam(self) -> str:
+    def own_test_set(self) -> str:
         """The digest of the test set of one's own that the run is about, '' for the provider's."""
-        return self.tags.get(EXAM_TAG, "")
+        return self.tags.get(OWN_TEST_SET_TAG, "")
 
     @property
-    def exam_name(self) -> str:
+    def own_test_set_name(self) -> str:
         """What that test set is called."""
-        return self.tags.get(EXAM_NAME_TAG, "")
+        return self.tags.get(OWN_TEST_SET_NAME_TAG, "")
 
     @property
     def is_logged(self) -> bool:

@@ -27,8 +27,8 @@ from mlrek.tracking.pictures import (
 )
 from mlrek.tracking.runs import (
     COMPLETE_TAG,
-    EXAM_TAG,
     LEFTOVER_AFTER_MS,
+    OWN_TEST_SET_TAG,
     SUPERSEDED_TAG,
     LoggedRun,
     RegisteredVersion,
@@ -123,24 +123,21 @@ class Store:
     def list_runs(self, experiment_id: str, tags: Mapping[str, str]) -> tuple[LoggedRun, ...]:
         """Every run, complete or not, that bears all of `tags`.
 
-        Runs on a test set of one's own are there only when `tags` names one (`EXAM_TAG`).
+        Runs on a test set of one's own are there only when `tags` names one (`OWN_TEST_SET_TAG`).
         """
         query = " and ".join(_describe_condition(key, value) for key, value in tags.items())
         found = self._search_runs(experiment_id, query)
-        return tuple(
-            run
-            for run in found
-            if tags.items() <= run.tags.items() and (EXAM_TAG in tags or not run.exam)
-        )
+        same = (run for run in found if tags.items() <= run.tags.items())
+        return tuple(run for run in same if OWN_TEST_SET_TAG in tags or not run.own_test_set)
 
-    def list_own_runs(self, experiment_id: str) -> tuple[LoggedRun, ...]:
+    def list_version_runs(self, experiment_id: str) -> tuple[LoggedRun, ...]:
         """Every run of a version that mlrek wrote, complete or not, of whatever project."""
         found = self._search_runs(experiment_id, "tags.`mlrek.version` LIKE '%'")
-        return tuple(run for run in found if not run.exam)
+        return tuple(run for run in found if not run.own_test_set)
 
-    def list_exam_runs(self, experiment_id: str) -> tuple[LoggedRun, ...]:
+    def list_own_test_set_runs(self, experiment_id: str) -> tuple[LoggedRun, ...]:
         """Every run on a test set of one's own, complete or not."""
-        return tuple(self._search_runs(experiment_id, f"tags.`{EXAM_TAG}` LIKE '%'"))
+        return tuple(self._search_runs(experiment_id, f"tags.`{OWN_TEST_SET_TAG}` LIKE '%'"))
 
     def list_tagged_runs(self, tag: str, part: str, experiment_id: str) -> tuple[LoggedRun, ...]:
         """The runs with a tag that holds some text, also deleted ones.
@@ -224,7 +221,7 @@ class Store:
     def settle(self, experiment_id: str, written: LoggedRun) -> LoggedRun:
         """Leave one run of an evaluation key, whoever wrote it: that with the smallest run id."""
         alike = {"mlrek.evaluation_key": written.evaluation_key}
-        alike |= {EXAM_TAG: written.exam} if written.exam else {}
+        alike |= {OWN_TEST_SET_TAG: written.own_test_set} if written.own_test_set else {}
         same = [run for run in self.list_runs(experiment_id, alike) if run.is_complete]
         kept = min(same, key=lambda run: run.run_id, default=written)
         self.retire_runs(run for run in same if run.run_id != kept.run_id)

@@ -48,8 +48,8 @@ def test_what_is_no_plain_file_is_no_source(warm, fifo, saved, tmp_path, kind):
     ):
         assert_one_line(warm.run(*args, cwd=tmp_path), place, "no plain file")
     store = ["--tracking-uri", f"sqlite:///{tmp_path}/mlflow.db"]
-    exam = ["evaluate", version, *store, "--on"]
-    done = warm.run(*exam, place, "--responses", place, cwd=tmp_path)
+    evaluate = ["evaluate", version, *store, "--on"]
+    done = warm.run(*evaluate, place, "--responses", place, cwd=tmp_path)
     assert_one_line(done, place, "no plain file")
 
 

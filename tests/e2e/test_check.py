@@ -76,7 +76,7 @@ def test_numbers_and_intervals_agree_with_the_run(check, registered):
 
 
 def test_another_test_set_says_what_would_change_the_answer(check):
-    """Counts of images, the command for an exam of one's own, and no way around it."""
+    """Counts of images, the command for your own test set, and no way around it."""
     done, found = check("models:/digits/4", "--undecided", "pass")
     same = found["checks"][0]
 

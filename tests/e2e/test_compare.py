@@ -58,7 +58,7 @@ def runs(run_mlrek, digits, store) -> dict[str, str]:
     return {v["version"]: v["run_id"] for v in json.loads(done.stdout)["versions"]}
 
 
-def test_two_versions_on_one_exam(run_mlrek, digits):
+def test_two_versions_on_one_test_set(run_mlrek, digits):
     """Verdict, numbers, p and lists of images, against scikit-learn, statsmodels and a count."""
     done = run_mlrek("compare", f"{digits}#{BASELINE}", f"{digits}#{CANDIDATE}", "--json")
     document = json.loads(done.stdout)
@@ -235,7 +235,7 @@ def test_different_tasks_are_refused(run_mlrek, digits):
 
 
 def test_renamed_labels(run_mlrek, tmp_path, digits):
-    """With a label map, a version whose labels were renamed sat the same exam."""
+    """With a label map, a version whose labels were renamed has the same test set."""
     folder = tmp_path / "renamed"
     folder.mkdir()
     for path in (digits / "versions" / CANDIDATE).iterdir():

@@ -25,7 +25,7 @@ def store(new_store) -> str:
 
 
 @pytest.fixture
-def exam(digits, tmp_path):
+def holdout(digits, tmp_path):
     """A manifest of one's own of 200 digits, and what two versions answered on them."""
     lines = {version: read_manifest(digits, version)[:200] for version in VERSIONS}
     truth = {line["source-ref"]: true_label(line) for line in lines[VERSIONS[0]]}
@@ -101,9 +101,9 @@ def read_run(store, run_id):
     return MlflowClient(store).get_run(run_id)
 
 
-def test_two_versions_sit_one_exam(run_mlrek, digits, store, exam, tmp_path):
+def test_two_versions_on_one_own_test_set(run_mlrek, digits, store, holdout, tmp_path):
     """Numbers are scikit-learn's, digests are equal, and the two compare."""
-    manifest, truth = exam
+    manifest, truth = holdout
     runs = []
     for version in VERSIONS:
         answers = tmp_path / f"{version}.jsonl"
@@ -134,8 +134,8 @@ def test_two_versions_sit_one_exam(run_mlrek, digits, store, exam, tmp_path):
     assert candidate["test_set"]["shared"] == 200
 
 
-def test_a_sync_and_an_exam_leave_each_others_runs_alone(
-    run_mlrek, digits, digits_store, exam, tmp_path
+def test_a_sync_and_an_own_test_set_leave_each_others_runs_alone(
+    run_mlrek, digits, digits_store, holdout, tmp_path
 ):
     """Neither replaces the other's, and `versions` shows the run on the provider's test set."""
     store = digits_store
@@ -146,7 +146,7 @@ def test_a_sync_and_an_exam_leave_each_others_runs_alone(
 
     first = sync()
     args = ["--responses", tmp_path / "v2-linear.jsonl"]
-    on_exam = evaluate(run_mlrek, digits, store, "v2-linear", exam[0], *args)
+    on_holdout = evaluate(run_mlrek, digits, store, "v2-linear", holdout[0], *args)
     second, forced = sync(), sync("--force")
     listed = json.loads(run_mlrek("versions", digits, "--tracking-uri", store, "--json").stdout)
 
@@ -154,15 +154,15 @@ def test_a_sync_and_an_exam_leave_each_others_runs_alone(
     assert [v["run_id"] for v in second] == [v["run_id"] for v in first]
     assert [v["action"] for v in forced] == ["replaced"] * 4
     assert [v["run_id"] for v in listed["versions"]] == [v["run_id"] for v in forced]
-    assert read_run(store, on_exam["run_id"]).info.lifecycle_stage == "active"
-    again = evaluate(run_mlrek, digits, store, "v2-linear", exam[0], *args)
-    assert (again["action"], again["run_id"]) == ("unchanged", on_exam["run_id"])
+    assert read_run(store, on_holdout["run_id"]).info.lifecycle_stage == "active"
+    again = evaluate(run_mlrek, digits, store, "v2-linear", holdout[0], *args)
+    assert (again["action"], again["run_id"]) == ("unchanged", on_holdout["run_id"])
 
 
-def test_a_run_is_evaluated_without_its_source(run_mlrek, digits, digits_store, exam, tmp_path):
-    """Labels and thresholds come from the run's own artifact; it is the same exam, unchanged."""
+def test_a_run_is_evaluated_without_its_source(run_mlrek, digits, digits_store, holdout, tmp_path):
+    """Labels and thresholds come from the run's own artifact; it is the same set, unchanged."""
     store = digits_store
-    manifest, _ = exam
+    manifest, _ = holdout
     answers = tmp_path / "v2-linear.jsonl"
     synced = json.loads(run_mlrek("sync", digits, "--tracking-uri", store, "--json").stdout)
     (run_id,) = (v["run_id"] for v in synced["versions"] if v["version"] == "v2-linear")
@@ -175,12 +175,12 @@ def test_a_run_is_evaluated_without_its_source(run_mlrek, digits, digits_store, 
     assert (second["action"], second["run_id"]) == ("unchanged", first["run_id"])
 
 
-def test_changed_answers_replace_the_run(run_mlrek, digits, store, exam, tmp_path):
+def test_changed_answers_replace_the_run(run_mlrek, digits, store, holdout, tmp_path):
     """The old run goes when the new one is complete; missing answers are misses, and counted.
 
     Fewer answers replace it with --force only.
     """
-    manifest, truth = exam
+    manifest, truth = holdout
     answers = tmp_path / "v2-linear.jsonl"
     before = evaluate(run_mlrek, digits, store, "v2-linear", manifest, "--responses", answers)
     kept = answers.read_text().splitlines(keepends=True)[:150]
@@ -201,9 +201,11 @@ def test_changed_answers_replace_the_run(run_mlrek, digits, store, exam, tmp_pat
     assert doubt["text"] in after["warnings"]
 
 
-def test_images_of_ones_own_that_were_trained_on_are_told(run_mlrek, digits, store, exam, tmp_path):
+def test_images_of_ones_own_that_were_trained_on_are_told(
+    run_mlrek, digits, store, holdout, tmp_path
+):
     """The version's own training manifest is looked into for these images too, and for copies."""
-    manifest, truth = exam
+    manifest, truth = holdout
     project = tmp_path / "kept"
     shutil.copytree(digits, project)
     folder = project / "versions" / "v2-linear"
@@ -277,17 +279,17 @@ def test_found_objects_are_matched_as_the_providers_own(run_mlrek, digits, store
         )
 
 
-def test_without_answers_it_says_how_to_get_them(run_mlrek, digits, store, exam):
+def test_without_answers_it_says_how_to_get_them(run_mlrek, digits, store, holdout):
     """Nothing is called that was not asked for."""
-    done = evaluate(run_mlrek, digits, store, "v2-linear", exam[0], check=False)
+    done = evaluate(run_mlrek, digits, store, "v2-linear", holdout[0], check=False)
     assert done.returncode == 2
     assert "--responses FILE" in done.stderr
     assert "--call" in done.stderr
 
 
 @pytest.fixture
-def running(digits, rekognition_server, exam):
-    """v2-linear runs and answers for every image of the exam, as its records say."""
+def running(digits, rekognition_server, holdout):
+    """v2-linear runs and answers for every image of the test set, as its records say."""
     lines = read_manifest(digits, "v2-linear")[:200]
     for line in lines:
         rekognition_server.images[line["source-ref"]] = to_response(line)["CustomLabels"]
@@ -306,10 +308,10 @@ def called(server) -> list[str]:
 
 
 def test_a_running_version_is_called_once_for_each_image(
-    run_mlrek, digits, store, exam, running, tmp_path
+    run_mlrek, digits, store, holdout, running, tmp_path
 ):
     """Throttled and all; what it costs is said before; a second time nothing is called."""
-    manifest, truth = exam
+    manifest, truth = holdout
     running.faults += [
         Fault("DetectCustomLabels", "ThrottlingException", times=2),
         Fault("DetectCustomLabels", "ProvisionedThroughputExceededException", times=2),
@@ -337,11 +339,11 @@ def test_a_running_version_is_called_once_for_each_image(
 
 
 def test_a_version_that_does_not_run_is_not_started(
-    run_mlrek, digits, store, exam, rekognition_server, tmp_path
+    run_mlrek, digits, store, holdout, rekognition_server, tmp_path
 ):
     """The command that starts it, and that it costs money; no file, no run."""
     done = evaluate(
-        *(run_mlrek, digits, store, "v2-linear", exam[0]),
+        *(run_mlrek, digits, store, "v2-linear", holdout[0]),
         *("--call", "--responses", tmp_path / "called.jsonl"),
         env=rekognition_server.env,
         check=False,
@@ -354,10 +356,10 @@ def test_a_version_that_does_not_run_is_not_started(
 
 
 def test_one_broken_image_is_recorded_and_counts_as_a_miss(
-    run_mlrek, digits, store, exam, running, tmp_path
+    run_mlrek, digits, store, holdout, running, tmp_path
 ):
     """The others are answered all the same; it is not asked again."""
-    manifest, truth = exam
+    manifest, truth = holdout
     broken = list(truth)[7]
     del running.images[broken]
     args = ["--call", "--responses", tmp_path / "called.jsonl"]
@@ -373,11 +375,11 @@ def test_one_broken_image_is_recorded_and_counts_as_a_miss(
     assert called(running) == []
 
 
-def test_images_out_of_reach_stop_the_calls(run_mlrek, digits, store, exam, running, tmp_path):
+def test_images_out_of_reach_stop_the_calls(run_mlrek, digits, store, holdout, running, tmp_path):
     """Where not one image can be read, it is not the images' fault: nothing is kept of it."""
     running.images.clear()
     done = evaluate(
-        *(run_mlrek, digits, store, "v2-linear", exam[0]),
+        *(run_mlrek, digits, store, "v2-linear", holdout[0]),
         *("--call", "--responses", tmp_path / "called.jsonl"),
         env=running.env,
         check=False,
@@ -389,10 +391,10 @@ def test_images_out_of_reach_stop_the_calls(run_mlrek, digits, store, exam, runn
 
 
 def test_a_denied_call_stops_with_what_is_there_kept(
-    run_mlrek, digits, store, exam, running, tmp_path
+    run_mlrek, digits, store, holdout, running, tmp_path
 ):
     """Expired credentials: the answers before stay, and the next run asks for the rest only."""
-    manifest, truth = exam
+    manifest, truth = holdout
     answers = tmp_path / "called.jsonl"
     args = ["--call", "--responses", answers, "--jobs", "1"]
     first = list(truth)[:5]
@@ -415,10 +417,10 @@ def test_a_denied_call_stops_with_what_is_there_kept(
 
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGKILL])
 def test_interrupted_calls_go_on_where_they_stopped(
-    run_mlrek, digits, exam, running, tmp_path, how
+    run_mlrek, digits, holdout, running, tmp_path, how
 ):
     """Whatever stops it, no answer that was written is asked for again."""
-    manifest, truth = exam
+    manifest, truth = holdout
     answers, store = tmp_path / "called.jsonl", f"sqlite:///{tmp_path}/mlflow.db"
     running.faults += [  # the first are answered at once, the others take a minute
         Fault("DetectCustomLabels", times=30),
@@ -465,9 +467,9 @@ def predict_whole(path: Path) -> list[str]:
     return [json.loads(line)["image"] for line in whole.splitlines()]
 
 
-def test_two_processes_leave_one_run(digits, exam, tmp_path, warm):
-    """Of one version on one exam, in a store that is not there yet."""
-    manifest, _ = exam
+def test_two_processes_leave_one_run(digits, holdout, tmp_path, warm):
+    """Of one version on one test set, in a store that is not there yet."""
+    manifest, _ = holdout
     store = f"sqlite:///{tmp_path}/mlflow.db"
     args = ["evaluate", f"{digits}#v2-linear", "--on", manifest, "--tracking-uri", store]
     args += ["--responses", tmp_path / "v2-linear.jsonl", "--json"]

@@ -1,4 +1,4 @@
-"""Versions whose test images the service chose by itself are promoted by an exam of one's own."""
+"""Versions whose test images the service chose by itself are promoted on your own test set."""
 
 import json
 from pathlib import Path
@@ -32,7 +32,7 @@ def uri(tmp_path) -> str:
 
 
 @pytest.fixture
-def exam(digits, tmp_path) -> Path:
+def holdout(digits, tmp_path) -> Path:
     """The images that v2 and v4 both answered, with their truth, and the answers beside."""
     found = {version: read_answers(digits, version) for version in ("v2-linear", SPLIT)}
     shared = sorted(set(found["v2-linear"]) & set(found[SPLIT]))
@@ -91,12 +91,12 @@ def ask(run_mlrek, uri, tmp_path):
 
 
 @pytest.fixture
-def sit(run_mlrek, uri, exam, digits, tmp_path):
-    """Evaluate a version on the exam: its run."""
+def sit(run_mlrek, uri, holdout, digits, tmp_path):
+    """Evaluate a version on the test set: its run."""
 
     def run(version: str) -> str:
         done = run_mlrek(
-            *("evaluate", f"{digits}#{version}", "--on", exam),
+            *("evaluate", f"{digits}#{version}", "--on", holdout),
             *("--responses", tmp_path / f"{version}.jsonl", "--tracking-uri", uri, "--json"),
         )
         document = json.loads(done.stdout)
@@ -108,7 +108,7 @@ def sit(run_mlrek, uri, exam, digits, tmp_path):
 
 
 def test_what_a_refusal_advises_leads_to_a_promotion(run_mlrek, ask, sit, uri, digits):
-    """No exam yet, one that the champion did not sit, one that both sat: each says what next."""
+    """No own test set yet, one without the champion, one with both: each says what next."""
     run_mlrek("sync", digits, "--register=digits", "--tracking-uri", uri, "--quiet")
     client = MlflowClient(uri)
     client.set_registered_model_alias("digits", "champion", "2")
@@ -155,7 +155,7 @@ def test_what_a_refusal_advises_leads_to_a_promotion(run_mlrek, ask, sit, uri, d
 def test_a_run_that_is_named_as_the_baseline_is_the_one_that_counts(
     run_mlrek, ask, sit, uri, digits
 ):
-    """Also when its version sat the candidate's exam in another run."""
+    """Also when its version was tested on the candidate's own test set in another run."""
     done = run_mlrek("sync", digits, "--version=v2-linear", "--tracking-uri", uri, "--json")
     own = json.loads(done.stdout)["versions"][0]["run_id"]
     candidate, _ = sit(SPLIT), sit("v2-linear")

@@ -124,7 +124,9 @@ def test_a_replaced_run_is_registered_anew_and_its_alias_is_told_of(
     assert "mlrek promote models:/digits/5 --policy FILE --alias champion" in again.stderr
 
 
-def test_a_version_with_an_automatic_split_leads_to_a_fixed_exam(run_mlrek, digits, digits_store):
+def test_a_version_with_an_automatic_split_leads_to_an_own_test_set(
+    run_mlrek, digits, digits_store
+):
     """The hint names the command and the run of that version."""
     database = digits_store
     done = run_mlrek("sync", digits, "--tracking-uri", database, "--json")

@@ -231,7 +231,7 @@ def test_an_evaluation_of_a_few_answers_leaves_the_run_of_many(
     """5 answers where the run has all: `unchanged`; with --force they replace it."""
     manifest = tmp_path / "holdout.manifest"
     answers = tmp_path / "answers.jsonl"
-    write_exam(digits, manifest, answers)
+    write_own_test_set(digits, manifest, answers)
     few = tmp_path / "few.jsonl"
     few.write_bytes(cut_lines(answers.read_bytes(), 5))
     place = ("--on", manifest, "--tracking-uri", digits_store, "--json", "--responses")
@@ -251,7 +251,7 @@ def test_an_evaluation_of_a_few_answers_leaves_the_run_of_many(
     assert "mlrek evaluate --force" in second["warnings"][0]
 
 
-def write_exam(digits: Path, manifest: Path, answers: Path) -> None:
+def write_own_test_set(digits: Path, manifest: Path, answers: Path) -> None:
     """Twenty images whose truth is `3`, and answers that say so."""
     truth = {"class-name": "3", "type": "groundtruth/image-classification"}
     names = [f"s3://own/{i}.png" for i in range(20)]

@@ -162,7 +162,7 @@ def test_runs_bear_the_contracts_tags_params_and_times(digits, digits_store):
 
 
 def test_equal_test_sets_have_equal_digests(digits_store):
-    """The first three versions share one exam, the fourth had another."""
+    """The first three versions share one test set, the fourth had another."""
     runs = runs_by_version(digits_store)
     digests = [runs[version].data.tags["test_set_digest"] for version in VERSIONS]
 

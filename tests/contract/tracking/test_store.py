@@ -15,7 +15,7 @@ from mlrek.evaluation import Project, Provider
 from mlrek.tracking.connection import connect, connect_existing
 from mlrek.tracking.description import DatasetInput, RunDescription
 from mlrek.tracking.metric_points import MetricPoint
-from mlrek.tracking.runs import EXAM_TAG, current_run
+from mlrek.tracking.runs import OWN_TEST_SET_TAG, current_run
 from mlrek.tracking.store import Store
 
 
@@ -323,21 +323,23 @@ def test_a_run_on_ones_own_test_set_is_seen_by_those_alone_who_ask(
     store, experiment_id, description, project
 ):
     """It stands beside the version's run: nobody takes it for that one, or deletes it for it."""
-    exam = replace(description, tags={**description.tags, EXAM_TAG: "d1"})
-    on_exam = store.get_run(store.write_run(experiment_id, exam).run_id)
+    described = replace(description, tags={**description.tags, OWN_TEST_SET_TAG: "d1"})
+    on_own_set = store.get_run(store.write_run(experiment_id, described).run_id)
     own = store.get_run(store.write_run(experiment_id, description).run_id)
     assert store.settle(experiment_id, own) == own
-    assert store.settle(experiment_id, on_exam) == on_exam
+    assert store.settle(experiment_id, on_own_set) == on_own_set
     assert store.list_runs(experiment_id, {"project_arn": project.arn}) == (own,)
-    assert store.list_runs(experiment_id, {"version_arn": "v1", EXAM_TAG: "d1"}) == (on_exam,)
-    assert store.list_runs(experiment_id, {EXAM_TAG: "d2"}) == ()
+    assert store.list_runs(experiment_id, {"version_arn": "v1", OWN_TEST_SET_TAG: "d1"}) == (
+        on_own_set,
+    )
+    assert store.list_runs(experiment_id, {OWN_TEST_SET_TAG: "d2"}) == ()
 
 
 def test_two_runs_on_one_test_set_settle_on_one(store, experiment_id, description):
     """As those of a version do."""
-    exam = replace(description, tags={**description.tags, EXAM_TAG: "d1"})
-    written = [store.write_run(experiment_id, exam) for _ in range(2)]
+    described = replace(description, tags={**description.tags, OWN_TEST_SET_TAG: "d1"})
+    written = [store.write_run(experiment_id, described) for _ in range(2)]
     kept = min(written, key=lambda run: run.run_id)
     assert {store.settle(experiment_id, run).run_id for run in written} == {kept.run_id}
-    (left,) = store.list_runs(experiment_id, {EXAM_TAG: "d1"})
+    (left,) = store.list_runs(experiment_id, {OWN_TEST_SET_TAG: "d1"})
     assert left.run_id == kept.run_id

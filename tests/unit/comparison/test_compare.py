@@ -194,7 +194,7 @@ def test_other_tasks_cannot_be_compared(build_top, compare):
 
 
 def test_without_images_there_is_nothing_to_pair(build_top, compare):
-    """Reported numbers alone are no exam."""
+    """Reported numbers alone are no test set."""
     with pytest.raises(IncomparableError, match="no record of its test images"):
         compare(build_top([0], [0]), build_top([], []))
 
@@ -250,7 +250,7 @@ def test_a_label_that_stands_in_records_alone(build, compare, values):
     )
 
 
-def test_shared_and_whole_are_the_same_of_the_same_exam(build_scores, compare, draw_pair):
+def test_shared_and_whole_are_the_same_of_the_same_test_set(build_scores, compare, draw_pair):
     """Also their tests and intervals."""
     truth, *scores = draw_pair(0)
 

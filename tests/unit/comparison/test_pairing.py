@@ -44,7 +44,7 @@ def test_counts_by_hand(build_top):
     assert pairing.relabelled.tolist() == [True, False]
 
 
-def test_the_same_exam(build_top):
+def test_the_same_test_set(build_top):
     """Order of images and of labels, and what was predicted, do not matter."""
     baseline = build_top([0, 1], [0, 0], images="ab", labels=("x", "y"))
     candidate = build_top([0, 1], [1, 1], images="ba", labels=("y", "x"))
@@ -52,7 +52,7 @@ def test_the_same_exam(build_top):
     assert _facts(_pair(baseline, candidate).test_sets) == (Verdict.SAME, 2, 0, 0, 0, 0)
 
 
-def test_the_same_images_with_another_truth_are_another_exam(build_top):
+def test_the_same_images_with_another_truth_are_another_test_set(build_top):
     """Truth is part of a test set."""
     sides = (build_top([0, code], [0, 0], images="ab") for code in (0, 1))
 
@@ -70,7 +70,7 @@ _LINES = st.dictionaries(
     orders=st.tuples(*[st.permutations(["x", "xy", "y"])] * 2),
     is_twice=st.booleans(),
 )
-def test_the_same_exam_has_the_same_digest(build, lines, orders, is_twice):
+def test_the_same_test_set_has_the_same_digest(build, lines, orders, is_twice):
     """And the other way round, with an image that stands there twice or without."""
     sides = []
     for line, labels in zip(lines, orders, strict=True):
@@ -111,7 +111,7 @@ def test_labels_that_one_version_alone_knows(build_top):
     assert test_sets.labels_only_candidate == ("dog",)
 
 
-def test_renamed_labels_are_the_same_exam(build_top, compare):
+def test_renamed_labels_are_the_same_test_set(build_top, compare):
     """With a label map; without one, all truth was changed."""
     baseline = build_top([0, 1], [0, 1], labels=("cat", "dog"))
     candidate = build_top([0, 1], [0, 1], labels=("Katze", "Hund"))

@@ -122,27 +122,31 @@ def test_experiment_note_marks_different_test_sets():
     assert letters_of(runs) == {"x": "A", "y": "B"}
 
 
-def test_experiment_note_has_a_table_of_exams():
+def test_experiment_note_has_a_table_of_own_test_sets():
     """By test set; the newest run of a version alone, changes within a test set."""
     runs = [LoggedRun(run_id="own", start_ms=1, tags=_tags("cats", "v1"))]
-    exams = [
+    own = [
         LoggedRun(
-            run_id=f"{version}{exam}{logged}",
+            run_id=f"{version}{test_set}{logged}",
             start_ms=int(version[1:]),
             tags=_tags("cats", version)
-            | {"mlrek.exam": exam, "test_set_digest": exam, "mlrek.exam_name": f"{exam}|"}
+            | {
+                "mlrek.exam": test_set,
+                "test_set_digest": test_set,
+                "mlrek.exam_name": f"{test_set}|",
+            }
             | {"mlrek.logged_at": logged, "mlrek.evaluation_key": logged},
             metrics={"aggregate/accuracy": accuracy},
             params={"test_images": "8"},
         )
-        for version, exam, logged, accuracy in (
+        for version, test_set, logged, accuracy in (
             ("v2", "b", "1", 0.75),
             ("v1", "b", "1", 0.125),
             ("v1", "b", "2", 0.5),
             ("v1", "a", "1", 0.25),
         )
     ]
-    first, second = describe_experiment_note(runs, exams).split("\n\nOn test sets of one's own")
+    first, second = describe_experiment_note(runs, own).split("\n\nOn test sets of one's own")
 
     assert first == describe_experiment_note(runs)
     assert second.splitlines()[2:] == [
