@@ -20,9 +20,10 @@ from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.sampling import RESAMPLES, SEED
 from mlrek.metrics.threshold_matrices import compute_threshold_matrices
 from mlrek.report import describe_report
-from mlrek.tables import describe_predictions, describe_tables
+from mlrek.tables.document import describe_tables
 from mlrek.tables.doubts import order_doubts
 from mlrek.tables.json_text import Json, write_json
+from mlrek.tables.predictions import describe_predictions
 from mlrek.tracking.description import (
     GRID_KEY,
     STEPS_TAG,

@@ -1,4 +1,4 @@
-"""`evaluation.json`: every number of a run under raw label names, with all that it rests on."""
+"""The text files of a run, above all `evaluation.json`: every number with all that it rests on."""
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -15,14 +15,53 @@ from mlrek.metrics import ConfusionMatrix, Metrics, Reconciled, ThresholdCurves
 from mlrek.metrics.curve_scores import score_all_labels
 from mlrek.metrics.definitions import describe_metrics, find_definition
 from mlrek.metrics.numbers import NUMBER_GROUPS, list_numbers
+from mlrek.metrics.outcomes import list_outcomes
+from mlrek.tables.confusion import write_confusion_matrix, write_most_confused
 from mlrek.tables.doubts import describe_doubt, order_doubts
-from mlrek.tables.json_text import Json, number_or_null
-from mlrek.tables.labels import label_columns
+from mlrek.tables.json_text import Json, number_or_null, write_json
+from mlrek.tables.labels import (
+    describe_labels,
+    label_columns,
+    write_per_label,
+    write_threshold_curves,
+)
+from mlrek.tables.outcomes import write_outcomes
+from mlrek.tables.predictions import write_predictions
+from mlrek.tables.report import describe_report, format_report, report_document
 
 SCHEMA_VERSION: Final = 1
 """Raised when a key changes its meaning or goes away; new keys may come without."""
 
 MAX_NAMED_IMAGES = 100
+
+
+def describe_tables(
+    evaluation: Evaluation,
+    metrics: Metrics,
+    *,
+    test_set_digest: str = "",
+    settings: Mapping[str, Json] | None = None,
+    warnings: Sequence[str] = (),
+) -> dict[str, bytes]:
+    """Every text file of a run by its artifact path; one without a meaning is left out.
+
+    The arguments beside the results go into `evaluation.json`; see `describe_evaluation`.
+    MLflow's own table, `predictions.json`, has the columns of `describe_predictions`.
+    """
+    document = describe_evaluation(
+        evaluation,
+        metrics,
+        test_set_digest=test_set_digest,
+        settings=settings or {},
+        warnings=warnings,
+    )
+    return {
+        **_write_confusion(metrics),
+        **_write_report(metrics),
+        **_write_labels(evaluation, metrics),
+        **_write_predictions(evaluation, metrics),
+        "evaluation.json": write_json(document),
+    }
 
 
 def describe_evaluation(
@@ -76,6 +115,48 @@ def describe_evaluation(
         "doubts": [describe_doubt(doubt) for doubt in doubts],
         "warnings": list(warnings),
         "definitions": dict(definitions),
+    }
+
+
+def _write_confusion(metrics: Metrics) -> dict[str, bytes]:
+    if metrics.confusion is None:
+        return {}
+    n_labels = len(metrics.labels)
+    return {
+        "confusion_matrix.csv": write_confusion_matrix(metrics.confusion, n_labels),
+        "most_confused.csv": write_most_confused(metrics.confusion, n_labels),
+    }
+
+
+def _write_report(metrics: Metrics) -> dict[str, bytes]:
+    report = describe_report(metrics)
+    if report is None:
+        return {}
+    return {
+        "classification_report.txt": format_report(report).encode("utf-8", "backslashreplace"),
+        "classification_report.json": write_json(report_document(report)),
+    }
+
+
+def _write_labels(evaluation: Evaluation, metrics: Metrics) -> dict[str, bytes]:
+    if not metrics.labels:
+        return {}
+    files = {
+        "per_label.csv": write_per_label(evaluation, metrics),
+        "labels.json": write_json(describe_labels(metrics.labels)),
+    }
+    if metrics.curves is not None:
+        files["threshold_curves.csv"] = write_threshold_curves(metrics.curves, metrics.labels)
+    return files
+
+
+def _write_predictions(evaluation: Evaluation, metrics: Metrics) -> dict[str, bytes]:
+    if metrics.predictions is None:
+        return {}
+    outcomes = list_outcomes(evaluation, metrics.predictions)
+    return {
+        "predictions.csv": write_predictions(evaluation, metrics.predictions),
+        "outcomes.csv": write_outcomes(evaluation, outcomes),
     }
 
 
