@@ -1,5 +1,6 @@
-"""Numbers as people read them: one way of rounding, one minus sign, one mark for what is not."""
+"""Numbers and days as people read them: one rounding, one minus sign, one mark for what is not."""
 
+from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from math import isnan, nan
 from typing import Final
@@ -51,6 +52,17 @@ def fmt_with(
     """
     whole, around = fmt(value, digits), span(low, high, ends, undefined="")
     return f"{whole} ({around.replace(' to ', '–')})" if around and whole != UNDEFINED else whole
+
+
+def fmt_date(milliseconds: int | None) -> str:
+    """The day of a time in UTC, '' where it is not known.
+
+    >>> fmt_date(1690474772815), fmt_date(None)
+    ('2023-07-27', '')
+    """
+    if not milliseconds:
+        return ""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).date().isoformat()
 
 
 def fmt_percent(share: float | None) -> str:

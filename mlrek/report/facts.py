@@ -9,7 +9,7 @@ from typing import Any, Final
 from mlrek import __version__
 from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import Evaluation, Task
-from mlrek.formatting import UNDEFINED, fmt, span
+from mlrek.formatting import UNDEFINED, fmt, fmt_date, span
 from mlrek.metrics import Metrics, Number
 from mlrek.metrics.definitions import describe_metrics
 from mlrek.metrics.headlines import HEADLINES, name_metric
@@ -61,7 +61,7 @@ def describe_facts(
         "project": _clean(version.project.name),
         "provider": _PROVIDERS.get(version.project.provider.value, version.project.provider.value),
         "task": _TASKS[metrics.task],
-        "trained": _date(version.training_end_ms or version.training_start_ms),
+        "trained": fmt_date(version.training_end_ms or version.training_start_ms),
         "labels": len(metrics.labels),
         "test_images": metrics.test_images,
         "train_images": evaluation.reported.train_images,
@@ -178,10 +178,6 @@ def _describe_provenance(
 
 def _number(value: float) -> str:
     return fmt(value, 0 if value > 1 and float(value).is_integer() else 4)
-
-
-def _date(milliseconds: int | None) -> str:
-    return _time(milliseconds)[:10]
 
 
 def _time(milliseconds: int | None) -> str:

@@ -1,13 +1,13 @@
 """The experiment's note: its versions, and those on own test sets, in short markdown tables."""
 
-from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, datetime
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from string import ascii_uppercase
 
 from mlrek.evaluation import Task
-from mlrek.formatting import fmt
+from mlrek.formatting import fmt, fmt_date
 from mlrek.metrics.headlines import HEADLINES, SERVICE_F1, name_metric
-from mlrek.printable import escape_markdown
+from mlrek.tables.blocks import Block, Line, Table, render_markdown
 from mlrek.tracking.runs import LoggedRun, current_runs
 
 MAX_NOTED_VERSIONS = 100
@@ -19,13 +19,13 @@ _SIGNATURE = "logged by mlrek"
 def describe_experiment_note(runs: Iterable[LoggedRun], own: Iterable[LoggedRun] = ()) -> str:
     """What there is of each project in an experiment, of all the runs that it holds.
 
-    `own` are those on test sets of one's own, of all of them.
+    `own` are those on your own test sets, of all of them.
     """
     by_project: dict[str, list[LoggedRun]] = {}
     for run in current_runs(runs):
         by_project.setdefault(run.tags.get("project_arn", ""), []).append(run)
-    counting = _current_own_runs(own)
-    return "\n\n".join([*map(_describe_project, by_project.values()), *_describe_own(counting)])
+    blocks = chain.from_iterable(map(_list_project, by_project.values()))
+    return render_markdown(chain(blocks, _list_own(_choose_current(own)))).rstrip("\n")
 
 
 def is_outdated(said: str, note: str) -> bool:
@@ -61,30 +61,60 @@ def list_shown(runs: Sequence[LoggedRun]) -> list[str]:
     ]
 
 
-def _describe_project(runs: Sequence[LoggedRun]) -> str:
+def _list_project(runs: Sequence[LoggedRun]) -> Iterator[Block]:
     """A plain sentence, a table of the versions by training start, what to mind when comparing."""
-    project = escape_markdown(runs[0].tags.get("project_name", ""))
     versions = "1 version" if len(runs) == 1 else f"{len(runs)} versions"
-    letters = test_set_letters(runs)
-    shown = list_shown(runs)
+    letters, shown = test_set_letters(runs), list_shown(runs)
     changes = find_changes(runs, shown[0]) if shown else {}
-    titles = ["version", "trained", "test images", "test set", *map(name_metric, shown)]
-    titles.insert(5, _title_change(shown))
-    lines = [
-        f"Evaluations of {project}: {versions}, {_SIGNATURE}.",
-        "",
-        _row(titles),
-        _row(["---"] * len(titles)),
-        *(_row(_cells(run, letters, shown, changes)) for run in runs[-MAX_NOTED_VERSIONS:]),
-    ]
+    columns = {
+        "version": lambda run: run.tags.get("version_name", ""),
+        "trained": lambda run: fmt_date(run.start_ms),
+        "test images": lambda run: run.params.get("test_images", ""),
+        "test set": lambda run: letters.get(run.tags.get("test_set_digest", ""), ""),
+    }
+    yield Line(f"Evaluations of {runs[0].tags.get('project_name', '')}: {versions}, {_SIGNATURE}.")
+    yield _tabulate(runs, columns, shown, changes)
     if changes:
-        lines += ["", f"The {_title_change(shown)} is since the version before on the same images."]
+        yield Line(f"The {_title_change(shown)} is since the version before on the same images.")
     if len(set(letters.values())) > 1:
-        lines += ["", "Not all were tested on the same images: compare within a test set only."]
-    return "\n".join(lines)
+        yield Line("Not all were tested on the same images: compare within a test set only.")
 
 
-def _current_own_runs(runs: Iterable[LoggedRun]) -> list[LoggedRun]:
+def _list_own(runs: Sequence[LoggedRun]) -> Iterator[Block]:
+    """A table of the runs on your own test sets, where there are any."""
+    if not runs:
+        return
+    shown = list_shown(runs)
+    columns = {
+        "own test set": lambda run: run.own_test_set_name,
+        "version": lambda run: run.tags.get("version_name", ""),
+        "test images": lambda run: run.params.get("test_images", ""),
+    }
+    yield Line(f"On your own test sets, {_SIGNATURE}; versions compare within each:")
+    yield _tabulate(runs, columns, shown, find_changes(runs, shown[0]) if shown else {})
+
+
+def _tabulate(
+    runs: Sequence[LoggedRun],
+    columns: Mapping[str, Callable[[LoggedRun], str]],
+    shown: Sequence[str],
+    changes: Mapping[str, float],
+) -> Table:
+    """A row a run: what tells it, the first of the numbers shown, its change, the others."""
+
+    def list_numbers(run: LoggedRun) -> list[str]:
+        numbers = [fmt(run.metrics.get(name), undefined="") for name in shown]
+        numbers.insert(1, fmt(changes.get(run.run_id), signed=True, undefined=""))
+        return numbers
+
+    titles = [*columns, *map(name_metric, shown)]
+    titles.insert(len(columns) + 1, _title_change(shown))
+    newest = runs[-MAX_NOTED_VERSIONS:]
+    rows = [[*(cell(run) for cell in columns.values()), *list_numbers(run)] for run in newest]
+    return Table(titles, rows)
+
+
+def _choose_current(runs: Iterable[LoggedRun]) -> list[LoggedRun]:
     """The run that counts of each version and test set, by the set's name, then training start."""
     by_test_set: dict[str, list[LoggedRun]] = {}
     for run in runs:
@@ -95,35 +125,6 @@ def _current_own_runs(runs: Iterable[LoggedRun]) -> list[LoggedRun]:
         key=lambda group: (group[0].own_test_set_name, group[0].own_test_set),
     )
     return [run for group in groups for run in group]
-
-
-def _describe_own(runs: Sequence[LoggedRun]) -> Iterator[str]:
-    """A table of the runs on test sets of one's own, where there are any."""
-    if not runs:
-        return
-    shown = list_shown(runs)
-    changes = find_changes(runs, shown[0]) if shown else {}
-    titles = ["own test set", "version", "test images", *map(name_metric, shown)]
-    titles.insert(4, _title_change(shown))
-    lines = [
-        f"On test sets of one's own, {_SIGNATURE}; versions compare within each:",
-        "",
-        _row(titles),
-        _row(["---"] * len(titles)),
-        *(_row(_own_cells(run, shown, changes)) for run in runs[-MAX_NOTED_VERSIONS:]),
-    ]
-    yield "\n".join(lines)
-
-
-def _own_cells(run: LoggedRun, shown: Sequence[str], changes: dict[str, float]) -> list[str]:
-    cells = [
-        escape_markdown(run.own_test_set_name),
-        escape_markdown(run.tags.get("version_name", "")),
-        run.params.get("test_images", ""),
-        *(fmt(run.metrics.get(name), undefined="") for name in shown),
-    ]
-    cells.insert(4, fmt(changes.get(run.run_id), signed=True, undefined=""))
-    return cells
 
 
 def find_changes(runs: Sequence[LoggedRun], metric: str) -> dict[str, float]:
@@ -146,22 +147,3 @@ def _title_change(shown: Sequence[str]) -> str:
 
 def _letter(i: int) -> str:
     return ascii_uppercase[i] if i < len(ascii_uppercase) else f"#{i + 1}"
-
-
-def _cells(
-    run: LoggedRun, letters: dict[str, str], shown: Sequence[str], changes: dict[str, float]
-) -> list[str]:
-    trained = datetime.fromtimestamp(run.start_ms / 1000, UTC).date().isoformat()
-    cells = [
-        escape_markdown(run.tags.get("version_name", "")),
-        trained if run.start_ms else "",
-        run.params.get("test_images", ""),
-        letters.get(run.tags.get("test_set_digest", ""), ""),
-        *(fmt(run.metrics.get(name), undefined="") for name in shown),
-    ]
-    cells.insert(5, fmt(changes.get(run.run_id), signed=True, undefined=""))
-    return cells
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"

@@ -146,7 +146,7 @@ def test_experiment_note_has_a_table_of_own_test_sets():
             ("v1", "a", "1", 0.25),
         )
     ]
-    first, second = describe_experiment_note(runs, own).split("\n\nOn test sets of one's own")
+    first, second = describe_experiment_note(runs, own).split("\n\nOn your own test sets")
 
     assert first == describe_experiment_note(runs)
     assert second.splitlines()[2:] == [
