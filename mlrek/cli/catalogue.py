@@ -1,6 +1,5 @@
 """`mlrek projects`, `mlrek versions`, `mlrek archive`: what there is, and keeping it."""
 
-from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -9,10 +8,15 @@ import typer
 from mlrek.cli import options as opt
 from mlrek.cli.boundary import EXIT_FAILED
 from mlrek.cli.output import Output
-from mlrek.formatting import fmt
+from mlrek.formatting import fmt, fmt_date
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
     from mlrek.listing import ListedVersion
+    from mlrek.sources import ListedProject
+    from mlrek.sources.archive import ArchivedVersion
+    from mlrek.tables.blocks import Block
 
 WIDE = 104
 """Columns of a terminal from which on whole run ids have room."""
@@ -27,26 +31,17 @@ def projects(
 ) -> None:
     """List the Rekognition projects of the account and region with their ARNs."""
     from mlrek.sources import list_projects
+    from mlrek.tables.blocks import Table
 
     found = list_projects(account.aws)
-    if output.as_json:
-        rows = [
-            {
-                "name": listed.project.name,
-                "project_arn": listed.project.arn,
-                "status": listed.status,
-                "feature": listed.feature,
-                "created": _iso(listed.created_ms),
-            }
-            for listed in found
-        ]
-        output.document({"projects": rows})
-        return
-    output.table(
-        ["project", "status", "created", "ARN"],
-        [[p.project.name, p.status.lower(), _date(p.created_ms), p.project.arn] for p in found],
+    rows = [
+        [p.project.name, p.status.lower(), fmt_date(p.created_ms), p.project.arn] for p in found
+    ]
+    output.show(
+        [Table(["project", "status", "created", "ARN"], rows)],
+        lambda: {"projects": [*map(_describe_project, found)]},
     )
-    if not found:
+    if not (found or output.as_json):
         output.hint("No projects here; another --region or --profile?")
 
 
@@ -62,26 +57,13 @@ def versions(
     from mlrek.listing import list_versions
     from mlrek.tracking.connection import connect_existing
 
-    aws = account.aws
-    listed = list_versions(source, aws, connect_existing(tracking_uri), experiment)
-    if output.as_json:
-        output.document({"versions": [_describe_version(row) for row in listed]})
-        return
-    more = {
-        title: name
-        for title, name in REPORTED_COLUMNS.items()
-        if any(name in row.entry.reported for row in listed)
-    }
-    titles = ["version", "status", "trained", "images", *more, "service F1", "evaluation", "run"]
-    rows = [_version_row(row, more.values(), short=output.width < WIDE) for row in listed]
-    if len({row.entry.version.project for row in listed}) > 1:
-        titles = ["project", *titles]
-        names = (row.entry.version.project.name for row in listed)
-        rows = [[name, *row] for name, row in zip(names, rows, strict=True)]
-    output.table(titles, rows, numeric=frozenset(("images", *more, "service F1")))
-    if len(listed) == 1 or output.verbose:
-        _print_evaluations(listed, output)
-    if not listed:
+    listed = list_versions(source, account.aws, connect_existing(tracking_uri), experiment)
+    with_evaluations = len(listed) == 1 or output.verbose
+    output.show(
+        _list_blocks(listed, short=output.width < WIDE, with_evaluations=with_evaluations),
+        lambda: {"versions": [*map(_describe_version, listed)]},
+    )
+    if not (listed or output.as_json):
         output.hint("This project has no versions yet.")
 
 
@@ -99,55 +81,77 @@ def archive(
 
     from mlrek.sources import open_source
     from mlrek.sources.archive import write_archive
+    from mlrek.tables.blocks import Table
 
     opened = open_source(source, account.aws)
     saved = write_archive(opened, Path(folder))
-    if output.as_json:
-        output.document({"versions": [_describe_saved(result) for result in saved]})
-    else:
-        rows = [
-            [r.version.name, r.action, str(len(r.files)), f"{r.size / 1e6:,.1f}", r.reason]
-            for r in saved
-        ]
-        output.table(["version", "", "files", "MB", ""], rows, numeric=frozenset({"files", "MB"}))
+    rows = [
+        [r.version.name, r.action, str(len(r.files)), f"{r.size / 1e6:,.1f}", r.reason]
+        for r in saved
+    ]
+    output.show(
+        [Table(["version", "", "files", "MB", ""], rows, numeric=frozenset({"files", "MB"}))],
+        lambda: {"versions": [*map(_describe_saved, saved)]},
+    )
     for result in saved:
         output.warn(f"{result.version.name}: {warning}" for warning in result.warnings)
     if any(result.action == "failed" for result in saved):
         raise typer.Exit(EXIT_FAILED)
 
 
-def _print_evaluations(listed: "Iterable[ListedVersion]", output: Output) -> None:
-    """The provider's own evaluations, of the versions and of their labels."""
+def _list_blocks(
+    listed: "Sequence[ListedVersion]", *, short: bool, with_evaluations: bool
+) -> "Iterator[Block]":
+    """A row a version, then the provider's own evaluations of the versions and their labels."""
+    from mlrek.tables.blocks import Line, Table
+
+    several = len({row.entry.version.project for row in listed}) > 1
+    titles = ["project", "version", "status", "trained", "images", *REPORTED_COLUMNS, "service F1"]
+    yield Table(
+        [*titles, "evaluation", "run"],
+        [_list_cells(row, several=several, short=short) for row in listed],
+        numeric=frozenset(("images", *REPORTED_COLUMNS, "service F1")),
+    ).without_empty(["project", *REPORTED_COLUMNS])
     rows = [
         [
             row.entry.version.name,
             one.id,
             one.label,
-            _date(one.created_ms),
-            "" if one.test_images is None else f"{one.test_images:,}",
-            _share(one.average_precision),
+            fmt_date(one.created_ms),
+            fmt(one.test_images, 0, undefined=""),
+            fmt(one.average_precision, undefined=""),
         ]
         for row in listed
         for one in row.entry.evaluations
     ]
-    if rows:
-        output.line()
+    if rows and with_evaluations:
         titles = ["version", "evaluation", "label", "created", "images", "AuPRC"]
-        output.table(titles, rows, numeric=frozenset({"images", "AuPRC"}))
+        yield from (Line(), Table(titles, rows, numeric=frozenset({"images", "AuPRC"})))
 
 
-def _version_row(row: "ListedVersion", reported: Iterable[str], *, short: bool) -> list[str]:
-    version = row.entry.version
+def _list_cells(row: "ListedVersion", *, several: bool, short: bool) -> list[str]:
+    version, reported = row.entry.version, row.entry.reported
     return [
+        version.project.name if several else "",
         version.name,
         version.status.lower().replace("_", " "),
-        _date(version.training_end_ms or version.training_start_ms),
-        "" if row.test_images is None else f"{row.test_images:,}",
-        *(_share(row.entry.reported.get(name)) for name in reported),
-        _share(row.reported_f1),
+        fmt_date(version.training_end_ms or version.training_start_ms),
+        fmt(row.test_images, 0, undefined=""),
+        *(fmt(reported.get(name), undefined="") for name in REPORTED_COLUMNS.values()),
+        fmt(row.reported_f1, undefined=""),
         row.evaluation,
         row.run.run_id[: SHORT_ID if short else None] if row.run else "",
     ]
+
+
+def _describe_project(listed: "ListedProject") -> dict[str, Any]:
+    return {
+        "name": listed.project.name,
+        "project_arn": listed.project.arn,
+        "status": listed.status,
+        "feature": listed.feature,
+        "created": _iso(listed.created_ms),
+    }
 
 
 def _describe_version(row: "ListedVersion") -> dict[str, Any]:
@@ -177,7 +181,7 @@ def _describe_version(row: "ListedVersion") -> dict[str, Any]:
     }
 
 
-def _describe_saved(result: Any) -> dict[str, Any]:
+def _describe_saved(result: "ArchivedVersion") -> dict[str, Any]:
     return {
         "project_arn": result.version.project.arn,
         "version": result.version.name,
@@ -190,13 +194,5 @@ def _describe_saved(result: Any) -> dict[str, Any]:
     }
 
 
-def _share(value: float | None) -> str:
-    return fmt(value, undefined="")
-
-
 def _iso(ms: int | None) -> str | None:
     return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).isoformat()
-
-
-def _date(ms: int | None) -> str:
-    return "" if ms is None else datetime.fromtimestamp(ms / 1000, UTC).date().isoformat()

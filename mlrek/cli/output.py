@@ -48,8 +48,8 @@ class Output:
 
     @property
     def width(self) -> int:
-        """Columns that a table may take."""
-        return self.console.width
+        """Columns that a table may take; a document has none, and needs no console."""
+        return 0 if self.as_json else self.console.width
 
     @property
     def shows_progress(self) -> bool:

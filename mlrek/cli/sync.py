@@ -14,6 +14,9 @@ from mlrek.errors import UsageError
 if TYPE_CHECKING:
     from mlrek.results import SyncOptions, SyncResult, VersionResult
 
+WIDE = 92
+"""Columns of a terminal from which on the training's date has room."""
+
 
 class Rule(StrEnum):
     """The prediction rules (the metrics' own enum would pay for numpy in --help)."""
@@ -149,13 +152,14 @@ def _run(
 
 
 def _report(result: "SyncResult", output: Output) -> None:
-    from mlrek.cli.sync_report import print_hints, print_report
+    from mlrek.cli.sync_report import gather_warnings, list_blocks, list_hints, list_links
 
-    if output.as_json:
-        output.document(describe_result(result))
-    else:
-        print_report(result, output)
-    print_hints(result, output)
+    output.show(list_blocks(result, wide=output.width >= WIDE), lambda: describe_result(result))
+    if not output.as_json:
+        output.warn(gather_warnings(result.versions))
+        output.show(list_links(result))
+    for hint in list_hints(result):
+        output.hint(hint)
 
 
 def describe_result(result: "SyncResult") -> dict[str, Any]:
