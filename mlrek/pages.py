@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from mlrek.errors import MlrekError, TrackingError
 from mlrek.sources import AwsOptions, open_source
-from mlrek.tracking.links import Links, describe_links
+from mlrek.tracking.links import Links, build_links
 from mlrek.tracking.pictures import find_main_pictures
 from mlrek.tracking.runs import current_runs
 from mlrek.tracking.store import Store
@@ -28,9 +28,9 @@ class Page:
     picture: str
     workspace: str = ""
 
-    def describe_links(self, address: str) -> Links:
+    def build_links(self, address: str) -> Links:
         """The links to the pages of a server."""
-        return describe_links(
+        return build_links(
             address,
             self.experiment_id,
             self.run_ids,

@@ -35,8 +35,8 @@ from mlrek.tracking.description import (
 )
 from mlrek.tracking.doubts import read_doubts
 from mlrek.tracking.experiments import choose_experiment
-from mlrek.tracking.knowledge import describe_kept, find_loss, read_earlier
-from mlrek.tracking.links import describe_links
+from mlrek.tracking.knowledge import find_loss, read_earlier, say_kept
+from mlrek.tracking.links import build_links
 from mlrek.tracking.notes import NOTE_TAG, describe_experiment_note, is_outdated
 from mlrek.tracking.pictures import find_main_pictures
 from mlrek.tracking.project_run import RUN_VARIABLE, mark_project_run
@@ -315,7 +315,7 @@ def _begin(
     for source, entry in entries:
         if not (entry.skipped or entry.refused):
             with suppress(Exception):  # it comes again, as the version's result
-                work, size = _describe_work(source, entry, options)
+                work, size = _prepare_work(source, entry, options)
                 workers.begin(work, size=size)
                 prepared[entry.version.arn] = work, size
     return prepared
@@ -370,7 +370,7 @@ def _update_version(job: _Job, options: SyncOptions, tools: _Tools) -> VersionRe
         raise job.place.trouble
     _delete_leftovers(job)
     prepared = tools.prepared.get(entry.version.arn)
-    work, size = prepared or _describe_work(job.source, entry, options)
+    work, size = prepared or _prepare_work(job.source, entry, options)
     if current and current.source_state == work.state and not options.force:
         return _keep(job, current)
     kept = None if options.force else current
@@ -382,7 +382,7 @@ def _update_version(job: _Job, options: SyncOptions, tools: _Tools) -> VersionRe
     except SourceNotFoundError as exc:
         if kept is None or not kept.has_images:
             raise
-        return _keep(job, kept, describe_kept(str(exc)))
+        return _keep(job, kept, say_kept(str(exc)))
     return _log(job, description) if kept is None else _replace(job, kept, description, tools)
 
 
@@ -393,7 +393,7 @@ def _choose_options(entry: VersionEntry, options: Options) -> Options:
     return replace(options, threshold=DEFAULT_THRESHOLD)
 
 
-def _describe_work(source: Source, entry: VersionEntry, options: SyncOptions) -> tuple[Work, int]:
+def _prepare_work(source: Source, entry: VersionEntry, options: SyncOptions) -> tuple[Work, int]:
     """What a worker needs for a version, and the bytes that it will read."""
     files = source.read_state(entry)
     run_options = _choose_options(entry, options.options)
@@ -429,7 +429,7 @@ def _replace(
     if current.evaluation_key == description.tags["mlrek.evaluation_key"]:
         return _keep(job, current)
     loss = find_loss(tools.store, current, description.knows) if tools.store else ""
-    return _keep(job, current, describe_kept(loss)) if loss else _log(job, description)
+    return _keep(job, current, say_kept(loss)) if loss else _log(job, description)
 
 
 def _log(job: _Job, description: RunDescription) -> VersionResult:
@@ -524,7 +524,7 @@ def _finish_projects(
                     project=project,
                     experiment=experiment.name,
                     experiment_id=experiment_id,
-                    links=describe_links(
+                    links=build_links(
                         store.tracking_uri,
                         experiment_id,
                         [run.run_id for run in runs],

@@ -38,7 +38,7 @@ from mlrek.tracking.description import (
     describe_tags,
     describe_warnings,
 )
-from mlrek.tracking.knowledge import describe_knowledge
+from mlrek.tracking.knowledge import compute_knowledge
 from mlrek.tracking.metric_points import describe_metrics
 from mlrek.tracking.pictures import MAIN_PICTURES, picture_key
 
@@ -104,7 +104,7 @@ def describe_run(
         grid=grid,
         dataset=describe_dataset(evaluation, digest),
         doubts=order_doubts(list_doubts(evaluation, metrics)),
-        knows=describe_knowledge(evaluation),
+        knows=compute_knowledge(evaluation),
     )
 
 

@@ -103,11 +103,11 @@ class Workers:
             MlrekError: The version cannot be read or computed.
         """
         if self._cluster is not None:
-            return self._cluster.run(work.entry.version.arn, describe_version, work)
+            return self._cluster.run(work.entry.version.arn, describe_work, work)
         begun = self._begun.pop(_identify(work), None)
         if begun is None and not self._pays(size):
             self._described_here += 1
-            return describe_version(work, on_bytes)
+            return describe_work(work, on_bytes)
         try:
             return (begun or self._submit(work))()
         except BrokenProcessPool:  # all versions under way meet this; one of them is the cause
@@ -125,7 +125,7 @@ class Workers:
             self._submitted += 1
             in_parts = is_in_parts(self._submitted, self._expected, self.jobs)
         if not in_parts:
-            return pool.submit(describe_version, work).result
+            return pool.submit(describe_work, work).result
         return partial(_describe_when_read, pool, work, pool.submit(read_version, work))
 
     def _pays(self, size: int) -> bool:
@@ -152,9 +152,9 @@ def is_in_parts(number: int, versions: int, jobs: int) -> bool:
     return left_over > 0 and number > versions - jobs - left_over
 
 
-def describe_version(work: Work, on_bytes: OnBytes | None = None) -> RunDescription:
+def describe_work(work: Work, on_bytes: OnBytes | None = None) -> RunDescription:
     """Read, compute, draw: everything the run of one version holds."""
-    return describe_evaluation(work, read_version(work, on_bytes))
+    return describe_read(work, read_version(work, on_bytes))
 
 
 def read_version(work: Work, on_bytes: OnBytes | None = None) -> Evaluation:
@@ -169,7 +169,7 @@ def read_version(work: Work, on_bytes: OnBytes | None = None) -> Evaluation:
     return evaluation
 
 
-def describe_evaluation(work: Work, evaluation: Evaluation) -> RunDescription:
+def describe_read(work: Work, evaluation: Evaluation) -> RunDescription:
     """Compute and draw: everything the run of one version holds."""
     from mlrek.run_content import describe_run  # figures and statistics, heavy to import
 
@@ -203,7 +203,7 @@ def _describe_alone(work: Work) -> RunDescription:
     """
     with _make_pool(1) as pool:
         try:
-            return pool.submit(describe_version, work).result()
+            return pool.submit(describe_work, work).result()
         except BrokenProcessPool as exc:
             raise EvaluationError(
                 f"{work.entry.version.arn}: the process that read it was killed; out of memory? "
@@ -214,7 +214,7 @@ def _describe_alone(work: Work) -> RunDescription:
 def _describe_when_read(
     pool: ProcessPoolExecutor, work: Work, read: Future[Evaluation]
 ) -> RunDescription:
-    return pool.submit(describe_evaluation, work, read.result()).result()
+    return pool.submit(describe_read, work, read.result()).result()
 
 
 def _choose_images(work: Work) -> "ReadImages | None":

@@ -123,12 +123,12 @@ def describe_result(
     """The stable JSON form: that of a sync with one version, and which test set it was."""
     from mlrek.tables.doubts import describe_doubt
     from mlrek.tracking.doubts import read_doubts
-    from mlrek.tracking.links import describe_links
+    from mlrek.tracking.links import build_links
     from mlrek.tracking.translation import hide_userinfo
 
     version = result.own.evaluation.version
     runs = [*(run.run_id for run in result.others), result.run.run_id]
-    links = describe_links(
+    links = build_links(
         store.tracking_uri,
         result.experiment_id,
         runs,

@@ -94,7 +94,7 @@ def _show_signed(uri: str, source: str, aws: "AwsOptions", output: Output, *, op
     with asking_aws(uri, needs="sagemaker:CreatePresignedMlflowTrackingServerUrl (or …AppUrl)"):
         signed = create_page(uri, clients.sagemaker)
     if page is not None:  # a browser takes the place within the pages along to where it is sent
-        signed = f"{signed}#{page.describe_links('http://x').charts.partition('#')[2]}"
+        signed = f"{signed}#{page.build_links('http://x').charts.partition('#')[2]}"
     if output.as_json:
         links = {"charts": signed, "compare": "", "runs": "", "images": ""}
         named = {"experiment": page.experiment, "experiment_id": page.experiment_id} if page else {}
@@ -109,7 +109,7 @@ def _show_signed(uri: str, source: str, aws: "AwsOptions", output: Output, *, op
 
 
 def _show(page: "Page", address: str, output: Output, *, opens: bool) -> None:
-    links = page.describe_links(address)
+    links = page.build_links(address)
     if output.as_json:
         names = ("charts", "compare", "runs", "images")
         output.document(

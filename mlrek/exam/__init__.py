@@ -43,8 +43,8 @@ from mlrek.tracking.description import (
     RunDescription,
 )
 from mlrek.tracking.experiments import choose_experiment
-from mlrek.tracking.knowledge import describe_kept, describe_knowledge, find_loss, read_earlier
-from mlrek.tracking.links import describe_run_link
+from mlrek.tracking.knowledge import compute_knowledge, find_loss, read_earlier, say_kept
+from mlrek.tracking.links import build_run_link
 from mlrek.tracking.notes import NOTE_TAG, describe_experiment_note, is_outdated
 from mlrek.tracking.runs import (
     MAX_TAG,
@@ -228,7 +228,7 @@ def log_own_test_set(
     action, reason, loss = "unchanged", "", ""
     is_same = current is not None and current.evaluation_key == key
     if current is not None and not is_same and not options.force:
-        loss = find_loss(store, current, describe_knowledge(own.evaluation))
+        loss = find_loss(store, current, compute_knowledge(own.evaluation))
     if current is not None and (is_same or loss) and not options.force:
         run = current
         store.retire_runs(superseded_runs(runs, run))
@@ -253,11 +253,11 @@ def log_own_test_set(
         run=run,
         experiment=experiment.name,
         experiment_id=experiment.experiment_id,
-        link=describe_run_link(
+        link=build_run_link(
             store.tracking_uri, experiment.experiment_id, run.run_id, store.workspace
         ),
         reason=reason,
-        kept=describe_kept(loss, "mlrek evaluate") if loss else "",
+        kept=say_kept(loss, "mlrek evaluate") if loss else "",
         others=tuple(run for run in current_runs(alike) if run.version_arn != version.arn),
         has_view=VIEW_TAG in experiment.tags,
     )

@@ -64,7 +64,7 @@ def call_missing(
         missing = [image for image in dict.fromkeys(images) if image not in answered]
         if not missing:
             return
-        watch.say(describe_cost(len(missing), len(answered), jobs))
+        watch.say(say_cost(len(missing), len(answered), jobs))
         watch.start(len(missing))
         with _appending(path) as descriptor:
             keeper = _Keeper(descriptor=descriptor, path=path, is_proven=bool(answered))
@@ -72,7 +72,7 @@ def call_missing(
             keeper.finish()
 
 
-def describe_cost(n_calls: int, n_answered: int, jobs: int) -> str:
+def say_cost(n_calls: int, n_answered: int, jobs: int) -> str:
     """How many calls there will be, how long they take, and what runs up meanwhile."""
     minutes = n_calls / min(CALLS_A_SECOND, jobs / SECONDS_A_CALL) / 60
     how_long = f"{minutes:.0f} minutes" if minutes >= 1.5 else "a minute"  # noqa: PLR2004 (rounded)

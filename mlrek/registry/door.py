@@ -10,7 +10,7 @@ from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project
 from mlrek.identity import is_same_project
 from mlrek.registry.versions import SUPERSEDED, ModelVersion, clean_name
-from mlrek.tracking.store import Store, describe_account
+from mlrek.tracking.store import Store, name_account
 from mlrek.tracking.translation import hide_userinfo, is_missing_model, translate_errors
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ class Registry:
         if name:
             return name
         short = clean_name(project.name)
-        longer = f"{short}-{describe_account(project)}"
+        longer = f"{short}-{name_account(project)}"
         for candidate in (short, longer):
             found = self._find_model(candidate)
             if found is None or _is_own(found, candidate, project):

@@ -35,7 +35,7 @@ class Knowledge:
         return frozenset(role for role, _ in self.files)
 
 
-def describe_knowledge(evaluation: Evaluation) -> Knowledge:
+def compute_knowledge(evaluation: Evaluation) -> Knowledge:
     """What the numbers of an evaluation rest on."""
     told = [d.count or 0 for d in evaluation.doubts if d.kind is DoubtKind.UNANSWERED]
     said = sum(int(n) for line in evaluation.warnings for n in _SAID.findall(line))
@@ -47,7 +47,7 @@ def describe_knowledge(evaluation: Evaluation) -> Knowledge:
     )
 
 
-def describe_loss(old: Knowledge, new: Knowledge) -> str:
+def say_loss(old: Knowledge, new: Knowledge) -> str:
     """What `new` lacks of what `old` knows, in words; '' where it knows as much.
 
     Files that are read in another way than before, but are the same, are no loss; nor is one where
@@ -77,10 +77,10 @@ def find_loss(store: "Store", run: LoggedRun, new: Knowledge) -> str:
     Raises:
         TrackingError: MLflow cannot be reached or refuses.
     """
-    return describe_loss(_read_knowledge(store, run), new) if run.has_images else ""
+    return say_loss(_read_knowledge(store, run), new) if run.has_images else ""
 
 
-def describe_kept(loss: str, command: str = "mlrek sync") -> str:
+def say_kept(loss: str, command: str = "mlrek sync") -> str:
     """Why a run was not replaced, and what would replace it all the same."""
     return f"the run stays as it was logged before: {loss}; `{command} --force` replaces it"
 
@@ -100,7 +100,7 @@ def _read_knowledge(store: "Store", run: LoggedRun) -> Knowledge:
     from mlrek.formats.stored import load_evaluation  # heavy, and rarely needed
 
     try:
-        return describe_knowledge(load_evaluation(store.read_artifact(run.run_id, STORED_PATH)))
+        return compute_knowledge(load_evaluation(store.read_artifact(run.run_id, STORED_PATH)))
     except (TrackingError, EvaluationError):
         images = run.params.get("test_images", "")
         return Knowledge(images=int(images) if images.isascii() and images.isdigit() else 1)

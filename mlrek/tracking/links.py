@@ -24,7 +24,7 @@ class Links:
     images: str
 
 
-def describe_links(
+def build_links(
     tracking_uri: str,
     experiment_id: str,
     run_ids: Sequence[str],
@@ -60,9 +60,7 @@ def describe_links(
     )
 
 
-def describe_run_link(
-    tracking_uri: str, experiment_id: str, run_id: str, workspace: str = ""
-) -> str:
+def build_run_link(tracking_uri: str, experiment_id: str, run_id: str, workspace: str = "") -> str:
     """The page of one run, '' where there is no web page."""
     base = ui_address(tracking_uri)
     asked = f"{WORKFLOW}{_name_workspace(workspace)}"

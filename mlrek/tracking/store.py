@@ -542,7 +542,7 @@ class Store:
 def _default_names(project: Project) -> tuple[str, ...]:
     """What an experiment is called that nobody named: a later one where those before are taken."""
     name = f"mlrek/{project.name}"
-    longer = f"{name}@{describe_account(project)}"
+    longer = f"{name}@{name_account(project)}"
     return name, longer, f"{longer}-{sha256(project.arn.encode()).hexdigest()[:8]}"
 
 
@@ -606,7 +606,7 @@ def _table_tag(description: RunDescription) -> dict[str, str]:
     return {"mlflow.loggedArtifacts": f'[{{"path": "{TABLE_PATH}", "type": "table"}}]'}
 
 
-def describe_account(project: Project) -> str:
+def name_account(project: Project) -> str:
     """Account and region of an ARN, project and location of Google's name, else a digest."""
     _, _, service, region, account, *_ = (*project.arn.split(":"), "", "", "", "", "")
     if not (service and region and account):

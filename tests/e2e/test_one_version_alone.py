@@ -42,14 +42,14 @@ def sync(saved, store, **options):
 
 def test_a_fault_inside_one_version_is_that_version_s(saved, new_store, monkeypatch):
     """No error of mlrek's own: a library met bytes that it did not expect."""
-    describe = workers.describe_version
+    describe = workers.describe_work
 
     def fail_one(work, *rest):
         if work.entry.version.name == "v1":
             raise NotImplementedError("a DDS\npicture at https://user:secret@host/")
         return describe(work, *rest)
 
-    monkeypatch.setattr(workers, "describe_version", fail_one)
+    monkeypatch.setattr(workers, "describe_work", fail_one)
     done = sync(saved, new_store, jobs=1)
     assert done["v2"] == ("created", "")
     action, reason = done["v1"]
@@ -69,7 +69,7 @@ def kill_one(work, *_rest):
 def test_a_process_that_is_killed_takes_no_other_version_with_it(saved, new_store, monkeypatch):
     """Both are under way when one kills the pool; the other is described again, alone."""
     monkeypatch.setattr(workers, "WORTH_A_PROCESS", 0)
-    monkeypatch.setattr(workers, "describe_version", kill_one)
+    monkeypatch.setattr(workers, "describe_work", kill_one)
     monkeypatch.setattr(workers, "is_in_parts", lambda *_: False)
     done = sync(saved, new_store, jobs=2)
     assert done["v2"] == ("failed", "described")

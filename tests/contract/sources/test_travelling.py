@@ -10,7 +10,7 @@ from mlrek.run_content import describe_run
 from mlrek.sources import open_source
 from mlrek.sources.aws import AwsOptions
 from mlrek.tracking.description import NO_IMAGES, Options
-from mlrek.workers import Work, describe_evaluation, is_in_parts, read_version
+from mlrek.workers import Work, describe_read, is_in_parts, read_version
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 OPTIONS = Options(images=NO_IMAGES)
@@ -37,7 +37,7 @@ def test_a_run_is_the_same_when_another_process_describes_it(folder: str) -> Non
     )
     read = read_version(work)
     here = describe_run(read, OPTIONS, state="s", logged_at="t")
-    there = describe_evaluation(work, pickle.loads(pickle.dumps(read)))  # noqa: S301 our own
+    there = describe_read(work, pickle.loads(pickle.dumps(read)))  # noqa: S301 our own
     assert replace(there, picture=None) == replace(here, picture=None)
 
 

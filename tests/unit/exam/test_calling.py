@@ -6,7 +6,7 @@ import threading
 import pytest
 
 from mlrek.errors import ParseError, SourceError
-from mlrek.exam.calling import MAX_UNREADABLE, call_missing, describe_cost
+from mlrek.exam.calling import MAX_UNREADABLE, call_missing, say_cost
 from mlrek.sources.custom_labels import Answered
 
 ARN = "arn:v1"
@@ -173,8 +173,8 @@ def test_a_place_that_cannot_be_written_is_one_line(tmp_path):
 
 def test_the_cost_is_told_before():
     """Eight at once at 0.4 s a call are 20 a second: 24,000 take 20 minutes; more stop at 50."""
-    said = describe_cost(24_000, 0, 8)
+    said = say_cost(24_000, 0, 8)
     assert "24,000 times, which takes about 20 minutes" in said
     assert "about 4 USD an hour for each inference unit" in said
-    assert "about 8 minutes" in describe_cost(24_000, 0, 64)
-    assert "about a minute" in describe_cost(10, 0, 8)
+    assert "about 8 minutes" in say_cost(24_000, 0, 64)
+    assert "about a minute" in say_cost(10, 0, 8)

@@ -5,7 +5,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from mlrek.tracking.links import describe_links
+from mlrek.tracking.links import build_links
 from mlrek.tracking.notes import describe_experiment_note
 from mlrek.tracking.notes import test_set_letters as letters_of
 from mlrek.tracking.runs import LoggedRun
@@ -14,7 +14,7 @@ from mlrek.tracking.runs import LoggedRun
 @pytest.mark.parametrize("uri", ["http://mlflow.example.com/base/", "sqlite:////tmp/mlflow.db"])
 def test_links_name_the_workflow(uri):
     """Without it the browser opens the page for language models."""
-    links = describe_links(uri, "7", ["a", "b"])
+    links = build_links(uri, "7", ["a", "b"])
     base = "http://mlflow.example.com/base" if uri.startswith("http") else "http://127.0.0.1:5000"
 
     for link in (links.charts, links.compare, links.runs, links.images):
@@ -24,7 +24,7 @@ def test_links_name_the_workflow(uri):
 
 def test_compare_link_holds_every_run():
     """The compare page reads JSON lists."""
-    fragment = urlsplit(describe_links("http://h", "7", ["a", "b"]).compare).fragment
+    fragment = urlsplit(build_links("http://h", "7", ["a", "b"]).compare).fragment
     query = parse_qs(urlsplit(fragment).query)
 
     assert json.loads(query["runs"][0]) == ["a", "b"]
@@ -33,27 +33,27 @@ def test_compare_link_holds_every_run():
 
 def test_pages_are_asked_for_in_the_view_of_the_experiment():
     """Only where it has one: MLflow's pages go elsewhere when there is none."""
-    assert describe_links("http://h", "7", ["a"], has_view=True).charts == (
+    assert build_links("http://h", "7", ["a"], has_view=True).charts == (
         "http://h/#/experiments/7/runs?workflowType=machine_learning&compareRunsMode=CHART"
         "&viewStateShareKey=mlrek"
     )
-    assert "viewState" not in describe_links("http://h", "7", ["a"]).charts
+    assert "viewState" not in build_links("http://h", "7", ["a"]).charts
 
 
 def test_runs_without_a_picture_have_no_link_to_one():
     """Those with numbers of the provider alone."""
-    assert describe_links("http://h", "7", ["a"], picture="").images == ""
+    assert build_links("http://h", "7", ["a"], picture="").images == ""
 
 
 def test_a_managed_service_has_no_links_to_guess():
     """Databricks and SageMaker have pages elsewhere."""
-    assert describe_links("databricks", "7", ["a"]).charts == ""
-    assert describe_links("arn:aws:sagemaker:eu-west-1:1:mlflow-app/x", "7", ["a"]).runs == ""
+    assert build_links("databricks", "7", ["a"]).charts == ""
+    assert build_links("arn:aws:sagemaker:eu-west-1:1:mlflow-app/x", "7", ["a"]).runs == ""
 
 
 def test_user_and_password_are_not_printed():
     """A tracking URI may carry them."""
-    assert "secret" not in describe_links("https://me:secret@h:5000", "7", ["a"]).charts
+    assert "secret" not in build_links("https://me:secret@h:5000", "7", ["a"]).charts
 
 
 def _tags(project: str, version: str) -> dict[str, str]:
@@ -172,4 +172,4 @@ def test_experiment_note_has_a_table_of_own_test_sets():
 )
 def test_an_at_sign_in_a_servers_path_is_kept(uri, base):
     """What was connected to stands before the first slash; a login that holds one connects not."""
-    assert describe_links(uri, "7", ["a"]).charts.partition("/#/")[0] == base
+    assert build_links(uri, "7", ["a"]).charts.partition("/#/")[0] == base
