@@ -29,6 +29,10 @@ from mlrek.formats.columns import add_up, warn_first
 from mlrek.formats.described import check_described
 from mlrek.formats.doubts import complete_doubts, doubt_foreign, settle_images
 from mlrek.formats.json_text import show
+from mlrek.formats.lookout_arn import (
+    find_lookout_version,
+    parse_lookout_name,
+)
 from mlrek.formats.lookout_description import LookoutDescription, parse_description
 from mlrek.formats.lookout_line import ANOMALY, CLASSES
 from mlrek.formats.lookout_manifest import (
@@ -45,32 +49,18 @@ from mlrek.formats.lookout_masks import (
     has_predicted_masks,
 )
 from mlrek.formats.lookout_result import LookoutResult, ResultInput, parse_result
-from mlrek.formats.lookout_sniff import (
-    HEAD_BYTES,
-    LookoutName,
-    LookoutRole,
-    find_lookout_version,
-    guess_lookout_role,
-    parse_lookout_name,
-    sniff_lookout,
-)
 
 __all__ = [
-    "HEAD_BYTES",
     "LookoutDescription",
-    "LookoutName",
     "LookoutResult",
-    "LookoutRole",
     "ManifestInput",
     "ReadMasks",
     "ResultInput",
     "find_lookout_version",
-    "guess_lookout_role",
     "parse_description",
     "parse_lookout_evaluation",
     "parse_lookout_name",
     "parse_result",
-    "sniff_lookout",
 ]
 
 # By whether the service decided for a class, then by whether it is true.

@@ -24,18 +24,15 @@ from mlrek.formats.moderation import Answers, is_answers, keep_labels, parse_ans
 from mlrek.formats.rekognition_detection import Objects, gather_objects
 from mlrek.formats.rekognition_flags import check_flags
 from mlrek.formats.rekognition_manifest import ManifestColumns, ManifestInput, parse_manifest
-from mlrek.formats.rekognition_sniff import Role, sniff
 from mlrek.formats.rekognition_sorting import find_used_labels, sort_records, sort_truth
 from mlrek.formats.rekognition_summary import Summary, SummaryInput, parse_summary
 
 __all__ = [
     "ManifestInput",
-    "Role",
     "Summary",
     "SummaryInput",
     "parse_evaluation",
     "parse_summary",
-    "sniff",
 ]
 
 

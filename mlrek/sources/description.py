@@ -17,7 +17,7 @@ from mlrek.evaluation import Project, Version
 from mlrek.formats.instead import explain
 from mlrek.formats.json_text import NotANumber, decode_json, show
 from mlrek.formats.rekognition_arn import parse_arn, parse_project_arn, parse_version_arn
-from mlrek.formats.rekognition_sniff import Role
+from mlrek.formats.sniff import Role
 from mlrek.formats.timestamps import parse_timestamp
 from mlrek.printable import escape_unencodable
 from mlrek.sources.catalogue import Part, VersionEntry

@@ -6,16 +6,17 @@ lie in one folder and share the end of their names, or are the only ones there.
 """
 
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
 from mlrek.errors import SourceError
 from mlrek.evaluation import Project, Provider, Version
-from mlrek.formats.instead import describe_other, describe_spoilt, peek_inside, peek_value
-from mlrek.formats.rekognition import Role, Summary, parse_summary, sniff
+from mlrek.formats.instead import describe_spoilt
+from mlrek.formats.rekognition import Summary, parse_summary
 from mlrek.formats.rekognition_arn import parse_version_arn
+from mlrek.formats.sniff import Role, Service
 from mlrek.printable import escape_unencodable
 from mlrek.sources.catalogue import Part, VersionEntry
 from mlrek.sources.description import (
@@ -25,7 +26,7 @@ from mlrek.sources.description import (
     make_up_version,
 )
 from mlrek.sources.storage import S3_SCHEME, StoredFile, parent_uri
-from mlrek.sources.tree import Tree
+from mlrek.sources.tree import Tree, inspect
 
 EVALUATION_SUFFIXES = frozenset((".json", ".jsonl", ".ndjson", ".manifest"))
 
@@ -41,7 +42,6 @@ _OTHER_OUTPUT = re.compile(
     r"TrainingGroundTruth-|T(?:rain|est)ingManifestWithValidation-|ManifestSummary-"
     r"|(?:train|test)ing_manifest_with_validation"
 )
-_EVALUATED = re.compile(rb'"rekognition-custom-labels-evaluation-|"EvaluationDetails"')
 _BROWSER_COUNTER = re.compile(r" ?\([0-9]+\)$")
 
 
@@ -91,23 +91,17 @@ def inspect_file(tree: Tree, file: StoredFile, project: Project | None) -> Loose
     One that cannot be read, or holds something else, is what its name says, and broken; None when
     that says nothing.
     """
-    name = PurePosixPath(file.name).name
-    named = _guess_role(name)
-    found = LooseFile(file=file, role=named, project=project)
+    named = _guess_role(PurePosixPath(file.name).name)
+    seen = inspect(tree, file, Service.REKOGNITION, EVALUATION_ROLES, named=named)
+    if seen is None:
+        return None
+    found = LooseFile(file=file, role=seen.role, project=project, broken=seen.broken)
+    if seen.broken or seen.role is not Role.SUMMARY:
+        return found
     try:
-        head = tree.read_head(file)
-        role = sniff(head, name)
-        if role is not None and role in _READ and named in {"", role}:
-            return _READ[role](tree, replace(found, role=role))
-        if named:
-            return replace(found, broken=f"{file.uri}: {_describe_other(head, role, named)}")
-        packed = _sniff_inside(head, name)
-        if role is None and packed is not None and packed in _READ:
-            said = f"{file.uri}: {_describe_other(head, None, packed)}"
-            return replace(found, role=packed, broken=said)
+        return replace(found, summary=parse_summary(file.uri, tree.read(file)))
     except SourceError as exc:
-        return replace(found, broken=str(exc)) if found.role else None
-    return None
+        return replace(found, broken=str(exc)) if named else None
 
 
 def describe_unread(tree: Tree, file: StoredFile) -> tuple[str, str] | None:
@@ -166,29 +160,14 @@ def make_up_project(folder: str) -> Project:
     return Project(provider=Provider.REKOGNITION, arn=f"local:project/{name}", name=name)
 
 
-def _guess_role(name: str) -> str:
+def _guess_role(name: str) -> Role | None:
     if not _SERVICE_NAME.match(name) or _OTHER_SUFFIX.search(_strip_ends(name)):
-        return ""
+        return None
     return Role.MANIFEST if name.startswith("Testing") else Role.SUMMARY
 
 
 def _strip_ends(name: str) -> str:
     return _BROWSER_COUNTER.sub("", _ENDS.sub("", name, count=1))
-
-
-def _sniff_inside(head: bytes, name: str) -> Role | None:
-    """What is packed in a file, written in another encoding, or listed in an array."""
-    if role := sniff(peek_inside(head), name):
-        return role
-    value = peek_value(head)
-    return sniff(value, name) if _EVALUATED.search(value) else None
-
-
-def _describe_other(head: bytes, role: Role | None, named: str) -> str:
-    """What a file is that should be another one of the service's by its name."""
-    if role is None:
-        return describe_other(head, of_lines=named == Role.MANIFEST)
-    return f"holds another file of the service's ({role.replace('_', ' ')}) under this name"
 
 
 def _drop_spoilt(alike: list[LooseFile]) -> Iterator[LooseFile]:
@@ -200,16 +179,6 @@ def _drop_spoilt(alike: list[LooseFile]) -> Iterator[LooseFile]:
         spoilt = (o for o in alike if o.broken and o.role == file.role and file.role in readable)
         notes = tuple(f"{other.broken}; {file.file.uri} counts" for other in spoilt)
         yield replace(file, notes=notes)
-
-
-def _read_summary(tree: Tree, found: LooseFile) -> LooseFile:
-    return replace(found, summary=parse_summary(found.file.uri, tree.read(found.file)))
-
-
-_READ: Mapping[Role, Callable[[Tree, LooseFile], LooseFile]] = {
-    Role.SUMMARY: _read_summary,
-    Role.MANIFEST: lambda _, found: found,
-}
 
 
 def _are_twins(files: list[LooseFile]) -> bool:

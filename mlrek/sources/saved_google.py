@@ -19,15 +19,15 @@ from mlrek.formats.google import (
     collect_google,
     list_evaluations,
     parse_google,
-    sniff_google,
 )
-from mlrek.formats.instead import describe_bytes, peek_inside
+from mlrek.formats.instead import describe_bytes
+from mlrek.formats.sniff import Service, sniff_inside
 from mlrek.sources.catalogue import EvaluationEntry, Part, VersionEntry
 from mlrek.sources.parts import PartReader
 from mlrek.sources.storage import StoredFile, join_uri, parent_uri
 from mlrek.sources.tree import VERSION_FILE, Found, Tree, is_description, read_all
 
-FORMAT = "google"
+FORMAT = Service.GOOGLE
 ROLES = frozenset(GoogleRole)
 
 NO_FILES: Mapping[str, GoogleRole] = MappingProxyType({})
@@ -95,11 +95,12 @@ def _sniff(tree: Tree, file: StoredFile) -> tuple[str, GoogleRole] | None:
     if suffix not in _SUFFIXES and file.uri != tree.chosen:
         return None
     try:
-        name, head = PurePosixPath(file.name).name, tree.read_head(file)
-        role = sniff_google(head, name) or sniff_google(peek_inside(head), name)
+        name = PurePosixPath(file.name).name
+        kind = tree.sniff(file) or sniff_inside(tree.read_head(file), name)
     except SourceError:
         return None  # nobody knows what it holds; the caller says so
     project = tree.find_around(file).project
+    role = GoogleRole(kind.role) if kind and kind.service is Service.GOOGLE else None
     if role is None and is_description(file) and project and project.provider in _PROVIDERS:
         role = GoogleRole.EVALUATIONS  # broken, and not to be overlooked
     return None if role is None else (file.uri, role)

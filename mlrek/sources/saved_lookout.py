@@ -1,38 +1,43 @@
 """Lookout for Vision's saved files: which versions they are of, and their loading."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import PurePosixPath
 
 from mlrek.errors import SourceError, SourceNotFoundError
 from mlrek.evaluation import Evaluation, Project, Provider, Version
-from mlrek.formats.instead import describe_other, peek_inside
+from mlrek.formats.instead import peek_inside
 from mlrek.formats.lookout import (
     LookoutDescription,
     LookoutResult,
-    LookoutRole,
     ManifestInput,
     ResultInput,
     find_lookout_version,
-    guess_lookout_role,
     parse_description,
     parse_lookout_evaluation,
     parse_lookout_name,
     parse_result,
-    sniff_lookout,
 )
+from mlrek.formats.sniff import Role, Service
 from mlrek.sources.catalogue import Part, VersionEntry
 from mlrek.sources.masks import MaskFolder
 from mlrek.sources.parts import PartReader, chain_lines
 from mlrek.sources.storage import StoredFile, join_document, parent_uri
-from mlrek.sources.tree import Found, Tree, is_description, place_parts, read_all
+from mlrek.sources.tree import Found, Tree, inspect, is_description, place_parts, read_all
 
-FORMAT = "lookoutvision"
-ROLES = frozenset((LookoutRole.RESULT, LookoutRole.MANIFEST))
+FORMAT = Service.LOOKOUT
+ROLES = frozenset((Role.SUMMARY, Role.MANIFEST))
 
 _SUFFIXES = frozenset((".json", ".jsonl", ".ndjson", ".manifest"))
 _NO_MANIFEST = "there is no manifest, so nothing can be computed from images ({said})"
 _NO_RESULT = "there is no result file, and so not all reported numbers ({said})"
+_BEGIN = re.compile(
+    r"Evaluation(?P<kind>Manifest|Result)-.*?"
+    r"(?:\.(?:jsonl?|ndjson|manifest|txt|gz|gzip|bz2|xz|zst|zip|7z)(?: ?\([0-9]+\)|\.[0-9]{1,3})?"
+    r"|-[1-9][0-9]*)$"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +48,7 @@ class _SavedFile:
     """
 
     file: StoredFile
-    role: LookoutRole
+    role: Role
     version: Version | None = None
     data: bytes = b""
     description: LookoutDescription | None = None
@@ -96,41 +101,40 @@ def load_evaluation(entry: VersionEntry, reader: PartReader) -> Evaluation:
 def _inspect(tree: Tree, file: StoredFile) -> _SavedFile | None:
     """What a file is by its head; None when it is nothing of Lookout's."""
     path = PurePosixPath(file.name)
-    named = role = guess_lookout_role(path.name)
+    named = _guess_role(path.name)
     if not named and path.suffix.lower() not in _SUFFIXES and file.uri != tree.chosen:
         return None
-    try:
-        head = tree.read_head(file)
-        role = sniff_lookout(head, path.name) or _claim_description(tree, file)
-        if role is not None and named in {None, role}:
-            version = find_lookout_version(head)
-            return _READ[role](tree, _SavedFile(file=file, role=role, version=version))
-        return _find_spoilt(file, head, named, role)
-    except SourceError as exc:
-        role = role or named
-        return None if role is None else _SavedFile(file=file, role=role, broken=str(exc))
-
-
-def _find_spoilt(
-    file: StoredFile, head: bytes, named: LookoutRole | None, found: LookoutRole | None
-) -> _SavedFile | None:
-    """What holds something else than its name says, or is packed or of another encoding."""
-    inside = peek_inside(head)
-    role = named or sniff_lookout(inside, PurePosixPath(file.name).name)
-    if role is None:
+    claim = partial(_claim_description, tree, file)
+    seen = inspect(tree, file, Service.LOOKOUT, frozenset(_READ), named=named, claim=claim)
+    if seen is None:
         return None
-    said = describe_other(head, of_lines=role is LookoutRole.MANIFEST)
-    if found is not None:
-        said = f"holds another file of the service's ({found}) under this name"
-    version = find_lookout_version(inside)
-    return _SavedFile(file=file, role=role, version=version, broken=f"{file.uri}: {said}")
+    found = _SavedFile(file=file, role=seen.role, broken=seen.broken)
+    try:
+        version = find_lookout_version(peek_inside(tree.read_head(file)))
+        found = replace(found, version=version)
+        return found if found.broken else _READ[found.role](tree, found)
+    except SourceError as exc:
+        return replace(found, broken=str(exc))
 
 
-def _claim_description(tree: Tree, file: StoredFile) -> LookoutRole | None:
+def _guess_role(name: str) -> Role | None:
+    """What a file should hold by its name, complete or not; None for any other name.
+
+    >>> _guess_role("EvaluationManifest-wood.json.gz")
+    <Role.MANIFEST: 'manifest'>
+    """
+    match = _BEGIN.match(name)
+    if match is None:
+        return None
+    return Role.MANIFEST if match["kind"] == "Manifest" else Role.SUMMARY
+
+
+def _claim_description(tree: Tree, file: StoredFile) -> Role | None:
     """The description in an archive of this provider, even if it is broken."""
+    if not is_description(file):
+        return None
     project = tree.find_around(file).project
-    is_ours = project is not None and project.provider is Provider.LOOKOUT
-    return LookoutRole.DESCRIPTION if is_ours and is_description(file) else None
+    return Role.DESCRIPTION if project and project.provider is Provider.LOOKOUT else None
 
 
 def _read_description(tree: Tree, found: _SavedFile) -> _SavedFile:
@@ -148,10 +152,10 @@ def _read_result_file(tree: Tree, found: _SavedFile) -> _SavedFile:
     )
 
 
-_READ: Mapping[LookoutRole, Callable[[Tree, _SavedFile], _SavedFile]] = {
-    LookoutRole.DESCRIPTION: _read_description,
-    LookoutRole.RESULT: _read_result_file,
-    LookoutRole.MANIFEST: lambda _tree, found: found,
+_READ: Mapping[Role, Callable[[Tree, _SavedFile], _SavedFile]] = {
+    Role.DESCRIPTION: _read_description,
+    Role.SUMMARY: _read_result_file,
+    Role.MANIFEST: lambda _tree, found: found,
 }
 
 
@@ -184,12 +188,12 @@ def _join_descriptions(
     """The files of each version in each folder; a description alone goes to its version's files."""
     lonely: dict[str, list[_SavedFile]] = {}
     for (_, arn), group in groups.items():
-        if all(one.role is LookoutRole.DESCRIPTION and not one.broken for one in group):
+        if all(one.role is Role.DESCRIPTION and not one.broken for one in group):
             lonely.setdefault(arn, []).extend(group)
     for (_, arn), group in groups.items():
         if group[0] in lonely.get(arn, ()):
             continue
-        has_own = any(one.role is LookoutRole.DESCRIPTION for one in group)
+        has_own = any(one.role is Role.DESCRIPTION for one in group)
         yield group if has_own else [*group, *lonely.pop(arn, [])[:1]]
     yield from lonely.values()
 
@@ -236,17 +240,17 @@ def _identify(
 
 def _list_parts(group: Sequence[_SavedFile], described: _SavedFile | None) -> Iterator[Part]:
     """The files of its evaluation; also those that only the description names, as it is a loss."""
-    here: dict[LookoutRole, str] = {}
+    here: dict[Role, str] = {}
     for one in group:
-        if one.role is not LookoutRole.DESCRIPTION and one.role not in here:
+        if one.role is not Role.DESCRIPTION and one.role not in here:
             here[one.role] = one.file.uri
     description = described.description if described else None
     if described is None or description is None:
         yield from (Part(role=role, uri=uri, origin=uri) for role, uri in here.items())
         return
     origins = {
-        LookoutRole.RESULT: description.result_uri,
-        LookoutRole.MANIFEST: description.manifest_uri,
+        Role.SUMMARY: description.result_uri,
+        Role.MANIFEST: description.manifest_uri,
     }
     named = [Part(role=role, uri=uri, origin=uri) for role, uri in origins.items() if uri]
     placed = {part.role: part for part in place_parts(named, described.folder)}
@@ -261,7 +265,7 @@ def _list_parts(group: Sequence[_SavedFile], described: _SavedFile | None) -> It
 def _open_manifest(
     entry: VersionEntry, reader: PartReader
 ) -> tuple[ManifestInput | None, MaskFolder | None]:
-    for part in reader.find(entry, LookoutRole.MANIFEST, _NO_MANIFEST):
+    for part in reader.find(entry, Role.MANIFEST, _NO_MANIFEST):
         chunks = reader.open_if_there(part, _NO_MANIFEST)
         if chunks is not None:
             masks = MaskFolder(reader.storage, parent_uri(part.uri))
@@ -273,7 +277,7 @@ def _open_manifest(
 
 
 def _read_result(entry: VersionEntry, reader: PartReader) -> ResultInput | None:
-    for part in reader.find(entry, LookoutRole.RESULT, _NO_RESULT):
+    for part in reader.find(entry, Role.SUMMARY, _NO_RESULT):
         chunks = reader.open_if_there(part, _NO_RESULT)
         if chunks is not None:
             return ResultInput(uri=part.uri, data=join_document(part.uri, chunks))

@@ -10,11 +10,11 @@ from mlrek.errors import SourceError, SourceNotFoundError
 from mlrek.evaluation import Evaluation, Provider
 from mlrek.formats.rekognition import (
     ManifestInput,
-    Role,
     SummaryInput,
     parse_evaluation,
     parse_summary,
 )
+from mlrek.formats.sniff import Role, Service
 from mlrek.sources.catalogue import VersionEntry
 from mlrek.sources.described_files import add_descriptions, is_answer, read_answer
 from mlrek.sources.description import EVALUATION_ROLES, describe_version, make_up_version
@@ -31,7 +31,7 @@ from mlrek.sources.storage import StoredFile, join_document, parent_uri
 from mlrek.sources.training import find_seen
 from mlrek.sources.tree import Found, Tree, is_description, place_parts, read_all
 
-FORMAT = "rekognition"
+FORMAT = Service.REKOGNITION
 ROLES = EVALUATION_ROLES
 OPTIONAL_ROLES = (Role.TRAINING_MANIFEST,)
 

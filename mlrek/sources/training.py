@@ -13,7 +13,7 @@ from msgspec.json import Decoder
 from mlrek.errors import ParseError, SourceError, SourceInterruptedError
 from mlrek.formats.columns import BadLines
 from mlrek.formats.lines import iter_json_lines
-from mlrek.formats.rekognition_sniff import Role
+from mlrek.formats.sniff import Role
 from mlrek.sources.catalogue import SeenInTraining, VersionEntry
 from mlrek.sources.parts import PartReader, chain_lines
 

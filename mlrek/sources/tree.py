@@ -1,6 +1,6 @@
 """The files below a place, as those who look for evaluations among them see it."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import PurePath, PurePosixPath
@@ -11,9 +11,10 @@ from msgspec.json import Decoder
 
 from mlrek.errors import ParseError, SourceError, SourceNotFoundError
 from mlrek.evaluation import Project, Provider
-from mlrek.formats.instead import HEAD_BYTES, explain
+from mlrek.formats.instead import HEAD_BYTES, describe_other, explain
 from mlrek.formats.json_text import decode_json
 from mlrek.formats.lines import BYTE_ORDER_MARK
+from mlrek.formats.sniff import FileKind, Role, Service, sniff, sniff_inside
 from mlrek.sources.catalogue import Part, VersionEntry
 from mlrek.sources.file_names import name_files
 from mlrek.sources.storage import Storage, StoredFile, join_uri, parent_uri, read_bytes
@@ -68,6 +69,7 @@ class Tree:
     chosen: str = ""
     _heads: dict[str, bytes | SourceError] = field(default_factory=dict)
     _around: dict[str, Around] = field(default_factory=dict)
+    _kinds: dict[str, FileKind | None] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.files = sorted(self.files, key=lambda file: file.name)
@@ -76,7 +78,7 @@ class Tree:
         """The same tree without some files; what was read of it stays known."""
         gone = frozenset(taken)
         left = [file for file in self.files if file.uri not in gone]
-        return Tree(self.storage, left, self.chosen, self._heads, self._around)
+        return Tree(self.storage, left, self.chosen, self._heads, self._around, self._kinds)
 
     def read(self, file: StoredFile) -> bytes:
         """The whole content of a small file."""
@@ -98,6 +100,17 @@ class Tree:
             raise head
         return head
 
+    def sniff(self, file: StoredFile) -> FileKind | None:
+        """What a file is by its head.
+
+        Raises:
+            SourceError: It may not be read.
+        """
+        if file.uri not in self._kinds:
+            name = PurePosixPath(file.name).name
+            self._kinds[file.uri] = sniff(self.read_head(file), name)
+        return self._kinds[file.uri]
+
     def find_around(self, file: StoredFile) -> Around:
         """The archive in which a file below `versions/VERSION` lies."""
         versions = parent_uri(parent_uri(file.uri))
@@ -115,6 +128,60 @@ class Tree:
             for file in self.files
             if isinstance(error := self._heads.get(file.uri), SourceError)
         ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Seen:
+    """What a file of a service holds, or should hold; `broken` says why it cannot be read."""
+
+    role: Role
+    broken: str = ""
+
+
+def inspect(
+    tree: Tree,
+    file: StoredFile,
+    service: Service,
+    wanted: Collection[Role],
+    *,
+    named: Role | None,
+    claim: Callable[[], Role | None] = lambda: None,
+) -> Seen | None:
+    """What a file of a service is by its head; None when it is nothing that is wanted of it.
+
+    Args:
+        tree: Where it lies.
+        file: The file.
+        service: Whose files are looked for.
+        wanted: What they may hold.
+        named: What its name says; a file that holds something else is broken, not overlooked.
+        claim: What its place says, where its content says nothing.
+    """
+    role = None
+    try:
+        kind, head = tree.sniff(file), tree.read_head(file)
+        role = Role(kind.role) if kind and kind.service is service else claim()
+        if role and role in wanted and named in {None, role}:
+            return Seen(role=role)
+        packed = named or (None if role else _sniff_packed(head, file, service))
+        if packed is None or packed not in wanted:
+            return None
+        return Seen(role=packed, broken=f"{file.uri}: {_describe_other(head, role, packed)}")
+    except SourceError as exc:
+        known = role or named
+        return None if known is None else Seen(role=known, broken=str(exc))
+
+
+def _sniff_packed(head: bytes, file: StoredFile, service: Service) -> Role | None:
+    kind = sniff_inside(head, PurePosixPath(file.name).name)
+    return Role(kind.role) if kind and kind.service is service else None
+
+
+def _describe_other(head: bytes, found: Role | None, named: Role) -> str:
+    """What a file is that should be another one of the service's."""
+    if found is None:
+        return describe_other(head, of_lines=named is Role.MANIFEST)
+    return f"holds another file of the service's ({found.replace('_', ' ')}) under this name"
 
 
 def read_all(read: Callable[[StoredFile], T | None], files: Iterable[StoredFile]) -> list[T]:
