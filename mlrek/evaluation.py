@@ -15,10 +15,6 @@ from numpy.typing import NDArray
 
 from mlrek.errors import EvaluationError
 
-NONE_LABEL = "(none)"
-OTHER_LABEL = "(other)"
-BACKGROUND_LABEL = "(background)"
-
 IntArray: TypeAlias = NDArray[np.integer[Any]]
 FloatArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]

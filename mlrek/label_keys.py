@@ -6,8 +6,9 @@ from hashlib import sha256
 from typing import Final
 from unicodedata import category, digit, is_normalized, normalize
 
-from mlrek.evaluation import BACKGROUND_LABEL, NONE_LABEL, OTHER_LABEL
-
+NONE_LABEL: Final = "(none)"
+OTHER_LABEL: Final = "(other)"
+BACKGROUND_LABEL: Final = "(background)"
 ALL_LABEL: Final = "(all)"
 """The row of all labels together, in tables that also have a row per label."""
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from mlrek.evaluation import BACKGROUND_LABEL, BoolArray, FloatArray
+from mlrek.evaluation import BoolArray, FloatArray
 from mlrek.figures.fonts import text_width
 from mlrek.figures.heatmap import MAX_LABELS, Heatmap, describe_heatmap
 from mlrek.figures.names import describe_escapes, fit_name, fit_names
@@ -31,7 +31,7 @@ from mlrek.figures.style import (
     describe_images,
     new_figure,
 )
-from mlrek.label_keys import display_label
+from mlrek.label_keys import BACKGROUND_LABEL, display_label
 from mlrek.metrics import ConfusionMatrix
 
 _ROOMY_LABELS: Final = 12

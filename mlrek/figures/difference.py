@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mlrek.comparison import ConfusionDifference
-from mlrek.evaluation import BACKGROUND_LABEL, FloatArray
+from mlrek.evaluation import FloatArray
 from mlrek.figures.confusion import EMPTY_CELL, add_axis_titles, add_names, plan_layout
 from mlrek.figures.fonts import text_width
 from mlrek.figures.heatmap import MAX_LABELS, describe_heatmap
@@ -24,7 +24,7 @@ from mlrek.figures.style import (
     describe_images,
     new_figure,
 )
-from mlrek.label_keys import display_label
+from mlrek.label_keys import BACKGROUND_LABEL, display_label
 from mlrek.metrics import ConfusionMatrix
 
 # Okabe and Ito's blue and vermilion, told apart with any kind of colour vision.

@@ -6,7 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrek.evaluation import OTHER_LABEL, IntArray
+from mlrek.evaluation import IntArray
+from mlrek.label_keys import OTHER_LABEL
 from mlrek.metrics import ConfusionMatrix
 
 MAX_LABELS: Final = 25

@@ -14,7 +14,7 @@ import numpy as np
 from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
 
-from mlrek.evaluation import BACKGROUND_LABEL, IntArray
+from mlrek.evaluation import IntArray
 from mlrek.figures import GridFiles, Pixels
 from mlrek.figures.confusion import (
     Layout,
@@ -40,7 +40,7 @@ from mlrek.figures.style import (
     new_figure,
     render_rgb,
 )
-from mlrek.label_keys import display_label
+from mlrek.label_keys import BACKGROUND_LABEL, display_label
 from mlrek.metrics import ConfusionMatrix
 
 if TYPE_CHECKING:

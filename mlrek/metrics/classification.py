@@ -8,7 +8,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrek.evaluation import NONE_LABEL, BoolArray, Evaluation, FloatArray, Task
+from mlrek.evaluation import BoolArray, Evaluation, FloatArray, Task
+from mlrek.label_keys import NONE_LABEL
 from mlrek.metrics import ConfusionMatrix, Metrics, Number, PredictionRule
 from mlrek.metrics.areas import estimate_areas
 from mlrek.metrics.at_threshold import compute_at_threshold

@@ -6,7 +6,8 @@ from typing import Final
 
 import numpy as np
 
-from mlrek.evaluation import BACKGROUND_LABEL, IntArray
+from mlrek.evaluation import IntArray
+from mlrek.label_keys import BACKGROUND_LABEL
 from mlrek.metrics import ConfusionMatrix, Predictions
 from mlrek.metrics.detection_boxes import BoxTable, Scenes
 from mlrek.metrics.detection_errors import BACKGROUND_IOU, BOX_ERRORS, BoxErrors, find_errors

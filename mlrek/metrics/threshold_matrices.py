@@ -7,7 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from mlrek.evaluation import NONE_LABEL, Evaluation, RecordsKind, Task
+from mlrek.evaluation import Evaluation, RecordsKind, Task
+from mlrek.label_keys import NONE_LABEL
 from mlrek.metrics import ConfusionMatrix, PredictionRule
 from mlrek.metrics.counts import count_pairs
 from mlrek.metrics.decisions import decide_records

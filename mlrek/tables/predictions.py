@@ -5,8 +5,8 @@ from typing import Final, Literal
 
 import numpy as np
 
-from mlrek.evaluation import BACKGROUND_LABEL, NONE_LABEL, Evaluation, FloatArray, IntArray, Task
-from mlrek.label_keys import display_label
+from mlrek.evaluation import Evaluation, FloatArray, IntArray, Task
+from mlrek.label_keys import BACKGROUND_LABEL, NONE_LABEL, display_label
 from mlrek.metrics import Predictions
 from mlrek.printable import escape_unencodable
 from mlrek.tables.csv_text import number_cells, text_cells, write_long_csv

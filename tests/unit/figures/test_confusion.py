@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from matplotlib.text import Text
 
-from mlrek.evaluation import BACKGROUND_LABEL
 from mlrek.figures import confusion as confusion_module
 from mlrek.figures.confusion import draw_confusion_matrix
 from mlrek.figures.style import render_rgb
+from mlrek.label_keys import BACKGROUND_LABEL
 from mlrek.metrics import ConfusionMatrix
 
 DARKEST = (8, 48, 107)
