@@ -56,8 +56,8 @@ def promote(
     The alias moves only when the policy says yes (exit code 0), never on 3 (no) or 4 (not enough
     evidence). What it stood for before is remembered: --rollback puts that back.
 
-    MLflow cannot move an alias on condition. Promotions by mlrek take turns and never overwrite
-    each other; a move made in another way in the same milliseconds is overwritten unseen.
+    MLflow cannot move an alias on condition. Of promotions by mlrek at once one moves it, and the
+    others say so; a move made in another way in the same milliseconds is overwritten unseen.
 
     Example: mlrek promote models:/digits/3 --policy examples/policy.toml --yes
     """

@@ -1,7 +1,7 @@
 """The one reader and writer of MLflow's model registry."""
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -196,8 +196,7 @@ class Registry:
 
     def set_alias(self, name: str, alias: str, number: int) -> None:
         """Move an alias, whatever it stood for: MLflow has no compare-and-set."""
-        with self._translated():
-            self.client.set_registered_model_alias(name, alias, str(number))
+        self._set(partial(self.client.set_registered_model_alias, name, alias, str(number)))
 
     def get_model_tags(self, name: str) -> dict[str, str]:
         """The tags of a registered model, as of now.
@@ -209,20 +208,20 @@ class Registry:
 
     def set_model_tags(self, name: str, tags: Mapping[str, str]) -> None:
         """Set tags of a registered model."""
-        with self._translated():
-            for key, value in tags.items():
-                self.client.set_registered_model_tag(name, key, value)
+        for key, value in tags.items():
+            self._set(partial(self.client.set_registered_model_tag, name, key, value))
 
-    def delete_model_tag(self, name: str, key: str) -> None:
-        """Take a tag of a registered model away; one that is not there is fine."""
+    def _set(self, write: Callable[[], None]) -> None:
+        """Set something, which fails in MLflow where somebody else sets it first at this moment."""
         from mlflow.exceptions import MlflowException
 
         with self._translated():
             try:
-                self.client.delete_registered_model_tag(name, key)
+                write()
             except MlflowException as exc:
-                if not is_missing_model(exc):
+                if exc.error_code != "BAD_REQUEST":
                     raise
+                write()
 
     def _get_model(self, name: str) -> "RegisteredModel":
         with self._translated(f"there is no registered model {name!r}"):

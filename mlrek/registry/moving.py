@@ -1,33 +1,29 @@
-"""Moving an alias, one promotion at a time.
+"""Moving an alias: read it, move it, and read it again when others have settled.
 
-MLflow can set an alias, but not "set it if it still is version 2". So promotions take turns. Each
-writes a claim of its own, the tag `mlrek.promotion.<alias>.<token>` of the registered model, and
-reads the claims after that: who sees no other has the turn. Of two who see each other at least one
-reads after both have written, so never do both believe that they are alone; the one with the
-smaller token stays and writes its claim again and again, the other takes its claim back until the
-first is done. Whoever has the turn reads the alias, moves it only if it still is what the candidate
-was checked against, and reads it again.
+MLflow can set an alias, but not "set it if it still is version 2". So of several promotions at once
+more than one may read the same champion, and each moves the alias over the other. Whoever has moved
+it waits a moment and reads it again: by then everybody who read the same champion has moved, and
+all read the same alias. The promotion whose version it is has moved it, the others are overtaken
+and say so. The tags of the model, which two may have written in another order than the alias, are
+written once more by the one that moved.
 
-What is guaranteed, then: of any number of promotions at once by mlrek each sees the alias as the
-one before it left it, and says what really became of it. What is not: an alias that is moved in
-another way (the UI, `mlflow`, a script) between the last reading and the move, some milliseconds,
-is overwritten unseen; and a promotion that sleeps for more than 40 seconds between its last look at
-the clock and its move is taken for dead by then.
+What is guaranteed, then: of any number of promotions at once by mlrek one moves the alias, each
+says what really became of it, and whoever is killed leaves nothing that others must wait for. What
+is not: a promotion that takes longer than this moment from its last reading to its move overwrites
+one that has been told already that it moved. And an alias that is moved in another way (the UI,
+`mlflow`, a script) between the last reading and the move, some milliseconds, is overwritten unseen.
 """
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from uuid import uuid4
 
-from mlrek.errors import TrackingError, UsageError
+from mlrek.errors import UsageError
 from mlrek.registry.door import Registry
 from mlrek.registry.versions import ModelVersion
 from mlrek.tracking.runs import DECISION_TAG
 
-CLAIM = "mlrek.promotion."
 PREVIOUS = "mlrek.previous."
 """Tag of a version and of its model: the number that the alias stood for before."""
 PROMOTED = "mlrek.promoted."
@@ -36,12 +32,10 @@ SEALED = f"{DECISION_TAG}."
 """Tag, with an alias: of a version the SHA-256 of the decision that was sealed for that alias, of
 its model the number of the last version that was so promoted, a slash, and that SHA-256."""
 NOTHING = "none"
-LIFE_S = 60.0
-"""A claim that is not written anew for so long is one of a process that died."""
-TURN_S = 20.0
-"""A turn that takes longer does not move the alias any more: its claim may be taken for dead."""
-PATIENCE_S = 3 * LIFE_S
-LOOK_EVERY_S = 0.3
+SETTLE_S = 1.0
+"""How long others may need to move an alias that they have read."""
+SLOWNESS = 3
+"""Where MLflow is slow, they may need so many times as long as this promotion."""
 
 
 class Outcome(StrEnum):
@@ -90,13 +84,26 @@ class Clock:
 
 
 def move_alias(registry: Registry, move: Move, clock: Clock | None = None) -> Moved:
-    """Move an alias when it is this promotion's turn, and say what became of it.
+    """Move an alias, unless somebody else moved it meanwhile, and say what became of it.
 
     Raises:
-        TrackingError: MLflow cannot be reached or refuses, or the turn never came.
+        TrackingError: MLflow cannot be reached or refuses.
     """
-    with _turn(registry, move, clock or Clock()) as has_time:
-        return _move(registry, move, has_time)
+    is_moved = _move(registry, move, clock or Clock())
+    now, wanted = _read(registry, move), move.version.number
+    if is_moved and now == wanted:
+        registry.set_model_tags(move.version.name, _describe_promoted(move))
+        return Moved(outcome=Outcome.MOVED, now=now)
+    if now == wanted:
+        reason = f"somebody else moved {move.uri} to version {wanted} meanwhile"
+        return Moved(outcome=Outcome.UNCHANGED, now=now, reason=reason)
+    if not is_moved:
+        return Moved(outcome=Outcome.OVERTAKEN, now=now, reason=describe_overtaken(move, now))
+    reason = (
+        f"{move.uri} was moved to version {wanted}, but somebody else moved it on to "
+        f"{f'version {now}' if now else 'nothing'} at once; it is left as they wanted"
+    )
+    return Moved(outcome=Outcome.OVERTAKEN, now=now, reason=reason)
 
 
 def find_previous(registry: Registry, name: str, alias: str) -> Move:
@@ -131,29 +138,24 @@ def describe_overtaken(move: Move, now: int | None) -> str:
     )
 
 
-def _move(registry: Registry, move: Move, has_time: Callable[[], bool]) -> Moved:
-    name, wanted = move.version.name, move.version.number
-    now = registry.get_aliases(name).get(move.alias)
-    if now == wanted and now != move.before:
-        reason = f"somebody else moved {move.uri} to version {wanted} meanwhile"
-        return Moved(outcome=Outcome.UNCHANGED, now=now, reason=reason)
-    if now != move.before:
-        return Moved(outcome=Outcome.OVERTAKEN, now=now, reason=describe_overtaken(move, now))
-    previous = _describe_previous(move)
-    registry.set_version_tags(move.version, {**previous, **_describe_seal(move)})
-    if not has_time():
-        raise TrackingError(f"{move.uri} was not moved: MLflow answers too slowly; try again")
-    registry.set_alias(name, move.alias, wanted)
-    registry.set_model_tags(name, {PROMOTED + move.alias: "true", **_describe_last(move)})
-    now = registry.get_aliases(name).get(move.alias)
-    if now != wanted:
-        reason = (
-            f"{move.uri} was moved to version {wanted}, but somebody else moved it on to "
-            f"{f'version {now}' if now else 'nothing'} at once; it is left as they wanted"
-        )
-        return Moved(outcome=Outcome.OVERTAKEN, now=now, reason=reason)
-    registry.set_model_tags(name, previous)
-    return Moved(outcome=Outcome.MOVED, now=now)
+def _move(registry: Registry, move: Move, clock: Clock) -> bool:
+    """Move the alias if it is what it was, and wait until others that read it so have moved it."""
+    begun = clock.now()
+    is_free = _read(registry, move) == move.before
+    if is_free:
+        tags = {**_describe_previous(move), **_describe_seal(move)}
+        registry.set_version_tags(move.version, tags)
+        begun = clock.now()
+        is_free = _read(registry, move) == move.before  # again, as the tags took their time
+    if is_free:
+        registry.set_alias(move.version.name, move.alias, move.version.number)
+        registry.set_model_tags(move.version.name, _describe_promoted(move))
+    clock.sleep(max(SETTLE_S, SLOWNESS * (clock.now() - begun)))
+    return is_free
+
+
+def _read(registry: Registry, move: Move) -> int | None:
+    return registry.get_aliases(move.version.name).get(move.alias)
 
 
 def _describe_previous(move: Move) -> dict[str, str]:
@@ -170,56 +172,9 @@ def _describe_seal(move: Move) -> dict[str, str]:
     return {DECISION_TAG: move.decision, SEALED + move.alias: move.decision}
 
 
-def _describe_last(move: Move) -> dict[str, str]:
-    """The tag of a model that tells of its last promotion by a policy, which a rollback is not."""
-    if not move.decision:
-        return {}
-    return {SEALED + move.alias: f"{move.version.number}/{move.decision}"}
-
-
-# ---- taking turns --------------------------------------------------------------------------
-
-
-@contextlib.contextmanager
-def _turn(registry: Registry, move: Move, clock: Clock) -> Iterator[Callable[[], bool]]:
-    """Hold the turn; gives what tells whether there is time left in it."""
-    name, claim = move.version.name, f"{CLAIM}{move.alias}.{uuid4().hex}"
-    try:
-        since = _wait(registry, move, claim, clock)
-        yield lambda: clock.now() - since < TURN_S
-    finally:
-        registry.delete_model_tag(name, claim)
-
-
-def _wait(registry: Registry, move: Move, claim: str, clock: Clock) -> float:
-    """Wait until no other claim is there; gives when ours was written last."""
-    begun = clock.now()
-    watched: dict[tuple[str, str], float] = {}
-    others = _read_claims(registry, move)
-    while clock.now() - begun < PATIENCE_S:
-        if all(claim < other for other in others):
-            since = clock.now()
-            registry.set_model_tags(move.version.name, {claim: f"{since:.3f}"})
-            others = _read_claims(registry, move)
-            if set(others) == {claim}:
-                return since
-        others.pop(claim, None)
-        if any(other < claim for other in others):
-            registry.delete_model_tag(move.version.name, claim)
-        watched = {seen: watched.get(seen, clock.now()) for seen in others.items()}
-        for (other, _), first_seen in watched.items():
-            if clock.now() - first_seen > LIFE_S:
-                registry.delete_model_tag(move.version.name, other)
-        clock.sleep(LOOK_EVERY_S)
-        others = _read_claims(registry, move)
-        others.pop(claim, None)
-    raise TrackingError(
-        f"{move.uri} was not moved: other promotions have been under way for "
-        f"{PATIENCE_S:.0f} seconds; try again"
-    )
-
-
-def _read_claims(registry: Registry, move: Move) -> dict[str, str]:
-    prefix = f"{CLAIM}{move.alias}."
-    tags = registry.get_model_tags(move.version.name)
-    return {key: value for key, value in tags.items() if key.startswith(prefix)}
+def _describe_promoted(move: Move) -> dict[str, str]:
+    """The tags of a model that tell of its last promotion; a rollback is none by a policy."""
+    tags = {PROMOTED + move.alias: "true", **_describe_previous(move)}
+    if move.decision:
+        tags[SEALED + move.alias] = f"{move.version.number}/{move.decision}"
+    return tags
