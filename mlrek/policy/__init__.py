@@ -4,25 +4,47 @@ This module holds the types. `parse_policy` of `mlrek.policy.parsing` reads a po
 of `mlrek.policy.deciding` applies it.
 """
 
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import nan
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
+
+from msgspec import Meta
 
 from mlrek.comparison import Comparison, Leakage
 from mlrek.evaluation import Doubt, DoubtKind, Task
 
 ANY_LABEL: Final = "*"
 DEFAULT_CONFIDENCE: Final = 0.95
+MIN_CONFIDENCE: Final = 0.5
+"""Below one half an interval would be no reason for anything."""
 EXIT_PASSED, EXIT_FAILED, EXIT_UNDECIDED = 0, 3, 4
 
 Forgive = Literal["", "pass", "fail"]
 """What an undecided verdict is taken for, '' for neither (`--undecided`)."""
 
 
-LeakageRule = Literal["", "allowed", "forbidden"]
-"""What a policy says of test images that a version was trained on."""
+_LARGEST: Final = sys.float_info.max
+Limit = Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST, description="a finite number")]
+Margin = Annotated[float, Meta(ge=0, le=_LARGEST, description="a finite number from 0 (as 0.005)")]
+Confidence = Annotated[
+    float,
+    Meta(
+        ge=MIN_CONFIDENCE, lt=1, description=f"a number from {MIN_CONFIDENCE} to below 1 (as 0.95)"
+    ),
+]
+Count = Annotated[int, Meta(ge=0, description="a whole number of images from 0")]
+Text = Annotated[str, Meta(pattern=r"\S", description="a text")]
+Flag = Annotated[bool, Meta(description="true or false")]
+
+
+class LeakageRule(StrEnum):
+    """What a policy says of test images that a version was trained on."""
+
+    FORBIDDEN = "forbidden"
+    ALLOWED = "allowed"
 
 
 class SameTestSet(StrEnum):
@@ -49,49 +71,49 @@ class Metric:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestSetPolicy:
-    """What a test set must be; 0 asks for no number of images.
+    """The table `[test_set]`: what a test set must be; 0 asks for no number of images.
 
-    `leakage` '' says nothing of images that a version was trained on. `accepts` are kinds of doubts
-    that stop nothing. `group_by` finds the object that an image shows, '' where each is its own.
-    `adjust_for_looks`: of many candidates checked on one test set a later one must show more.
+    `leakage` None says nothing of images that a version was trained on. `accept` are kinds of
+    doubts that stop nothing. `group_by` finds the object that an image shows, '' where each is its
+    own. `adjust_for_looks`: of many candidates checked on one test set a later one must show more.
     """
 
     __test__ = False  # no test class, whatever its name says to pytest
 
     same: SameTestSet = SameTestSet.REQUIRED
-    min_images: int = 0
-    min_images_per_label: int = 0
-    leakage: LeakageRule = ""
-    accepts: frozenset[DoubtKind] = frozenset()
-    group_by: str = ""
-    adjust_for_looks: bool = False
+    min_images: Count = 0
+    min_images_per_label: Count = 0
+    leakage: LeakageRule | None = None
+    accept: frozenset[DoubtKind] = frozenset()
+    group_by: Text = ""
+    adjust_for_looks: Flag = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
-    """A number must lie within limits; with a confidence its whole interval must."""
+    """A table `[[floor]]`: a number must lie within limits; with a confidence its interval must."""
 
     metric: Metric
-    min: float = nan
-    max: float = nan
-    confidence: float = nan
+    min: Limit = nan
+    max: Limit = nan
+    confidence: Confidence = nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoWorse:
-    """The candidate may lose at most `margin` on the baseline."""
+    """A table `[[no_worse]]`: the candidate may lose at most `margin` on the baseline."""
 
     metric: Metric
-    margin: float = 0.0
-    confidence: float = DEFAULT_CONFIDENCE
+    margin: Margin = 0.0
+    confidence: Confidence = DEFAULT_CONFIDENCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Better:
-    """The candidate must be better than the baseline."""
+    """A table `[[better]]`: the candidate must be better than the baseline."""
 
     metric: Metric
-    confidence: float = DEFAULT_CONFIDENCE
+    confidence: Confidence = DEFAULT_CONFIDENCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,15 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from mlrek.evaluation import Doubt, DoubtKind, Effect
-from mlrek.policy import Candidate, Check, Metric, Opponent, Status, TestSetPolicy
+from mlrek.policy import (
+    Candidate,
+    Check,
+    LeakageRule,
+    Metric,
+    Opponent,
+    Status,
+    TestSetPolicy,
+)
 
 ACCEPT_ADVICE: Final = 'or accept it in the policy: [test_set] accept = ["{}"]'
 
@@ -72,7 +80,7 @@ def list_doubts(candidate: Candidate, opponent: Opponent) -> tuple[Doubt, ...]:
 
 
 def _stops(doubt: Doubt, asked: TestSetPolicy, reading: Reading) -> bool:
-    if doubt.kind in asked.accepts or _is_answered(doubt, asked):
+    if doubt.kind in asked.accept or _is_answered(doubt, asked):
         return False
     if doubt.side == "baseline" and not reading.is_relative:
         return False
@@ -85,7 +93,7 @@ def _is_answered(doubt: Doubt, asked: TestSetPolicy) -> bool:
     Groups that do not hold together what goes together leave that doubt an effect of its own.
     """
     if doubt.kind == DoubtKind.SEEN_IN_TRAINING:
-        return asked.leakage == "allowed"
+        return asked.leakage is LeakageRule.ALLOWED
     if doubt.kind == DoubtKind.GROUPED:
         return bool(asked.group_by) and doubt.own_effect is None
     return False

@@ -9,6 +9,7 @@ from mlrek.policy import (
     Candidate,
     Check,
     Kind,
+    LeakageRule,
     Metric,
     Opponent,
     Policy,
@@ -35,7 +36,7 @@ def check_test_set(policy: Policy, candidate: Candidate, opponent: Opponent) -> 
         yield _check_total(asked.min_images, tests)
     if asked.min_images_per_label:
         yield _check_labels(asked.min_images_per_label, tests)
-    if asked.leakage == "forbidden":
+    if asked.leakage is LeakageRule.FORBIDDEN:
         yield _check_leakage(candidate)
 
 

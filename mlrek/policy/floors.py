@@ -72,7 +72,7 @@ def check_floor(
     """
     has_interval = not isnan(floor.confidence)
     numbers = candidate.numbers_at(floor.confidence) if has_interval else candidate.numbers
-    unaccepted = [doubt for doubt in doubts if doubt.kind not in asked.accepts]
+    unaccepted = [doubt for doubt in doubts if doubt.kind not in asked.accept]
     reads = [
         choose_read(
             metric,

@@ -1,34 +1,36 @@
 """A policy file (TOML) -> `Policy`. Strict: what is not known is an error with its line.
 
-tomllib tells no lines of what it has read, so they are looked for in the text: the n-th header of a
-table, then the key below it.
+The types of the policy's fields say what a value may be: msgspec holds it against them. tomllib
+tells no lines of what it has read, so they are looked for in the text: the n-th header of a table,
+then the key below it.
 """
 
 import re
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
 from difflib import get_close_matches
-from math import inf, isfinite, isnan, nan
-from typing import Any, Final, NoReturn, get_args
+from enum import StrEnum
+from math import isnan
+from typing import Any, Final, NoReturn, TypeVar, get_args
+
+from msgspec import Meta, ValidationError, convert
 
 from mlrek.errors import PolicyError
 from mlrek.evaluation import DoubtKind
 from mlrek.metrics.crossfit import LABEL_PREFIX
 from mlrek.policy import (
     ANY_LABEL,
-    DEFAULT_CONFIDENCE,
     Better,
     Floor,
     LeakageRule,
     Metric,
     NoWorse,
     Policy,
-    SameTestSet,
     TestSetPolicy,
+    Text,
 )
 
-MIN_CONFIDENCE: Final = 0.5
 GROUPS: Final = (
     "aggregate",
     "at_threshold",
@@ -43,8 +45,8 @@ GROUPS: Final = (
 TABLES: Final = ("baseline", "test_set")
 LISTS: Final = ("floor", "no_worse", "better")
 _LABEL_GROUPS: Final = ("label_precision", "label_recall", "label_f1", "label_ap")
-_LEAKAGE: Final[Mapping[str, LeakageRule]] = {rule: rule for rule in get_args(LeakageRule)}
 _LABEL_GROUP: Final = re.compile(r"label_\w+")
+_Kind = TypeVar("_Kind", TestSetPolicy, Floor, NoWorse, Better)
 _TOML_LINE: Final = re.compile(r" \(at line (\d+), column \d+\)$")
 
 
@@ -64,21 +66,20 @@ def parse_policy(text: str, *, uri: str = "policy", baseline: str = "") -> Polic
     document = _parse_toml(text, uri)
     for key in document:
         if key not in (*TABLES, *LISTS):
-            line = _find_line(text, key, 0, "") or _find_key(text.split("\n"), key)
             hint = _suggest(key, (*TABLES, *LISTS))
             hint = hint or f"; there are: {', '.join((*TABLES, *LISTS))}"
-            _refuse(uri, line, f"unknown table {key!r}{hint}")
-    own_baseline = _read_baseline(_single(document, "baseline", text, uri))
-    test_set = _single(document, "test_set", text, uri)
+            _refuse(uri, _find_table(text, key), f"unknown table {key!r}{hint}")
+    own_baseline = _single(document, "baseline", text, uri).read({"version": Text})
+    floors, no_worse, better = (_several(document, name, text, uri) for name in LISTS)
     policy = Policy(
         uri=uri,
         text=text,
-        baseline=baseline or own_baseline,
-        test_set=_read_test_set(test_set),
-        floors=tuple(map(_read_floor, _several(document, "floor", text, uri))),
+        baseline=baseline or own_baseline.get("version", ""),
+        test_set=_read_test_set(_single(document, "test_set", text, uri)),
+        floors=tuple(map(_read_floor, floors)),
         relative=(
-            *map(_read_no_worse, _several(document, "no_worse", text, uri)),
-            *map(_read_better, _several(document, "better", text, uri)),
+            *(_read(table, NoWorse) for table in no_worse),
+            *(_read(table, Better) for table in better),
         ),
     )
     if not (policy.floors or policy.relative or _asks_anything(policy.test_set)):
@@ -115,95 +116,28 @@ class _Table:
         where = f"{title} {key}: " if key else f"{title}: "
         _refuse(self.uri, _find_line(self.text, self.name, self.nth, key), where + reason)
 
-    def only(self, *known: str) -> None:
-        """Refuse any other key."""
+    def read(self, known: Mapping[str, Any]) -> dict[str, Any]:
+        """The values that are there, by key, each as the type that is known for its key."""
         for key in self.values:
             if key not in known:
-                hint = _suggest(key, known) or f"; there are: {', '.join(known)}"
+                hint = _suggest(key, tuple(known)) or f"; there are: {', '.join(known)}"
                 self.refuse(key, f"unknown key{hint}")
+        metric = {"metric": self.read_metric()} if "metric" in known else {}
+        given = [key for key in known if key in self.values and key not in metric]
+        return metric | {key: self.read_value(key, known[key]) for key in given}
 
-    def read_text(self, key: str) -> str:
-        """A text that is not empty; '' where there is none."""
-        value = self.values.get(key, "")
-        if not isinstance(value, str) or (key in self.values and not value.strip()):
-            self.refuse(key, f"must be a text, not {_show(value)}")
-        return value
-
-    def read_choice(self, key: str, choices: Sequence[str], default: str) -> str:
-        """One of some words."""
-        value = self.values.get(key, default)
-        if value not in choices:
-            hint = _suggest(str(value), choices)
-            self.refuse(
-                key, f"must be one of {', '.join(map(repr, choices))}, not {_show(value)}{hint}"
-            )
-        return str(value)
-
-    def read_kinds(self, key: str) -> frozenset[DoubtKind]:
-        """A list of kinds of doubts."""
-        given = self.values.get(key, [])
-        known = [kind.value for kind in DoubtKind]
-        if not isinstance(given, list):
-            self.refuse(key, f"must be a list of kinds of doubts, not {_show(given)}")
-        for value in given:
-            if value not in known:
-                hint = _suggest(str(value), known)
-                self.refuse(
-                    key,
-                    f"there is no kind of doubt {_show(value)}{hint}; there are: "
-                    f"{', '.join(known)}",
-                )
-        return frozenset(map(DoubtKind, given))
-
-    def read_pattern(self, key: str) -> str:
-        """A regular expression; '' where there is none."""
-        pattern = self.read_text(key)
+    def read_value(self, key: str, wanted: Any) -> Any:
+        """One value as a type."""
         try:
-            re.compile(pattern)
-        except (re.error, OverflowError, RecursionError) as exc:
-            self.refuse(key, f"is no regular expression: {exc}")
-        return pattern
-
-    def read_flag(self, key: str) -> bool:
-        """True or false; false where there is none."""
-        value = self.values.get(key, False)
-        if not isinstance(value, bool):
-            self.refuse(key, f"must be true or false, not {_show(value)}")
-        return value
-
-    def read_count(self, key: str) -> int:
-        """A whole number from 0."""
-        value = self.values.get(key, 0)
-        if not isinstance(value, int) or isinstance(value, bool) or value < 0:
-            self.refuse(key, f"must be a whole number of images from 0, not {_show(value)}")
-        return value
-
-    def read_number(
-        self, key: str, default: float, allows: Callable[[float], bool], must: str
-    ) -> float:
-        """A finite number that `allows` lets through."""
-        if key not in self.values:
-            return default
-        given = self.values[key]
-        value = _to_float(given)
-        if not (isfinite(value) and allows(value)):
-            self.refuse(key, f"must be {must}, not {_show(given)}")
-        return value
-
-    def read_confidence(self, default: float) -> float:
-        """A confidence; below one half an interval would be no reason for anything."""
-        return self.read_number(
-            "confidence",
-            default,
-            lambda value: MIN_CONFIDENCE <= value < 1,
-            f"a number from {MIN_CONFIDENCE} to below 1 (as 0.95)",
-        )
+            return convert(self.values[key], wanted)
+        except ValidationError:
+            self.refuse(key, _say_wrong(self.values[key], wanted))
 
     def read_metric(self) -> Metric:
         """The number that a check is about: GROUP/NAME, or label_NAME/LABEL."""
-        text = self.read_text("metric")
-        if not text:
+        if "metric" not in self.values:
             self.refuse("", 'says no metric; add one, as metric = "aggregate/f1_macro"')
+        text: str = self.read_value("metric", Text)
         group, slash, name = text.partition("/")
         is_label = _LABEL_GROUP.fullmatch(group) is not None
         if group not in GROUPS and not is_label:
@@ -223,39 +157,17 @@ class _Table:
         return Metric(name=text)
 
 
-def _read_baseline(table: _Table) -> str:
-    table.only("version")
-    return table.read_text("version")
-
-
 def _read_test_set(table: _Table) -> TestSetPolicy:
-    table.only(
-        *("same", "min_images", "min_images_per_label", "leakage", "accept", "group_by"),
-        "adjust_for_looks",
-    )
-    same = table.read_choice("same", [s.value for s in SameTestSet], SameTestSet.REQUIRED.value)
-    leakage = ""
-    if "leakage" in table.values:
-        leakage = table.read_choice("leakage", ["forbidden", "allowed"], "")
-    return TestSetPolicy(
-        same=SameTestSet(same),
-        min_images=table.read_count("min_images"),
-        min_images_per_label=table.read_count("min_images_per_label"),
-        leakage=_LEAKAGE[leakage],
-        accepts=table.read_kinds("accept"),
-        group_by=table.read_pattern("group_by"),
-        adjust_for_looks=table.read_flag("adjust_for_looks"),
-    )
+    test_set = _read(table, TestSetPolicy)
+    try:
+        re.compile(test_set.group_by)
+    except (re.error, OverflowError, RecursionError) as exc:
+        table.refuse("group_by", f"is no regular expression: {exc}")
+    return test_set
 
 
 def _read_floor(table: _Table) -> Floor:
-    table.only("metric", "min", "max", "confidence")
-    floor = Floor(
-        metric=table.read_metric(),
-        min=table.read_number("min", nan, isfinite, "a finite number"),
-        max=table.read_number("max", nan, isfinite, "a finite number"),
-        confidence=table.read_confidence(nan),
-    )
+    floor = _read(table, Floor)
     if isnan(floor.min) and isnan(floor.max):
         table.refuse("", "has no limit; add min or max, as min = 0.9")
     if floor.min > floor.max:
@@ -263,25 +175,13 @@ def _read_floor(table: _Table) -> Floor:
     return floor
 
 
-def _read_no_worse(table: _Table) -> NoWorse:
-    table.only("metric", "margin", "confidence")
-    return NoWorse(
-        metric=table.read_metric(),
-        margin=table.read_number(
-            "margin", 0.0, lambda value: value >= 0, "a finite number from 0 (as 0.005)"
-        ),
-        confidence=table.read_confidence(DEFAULT_CONFIDENCE),
-    )
-
-
-def _read_better(table: _Table) -> Better:
-    table.only("metric", "confidence")
-    return Better(metric=table.read_metric(), confidence=table.read_confidence(DEFAULT_CONFIDENCE))
+def _read(table: _Table, kind: type[_Kind]) -> _Kind:
+    return kind(**table.read({one.name: one.type for one in fields(kind)}))
 
 
 def _asks_anything(test_set: TestSetPolicy) -> bool:
     counts = test_set.min_images or test_set.min_images_per_label
-    return bool(counts) or test_set.leakage == "forbidden"
+    return bool(counts) or test_set.leakage is LeakageRule.FORBIDDEN
 
 
 def _parse_toml(text: str, uri: str) -> dict[str, Any]:
@@ -301,22 +201,15 @@ def _parse_toml(text: str, uri: str) -> dict[str, Any]:
 def _single(document: Mapping[str, Any], name: str, text: str, uri: str) -> _Table:
     values = document.get(name, {})
     if not isinstance(values, dict):
-        _refuse(
-            uri,
-            _find_line(text, name, 0, "") or _find_key(text.split("\n"), name),
-            f"{name!r} must be one table, [{name}]",
-        )
+        _refuse(uri, _find_table(text, name), f"{name!r} must be one table, [{name}]")
     return _Table(name=name, values=values, text=text, uri=uri)
 
 
 def _several(document: Mapping[str, Any], name: str, text: str, uri: str) -> list[_Table]:
     found = document.get(name, [])
     if not isinstance(found, list) or not all(isinstance(values, dict) for values in found):
-        _refuse(
-            uri,
-            _find_line(text, name, 0, "") or _find_key(text.split("\n"), name),
-            f"{name!r} must be a list of tables: write [[{name}]] with two brackets",
-        )
+        reason = f"{name!r} must be a list of tables: write [[{name}]] with two brackets"
+        _refuse(uri, _find_table(text, name), reason)
     return [
         _Table(name=name, values=values, text=text, uri=uri, nth=n)
         for n, values in enumerate(found)
@@ -329,6 +222,11 @@ def _refuse(uri: str, line: int, reason: str) -> NoReturn:
 
 def _place(uri: str, line: int) -> str:
     return f"{uri}:{line}" if line else uri
+
+
+def _find_table(text: str, name: str) -> int:
+    """The line, from 1, where a table or what was written instead of one begins; 0 for none."""
+    return _find_line(text, name, 0, "") or _find_key(text.split("\n"), name)
 
 
 def _find_line(text: str, table: str, nth: int, key: str) -> int:
@@ -360,14 +258,22 @@ def _suggest(word: str, known: Sequence[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def _to_float(value: object) -> float:
-    """A number of TOML; NaN for anything else, and infinite past all floats."""
-    if not isinstance(value, int | float) or isinstance(value, bool):
-        return nan
-    try:
-        return float(value)
-    except OverflowError:
-        return inf
+def _say_wrong(value: object, wanted: Any) -> str:
+    """What a value that is not of a type must be, by the type's own description or words."""
+    parts = wanted, *get_args(wanted)
+    for part in parts:
+        if isinstance(part, Meta):
+            return f"must be {part.description}, not {_show(value)}"
+    words = next(part for part in parts if isinstance(part, type) and issubclass(part, StrEnum))
+    known = [word.value for word in words]
+    if words is not DoubtKind:
+        among = ", ".join(map(repr, known))
+        return f"must be one of {among}, not {_show(value)}{_suggest(str(value), known)}"
+    if not isinstance(value, list):
+        return f"must be a list of kinds of doubts, not {_show(value)}"
+    wrong = next(one for one in value if one not in known)
+    hint = _suggest(str(wrong), known)
+    return f"there is no kind of doubt {_show(wrong)}{hint}; there are: {', '.join(known)}"
 
 
 def _show(value: object) -> str:

@@ -82,7 +82,7 @@ def check_relative(
         return
     comparison = opponent.comparison
     scope = _scope(footing.asked.same, comparison)
-    unaccepted = [doubt for doubt in footing.doubts if doubt.kind not in footing.asked.accepts]
+    unaccepted = [doubt for doubt in footing.doubts if doubt.kind not in footing.asked.accept]
     reads = [
         choose_read(
             metric,

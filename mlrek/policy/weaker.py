@@ -5,11 +5,20 @@ from dataclasses import dataclass
 from math import inf, isnan
 from typing import Final
 
-from mlrek.policy import ANY_LABEL, Better, Metric, NoWorse, Policy, SameTestSet, TestSetPolicy
+from mlrek.policy import (
+    ANY_LABEL,
+    Better,
+    LeakageRule,
+    Metric,
+    NoWorse,
+    Policy,
+    SameTestSet,
+    TestSetPolicy,
+)
 from mlrek.policy.wording import say_number, say_percent
 
 _LOOSENESS: Final = {SameTestSet.REQUIRED: 0, SameTestSet.OVERLAPPING: 1, SameTestSet.ANY: 2}
-_LEAKAGE: Final = {"forbidden": 0, "": 1, "allowed": 2}
+_LEAKAGE: Final = {LeakageRule.FORBIDDEN: 0, None: 1, LeakageRule.ALLOWED: 2}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +129,7 @@ def _weaken_test_set(before: Policy, now: Policy) -> Iterator[str]:
     if _LEAKAGE[new.leakage] > _LEAKAGE[old.leakage]:
         said = [f'"{one}"' if one else "not said" for one in (old.leakage, new.leakage)]
         yield f"[test_set] leakage: {said[0]} is now {said[1]}"
-    for kind in sorted(new.accepts - old.accepts):
+    for kind in sorted(new.accept - old.accept):
         yield f'[test_set] accept: "{kind.value}" was added'
     yield from _weaken_intervals(old, new)
 

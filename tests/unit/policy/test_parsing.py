@@ -38,7 +38,7 @@ def test_what_is_left_out_has_its_default():
     policy = parse_policy('[[no_worse]]\nmetric = "aggregate/ap"\n', baseline="models:/m/1")
 
     assert policy.test_set.same == SameTestSet.REQUIRED
-    assert policy.test_set.leakage == ""
+    assert policy.test_set.leakage is None
     assert policy.relative == (
         NoWorse(metric=Metric(name="aggregate/ap"), margin=0.0, confidence=0.95),
     )
