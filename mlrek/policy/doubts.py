@@ -1,10 +1,11 @@
-"""Which doubts keep a check from passing: the table of the contract, applied to one question."""
+"""Which number a check reads, and which doubts keep it from passing: the contract's table."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
-from mlrek.evaluation import Doubt, DoubtKind, Effect
+from mlrek.evaluation import Doubt, DoubtKind, Effect, Task
+from mlrek.metrics.crossfit import PREFIX, find_crossfit
 from mlrek.policy import (
     Candidate,
     Check,
@@ -16,26 +17,70 @@ from mlrek.policy import (
 )
 
 ACCEPT_ADVICE: Final = 'or accept it in the policy: [test_set] accept = ["{}"]'
+CROSSFIT_NOTE: Final = (
+    "read with thresholds that were chosen on the other images (cross-fitted), as the version's "
+    "own were chosen on this very test set"
+)
+_PLAIN_ERROR, _DEBIASED_ERROR = "/ece", "/ece_debiased"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What a check reads: numbers by name, of one version or of both, with an interval or not."""
+    """What a check reads: a number of one version, or of both, with its interval or without.
 
-    metrics: tuple[Metric, ...]
+    `asked` is the number that the policy names, `metric` the one that is read; mostly they are one.
+    """
+
+    asked: Metric
+    metric: Metric
     is_relative: bool
     has_interval: bool
 
+    @property
+    def is_crossfit(self) -> bool:
+        """Whether its thresholds were chosen on other images than those they are judged on."""
+        return self.metric != self.asked and self.metric.name.startswith(PREFIX)
 
-def find_stopping(
-    doubts: Iterable[Doubt], asked: TestSetPolicy, reading: Reading
-) -> tuple[Doubt, ...]:
-    """The doubts that keep a check from passing under a policy."""
-    return tuple(doubt for doubt in doubts if _stops(doubt, asked, reading))
+    @property
+    def is_debiased(self) -> bool:
+        """Whether it is the calibration error without what chance adds to it."""
+        return self.metric.name.endswith(_DEBIASED_ERROR) and self.metric != self.asked
 
 
-def apply_doubts(check: Check, stopping: tuple[Doubt, ...]) -> Check:
+def choose_reading(
+    named: Reading,
+    doubts: Iterable[Doubt],
+    asked: TestSetPolicy,
+    task: Task,
+    has_number: Callable[[Metric], bool],
+) -> Reading:
+    """The reading of a cross-fitted or debiased number, where there is one and it is called for.
+
+    Args:
+        named: The reading of the number that the policy names.
+        doubts: Those of the versions.
+        asked: What the policy accepts of a test set.
+        task: Of the versions.
+        has_number: Whether a number is there.
+    """
+    is_fitted = any(
+        doubt.kind == DoubtKind.THRESHOLDS_FITTED
+        and doubt.kind not in asked.accept
+        and doubt.touches_number(named.asked.name, named.asked.label)
+        for doubt in doubts
+    )
+    crossfit = find_crossfit(task, named.asked.name) if is_fitted else ""
+    for wanted in _list_better(named, crossfit):
+        if has_number(wanted):
+            return replace(named, metric=wanted)
+    return named
+
+
+def apply_doubts(
+    check: Check, doubts: Iterable[Doubt], asked: TestSetPolicy, reading: Reading
+) -> Check:
     """The check as doubts leave it: what would pass is undecided, what failed stays failed."""
+    stopping = [doubt for doubt in doubts if _stops(doubt, asked, reading)]
     if not stopping or check.status not in {Status.PASSED, Status.UNDECIDED}:
         return check
     said = "; ".join(_say(doubt) for doubt in stopping)
@@ -79,19 +124,30 @@ def list_doubts(candidate: Candidate, opponent: Opponent) -> tuple[Doubt, ...]:
     return _merge((*candidate.doubts, *found))
 
 
+def _list_better(named: Reading, crossfit: str) -> Iterator[Metric]:
+    if crossfit:
+        yield Metric(name=crossfit, label=named.asked.label)
+    if named.has_interval and named.asked.name.endswith(_PLAIN_ERROR):
+        yield Metric(name=named.asked.name.removesuffix(_PLAIN_ERROR) + _DEBIASED_ERROR)
+
+
 def _stops(doubt: Doubt, asked: TestSetPolicy, reading: Reading) -> bool:
-    if doubt.kind in asked.accept or _is_answered(doubt, asked):
+    if doubt.kind in asked.accept or _is_answered(doubt, asked, reading):
         return False
     if doubt.side == "baseline" and not reading.is_relative:
         return False
-    return _has_effect(doubt, reading) and any(_touches(doubt, m) for m in reading.metrics)
+    return _has_effect(doubt, reading) and (
+        _touches(doubt, reading.asked) or _touches(doubt, reading.metric)
+    )
 
 
-def _is_answered(doubt: Doubt, asked: TestSetPolicy) -> bool:
-    """Whether the policy itself says what is to be made of it.
+def _is_answered(doubt: Doubt, asked: TestSetPolicy, reading: Reading) -> bool:
+    """Whether the policy itself, or what is read, says what is to be made of it.
 
     Groups that do not hold together what goes together leave that doubt an effect of its own.
     """
+    if doubt.kind == DoubtKind.THRESHOLDS_FITTED:
+        return reading.is_crossfit
     if doubt.kind == DoubtKind.SEEN_IN_TRAINING:
         return asked.leakage is LeakageRule.ALLOWED
     if doubt.kind == DoubtKind.GROUPED:

@@ -3,9 +3,10 @@
 Of many labels checked at once, those whose interval lies beyond the limit fail by Holm's step-down.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from math import isnan, nan
+from typing import TypeVar
 
 from mlrek.evaluation import Doubt
 from mlrek.metrics.intervals import compute_margin
@@ -21,9 +22,7 @@ from mlrek.policy import (
     Status,
     TestSetPolicy,
 )
-from mlrek.policy.doubts import Reading, apply_doubts, find_stopping
-from mlrek.policy.many import find_failing
-from mlrek.policy.reading import CROSSFIT_NOTE, Read, choose_read, drop_answered
+from mlrek.policy.doubts import CROSSFIT_NOTE, Reading, apply_doubts, choose_reading
 from mlrek.policy.wording import (
     say_apart,
     say_missing,
@@ -31,6 +30,8 @@ from mlrek.policy.wording import (
     say_number,
     say_percent,
 )
+
+_Label = TypeVar("_Label")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,34 +73,28 @@ def check_floor(
     """
     has_interval = not isnan(floor.confidence)
     numbers = candidate.numbers_at(floor.confidence) if has_interval else candidate.numbers
-    unaccepted = [doubt for doubt in doubts if doubt.kind not in asked.accept]
-    reads = [
-        choose_read(
-            metric,
-            unaccepted,
-            numbers.figures.__contains__,
-            task=numbers.task,
-            has_interval=has_interval,
-        )
+    named = [
+        Reading(asked=metric, metric=metric, is_relative=False, has_interval=has_interval)
         for metric in expand_labels(floor.metric, numbers.labels)
+    ]
+    readings = [
+        choose_reading(one, doubts, asked, numbers.task, numbers.figures.__contains__)
+        for one in named
     ]
     questions = [
         _Question(floor=floor, limit=limit, sign=sign)
         for limit, sign in ((floor.min, 1), (floor.max, -1))
         if not isnan(limit)
     ]
-    failing = [_find_failing(question, reads, candidate) for question in questions]
-    for read in reads:
+    failing = [_find_failing(question, readings, candidate) for question in questions]
+    for reading in readings:
         for question, confirmed in zip(questions, failing, strict=True):
-            check = _check(question, read, candidate)
-            if check.status == Status.FAILED and read not in confirmed:
-                check = _forgive_chance(check, question, len(reads))
+            check = _check(question, reading, candidate)
+            if check.status == Status.FAILED and reading not in confirmed:
+                check = _forgive_chance(check, question, len(readings))
             if has_interval and asked.group_by and not candidate.is_grouped:
                 check = _want_groups(check)
-            reading = Reading(
-                metrics=(read.asked, read.metric), is_relative=False, has_interval=has_interval
-            )
-            yield apply_doubts(check, find_stopping(drop_answered(doubts, read), asked, reading))
+            yield apply_doubts(check, doubts, asked, reading)
 
 
 def expand_labels(metric: Metric, labels: tuple[str, ...]) -> tuple[Metric, ...]:
@@ -109,16 +104,48 @@ def expand_labels(metric: Metric, labels: tuple[str, ...]) -> tuple[Metric, ...]
     return tuple(Metric(name=metric.name, label=label) for label in labels)
 
 
-def _check(question: _Question, read: Read, candidate: Candidate) -> Check:
+def find_failing(
+    m: int, confidence: float, fails_at: Callable[[float], frozenset[_Label]]
+) -> frozenset[_Label]:
+    """The labels that fail by Holm's step-down (Holm 1979) on the failing side, by intervals.
+
+    Of m labels the i-th to fail is held to an interval of confidence 1 - (1 - c) / (m - i + 1).
+    Passing needs no correction: that all labels pass by chance is less likely than that one does.
+
+    Args:
+        m: How many labels are checked together.
+        confidence: Of the check.
+        fails_at: The labels whose interval at a confidence lies wholly on the wrong side.
+
+    >>> p = {"a": 0.001, "b": 0.02, "c": 0.04}
+    >>> at = lambda confidence: frozenset(k for k in p if p[k] <= 1 - confidence)
+    >>> sorted(find_failing(3, 0.95, at))
+    ['a', 'b', 'c']
+    >>> sorted(find_failing(4, 0.95, at))
+    ['a']
+    """
+    found: frozenset[_Label] = frozenset()
+    if not fails_at(confidence):  # nor do they by wider intervals, which take time
+        return found
+    while len(found) < m:
+        left = m - len(found)
+        failing = fails_at(1 - (1 - confidence) / left if left > 1 else confidence)
+        if len(failing) <= len(found):
+            break
+        found = failing
+    return found
+
+
+def _check(question: _Question, reading: Reading, candidate: Candidate) -> Check:
     floor = question.floor
-    figure = _find_figure(read.metric, candidate, floor.confidence)
+    figure = _find_figure(reading.metric, candidate, floor.confidence)
     if figure is None:
         numbers = candidate.numbers
-        answer = _Answer(status=Status.UNDECIDED, reason=say_missing(read.metric, numbers))
+        answer = _Answer(status=Status.UNDECIDED, reason=say_missing(reading.metric, numbers))
     else:
         answer = _answer(figure, question, candidate.test_images.total)
-    reason = "; ".join(filter(None, (answer.reason, _say_read(read, candidate))))
-    return _describe(question, read, figure, replace(answer, reason=reason))
+    reason = "; ".join(filter(None, (answer.reason, _say_reading(reading, candidate))))
+    return _describe(question, reading, figure, replace(answer, reason=reason))
 
 
 def _find_figure(metric: Metric, candidate: Candidate, confidence: float) -> Figure | None:
@@ -136,23 +163,23 @@ def _find_figure(metric: Metric, candidate: Candidate, confidence: float) -> Fig
     return replace(figure, low=min(figure.low, figure.value), high=max(figure.high, figure.value))
 
 
-def _find_failing(question: _Question, reads: list[Read], candidate: Candidate) -> frozenset[Read]:
+def _find_failing(
+    question: _Question, readings: list[Reading], candidate: Candidate
+) -> frozenset[Reading]:
     """The numbers that fail: those below the limit, of many labels those beyond chance."""
 
-    def fails_at(confidence: float) -> frozenset[Read]:
-        figures = {read: _find_figure(read.metric, candidate, confidence) for read in reads}
+    def fails_at(confidence: float) -> frozenset[Reading]:
+        figures = {one: _find_figure(one.metric, candidate, confidence) for one in readings}
         return frozenset(
-            read
-            for read, figure in figures.items()
+            reading
+            for reading, figure in figures.items()
             if figure and _answer(figure, question, None).status == Status.FAILED
         )
 
-    if not question.has_interval:
-        return fails_at(nan)
     confidence = question.floor.confidence
-    if len(reads) == 1 or not fails_at(confidence):
+    if not question.has_interval:
         return fails_at(confidence)
-    figures = (_find_figure(read.metric, candidate, confidence) for read in reads)
+    figures = (_find_figure(one.metric, candidate, confidence) for one in readings)
     tested = [figure for figure in figures if figure and _has_width(figure)]
     return find_failing(len(tested), confidence, fails_at)
 
@@ -198,16 +225,16 @@ def _answer(figure: Figure, question: _Question, n_images: int | None) -> _Answe
     return _undecided(figure, limit, confidence, n_images)
 
 
-def _say_read(read: Read, candidate: Candidate) -> str:
+def _say_reading(reading: Reading, candidate: Candidate) -> str:
     """What is read in place of the number that the policy names, '' where it is that one."""
-    if read.is_crossfit:
+    if reading.is_crossfit:
         return CROSSFIT_NOTE
-    if not read.is_debiased:
+    if not reading.is_debiased:
         return ""
-    plain = candidate.numbers.figures.get(read.asked)
+    plain = candidate.numbers.figures.get(reading.asked)
     value = say_number(plain.value) if plain and not isnan(plain.value) else "undefined"
     return (
-        f"with a confidence the debiased error is held to the limit; {read.asked} itself, which "
+        f"with a confidence the debiased error is held to the limit; {reading.asked} itself, which "
         f"chance makes larger, is {value}"
     )
 
@@ -255,12 +282,14 @@ def _fail_by_interval(figure: Figure, question: _Question) -> _Answer:
     return _Answer(status=Status.FAILED, reason=reason)
 
 
-def _describe(question: _Question, read: Read, figure: Figure | None, answer: _Answer) -> Check:
+def _describe(
+    question: _Question, reading: Reading, figure: Figure | None, answer: _Answer
+) -> Check:
     """The interval is told where the floor asks for one."""
     shows_interval = figure is not None and question.has_interval
     return Check(
         kind=Kind.FLOOR,
-        metric=read.asked,
+        metric=reading.asked,
         status=answer.status,
         value=figure.value if figure else nan,
         limit=question.limit,

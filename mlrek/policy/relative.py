@@ -30,11 +30,9 @@ from mlrek.policy import (
     Status,
     TestSetPolicy,
 )
-from mlrek.policy.doubts import Reading, apply_doubts, find_stopping
-from mlrek.policy.floors import expand_labels, range_variance
+from mlrek.policy.doubts import CROSSFIT_NOTE, Reading, apply_doubts, choose_reading
+from mlrek.policy.floors import expand_labels, find_failing, range_variance
 from mlrek.policy.looks import hold_to_look
-from mlrek.policy.many import find_failing
-from mlrek.policy.reading import CROSSFIT_NOTE, Read, choose_read, drop_answered
 from mlrek.policy.wording import (
     say_change,
     say_missing,
@@ -82,28 +80,27 @@ def check_relative(
         return
     comparison = opponent.comparison
     scope = _scope(footing.asked.same, comparison)
-    unaccepted = [doubt for doubt in footing.doubts if doubt.kind not in footing.asked.accept]
-    reads = [
-        choose_read(
-            metric,
-            unaccepted,
-            lambda wanted: (
-                comparison.find(wanted.name, label=wanted.label, scope=scope) is not None
-            ),
-            task=comparison.task,
-            has_interval=True,
-        )
+    named = [
+        Reading(asked=metric, metric=metric, is_relative=True, has_interval=True)
         for metric in expand_labels(asked.metric, comparison.labels)
     ]
-    found = {read: _find(comparison, read.metric, scope) for read in reads}
+    readings = [
+        choose_reading(
+            one,
+            footing.doubts,
+            footing.asked,
+            comparison.task,
+            lambda metric: bool(comparison.find(metric.name, label=metric.label, scope=scope)),
+        )
+        for one in named
+    ]
+    found = {reading: _find(comparison, reading.metric, scope) for reading in readings}
     confirmed = _find_failing(asked, found)
-    for read, difference in found.items():
-        check = _check(asked, read, difference, candidate, footing)
-        if check.status == Status.FAILED and read not in confirmed:
-            check = _forgive_chance(check, len(reads))
-        reading = Reading(metrics=(read.asked, read.metric), is_relative=True, has_interval=True)
-        doubts = drop_answered(footing.doubts, read)
-        yield apply_doubts(check, find_stopping(doubts, footing.asked, reading))
+    for reading, difference in found.items():
+        check = _check(asked, reading, difference, candidate, footing)
+        if check.status == Status.FAILED and reading not in confirmed:
+            check = _forgive_chance(check, len(readings))
+        yield apply_doubts(check, footing.doubts, footing.asked, reading)
 
 
 def say_worse_labels(comparison: Comparison | None) -> str:
@@ -122,17 +119,17 @@ def say_worse_labels(comparison: Comparison | None) -> str:
 
 def _check(
     asked: NoWorse | Better,
-    read: Read,
+    reading: Reading,
     found: Difference | None,
     candidate: Candidate,
     footing: Footing,
 ) -> Check:
-    metric = read.asked
+    metric = reading.asked
     if footing.incomparable:
         answer = _Answer(Status.UNDECIDED, f"not comparable: {footing.incomparable}")
         return _describe(asked, metric, answer, candidate, found, is_comparable=False)
     if found is None:
-        answer = _Answer(Status.UNDECIDED, _say_no_difference(read.metric, candidate))
+        answer = _Answer(Status.UNDECIDED, _say_no_difference(reading.metric, candidate))
         return _describe(asked, metric, answer, candidate)
     images = _describe_images(found, candidate, footing.opponent)
     answer = _answer(asked, found, images)
@@ -141,7 +138,7 @@ def _check(
     if answer.status == Status.PASSED and footing.unaccepted:
         reason = f"it would pass, but not on this test set: {footing.unaccepted}"
         answer = replace(answer, status=Status.UNDECIDED, reason=reason)
-    note = _say_read(read, footing.opponent.comparison, found.scope)
+    note = _say_reading(reading, footing.opponent.comparison, found.scope)
     remark = footing.remark if answer.status == Status.PASSED and not metric.label else ""
     is_told = FITTED_ALIKE in answer.reason
     alike = ONLY_THRESHOLDS if footing.opponent.differs_in_thresholds and not is_told else ""
@@ -150,31 +147,31 @@ def _check(
     return _describe(asked, metric, answer, candidate, found)
 
 
-def _say_read(read: Read, comparison: Comparison | None, scope: Scope) -> str:
+def _say_reading(reading: Reading, comparison: Comparison | None, scope: Scope) -> str:
     """What is read in place of the number that the policy names, '' where it is that one."""
-    if read.is_crossfit:
+    if reading.is_crossfit:
         return CROSSFIT_NOTE
-    if not read.is_debiased or comparison is None:
+    if not reading.is_debiased or comparison is None:
         return ""
-    plain = _find(comparison, read.asked, scope)
+    plain = _find(comparison, reading.asked, scope)
     sides = (plain.baseline, plain.candidate) if plain else (nan, nan)
     was, now = ("undefined" if isnan(side) else say_number(side) for side in sides)
-    return f"the debiased errors are compared; {read.asked} itself is {was} and now {now}"
+    return f"the debiased errors are compared; {reading.asked} itself is {was} and now {now}"
 
 
-def _find_failing(asked: NoWorse | Better, found: dict[Read, Difference | None]) -> frozenset[Read]:
+def _find_failing(
+    asked: NoWorse | Better, found: dict[Reading, Difference | None]
+) -> frozenset[Reading]:
     """The differences that fail: of one number that itself, of many labels those beyond chance."""
 
-    def fails_at(confidence: float) -> frozenset[Read]:
+    def fails_at(confidence: float) -> frozenset[Reading]:
         held = replace(asked, confidence=confidence)
         return frozenset(
-            read
-            for read, difference in found.items()
+            reading
+            for reading, difference in found.items()
             if difference and _answer(held, difference, None).status == Status.FAILED
         )
 
-    if len(found) == 1:
-        return fails_at(asked.confidence)
     tested = [d for d in found.values() if d and d.evidence and not isnan(d.difference)]
     return find_failing(len(tested), asked.confidence, fails_at)
 
