@@ -37,8 +37,7 @@ from mlrek.policy import (
     Policy,
     Status,
 )
-from mlrek.policy.deciding import decide
-from mlrek.policy.exam import say_incomparable
+from mlrek.policy.deciding import decide, say_incomparable
 from mlrek.policy.numbers import collect_numbers, count_test_images
 from mlrek.policy.parsing import parse_policy
 from mlrek.references import Referred, find_logged_run, load_version

@@ -6,22 +6,34 @@ nothing passes because a number is missing, nor on a number that a doubt weakens
 
 from collections.abc import Iterator
 from dataclasses import replace
+from math import nan
+from typing import Final
 
+from mlrek.comparison import Comparison, Verdict
 from mlrek.policy import (
     NUMBER_KINDS,
     Candidate,
     Check,
     Decision,
+    Kind,
+    LeakageRule,
     Looks,
+    Metric,
     Opponent,
     Policy,
+    SameTestSet,
     Status,
+    TestImages,
 )
 from mlrek.policy.doubts import list_doubts, list_floor_doubts, list_relative_doubts
-from mlrek.policy.exam import check_test_set, say_incomparable
 from mlrek.policy.floors import check_floor
 from mlrek.policy.looks import judge_looks
 from mlrek.policy.relative import Footing, check_relative, say_worse_labels
+
+MAX_NAMES: Final = 5
+_OWN_TEST_SET_ADVICE: Final = "evaluate both on one test set (mlrek evaluate VERSION --on MANIFEST)"
+_SAME_ADVICE: Final = 'or let the policy accept this with [test_set] same = "{}"'
+_UNACCEPTED: Final = (Status.FAILED, Status.UNDECIDED)
 
 
 def decide(
@@ -35,18 +47,18 @@ def decide(
         opponent: What relative checks compare it with, or why there is nothing.
         looks: How many were compared with that before on these images, None where nothing was.
     """
-    exam = tuple(check_test_set(policy, candidate, opponent))
+    test_set = tuple(_check_test_set(policy, candidate, opponent))
     footing = Footing(
         opponent=opponent,
         asked=policy.test_set,
         doubts=list_relative_doubts(candidate, opponent),
         incomparable=say_incomparable(policy.test_set.same, opponent),
-        unaccepted=next((c.reason for c in exam if c.status in _UNACCEPTED), ""),
+        unaccepted=next((c.reason for c in test_set if c.status in _UNACCEPTED), ""),
         looks=looks,
     )
     worse = "" if footing.incomparable else say_worse_labels(opponent.comparison)
     numbers = _check_numbers(policy, candidate, replace(footing, remark=worse))
-    checks = (*exam, *numbers)
+    checks = (*test_set, *numbers)
     return Decision(
         candidate=candidate.identity,
         baseline=opponent.identity,
@@ -56,6 +68,21 @@ def decide(
         doubts=list_doubts(candidate, opponent),
         warnings=() if candidate.is_champion else tuple(_warn(policy, opponent, checks, worse)),
     )
+
+
+def say_incomparable(same: SameTestSet, opponent: Opponent) -> str:
+    """Why the policy does not let the versions be compared, '' where it does."""
+    if opponent.absent:
+        return ""
+    if opponent.comparison is None:
+        return opponent.missing or opponent.incomparable or "the versions were not compared"
+    sets = opponent.comparison.test_sets
+    is_accepted = {
+        SameTestSet.REQUIRED: sets.verdict == Verdict.SAME,
+        SameTestSet.OVERLAPPING: sets.verdict != Verdict.DISJOINT and sets.shared > 0,
+        SameTestSet.ANY: True,
+    }
+    return "" if is_accepted[same] else _say_sets(opponent.comparison)
 
 
 def _check_numbers(policy: Policy, candidate: Candidate, footing: Footing) -> Iterator[Check]:
@@ -81,4 +108,141 @@ def _warn(
         yield "no number was checked, so nothing shows that the version is good: add a [[floor]]"
 
 
-_UNACCEPTED = (Status.FAILED, Status.UNDECIDED)
+# ---- is the test set one that the policy accepts? ------------------------------------------
+
+
+def _check_test_set(policy: Policy, candidate: Candidate, opponent: Opponent) -> Iterator[Check]:
+    """One check for each thing that the policy asks of the test set."""
+    asked = policy.test_set
+    if policy.relative:
+        yield _check_same(asked.same, opponent)
+    elif opponent.missing:
+        check = _check("baseline", Status.UNDECIDED, opponent.missing)
+        yield replace(check, is_comparable=False)
+    tests = _name_tests(policy, candidate, opponent)
+    if asked.min_images:
+        yield _check_total(asked.min_images, tests)
+    if asked.min_images_per_label:
+        yield _check_labels(asked.min_images_per_label, tests)
+    if asked.leakage is LeakageRule.FORBIDDEN:
+        yield _check_leakage(candidate)
+
+
+def _check_same(same: SameTestSet, opponent: Opponent) -> Check:
+    """Whether both versions were tested on images that the policy lets compare."""
+    if opponent.absent:
+        return _check("same", Status.IGNORED, opponent.absent)
+    reason = say_incomparable(same, opponent)
+    if opponent.missing:
+        return replace(_check("same", Status.UNDECIDED, reason), is_comparable=False)
+    if opponent.comparison is not None:
+        if not reason:
+            return _check("same", Status.PASSED, _say_sets(opponent.comparison))
+        is_disjoint = opponent.comparison.test_sets.verdict == Verdict.DISJOINT
+        accepted = _SAME_ADVICE.format("any" if is_disjoint else "overlapping")
+        reason = f"{reason}: {opponent.advice or _OWN_TEST_SET_ADVICE}, {accepted}"
+    return replace(_check("same", Status.UNDECIDED, reason), is_comparable=False)
+
+
+def _say_sets(comparison: Comparison) -> str:
+    sets = comparison.test_sets
+    if sets.verdict == Verdict.SAME:
+        return f"both were tested on the same {sets.shared:,} images"
+    if sets.verdict == Verdict.DISJOINT:
+        return (
+            "the versions were tested on different images, none in common: "
+            f"{sets.only_baseline:,} only the baseline's, {sets.only_candidate:,} only the "
+            "candidate's"
+        )
+    relabelled = (
+        f", {sets.relabelled:,} of these with another truth and left out" if sets.relabelled else ""
+    )
+    duplicated = (
+        f"; {sets.duplicated:,} images stand there more than once" if sets.duplicated else ""
+    )
+    return (
+        f"the versions were not tested on the same images: {sets.shared:,} shared{relabelled}, "
+        f"{sets.only_baseline:,} only the baseline's, {sets.only_candidate:,} only the candidate's"
+        f"{duplicated}"
+    )
+
+
+def _name_tests(
+    policy: Policy, candidate: Candidate, opponent: Opponent
+) -> list[tuple[str, TestImages]]:
+    """Every set of images that a check of the policy rests on."""
+    tests = [("the candidate's test set", candidate.test_images)]
+    rests_on_shared = policy.relative and policy.test_set.same == SameTestSet.OVERLAPPING
+    if rests_on_shared and opponent.shared_images is not None:
+        tests.append(("what both test sets share", opponent.shared_images))
+    return tests
+
+
+def _check_total(wanted: int, tests: list[tuple[str, TestImages]]) -> Check:
+    if any(images.total is None for _, images in tests):
+        reason = "nothing tells how many test images there were"
+        return _check("min_images", Status.UNDECIDED, reason, limit=wanted)
+    place, total = min(
+        ((place, images.total or 0) for place, images in tests), key=lambda pair: pair[1]
+    )
+    if total >= wanted:
+        return _check("min_images", Status.PASSED, "", value=total, limit=wanted)
+    reason = f"{place} has {total:,} images, {wanted - total:,} too few: test on {wanted:,} or more"
+    check = _check("min_images", Status.UNDECIDED, reason, value=total, limit=wanted)
+    return replace(check, images_needed_range=(wanted, wanted))
+
+
+def _check_labels(wanted: int, tests: list[tuple[str, TestImages]]) -> Check:
+    """The labels that lack images are named, the poorest first."""
+    name = "min_images_per_label"
+    if any(not images.per_label for _, images in tests):
+        reason = "nothing tells how many test images each label has"
+        return _check(name, Status.UNDECIDED, reason, limit=wanted)
+    counts: dict[str, int] = {}
+    for _, images in tests:
+        for label, count in (images.per_label or {}).items():
+            counts[label] = min(count, counts.get(label, count))
+    poor = sorted((count, label) for label, count in counts.items() if count < wanted)
+    fewest = min(counts.values())
+    if not poor:
+        return _check(name, Status.PASSED, "", value=fewest, limit=wanted)
+    named = ", ".join(f"{label} ({count:,})" for count, label in poor[:MAX_NAMES])
+    more = f" and {len(poor) - MAX_NAMES:,} more labels" if len(poor) > MAX_NAMES else ""
+    total = min(images.total or 0 for _, images in tests)
+    reason = f"too few test images of {named}{more}: add images until each label has {wanted:,}"
+    check = _check(name, Status.UNDECIDED, reason, value=fewest, limit=wanted)
+    needed = -(-total * wanted // fewest) if fewest else None
+    return replace(check, images_needed_range=(needed, needed) if needed else None)
+
+
+def _check_leakage(candidate: Candidate) -> Check:
+    """Images that a version was trained on say nothing about images that it was not."""
+    leakage = candidate.leakage
+    if not leakage.known:
+        reason = (
+            "nothing tells whether the test images were seen in training: the training manifest of "
+            "this version was not there when it was evaluated"
+        )
+        return _check("leakage", Status.UNDECIDED, reason, limit=0)
+    n = len(leakage.images)
+    if not n:
+        return _check("leakage", Status.PASSED, "", value=0, limit=0)
+    named = ", ".join(leakage.images[:MAX_NAMES]) + (" …" if n > MAX_NAMES else "")
+    reason = (
+        f"{n:,} test image{'s were' if n > 1 else ' was'} also in the training set: {named}; "
+        "evaluate on images that it has not seen"
+    )
+    return _check("leakage", Status.FAILED, reason, value=n, limit=0)
+
+
+def _check(
+    name: str, status: Status, reason: str, *, value: float = nan, limit: float = nan
+) -> Check:
+    return Check(
+        kind=Kind.TEST_SET,
+        metric=Metric(name=name),
+        status=status,
+        value=value,
+        limit=limit,
+        reason=reason,
+    )
