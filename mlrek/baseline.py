@@ -19,7 +19,7 @@ from mlrek.evaluation import Doubt, DoubtKind, Effect, Evaluation, IntArray, Sid
 from mlrek.identity import digest_test_set
 from mlrek.metrics.compute import compute_numbers
 from mlrek.metrics.grouped import are_independent
-from mlrek.policy import Identity, Opponent, Policy, SameTestSet, TestSetPolicy
+from mlrek.policy import Opponent, Policy, SameTestSet, TestSetPolicy, VersionIdentity
 from mlrek.policy.numbers import count_test_images
 from mlrek.references import RUN_URI, Referred, load_version
 from mlrek.registry.door import Registry
@@ -61,10 +61,10 @@ def find_opponent(
     return _oppose(policy, referred, candidate, open_store)
 
 
-def identify(referred: Referred) -> Identity:
+def identify(referred: Referred) -> VersionIdentity:
     """A version as decisions name it."""
     version, registered = referred.evaluation.version, referred.registered
-    return Identity(
+    return VersionIdentity(
         version=version.name,
         version_arn=version.arn,
         run_id=referred.run_id,

@@ -9,7 +9,7 @@ from mlrek.gate import Asking, GateResult, check_version
 from mlrek.policy import Forgive, Policy
 from mlrek.references import MODEL_URI, RUN_URI, find_entry
 from mlrek.registry.door import Registry
-from mlrek.registry.moving import Move, Moved, Outcome, describe_overtaken, find_previous
+from mlrek.registry.moving import Move, Moved, MoveOutcome, describe_overtaken, find_previous
 from mlrek.registry.versions import (
     ModelVersion,
     check_alias,
@@ -63,7 +63,7 @@ def prepare_promotion(candidate: str, alias: str, aws: AwsOptions, registry: Reg
         _check_current(version, registry)
         return Promotion(move=move, candidate=_choose_run(candidate, version, registry))
     reason = f"{move.uri} is version {before} already"
-    moved = Moved(outcome=Outcome.UNCHANGED, now=before, reason=reason)
+    moved = Moved(outcome=MoveOutcome.UNCHANGED, now=before, reason=reason)
     return Promotion(move=move, candidate=_choose_run(candidate, version, registry), moved=moved)
 
 
@@ -101,7 +101,7 @@ def check_promotion(
     checked = replace(promotion, result=result)
     if now == move.before:
         return checked
-    overtaken = Moved(outcome=Outcome.OVERTAKEN, now=now, reason=describe_overtaken(move, now))
+    overtaken = Moved(outcome=MoveOutcome.OVERTAKEN, now=now, reason=describe_overtaken(move, now))
     return replace(checked, moved=overtaken)
 
 

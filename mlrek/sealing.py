@@ -14,7 +14,7 @@ from typing import Final
 
 from mlrek.errors import PolicyError, TrackingError, UsageError
 from mlrek.gate import read_sealed_policy
-from mlrek.policy import Decision, Forgive, Identity, Policy
+from mlrek.policy import Decision, Forgive, Policy, VersionIdentity
 from mlrek.policy.weaker import list_weaker
 from mlrek.references import digest
 from mlrek.registry.door import Registry
@@ -187,7 +187,7 @@ def _list_runs(run_ids: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(filter(None, run_ids)))
 
 
-def _digest_reports(identity: Identity, store: Store) -> dict[str, str]:
+def _digest_reports(identity: VersionIdentity, store: Store) -> dict[str, str]:
     if not identity.run_id:
         return {}
     there = store.list_artifacts(identity.run_id)
@@ -198,7 +198,7 @@ def _digest_reports(identity: Identity, store: Store) -> dict[str, str]:
     }
 
 
-def _list_metrics(identity: Identity, store: Store) -> dict[str, float]:
+def _list_metrics(identity: VersionIdentity, store: Store) -> dict[str, float]:
     """What MLflow shows of a run's numbers; curves are in the reports."""
     if not identity.run_id:
         return {}

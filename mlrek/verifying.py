@@ -35,7 +35,7 @@ ROUNDING: Final = 1e-9
 """What a database may make of a number."""
 
 
-class Verdict(StrEnum):
+class SealVerdict(StrEnum):
     """What became of a sealed decision."""
 
     HOLDS = "holds"
@@ -43,7 +43,7 @@ class Verdict(StrEnum):
     UNKNOWN = "unknown"  # nothing was sealed, or what it rests on is not there any more
 
 
-EXIT_CODES: Final = {Verdict.HOLDS: 0, Verdict.BROKEN: 3, Verdict.UNKNOWN: 4}
+EXIT_CODES: Final = {SealVerdict.HOLDS: 0, SealVerdict.BROKEN: 3, SealVerdict.UNKNOWN: 4}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,7 +51,7 @@ class Finding:
     """One thing that was looked at; `verdict` is what it alone says."""
 
     what: str
-    verdict: Verdict
+    verdict: SealVerdict
     reason: str = ""
 
 
@@ -66,13 +66,13 @@ class Verification:
     findings: tuple[Finding, ...]
 
     @property
-    def verdict(self) -> Verdict:
+    def verdict(self) -> SealVerdict:
         """Broken before unknown before holds; nothing that was looked at holds nothing."""
         found = {finding.verdict for finding in self.findings}
-        for verdict in (Verdict.BROKEN, Verdict.UNKNOWN, Verdict.HOLDS):
+        for verdict in (SealVerdict.BROKEN, SealVerdict.UNKNOWN, SealVerdict.HOLDS):
             if verdict in found:
                 return verdict
-        return Verdict.UNKNOWN
+        return SealVerdict.UNKNOWN
 
     @property
     def exit_code(self) -> int:
@@ -160,7 +160,7 @@ def _check_statement(
             if referred is not None:
                 sides[side] = referred
     yield from found
-    if all(finding.verdict is Verdict.HOLDS for finding in found):
+    if all(finding.verdict is SealVerdict.HOLDS for finding in found):
         yield _decide_again(statement["predicate"], sides)
 
 
@@ -206,7 +206,7 @@ def _check_side(
         reason = f"the run {run.run_id} has another {path} than was decided on"
         found.append(_holds(what) if is_same else _broken(what, reason))
     found += _check_metrics(f"{side} metrics", sealed["metrics"], run)
-    if any(finding.verdict is not Verdict.HOLDS for finding in found):
+    if any(finding.verdict is not SealVerdict.HOLDS for finding in found):
         return found, None
     findings, referred = _read_evaluation(side, statement, run, content)
     return [*found, *findings], referred
@@ -307,12 +307,12 @@ def _find_subject(statement: Sealed, name: str) -> str:
 
 
 def _holds(what: str) -> Finding:
-    return Finding(what=what, verdict=Verdict.HOLDS)
+    return Finding(what=what, verdict=SealVerdict.HOLDS)
 
 
 def _broken(what: str, reason: str) -> Finding:
-    return Finding(what=what, verdict=Verdict.BROKEN, reason=reason)
+    return Finding(what=what, verdict=SealVerdict.BROKEN, reason=reason)
 
 
 def _unknown(what: str, reason: str) -> Finding:
-    return Finding(what=what, verdict=Verdict.UNKNOWN, reason=reason)
+    return Finding(what=what, verdict=SealVerdict.UNKNOWN, reason=reason)

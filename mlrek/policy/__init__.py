@@ -27,17 +27,17 @@ Forgive = Literal["", "pass", "fail"]
 
 
 _LARGEST: Final = sys.float_info.max
-Limit = Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST, description="a finite number")]
-Margin = Annotated[float, Meta(ge=0, le=_LARGEST, description="a finite number from 0 (as 0.005)")]
-Confidence = Annotated[
+_Limit = Annotated[float, Meta(ge=-_LARGEST, le=_LARGEST, description="a finite number")]
+_Margin = Annotated[float, Meta(ge=0, le=_LARGEST, description="a finite number from 0 (as 0.005)")]
+_Confidence = Annotated[
     float,
     Meta(
         ge=MIN_CONFIDENCE, lt=1, description=f"a number from {MIN_CONFIDENCE} to below 1 (as 0.95)"
     ),
 ]
-Count = Annotated[int, Meta(ge=0, description="a whole number of images from 0")]
+_Count = Annotated[int, Meta(ge=0, description="a whole number of images from 0")]
 Text = Annotated[str, Meta(pattern=r"\S", description="a text")]
-Flag = Annotated[bool, Meta(description="true or false")]
+_Flag = Annotated[bool, Meta(description="true or false")]
 
 
 class LeakageRule(StrEnum):
@@ -81,12 +81,12 @@ class TestSetPolicy:
     __test__ = False  # no test class, whatever its name says to pytest
 
     same: SameTestSet = SameTestSet.REQUIRED
-    min_images: Count = 0
-    min_images_per_label: Count = 0
+    min_images: _Count = 0
+    min_images_per_label: _Count = 0
     leakage: LeakageRule | None = None
     accept: frozenset[DoubtKind] = frozenset()
     group_by: Text = ""
-    adjust_for_looks: Flag = False
+    adjust_for_looks: _Flag = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,9 +94,9 @@ class Floor:
     """A table `[[floor]]`: a number must lie within limits; with a confidence its interval must."""
 
     metric: Metric
-    min: Limit = nan
-    max: Limit = nan
-    confidence: Confidence = nan
+    min: _Limit = nan
+    max: _Limit = nan
+    confidence: _Confidence = nan
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,8 +104,8 @@ class NoWorse:
     """A table `[[no_worse]]`: the candidate may lose at most `margin` on the baseline."""
 
     metric: Metric
-    margin: Margin = 0.0
-    confidence: Confidence = DEFAULT_CONFIDENCE
+    margin: _Margin = 0.0
+    confidence: _Confidence = DEFAULT_CONFIDENCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,7 +113,7 @@ class Better:
     """A table `[[better]]`: the candidate must be better than the baseline."""
 
     metric: Metric
-    confidence: Confidence = DEFAULT_CONFIDENCE
+    confidence: _Confidence = DEFAULT_CONFIDENCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,7 +158,7 @@ class TestImages:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Identity:
+class VersionIdentity:
     """A version; `run_id` '' when it was read from a source.
 
     `model` and `number` are what the registry calls it where it was so named. The digests are
@@ -182,7 +182,7 @@ class Candidate:
     `is_grouped`: its intervals are over the groups of `group_by`.
     """
 
-    identity: Identity
+    identity: VersionIdentity
     numbers: Numbers
     numbers_at: Callable[[float], Numbers]
     test_images: TestImages
@@ -203,7 +203,7 @@ class Opponent:
     that the versions differ in.
     """
 
-    identity: Identity | None = None
+    identity: VersionIdentity | None = None
     comparison: Comparison | None = None
     shared_images: TestImages | None = None
     absent: str = ""
@@ -213,7 +213,7 @@ class Opponent:
     differs_in_thresholds: bool = False
 
 
-class Kind(StrEnum):
+class CheckKind(StrEnum):
     """What a check asks."""
 
     TEST_SET = "test_set"
@@ -241,7 +241,7 @@ class Check:
     the numbers say. `images_needed_range` is an estimate of the test images that would decide it.
     """
 
-    kind: Kind
+    kind: CheckKind
     metric: Metric
     status: Status
     value: float = nan
@@ -290,8 +290,8 @@ class Decision:
     `looks` is None where the candidate was compared with no baseline.
     """
 
-    candidate: Identity
-    baseline: Identity | None
+    candidate: VersionIdentity
+    baseline: VersionIdentity | None
     checks: tuple[Check, ...]
     already_champion: bool = False
     looks: Looks | None = None
@@ -354,7 +354,7 @@ def _wants_evidence(check: Check) -> bool:
     return check.kind in NUMBER_KINDS and not check.is_doubted
 
 
-NUMBER_KINDS: Final = frozenset({Kind.FLOOR, Kind.NO_WORSE, Kind.BETTER})
+NUMBER_KINDS: Final = frozenset({CheckKind.FLOOR, CheckKind.NO_WORSE, CheckKind.BETTER})
 _EXIT_CODES: Final = {
     Status.PASSED: EXIT_PASSED,
     Status.FAILED: EXIT_FAILED,

@@ -14,8 +14,8 @@ from mlrek.policy import (
     NUMBER_KINDS,
     Candidate,
     Check,
+    CheckKind,
     Decision,
-    Kind,
     LeakageRule,
     Looks,
     Metric,
@@ -239,7 +239,7 @@ def _check(
     name: str, status: Status, reason: str, *, value: float = nan, limit: float = nan
 ) -> Check:
     return Check(
-        kind=Kind.TEST_SET,
+        kind=CheckKind.TEST_SET,
         metric=Metric(name=name),
         status=status,
         value=value,

@@ -15,9 +15,9 @@ from mlrek.policy import (
     ANY_LABEL,
     Candidate,
     Check,
+    CheckKind,
     Figure,
     Floor,
-    Kind,
     Metric,
     Status,
     TestSetPolicy,
@@ -288,7 +288,7 @@ def _describe(
     """The interval is told where the floor asks for one."""
     shows_interval = figure is not None and question.has_interval
     return Check(
-        kind=Kind.FLOOR,
+        kind=CheckKind.FLOOR,
         metric=reading.asked,
         status=answer.status,
         value=figure.value if figure else nan,

@@ -21,7 +21,7 @@ from mlrek.policy import (
     Better,
     Candidate,
     Check,
-    Kind,
+    CheckKind,
     Looks,
     Metric,
     NoWorse,
@@ -363,7 +363,7 @@ def _describe(
 ) -> Check:
     own = candidate.numbers.figures.get(metric)
     return Check(
-        kind=Kind.NO_WORSE if isinstance(asked, NoWorse) else Kind.BETTER,
+        kind=CheckKind.NO_WORSE if isinstance(asked, NoWorse) else CheckKind.BETTER,
         metric=metric,
         status=answer.status,
         value=found.candidate if found else own.value if own else nan,

@@ -38,7 +38,7 @@ SLOWNESS = 3
 """Where MLflow is slow, they may need so many times as long as this promotion."""
 
 
-class Outcome(StrEnum):
+class MoveOutcome(StrEnum):
     """What became of an alias."""
 
     MOVED = "moved"
@@ -70,7 +70,7 @@ class Move:
 class Moved:
     """What was done, and the number that the alias stands for at last."""
 
-    outcome: Outcome
+    outcome: MoveOutcome
     now: int | None
     reason: str = ""
 
@@ -93,17 +93,17 @@ def move_alias(registry: Registry, move: Move, clock: Clock | None = None) -> Mo
     now, wanted = _read(registry, move), move.version.number
     if is_moved and now == wanted:
         registry.set_model_tags(move.version.name, _describe_promoted(move))
-        return Moved(outcome=Outcome.MOVED, now=now)
+        return Moved(outcome=MoveOutcome.MOVED, now=now)
     if now == wanted:
         reason = f"somebody else moved {move.uri} to version {wanted} meanwhile"
-        return Moved(outcome=Outcome.UNCHANGED, now=now, reason=reason)
+        return Moved(outcome=MoveOutcome.UNCHANGED, now=now, reason=reason)
     if not is_moved:
-        return Moved(outcome=Outcome.OVERTAKEN, now=now, reason=describe_overtaken(move, now))
+        return Moved(outcome=MoveOutcome.OVERTAKEN, now=now, reason=describe_overtaken(move, now))
     reason = (
         f"{move.uri} was moved to version {wanted}, but somebody else moved it on to "
         f"{f'version {now}' if now else 'nothing'} at once; it is left as they wanted"
     )
-    return Moved(outcome=Outcome.OVERTAKEN, now=now, reason=reason)
+    return Moved(outcome=MoveOutcome.OVERTAKEN, now=now, reason=reason)
 
 
 def find_previous(registry: Registry, name: str, alias: str) -> Move:

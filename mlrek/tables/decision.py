@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from math import isnan
 
 from mlrek.formatting import fmt, span
-from mlrek.policy import Check, Decision, Forgive, Identity, Kind, Looks, Status
+from mlrek.policy import Check, CheckKind, Decision, Forgive, Looks, Status, VersionIdentity
 from mlrek.policy.wording import say_range
 from mlrek.tables.blocks import Block, Heading, Line, Note, Table, render_markdown
 from mlrek.tables.doubts import describe_doubt, say_doubt
@@ -22,7 +22,7 @@ _SIGNS = {
     Status.IGNORED: "➖ ignored",
 }
 _COUNTED = frozenset(("min_images", "min_images_per_label", "leakage"))
-_RELATIVE = frozenset((Kind.NO_WORSE, Kind.BETTER))
+_RELATIVE = frozenset((CheckKind.NO_WORSE, CheckKind.BETTER))
 
 
 def describe_decision(decision: Decision) -> dict[str, Json]:
@@ -204,7 +204,7 @@ def _describe_looks(looks: Looks) -> dict[str, Json]:
     }
 
 
-def _describe_identity(identity: Identity) -> dict[str, Json]:
+def _describe_identity(identity: VersionIdentity) -> dict[str, Json]:
     return {
         "version": identity.version,
         "version_arn": identity.version_arn,

@@ -12,7 +12,7 @@ from hashlib import sha256
 from typing import Any, Final, TypeAlias
 
 from mlrek import __version__
-from mlrek.policy import Decision, Forgive, Identity, Policy
+from mlrek.policy import Decision, Forgive, Policy, VersionIdentity
 from mlrek.redaction import hide_secrets
 from mlrek.tables.decision import describe_decision
 from mlrek.tables.json_text import Json
@@ -152,7 +152,7 @@ def _list_subjects(decision: Decision) -> Iterator[tuple[str, str]]:
         yield f"{BASELINE}/{TEST_SET}", baseline.test_set_sha256
 
 
-def _describe_side(identity: Identity, side: str, around: Circumstances) -> Document:
+def _describe_side(identity: VersionIdentity, side: str, around: Circumstances) -> Document:
     return {
         "version": identity.version,
         "version_arn": identity.version_arn,

@@ -9,11 +9,11 @@ from mlrek.policy import (
     Candidate,
     Decision,
     Figure,
-    Identity,
     Metric,
     Numbers,
     Opponent,
     TestImages,
+    VersionIdentity,
 )
 from mlrek.policy.deciding import decide
 from mlrek.policy.parsing import parse_policy
@@ -113,7 +113,7 @@ def make_candidate(
     numbers = make_numbers(figures or {F1: Figure(value=0.9, low=0.88, high=0.92)}, labels)
     other = make_numbers(at, labels) if at else numbers
     return Candidate(
-        identity=Identity(version="v2", version_arn="arn:v2", run_id="r2"),
+        identity=VersionIdentity(version="v2", version_arn="arn:v2", run_id="r2"),
         numbers=numbers,
         numbers_at=lambda confidence: numbers if confidence == 0.95 else other,
         test_images=TestImages(total=total, per_label=per_label or {"a": 300, "b": 200}),
@@ -135,7 +135,7 @@ def make_numbers(figures, labels) -> Numbers:
 def make_opponent(comparison=None, **changed) -> Opponent:
     """The baseline v1, compared already."""
     return Opponent(
-        identity=Identity(version="v1", version_arn="arn:v1", run_id="r1"),
+        identity=VersionIdentity(version="v1", version_arn="arn:v1", run_id="r1"),
         comparison=comparison,
         shared_images=changed.pop("shared_images", None),
         **changed,

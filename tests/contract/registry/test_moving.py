@@ -9,7 +9,7 @@ import pytest
 from mlrek.errors import ModelNotFoundError, UsageError
 from mlrek.evaluation import Project, Provider
 from mlrek.registry.door import Registry
-from mlrek.registry.moving import Clock, Move, Outcome, find_previous, move_alias
+from mlrek.registry.moving import Clock, Move, MoveOutcome, find_previous, move_alias
 from mlrek.registry.versions import ModelVersion
 from mlrek.tracking.connection import connect
 
@@ -50,7 +50,7 @@ def test_the_alias_is_moved_and_what_it_was_is_remembered(registry, name):
     """On the version and on the model; nothing else is left behind."""
     moved = move_alias(registry, move(name, 2), ALONE)
 
-    assert (moved.outcome, moved.now) == (Outcome.MOVED, 2)
+    assert (moved.outcome, moved.now) == (MoveOutcome.MOVED, 2)
     assert registry.get_aliases(name) == {"champion": 2}
     assert registry.get_version(name, 2).tags["mlrek.previous.champion"] == "1"
     assert registry.get_model_tags(name) == {
@@ -66,7 +66,7 @@ def test_the_first_champion_has_none_before_it(registry, name):
     first = replace(move(name, 2, before=None), alias="challenger")
     moved = move_alias(registry, first, ALONE)
 
-    assert (moved.outcome, moved.now) == (Outcome.MOVED, 2)
+    assert (moved.outcome, moved.now) == (MoveOutcome.MOVED, 2)
     with pytest.raises(UsageError, match="which was the first"):
         find_previous(registry, name, "challenger")
 
@@ -76,7 +76,7 @@ def test_an_alias_that_somebody_moved_meanwhile_is_left(registry, name):
     registry.set_alias(name, "champion", 3)
     moved = move_alias(registry, move(name, 2), ALONE)
 
-    assert (moved.outcome, moved.now) == (Outcome.OVERTAKEN, 3)
+    assert (moved.outcome, moved.now) == (MoveOutcome.OVERTAKEN, 3)
     assert "it was version 1 and now is version 3" in moved.reason
     assert registry.get_aliases(name) == {"champion": 3}
 
@@ -86,7 +86,7 @@ def test_an_alias_that_somebody_took_away_is_left_so(registry, name):
     registry.client.delete_registered_model_alias(name, "champion")
     moved = move_alias(registry, move(name, 2), ALONE)
 
-    assert (moved.outcome, moved.now) == (Outcome.OVERTAKEN, None)
+    assert (moved.outcome, moved.now) == (MoveOutcome.OVERTAKEN, None)
     assert "now is not set any more" in moved.reason
     assert registry.get_aliases(name) == {}
 
@@ -96,7 +96,7 @@ def test_somebody_who_wanted_the_same_is_no_trouble(registry, name):
     registry.set_alias(name, "champion", 2)
     moved = move_alias(registry, move(name, 2), ALONE)
 
-    assert (moved.outcome, moved.now) == (Outcome.UNCHANGED, 2)
+    assert (moved.outcome, moved.now) == (MoveOutcome.UNCHANGED, 2)
     assert "somebody else moved" in moved.reason
 
 
@@ -111,7 +111,7 @@ def test_somebody_who_moves_it_on_at_once_is_seen(registry, name, monkeypatch):
     monkeypatch.setattr(Registry, "set_alias", set_and_be_overtaken)
     moved = move_alias(registry, move(name, 2), ALONE)
 
-    assert (moved.outcome, moved.now) == (Outcome.OVERTAKEN, 3)
+    assert (moved.outcome, moved.now) == (MoveOutcome.OVERTAKEN, 3)
     assert "moved it on to version 3 at once" in moved.reason
     assert registry.get_aliases(name) == {"champion": 3}
 
@@ -127,7 +127,7 @@ def test_rollbacks_go_back_step_by_step(registry, name):
         moved = move_alias(registry, back, ALONE)
         steps.append((back.before, moved.outcome, registry.get_aliases(name)["champion"]))
 
-    assert steps == [(3, Outcome.MOVED, 2), (2, Outcome.MOVED, 1)]
+    assert steps == [(3, MoveOutcome.MOVED, 2), (2, MoveOutcome.MOVED, 1)]
     with pytest.raises(UsageError, match="was not promoted by mlrek"):
         find_previous(registry, name, "champion")
 
@@ -163,7 +163,7 @@ def test_promotions_at_once_leave_one_champion(registry, name, turn):
     """Each of eight says what the alias really became; exactly one moved it."""
     told = promote_at_once(registry, name)
 
-    assert [moved.outcome for moved in told.values()].count(Outcome.MOVED) == 1
+    assert [moved.outcome for moved in told.values()].count(MoveOutcome.MOVED) == 1
     assert_all_tell_the_truth(registry, name, told)
 
 
@@ -190,7 +190,7 @@ def promote_at_once(registry: Registry, name: str) -> dict:
 
 def assert_all_tell_the_truth(registry: Registry, name: str, told: dict) -> None:
     """The champion is the version of the one that moved, and the model's tags tell of that one."""
-    (winner,) = (number for number, moved in told.items() if moved.outcome == Outcome.MOVED)
+    (winner,) = (number for number, moved in told.items() if moved.outcome == MoveOutcome.MOVED)
     tags = registry.get_model_tags(name)
 
     assert registry.get_aliases(name) == {"champion": winner}
@@ -224,7 +224,7 @@ def test_a_promotion_that_was_killed_keeps_nobody_waiting(registry, name, monkey
     monkeypatch.undo()
 
     assert registry.get_aliases(name) == {"champion": 1}
-    assert move_alias(registry, move(name, 3), ALONE).outcome == Outcome.MOVED
+    assert move_alias(registry, move(name, 3), ALONE).outcome == MoveOutcome.MOVED
 
 
 def exit_at_once() -> None:
