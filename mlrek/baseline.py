@@ -1,6 +1,6 @@
 """What a candidate is compared with: the baseline as named, or why there is nothing to compare."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 import numpy as np
@@ -21,11 +21,11 @@ from mlrek.metrics.compute import compute_numbers
 from mlrek.metrics.grouped import are_independent
 from mlrek.policy import Opponent, Policy, SameTestSet, TestSetPolicy, VersionIdentity
 from mlrek.policy.numbers import count_test_images
-from mlrek.references import RUN_URI, Referred, load_version
+from mlrek.references import RUN_URI, Referred, load_version, read_run
 from mlrek.registry.door import Registry
-from mlrek.same_exam import advise_exam, follow_exam
 from mlrek.sources import AwsOptions
 from mlrek.subset import take_images
+from mlrek.tracking.runs import OWN_TEST_SET_TAG, LoggedRun, current_run
 from mlrek.tracking.store import Store
 
 
@@ -113,20 +113,6 @@ def doubt_groups(doubt: Doubt, referred: Referred, group_by: str) -> Doubt:
     )
 
 
-def _oppose(
-    policy: Policy, referred: Referred, candidate: Referred, open_store: Callable[[], Store]
-) -> Opponent:
-    """The baseline with the comparison, unless it is the candidate itself."""
-    identity = identify(referred)
-    if _is_same(candidate, referred):
-        reason = (
-            f"the baseline {policy.baseline} is the candidate itself ({identity.version}): check "
-            "another version, or name another baseline with --baseline"
-        )
-        return Opponent(identity=identity, incomparable=reason)
-    return _compare_on_one_exam(policy, referred, candidate, open_store)
-
-
 def compare_sides(policy: Policy, baseline: Referred, candidate: Referred) -> Opponent:
     """The comparison with a baseline that was read, from the evaluations alone."""
     opponent = _compare(baseline, candidate, policy.test_set)
@@ -144,14 +130,21 @@ def compare_sides(policy: Policy, baseline: Referred, candidate: Referred) -> Op
     return replace(opponent, comparison=replace(comparison, doubts=doubts))
 
 
-def _compare_on_one_exam(
+def _oppose(
     policy: Policy, referred: Referred, candidate: Referred, open_store: Callable[[], Store]
 ) -> Opponent:
-    """The comparison on the candidate's test images where the baseline has a run on them."""
+    """The comparison with a baseline, on the candidate's test set where the baseline was, too."""
     baseline = policy.baseline
+    if _is_same(candidate, referred):
+        identity = identify(referred)
+        reason = (
+            f"the baseline {baseline} is the candidate itself ({identity.version}): check "
+            "another version, or name another baseline with --baseline"
+        )
+        return Opponent(identity=identity, incomparable=reason)
     if candidate.run is not None and not RUN_URI.fullmatch(baseline):
         # a run that was named is the one that is meant
-        referred = follow_exam(referred, candidate.run, open_store())
+        referred = _follow_test_set(referred, candidate.run, open_store())
     opponent = compare_sides(policy, referred, candidate)
     comparison = opponent.comparison
     if comparison is None:
@@ -161,7 +154,7 @@ def _compare_on_one_exam(
         opponent = replace(opponent, comparison=replace(comparison, doubts=doubts))
     if candidate.run is None or comparison.test_sets.verdict is Verdict.SAME:
         return opponent
-    advice = advise_exam(baseline, referred, candidate.run, open_store())
+    advice = _advise_test_set(baseline, referred, candidate.run, open_store())
     return replace(opponent, advice=advice)
 
 
@@ -241,3 +234,44 @@ def _differ_in_thresholds_alone(baseline: Evaluation, candidate: Evaluation) -> 
         np.array_equal(getattr(first, column), getattr(second, column))
         for column in ("offsets", "label_idx", "confidence")
     )
+
+
+# ---- your own test sets --------------------------------------------------------------------
+
+
+def _follow_test_set(baseline: Referred, candidate: LoggedRun, store: Store) -> Referred:
+    """The baseline's run on the candidate's own test set, else the baseline as it is."""
+    if not candidate.own_test_set:
+        return baseline
+    alike = store.list_runs(candidate.experiment_id, {OWN_TEST_SET_TAG: candidate.own_test_set})
+    run = _find_run(alike, baseline.evaluation.version.arn)
+    if run is None:
+        return baseline
+    found = read_run(run, store)
+    return replace(baseline, evaluation=found.evaluation, run=run, sha256=found.sha256)
+
+
+def _advise_test_set(baseline: str, referred: Referred, candidate: LoggedRun, store: Store) -> str:
+    """How a candidate and a baseline of other test images compare, '' where nothing is known."""
+    if candidate.own_test_set:
+        return (
+            f"evaluate the baseline on {candidate.own_test_set_name!r}, too "
+            f"(mlrek evaluate {baseline} --on MANIFEST)"
+        )
+    run = _find_common(referred.evaluation.version.arn, candidate, store)
+    if run is None:
+        return ""
+    name = run.own_test_set_name
+    return f"both were tested on {name!r} as well: check runs:/{run.run_id} instead"
+
+
+def _find_common(baseline_arn: str, candidate: LoggedRun, store: Store) -> LoggedRun | None:
+    """The candidate's newest run on an own test set that the baseline was tested on, too."""
+    runs = store.list_own_test_set_runs(candidate.experiment_id)
+    own = [run for run in runs if run.is_complete and run.version_arn == baseline_arn]
+    test_sets = {run.own_test_set for run in own}
+    return _find_run((run for run in runs if run.own_test_set in test_sets), candidate.version_arn)
+
+
+def _find_run(runs: Iterable[LoggedRun], version_arn: str) -> LoggedRun | None:
+    return current_run(run for run in runs if run.version_arn == version_arn and version_arn)
