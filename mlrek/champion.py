@@ -40,8 +40,6 @@ def is_champion(candidate: Referred, baseline: str, alias: str, registry: Regist
     Raises:
         TrackingError: MLflow cannot be reached or refuses.
     """
-    if candidate.run is None and candidate.registered is None:
-        return False
     names = _list_models(candidate, baseline, registry)
     return any(_bears(name, candidate, alias, registry) for name in names)
 

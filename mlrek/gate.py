@@ -7,8 +7,6 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from mlrek.baseline import (
     compare_sides,
     doubt_groups,
@@ -18,11 +16,11 @@ from mlrek.baseline import (
     say_incomplete,
 )
 from mlrek.champion import CHECKS_FOLDER, is_champion
-from mlrek.comparison.doubts import find_leakage
+from mlrek.comparison.doubts import find_leakage, list_doubts
 from mlrek.comparison.pairing import group_images
+from mlrek.comparison.units import number_groups
 from mlrek.errors import PolicyError, TrackingError
 from mlrek.evaluation import Doubt, Evaluation, IntArray
-from mlrek.formats.doubts import complete_doubts
 from mlrek.identity import test_set_digest
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics
@@ -42,7 +40,7 @@ from mlrek.policy.numbers import collect_numbers, count_test_images
 from mlrek.policy.parsing import parse_policy
 from mlrek.references import Referred, find_logged_run, load_version
 from mlrek.registry.door import Registry
-from mlrek.registry.versions import DEFAULT_ALIAS, check_alias
+from mlrek.registry.versions import DEFAULT_ALIAS, VALIDATION, ValidationStatus, check_alias
 from mlrek.sources import AwsOptions
 from mlrek.sources.storage import read_small_text
 from mlrek.tables.decision import describe_decision
@@ -51,14 +49,11 @@ from mlrek.tracking.looks import find_look, list_looks, name_look, take_look
 from mlrek.tracking.runs import RegisteredVersion
 from mlrek.tracking.store import Store
 
-STATUS_TAG = "validation_status"
-VALIDATION = {
-    Status.PASSED: "approved",
-    Status.FAILED: "rejected",
-    Status.UNDECIDED: "undecided",
+_VALIDATED = {
+    Status.PASSED: ValidationStatus.APPROVED,
+    Status.FAILED: ValidationStatus.REJECTED,
+    Status.UNDECIDED: ValidationStatus.UNDECIDED,
 }
-"""What the tag `validation_status` of a registered version says after a check."""
-
 _UNSAFE = re.compile(r"[^\w.-]+")
 
 
@@ -141,7 +136,9 @@ def check_version(
     if referred.run is not None and not referred.run.is_logged:
         raise TrackingError(say_incomplete(referred.run.run_id))
     described = _describe_candidate(referred, policy.test_set.group_by, store)
-    if _is_champion(referred, policy, asking, store):
+    if referred.run is not None and is_champion(
+        referred, policy.baseline, asking.alias, Registry(store())
+    ):
         reason = f"the candidate is already the {asking.alias}"
         described = replace(described, is_champion=True)
         decision = decide(policy, described, Opponent(absent=reason))
@@ -189,14 +186,6 @@ def read_sealed_policy(sealed: Mapping[str, Any]) -> Policy:
     return _group(policy, sealed["group_by"] or "")
 
 
-def _is_champion(
-    referred: Referred, policy: Policy, asking: Asking, store: Callable[[], Store]
-) -> bool:
-    if referred.run is None:
-        return False
-    return is_champion(referred, policy.baseline, asking.alias, Registry(store()))
-
-
 def _describe_candidate(
     referred: Referred, group_by: str, store: Callable[[], Store] | None
 ) -> Candidate:
@@ -227,10 +216,8 @@ def _describe_candidate(
 def _list_doubts(
     referred: Referred, found: tuple[Doubt, ...], store: Callable[[], Store] | None
 ) -> Iterator[Doubt]:
-    """What weakens a candidate's numbers: what its reading, its numbers and its run tell."""
-    evaluation = referred.evaluation
-    doubts = (*complete_doubts(evaluation).doubts, *found)
-    yield from (replace(doubt, side="candidate") for doubt in dict.fromkeys(doubts))
+    """What weakens a candidate's numbers: the doubts that were found, and what its run tells."""
+    yield from (replace(doubt, side="candidate") for doubt in found)
     if referred.run is not None and store is not None:
         yield from doubt_run(referred, "candidate", Registry(store()))
 
@@ -250,15 +237,14 @@ def _compute(
         confidence=confidence,
         groups=_number_groups(evaluation, group_by),
     )
-    return collect_numbers(evaluation, metrics), metrics.doubts
+    return collect_numbers(evaluation, metrics), list_doubts(evaluation, metrics)
 
 
 def _number_groups(evaluation: Evaluation, group_by: str) -> IntArray | None:
     """A code for the group of each image, (n_images,); None without a grouping."""
     if not group_by:
         return None
-    names, _ = group_images(evaluation.images, group_by)
-    return np.unique(np.array(names, dtype=object), return_inverse=True)[1]
+    return number_groups(group_images(evaluation.images, group_by)[0])
 
 
 def _count_looks(
@@ -296,7 +282,7 @@ def _note(decision: Decision, policy: Policy, referred: Referred, store: Store) 
         content = write_json(describe_decision(decision))
         store.write_artifact(referred.run_id, _result_path(policy), content)
         if referred.registered is not None:
-            tags = {STATUS_TAG: VALIDATION[decision.verdict]}
+            tags = {VALIDATION: _VALIDATED[decision.verdict].value}
             store.set_model_version_tags(referred.registered, tags)
     except TrackingError as exc:
         warning = f"the answer could not be kept in MLflow: {exc}"

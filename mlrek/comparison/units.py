@@ -64,7 +64,7 @@ class Setting:
 def set_shared(images: Sequence[str], labels: tuple[str, ...], group_by: str) -> Setting:
     """Images that both versions were tested on, in the order of both exams."""
     groups = group_images(images, group_by)[0] if group_by else images
-    units = _number(groups)
+    units = number_groups(groups)
     return Setting(
         scope=Scope.SHARED,
         labels=labels,
@@ -108,7 +108,7 @@ def set_whole(
     )
 
 
-def _number(groups: Sequence[str]) -> IntArray:
+def number_groups(groups: Sequence[str]) -> IntArray:
     """The place of each group in alphabetical order, so that lines may stand in any order."""
     places = {name: i for i, name in enumerate(sorted(set(groups)))}
     return np.array([places[name] for name in groups], dtype=np.int64)
