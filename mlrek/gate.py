@@ -113,8 +113,8 @@ def check_version(
 ) -> GateResult:
     """Decide whether a version may be promoted.
 
-    A candidate that is a run on a test set of one's own is compared with the baseline's run on the
-    same one, where there is one. One that bears the alias already passes, and nothing is written.
+    A candidate that is a run on your own test set is compared with the baseline's run on the same
+    one, where there is one. A candidate that has the alias already passes; nothing is written.
 
     Args:
         candidate: A VERSION as typed.

@@ -33,7 +33,7 @@ UNKEPT = (
 class Promotion:
     """What is to be moved, and what is known of it so far.
 
-    `candidate` is what the gate reads: the version, or its run on a test set of one's own.
+    `candidate` is what the gate reads: the version, or its run on your own test set.
     `result` is the gate's, None for a rollback.
     `moved` says what became of the alias, None as long as nothing was decided.
     """

@@ -178,7 +178,7 @@ class VersionIdentity:
 class Candidate:
     """The version to be promoted. `numbers_at` gives its numbers with intervals at a confidence.
 
-    `doubts` weaken its numbers. `is_champion`: it bears the alias already that is to be moved.
+    `doubts` weaken its numbers. `is_champion`: it has the alias already that is to be moved.
     `is_grouped`: its intervals are over the groups of `group_by`.
     """
 
@@ -286,7 +286,7 @@ class Looks:
 class Decision:
     """All checks with their answers, and what follows.
 
-    `already_champion`: the candidate bears the alias already, so that nothing is to be decided.
+    `already_champion`: the candidate has the alias already, so that nothing is to be decided.
     `looks` is None where the candidate was compared with no baseline.
     """
 

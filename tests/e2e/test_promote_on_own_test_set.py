@@ -91,7 +91,7 @@ def ask(run_mlrek, uri, tmp_path):
 
 
 @pytest.fixture
-def sit(run_mlrek, uri, holdout, digits, tmp_path):
+def evaluate(run_mlrek, uri, holdout, digits, tmp_path):
     """Evaluate a version on the test set: its run."""
 
     def run(version: str) -> str:
@@ -107,7 +107,7 @@ def sit(run_mlrek, uri, holdout, digits, tmp_path):
     return run
 
 
-def test_what_a_refusal_advises_leads_to_a_promotion(run_mlrek, ask, sit, uri, digits):
+def test_what_a_refusal_advises_leads_to_a_promotion(run_mlrek, ask, evaluate, uri, digits):
     """No own test set yet, one without the champion, one with both: each says what next."""
     run_mlrek("sync", digits, "--register=digits", "--tracking-uri", uri, "--quiet")
     client = MlflowClient(uri)
@@ -117,7 +117,7 @@ def test_what_a_refusal_advises_leads_to_a_promotion(run_mlrek, ask, sit, uri, d
     assert code == 4
     assert "evaluate both on one test set (mlrek evaluate VERSION --on MANIFEST)" in reason
 
-    candidate = sit(SPLIT)
+    candidate = evaluate(SPLIT)
     code, _, reason = ask("promote", candidate, "--yes")
     assert code == 4
     assert (
@@ -125,7 +125,7 @@ def test_what_a_refusal_advises_leads_to_a_promotion(run_mlrek, ask, sit, uri, d
         "(mlrek evaluate models:/digits@champion --on MANIFEST)"
     ) in reason
 
-    baseline = sit("v2-linear")
+    baseline = evaluate("v2-linear")
     code, _, reason = ask("promote", "models:/digits/4", "--yes")
     assert code == 4
     assert f"both were tested on 'holdout' as well: check {candidate} instead" in reason
@@ -153,12 +153,12 @@ def test_what_a_refusal_advises_leads_to_a_promotion(run_mlrek, ask, sit, uri, d
 
 
 def test_a_run_that_is_named_as_the_baseline_is_the_one_that_counts(
-    run_mlrek, ask, sit, uri, digits
+    run_mlrek, ask, evaluate, uri, digits
 ):
     """Also when its version was tested on the candidate's own test set in another run."""
     done = run_mlrek("sync", digits, "--version=v2-linear", "--tracking-uri", uri, "--json")
     own = json.loads(done.stdout)["versions"][0]["run_id"]
-    candidate, _ = sit(SPLIT), sit("v2-linear")
+    candidate, _ = evaluate(SPLIT), evaluate("v2-linear")
 
     code, found, reason = ask("check", candidate, "--baseline", f"runs:/{own}")
 
