@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import nan
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 from msgspec import Meta
 
@@ -89,10 +89,20 @@ class TestSetPolicy:
     adjust_for_looks: _Flag = False
 
 
+class CheckKind(StrEnum):
+    """What a check asks."""
+
+    TEST_SET = "test_set"
+    FLOOR = "floor"
+    NO_WORSE = "no_worse"
+    BETTER = "better"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
     """A table `[[floor]]`: a number must lie within limits; with a confidence its interval must."""
 
+    kind: ClassVar = CheckKind.FLOOR
     metric: Metric
     min: _Limit = nan
     max: _Limit = nan
@@ -103,6 +113,7 @@ class Floor:
 class NoWorse:
     """A table `[[no_worse]]`: the candidate may lose at most `margin` on the baseline."""
 
+    kind: ClassVar = CheckKind.NO_WORSE
     metric: Metric
     margin: _Margin = 0.0
     confidence: _Confidence = DEFAULT_CONFIDENCE
@@ -112,6 +123,8 @@ class NoWorse:
 class Better:
     """A table `[[better]]`: the candidate must be better than the baseline."""
 
+    kind: ClassVar = CheckKind.BETTER
+    margin: ClassVar[float] = 0.0
     metric: Metric
     confidence: _Confidence = DEFAULT_CONFIDENCE
 
@@ -211,15 +224,6 @@ class Opponent:
     incomparable: str = ""
     advice: str = ""
     differs_in_thresholds: bool = False
-
-
-class CheckKind(StrEnum):
-    """What a check asks."""
-
-    TEST_SET = "test_set"
-    FLOOR = "floor"
-    NO_WORSE = "no_worse"
-    BETTER = "better"
 
 
 class Status(StrEnum):

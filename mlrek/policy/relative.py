@@ -21,7 +21,6 @@ from mlrek.policy import (
     Better,
     Candidate,
     Check,
-    CheckKind,
     Looks,
     Metric,
     NoWorse,
@@ -31,7 +30,7 @@ from mlrek.policy import (
     TestSetPolicy,
 )
 from mlrek.policy.doubts import CROSSFIT_NOTE, Reading, apply_doubts, choose_reading
-from mlrek.policy.floors import expand_labels, find_failing, range_variance
+from mlrek.policy.floors import Answer, expand_labels, find_failing, range_variance
 from mlrek.policy.looks import hold_to_look
 from mlrek.policy.wording import (
     say_change,
@@ -72,10 +71,10 @@ def check_relative(
     """One check, or one for each label that either version has."""
     opponent = footing.opponent
     if opponent.absent:
-        yield _describe(asked, asked.metric, _Answer(Status.IGNORED, opponent.absent), candidate)
+        yield _describe(asked, asked.metric, Answer(Status.IGNORED, opponent.absent), candidate)
         return
     if opponent.comparison is None:
-        answer = _Answer(Status.UNDECIDED, f"not comparable: {footing.incomparable}")
+        answer = Answer(Status.UNDECIDED, f"not comparable: {footing.incomparable}")
         yield _describe(asked, asked.metric, answer, candidate, is_comparable=False)
         return
     comparison = opponent.comparison
@@ -126,10 +125,10 @@ def _check(
 ) -> Check:
     metric = reading.asked
     if footing.incomparable:
-        answer = _Answer(Status.UNDECIDED, f"not comparable: {footing.incomparable}")
+        answer = Answer(Status.UNDECIDED, f"not comparable: {footing.incomparable}")
         return _describe(asked, metric, answer, candidate, found, is_comparable=False)
     if found is None:
-        answer = _Answer(Status.UNDECIDED, _say_no_difference(reading.metric, candidate))
+        answer = Answer(Status.UNDECIDED, _say_no_difference(reading.metric, candidate))
         return _describe(asked, metric, answer, candidate)
     images = _describe_images(found, candidate, footing.opponent)
     answer = _answer(asked, found, images)
@@ -177,12 +176,12 @@ def _find_failing(
 
 
 def _hold_to_look(
-    answer: "_Answer",
+    answer: Answer,
     asked: NoWorse | Better,
     found: Difference,
     looks: Looks | None,
     images: "_Images | None",
-) -> "_Answer":
+) -> Answer:
     """What would pass, held to the confidence of the candidate's place among all that were checked.
 
     Without a place it does not pass: candidates that nobody counts could be tried without end.
@@ -209,16 +208,6 @@ def _forgive_chance(check: Check, n: int) -> Check:
         "them taken together (Holm) it is not sure of this one"
     )
     return replace(check, status=Status.UNDECIDED, reason=reason)
-
-
-@dataclass(frozen=True, slots=True)
-class _Answer:
-    status: Status
-    reason: str = ""
-    low: float = nan
-    high: float = nan
-    images_needed: ImagesNeeded | None = None
-    is_doubted: bool = False
 
 
 def _find(comparison: Comparison, metric: Metric, scope: Scope) -> Difference | None:
@@ -258,12 +247,12 @@ def _describe_images(found: Difference, candidate: Candidate, opponent: Opponent
     return _Images(n, find_spread_range(min(n_changed, n), n))
 
 
-def _answer(asked: NoWorse | Better, found: Difference, images: _Images | None) -> _Answer:
+def _answer(asked: NoWorse | Better, found: Difference, images: _Images | None) -> Answer:
     if isnan(found.difference):
-        return _Answer(Status.UNDECIDED, found.reason or _say_undefined(found))
+        return Answer(Status.UNDECIDED, found.reason or _say_undefined(found))
     if found.evidence is None:
         why = found.reason or "nothing tells how sure this difference is"
-        return _Answer(Status.UNDECIDED, f"{why}: check it with a [[floor]] instead")
+        return Answer(Status.UNDECIDED, f"{why}: check it with a [[floor]] instead")
     low, high = found.evidence.interval(asked.confidence)
     if isnan(low) or isnan(high) or high - low <= _NO_WIDTH:
         why = found.reason or (
@@ -271,15 +260,15 @@ def _answer(asked: NoWorse | Better, found: Difference, images: _Images | None) 
             "images, not certainty"
         )
         more = "" if why == FITTED_ALIKE else "; test both versions on more images"
-        return _Answer(Status.UNDECIDED, f"{why}{more}", low, high)
+        return Answer(Status.UNDECIDED, f"{why}{more}", low, high)
     low, high = min(low, found.difference), max(high, found.difference)
     worst, best = (-high, -low) if found.less_is_better else (low, high)
-    allowed = -_margin(asked)
+    allowed = -asked.margin
     if worst > allowed:
-        return _Answer(Status.PASSED, "", low, high)
+        return Answer(Status.PASSED, "", low, high)
     is_better = isinstance(asked, Better)
     if best < allowed or (is_better and best <= allowed):
-        return _Answer(Status.FAILED, _say_failed(asked, found, low, high), low, high)
+        return Answer(Status.FAILED, _say_failed(asked, found, low, high), low, high)
     return _undecided(asked, found, (low, high), images)
 
 
@@ -288,7 +277,7 @@ def _undecided(
     found: Difference,
     interval: tuple[float, float],
     images: _Images | None,
-) -> _Answer:
+) -> Answer:
     """What would decide it: by the margin, where the policy names one."""
     limit = _limit(asked, found.name)
     error = _spread(found, interval, asked.confidence)
@@ -297,14 +286,14 @@ def _undecided(
         f"the change may be {_say_interval(asked, *interval)}, on either side of "
         f"{say_change(limit)}{say_needed(needed)}"
     )
-    return _Answer(Status.UNDECIDED, reason, *interval, needed)
+    return Answer(Status.UNDECIDED, reason, *interval, needed)
 
 
 def _estimate(images: _Images | None, error: float, asked: NoWorse | Better) -> ImagesNeeded | None:
     if images is None:
         return None
     return range_to_decide(
-        images.n, error, images.spread, margin=_margin(asked), confidence=asked.confidence
+        images.n, error, images.spread, margin=asked.margin, confidence=asked.confidence
     )
 
 
@@ -342,20 +331,16 @@ def _say_no_difference(metric: Metric, candidate: Candidate) -> str:
     return say_missing(metric, candidate.numbers)
 
 
-def _margin(asked: NoWorse | Better) -> float:
-    return asked.margin if isinstance(asked, NoWorse) else 0.0
-
-
 def _limit(asked: NoWorse | Better, name: str) -> float:
     """The change, candidate minus baseline, that an interval is held against."""
     less_is_better = name.rpartition("/")[2] in LESS_IS_BETTER
-    return _margin(asked) if less_is_better else 0.0 - _margin(asked)
+    return asked.margin if less_is_better else 0.0 - asked.margin
 
 
 def _describe(
     asked: NoWorse | Better,
     metric: Metric,
-    answer: _Answer,
+    answer: Answer,
     candidate: Candidate,
     found: Difference | None = None,
     *,
@@ -363,7 +348,7 @@ def _describe(
 ) -> Check:
     own = candidate.numbers.figures.get(metric)
     return Check(
-        kind=CheckKind.NO_WORSE if isinstance(asked, NoWorse) else CheckKind.BETTER,
+        kind=asked.kind,
         metric=metric,
         status=answer.status,
         value=found.candidate if found else own.value if own else nan,

@@ -7,7 +7,6 @@ from typing import Final
 
 from mlrek.policy import (
     ANY_LABEL,
-    Better,
     LeakageRule,
     Metric,
     NoWorse,
@@ -105,15 +104,11 @@ def _list_limits(policy: Policy) -> Iterator[_Limit]:
                 )
     for asked in policy.relative:
         yield _Limit(
-            kind=_name(asked),
+            kind=asked.kind,
             metric=asked.metric,
             strictness=-asked.margin if isinstance(asked, NoWorse) else inf,
             confidence=asked.confidence,
         )
-
-
-def _name(asked: NoWorse | Better) -> str:
-    return "no_worse" if isinstance(asked, NoWorse) else "better"
 
 
 def _weaken_test_set(before: Policy, now: Policy) -> Iterator[str]:
