@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from claims import find_missing, write_claim
 from hypothesis import HealthCheck, settings
 
 REPOSITORY = Path(__file__).parents[1]
@@ -47,9 +48,37 @@ def pytest_collection_modifyitems(items):
 def pytest_runtest_makereport(item, call):
     """With MLREK_REQUIRE_ALL=1 (in CI) a skipped test is a failed one."""
     report = yield
+    if report.when == "call":
+        claim = write_claim(getattr(getattr(item, "function", None), "__doc__", ""))
+        report.user_properties.append(("claim", f"{item.nodeid.partition('[')[0]}\t{claim}"))
     if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("MLREK_REQUIRE_ALL"):
         report.outcome = "failed"
     return report
+
+
+class _Claims:
+    """Notes which claims ran, and fails a whole run in which one is missing."""
+
+    def __init__(self) -> None:
+        self.ran: set[str] = set()
+
+    def pytest_runtest_logreport(self, report):
+        if report.when == "call" and not report.failed:
+            self.ran.update(value for name, value in report.user_properties if name == "claim")
+
+    def pytest_sessionfinish(self, session):
+        missing = find_missing(claim.partition("\t")[2] for claim in self.ran)
+        if missing and session.exitstatus == pytest.ExitCode.OK:
+            lines = "\n".join(f"  {claim}" for claim in missing)
+            print(f"\nclaimed before, not run, and not in tests/claims-gone.txt:\n{lines}")  # noqa: T201
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_configure(config):
+    """Watch the claims of a run of everything, once: not in each worker."""
+    whole = config.args == config.getini("testpaths") and not config.option.keyword
+    if whole and os.environ.get("MLREK_REQUIRE_ALL") and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(_Claims())
 
 
 @pytest.fixture(scope="session")

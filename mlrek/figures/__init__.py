@@ -63,7 +63,7 @@ def draw_box_pictures(
     evaluation: Evaluation, predictions: Predictions, read_images: ReadImages
 ) -> dict[str, Pixels]:
     """Boxes over the images with the most mistakes; nothing where no image can be read."""
-    from mlrek.figures.boxes import draw_boxes
+    from mlrek.figures.examples import draw_boxes
     from mlrek.figures.style import render_rgb
 
     figure = draw_boxes(evaluation, predictions, read_images)
@@ -74,7 +74,7 @@ def draw_mask_pictures(
     evaluation: Evaluation, read_images: ReadImages | None = None
 ) -> dict[str, Pixels]:
     """Masks over the images where they agree least, or over grey where these cannot be read."""
-    from mlrek.figures.masks import draw_masks
+    from mlrek.figures.examples import draw_masks
     from mlrek.figures.style import render_rgb
 
     figure = draw_masks(evaluation, read_images)
