@@ -18,11 +18,11 @@ from mlrek.errors import UsageError
 from mlrek.evaluation import Evaluation, Provider
 from mlrek.exam.calling import Watch, call_missing
 from mlrek.figures import ReadImages
+from mlrek.formats.columns import ManifestInput
 from mlrek.formats.doubts import complete_doubts
 from mlrek.formats.exam import join_own_test_set
 from mlrek.formats.ground_truth import GroundTruth, parse_ground_truth
 from mlrek.formats.rekognition_arn import parse_arn
-from mlrek.formats.rekognition_manifest import ManifestInput
 from mlrek.formats.responses import parse_responses
 from mlrek.identity import hide_signatures, test_set_digest
 from mlrek.printable import escape_markdown, escape_unencodable

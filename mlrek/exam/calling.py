@@ -15,7 +15,7 @@ from threading import Lock
 from typing import Any, Protocol
 
 from mlrek.errors import SourceError
-from mlrek.formats.rekognition_manifest import ManifestInput
+from mlrek.formats.columns import ManifestInput
 from mlrek.formats.responses import parse_responses
 from mlrek.sources.custom_labels import Answered
 

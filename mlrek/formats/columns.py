@@ -5,6 +5,7 @@ any number of rows: `offsets` (n_images + 1,) tell where those of each begin and
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
@@ -19,6 +20,14 @@ from mlrek.formats.lines import iter_json_lines
 T = TypeVar("T")
 
 _N_NAMED = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ManifestInput:
+    """A file with a line per image as it is read: chunks of any size, used up once."""
+
+    uri: str
+    chunks: Iterable[bytes]
 
 
 class RefusedError(ValueError):

@@ -29,7 +29,7 @@ from msgspec.json import Decoder
 
 from mlrek.errors import ParseError, UsageError
 from mlrek.evaluation import Boxes, Doubt, FloatArray, LabelSets, Task
-from mlrek.formats.columns import BadLines, RefusedError, read_lines, warn_first
+from mlrek.formats.columns import BadLines, ManifestInput, RefusedError, read_lines, warn_first
 from mlrek.formats.ground_truth_line import (
     ADJUSTED,
     LINE_DECODER,
@@ -48,7 +48,7 @@ from mlrek.formats.json_text import decode_json, join_some, show
 from mlrek.formats.rekognition_boxes import find_boxes
 from mlrek.formats.rekognition_detection import gather_objects
 from mlrek.formats.rekognition_line import LabelKeys
-from mlrek.formats.rekognition_manifest import ManifestColumns, ManifestInput
+from mlrek.formats.rekognition_manifest import ManifestColumns
 from mlrek.formats.rekognition_sorting import find_used_labels, sort_truth
 from mlrek.formats.unfolding import unfold_lines
 from mlrek.formats.unlabelled import Unlabelled, find_reason

@@ -26,7 +26,7 @@ from mlrek.evaluation import (
     order_labels,
 )
 from mlrek.formats.columns import add_up, warn_first
-from mlrek.formats.described import check_described
+from mlrek.formats.described import Document, check_described
 from mlrek.formats.doubts import complete_doubts, doubt_foreign, settle_images
 from mlrek.formats.json_text import show
 from mlrek.formats.lookout_arn import (
@@ -38,8 +38,8 @@ from mlrek.formats.lookout_line import ANOMALY, CLASSES
 from mlrek.formats.lookout_manifest import (
     EMPTY_MANIFEST,
     NO_CLASS,
+    LookoutInput,
     LookoutManifest,
-    ManifestInput,
     ReadMasks,
     parse_manifest,
 )
@@ -48,14 +48,14 @@ from mlrek.formats.lookout_masks import (
     find_mask_labels,
     has_predicted_masks,
 )
-from mlrek.formats.lookout_result import LookoutResult, ResultInput, parse_result
+from mlrek.formats.lookout_result import LookoutResult, parse_result
 
 __all__ = [
+    "Document",
     "LookoutDescription",
+    "LookoutInput",
     "LookoutResult",
-    "ManifestInput",
     "ReadMasks",
-    "ResultInput",
     "find_lookout_version",
     "parse_description",
     "parse_lookout_evaluation",
@@ -70,8 +70,8 @@ _OUTCOMES = np.array([[Outcome.TN, Outcome.FN], [Outcome.FP, Outcome.TP]], dtype
 def parse_lookout_evaluation(
     version: Version,
     *,
-    manifest: ManifestInput | None = None,
-    result: ResultInput | None = None,
+    manifest: LookoutInput | None = None,
+    result: Document | None = None,
     description: LookoutDescription | None = None,
     skip_bad_lines: bool = False,
     warnings: Sequence[str] = (),
@@ -98,7 +98,7 @@ def parse_lookout_evaluation(
     described = description.reported if description else {}
     if manifest is None and result is None and not described:
         raise EvaluationError(f"{version.arn}: no manifest, no result and no reported number")
-    found = parse_result(result) if result else LookoutResult()
+    found = parse_result(result.uri, result.data) if result else LookoutResult()
     told = found if _is_own(version, found) else LookoutResult(warnings=found.warnings)
     columns = EMPTY_MANIFEST
     if manifest is not None:

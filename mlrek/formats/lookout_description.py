@@ -12,11 +12,9 @@ from msgspec.json import Decoder
 
 from mlrek.errors import ParseError
 from mlrek.evaluation import Version
-from mlrek.formats.instead import explain
-from mlrek.formats.json_text import NotANumber, decode_json, show
-from mlrek.formats.lines import BYTE_ORDER_MARK
+from mlrek.formats.described import Number, decode_document, keep_numbers
+from mlrek.formats.json_text import show
 from mlrek.formats.lookout_arn import parse_lookout_version
-from mlrek.formats.lookout_result import name_scores
 from mlrek.formats.timestamps import parse_timestamp
 
 
@@ -51,9 +49,9 @@ class _S3Object(Struct, rename="pascal"):
 
 
 class _Performance(Struct, rename="pascal"):
-    f1_score: float | NotANumber = None
-    recall: float | NotANumber = None
-    precision: float | NotANumber = None
+    f1_score: Number = None
+    recall: Number = None
+    precision: Number = None
 
 
 class _Model(Struct, rename="pascal"):
@@ -82,10 +80,7 @@ def parse_description(uri: str, data: bytes) -> LookoutDescription:
     Raises:
         ParseError: It is no JSON object, a field is of another kind, or it names no model.
     """
-    try:
-        answer = decode_json(_DECODER, data.removeprefix(BYTE_ORDER_MARK))
-    except ValueError as exc:
-        raise ParseError(uri, 0, explain(data, exc, what="the description of a model")) from exc
+    answer = decode_document(_DECODER, uri, data, "the description of a model")
     model = answer.model_description or answer
     version = parse_lookout_version(model.model_arn or "")
     if version is None:
@@ -100,6 +95,6 @@ def parse_description(uri: str, data: bytes) -> LookoutDescription:
         ),
         manifest_uri=(model.evaluation_manifest or _S3Object()).uri,
         result_uri=(model.evaluation_result or _S3Object()).uri,
-        reported=name_scores(precision=scores.precision, recall=scores.recall, f1=scores.f1_score),
+        reported=keep_numbers(precision=scores.precision, recall=scores.recall, f1=scores.f1_score),
         status_message=" ".join((model.status_message or "").split()),
     )

@@ -9,7 +9,7 @@ import numpy as np
 
 from mlrek.errors import SourceError
 from mlrek.evaluation import Doubt, FloatArray, IntArray
-from mlrek.formats.columns import BadLines, read_lines
+from mlrek.formats.columns import BadLines, ManifestInput, read_lines
 from mlrek.formats.json_text import show
 from mlrek.formats.lookout_line import (
     CLASSES,
@@ -36,11 +36,9 @@ why there are none. What it raises ends the reading."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ManifestInput:
-    """A manifest as it is read: chunks of any size, used up once, and how its masks are read."""
+class LookoutInput(ManifestInput):
+    """A manifest, and how the masks are read that it names; without that none is."""
 
-    uri: str
-    chunks: Iterable[bytes]
     read_masks: ReadMasks | None = None
 
 

@@ -7,7 +7,7 @@ base model found; the last two at confidence 5 and above of 100.
 import re
 from array import array
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Annotated
 
 import numpy as np
@@ -17,10 +17,10 @@ from msgspec.json import Decoder
 
 from mlrek.errors import ParseError
 from mlrek.evaluation import BoolArray
-from mlrek.formats.columns import BadLines
+from mlrek.formats.columns import BadLines, ManifestInput
 from mlrek.formats.json_text import LabelName, join_some, show
-from mlrek.formats.lines import BYTE_ORDER_MARK, iter_json_lines, peek_chunks
-from mlrek.formats.rekognition_manifest import ManifestColumns, ManifestInput
+from mlrek.formats.lines import BYTE_ORDER_MARK, iter_json_lines
+from mlrek.formats.rekognition_manifest import ManifestColumns
 
 _ANSWERS = re.compile(
     rb'"(?:content-moderation-groundtruth|detect-moderation-labels(?:-base-model)?)"\s*:'
@@ -76,12 +76,6 @@ class Answers:
     def __post_init__(self) -> None:
         self.base.label_codes = self.adapter.label_codes
         self.base.images = self.adapter.images
-
-
-def peek(manifest: ManifestInput) -> tuple[bytes, ManifestInput]:
-    """The first bytes of a manifest, and the manifest as it was."""
-    head, chunks = peek_chunks(manifest.chunks)
-    return head, replace(manifest, chunks=chunks)
 
 
 def is_answers(head: bytes) -> bool:

@@ -17,20 +17,22 @@ from mlrek.evaluation import (
     Version,
     order_labels,
 )
-from mlrek.formats.described import check_described
+from mlrek.formats.columns import ManifestInput
+from mlrek.formats.described import Document, check_described
 from mlrek.formats.doubts import complete_doubts, doubt_foreign, settle_images
 from mlrek.formats.json_text import say_first, show
-from mlrek.formats.moderation import Answers, is_answers, keep_labels, parse_answers, peek
+from mlrek.formats.lines import peek_chunks
+from mlrek.formats.moderation import Answers, is_answers, keep_labels, parse_answers
 from mlrek.formats.rekognition_detection import Objects, gather_objects
 from mlrek.formats.rekognition_flags import check_flags
-from mlrek.formats.rekognition_manifest import ManifestColumns, ManifestInput, parse_manifest
+from mlrek.formats.rekognition_manifest import ManifestColumns, parse_manifest
 from mlrek.formats.rekognition_sorting import find_used_labels, sort_records, sort_truth
-from mlrek.formats.rekognition_summary import Summary, SummaryInput, parse_summary
+from mlrek.formats.rekognition_summary import Summary, parse_summary
 
 __all__ = [
+    "Document",
     "ManifestInput",
     "Summary",
-    "SummaryInput",
     "parse_evaluation",
     "parse_summary",
 ]
@@ -40,7 +42,7 @@ def parse_evaluation(
     version: Version,
     *,
     manifest: ManifestInput | None = None,
-    summary: SummaryInput | None = None,
+    summary: Document | None = None,
     reported: Mapping[str, float] | None = None,
     skip_bad_lines: bool = False,
     warnings: Sequence[str] = (),
@@ -95,7 +97,8 @@ def _read(
     """What the manifest says, or without one what there is to know of labels and task."""
     if manifest is None:
         return _join(version, ManifestColumns(), told)
-    head, manifest = peek(manifest)
+    head, chunks = peek_chunks(manifest.chunks)
+    manifest = replace(manifest, chunks=chunks)
     if is_answers(head):
         answers = parse_answers(manifest, skip_bad_lines=skip_bad_lines)
         return _join_answers(version, answers, told)

@@ -5,13 +5,13 @@ the keys of a line mean is worked out once for all lines that have the same keys
 """
 
 from array import array
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import groupby
 
 from mlrek.evaluation import Doubt
-from mlrek.formats.columns import BadLines, check_place, malformed
+from mlrek.formats.columns import BadLines, ManifestInput, check_place, malformed
 from mlrek.formats.lines import Block, BlockDecoder, OnBadLine, iter_blocks
 from mlrek.formats.rekognition_alike import AlikeLines, Rows, find_alike
 from mlrek.formats.rekognition_boxes import BoxColumns, find_boxes
@@ -34,14 +34,6 @@ _INPUT_MANIFEST_REASON = (
     "the predictions are in TestingGroundTruth-….json, which the service names under "
     "TestingDataResult.Output"
 )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ManifestInput:
-    """A manifest as it is read: chunks of any size, used up once."""
-
-    uri: str
-    chunks: Iterable[bytes]
 
 
 class _LabelCodes(dict[str, int]):

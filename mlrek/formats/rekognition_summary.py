@@ -8,24 +8,21 @@ from typing import Annotated, TypeAlias
 from msgspec import Meta, Struct
 from msgspec.json import Decoder
 
-from mlrek.errors import ParseError
 from mlrek.evaluation import Reported
-from mlrek.formats.instead import explain
-from mlrek.formats.json_text import LabelName, NotANumber, decode_json, show
+from mlrek.formats.described import (
+    Count,
+    Number,
+    decode_summary,
+    keep_count,
+    keep_numbers,
+    warn_repeated,
+    warn_time,
+)
+from mlrek.formats.json_text import LabelName, NotANumber
 from mlrek.formats.moderation_summary import ContentModeration, report_adapter
 from mlrek.formats.timestamps import parse_timestamp
 
-_Number: TypeAlias = float | NotANumber
 _Threshold: TypeAlias = Annotated[float, Meta(ge=0, le=1)] | NotANumber
-_Count: TypeAlias = Annotated[int, Meta(ge=0, le=2**53)] | NotANumber
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SummaryInput:
-    """A summary file as it was read."""
-
-    uri: str
-    data: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,15 +61,15 @@ class Summary:
 class _Cell(Struct, rename="pascal"):
     ground_truth_label: str
     predicted_label: str
-    value: _Number = None
+    value: Number = None
 
 
 class _Scores(Struct, rename="pascal"):
-    precision: _Number = None
-    recall: _Number = None
-    f1_score: _Number = None
-    average_precision: _Number = None
-    average_recall: _Number = None
+    precision: Number = None
+    recall: Number = None
+    f1_score: Number = None
+    average_precision: Number = None
+    average_recall: Number = None
     threshold: _Threshold = None
     confusion_matrix: list[_Cell] | None = None
 
@@ -83,7 +80,7 @@ class _Aggregates(_Scores, rename="pascal"):
 
 class _LabelResult(Struct, rename="pascal"):
     label: LabelName
-    number_of_testing_images: _Count = None
+    number_of_testing_images: Count = None
     metrics: _Scores | None = None
 
 
@@ -91,8 +88,8 @@ class _Details(Struct, rename="pascal"):
     project_version_arn: str | None = None
     evaluation_end_timestamp: str | None = None
     labels: list[LabelName] | None = None
-    number_of_training_images: _Count = None
-    number_of_testing_images: _Count = None
+    number_of_training_images: Count = None
+    number_of_testing_images: Count = None
 
 
 class _SummaryFile(Struct, rename="pascal"):
@@ -111,7 +108,7 @@ def parse_summary(uri: str, data: bytes) -> Summary:
     Raises:
         ParseError: It is not JSON, or a key holds something else than its format says.
     """
-    file = _decode(uri, data)
+    file = decode_summary(_DECODER, uri, data, "a Rekognition evaluation summary")
     details = file.evaluation_details or _Details()
     results = file.label_evaluation_results or []
     aggregates = file.aggregated_evaluation_results or _Aggregates()
@@ -126,20 +123,11 @@ def parse_summary(uri: str, data: bytes) -> Summary:
         labels=labels,
         reported=reported,
         evaluation_end_ms=end_ms,
-        warnings=(*_check_labels(uri, results), *_check_time(uri, details, end_ms)),
+        warnings=(
+            *warn_repeated(uri, [result.label for result in results]),
+            *warn_time(uri, details.evaluation_end_timestamp, end_ms),
+        ),
     )
-
-
-def _decode(uri: str, data: bytes) -> _SummaryFile:
-    try:
-        file = decode_json(_DECODER, data.removeprefix(b"\xef\xbb\xbf"))
-    except ValueError as exc:
-        reason = explain(data, exc, what="a Rekognition evaluation summary")
-        raise ParseError(uri, 0, reason) from exc
-    if file == _SummaryFile():
-        reason = "is not a Rekognition evaluation summary: it has none of that file's keys"
-        raise ParseError(uri, 0, reason)
-    return file
 
 
 def _report(
@@ -159,42 +147,18 @@ def _report(
             for cell in cells
             if isinstance(cell.value, float) and isfinite(cell.value)
         ),
-        test_images=_count(details.number_of_testing_images),
-        train_images=_count(details.number_of_training_images),
+        test_images=keep_count(details.number_of_testing_images),
+        train_images=keep_count(details.number_of_training_images),
     )
 
 
-def _scores(scores: _Scores, test_images: _Count = None) -> dict[str, float]:
-    named = {
-        "precision": scores.precision,
-        "recall": scores.recall,
-        "f1": scores.f1_score,
-        "average_precision": scores.average_precision,
-        "average_recall": scores.average_recall,
-        "threshold": scores.threshold,
-        "test_images": test_images,
-    }
-    return {
-        name: float(value)
-        for name, value in named.items()
-        if isinstance(value, (int, float)) and isfinite(value)
-    }
-
-
-def _count(value: _Count) -> int | None:
-    return value if isinstance(value, int) else None
-
-
-def _check_time(uri: str, details: _Details, end_ms: int | None) -> list[str]:
-    text = details.evaluation_end_timestamp
-    if not text or end_ms is not None:
-        return []
-    return [f"{uri}: the end of the evaluation is not a time and was left out: {show(text)}"]
-
-
-def _check_labels(uri: str, results: list[_LabelResult]) -> list[str]:
-    repeated = len(results) - len({result.label for result in results})
-    if not repeated:
-        return []
-    several = f"{repeated} of {len(results)} results are of a label that has some already"
-    return [f"{uri}: {several}, and were left out"]
+def _scores(scores: _Scores, test_images: Count = None) -> dict[str, float]:
+    return keep_numbers(
+        precision=scores.precision,
+        recall=scores.recall,
+        f1=scores.f1_score,
+        average_precision=scores.average_precision,
+        average_recall=scores.average_recall,
+        threshold=scores.threshold,
+        test_images=test_images,
+    )

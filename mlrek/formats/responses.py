@@ -32,9 +32,8 @@ from msgspec.json import Decoder, encode
 
 from mlrek.errors import ParseError
 from mlrek.evaluation import Doubt
-from mlrek.formats.columns import BadLines, RefusedError, read_lines
+from mlrek.formats.columns import BadLines, ManifestInput, RefusedError, read_lines
 from mlrek.formats.json_text import LabelName, show
-from mlrek.formats.rekognition_manifest import ManifestInput
 from mlrek.formats.unfolding import unfold_lines
 
 _Percent = Annotated[float, Meta(ge=0, le=100.001)]  # 32-bit numbers may end a little above 100

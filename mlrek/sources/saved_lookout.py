@@ -10,10 +10,10 @@ from mlrek.errors import SourceError, SourceNotFoundError
 from mlrek.evaluation import Evaluation, Project, Provider, Version
 from mlrek.formats.instead import peek_inside
 from mlrek.formats.lookout import (
+    Document,
     LookoutDescription,
+    LookoutInput,
     LookoutResult,
-    ManifestInput,
-    ResultInput,
     find_lookout_version,
     parse_description,
     parse_lookout_evaluation,
@@ -147,9 +147,7 @@ def _read_description(tree: Tree, found: _SavedFile) -> _SavedFile:
 
 
 def _read_result_file(tree: Tree, found: _SavedFile) -> _SavedFile:
-    return replace(
-        found, result=parse_result(ResultInput(uri=found.file.uri, data=tree.read(found.file)))
-    )
+    return replace(found, result=parse_result(found.file.uri, tree.read(found.file)))
 
 
 _READ: Mapping[Role, Callable[[Tree, _SavedFile], _SavedFile]] = {
@@ -264,23 +262,21 @@ def _list_parts(group: Sequence[_SavedFile], described: _SavedFile | None) -> It
 
 def _open_manifest(
     entry: VersionEntry, reader: PartReader
-) -> tuple[ManifestInput | None, MaskFolder | None]:
+) -> tuple[LookoutInput | None, MaskFolder | None]:
     for part in reader.find(entry, Role.MANIFEST, _NO_MANIFEST):
         chunks = reader.open_if_there(part, _NO_MANIFEST)
         if chunks is not None:
             masks = MaskFolder(reader.storage, parent_uri(part.uri))
-            manifest = ManifestInput(
-                uri=part.uri, chunks=chain_lines([chunks]), read_masks=masks.read
-            )
-            return manifest, masks
+            lines = chain_lines([chunks])
+            return LookoutInput(uri=part.uri, chunks=lines, read_masks=masks.read), masks
     return None, None
 
 
-def _read_result(entry: VersionEntry, reader: PartReader) -> ResultInput | None:
+def _read_result(entry: VersionEntry, reader: PartReader) -> Document | None:
     for part in reader.find(entry, Role.SUMMARY, _NO_RESULT):
         chunks = reader.open_if_there(part, _NO_RESULT)
         if chunks is not None:
-            return ResultInput(uri=part.uri, data=join_document(part.uri, chunks))
+            return Document(uri=part.uri, data=join_document(part.uri, chunks))
     return None
 
 

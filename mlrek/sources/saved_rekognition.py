@@ -9,8 +9,8 @@ from pathlib import PurePath
 from mlrek.errors import SourceError, SourceNotFoundError
 from mlrek.evaluation import Evaluation, Provider
 from mlrek.formats.rekognition import (
+    Document,
     ManifestInput,
-    SummaryInput,
     parse_evaluation,
     parse_summary,
 )
@@ -134,12 +134,12 @@ def _read_version(tree: Tree, file: StoredFile) -> tuple[str, VersionEntry] | No
     return folder, replace(entry, parts=parts, warnings=(*entry.warnings, *around.warnings))
 
 
-def _read_summary(entry: VersionEntry, reader: PartReader) -> SummaryInput | None:
+def _read_summary(entry: VersionEntry, reader: PartReader) -> Document | None:
     """The summary; None when none is named, or the named one is not there."""
     for part in reader.find(entry, Role.SUMMARY, _NO_SUMMARY):
         chunks = reader.open_if_there(part, _NO_SUMMARY)
         if chunks is not None:
-            return SummaryInput(uri=part.uri, data=join_document(part.uri, chunks))
+            return Document(uri=part.uri, data=join_document(part.uri, chunks))
     return None
 
 

@@ -112,7 +112,8 @@ def prepare_json(manifest: Path) -> Callable[[], object]:
 
 def prepare_manifest(manifest: Path) -> Callable[[], object]:
     """All columns of the manifest."""
-    from mlrek.formats.rekognition_manifest import ManifestInput, parse_manifest
+    from mlrek.formats.columns import ManifestInput
+    from mlrek.formats.rekognition_manifest import parse_manifest
 
     return lambda: parse_manifest(ManifestInput(uri=str(manifest), chunks=read_chunks(manifest)))
 

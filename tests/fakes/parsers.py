@@ -7,16 +7,14 @@ from pathlib import Path
 from mlrek.comparing import parse_label_map
 from mlrek.errors import UsageError
 from mlrek.evaluation import Project, Provider, Version
+from mlrek.formats.columns import ManifestInput
 from mlrek.formats.google import GoogleRole, collect_google, parse_google
 from mlrek.formats.ground_truth import parse_ground_truth
-from mlrek.formats.lookout import parse_lookout_evaluation
+from mlrek.formats.lookout import Document, LookoutInput, parse_lookout_evaluation
 from mlrek.formats.lookout_description import parse_description
-from mlrek.formats.lookout_manifest import ManifestInput as LookoutInput
 from mlrek.formats.lookout_masks import MaskRef, parse_mask
-from mlrek.formats.lookout_result import ResultInput
 from mlrek.formats.moderation import parse_answers
 from mlrek.formats.rekognition import parse_evaluation
-from mlrek.formats.rekognition_manifest import ManifestInput
 from mlrek.formats.rekognition_summary import parse_summary
 from mlrek.formats.responses import parse_responses
 from mlrek.formats.stored import load_evaluation
@@ -81,7 +79,7 @@ PARSERS: dict[str, Parser] = {
         VERSION, manifest=LookoutInput(uri="x", chunks=[data])
     ),
     "lookout result": lambda data: parse_lookout_evaluation(
-        VERSION, result=ResultInput(uri="x", data=data)
+        VERSION, result=Document(uri="x", data=data)
     ),
     "lookout description": lambda data: parse_description("x", data),
     "lookout mask": _parse_mask,

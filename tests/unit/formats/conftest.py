@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from mlrek.evaluation import Evaluation, Version
-from mlrek.formats.rekognition import ManifestInput, SummaryInput, parse_evaluation
+from mlrek.formats.rekognition import Document, ManifestInput, parse_evaluation
 from mlrek.formats.rekognition_arn import parse_version_arn
 
 VERSION_ARN = "arn:aws:rekognition:eu-west-1:111122223333:project/pets/version/v1/1690556751958"
@@ -105,7 +105,7 @@ def read(version):
         return parse_evaluation(
             version,
             manifest=ManifestInput(uri="s3://b/manifest.json", chunks=chunks),
-            summary=None if summary is None else SummaryInput(uri="s3://b/sum.json", data=summary),
+            summary=None if summary is None else Document(uri="s3://b/sum.json", data=summary),
             **options,
         )
 

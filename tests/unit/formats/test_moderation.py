@@ -129,9 +129,9 @@ def test_every_threshold_is_a_point(read, summary):
 
 def test_summary_alone(read, version, summary):
     """Without a manifest the reported numbers are there, of the same task."""
-    from mlrek.formats.rekognition import SummaryInput, parse_evaluation
+    from mlrek.formats.rekognition import Document, parse_evaluation
 
-    evaluation = parse_evaluation(version, summary=SummaryInput(uri="s3://b/s.json", data=summary))
+    evaluation = parse_evaluation(version, summary=Document(uri="s3://b/s.json", data=summary))
     assert evaluation.task == Task.MULTILABEL
     assert evaluation.reported.baseline is not None
     assert evaluation.baseline is None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mlrek.errors import EvaluationError, MlrekError, ParseError
 from mlrek.evaluation import DoubtKind, RecordsKind, Reported, Task
-from mlrek.formats.rekognition import ManifestInput, SummaryInput, parse_evaluation, parse_summary
+from mlrek.formats.rekognition import Document, ManifestInput, parse_evaluation, parse_summary
 
 
 class TestLabels:
@@ -173,14 +173,14 @@ class TestVersion:
         """It tells nothing of this one."""
         summary = make_summary(EvaluationDetails={"ProjectVersionArn": self.OTHER})
         with pytest.raises(EvaluationError, match="the summary is of another version"):
-            parse_evaluation(version, summary=SummaryInput(uri="s", data=summary))
+            parse_evaluation(version, summary=Document(uri="s", data=summary))
 
     def test_copied_version(self, version, make_summary):
         """A copied model has the summary of the one that it was copied from."""
         summary = make_summary(EvaluationDetails={"ProjectVersionArn": self.OTHER})
         evaluation = parse_evaluation(
             replace(version, copied_from=self.OTHER),
-            summary=SummaryInput(uri="s", data=summary),
+            summary=Document(uri="s", data=summary),
         )
         assert evaluation.warnings == ()
 
@@ -192,7 +192,7 @@ class TestWithoutManifest:
         """Labels, thresholds and reported numbers are there, images are not."""
         data = (guide / "EvaluationResultSummary-capwatch.json").read_bytes()
         version = replace(version, arn=parse_summary("s", data).version_arn)
-        evaluation = parse_evaluation(version, summary=SummaryInput(uri="s", data=data))
+        evaluation = parse_evaluation(version, summary=Document(uri="s", data=data))
         assert not evaluation.has_images
         assert evaluation.labels == ("CAP", "WATCH")
         assert evaluation.thresholds.tolist() == [0.9879502058029175, 0.014450683258473873]
@@ -214,7 +214,7 @@ class TestWithoutManifest:
     def test_detection_summary(self, version, make_summary):
         """A detection summary alone still tells its task."""
         data = make_summary(AggregatedEvaluationResults={"AveragePrecision": 0.5})
-        evaluation = parse_evaluation(version, summary=SummaryInput(uri="s", data=data))
+        evaluation = parse_evaluation(version, summary=Document(uri="s", data=data))
         assert evaluation.task == Task.DETECTION
 
     def test_multilabel_summary(self, version, make_summary):
@@ -222,7 +222,7 @@ class TestWithoutManifest:
         results = [{"Label": name, "NumberOfTestingImages": 6} for name in "ab"]
         details = {"NumberOfTestingImages": 10}
         data = make_summary(EvaluationDetails=details, LabelEvaluationResults=results)
-        evaluation = parse_evaluation(version, summary=SummaryInput(uri="s", data=data))
+        evaluation = parse_evaluation(version, summary=Document(uri="s", data=data))
         assert evaluation.task == Task.MULTILABEL
 
 

@@ -10,8 +10,8 @@ import pytest
 
 from mlrek.errors import ParseError
 from mlrek.formats import unfolding
+from mlrek.formats.columns import ManifestInput
 from mlrek.formats.ground_truth import parse_ground_truth
-from mlrek.formats.rekognition_manifest import ManifestInput
 from mlrek.formats.responses import parse_responses
 
 CASES = Path(__file__).parents[2] / "data" / "cases" / "one-document-instead-of-lines"

@@ -24,9 +24,9 @@ from mlrek.evaluation import (
     Task,
     Version,
 )
+from mlrek.formats.columns import ManifestInput
 from mlrek.formats.exam import join_own_test_set
 from mlrek.formats.ground_truth import parse_ground_truth
-from mlrek.formats.rekognition_manifest import ManifestInput
 from mlrek.formats.responses import parse_responses
 from mlrek.identity import test_set_digest as compute_digest
 

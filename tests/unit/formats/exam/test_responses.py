@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mlrek.errors import MlrekError, ParseError
 from mlrek.evaluation import DoubtKind
-from mlrek.formats.rekognition_manifest import ManifestInput
+from mlrek.formats.columns import ManifestInput
 from mlrek.formats.responses import parse_responses
 
 URI = "answers.jsonl"

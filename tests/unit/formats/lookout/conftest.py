@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from mlrek.evaluation import Evaluation, Version
-from mlrek.formats.lookout import ManifestInput, ResultInput, parse_lookout_evaluation
+from mlrek.formats.lookout import Document, LookoutInput, parse_lookout_evaluation
 from mlrek.formats.lookout_arn import parse_lookout_version
 
 MODEL_ARN = "arn:aws:lookoutvision:eu-west-1:111122223333:model/cookies/2"
@@ -100,7 +100,7 @@ def read_lookout(model):
         manifest = None
         if lines is not None:
             texts = [x if isinstance(x, bytes) else json.dumps(x).encode() for x in lines]
-            manifest = ManifestInput(
+            manifest = LookoutInput(
                 uri="s3://b/manifest.json",
                 chunks=[b"".join(text + b"\n" for text in texts)],
                 read_masks=None if masks is None else lambda uris: (masks[uri] for uri in uris),
@@ -110,7 +110,7 @@ def read_lookout(model):
         return parse_lookout_evaluation(
             model,
             manifest=manifest,
-            result=None if result is None else ResultInput(uri="s3://b/result.json", data=result),
+            result=None if result is None else Document(uri="s3://b/result.json", data=result),
             **options,
         )
 

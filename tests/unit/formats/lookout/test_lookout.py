@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from mlrek.errors import MlrekError, SourceError
 from mlrek.formats.lookout import (
-    ManifestInput,
-    ResultInput,
+    Document,
+    LookoutInput,
     find_lookout_version,
     parse_description,
     parse_lookout_evaluation,
@@ -138,10 +138,10 @@ _LINES = st.one_of(
 def test_any_bytes_parse_or_are_refused(model, lines, result, mask, skip_bad_lines):
     """Nothing but our own errors, whatever the files hold; and what parses can be computed."""
     chunks = [line + b"\n" for line in lines]
-    manifest = ManifestInput(
+    manifest = LookoutInput(
         uri="m.json", chunks=chunks, read_masks=lambda uris: [mask for _ in uris]
     )
-    told = result and ResultInput(uri="r.json", data=result)
+    told = result and Document(uri="r.json", data=result)
     for one in (manifest, None):
         with suppress(MlrekError):
             evaluation = parse_lookout_evaluation(

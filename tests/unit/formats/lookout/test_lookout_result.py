@@ -6,7 +6,7 @@ import pytest
 
 from mlrek.errors import ParseError
 from mlrek.evaluation import DoubtKind, Task
-from mlrek.formats.lookout import ResultInput, parse_result
+from mlrek.formats.lookout import parse_result
 
 NUMBERS = ("ROCAUC", "AveragePrecision", "Precision", "Recall", "F1Score")
 
@@ -22,7 +22,7 @@ def parse():
             "AggregatedEvaluationResults": {"Metrics": metrics or {}},
         }
         data = json.dumps(file).encode() if data is None else data
-        return parse_result(ResultInput(uri="s3://b/r.json", data=data))
+        return parse_result("s3://b/r.json", data)
 
     return parse_file
 
