@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlrek.cli import options as opt
-from mlrek.cli.output import Output
-from mlrek.errors import UsageError
+from mlrek.cli.output import Output, write_file
 
 if TYPE_CHECKING:
     from mlrek.policy import Decision, Forgive, Policy
@@ -111,17 +110,7 @@ def _write_files(
     from mlrek.cli.junit import write_junit
 
     if junit:
-        _write(junit, write_junit(decision, policy.uri, undecided), "--junit")
+        write_file("--junit", junit, write_junit(decision, policy.uri, undecided))
     if markdown:
-        _write(markdown, text.encode(), "--markdown")
+        write_file("--markdown", markdown, text.encode())
     report_to_github(decision, text, policy.uri, os.environ, undecided)
-
-
-def _write(path: str, content: bytes, option: str) -> None:
-    from pathlib import Path
-
-    try:
-        Path(path).write_bytes(content)
-    except (OSError, ValueError) as exc:
-        said = exc.strerror if isinstance(exc, OSError) else str(exc)
-        raise UsageError(f"{option} {path}: cannot be written: {said}") from exc

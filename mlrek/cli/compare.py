@@ -2,14 +2,13 @@
 
 import os
 from enum import StrEnum
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mlrek.cli import options as opt
 from mlrek.cli.boundary import EXIT_UNDECIDED
-from mlrek.cli.output import Output
+from mlrek.cli.output import Output, write_file
 from mlrek.errors import TrackingError, UsageError
 
 if TYPE_CHECKING:
@@ -161,13 +160,6 @@ def _write_files(compared: "Compared", markdown: str, html: str) -> None:
 
     if markdown:
         text = "\n".join(map(write_summary, compared.comparisons))
-        _write(markdown, text.encode("utf-8", "backslashreplace"))
+        write_file("--markdown", markdown, text.encode("utf-8", "backslashreplace"))
     if html:
-        _write(html, describe_page(compared))
-
-
-def _write(path: str, content: bytes) -> None:
-    try:
-        Path(path).write_bytes(content)
-    except OSError as exc:
-        raise UsageError(f"{path}: cannot be written: {exc.strerror}") from exc
+        write_file("--html", html, describe_page(compared))

@@ -1,6 +1,7 @@
 """`mlrek evaluate`: a version on a test set of one's own."""
 
 import os
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,9 +12,10 @@ from mlrek.cli.sync import Rule
 from mlrek.formatting import fmt, span
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator
 
     from mlrek.exam import OwnTestSetOptions, OwnTestSetResult
+    from mlrek.tables.blocks import Block
     from mlrek.tracking.store import Store
 
 
@@ -111,10 +113,14 @@ def evaluate(
             list_trained=referred.list_trained,
         )
     result = log_own_test_set(store, own, options, os.environ)
-    if output.as_json:
-        output.document(describe_result(result, options, store))
-    else:
-        _print_result(result, output)
+    output.show(_list_blocks(result), lambda: describe_result(result, options, store))
+    if not output.as_json:
+        output.warn(result.warnings)
+        for other in result.others:
+            output.hint(
+                f"{other.tags.get('version_name', '')} was tested on the same test set: "
+                f"mlrek compare runs:/{other.run_id} runs:/{result.run.run_id}"
+            )
 
 
 def describe_result(
@@ -142,12 +148,7 @@ def describe_result(
                 "project_arn": version.project.arn,
                 "experiment": result.experiment,
                 "experiment_id": result.experiment_id,
-                "links": {
-                    "charts": links.charts,
-                    "compare": links.compare,
-                    "runs": links.runs,
-                    "images": links.images,
-                },
+                "links": asdict(links),
             }
         ],
         "versions": [
@@ -174,31 +175,32 @@ def describe_result(
     }
 
 
-def _print_result(result: "OwnTestSetResult", output: Output) -> None:
+def _list_blocks(result: "OwnTestSetResult") -> "Iterator[Block]":
+    """The headline numbers of the run, and where it is."""
     from mlrek.metrics.headlines import HEADLINES, name_metric
+    from mlrek.tables.blocks import Line, Table
 
-    version, run = result.own.evaluation.version, result.run
-    output.line(f"{version.project.name}  {version.arn}")
-    output.line(f"experiment {result.experiment}")
-    output.line()
+    evaluation, run, numbers = result.own.evaluation, result.run, result.run.metrics
+    version = evaluation.version
     rows = [
-        [name_metric(name), fmt(value, 4), _span(run.metrics, name)]
-        for name in HEADLINES[result.own.evaluation.task]
-        if (value := run.metrics.get(f"aggregate/{name}")) is not None
+        [
+            name_metric(name),
+            fmt(numbers[f"aggregate/{name}"], 4),
+            span(
+                numbers.get(f"interval/{name}_low"),
+                numbers.get(f"interval/{name}_high"),
+                4,
+                undefined="",
+            ),
+        ]
+        for name in HEADLINES[evaluation.task]
+        if f"aggregate/{name}" in numbers
     ]
-    images = f"{len(result.own.evaluation.images):,} images"
-    output.line(f"{version.name} on {result.own.name}: {images}, {result.action}")
-    output.table(["number", "value", "95 %"], rows, numeric=frozenset({"value"}))
-    output.line()
-    output.line(f"run {run.run_id}" + (f"  {result.link}" if result.link else ""))
-    output.warn(result.warnings)
-    for other in result.others:
-        output.hint(
-            f"{other.tags.get('version_name', '')} was tested on the same test set: "
-            f"mlrek compare runs:/{other.run_id} runs:/{run.run_id}"
-        )
-
-
-def _span(metrics: "Mapping[str, float]", name: str) -> str:
-    low, high = (metrics.get(f"interval/{name}_{end}") for end in ("low", "high"))
-    return span(low, high, 4, undefined="")
+    yield Line(f"{version.project.name}  {version.arn}")
+    yield Line(f"experiment {result.experiment}")
+    yield Line()
+    images = f"{len(evaluation.images):,} images"
+    yield Line(f"{version.name} on {result.own.name}: {images}, {result.action}")
+    yield Table(["number", "value", "95 %"], rows, numeric=frozenset({"value"}))
+    yield Line()
+    yield Line(f"run {run.run_id}" + (f"  {result.link}" if result.link else ""))

@@ -7,11 +7,13 @@ import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 from textwrap import wrap
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from mlrek.errors import UsageError
 from mlrek.printable import escape_unprintable
 from mlrek.redaction import hide_secrets
 
@@ -142,6 +144,19 @@ class Output:
         for row in rows:
             table.add_row(*(Text(_for_stdout(escape_unprintable(cell))) for cell in row))
         self.console.print(table)
+
+
+def write_file(option: str, path: str, content: bytes) -> None:
+    """Write what an option asked for into its file.
+
+    Raises:
+        UsageError: It cannot be written.
+    """
+    try:
+        Path(path).write_bytes(content)
+    except (OSError, ValueError) as exc:
+        said = exc.strerror if isinstance(exc, OSError) else str(exc)
+        raise UsageError(f"{option} {path}: cannot be written: {said}") from exc
 
 
 class _DiscreetFormatter(logging.Formatter):

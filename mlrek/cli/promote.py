@@ -139,13 +139,13 @@ def _confirm(promotion: "Promotion") -> bool:
 
 def _tell(promotion: "Promotion", outcome: str, output: Output, undecided: "Forgive") -> None:
     """Say what became of the alias, and end with the exit code that tells it."""
+    from mlrek.tables.blocks import Line
+
     reason = promotion.moved.reason if promotion.moved else ""
-    if output.as_json:
-        output.document(_describe(promotion, outcome))
-    else:
-        output.line(_SENTENCES[outcome].format(move=_describe_move(promotion), reason=reason))
-        if outcome == "moved" and promotion.move.decision:
-            output.line(f"The decision is sealed as {promotion.move.decision} (SHA-256).")
+    said = [_SENTENCES[outcome].format(move=_describe_move(promotion), reason=reason)]
+    if outcome == "moved" and promotion.move.decision:
+        said.append(f"The decision is sealed as {promotion.move.decision} (SHA-256).")
+    output.show(map(Line, said), lambda: _describe(promotion, outcome))
     code = promotion.exit_code(undecided)
     if code or outcome in {"overtaken", "declined"}:
         raise typer.Exit(code or EXIT_FAILED)

@@ -1,6 +1,7 @@
 """`mlrek sync`: the main job."""
 
 import os
+from dataclasses import asdict
 from enum import StrEnum
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -171,12 +172,7 @@ def describe_result(result: "SyncResult") -> dict[str, Any]:
                 "project_arn": project.project.arn,
                 "experiment": project.experiment,
                 "experiment_id": project.experiment_id,
-                "links": {
-                    "charts": project.links.charts,
-                    "compare": project.links.compare,
-                    "runs": project.links.runs,
-                    "images": project.links.images,
-                },
+                "links": asdict(project.links),
             }
             for project in result.projects
         ],

@@ -4,7 +4,7 @@ import os
 import signal
 import sys
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from mlrek.pages import Page
     from mlrek.sources import AwsOptions
+    from mlrek.tracking.links import Links
 
 
 def ui(
@@ -66,7 +67,7 @@ def ui(
     if is_local_store(store.tracking_uri):
         _serve(store.tracking_uri, page, port, output, opens=opens)
     else:
-        _show(page, ui_address(store.tracking_uri), output, opens=opens)
+        _show_page(page, ui_address(store.tracking_uri), output, opens=opens)
 
 
 def _serve(tracking_uri: str, page: "Page", port: int, output: Output, *, opens: bool) -> None:
@@ -74,7 +75,7 @@ def _serve(tracking_uri: str, page: "Page", port: int, output: Output, *, opens:
     from mlrek.tracking.local_server import serve_pages
 
     with _until_interrupted(), serve_pages(tracking_uri, port) as server:
-        _show(page, server.address, output, opens=opens)
+        _show_page(page, server.address, output, opens=opens)
         output.hint("Serving MLflow's pages; Ctrl-C ends.")
         sys.stdout.flush()
         server.wait()
@@ -86,6 +87,7 @@ def _show_signed(uri: str, source: str, aws: "AwsOptions", output: Output, *, op
     from mlrek.sources.aws import AwsClients, asking_aws
     from mlrek.tracking.address import check_address
     from mlrek.tracking.connection import connect
+    from mlrek.tracking.links import Links
     from mlrek.tracking.managed import create_page
 
     page = find_page(connect(uri), source, aws) if source else None
@@ -95,34 +97,26 @@ def _show_signed(uri: str, source: str, aws: "AwsOptions", output: Output, *, op
         signed = create_page(uri, clients.sagemaker)
     if page is not None:  # a browser takes the place within the pages along to where it is sent
         signed = f"{signed}#{page.build_links('http://x').charts.partition('#')[2]}"
-    if output.as_json:
-        links = {"charts": signed, "compare": "", "runs": "", "images": ""}
-        named = {"experiment": page.experiment, "experiment_id": page.experiment_id} if page else {}
-        output.document({"experiment": None, "experiment_id": None, **named, "links": links})
-    else:
-        output.line(signed)
+    _show(page, Links(charts=signed, compare="", runs="", images=""), [signed], output, opens=opens)
+    if not output.as_json:
         output.hint("The link is for you alone, and holds for minutes.")
-    if opens and _has_display():
-        import webbrowser
-
-        webbrowser.open(signed)
 
 
-def _show(page: "Page", address: str, output: Output, *, opens: bool) -> None:
+def _show_page(page: "Page", address: str, output: Output, *, opens: bool) -> None:
     links = page.build_links(address)
-    if output.as_json:
-        names = ("charts", "compare", "runs", "images")
-        output.document(
-            {
-                "experiment": page.experiment,
-                "experiment_id": page.experiment_id,
-                "links": {name: getattr(links, name) for name in names},
-            }
-        )
-    else:
-        output.line(f"{page.experiment}:")
-        output.line(f"  charts   {links.charts}")
-        output.line(f"  compare  {links.compare}")
+    lines = [f"{page.experiment}:", f"  charts   {links.charts}", f"  compare  {links.compare}"]
+    _show(page, links, lines, output, opens=opens)
+
+
+def _show(
+    page: "Page | None", links: "Links", lines: list[str], output: Output, *, opens: bool
+) -> None:
+    """Print the links, and open the first in a browser."""
+    from mlrek.tables.blocks import Line
+
+    place = (page.experiment, page.experiment_id) if page else (None, None)
+    named = dict(zip(("experiment", "experiment_id"), place, strict=True))
+    output.show(map(Line, lines), lambda: {**named, "links": asdict(links)})
     if opens and _has_display():
         import webbrowser
 

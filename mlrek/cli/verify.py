@@ -8,6 +8,9 @@ from mlrek.cli import options as opt
 from mlrek.cli.output import Output
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from mlrek.tables.blocks import Line
     from mlrek.verifying import Verification
 
 
@@ -41,10 +44,7 @@ def verify(
 
     text = _read_policy(policy) if policy else None
     found = verify_version(version, Registry(connect(tracking_uri)), text)
-    if output.as_json:
-        output.document(_describe(found))
-    else:
-        _print(found, output)
+    output.show(_list_blocks(found), lambda: _describe(found))
     if found.exit_code:
         raise typer.Exit(found.exit_code)
 
@@ -55,13 +55,15 @@ def _read_policy(path: str) -> str:
     return read_policy(path, baseline="models:/any@any").text
 
 
-def _print(found: "Verification", output: Output) -> None:
+def _list_blocks(found: "Verification") -> "Iterator[Line]":
     """What does not hold, then the verdict, which is the last line."""
+    from mlrek.tables.blocks import Line
+
     for finding in found.findings:
         if finding.reason:
-            output.line(f"{finding.verdict.value}  {finding.what}: {finding.reason}")
+            yield Line(f"{finding.verdict.value}  {finding.what}: {finding.reason}")
     seal = f" (SHA-256 {found.decision})" if found.decision else ""
-    output.line(f"{_SENTENCES[found.verdict.value]}: {found.version.uri}{seal}")
+    yield Line(f"{_SENTENCES[found.verdict.value]}: {found.version.uri}{seal}")
 
 
 _SENTENCES = {
