@@ -15,7 +15,7 @@ from mlrek.comparison.changes import find_changes
 from mlrek.comparison.confusion import subtract_confusion
 from mlrek.comparison.crossfit import compare_crossfit
 from mlrek.comparison.differences import compare_shared, compare_whole
-from mlrek.comparison.doubts import doubt_comparison, find_leakage
+from mlrek.comparison.doubts import doubt_comparison, doubt_intervals, find_leakage
 from mlrek.comparison.exams import Exam, examine, find_rows
 from mlrek.comparison.judging import judge_differences
 from mlrek.comparison.pairing import Pairing, pair_images
@@ -26,7 +26,7 @@ from mlrek.comparison.selection import (
     select_images,
 )
 from mlrek.comparison.settling import settle
-from mlrek.comparison.units import set_shared, set_whole
+from mlrek.comparison.units import Setting, set_shared, set_whole
 from mlrek.comparison.warnings import MAX_NAMED, warn
 from mlrek.comparison.why import Pair, explain
 from mlrek.distinct import count_once
@@ -121,11 +121,16 @@ def compare_versions(
         ),
         why=explain(exams.whole, exams.pairing.test_sets, partial(_pair_up, exams, settings)),
     )
-    if not exams.images:
-        differences, _ = _compare_scopes(exams, settings)
-        crossfit = _compare_crossfit(exams, settings)
-        return replace(comparison, differences=judge_differences((*differences, *crossfit)))
-    return _compare_images(comparison, exams, settings)
+    if exams.images:
+        return _compare_images(comparison, exams, settings)
+    whole = _set_whole(exams, settings)
+    differences = compare_whole(exams.whole, whole, intervals=settings.intervals)
+    crossfit = _compare_crossfit(exams, settings)
+    return replace(
+        comparison,
+        differences=judge_differences((*differences, *crossfit)),
+        doubts=(*comparison.doubts, *doubt_intervals(differences, exams.whole, whole)),
+    )
 
 
 def judge_images(side: Side, settings: CompareSettings) -> dict[str, bool]:
@@ -138,35 +143,30 @@ def judge_images(side: Side, settings: CompareSettings) -> dict[str, bool]:
 
 def _compare_images(comparison: Comparison, exams: _Exams, settings: CompareSettings) -> Comparison:
     """All that needs images that both versions were tested on."""
-    shared, images = exams.shared, exams.images
-    complete, differences = _compare_scopes(exams, settings)
+    shared, images, intervals = exams.shared, exams.images, settings.intervals
+    setting = set_shared(images, exams.labels, settings.group_by)
+    differences = compare_shared(shared, setting, intervals=intervals)
+    known = differences if exams.pairing.is_exact else ()
+    whole = compare_whole(exams.whole, _set_whole(exams, settings), known, intervals=intervals)
     crossfit = _compare_crossfit(exams, settings)
     fixed, broken, changed = find_changes(shared, images, exams.labels)
     return replace(
         comparison,
-        differences=judge_differences((*complete, *differences, *crossfit)),
+        differences=judge_differences((*whole, *differences, *crossfit)),
         fixed=fixed,
         broken=broken,
         changed=changed,
         confusion=subtract_confusion(shared, images, exams.labels),
         settling=settle(differences, shared, grouped=bool(settings.group_by)),
+        doubts=(*comparison.doubts, *doubt_intervals(differences, shared, setting)),
     )
 
 
-def _compare_scopes(
-    exams: _Exams, settings: CompareSettings
-) -> tuple[tuple[Difference, ...], tuple[Difference, ...]]:
-    """The differences on the whole test sets, and on the images that these share."""
-    labels, group_by, intervals = exams.labels, settings.group_by, settings.intervals
+def _set_whole(exams: _Exams, settings: CompareSettings) -> Setting:
+    """The scope of the whole test sets; images whose truth was changed move nothing."""
     first, second = (exam.evaluation.images for exam in exams.whole)
     relabelled = frozenset(compress(exams.pairing.images, exams.pairing.relabelled))
-    whole = set_whole((first, second), labels, group_by, relabelled)
-    if not exams.images:
-        return compare_whole(exams.whole, whole, intervals=intervals), ()
-    shared = set_shared(exams.images, labels, group_by)
-    differences = compare_shared(exams.shared, shared, intervals=intervals)
-    known = differences if exams.pairing.is_exact else ()
-    return compare_whole(exams.whole, whole, known, intervals=intervals), differences
+    return set_whole((first, second), exams.labels, settings.group_by, relabelled)
 
 
 def _take_once(side: Side) -> Side:

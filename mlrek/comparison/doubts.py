@@ -3,18 +3,22 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import compress
-from math import isclose
+from math import isclose, isnan
 from typing import Final
 
 import numpy as np
 
-from mlrek.comparison import Leakage
+from mlrek.comparison import Difference, Leakage
+from mlrek.comparison.exams import Exam
+from mlrek.comparison.left_out import RANKED_MACRO, count_kinds
 from mlrek.comparison.pairing import Pairing
+from mlrek.comparison.units import Setting
 from mlrek.comparison.warnings import name_some
 from mlrek.evaluation import Doubt, DoubtKind, Effect, Evaluation, Task
 from mlrek.formats.contents import doubt_different, find_different
 from mlrek.formats.doubts import complete_doubts
 from mlrek.metrics import Metrics
+from mlrek.metrics.short import find_short
 
 _DECIDED: Final = ("aggregate/*", "label_*")
 _REPORTED: Final = ("reported/*", "label_reported_*")
@@ -48,6 +52,25 @@ def doubt_comparison(
         *_doubt_rules(metrics),
         *_doubt_thresholds(evaluations),
     )
+
+
+def doubt_intervals(
+    differences: Sequence[Difference], exams: tuple[Exam, Exam], setting: Setting
+) -> Iterator[Doubt]:
+    """Whether intervals of differences of means over labels miss more often than they say.
+
+    Args:
+        differences: Of both versions, with their intervals.
+        exams: Both versions in the scope that they are judged in.
+        setting: What the units of that scope are.
+    """
+    given = {
+        d.name.removeprefix("aggregate/")
+        for d in differences
+        if d.scope is setting.scope and d.name in RANKED_MACRO and not isnan(d.low)
+    }
+    if given:
+        yield from find_short(count_kinds(exams, setting), given, "the difference in ")
 
 
 def list_doubts(evaluation: Evaluation, metrics: Metrics) -> tuple[Doubt, ...]:

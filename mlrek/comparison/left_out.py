@@ -7,7 +7,7 @@ Coull 1998, here for averages over labels).
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isnan, nan
 from typing import Final
 
@@ -22,15 +22,20 @@ from mlrek.comparison.measure import HAMMING, Values, score_labels
 from mlrek.comparison.rows import CountSums
 from mlrek.comparison.units import Setting, Units
 from mlrek.evaluation import BoolArray, FloatArray, IntArray, Task
+from mlrek.metrics.areas import MIN_OF_KIND, explain_kind
 from mlrek.metrics.counts import LabelCounts
 from mlrek.metrics.jackknife import Scale
 from mlrek.metrics.mover import Effects, Mover, compare_effects
+from mlrek.metrics.short import Support, count_support
 
 MIN_GROUPS: Final = 10
 """Objects that an interval needs where several images show one."""
 
-MIN_RANKED: Final = 10
-"""Images with a label, and without, that an interval of its ranking needs."""
+RANKED_MACRO: Final = frozenset({"aggregate/roc_auc_macro", "aggregate/average_precision_macro"})
+"""Means over labels of areas."""
+
+MIN_BOXES: Final = 10
+"""True boxes of a label that an interval of their average precision needs."""
 
 MIN_MISTAKES: Final = 0.1
 """Images with a label times how far its ranking is from perfect, that an interval needs."""
@@ -46,8 +51,9 @@ _COLUMNS: Final = 64
 _MAX_CELLS: Final = 2**22
 _ROUNDING: Final = 1e-9
 _RANKED: Final = frozenset({"label_ap", "label_roc_auc"})
-_RANKED_MACRO: Final = frozenset({"aggregate/roc_auc_macro", "aggregate/average_precision_macro"})
+_RANKED_CLASS: Final = frozenset({"aggregate/roc_auc", "aggregate/average_precision"})
 _MANY_LABELS: Final = 4  # of which no single one makes the mean
+_RAREST_KIND: Final = "rarest kind (with or without a label)"
 _FEW_MAKE_IT: Final = "no interval: a few images make this number what it is; more are needed"
 
 _PLAIN_ERROR: Final = (
@@ -271,10 +277,15 @@ class _CountedUnits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Support:
-    """Images with each label, as far as counts tell, and all units."""
+    """Images with each label, as far as counts tell, and all units.
+
+    `kinds` are the units with each label and without it; `pos_label` is the positive one, if any.
+    """
 
     by_label: Mapping[str, int]
     n_units: int
+    kinds: Support
+    pos_label: str
 
     @property
     def n_labels(self) -> int:
@@ -304,7 +315,25 @@ def _count_support(exams: tuple[Exam, Exam], setting: Setting) -> _Support:
         found.append(exam.measure.labels.compute(weights).support[0])
     least = np.minimum(*found).tolist() if size else []
     return _Support(
-        by_label=dict(zip(setting.labels, least, strict=True)), n_units=setting.units.total
+        by_label=dict(zip(setting.labels, least, strict=True)),
+        n_units=setting.units.total,
+        kinds=count_kinds(exams, setting),
+        pos_label=exams[0].evaluation.pos_label,
+    )
+
+
+def count_kinds(exams: tuple[Exam, Exam], setting: Setting) -> Support:
+    """The units with each label, and without it; of both versions the fewer."""
+    found = []
+    for exam, idx in zip(exams, (setting.units.baseline, setting.units.candidate), strict=True):
+        truth = exam.evaluation.truth
+        cells = truth.image_idx, exam.codes[truth.label_idx]
+        unit = np.where(exam.rows.counted, idx, -1)
+        found.append(count_support(exam.metrics.task, cells, unit, len(setting.labels)))
+    return replace(
+        found[0],
+        having=np.minimum(*(one.having for one in found)),
+        lacking=np.minimum(*(one.lacking for one in found)),
     )
 
 
@@ -316,29 +345,49 @@ def _find_short(
         return dict.fromkeys(evidence, say_few_groups(setting.units.total))
     short = {("aggregate/ece", ""): _PLAIN_ERROR}
     for key, found in evidence.items():
-        if reason := _say_short(key, found, support):
+        if reason := _say_short(key, found, support, setting):
             short[key] = reason
     return short
 
 
-def _say_short(key: Key, found: Mover, support: _Support) -> str:
+def _say_short(key: Key, found: Mover, support: _Support, setting: Setting) -> str:
     """Why a number gets no interval on so few images; '' where it gets one."""
     name, label = key
+    if name in _RANKED_CLASS:
+        return _say_few(support.pos_label, support, setting)
     if name == "aggregate/log_loss":
         degrees = min(found.baseline.n_units, found.candidate.n_units) - 1
         return _FEW_MAKE_IT if degrees < MIN_DEGREES else ""
-    is_macro = name in _RANKED_MACRO and support.n_labels < _MANY_LABELS
+    is_macro = name in RANKED_MACRO and support.n_labels < _MANY_LABELS
     if not (is_macro or name in _RANKED):
         return ""
+    if few := _say_few(label, support, setting):
+        return few
     n = support.by_label.get(label, 0) if label else support.rarest
     whose = "have the label" if label else "have the rarest label"
-    if n < MIN_RANKED:
-        return f"no interval: {n} images {whose}, at least {MIN_RANKED} are needed"
     nearest = max(found.baseline.value, found.candidate.value)
     if n * (1 - nearest) < MIN_MISTAKES:
         needed = round(MIN_MISTAKES / (1 - nearest))
         return f"no interval: {n} images {whose}, so near 1 about {needed:,} are needed"
     return ""
+
+
+def _say_few(label: str, support: _Support, setting: Setting) -> str:
+    """Why a ranking of so few units with the label, or without it, gets no interval.
+
+    Of boxes there are none without a label.
+    """
+    kinds = support.kinds
+    if kinds.task is Task.DETECTION:
+        n = support.by_label.get(label, 0)
+        few = f"no interval: {n} images have the label, at least {MIN_BOXES} are needed"
+        return few if n < MIN_BOXES else ""
+    n = int(kinds.least[setting.labels.index(label)]) if label else kinds.rarest
+    if n >= MIN_OF_KIND:
+        return ""
+    what = "groups" if setting.grouped else "images"
+    kind = "rarer kind (with or without the label)" if label else _RAREST_KIND
+    return explain_kind(n, setting.units.total, what, kind)
 
 
 def _make_batch(found: Sequence[tuple[Values, Values]], share: FloatArray) -> _Batch:

@@ -124,6 +124,17 @@ def find_variance(auc: float, n_least: int, n_units: int) -> float:
     return (auc * (1 - auc) + (n_units - 2) * together) / (n_least * (n_units - n_least))
 
 
+def explain_kind(
+    n_least: int, n_units: int, what: str, kind: str = "rarer kind (with or without the label)"
+) -> str:
+    """Why an area has no interval of so few units of a kind, and how many units would do."""
+    needed = -(-n_units * MIN_OF_KIND // max(n_least, 1))
+    return (
+        f"no interval: {n_least} {what} of the {kind}, and {MIN_OF_KIND} are needed: "
+        f"about {needed:,} {what} like these"
+    )
+
+
 def leave_out_scores(scores: FloatArray, is_true: BoolArray) -> dict[str, LeftOut]:
     """Average precision and ROC AUC of one label without each image, in O(n log n).
 
@@ -201,12 +212,7 @@ class _Label:
         if isnan(value) or units.lacking:
             return Number(value=value, reason=units.lacking)
         if self.n_least < MIN_OF_KIND:
-            needed = -(-units.n_units * MIN_OF_KIND // max(self.n_least, 1))
-            reason = (
-                f"no interval: {self.n_least} {units.what} of the rarer kind (with or without the "
-                f"label), and {MIN_OF_KIND} are needed: about {needed:,} {units.what} like these"
-            )
-            return Number(value=value, reason=reason)
+            return Number(value=value, reason=explain_kind(self.n_least, units.n_units, units.what))
         return estimate_number(
             name,
             value,

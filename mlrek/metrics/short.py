@@ -7,6 +7,7 @@ boxes of one size or label; and shares of pixels, most of which a few large mask
 """
 
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from math import isnan
 from typing import Final
@@ -36,10 +37,14 @@ class Support:
     lacking: IntArray
 
     @property
+    def least(self) -> IntArray:
+        """Those with a label or without it, whichever are fewer, (n_labels,)."""
+        return np.minimum(self.having, self.lacking)
+
+    @property
     def rarest(self) -> int:
         """The fewest units of a kind, with a label or without, among labels that have an area."""
-        least = np.minimum(self.having, self.lacking)
-        return int(least[least > 0].min(initial=self.having.sum()))
+        return int(self.least[self.least > 0].min(initial=self.having.sum()))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,21 +95,54 @@ def describe_short(
         groups: The group of each image, (n_images,), where groups are the units.
     """
     given = _list_given(metrics) & {name for rule in RULES for name in rule.names}
-    if not given:
-        return
-    support = _count_support(evaluation, groups)
+    if given:
+        yield from find_short(_count_own(evaluation, groups), given)
+
+
+def find_short(support: Support, given: AbstractSet[str], what: str = "") -> Iterator[Doubt]:
+    """The doubt of each rule that holds on such a test set.
+
+    Args:
+        support: Of its labels.
+        given: Short names of the numbers that have an interval.
+        what: Words for what the interval is of, before the names.
+    """
+    left = set(given)
     for rule in RULES:
-        names = [name for name in rule.names if name in given]
+        names = [name for name in rule.names if name in left]
         if names and rule.is_short(support):
             yield Doubt(
                 kind=DoubtKind.INTERVAL_SHORT,
                 text=(
-                    f"the 95 % interval of {', '.join(names)} misses more often than it says on "
-                    f"test sets like this: {rule.say(support)}"
+                    f"the 95 % interval of {what}{', '.join(names)} misses more often than it says "
+                    f"on test sets like this: {rule.say(support)}"
                 ),
                 touches=tuple(f"interval/{name}" for name in names),
             )
-            given.difference_update(names)
+            left.difference_update(names)
+
+
+def count_support(
+    task: Task, cells: tuple[IntArray, IntArray], unit: IntArray, n_labels: int
+) -> Support:
+    """The units with each label, and without it.
+
+    Args:
+        task: What the images are for.
+        cells: Image and label of what is true, (n,) each; repeats count once.
+        unit: The unit of each image, (n_images,); -1 for an image that does not count.
+        n_labels: How many labels there are.
+    """
+    sizes = np.bincount(unit[unit >= 0], minlength=1)
+    pairs = np.unique(cells[0] * n_labels + cells[1])  # a label once an image
+    pairs = pairs[unit[pairs // n_labels] >= 0]
+    found, n_images = np.unique(
+        unit[pairs // n_labels] * n_labels + pairs % n_labels, return_counts=True
+    )
+    label_idx, has_all = found % n_labels, n_images == sizes[found // n_labels]
+    having = np.bincount(label_idx, minlength=n_labels)
+    lacking = np.count_nonzero(sizes) - np.bincount(label_idx[has_all], minlength=n_labels)
+    return Support(task=task, having=having, lacking=lacking)
 
 
 def _list_given(metrics: Metrics) -> set[str]:
@@ -121,17 +159,10 @@ def _list_given(metrics: Metrics) -> set[str]:
     return given
 
 
-def _count_support(evaluation: Evaluation, groups: IntArray | None) -> Support:
+def _count_own(evaluation: Evaluation, groups: IntArray | None) -> Support:
     """Of images with a truth, or of all where an image may have several labels."""
-    truth, n_labels = evaluation.truth, len(evaluation.labels)
+    truth = evaluation.truth
     kept = (truth.counts > 0) | (evaluation.task is not Task.CLASSIFICATION)
-    unit = np.arange(len(kept)) if groups is None else groups
-    sizes = np.bincount(unit[kept], minlength=1)
-    pairs = np.unique(truth.image_idx * n_labels + truth.label_idx)  # a label once an image
-    found, n_images = np.unique(
-        unit[pairs // n_labels] * n_labels + pairs % n_labels, return_counts=True
-    )
-    label_idx, has_all = found % n_labels, n_images == sizes[found // n_labels]
-    having = np.bincount(label_idx, minlength=n_labels)
-    lacking = np.count_nonzero(sizes) - np.bincount(label_idx[has_all], minlength=n_labels)
-    return Support(task=evaluation.task, having=having, lacking=lacking)
+    unit = np.where(kept, np.arange(len(kept)) if groups is None else groups, -1)
+    cells = truth.image_idx, truth.label_idx
+    return count_support(evaluation.task, cells, unit, len(evaluation.labels))

@@ -320,35 +320,116 @@ def test_each_label_gets_imagined_images_of_its_own(build_top, compare):
 
 
 def test_a_perfect_ranking_gets_the_error_of_a_share(build_scores, compare, draw_pair):
-    """12 images of the rarer label: (12 + 2) of (12 + 4), by Agresti and Coull."""
-    y_true = np.array([0] * 28 + [1] * 12)
+    """20 images of the rarer label: (20 + 2) of (20 + 4), by Agresti and Coull."""
+    y_true = np.array([0] * 28 + [1] * 20)
     perfect = np.where(y_true[:, np.newaxis] == [0, 1], 0.9, 0.1)
-    perfect = perfect + np.arange(40)[:, np.newaxis] / 1000
+    perfect = perfect + np.arange(48)[:, np.newaxis] / 1000
     truth = [[code] for code in y_true]
 
-    sides = [build_scores(truth, perfect, images=NAMES[:40]) for _ in range(2)]
+    sides = [build_scores(truth, perfect, images=NAMES[:48]) for _ in range(2)]
     difference = compare(*sides, intervals=True).find("label_roc_auc", label="b")
 
-    share = 14 / 16
-    reach = norm.ppf(0.975) * np.sqrt(share * (1 - share) / 16) / (share * (1 - share))
+    share = 22 / 24
+    reach = norm.ppf(0.975) * np.sqrt(share * (1 - share) / 24) / (share * (1 - share))
     low, high = expit(logit(share) - reach), expit(logit(share) + reach)
     width = np.sqrt((share - low) ** 2 + (high - share) ** 2)
     assert (difference.low, difference.high) == pytest.approx((-width, width), abs=1e-9)
     assert difference.judgement == "unchanged"
 
 
-def test_a_ranking_of_few_images_has_no_interval(build_scores, compare):
-    """Nine of a label are told, and how many are needed."""
+def _draw_two_labels(build_scores, n_rare, n=60, names=NAMES):
+    """Two versions on `n` images, so many of them of the label "b"; which nobody tells well."""
     rng = np.random.default_rng(0)
-    truth = [[0]] * 41 + [[1]] * 9
-    sides = [build_scores(truth, rng.dirichlet([1, 1], size=50)) for _ in range(2)]
+    truth = [[0]] * (n - n_rare) + [[1]] * n_rare
+    return [build_scores(truth, rng.dirichlet([1, 1], size=n), images=names[:n]) for _ in range(2)]
+
+
+@pytest.mark.parametrize(("n_rare", "n_least", "needed"), [(19, 19, 64), (41, 19, 64), (3, 3, 400)])
+def test_a_ranking_of_few_images_of_a_kind_has_no_interval(
+    build_scores, compare, n_rare, n_least, needed
+):
+    """With a label and without it there must be 20; how many images there must be is said."""
+    comparison = compare(*_draw_two_labels(build_scores, n_rare), intervals=True)
+
+    for name in ("label_roc_auc", "label_ap"):
+        for label in "ab":
+            difference = comparison.find(name, label=label)
+            assert np.isnan(difference.low)
+            assert difference.reason == (
+                f"no interval: {n_least} images of the rarer kind (with or without the label), and "
+                f"20 are needed: about {needed} images like these"
+            )
+    for name in ("aggregate/roc_auc_macro", "aggregate/average_precision_macro"):
+        difference = comparison.find(name)
+        assert np.isnan(difference.low)
+        assert difference.reason == (
+            f"no interval: {n_least} images of the rarest kind (with or without a label), and 20 "
+            f"are needed: about {needed} images like these"
+        )
+
+
+def test_a_ranking_of_twenty_images_of_either_kind_has_an_interval(build_scores, compare):
+    """Of each label, and of the mean."""
+    comparison = compare(*_draw_two_labels(build_scores, 20), intervals=True)
+
+    found = [d for d in comparison.differences if d.name.endswith(("ap", "roc_auc", "auc_macro"))]
+    assert len(found) == 10  # 2 labels with 2 numbers and a mean, in both scopes
+    assert not np.isnan([d.low for d in found]).any()
+
+
+def test_groups_of_a_kind_are_counted_in_place_of_images(build_scores, compare):
+    """25 images of the rarer label that show 5 objects are 5; of two labels and 40 objects."""
+    names = [f"s3://b/{i:02}/{i}.jpg" for i in range(35)]
+    names += [f"s3://b/{35 + i // 5}/{i}.jpg" for i in range(25)]
+
+    comparison = compare(
+        *_draw_two_labels(build_scores, 25, names=names), intervals=True, group_by="s3://b/"
+    )
+
+    assert comparison.find("label_roc_auc", label="b").reason == (
+        "no interval: 5 groups of the rarer kind (with or without the label), and 20 are needed: "
+        "about 160 groups like these"
+    )
+
+
+def test_a_positive_class_of_few_images_has_no_interval(build_scores, compare):
+    """As its label has none."""
+    sides = [replace(side, pos_label="b") for side in _draw_two_labels(build_scores, 19)]
 
     comparison = compare(*sides, intervals=True)
 
-    for name in ("label_roc_auc", "label_ap"):
-        difference = comparison.find(name, label="b")
+    for name in ("aggregate/roc_auc", "aggregate/average_precision"):
+        difference = comparison.find(name)
         assert np.isnan(difference.low)
-        assert difference.reason == ("no interval: 9 images have the label, at least 10 are needed")
+        assert difference.reason.startswith("no interval: 19 images of the rarer kind")
+
+
+@pytest.mark.parametrize(("per_label", "is_short"), [(5, True), (6, False)])
+def test_paired_means_of_areas_are_short_where_few_images_make_them(
+    build_scores, compare, per_label, is_short
+):
+    """Under six images a label: the doubt of one version's interval, of no side."""
+    rng = np.random.default_rng(1)
+    truth = [[code] for code in range(10) for _ in range(per_label)]
+    sides = [build_scores(truth, rng.dirichlet(np.ones(10), size=len(truth))) for _ in range(2)]
+
+    comparison = compare(*sides, intervals=True)
+
+    assert not np.isnan(comparison.find("aggregate/roc_auc_macro").low)
+    short = [d for d in comparison.doubts if d.kind == "interval_short"]
+    names = ("interval/roc_auc_macro", "interval/average_precision_macro")
+    assert [(d.side, d.touches) for d in short] == ([(None, names)] if is_short else [])
+
+
+def test_nothing_is_short_where_no_interval_was_made(build_scores, compare):
+    """As where a comparison is asked for without intervals."""
+    rng = np.random.default_rng(1)
+    truth = [[code] for code in range(10) for _ in range(5)]
+    sides = [build_scores(truth, rng.dirichlet(np.ones(10), size=50)) for _ in range(2)]
+
+    comparison = compare(*sides, intervals=False)
+
+    assert [d for d in comparison.doubts if d.kind == "interval_short"] == []
 
 
 def test_fewer_than_ten_groups_have_no_interval(build_scores, compare, draw_pair):
