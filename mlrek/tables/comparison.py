@@ -48,6 +48,7 @@ TITLES: Final[Mapping[Scope, str]] = {
 ALSO_COMPARED: Final = (
     "aggregate/images_right",
     "aggregate/ece",
+    "aggregate/ece_debiased",
     "at_threshold/f1_macro",
     "crossfit/f1_macro",
     SERVICE_F1,
