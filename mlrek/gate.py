@@ -24,7 +24,6 @@ from mlrek.evaluation import Doubt, Evaluation, IntArray
 from mlrek.identity import test_set_digest
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics
-from mlrek.metrics.sampling import RESAMPLES, SEED
 from mlrek.policy import (
     DEFAULT_CONFIDENCE,
     Candidate,
@@ -232,8 +231,6 @@ def _compute(
     metrics = compute_metrics(
         evaluation,
         prediction_rule=rule,
-        seed=SEED,
-        resamples=RESAMPLES,
         confidence=confidence,
         groups=_number_groups(evaluation, group_by),
     )

@@ -17,7 +17,6 @@ from mlrek.identity import test_set_digest
 from mlrek.memory import release_memory
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.compute import compute_metrics
-from mlrek.metrics.sampling import RESAMPLES, SEED
 from mlrek.metrics.threshold_matrices import compute_threshold_matrices
 from mlrek.report import describe_report
 from mlrek.tables.document import describe_tables
@@ -43,6 +42,8 @@ from mlrek.tracking.metric_points import describe_metrics
 from mlrek.tracking.pictures import MAIN_PICTURES, picture_key
 
 UNNAMED_SUMMARY = "summary.json"
+_UNUSED = {"seed": 0, "resamples": 1000}
+"""Settings that every run has named so far; nothing is drawn any more."""
 _SUMMARY_ROLES = frozenset(("summary", "evaluations"))
 
 
@@ -61,12 +62,7 @@ def describe_run(
     there are no such pictures.
     """
     evaluation = count_once(published)
-    metrics = compute_metrics(
-        evaluation,
-        prediction_rule=PredictionRule(options.prediction_rule),
-        seed=SEED,
-        resamples=RESAMPLES,
-    )
+    metrics = compute_metrics(evaluation, prediction_rule=PredictionRule(options.prediction_rule))
     release_memory()
     version, digest = evaluation.version, test_set_digest(evaluation)
     key = compute_evaluation_key(evaluation, options)
@@ -141,7 +137,7 @@ def _describe_data(
         evaluation,
         metrics,
         test_set_digest=digest,
-        settings={**options.describe(), "seed": SEED, "resamples": RESAMPLES},
+        settings={**options.describe(), **_UNUSED},
         warnings=describe_warnings(evaluation, metrics),
     )
     if metrics.predictions is not None:

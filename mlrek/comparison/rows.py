@@ -77,15 +77,6 @@ class CountSums:
         return LabelCounts(tp=tp, predicted=predicted, support=support)
 
 
-NO_ROWS: Final = Rows(
-    image_idx=np.empty(0, dtype=np.int64),
-    y_true=np.empty(0, dtype=np.int64),
-    y_pred=np.empty(0, dtype=np.int64),
-    confidence=np.empty(0),
-    counted=np.empty(0, dtype=np.bool_),
-)
-
-
 def describe_rows(metrics: Metrics, codes: IntArray, n_images: int) -> Rows:
     """The predictions of a version with its label codes translated.
 

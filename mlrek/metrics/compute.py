@@ -40,8 +40,7 @@ def compute_metrics(
     evaluation: Evaluation,
     *,
     prediction_rule: PredictionRule = PredictionRule.TOP1,
-    seed: int = 0,  # noqa: ARG001 - nothing is drawn any more; kept for those who pass it
-    resamples: int = 1000,
+    intervals: bool = True,
     confidence: float = CONFIDENCE,
     groups: IntArray | None = None,
 ) -> Metrics:
@@ -50,15 +49,14 @@ def compute_metrics(
     Args:
         evaluation: What was read. Without images only the provider's own numbers are reconciled.
         prediction_rule: Which record is an image's prediction in one-label classification.
-        seed: Without effect: no interval depends on chance.
-        resamples: 0 leaves out the intervals that follow by no formula.
+        intervals: False leaves out those that follow by no formula.
         confidence: Of every interval, between 0 and 1.
         groups: A code for the group of each image, (n_images,): the units of every interval.
 
     Raises:
         EvaluationError: The evaluation contradicts its task.
     """
-    sampling = Sampling(confidence=confidence, groups=groups, intervals=resamples > 0)
+    sampling = Sampling(confidence=confidence, groups=groups, intervals=intervals)
     if not evaluation.has_images:
         counted = compute_from_counts(evaluation, sampling)
         if counted is None:
@@ -78,7 +76,7 @@ def compute_metrics(
 def compute_numbers(
     evaluation: Evaluation, rule: PredictionRule, ranked: RankedPairs | None = None
 ) -> Metrics:
-    """The numbers and predictions alone: no curves, no intervals that need resamples.
+    """The numbers and predictions alone: no curves, and of intervals those by formula.
 
     Also without the numbers of the model that this one was adapted from. `ranked` are the scores of
     a classification, where they are ranked already.
@@ -87,7 +85,7 @@ def compute_numbers(
         EvaluationError: The evaluation contradicts its task.
     """
     if not evaluation.has_images:
-        return compute_metrics(evaluation, prediction_rule=rule, resamples=0)
+        return compute_metrics(evaluation, prediction_rule=rule, intervals=False)
     sampling = Sampling(intervals=False)
     metrics = _COMPUTE[evaluation.task](evaluation, rule, sampling, curves=False, ranked=ranked)
     return _doubt(_add_positive_class(metrics, evaluation, rule, sampling), evaluation)

@@ -4,7 +4,6 @@ from enum import StrEnum
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlrek.evaluation import BoolArray, FloatArray
 
@@ -39,22 +38,6 @@ def find_normalisation(values: FloatArray, support: FloatArray) -> Normalisation
     if _is_whole(by_predicted).all() and _is_equal(row_sums, support).all():
         return Normalisation.PREDICTED
     return Normalisation.TRUE if sums_to_one and tested.any() else None
-
-
-def recover_confusion_counts(values: FloatArray, support: FloatArray) -> NDArray[np.int64] | None:
-    """The counts behind the fractions, (n_labels, n_labels); None where they give no whole ones.
-
-    Arguments as of `find_normalisation`.
-
-    >>> recover_confusion_counts(np.array([[0.5, 0.25], [0.5, 0.75]]), np.array([4.0, 8.0]))
-    array([[2, 2],
-           [2, 6]])
-    """
-    normalisation = find_normalisation(values, support)
-    if normalisation is None:
-        return None
-    counts = values * denominators(normalisation, support)
-    return np.rint(counts).astype(np.int64) if _is_whole(counts).all() else None
 
 
 def denominators(normalisation: Normalisation, support: FloatArray) -> FloatArray:

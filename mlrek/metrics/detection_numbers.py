@@ -83,14 +83,6 @@ def compute_box_numbers(
     )
 
 
-def plan_box_numbers(
-    scenes: Scenes, places: IntArray, ranked: Sequence[RankedDetections]
-) -> dict[tuple[str, ...], Plan]:
-    """How to compute the aggregates of weighted images; `ranked` are the boxes of all sizes."""
-    plans: dict[tuple[str, ...], Plan] = {AVERAGE_NAMES: partial(average_labels, ranked)}
-    return plans | plan_sizes(scenes, places)
-
-
 def plan_sizes(scenes: Scenes, places: IntArray) -> dict[tuple[str, ...], Plan]:
     """How to compute the average precision of boxes of each size."""
     plans: dict[tuple[str, ...], Plan] = {}

@@ -63,11 +63,6 @@ _LABEL_PARTS: Final = (
 )
 
 
-def headline_key(task: Task) -> str:
-    """The metric that stands for a version of a task, as it is logged."""
-    return f"aggregate/{HEADLINES[task][0]}"
-
-
 def name_metric(name: str) -> str:
     """A number's name as people write it.
 

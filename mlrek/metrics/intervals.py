@@ -1,14 +1,11 @@
 """How sure a share is: intervals by formula."""
 
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 import numpy as np
 
 from mlrek.evaluation import FloatArray, IntArray
-from mlrek.metrics import Number
 from mlrek.metrics.resampling import CONFIDENCE, Statistic
-
-NO_IMAGES_REASON: Final = "no interval: the share is of no image at all"
 
 Plan: TypeAlias = Statistic | str
 """How to compute numbers, or why they cannot be."""
@@ -43,9 +40,3 @@ def compute_wilson(
         low = np.where(np.equal(successes, 0) & np.greater(n, 0), 0.0, center - half)
         high = np.where(np.equal(successes, n) & np.greater(n, 0), 1.0, center + half)
     return low, high
-
-
-def share_of_images(successes: int, n: int, confidence: float = CONFIDENCE) -> Number:
-    """A plain share with Wilson's interval; `n` must not be 0."""
-    low, high = compute_wilson(np.array(successes), np.array(n), confidence)
-    return Number(value=successes / n, low=float(low), high=float(high))

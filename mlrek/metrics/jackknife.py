@@ -183,21 +183,13 @@ def compute_student(confidence: float, degrees: float) -> float:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CellsLeftOut:
-    """The label counts without one image of each occupied cell of a count matrix.
+    """The label counts without one image of each occupied cell of a count matrix, row by row.
 
-    `counts` (n_cells, n_labels); `times` (n_cells,) the images of each cell; `codes` (n_cells,),
-    rising, each cell as row * columns + column.
+    `counts` (n_cells, n_labels); `times` (n_cells,) the images of each cell.
     """
 
     counts: LabelCounts
     times: IntArray
-    codes: IntArray
-
-    def find_kinds(self, y_true: IntArray, y_pred: IntArray) -> IntArray:
-        """The cell of each image that was counted, (n_images,), -1 in `y_pred` for none."""
-        n_labels = self.counts.tp.shape[-1]
-        codes = y_true.astype(np.int64) * (n_labels + 1) + np.where(y_pred < 0, n_labels, y_pred)
-        return np.asarray(np.searchsorted(self.codes, codes))
 
 
 def leave_out_cells(matrix: NDArray[np.int64]) -> CellsLeftOut:
@@ -213,7 +205,6 @@ def leave_out_cells(matrix: NDArray[np.int64]) -> CellsLeftOut:
     return CellsLeftOut(
         counts=LabelCounts(tp=tp, predicted=columns, support=support),
         times=matrix[y_true, y_pred],
-        codes=y_true * matrix.shape[1] + y_pred,
     )
 
 

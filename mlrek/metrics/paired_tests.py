@@ -159,21 +159,6 @@ class IndependentShares:
         )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Normal:
-    """A difference whose distribution is close to normal, as those of areas (DeLong)."""
-
-    difference: float
-    standard_error: float
-
-    def interval(self, confidence: float) -> tuple[float, float]:
-        """Symmetric around the difference; none for a standard error of 0: no spread seen."""
-        if not self.standard_error > 0:
-            return NO_INTERVAL
-        half = compute_margin(confidence) * self.standard_error
-        return self.difference - half, self.difference + half
-
-
 class CochranQ(NamedTuple):
     """Cochran's Q with its degrees of freedom, and p by the chi-squared distribution."""
 

@@ -8,7 +8,7 @@ interval of what the images told about its spread.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, isfinite, isnan, nan, sqrt
+from math import ceil, isfinite, nan, sqrt
 from typing import Final
 
 import numpy as np
@@ -122,27 +122,6 @@ def _range(
     return ImagesNeeded(max(ceil(few), more), max(ceil(many), more), distance)
 
 
-def images_to_decide_shares(
-    counts: PairedCounts,
-    *,
-    limit: float = 0.0,
-    confidence: float = CONFIDENCE,
-    power: float = POWER,
-) -> int | None:
-    """Images with which the difference of two shares would be told from `limit`.
-
-    With the discordance seen, the share of images right for one version alone. For limit 0 the
-    formula is Connor's (Biometrics 43, 207-211, 1987); see `_count_images`.
-
-    Returns:
-        None where the difference is the limit, or there are no images.
-    """
-    if not counts.n or counts.difference == limit:
-        return None
-    discordance = (counts.only_baseline + counts.only_candidate) / counts.n
-    return _round_up(_count_images(counts.difference, discordance, limit, (confidence, power)))
-
-
 def smallest_decidable_share(
     counts: PairedCounts, *, confidence: float = CONFIDENCE, power: float = POWER
 ) -> float:
@@ -166,36 +145,6 @@ def smallest_decidable_share(
         else:
             high = middle
     return high
-
-
-def images_to_decide(
-    n_images: int,
-    distance: float,
-    standard_error: float,
-    *,
-    confidence: float = CONFIDENCE,
-    power: float = POWER,
-) -> int | None:
-    """Images with which any number would be told from a limit that it lies `distance` from.
-
-    n ((z of confidence + z of power) · standard error / distance)²: the standard error falls with
-    the root of the number of images.
-
-    Args:
-        n_images: Those that the number was computed from.
-        distance: Of the number, or of a difference, from the limit.
-        standard_error: Of the number with `n_images`.
-        confidence: Of the interval that must not hold the limit.
-        power: How often it should not.
-
-    Returns:
-        None where the distance is 0 or NaN, or no spread is known.
-    """
-    if not distance or isnan(distance) or not standard_error > 0:
-        return None
-    reach = compute_margin(confidence) + compute_quantile(power)
-    ratio = reach * standard_error / distance
-    return _round_up(n_images * ratio * ratio)  # a power would raise where this is infinite
 
 
 def smallest_decidable(
@@ -227,7 +176,3 @@ def _count_images(
     reach = compute_margin(confidence) * at_limit + compute_quantile(power) * at_difference
     ratio = reach / (difference - limit)
     return ratio * ratio  # a power would raise where this is infinite
-
-
-def _round_up(n_images: float) -> int | None:
-    return max(ceil(n_images), 1) if isfinite(n_images) else None

@@ -142,10 +142,6 @@ class Ranking:
     labels: tuple[RankedScores, ...] = ()
     missing: str = ""
 
-    def compute_macro(self, weights: Weights) -> dict[str, FloatArray]:
-        """The statistic of `average_precision_macro` and `roc_auc_macro`."""
-        return average_rankings(*self.compute_labels(weights))
-
     def score_labels(self, pairs: Pairs) -> tuple[FloatArray, FloatArray]:
         """Average precision and ROC AUC of each label, (n_labels,) each; NaN where undefined."""
         if self.missing:

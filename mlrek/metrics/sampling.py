@@ -10,9 +10,6 @@ from mlrek.metrics.jackknife import deal_units
 from mlrek.metrics.resampling import CONFIDENCE
 from mlrek.metrics.shares import MIN_GROUPS
 
-SEED: Final = 0
-RESAMPLES: Final = 1000
-"""Of the numbers of every run, and of every decision on it."""
 NOT_ASKED: Final = "no interval: none was asked for"
 
 

@@ -4,7 +4,7 @@ Each side runs in a process of its own, from boxes in memory: mlrek from its col
 from the lists of dictionaries that it takes (making these is not counted). Prints the ratios of
 processor seconds and of peak memory above that of the boxes, and the greatest difference of a
 number; exit code 1 where a target is missed. Then the seconds for everything, without intervals and
-with 1,000 resamples.
+with them.
 
     python tests/benchmarks/bench_detection.py --images 50000
 """
@@ -37,11 +37,10 @@ from mlrek.evaluation import (
 from mlrek.metrics.detection import compute_detection
 from mlrek.metrics.detection_boxes import arrange_boxes
 from mlrek.metrics.detection_numbers import compute_box_numbers
-from mlrek.metrics.resampling import Bootstrap
+from mlrek.metrics.sampling import Sampling
 
 TOLERANCE = 1e-9
 WANTED_FASTER, WANTED_SMALLER = 20, 4
-RESAMPLES = 1000
 STATS = {"ap": 0, "ap_50": 1, "ap_75": 2, "ap_small": 3, "ap_medium": 4, "ap_large": 5, "ar_100": 8}
 SIDE = 1024
 
@@ -54,7 +53,7 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=50_000)
     parser.add_argument("--boxes", type=int, default=10)
     parser.add_argument("--labels", type=int, default=20)
-    parser.add_argument("--resampled-images", type=int, default=20_000)
+    parser.add_argument("--all-images", type=int, default=20_000)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--only", choices=SIDES, help="run one side and print its result as JSON")
     options = parser.parse_args()
@@ -68,7 +67,7 @@ def main() -> None:
     faster = report(rounds, "seconds", "s of processor", f"COCO numbers, {size}", WANTED_FASTER)
     smaller = report(rounds, "mib", "MiB", f"memory of these, {size}", WANTED_SMALLER)
     print_row("difference of these numbers", "≤ 1e-9", f"{apart:.0e}", met=apart <= TOLERANCE)
-    report_resamples(options.resampled_images, *shape[1:])
+    report_everything(options.all_images, *shape[1:])
     sys.exit(apart > TOLERANCE or not (faster and smaller))
 
 
@@ -93,14 +92,14 @@ def report(rounds: list[dict[str, Numbers]], key: str, unit: str, what: str, wan
     return ratio >= wanted
 
 
-def report_resamples(n_images: int, n_boxes: int, n_labels: int) -> None:
+def report_everything(n_images: int, n_boxes: int, n_labels: int) -> None:
     """Intervals, and the whole of a detection, in processor seconds."""
     evaluation = draw_evaluation(n_images, n_boxes, n_labels)
-    for what, resamples in (("everything but intervals", 0), ("everything", RESAMPLES)):
+    for what, intervals in (("everything but intervals", False), ("everything", True)):
         start = time.process_time()
-        compute_detection(evaluation, Bootstrap(resamples=resamples))
+        compute_detection(evaluation, Sampling(intervals=intervals))
         seconds = time.process_time() - start
-        print(f"{what}, {n_images:,} images, {resamples:,} resamples: {seconds:.2f} s")
+        print(f"{what}, {n_images:,} images: {seconds:.2f} s")
 
 
 def measure(compute: Callable[[], Numbers]) -> Numbers:
@@ -122,7 +121,9 @@ def measure_mlrek(evaluation: Evaluation) -> Numbers:
         everything = np.ones(len(detections.records.confidence), dtype=np.bool_)
         scenes = arrange_boxes(detections, everything, len(evaluation.labels), 0.5)
         places = np.arange(scenes.n_images)
-        numbers, _ = compute_box_numbers(scenes, places, Bootstrap(resamples=0))
+        numbers, _ = compute_box_numbers(
+            scenes, places, Sampling(intervals=False).find_units(scenes.n_images)
+        )
         return {name: number.value for name, number in numbers.items()}
 
     return measure(compute)

@@ -271,7 +271,7 @@ def test_pictures_that_lie_in_google_storage_are_said_to_be_unread(page, tmp_pat
             *(Side(evaluation=side) for side in sides), CompareSettings(intervals=False)
         )
         pages = {
-            "report": describe_report(sides[1], compute_metrics(sides[1], resamples=0)),
+            "report": describe_report(sides[1], compute_metrics(sides[1], intervals=False)),
             "comparison": describe_comparison(comparison, sides[1]),
         }
         for kind, content in pages.items():

@@ -296,7 +296,7 @@ def test_every_task_has_its_page(page, request, tmp_path, example):
     path.write_bytes(
         describe_report(
             evaluation,
-            compute_metrics(evaluation, resamples=20),
+            compute_metrics(evaluation),
             read_images=partial(source.read_images, entry),
         )
     )
@@ -341,7 +341,7 @@ def test_the_advice_is_what_other_libraries_find(page, tmp_path):
     """
     evaluation, truth, scores = _draw_several(400, 3)
     path = tmp_path / "report.html"
-    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation, resamples=0)))
+    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation, intervals=False)))
 
     def score(function, step, label=slice(None)):
         predicted = scores[:, label].ravel() >= step / 100
@@ -408,7 +408,7 @@ def test_records_without_advice_say_why_once_and_offer_the_service_s_own(page, t
         thresholds=[0.5, 0.625],
     )
     path = tmp_path / "report.html"
-    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation, resamples=0)))
+    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation, intervals=False)))
 
     page.browser.get(path.as_uri())
     advice = page.run("return document.getElementById('advice').textContent")
@@ -430,7 +430,7 @@ def test_what_cannot_be_promised_says_what_is_missing(page, tmp_path):
         labels=["good", "bad"],
     )
     path = tmp_path / "report.html"
-    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation, resamples=0)))
+    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation, intervals=False)))
 
     page.browser.get(path.as_uri())
     advice = page.run("return document.getElementById('advice').textContent")
@@ -452,7 +452,7 @@ def test_a_page_of_many_labels_is_there_within_a_second(page, tmp_path):
     """250 labels and 20,000 images; its thread takes no more CPU."""
     evaluation = make_large_evaluation(20_000, 250, 250)
     path = tmp_path / "report.html"
-    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation, resamples=0)))
+    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation, intervals=False)))
     took_s = page.measure_cpu_s(path.as_uri())
     page.screenshot("report-250-labels")
 
@@ -460,7 +460,7 @@ def test_a_page_of_many_labels_is_there_within_a_second(page, tmp_path):
     assert page.run("return document.querySelectorAll('#matrix tbody tr').length") == 26
     page.run("document.querySelector('#matrix tbody td').click()")  # right: more than are held
     code = page.run("return document.querySelector('#matrix tbody th').title").rpartition(" ")[2]
-    y_pred = compute_metrics(evaluation, resamples=0).predictions.y_pred
+    y_pred = compute_metrics(evaluation, intervals=False).predictions.y_pred
     n = int(((evaluation.truth.label_idx == int(code)) & (y_pred == int(code))).sum())
     told = page.run("return document.getElementById('cell').textContent")
     held = len(list_images(page, "#cell"))
@@ -475,7 +475,7 @@ def test_nothing_scrolls_sideways(page, tmp_path, width, scheme):
     """Wide tables scroll in boxes of their own; looked at in both schemes."""
     evaluation = make_large_evaluation(2_000, 60, 4)
     path = tmp_path / "report.html"
-    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation, resamples=0)))
+    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation, intervals=False)))
     command = page.browser.execute_cdp_cmd
     screen = {"width": width, "height": 1400, "deviceScaleFactor": 1, "mobile": False}
     command("Emulation.setDeviceMetricsOverride", screen)

@@ -97,7 +97,7 @@ def test_numbers_at_fitted_thresholds_have_a_cross_fitted_one_beside_them(capsys
         n_labels=2,
         thresholds=[0.5, 0.5],
     )
-    metrics = compute_metrics(evaluation, resamples=0)
+    metrics = compute_metrics(evaluation, intervals=False)
 
     for label in ("", "a"):
         Output().show(list_blocks(Shown(evaluation=evaluation, metrics=metrics, label=label)))

@@ -4,11 +4,24 @@ from dataclasses import dataclass, replace
 from math import isnan, nan
 
 import pytest
+from scipy.stats import norm
 
 from mlrek.comparison import Comparison, Difference, Judgement, Scope, TestSets, Verdict
 from mlrek.comparison.judging import find_worse_labels, judge_differences
 from mlrek.evaluation import Project, Provider, Task, Version
-from mlrek.metrics.paired_tests import Normal, PairedCounts
+from mlrek.metrics.paired_tests import PairedCounts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Normal:
+    """Evidence of a difference with a normal distribution."""
+
+    difference: float
+    standard_error: float
+
+    def interval(self, confidence):
+        """Lower and upper end."""
+        return norm.interval(confidence, self.difference, self.standard_error)
 
 
 def _number(low, high, name="aggregate/f1_macro", *, difference=0.1, **options):

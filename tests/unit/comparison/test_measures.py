@@ -205,7 +205,7 @@ def test_whole_test_sets_have_the_numbers_of_each_version_alone(
     found = values(compare(*sides), Scope.WHOLE)
 
     for i, side in enumerate(sides):
-        alone = compute_metrics(side, resamples=0)
+        alone = compute_metrics(side, intervals=False)
         for group in ("aggregate", "at_threshold"):
             for name, number in getattr(alone, group).items():
                 assert found[f"{group}/{name}", ""][i] == number.value, name

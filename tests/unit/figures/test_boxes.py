@@ -17,7 +17,7 @@ def scenes(request):
     source = open_source(str(request.config.rootpath / "examples" / "detection"))
     entry = source.list_versions()[1]
     evaluation = source.load(entry)
-    predictions = compute_metrics(evaluation, resamples=0).predictions
+    predictions = compute_metrics(evaluation, intervals=False).predictions
     return source, entry, evaluation, predictions
 
 

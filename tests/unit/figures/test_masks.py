@@ -94,7 +94,7 @@ def test_without_sketches_or_mistakes_there_is_no_picture(evaluation):
 
 def test_every_label_has_its_iou_and_the_mean_is_marked(evaluation, texts_of):
     """Crack: (5/10 + 1 + 0) / 3; dent: 0."""
-    metrics = compute_metrics(evaluation, resamples=50)
+    metrics = compute_metrics(evaluation)
     texts = texts_of(draw_label_iou(metrics, version="v1"))
 
     assert texts[:2] == ["v1", "n = 4 images · IoU · line: 95 % interval"]
@@ -104,7 +104,7 @@ def test_every_label_has_its_iou_and_the_mean_is_marked(evaluation, texts_of):
 
 def test_iou_without_any_area_has_no_picture():
     """Nothing is true or predicted."""
-    metrics = compute_metrics(build_segmentation([{}, {}], labels=("crack",)), resamples=0)
+    metrics = compute_metrics(build_segmentation([{}, {}], labels=("crack",)), intervals=False)
 
     assert draw_pictures(metrics, version="v1") == {}
 
@@ -113,7 +113,7 @@ def test_many_labels_show_those_with_the_smallest_iou(texts_of):
     """Of 40 the 25 worst, in label order; an undefined one is none of them."""
     labels = tuple(f"label {i}" for i in range(40))
     areas = [{i: (i, 40 - i, 0)} for i in range(39)]
-    metrics = compute_metrics(build_segmentation(areas, labels=labels), resamples=0)
+    metrics = compute_metrics(build_segmentation(areas, labels=labels), intervals=False)
     figure = draw_label_iou(metrics, version="v1")
     texts = texts_of(figure)
 

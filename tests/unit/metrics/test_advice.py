@@ -78,7 +78,9 @@ def test_of_all_labels_together_images_are_counted():
         n_labels=2,
         task=Task.MULTILABEL,
     )
-    together, by_label = count_trials(evaluation, compute_metrics(evaluation, resamples=0).curves)
+    together, by_label = count_trials(
+        evaluation, compute_metrics(evaluation, intervals=False).curves
+    )
 
     assert (together.n[50], together.wrong[50]) == (1, 1)
     assert (together.n[85], together.wrong[85]) == (1, 0)
@@ -94,7 +96,7 @@ def test_boxes_are_counted_by_images():
         [[(0, box, 0.9), (0, far, 0.8), (0, other, 0.7)], [(0, box, 0.6)]],
         thresholds=[0.65] * 2,
     )
-    metrics = compute_metrics(evaluation, resamples=0)
+    metrics = compute_metrics(evaluation, intervals=False)
     together, by_label = count_trials(evaluation, metrics.curves)
 
     for trials in (together, by_label[0]):

@@ -165,7 +165,7 @@ def test_complete_records_give_scikit_learns_numbers(build_scores, answers):
     truth, scores = answers
     evaluation = build_scores([[code] if code >= 0 else [] for code in truth], scores)
 
-    aggregate = compute_metrics(evaluation, resamples=0).aggregate
+    aggregate = compute_metrics(evaluation, intervals=False).aggregate
 
     known, scores = truth[truth >= 0], scores[truth >= 0]
     if not len(known):
@@ -203,7 +203,6 @@ def test_order_of_images_does_not_matter(build_scores, answers, data):
                 images=[f"image {i}" for i in images],
                 thresholds=[0.5, 0.4, 0.3],
             ),
-            resamples=20,
         )
         for images in (list(range(len(truth))), order)
     ]
@@ -451,7 +450,7 @@ def test_250_labels_of_which_most_never_occur(build):
 
 def test_without_intervals_wilson_speaks_alone(unsure):
     """Asked for none, there are none."""
-    aggregate = compute_metrics(unsure, resamples=0).aggregate
+    aggregate = compute_metrics(unsure, intervals=False).aggregate
 
     assert aggregate["mcc"].reason == "no interval: none was asked for"
     assert not isnan(aggregate["accuracy"].low)

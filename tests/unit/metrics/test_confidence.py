@@ -65,8 +65,8 @@ def evaluation(request, build, build_scores):
 
 def test_lower_confidence_narrows_every_interval(evaluation, list_intervals):
     """At 0.9 each lies within that at 0.95, and the same ones are undefined."""
-    usual = list_intervals(compute_metrics(evaluation, resamples=200))
-    narrow = list_intervals(compute_metrics(evaluation, resamples=200, confidence=0.9))
+    usual = list_intervals(compute_metrics(evaluation))
+    narrow = list_intervals(compute_metrics(evaluation, confidence=0.9))
     defined = [name for name, ends in usual.items() if not np.isnan(ends).any()]
 
     assert len(defined) >= 8
@@ -81,7 +81,7 @@ def test_lower_confidence_narrows_every_interval(evaluation, list_intervals):
 
 def test_values_do_not_depend_on_the_confidence(evaluation):
     """It is about intervals alone."""
-    usual, narrow = (compute_metrics(evaluation, resamples=9, confidence=c) for c in (0.95, 0.5))
+    usual, narrow = (compute_metrics(evaluation, confidence=c) for c in (0.95, 0.5))
 
     assert {name: number.value for name, number in usual.aggregate.items()} == pytest.approx(
         {name: number.value for name, number in narrow.aggregate.items()}, rel=0, nan_ok=True
@@ -90,6 +90,6 @@ def test_values_do_not_depend_on_the_confidence(evaluation):
 
 def test_usual_confidence_is_95_percent(evaluation):
     """Without a word about it."""
-    assert repr(compute_metrics(evaluation, resamples=50).aggregate) == repr(
-        compute_metrics(evaluation, resamples=50, confidence=0.95).aggregate
+    assert repr(compute_metrics(evaluation).aggregate) == repr(
+        compute_metrics(evaluation, confidence=0.95).aggregate
     )

@@ -65,7 +65,7 @@ def test_averages_are_scikit_learns_of_the_decisions():
     truth, scores = make_scores(90, seed=1)
     evaluation = build(truth, scores)
 
-    metrics = compute_metrics(evaluation, resamples=0)
+    metrics = compute_metrics(evaluation, intervals=False)
 
     decided = decide(evaluation, scores, deal_folds(evaluation.images))
     for average in ("micro", "macro", "weighted"):
@@ -80,7 +80,7 @@ def test_numbers_of_decisions_are_scikit_learns():
     truth, scores = make_scores(80, seed=2, several=True)
     evaluation = build(truth, scores, several=True)
 
-    found = compute_metrics(evaluation, resamples=0).crossfit
+    found = compute_metrics(evaluation, intervals=False).crossfit
 
     decided = decide(evaluation, scores, deal_folds(evaluation.images))
     of_images = precision_recall_fscore_support(truth, decided, average="samples", zero_division=0)
@@ -104,7 +104,7 @@ def test_labels_have_their_own_numbers():
     truth, scores = make_scores(90, seed=3)
     evaluation = build(truth, scores)
 
-    found = compute_metrics(evaluation, resamples=0).crossfit_per_label
+    found = compute_metrics(evaluation, intervals=False).crossfit_per_label
 
     decided = decide(evaluation, scores, deal_folds(evaluation.images))
     expected = precision_recall_fscore_support(truth, decided, zero_division=0)
@@ -121,9 +121,9 @@ def test_no_order_of_images_changes_a_number():
     evaluation = build(truth, scores, several=True)
     turned = build(truth[::-1], scores[::-1], several=True, images=evaluation.images[::-1])
 
-    found = compute_metrics(turned, resamples=0).crossfit
+    found = compute_metrics(turned, intervals=False).crossfit
 
-    for name, number in compute_metrics(evaluation, resamples=0).crossfit.items():
+    for name, number in compute_metrics(evaluation, intervals=False).crossfit.items():
         other = found[name]
         assert [other.value, other.low, other.high] == pytest.approx(
             [number.value, number.low, number.high], abs=1e-12
@@ -155,7 +155,7 @@ def test_partial_records_have_no_cross_fitted_value():
         [[0], [1]], [[(0, 0.9)], [(0, 0.2), (1, 0.8)]], n_labels=2, thresholds=[0.5, 0.5]
     )
 
-    metrics = compute_metrics(evaluation, resamples=0)
+    metrics = compute_metrics(evaluation, intervals=False)
 
     assert metrics.crossfit == {}
     assert metrics.crossfit_per_label is None
@@ -167,7 +167,7 @@ def test_without_thresholds_there_is_nothing_to_fit():
     """A provider that publishes no threshold has chosen none."""
     truth, scores = make_scores(30, seed=6)
 
-    metrics = compute_metrics(build(truth, scores, thresholds=np.nan), resamples=0)
+    metrics = compute_metrics(build(truth, scores, thresholds=np.nan), intervals=False)
 
     assert metrics.crossfit == {}
 

@@ -1,17 +1,13 @@
 """How two versions differ, on the same images or on others: standard errors and intervals."""
 
-from math import nan
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy import stats
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from mlrek.metrics.paired_tests import (
     IndependentShares,
-    Normal,
     PairedCounts,
 )
 
@@ -102,7 +98,6 @@ def test_difference_of_pairs_and_its_error_by_hand():
         pair(0, 0, 0, 0),
         IndependentShares(baseline_right=0, baseline_n=0, candidate_right=3, candidate_n=4),
         IndependentShares(baseline_right=3, baseline_n=4, candidate_right=0, candidate_n=0),
-        Normal(difference=nan, standard_error=nan),
     ],
 )
 def test_difference_of_nothing_is_undefined(nothing):
@@ -208,15 +203,3 @@ def test_unpaired_error_by_hand():
     ).standard_error
 
     assert found == pytest.approx((0.16 / 70 + 0.24 / 80) ** 0.5)
-
-
-def test_normal_interval_is_that_of_scipy():
-    """Around the difference, at any confidence."""
-    expected = stats.norm.interval(0.8, loc=0.3, scale=0.2)
-
-    assert Normal(difference=0.3, standard_error=0.2).interval(0.8) == pytest.approx(expected)
-
-
-def test_no_spread_gives_no_normal_interval():
-    """A standard error of 0 shows too few images, not certainty."""
-    assert np.isnan(Normal(difference=0.3, standard_error=0.0).interval(0.95)).all()

@@ -14,7 +14,7 @@ HERE, THERE, NOWHERE = (0, 0, 10, 10), (20, 20, 30, 30), (50, 50, 60, 60)
 
 
 def _find(evaluation, kind, **options):
-    doubts = compute_metrics(evaluation, resamples=0, **options).doubts
+    doubts = compute_metrics(evaluation, intervals=False, **options).doubts
     return [doubt for doubt in doubts if doubt.kind is kind]
 
 
@@ -84,4 +84,4 @@ def test_partial_records_of_labels_are_not_doubted(build):
     """What they spoil is left out: AUC, AP and log loss."""
     evaluation = build([[0], [1]], [[(0, 0.9), (1, 0.6)], []], n_labels=2, thresholds=[0.5, np.nan])
     assert not _find(evaluation, DoubtKind.RECORDS_PARTIAL)
-    assert np.isnan(compute_metrics(evaluation, resamples=0).aggregate["roc_auc_macro"].value)
+    assert np.isnan(compute_metrics(evaluation, intervals=False).aggregate["roc_auc_macro"].value)

@@ -17,7 +17,7 @@ FOUND = [[(0, ELSEWHERE, 0.9)], [(0, BOX, 0.9)]]
 
 
 def _doubts(evaluation):
-    found = compute_metrics(evaluation, resamples=0).doubts
+    found = compute_metrics(evaluation, intervals=False).doubts
     return [d for d in found if d.kind is DoubtKind.CONFIDENCE_CONSTANT]
 
 
@@ -25,7 +25,7 @@ def test_tied_boxes_rank_by_the_uris_of_their_images():
     """A hit, then a miss: the precision is 1 up to a recall of one half, 51 of 101 points."""
     evaluation = build_detection(TRUTH, FOUND, images=IMAGES)
 
-    ap = compute_metrics(evaluation, resamples=0).aggregate["ap"].value
+    ap = compute_metrics(evaluation, intervals=False).aggregate["ap"].value
 
     assert ap == pytest.approx(51 / 101, abs=1e-12)
     numbers, _ = run_pycocotools(TRUTH[::-1], FOUND[::-1], n_labels=1)
@@ -37,7 +37,9 @@ def test_one_version_has_one_number_alone_and_compared():
     evaluation = build_detection(TRUTH, FOUND, images=IMAGES)
     turned = build_detection(TRUTH[::-1], FOUND[::-1], images=IMAGES[::-1])
 
-    alone = [compute_metrics(e, resamples=0).aggregate["ap"].value for e in (evaluation, turned)]
+    alone = [
+        compute_metrics(e, intervals=False).aggregate["ap"].value for e in (evaluation, turned)
+    ]
     sides = (Side(evaluation=e) for e in (evaluation, turned))
     difference = compare_versions(*sides, CompareSettings(intervals=False)).find("aggregate/ap")
 

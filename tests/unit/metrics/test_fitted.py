@@ -21,7 +21,7 @@ def build(**options):
 
 def find_fitted(evaluation, rule=PredictionRule.TOP1):
     """The doubt among those of the numbers."""
-    metrics = compute_metrics(evaluation, prediction_rule=rule, resamples=0)
+    metrics = compute_metrics(evaluation, prediction_rule=rule, intervals=False)
     return [doubt for doubt in metrics.doubts if doubt.kind is FITTED]
 
 

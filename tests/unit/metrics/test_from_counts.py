@@ -40,7 +40,7 @@ def flowers(build) -> Evaluation:
 
 def test_the_numbers_are_those_of_the_images_that_were_counted(flowers):
     """Each cell stands for so many images: scikit-learn says the same of them."""
-    found = compute_metrics(flowers, resamples=0)
+    found = compute_metrics(flowers, intervals=False)
     y_true = np.repeat(np.arange(5), np.sum(COUNTS, axis=1))
     y_pred = np.concatenate([np.repeat(np.arange(5), row) for row in COUNTS])
     expected = {
@@ -58,7 +58,7 @@ def test_the_numbers_are_those_of_the_images_that_were_counted(flowers):
 
 def test_the_matrix_stands_in_label_order(flowers):
     """As in every other table of the run."""
-    found = compute_metrics(flowers, resamples=0)
+    found = compute_metrics(flowers, intervals=False)
     assert (found.confusion.rows, found.confusion.counts.tolist()) == (LABELS, COUNTS)
     assert found.per_label.support.tolist() == [80, 90, 70, 63, 64]
     assert (found.test_images, found.prediction_rule, found.records) == (367, "top1", None)
@@ -66,7 +66,7 @@ def test_the_matrix_stands_in_label_order(flowers):
 
 def test_numbers_from_counts_have_intervals(flowers):
     """Wilson's for the accuracy, by resampling for the others."""
-    number = compute_metrics(flowers, resamples=200).aggregate
+    number = compute_metrics(flowers).aggregate
     assert (number["accuracy"].low, number["accuracy"].high) == pytest.approx(
         (0.9471, 0.9831), abs=1e-4
     )
@@ -75,7 +75,7 @@ def test_numbers_from_counts_have_intervals(flowers):
 
 def test_what_needs_confidences_is_not_there(flowers):
     """A matrix knows none."""
-    found = compute_metrics(flowers, resamples=0)
+    found = compute_metrics(flowers, intervals=False)
     assert (found.curves, found.predictions, found.precision_recall) == (None, None, ())
     assert "roc_auc_macro" not in found.aggregate
     assert "confusion matrix" in found.warnings[0]
@@ -83,7 +83,7 @@ def test_what_needs_confidences_is_not_there(flowers):
 
 def test_another_rule_than_that_of_the_matrix_is_said_not_to_count(flowers):
     """The service counted top labels."""
-    found = compute_metrics(flowers, prediction_rule=PredictionRule.THRESHOLD, resamples=0)
+    found = compute_metrics(flowers, prediction_rule=PredictionRule.THRESHOLD, intervals=False)
     assert (found.prediction_rule, "threshold" in found.warnings[0]) == ("top1", True)
 
 
@@ -100,25 +100,29 @@ def test_another_rule_than_that_of_the_matrix_is_said_not_to_count(flowers):
 def test_counts_of_a_part_of_the_images_are_not_used(flowers, change):
     """Neither the ten most confused labels, nor fractions, nor nothing."""
     evaluation = replace(flowers, reported=replace(flowers.reported, **change))
-    assert compute_metrics(evaluation, resamples=0).aggregate == {}
+    assert compute_metrics(evaluation, intervals=False).aggregate == {}
 
 
 def test_counts_of_another_provider_are_not_trusted(flowers):
     """Amazon publishes fractions."""
     project = replace(flowers.version.project, provider=Provider.REKOGNITION)
     evaluation = replace(flowers, version=replace(flowers.version, project=project))
-    assert compute_metrics(evaluation, resamples=0).aggregate == {}
+    assert compute_metrics(evaluation, intervals=False).aggregate == {}
 
 
 def test_only_one_label_an_image_is_computed_from_a_matrix(flowers):
     """Several labels an image are not confused with one another."""
     evaluation = replace(flowers, task=Task.MULTILABEL)
-    assert compute_metrics(evaluation, resamples=0).aggregate == {}
+    assert compute_metrics(evaluation, intervals=False).aggregate == {}
 
 
 def test_the_document_of_such_a_run_can_be_written(flowers):
     """With all numbers and no image."""
     document = describe_evaluation(
-        flowers, compute_metrics(flowers, resamples=0), test_set_digest="", settings={}, warnings=()
+        flowers,
+        compute_metrics(flowers, intervals=False),
+        test_set_digest="",
+        settings={},
+        warnings=(),
     )
     assert json.loads(json.dumps(document))["confusion_matrix"]["counts"] == COUNTS

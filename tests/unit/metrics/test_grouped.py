@@ -31,7 +31,7 @@ def build(images, truth, is_right, *, n_labels=2):
 
 def find(evaluation):
     """The doubt among those of the numbers, None without it."""
-    doubts = compute_metrics(evaluation, resamples=0).doubts
+    doubts = compute_metrics(evaluation, intervals=False).doubts
     return next((doubt for doubt in doubts if doubt.kind is DoubtKind.GROUPED), None)
 
 

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from mlrek.metrics.intervals import compute_wilson, share_of_images
+from mlrek.metrics.intervals import compute_wilson
 
 SHARES = st.integers(1, 300_000).flatmap(lambda n: st.tuples(st.integers(0, n), st.just(n)))
 
@@ -43,12 +43,3 @@ def test_wilson_stays_between_0_and_1():
 def test_wilson_of_no_image_is_undefined():
     """A share of nothing has no interval."""
     assert np.isnan(compute_wilson(np.array([0]), np.array([0]))).all()
-
-
-def test_share_has_its_interval():
-    """35 of 37, as statsmodels has it."""
-    number = share_of_images(35, 37)
-
-    assert (number.value, number.low, number.high) == pytest.approx(
-        (35 / 37, *proportion_confint(35, 37, method="wilson"))
-    )

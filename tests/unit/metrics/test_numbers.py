@@ -37,18 +37,18 @@ PLAIN = ("reported", "training")
 
 @pytest.fixture(scope="module", params=EXAMPLES)
 def example(request, examples):
-    """The first version of an example with its numbers, without resamples."""
+    """The first version of an example with its numbers, without intervals."""
     source = open_source(str(examples / request.param), AwsOptions())
     evaluation = source.load(source.list_versions()[0])
-    return evaluation, compute_metrics(evaluation, resamples=0)
+    return evaluation, compute_metrics(evaluation, intervals=False)
 
 
 @pytest.fixture(scope="module")
 def digits_numbers(examples):
-    """The first version of the digits with its numbers, without resamples."""
+    """The first version of the digits with its numbers, without intervals."""
     source = open_source(str(examples / "digits"), AwsOptions())
     evaluation = source.load(source.list_versions()[0])
-    return evaluation, compute_metrics(evaluation, resamples=0)
+    return evaluation, compute_metrics(evaluation, intervals=False)
 
 
 def names_listed(evaluation, metrics):

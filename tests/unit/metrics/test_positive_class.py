@@ -30,7 +30,7 @@ SCORES = st.sampled_from([0.0, 0.25, 0.5, 0.625, 0.75, 1.0])
 def judge(build):
     """A function that computes metrics of images: (true code or none, score of `bad`, flags)."""
 
-    def compute(images, *, rule=PredictionRule.TOP1, names=None, resamples=0, **reported):
+    def compute(images, *, rule=PredictionRule.TOP1, names=None, intervals=False, **reported):
         truth = [[true] if true is not None else [] for true, *_ in images]
         records = [
             [] if score is None else [(GOOD, 1 - score, *flags[:1]), (BAD, score, *flags[1:])]
@@ -45,7 +45,7 @@ def judge(build):
             reported=Reported(aggregate=reported),
         )
         evaluation = replace(evaluation, pos_label="bad")
-        return compute_metrics(evaluation, prediction_rule=rule, resamples=resamples)
+        return compute_metrics(evaluation, prediction_rule=rule, intervals=intervals)
 
     return compute
 
@@ -119,8 +119,8 @@ def test_resampled_intervals_hold_the_value(judge):
         for true, score in zip(rng.integers(2, size=60), rng.integers(5, size=60) / 4, strict=True)
     ]
     names = [f"{i:02}" for i in range(60)]
-    numbers = judge(images, names=names, resamples=200).aggregate
-    reverse = judge(images[::-1], names=names[::-1], resamples=200).aggregate
+    numbers = judge(images, names=names, intervals=True).aggregate
+    reverse = judge(images[::-1], names=names[::-1], intervals=True).aggregate
     for name in ("f1", "roc_auc", "average_precision"):
         number = numbers[name]
         assert number.low < number.value < number.high

@@ -10,15 +10,12 @@ from scipy.stats import binom, norm
 
 from mlrek.metrics.paired_tests import PairedCounts, mcnemar_mid_p
 from mlrek.metrics.power import (
-    images_to_decide,
-    images_to_decide_shares,
     range_for_shares,
     range_to_decide,
     smallest_decidable,
     smallest_decidable_share,
 )
 
-SEEN = PairedCounts(both=400, only_baseline=10, only_candidate=20, neither=70)
 NEVER_DIFFERED = PairedCounts(both=19, only_baseline=0, only_candidate=0, neither=1)
 NOTHING = PairedCounts(both=0, only_baseline=0, only_candidate=0, neither=0)
 
@@ -32,77 +29,6 @@ def draw(counts, n_images, n_sets=4000):
     """Test sets of `n_images` with the shares seen: both, only baseline, only candidate, none."""
     seen = np.array([counts.both, counts.only_baseline, counts.only_candidate, counts.neither])
     return np.random.default_rng(0).multinomial(n_images, seen / counts.n, size=n_sets)
-
-
-def test_images_for_a_share_are_connors():
-    """(1.96 sqrt(0.06) + 0.8416 sqrt(0.06 - 0.02²))² / 0.02² = 1174.2."""
-    z, z_power = norm.ppf(0.975), norm.ppf(0.8)
-    expected = (z * 0.06**0.5 + z_power * (0.06 - 0.02**2) ** 0.5) ** 2 / 0.02**2
-
-    assert images_to_decide_shares(SEEN) == np.ceil(expected) == 1175
-
-
-def test_so_many_images_decide_as_often_as_promised():
-    """McNemar's test on drawn test sets: four in five are below 0.05."""
-    drawn = draw(SEEN, images_to_decide_shares(SEEN))
-
-    assert np.mean(mcnemar_mid_p(drawn[:, 1], drawn[:, 2]) < 0.05) == pytest.approx(0.8, abs=0.02)
-
-
-@pytest.mark.parametrize("limit", [-0.01, 0.05])
-def test_so_many_images_decide_against_a_limit(limit):
-    """Newcombe's intervals on drawn test sets: about four in five do not hold the limit.
-
-    Not exactly, as they are not quite symmetric.
-    """
-    ends = [
-        PairedCounts(both=a, only_baseline=b, only_candidate=c, neither=d).interval(0.95)
-        for a, b, c, d in draw(SEEN, images_to_decide_shares(SEEN, limit=limit), 2000).tolist()
-    ]
-
-    decided = np.mean([not low <= limit <= high for low, high in ends])
-    assert decided == pytest.approx(0.8, abs=0.05)
-
-
-def test_versions_that_never_differed_still_need_images():
-    """No worse by half a point: at that loss one image in 200 would differ, 1.96² · 199 images."""
-    expected = norm.ppf(0.975) ** 2 * 199
-
-    assert images_to_decide_shares(NEVER_DIFFERED, limit=-0.005) == np.ceil(expected) == 765
-
-
-@pytest.mark.parametrize("counts", [NOTHING, NEVER_DIFFERED])
-def test_no_images_settle_no_difference(counts):
-    """Neither without images nor where there is none to settle."""
-    assert images_to_decide_shares(counts) is None
-
-
-def test_limit_that_no_share_can_reach_is_no_error():
-    """Whatever was typed as a margin."""
-    assert images_to_decide_shares(SEEN, limit=-5.0) == 1
-
-
-@given(PAIRS)
-def test_swapped_versions_need_as_many_images(counts):
-    """With the limit on the other side."""
-    swapped = PairedCounts(
-        both=counts.both,
-        only_baseline=counts.only_candidate,
-        only_candidate=counts.only_baseline,
-        neither=counts.neither,
-    )
-
-    assert images_to_decide_shares(counts, limit=0.01) == images_to_decide_shares(
-        swapped, limit=-0.01
-    )
-
-
-def test_surer_decisions_need_more_images():
-    """Of a higher confidence, of a higher power."""
-    usual = images_to_decide_shares(SEEN)
-
-    assert images_to_decide_shares(SEEN, confidence=0.99) > usual
-    assert images_to_decide_shares(SEEN, power=0.9) > usual
 
 
 def test_smallest_difference_is_the_one_that_needs_all_images():
@@ -148,17 +74,13 @@ def test_too_few_images_decide_nothing(counts):
     assert np.isnan(smallest_decidable_share(counts))
 
 
-def test_images_for_any_number_by_hand():
-    """200 · ((1.96 + 0.8416) · 0.02 / 0.03)² = 697.7."""
-    assert images_to_decide(200, 0.03, 0.02) == images_to_decide(200, -0.03, 0.02) == 698
+@pytest.mark.parametrize("power", [0.5, 0.8, 0.9])
+def test_smallest_difference_of_any_number_follows_from_its_standard_error(power):
+    """(z + z') times the error; none where no spread is known."""
+    reach = norm.ppf(0.975) + norm.ppf(power)
 
-
-@pytest.mark.parametrize(
-    ("distance", "error"), [(0.0, 0.1), (nan, 0.1), (0.1, nan), (0.1, 0.0), (1e-300, 0.1)]
-)
-def test_no_number_of_images_without_distance_or_spread(distance, error):
-    """Nothing to tell apart, nothing to go by, or more images than a number can hold."""
-    assert images_to_decide(100, distance, error) is None
+    assert smallest_decidable(0.03, power=power) == pytest.approx(reach * 0.03)
+    assert np.isnan([smallest_decidable(error) for error in (0.0, nan)]).all()
 
 
 def find_power(n: int, difference: float) -> float:
@@ -178,17 +100,6 @@ def test_versions_that_never_differed_need_a_difference_that_the_test_can_see():
         (norm.ppf(0.975) + norm.ppf(0.8) * sqrt(1 - smallest)) ** 2 / 1000
     )
     assert 0.75 < find_power(1000, smallest) < 0.95
-
-
-@pytest.mark.parametrize("power", [0.5, 0.8, 0.9])
-def test_images_for_any_number_follow_from_its_standard_error(power):
-    """N ((z + z') se / d)²: four times as many for half the distance."""
-    reach = norm.ppf(0.975) + norm.ppf(power)
-
-    needed = [images_to_decide(200, distance, 0.03, power=power) for distance in (0.02, 0.01)]
-
-    assert needed == [np.ceil(200 * (reach * 0.03 / d) ** 2) for d in (0.02, 0.01)]
-    assert smallest_decidable(0.03, power=power) == pytest.approx(reach * 0.03)
 
 
 def test_the_range_holds_the_right_answer_and_its_end_keeps_the_promise():

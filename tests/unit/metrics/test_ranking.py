@@ -9,7 +9,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 from mlrek.evaluation import RecordsKind, Task
 from mlrek.metrics import ranking
 from mlrek.metrics.pairs import pair_records
-from mlrek.metrics.ranking import rank_pooled, rank_records, rank_scores
+from mlrek.metrics.ranking import average_rankings, rank_pooled, rank_records, rank_scores
 
 # Few distinct scores, so that ties within and across true and untrue are common.
 SCORES = st.sampled_from([0.0, 0.1, 0.2, 0.5, 0.7, 0.9, 1.0])
@@ -72,7 +72,8 @@ def test_macro_areas_are_means_of_defined_ones(build_scores, images):
     evaluation = build_scores([np.flatnonzero(row) for row in truth], scores, task=Task.MULTILABEL)
     pairs = pair_records(evaluation)
 
-    values = rank_records(evaluation, pairs).compute_macro(_weigh(pairs.places[drawn]))
+    areas = rank_records(evaluation, pairs).compute_labels(_weigh(pairs.places[drawn]))
+    values = average_rankings(*areas)
 
     y_true, y_score = truth[drawn], scores[drawn]
     aps = [

@@ -28,7 +28,7 @@ def numbers():
         labels=("a/b", "dog", "bird"),
         reported=RATES,
     )
-    metrics = compute_metrics(evaluation, resamples=0)
+    metrics = compute_metrics(evaluation, intervals=False)
     return collect_numbers(evaluation, metrics)
 
 

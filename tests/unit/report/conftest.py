@@ -68,7 +68,7 @@ def page_of():
     """The page of an evaluation, as text."""
 
     def make(evaluation, **options):
-        metrics = compute_metrics(evaluation, resamples=20)
+        metrics = compute_metrics(evaluation)
         return describe_report(evaluation, metrics, **options).decode()
 
     return make

@@ -173,7 +173,7 @@ def test_suspects_come_first_then_every_gallery(evaluate):
         [[(0, 0.9)], [(0, 0.8)], [(0, 0.7)], [(1, 0.6)], [(1, 0.5)], [(0, 0.4)]],
         ("cat", "dog"),
     )
-    outcomes = list_outcomes(evaluation, compute_metrics(evaluation, resamples=0).predictions)
+    outcomes = list_outcomes(evaluation, compute_metrics(evaluation, intervals=False).predictions)
     order = order_for_thumbnails(np.arange(6), outcomes, np.array([3])).tolist()
 
     assert order[0] == 3

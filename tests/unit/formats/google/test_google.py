@@ -183,7 +183,7 @@ def test_unmatched_images_are_counted(files, read_one):
 def test_numbers_with_images_without_a_prediction(files, read_one):
     """By hand, of 4 dogs: one right, one taken for a cat, two without a prediction."""
     files["t.jsonl"] += (know("gs://b/5", "dog"), know("gs://b/6", "dog"))
-    metrics = compute_metrics(read_one(files), resamples=0)
+    metrics = compute_metrics(read_one(files), intervals=False)
     assert metrics.confusion.columns == ("dog", "cat", "(none)")
     assert metrics.confusion.counts.tolist() == [[1, 1, 2], [0, 0, 0]]
     values = {name: number.value for name, number in metrics.aggregate.items()}

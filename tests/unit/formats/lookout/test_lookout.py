@@ -62,7 +62,7 @@ def test_real_numbers_follow_from_images(read_lookout, make_image, real_rows, pr
             "AggregatedEvaluationResults": {"Metrics": metrics},
         },
     )
-    computed = compute_metrics(evaluation, resamples=0)
+    computed = compute_metrics(evaluation, intervals=False)
     found = {name: round(computed.aggregate[name].value, 6) for name in REPORTED}
     assert found == {name: row[key] for name, key in REPORTED.items()}
     agrees = {each.name: each.agrees for each in computed.reconciliation}
@@ -76,7 +76,7 @@ def test_evaluation_is_stored_whole(read_lookout, make_image):
     again = load_evaluation(dump_evaluation(evaluation))
     assert again.pos_label == "anomaly"
     assert again.warnings == evaluation.warnings
-    ours, theirs = (compute_metrics(e, resamples=0).aggregate for e in (again, evaluation))
+    ours, theirs = (compute_metrics(e, intervals=False).aggregate for e in (again, evaluation))
     assert repr(ours) == repr(theirs)  # NaN is no NaN's equal
 
 
@@ -148,7 +148,7 @@ def test_any_bytes_parse_or_are_refused(model, lines, result, mask, skip_bad_lin
                 model, manifest=one, result=told or None, skip_bad_lines=skip_bad_lines
             )
             if evaluation.masks is None:
-                compute_metrics(evaluation, resamples=2)
+                compute_metrics(evaluation)
 
 
 @settings(deadline=None, max_examples=200)
