@@ -5,9 +5,9 @@ from functools import partial
 
 import numpy as np
 
-from mlrek.comparison.measure import Measure, Ordered, name_aggregates
+from mlrek.comparison.measure import Measure, Ordered, Scorer, Values, name_aggregates
 from mlrek.comparison.rows import CountSums, Rows, sum_cells, sum_rows
-from mlrek.evaluation import Evaluation, FloatArray, IntArray, RecordsKind
+from mlrek.evaluation import Evaluation, IntArray, RecordsKind
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.detection import IOU_THRESHOLD
 from mlrek.metrics.detection_ap import IOU_THRESHOLDS, RankedDetections, average_areas
@@ -16,7 +16,7 @@ from mlrek.metrics.detection_numbers import ALL_SIZES, plan_sizes, rank_boxes
 from mlrek.metrics.detection_records import decide_boxes
 from mlrek.metrics.pairs import order_images
 from mlrek.metrics.ranking import RankedPairs
-from mlrek.metrics.resampling import Statistic, Weights
+from mlrek.metrics.resampling import Weights
 
 
 def measure_detection(
@@ -41,7 +41,7 @@ def measure_detection(
         scenes = scenes.keep(decision.is_predicted[scenes.records])
     places = order_images(evaluation.images)
     ranked = rank_boxes(scenes, places, ALL_SIZES)
-    statistics: list[Statistic] = [
+    statistics: list[Scorer] = [
         partial(_average_boxes, ranked, codes),
         *name_aggregates(plan_sizes(scenes, places)),
     ]
@@ -56,14 +56,13 @@ def measure_detection(
     )
 
 
-def _average_boxes(
-    ranked: Sequence[RankedDetections], codes: IntArray, weights: Weights
-) -> dict[str, FloatArray]:
+def _average_boxes(ranked: Sequence[RankedDetections], codes: IntArray, weights: Weights) -> Values:
     """COCO's averages, and the average precision of each label."""
     computed = [one.compute(weights) for one in ranked]
     ap = np.mean([area for area, _ in computed], axis=0)
-    averages = {f"aggregate/{name}": v for name, v in average_areas(computed).items()}
-    return averages | {f"label_ap/{code}": ap[i] for i, code in enumerate(codes.tolist())}
+    averages = average_areas(computed)
+    values: Values = {(f"aggregate/{name}", None): mean for name, mean in averages.items()}
+    return values | {("label_ap", code): ap[i] for i, code in enumerate(codes.tolist())}
 
 
 def _sum_flags(evaluation: Evaluation, codes: IntArray, n_labels: int) -> CountSums:

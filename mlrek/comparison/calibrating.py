@@ -5,11 +5,12 @@ from typing import Final
 import numpy as np
 
 from mlrek.comparison.exams import Exam
+from mlrek.comparison.measure import Key
 from mlrek.comparison.units import Setting
 from mlrek.evaluation import IntArray
 from mlrek.metrics.calibration_change import CalibrationChange, Predicted, compare_calibration
 
-DEBIASED: Final = ("aggregate/ece_debiased", "")
+DEBIASED: Final[Key] = ("aggregate/ece_debiased", None)
 
 
 def compare_debiased(exams: tuple[Exam, Exam], setting: Setting) -> CalibrationChange | None:

@@ -77,14 +77,15 @@ def _average_over_both(exams: tuple[Exam, Exam]) -> list[_Numbers]:
     both = []
     for exam, count in zip(exams, counts, strict=True):
         values = _list_numbers(exam)
-        for key, found in exam.measure.average(count, among).items():
-            value, reason = values[key]
+        for (name, _), found in exam.measure.average(count, among).items():
+            value, reason = values[name, ""]
             if not isnan(value) or reason == NOTHING_REASON:
                 average = float(found[0])
-                values[key] = average, reason if isnan(average) else ""
+                values[name, ""] = average, reason if isnan(average) else ""
         if exam.metrics.task is Task.MULTILABEL:
-            value, reason = values[HAMMING]
-            values[HAMMING] = value * exam.measure.known_share, reason
+            name, _ = HAMMING
+            value, reason = values[name, ""]
+            values[name, ""] = value * exam.measure.known_share, reason
         both.append(values)
     return both
 
@@ -121,17 +122,22 @@ def _add_intervals(
     differences: Sequence[Difference], exams: tuple[Exam, Exam], setting: Setting | None
 ) -> list[Difference]:
     """The differences with their evidence, none without a setting."""
-    shown = {(d.name, d.label): d.difference for d in differences if not _is_reported(d.name)}
+    codes = {label: code for code, label in enumerate(setting.labels)} if setting else {}
+    keys = [(d.name, codes.get(d.label)) for d in differences]
+    shown = {
+        key: d.difference
+        for key, d in zip(keys, differences, strict=True)
+        if not _is_reported(d.name)
+    }
     found = Found(evidence={}, reasons={})
     if setting is not None and shown:
         found = find_evidence(exams, setting, shown)
-    added = []
-    for difference in differences:
-        key = difference.name, difference.label
-        reason = difference.reason or found.reasons.get(key, "")
-        told = replace(difference, reason=reason)
-        added.append(with_evidence(told, found.evidence.get(key)))
-    return added
+    return [
+        with_evidence(
+            replace(d, reason=d.reason or found.reasons.get(key, "")), found.evidence.get(key)
+        )
+        for key, d in zip(keys, differences, strict=True)
+    ]
 
 
 def _agree(one: Difference, other: Difference) -> bool:

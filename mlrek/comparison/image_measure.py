@@ -2,9 +2,16 @@
 
 import numpy as np
 
-from mlrek.comparison.measure import Measure, Ordered, name_aggregate, name_aggregates
+from mlrek.comparison.measure import (
+    Measure,
+    Ordered,
+    Scorer,
+    Values,
+    name_aggregate,
+    name_aggregates,
+)
 from mlrek.comparison.rows import CountSums, Rows, sum_cells, sum_rows
-from mlrek.evaluation import Evaluation, FloatArray, IntArray
+from mlrek.evaluation import Evaluation, IntArray
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.decisions import decide_records
 from mlrek.metrics.image_sums import sum_images
@@ -13,7 +20,7 @@ from mlrek.metrics.positive_class import plan_positive_class
 from mlrek.metrics.prediction import predict
 from mlrek.metrics.probabilities import plan_score_means
 from mlrek.metrics.ranking import RankedPairs, Ranking, average_rankings, rank_pooled
-from mlrek.metrics.resampling import Statistic, Weights
+from mlrek.metrics.resampling import Weights
 
 
 def measure_classification(
@@ -27,7 +34,7 @@ def measure_classification(
     """How they follow; arguments as of `exams.MEASURES`."""
     has_truth = evaluation.truth.counts > 0
     pairs, ranking = ranked.pairs, ranked.ranking
-    statistics: list[Statistic] = []
+    statistics: list[Scorer] = []
     if pairs.n_images:
         plans = plan_score_means(pairs, predict(evaluation, rule), ranking)
         if evaluation.pos_label:
@@ -71,14 +78,15 @@ def measure_multilabel(
     )
 
 
-def _rank_labels(ranking: Ranking, codes: IntArray) -> list[Statistic]:
+def _rank_labels(ranking: Ranking, codes: IntArray) -> list[Scorer]:
     """Both areas of each label and their means over labels, of complete records."""
 
-    def compute(weights: Weights) -> dict[str, FloatArray]:
+    def compute(weights: Weights) -> Values:
         ap, roc_auc = ranking.compute_labels(weights)
-        values = {f"aggregate/{name}": v for name, v in average_rankings(ap, roc_auc).items()}
+        means = average_rankings(ap, roc_auc)
+        values: Values = {(f"aggregate/{name}", None): mean for name, mean in means.items()}
         for i, code in enumerate(codes.tolist()):
-            values |= {f"label_ap/{code}": ap[i], f"label_roc_auc/{code}": roc_auc[i]}
+            values |= {("label_ap", code): ap[i], ("label_roc_auc", code): roc_auc[i]}
         return values
 
     return [] if ranking.missing else [compute]

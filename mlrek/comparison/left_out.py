@@ -18,7 +18,7 @@ from mlrek.comparison import Evidence
 from mlrek.comparison.calibrating import DEBIASED, compare_debiased
 from mlrek.comparison.exams import Exam
 from mlrek.comparison.imagined import Imagined, imagine_images, imagine_labels
-from mlrek.comparison.measure import HAMMING, Values, score_labels
+from mlrek.comparison.measure import HAMMING, Key, Values, score_labels
 from mlrek.comparison.rows import CountSums
 from mlrek.comparison.units import Setting, Units
 from mlrek.evaluation import BoolArray, FloatArray, IntArray, Task
@@ -54,18 +54,17 @@ _RANKED: Final = frozenset({"label_ap", "label_roc_auc"})
 _RANKED_CLASS: Final = frozenset({"aggregate/roc_auc", "aggregate/average_precision"})
 _MANY_LABELS: Final = 4  # of which no single one makes the mean
 _RAREST_KIND: Final = "rarest kind (with or without a label)"
+_RARER_KIND: Final = "rarer kind (with or without the label)"
 _FEW_MAKE_IT: Final = "no interval: a few images make this number what it is; more are needed"
 
 _PLAIN_ERROR: Final = (
     "no interval: chance alone makes the plain calibration error positive; ece_debiased has one"
 )
 
-Key = tuple[str, str]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Found:
-    """Evidence by name and label, and why some numbers have none."""
+    """Evidence by number, and why some numbers have none."""
 
     evidence: Mapping[Key, Evidence]
     reasons: Mapping[Key, str]
@@ -190,15 +189,13 @@ def _leave_out_labels(counted: tuple["_CountedUnits", "_CountedUnits"], setting:
     found = []
     for one, columns in zip(counted, imagined.columns, strict=True):
         added = one.add(columns)
-        values, left_out = (
-            score_labels(counts, setting.labels) for counts in (added.whole, added.without)
-        )
+        values, left_out = (score_labels(counts) for counts in (added.whole, added.without))
         occurs = one.totals.sum(axis=0) > 0
         found.append(
             (
                 {
-                    key: value if occurs[i % len(setting.labels)] else np.full_like(value, np.nan)
-                    for i, (key, value) in enumerate(values.items())
+                    (name, code): value if occurs[code] else np.full_like(value, np.nan)
+                    for (name, code), value in values.items()
                 },
                 left_out,
             )
@@ -225,7 +222,7 @@ def _score_without(
     for start in range(-1, units.total, _COLUMNS):  # -1 stands for no unit: nothing is left out
         left = np.arange(start, min(start + _COLUMNS, units.total))
         weights = (is_in & (unit_idx[:, np.newaxis] != left)).astype(np.float32)
-        blocks.append(exam.measure.compute_statistics(weights, setting.labels))
+        blocks.append(exam.measure.compute_statistics(weights))
     joined = {key: np.concatenate([block[key] for block in blocks]) for key in blocks[0]}
     if setting.paired and exam.measure.task is Task.MULTILABEL and HAMMING in joined:
         joined[HAMMING] = joined[HAMMING] * exam.measure.known_share
@@ -277,48 +274,49 @@ class _CountedUnits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Support:
-    """Images with each label, as far as counts tell, and all units.
+    """Images with each label, (n_labels,), as far as counts tell, and all units.
 
-    `kinds` are the units with each label and without it; `pos_label` is the positive one, if any.
+    `kinds` are the units with each label and without it; `pos_code` is that of the positive label,
+    if there is one.
     """
 
-    by_label: Mapping[str, int]
+    by_label: IntArray
     n_units: int
     kinds: Support
-    pos_label: str
+    pos_code: int | None
 
     @property
     def n_labels(self) -> int:
         """Labels that occur."""
-        return sum(n > 0 for n in self.by_label.values())
+        return int(np.count_nonzero(self.by_label))
 
     @property
     def rarest(self) -> int:
         """Images of the rarest label that occurs."""
-        return min((n for n in self.by_label.values() if n), default=self.n_units)
+        found = self.by_label[self.by_label > 0]
+        return int(found.min()) if len(found) else self.n_units
 
     def count_units(self, key: Key) -> int:
         """Units that tell of a number which does not vary."""
-        name, label = key
-        if label:
-            return max(1, min(self.by_label.get(label, self.n_units), self.n_units))
+        name, code = key
+        if code is not None:
+            return max(1, min(int(self.by_label[code]), self.n_units))
         is_ranked = name.endswith(("roc_auc_macro", "average_precision_macro"))
         return max(1, self.rarest if is_ranked else self.n_units)
 
 
 def _count_support(exams: tuple[Exam, Exam], setting: Setting) -> _Support:
     """The smaller support of both versions, of each label."""
-    size = len(setting.labels)
     found = []
     for exam, idx in zip(exams, (setting.units.baseline, setting.units.candidate), strict=True):
         weights = (idx >= 0).astype(np.float32)[:, np.newaxis]
         found.append(exam.measure.labels.compute(weights).support[0])
-    least = np.minimum(*found).tolist() if size else []
+    pos_label = exams[0].evaluation.pos_label
     return _Support(
-        by_label=dict(zip(setting.labels, least, strict=True)),
+        by_label=np.minimum(*found),
         n_units=setting.units.total,
         kinds=count_kinds(exams, setting),
-        pos_label=exams[0].evaluation.pos_label,
+        pos_code=setting.labels.index(pos_label) if pos_label else None,
     )
 
 
@@ -343,7 +341,7 @@ def _find_short(
     """Why some of these numbers get no interval: there are too few images, or objects."""
     if setting.grouped and setting.units.total < MIN_GROUPS:
         return dict.fromkeys(evidence, say_few_groups(setting.units.total))
-    short = {("aggregate/ece", ""): _PLAIN_ERROR}
+    short: dict[Key, str] = {("aggregate/ece", None): _PLAIN_ERROR}
     for key, found in evidence.items():
         if reason := _say_short(key, found, support, setting):
             short[key] = reason
@@ -352,19 +350,20 @@ def _find_short(
 
 def _say_short(key: Key, found: Mover, support: _Support, setting: Setting) -> str:
     """Why a number gets no interval on so few images; '' where it gets one."""
-    name, label = key
+    name, code = key
     if name in _RANKED_CLASS:
-        return _say_few(support.pos_label, support, setting)
+        return _say_few(support.pos_code, support, setting)
     if name == "aggregate/log_loss":
         degrees = min(found.baseline.n_units, found.candidate.n_units) - 1
         return _FEW_MAKE_IT if degrees < MIN_DEGREES else ""
     is_macro = name in RANKED_MACRO and support.n_labels < _MANY_LABELS
     if not (is_macro or name in _RANKED):
         return ""
-    if few := _say_few(label, support, setting):
+    if few := _say_few(code, support, setting):
         return few
-    n = support.by_label.get(label, 0) if label else support.rarest
-    whose = "have the label" if label else "have the rarest label"
+    n, whose = support.rarest, "have the rarest label"
+    if code is not None:
+        n, whose = int(support.by_label[code]), "have the label"
     nearest = max(found.baseline.value, found.candidate.value)
     if n * (1 - nearest) < MIN_MISTAKES:
         needed = round(MIN_MISTAKES / (1 - nearest))
@@ -372,22 +371,21 @@ def _say_short(key: Key, found: Mover, support: _Support, setting: Setting) -> s
     return ""
 
 
-def _say_few(label: str, support: _Support, setting: Setting) -> str:
+def _say_few(code: int | None, support: _Support, setting: Setting) -> str:
     """Why a ranking of so few units with the label, or without it, gets no interval.
 
     Of boxes there are none without a label.
     """
-    kinds = support.kinds
-    if kinds.task is Task.DETECTION:
-        n = support.by_label.get(label, 0)
+    kinds, what = support.kinds, "groups" if setting.grouped else "images"
+    if code is None:
+        n, kind = kinds.rarest, _RAREST_KIND
+    elif kinds.task is Task.DETECTION:
+        n = int(support.by_label[code])
         few = f"no interval: {n} images have the label, at least {MIN_BOXES} are needed"
         return few if n < MIN_BOXES else ""
-    n = int(kinds.least[setting.labels.index(label)]) if label else kinds.rarest
-    if n >= MIN_OF_KIND:
-        return ""
-    what = "groups" if setting.grouped else "images"
-    kind = "rarer kind (with or without the label)" if label else _RAREST_KIND
-    return explain_kind(n, setting.units.total, what, kind)
+    else:
+        n, kind = int(kinds.least[code]), _RARER_KIND
+    return "" if n >= MIN_OF_KIND else explain_kind(n, setting.units.total, what, kind)
 
 
 def _make_batch(found: Sequence[tuple[Values, Values]], share: FloatArray) -> _Batch:

@@ -4,9 +4,16 @@ from functools import partial
 
 import numpy as np
 
-from mlrek.comparison.measure import LABEL_SCORES, Measure, Ordered, name_aggregate, name_aggregates
+from mlrek.comparison.measure import (
+    LABEL_SCORES,
+    Measure,
+    Ordered,
+    Values,
+    name_aggregate,
+    name_aggregates,
+)
 from mlrek.comparison.rows import Rows, sum_rows
-from mlrek.evaluation import Evaluation, FloatArray, IntArray
+from mlrek.evaluation import Evaluation, IntArray
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.counts import FRACTIONS, divide
 from mlrek.metrics.pairs import order_images, pair_records
@@ -50,13 +57,13 @@ def measure_segmentation(
     )
 
 
-def _score_areas(areas: ImageAreas, codes: IntArray, weights: Weights) -> dict[str, FloatArray]:
+def _score_areas(areas: ImageAreas, codes: IntArray, weights: Weights) -> Values:
     """IoU, Dice, and the scores in pixels of each label."""
     sums = areas.sum(weights)
     pixels = {score: divide(*FRACTIONS[score](sums.pixels)).T for score in LABEL_SCORES}
     scores = {"iou": sums.mean_iou, "dice": sums.mean_dice, **pixels}
     return {
-        f"label_{name}/{code}": values[i]
+        (f"label_{name}", code): values[i]
         for name, values in scores.items()
         for i, code in enumerate(codes.tolist())
     }

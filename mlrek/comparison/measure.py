@@ -1,9 +1,9 @@
-"""All numbers of a version as functions of image weights, so that two can share resamples."""
+"""All numbers of a version as functions of image weights."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 
@@ -16,10 +16,16 @@ from mlrek.metrics.intervals import Plan
 from mlrek.metrics.resampling import Statistic, Weights
 
 LABEL_SCORES: Final = ("precision", "recall", "f1")
-HAMMING: Final = ("aggregate/hamming_loss", "")
+Key: TypeAlias = tuple[str, int | None]
+"""Name of a number (`aggregate/ap`, `label_ap`), and the shared code of its label, if any."""
 
-Values = dict[tuple[str, str], FloatArray]
-"""Values of resamples, each (n,), by the number's name and label ('' for none)."""
+Values: TypeAlias = dict[Key, FloatArray]
+"""Values by number, each (n,)."""
+
+Scorer: TypeAlias = Callable[[Weights], Values]
+"""Image weights (n_images, n) -> values."""
+
+HAMMING: Final[Key] = ("aggregate/hamming_loss", None)
 
 _Averages = Callable[[LabelCounts, BoolArray | None], Mapping[str, FloatArray]]
 _AVERAGES: Mapping[Task, _Averages] = MappingProxyType(
@@ -29,22 +35,14 @@ _AVERAGES: Mapping[Task, _Averages] = MappingProxyType(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ordered:
-    """A statistic and the images, (n_rows,), whose weights it takes, in its order.
-
-    Its names are whole (`aggregate/ap`), or `label_<score>/<shared code>`.
-    """
+    """What computes values of weighted images, (n_rows, n), and these images in its order."""
 
     order: IntArray
-    compute: Statistic
+    compute: Scorer
 
-    def apply(self, weights: Weights, labels: tuple[str, ...]) -> Values:
-        """Its values by name and label; weights (n_images, n) of all images."""
-        values: Values = {}
-        for name, column in self.compute(take_rows(weights, self.order)).items():
-            group, _, rest = name.partition("/")
-            is_label = group.startswith("label_")
-            values[(group, labels[int(rest)]) if is_label else (name, "")] = column
-        return values
+    def apply(self, weights: Weights) -> Values:
+        """Its values; weights (n_images, n) of all images."""
+        return self.compute(take_rows(weights, self.order))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,42 +75,18 @@ class Measure:
         values: Values = {}
         if "labels" in counts and self.task in _AVERAGES:
             found = _AVERAGES[self.task](counts["labels"], among.get("labels"))
-            values |= {(f"aggregate/{name}", ""): v for name, v in found.items()}
+            values |= {(f"aggregate/{name}", None): v for name, v in found.items()}
         if "at_threshold" in counts:
             found = compute_averages(counts["at_threshold"], among.get("at_threshold"))
-            values |= {(f"at_threshold/{n}", ""): found[n] for n in AT_THRESHOLD_NAMES}
+            values |= {(f"at_threshold/{n}", None): found[n] for n in AT_THRESHOLD_NAMES}
         return values
 
-    def score(
-        self, weights: Weights, counts: Mapping[str, LabelCounts], labels: tuple[str, ...]
-    ) -> Values:
-        """Every number but the averages over labels; weights (n_images, n), `counts` of them."""
-        values = self.compute_statistics(weights, labels)
-        if self.task is not Task.SEGMENTATION:  # whose labels are counted in pixels
-            values |= score_labels(counts["labels"], labels)
-        return values
-
-    def compute_statistics(self, weights: Weights, labels: tuple[str, ...]) -> Values:
+    def compute_statistics(self, weights: Weights) -> Values:
         """The numbers that do not follow from label counts; weights (n_images, n)."""
         values: Values = {}
         for statistic in self.statistics:
             if len(statistic.order):
-                values |= statistic.apply(weights, labels)
-        return values
-
-    def complete(
-        self,
-        scored: Values,
-        counts: Mapping[str, LabelCounts],
-        among: Mapping[str, BoolArray],
-    ) -> Values:
-        """Every number, with those of `score`; `among` as in `average`.
-
-        Where there are such labels, wrong cells are a share of those of all labels.
-        """
-        values = scored | self.average(counts, among)
-        if among and HAMMING in scored and self.task is Task.MULTILABEL:
-            values[HAMMING] = scored[HAMMING] * self.known_share
+                values |= statistic.apply(weights)
         return values
 
 
@@ -122,24 +96,24 @@ def take_rows(weights: Weights, order: IntArray) -> Weights:
     return weights if is_own else weights[order]
 
 
-def name_aggregates(plans: Mapping[tuple[str, ...], Plan]) -> list[Statistic]:
+def name_aggregates(plans: Mapping[tuple[str, ...], Plan]) -> list[Scorer]:
     """What can be computed of plans, named as aggregates."""
     return [name_aggregate(plan) for plan in plans.values() if not isinstance(plan, str)]
 
 
-def name_aggregate(statistic: Statistic) -> Statistic:
+def name_aggregate(statistic: Statistic) -> Scorer:
     """The statistic with its values named as aggregates."""
 
-    def compute(weights: Weights) -> dict[str, FloatArray]:
-        return {f"aggregate/{name}": values for name, values in statistic(weights).items()}
+    def compute(weights: Weights) -> Values:
+        return {(f"aggregate/{name}", None): values for name, values in statistic(weights).items()}
 
     return compute
 
 
-def score_labels(counts: LabelCounts, labels: tuple[str, ...]) -> Values:
+def score_labels(counts: LabelCounts) -> Values:
     """Precision, recall and F1 of each label, of counts (n, n_labels): (n,) each."""
     values: Values = {}
     for score in LABEL_SCORES:
-        columns = divide(*FRACTIONS[score](counts))
-        values |= {(f"label_{score}", label): columns[..., i] for i, label in enumerate(labels)}
+        columns = np.moveaxis(divide(*FRACTIONS[score](counts)), -1, 0)
+        values |= {(f"label_{score}", code): column for code, column in enumerate(columns)}
     return values
