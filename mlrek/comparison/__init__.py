@@ -20,7 +20,7 @@ LESS_IS_BETTER = frozenset({"hamming_loss", "log_loss", "ece", "ece_debiased"})
 
 
 class Verdict(StrEnum):
-    """Whether two versions sat the same exam."""
+    """Whether two versions have the same test set."""
 
     SAME = "same"  # the same images with the same truth
     OVERLAPPING = "overlapping"  # some images in common, or images whose truth was changed

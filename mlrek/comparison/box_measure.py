@@ -27,7 +27,7 @@ def measure_detection(
     n_labels: int,
     _rule: PredictionRule,
 ) -> Measure:
-    """How they follow; arguments as of `exams.MEASURES`, rule and scores being of no use here."""
+    """How they follow; arguments as of `MEASURES`, rule and scores being of no use here."""
     detections = evaluation.detections
     assert detections is not None  # noqa: S101 - the metrics have refused it before
     decision = decide_boxes(evaluation, detections.records)

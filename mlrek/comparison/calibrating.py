@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from mlrek.comparison.exams import Exam
+from mlrek.comparison.exams import Measured
 from mlrek.comparison.measure import Key
 from mlrek.comparison.units import Setting
 from mlrek.evaluation import IntArray
@@ -13,18 +13,20 @@ from mlrek.metrics.calibration_change import CalibrationChange, Predicted, compa
 DEBIASED: Final[Key] = ("aggregate/ece_debiased", None)
 
 
-def compare_debiased(exams: tuple[Exam, Exam], setting: Setting) -> CalibrationChange | None:
+def compare_debiased(
+    versions: tuple[Measured, Measured], setting: Setting
+) -> CalibrationChange | None:
     """How surely it differs; None where a version has no prediction with a truth."""
     idx = (setting.units.baseline, setting.units.candidate)
-    sides = [_select(exam, units) for exam, units in zip(exams, idx, strict=True)]
+    sides = [_select(version, units) for version, units in zip(versions, idx, strict=True)]
     found = [side for side in sides if side is not None]
     if len(found) < len(sides):
         return None
     return compare_calibration(found, setting.units.total, are_groups=setting.grouped)
 
 
-def _select(exam: Exam, unit_idx: IntArray) -> Predicted | None:
-    rows = exam.metrics.predictions
+def _select(version: Measured, unit_idx: IntArray) -> Predicted | None:
+    rows = version.metrics.predictions
     if rows is None:
         return None
     kept = np.flatnonzero((rows.y_true >= 0) & (rows.y_pred >= 0))

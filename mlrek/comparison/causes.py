@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from mlrek.comparison.exams import Exam, find_rows
+from mlrek.comparison.exams import Measured, find_rows
 from mlrek.comparison.image_measure import sum_at_threshold
 from mlrek.comparison.rows import NO_LABEL, CountSums, Rows, describe_predictions, sum_rows
 from mlrek.comparison.selection import with_truth_of
@@ -102,7 +102,7 @@ class _Taken:
     thresholds: int
 
 
-def base_on_predictions(whole: tuple[Exam, Exam], shared: Shared) -> Basis:
+def base_on_predictions(whole: tuple[Measured, Measured], shared: Shared) -> Basis:
     """The predictions of each version by its own rule; boxes as mlrek matches them itself."""
     sums = whole[0].measure.labels, whole[1].measure.labels
     if shared.task is Task.DETECTION:
@@ -118,9 +118,9 @@ def base_on_predictions(whole: tuple[Exam, Exam], shared: Shared) -> Basis:
     )
 
 
-def base_on_thresholds(whole: tuple[Exam, Exam], shared: Shared) -> Basis | None:
+def base_on_thresholds(whole: tuple[Measured, Measured], shared: Shared) -> Basis | None:
     """What reaches the assumed thresholds; None where nothing but the predictions does, or none."""
-    first, second = (exam.measure.at_threshold for exam in whole)
+    first, second = (version.measure.at_threshold for version in whole)
     if shared.task is Task.DETECTION or first is None or second is None:
         return None
     return _with_thresholds((first, second), shared, _count_reaching)

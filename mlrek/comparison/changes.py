@@ -6,7 +6,7 @@ from typing import TypeAlias
 import numpy as np
 
 from mlrek.comparison import Answer, ImageChange
-from mlrek.comparison.exams import Exam
+from mlrek.comparison.exams import Measured
 from mlrek.comparison.rows import Rows
 
 _Gathered: TypeAlias = dict[int, tuple[list[int], list[int], list[float]]]
@@ -14,10 +14,10 @@ _Gathered: TypeAlias = dict[int, tuple[list[int], list[int], list[float]]]
 
 
 def find_changes(
-    shared: tuple[Exam, Exam], images: tuple[str, ...], labels: tuple[str, ...]
+    shared: tuple[Measured, Measured], images: tuple[str, ...], labels: tuple[str, ...]
 ) -> tuple[tuple[ImageChange, ...], tuple[ImageChange, ...], tuple[ImageChange, ...]]:
     """Images that only the candidate has right, only the baseline, and wrong in different ways."""
-    first, second = (exam.rows for exam in shared)
+    first, second = (version.rows for version in shared)
     counted = first.counted & second.counted
     right = first.is_right & counted, second.is_right & counted
     wrong = counted & ~right[0] & ~right[1]

@@ -16,7 +16,7 @@ from mlrek.comparison.confusion import subtract_confusion
 from mlrek.comparison.crossfit import compare_crossfit
 from mlrek.comparison.differences import compare_shared, compare_whole
 from mlrek.comparison.doubts import doubt_comparison, doubt_intervals, find_leakage
-from mlrek.comparison.exams import Exam, examine, find_rows
+from mlrek.comparison.exams import Measured, find_rows, measure_version
 from mlrek.comparison.judging import judge_differences
 from mlrek.comparison.pairing import Pairing, pair_images
 from mlrek.comparison.rows import Rows
@@ -65,7 +65,7 @@ class CompareSettings:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Exams:
+class _Scopes:
     """Both versions on their whole test sets and on the images that these share, in one order.
 
     `labels` are those of both versions. `shared` are of `images`, the shared images with one truth;
@@ -76,8 +76,8 @@ class _Exams:
     labels: tuple[str, ...]
     pairing: Pairing
     images: tuple[str, ...]
-    whole: tuple[Exam, Exam]
-    shared: tuple[Exam, Exam]
+    whole: tuple[Measured, Measured]
+    shared: tuple[Measured, Measured]
     rows: tuple[Rows, Rows]
 
 
@@ -92,81 +92,83 @@ def compare_versions(
     """
     settings = settings or CompareSettings()
     sides = _prepare(_take_once(baseline), _take_once(candidate), settings)
-    exams = _examine(sides)
+    scopes = _measure_scopes(sides)
     first, second = (side.evaluation for side in sides)
     comparison = Comparison(
         baseline=first.version,
         candidate=second.version,
         task=first.task,
-        labels=exams.labels,
-        test_sets=exams.pairing.test_sets,
+        labels=scopes.labels,
+        test_sets=scopes.pairing.test_sets,
         baseline_leakage=find_leakage(first),
         candidate_leakage=find_leakage(second),
         doubts=tuple(
             doubt
             for doubt in doubt_comparison(
                 (first, second),
-                (exams.whole[0].metrics, exams.whole[1].metrics),
-                exams.pairing,
+                (scopes.whole[0].metrics, scopes.whole[1].metrics),
+                scopes.pairing,
                 settings.label_map,
             )
             if not (settings.group_by and doubt.kind is DoubtKind.GROUPED)  # it is answered
         ),
         warnings=tuple(
             warn(
-                exams.pairing,
+                scopes.pairing,
                 is_mixed=baseline.evaluation.task != candidate.evaluation.task,
                 group_by=settings.group_by,
             )
         ),
-        why=explain(exams.whole, exams.pairing.test_sets, partial(_pair_up, exams, settings)),
+        why=explain(scopes.whole, scopes.pairing.test_sets, partial(_pair_up, scopes, settings)),
     )
-    if exams.images:
-        return _compare_images(comparison, exams, settings)
-    whole = _set_whole(exams, settings)
-    differences = compare_whole(exams.whole, whole, intervals=settings.intervals)
-    crossfit = _compare_crossfit(exams, settings)
+    if scopes.images:
+        return _compare_images(comparison, scopes, settings)
+    whole = _set_whole(scopes, settings)
+    differences = compare_whole(scopes.whole, whole, intervals=settings.intervals)
+    crossfit = _compare_crossfit(scopes, settings)
     return replace(
         comparison,
         differences=judge_differences((*differences, *crossfit)),
-        doubts=(*comparison.doubts, *doubt_intervals(differences, exams.whole, whole)),
+        doubts=(*comparison.doubts, *doubt_intervals(differences, scopes.whole, whole)),
     )
 
 
 def judge_images(side: Side, settings: CompareSettings) -> dict[str, bool]:
     """Whether a version has each image wholly right; images that count nowhere are left out."""
     evaluation = rename_labels(_take_once(side).evaluation, settings.label_map)
-    exam = examine(evaluation, side.rule, evaluation.labels)
-    right, counted = exam.rows.is_right.tolist(), exam.rows.counted.tolist()
+    version = measure_version(evaluation, side.rule, evaluation.labels)
+    right, counted = version.rows.is_right.tolist(), version.rows.counted.tolist()
     return {image: right[i] for i, image in enumerate(evaluation.images) if counted[i]}
 
 
-def _compare_images(comparison: Comparison, exams: _Exams, settings: CompareSettings) -> Comparison:
+def _compare_images(
+    comparison: Comparison, scopes: _Scopes, settings: CompareSettings
+) -> Comparison:
     """All that needs images that both versions were tested on."""
-    shared, images, intervals = exams.shared, exams.images, settings.intervals
-    setting = set_shared(images, exams.labels, settings.group_by)
+    shared, images, intervals = scopes.shared, scopes.images, settings.intervals
+    setting = set_shared(images, scopes.labels, settings.group_by)
     differences = compare_shared(shared, setting, intervals=intervals)
-    known = differences if exams.pairing.is_exact else ()
-    whole = compare_whole(exams.whole, _set_whole(exams, settings), known, intervals=intervals)
-    crossfit = _compare_crossfit(exams, settings)
-    fixed, broken, changed = find_changes(shared, images, exams.labels)
+    known = differences if scopes.pairing.is_exact else ()
+    whole = compare_whole(scopes.whole, _set_whole(scopes, settings), known, intervals=intervals)
+    crossfit = _compare_crossfit(scopes, settings)
+    fixed, broken, changed = find_changes(shared, images, scopes.labels)
     return replace(
         comparison,
         differences=judge_differences((*whole, *differences, *crossfit)),
         fixed=fixed,
         broken=broken,
         changed=changed,
-        confusion=subtract_confusion(shared, images, exams.labels),
+        confusion=subtract_confusion(shared, images, scopes.labels),
         settling=settle(differences, shared, grouped=bool(settings.group_by)),
         doubts=(*comparison.doubts, *doubt_intervals(differences, shared, setting)),
     )
 
 
-def _set_whole(exams: _Exams, settings: CompareSettings) -> Setting:
+def _set_whole(scopes: _Scopes, settings: CompareSettings) -> Setting:
     """The scope of the whole test sets; images whose truth was changed move nothing."""
-    first, second = (exam.evaluation.images for exam in exams.whole)
-    relabelled = frozenset(compress(exams.pairing.images, exams.pairing.relabelled))
-    return set_whole((first, second), exams.labels, settings.group_by, relabelled)
+    first, second = (version.evaluation.images for version in scopes.whole)
+    relabelled = frozenset(compress(scopes.pairing.images, scopes.pairing.relabelled))
+    return set_whole((first, second), scopes.labels, settings.group_by, relabelled)
 
 
 def _take_once(side: Side) -> Side:
@@ -174,18 +176,18 @@ def _take_once(side: Side) -> Side:
     return replace(side, evaluation=count_once(side.evaluation))
 
 
-def _compare_crossfit(exams: _Exams, settings: CompareSettings) -> tuple[Difference, ...]:
+def _compare_crossfit(scopes: _Scopes, settings: CompareSettings) -> tuple[Difference, ...]:
     """The cross-fitted numbers in both scopes."""
     find = partial(
         compare_crossfit,
-        labels=exams.labels,
+        labels=scopes.labels,
         group_by=settings.group_by,
         intervals=settings.intervals,
     )
-    shared = find(exams.shared, scope=Scope.SHARED) if exams.images else ()
-    if exams.pairing.is_exact:
+    shared = find(scopes.shared, scope=Scope.SHARED) if scopes.images else ()
+    if scopes.pairing.is_exact:
         return (*(replace(d, scope=Scope.WHOLE) for d in shared), *shared)
-    return (*find(exams.whole, scope=Scope.WHOLE), *shared)
+    return (*find(scopes.whole, scope=Scope.WHOLE), *shared)
 
 
 def _prepare(baseline: Side, candidate: Side, settings: CompareSettings) -> tuple[Side, Side]:
@@ -231,24 +233,24 @@ def _check_label_map(sides: tuple[Side, Side], settings: CompareSettings) -> Non
         )
 
 
-def _examine(sides: tuple[Side, Side]) -> _Exams:
+def _measure_scopes(sides: tuple[Side, Side]) -> _Scopes:
     """Both versions in both scopes; one and the same test set is taken once."""
     first, second = (side.evaluation for side in sides)
     labels = order_labels(first.labels, set(second.labels))
     pairing = pair_images(first, second)
     kept = ~pairing.relabelled
     one, other = (
-        examine(_select(side.evaluation, image_idx[kept], pairing), side.rule, labels)
+        measure_version(_select(side.evaluation, image_idx[kept], pairing), side.rule, labels)
         for side, image_idx in zip(sides, _places(pairing), strict=True)
     )
     if pairing.is_exact:
         whole = one, other
     else:
         whole = (
-            examine(first, sides[0].rule, labels),
-            examine(second, sides[1].rule, labels),
+            measure_version(first, sides[0].rule, labels),
+            measure_version(second, sides[1].rule, labels),
         )
-    return _Exams(
+    return _Scopes(
         sides=sides,
         labels=labels,
         pairing=pairing,
@@ -280,30 +282,30 @@ def _list_rows(
     return first, second
 
 
-def _pair_up(exams: _Exams, settings: CompareSettings) -> Pair:
+def _pair_up(scopes: _Scopes, settings: CompareSettings) -> Pair:
     """What the parts of a change are computed from."""
-    images = exams.whole[0].evaluation.images, exams.whole[1].evaluation.images
-    is_changed = bool(exams.pairing.relabelled.any())
+    images = scopes.whole[0].evaluation.images, scopes.whole[1].evaluation.images
+    is_changed = bool(scopes.pairing.relabelled.any())
     first, second = (
-        recode_labels(select_images(side.evaluation, image_idx), exams.labels)
-        for side, image_idx in zip(exams.sides, _places(exams.pairing), strict=True)
+        recode_labels(select_images(side.evaluation, image_idx), scopes.labels)
+        for side, image_idx in zip(scopes.sides, _places(scopes.pairing), strict=True)
     )
-    one, other = (None if is_changed else exam.measure.at_threshold for exam in exams.shared)
-    down, down_too = (exam.metrics.records != RecordsKind.PARTIAL for exam in exams.whole)
+    one, other = (None if is_changed else version.measure.at_threshold for version in scopes.shared)
+    down, down_too = (version.metrics.records != RecordsKind.PARTIAL for version in scopes.whole)
     return Pair(
-        whole=exams.whole,
+        whole=scopes.whole,
         shared=Shared(
             evaluations=(first, second),
-            rows=exams.rows,
-            rules=(exams.sides[0].rule, exams.sides[1].rule),
+            rows=scopes.rows,
+            rules=(scopes.sides[0].rule, scopes.sides[1].rule),
             reaching=(one, other),
             has_changed_truth=is_changed,
             reach_down=(down, down_too),
         ),
-        places=np.arange(len(exams.pairing.images))
-        if exams.pairing.is_exact  # where both versions stand in the order of the shared images
-        else exams.pairing.baseline_idx,
-        units=set_whole(images, exams.labels, settings.group_by).units,
+        places=np.arange(len(scopes.pairing.images))
+        if scopes.pairing.is_exact  # where both versions stand in the order of the shared images
+        else scopes.pairing.baseline_idx,
+        units=set_whole(images, scopes.labels, settings.group_by).units,
         grouped=bool(settings.group_by),
         intervals=settings.intervals,
     )

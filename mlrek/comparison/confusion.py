@@ -3,31 +3,31 @@
 import numpy as np
 
 from mlrek.comparison import ConfusionDifference
-from mlrek.comparison.exams import Exam
+from mlrek.comparison.exams import Measured
 from mlrek.comparison.rows import Rows
 from mlrek.evaluation import IntArray
 
 
 def subtract_confusion(
-    shared: tuple[Exam, Exam], images: tuple[str, ...], labels: tuple[str, ...]
+    shared: tuple[Measured, Measured], images: tuple[str, ...], labels: tuple[str, ...]
 ) -> ConfusionDifference | None:
     """The candidate's confusion matrix minus the baseline's, with the labels of both."""
-    matrices = [exam.metrics.confusion for exam in shared]
+    matrices = [version.metrics.confusion for version in shared]
     own = dict.fromkeys(
         name
-        for exam, matrix in zip(shared, matrices, strict=True)
+        for version, matrix in zip(shared, matrices, strict=True)
         if matrix is not None
-        for name in (*matrix.rows[len(exam.codes) :], *matrix.columns[len(exam.codes) :])
+        for name in (*matrix.rows[len(version.codes) :], *matrix.columns[len(version.codes) :])
     )
     size = len(labels) + len(own)
     counts = np.zeros((size, size), dtype=np.int64)
     places = {name: len(labels) + i for i, name in enumerate(own)}
-    for sign, exam, matrix in zip((-1, 1), shared, matrices, strict=True):
+    for sign, version, matrix in zip((-1, 1), shared, matrices, strict=True):
         if matrix is None:
             return None
-        n = len(exam.codes)
-        rows = [*exam.codes, *(places[name] for name in matrix.rows[n:])]
-        columns = [*exam.codes, *(places[name] for name in matrix.columns[n:])]
+        n = len(version.codes)
+        rows = [*version.codes, *(places[name] for name in matrix.rows[n:])]
+        columns = [*version.codes, *(places[name] for name in matrix.columns[n:])]
         counts[np.ix_(rows, columns)] += sign * matrix.counts
     return ConfusionDifference(
         counts=counts,

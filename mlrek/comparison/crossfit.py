@@ -12,7 +12,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from mlrek.comparison import Difference, Evidence, Scope
-from mlrek.comparison.exams import Exam
+from mlrek.comparison.exams import Measured
 from mlrek.comparison.judgements import with_evidence
 from mlrek.comparison.pairing import group_images
 from mlrek.evaluation import BoolArray, FloatArray, IntArray
@@ -41,7 +41,7 @@ Key: TypeAlias = tuple[str, str]
 
 
 def compare_crossfit(
-    exams: tuple[Exam, Exam],
+    versions: tuple[Measured, Measured],
     *,
     labels: Sequence[str],
     group_by: str,
@@ -54,23 +54,23 @@ def compare_crossfit(
     difference comes from leaving out the same images on both sides, with both fitted anew.
 
     Args:
-        exams: Both versions; of shared images in the same order.
+        versions: Baseline and candidate; of shared images in the same order.
         labels: Those of both, in shared order.
         group_by: What groups images, as `group_images` takes it; '' for none.
-        scope: What the exams are of.
+        scope: Which images they are measured on.
         intervals: Whether the differences have their intervals, too.
     """
-    fits = [_fit(exam, group_by) for exam in exams]
+    fits = [_fit(version, group_by) for version in versions]
     if fits[0] is None or fits[1] is None:
         return ()
     first, second = fits[0], fits[1]
     if scope is Scope.SHARED:
-        first, second = _average_over_both((first, second), exams, len(labels))
+        first, second = _average_over_both((first, second), versions, len(labels))
     sides = [
-        _list_sides(fit, exam.codes, labels)
-        for fit, exam in zip((first, second), exams, strict=True)
+        _list_sides(fit, version.codes, labels)
+        for fit, version in zip((first, second), versions, strict=True)
     ]
-    is_same = _find_same(exams) if scope is Scope.SHARED else False
+    is_same = _find_same(versions) if scope is Scope.SHARED else False
     found = [
         _compare(key, (sides[0][key], sides[1][key]), scope, is_same=is_same)
         for key in sides[0]
@@ -147,20 +147,21 @@ class TwoIntervals:
         return (high - low) / 4
 
 
-def _fit(exam: Exam, group_by: str) -> CrossFitValues | None:
-    if not exam.metrics.crossfit:
+def _fit(version: Measured, group_by: str) -> CrossFitValues | None:
+    if not version.metrics.crossfit:
         return None
-    evaluation = exam.evaluation
+    evaluation = version.evaluation
     groups = group_images(evaluation.images, group_by)[0] if group_by else None
     return fit_evaluation(evaluation, rank_pairs(evaluation).pairs, groups=groups)
 
 
 def _average_over_both(
-    fits: tuple[CrossFitValues, CrossFitValues], exams: tuple[Exam, Exam], n_labels: int
+    fits: tuple[CrossFitValues, CrossFitValues], versions: tuple[Measured, Measured], n_labels: int
 ) -> tuple[CrossFitValues, CrossFitValues]:
     """The same with averages over the labels that are true or predicted by either version."""
     counts = [
-        _recode(fit.counts, exam.codes, n_labels) for fit, exam in zip(fits, exams, strict=True)
+        _recode(fit.counts, version.codes, n_labels)
+        for fit, version in zip(fits, versions, strict=True)
     ]
     among = counts[0].occurs | counts[1].occurs
     first, second = (
@@ -229,11 +230,11 @@ def _compare(
     return plain, PairedParts(difference=plain.difference, left_out=(now - was)[filled])
 
 
-def _find_same(exams: tuple[Exam, Exam]) -> bool:
+def _find_same(versions: tuple[Measured, Measured]) -> bool:
     """Whether both versions are as sure of everything, so that only thresholds can differ."""
-    first, second = (exam.evaluation for exam in exams)
+    first, second = (version.evaluation for version in versions)
     return (
-        np.array_equal(exams[0].codes, exams[1].codes)
+        np.array_equal(versions[0].codes, versions[1].codes)
         and np.array_equal(first.records.confidence, second.records.confidence)
         and not np.array_equal(first.thresholds, second.thresholds, equal_nan=True)
     )

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from mlrek.comparison import Difference, Scope
-from mlrek.comparison.exams import Exam, list_values
+from mlrek.comparison.exams import Measured, list_values
 from mlrek.comparison.judgements import judge_pairs, judge_shares, with_evidence
 from mlrek.comparison.left_out import Found, find_evidence
 from mlrek.comparison.measure import HAMMING
@@ -24,21 +24,21 @@ _Numbers: TypeAlias = dict[tuple[str, str], tuple[float, str]]
 
 
 def compare_shared(
-    exams: tuple[Exam, Exam], setting: Setting, *, intervals: bool
+    versions: tuple[Measured, Measured], setting: Setting, *, intervals: bool
 ) -> tuple[Difference, ...]:
     """The numbers of both versions on paired images, with the interval of each difference.
 
     The macro averages are over the labels of both versions, those that are true or predicted by
     either. Without `intervals` only those that follow from a formula are there.
     """
-    plain = _put_side_by_side(_average_over_both(exams), Scope.SHARED)
+    plain = _put_side_by_side(_average_over_both(versions), Scope.SHARED)
     computed = [difference for difference in plain if not _is_reported(difference.name)]
-    found = _add_intervals(computed, exams, setting if intervals else None)
-    return tuple(judge_pairs(found, exams, setting))
+    found = _add_intervals(computed, versions, setting if intervals else None)
+    return tuple(judge_pairs(found, versions, setting))
 
 
 def compare_whole(
-    exams: tuple[Exam, Exam],
+    versions: tuple[Measured, Measured],
     setting: Setting,
     shared: Sequence[Difference] = (),
     *,
@@ -51,41 +51,43 @@ def compare_whole(
     known = {(d.name, d.label): replace(d, scope=Scope.WHOLE) for d in shared}
     found = {
         (d.name, d.label): d
-        for d in _put_side_by_side([_list_numbers(exam) for exam in exams], Scope.WHOLE)
+        for d in _put_side_by_side([_list_numbers(version) for version in versions], Scope.WHOLE)
     }
     own = [d for key, d in found.items() if key not in known or not _agree(known[key], d)]
     found = {key: known.get(key, d) for key, d in found.items()}
-    added = _add_intervals(own, exams, setting if intervals else None)
+    added = _add_intervals(own, versions, setting if intervals else None)
     found |= {(d.name, d.label): d for d in added}
     if not setting.grouped and not shared:
-        found = {(d.name, d.label): d for d in judge_shares(list(found.values()), exams)}
+        found = {(d.name, d.label): d for d in judge_shares(list(found.values()), versions)}
     return tuple({**known, **found}[key] for key in dict.fromkeys((*found, *known)))
 
 
-def _list_numbers(exam: Exam) -> _Numbers:
+def _list_numbers(version: Measured) -> _Numbers:
     return {
         (name, label): (value, reason)
-        for name, label, value, reason in list_values(exam.metrics, exam.evaluation)
+        for name, label, value, reason in list_values(version.metrics, version.evaluation)
     }
 
 
-def _average_over_both(exams: tuple[Exam, Exam]) -> list[_Numbers]:
+def _average_over_both(versions: tuple[Measured, Measured]) -> list[_Numbers]:
     """The values of both versions, averages over labels being over those of both."""
-    ones = (np.ones((len(exam.evaluation.images), 1), dtype=np.float32) for exam in exams)
-    counts = [exam.measure.count(weights) for exam, weights in zip(exams, ones, strict=True)]
+    ones = (np.ones((len(version.evaluation.images), 1), dtype=np.float32) for version in versions)
+    counts = [
+        version.measure.count(weights) for version, weights in zip(versions, ones, strict=True)
+    ]
     among = _find_among(*counts)
     both = []
-    for exam, count in zip(exams, counts, strict=True):
-        values = _list_numbers(exam)
-        for (name, _), found in exam.measure.average(count, among).items():
+    for version, count in zip(versions, counts, strict=True):
+        values = _list_numbers(version)
+        for (name, _), found in version.measure.average(count, among).items():
             value, reason = values[name, ""]
             if not isnan(value) or reason == NOTHING_REASON:
                 average = float(found[0])
                 values[name, ""] = average, reason if isnan(average) else ""
-        if exam.metrics.task is Task.MULTILABEL:
+        if version.metrics.task is Task.MULTILABEL:
             name, _ = HAMMING
             value, reason = values[name, ""]
-            values[name, ""] = value * exam.measure.known_share, reason
+            values[name, ""] = value * version.measure.known_share, reason
         both.append(values)
     return both
 
@@ -119,7 +121,7 @@ def _put_side_by_side(values: Sequence[_Numbers], scope: Scope) -> Iterator[Diff
 
 
 def _add_intervals(
-    differences: Sequence[Difference], exams: tuple[Exam, Exam], setting: Setting | None
+    differences: Sequence[Difference], versions: tuple[Measured, Measured], setting: Setting | None
 ) -> list[Difference]:
     """The differences with their evidence, none without a setting."""
     codes = {label: code for code, label in enumerate(setting.labels)} if setting else {}
@@ -131,7 +133,7 @@ def _add_intervals(
     }
     found = Found(evidence={}, reasons={})
     if setting is not None and shown:
-        found = find_evidence(exams, setting, shown)
+        found = find_evidence(versions, setting, shown)
     return [
         with_evidence(
             replace(d, reason=d.reason or found.reasons.get(key, "")), found.evidence.get(key)

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from mlrek.comparison import Difference, Leakage
-from mlrek.comparison.exams import Exam
+from mlrek.comparison.exams import Measured
 from mlrek.comparison.left_out import RANKED_MACRO, count_kinds
 from mlrek.comparison.pairing import Pairing
 from mlrek.comparison.units import Setting
@@ -55,13 +55,13 @@ def doubt_comparison(
 
 
 def doubt_intervals(
-    differences: Sequence[Difference], exams: tuple[Exam, Exam], setting: Setting
+    differences: Sequence[Difference], versions: tuple[Measured, Measured], setting: Setting
 ) -> Iterator[Doubt]:
     """Whether intervals of differences of means over labels miss more often than they say.
 
     Args:
         differences: Of both versions, with their intervals.
-        exams: Both versions in the scope that they are judged in.
+        versions: Baseline and candidate in the scope that they are judged in.
         setting: What the units of that scope are.
     """
     given = {
@@ -70,7 +70,7 @@ def doubt_intervals(
         if d.scope is setting.scope and d.name in RANKED_MACRO and not isnan(d.low)
     }
     if given:
-        yield from find_short(count_kinds(exams, setting), given, "the difference in ")
+        yield from find_short(count_kinds(versions, setting), given, "the difference in ")
 
 
 def list_doubts(evaluation: Evaluation, metrics: Metrics) -> tuple[Doubt, ...]:

@@ -43,7 +43,7 @@ its labels, how many shared codes there are, and the rule of its predictions.
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exam:
+class Measured:
     """One version on the images of a scope, label codes shared with the other version.
 
     `metrics` are without intervals; `codes` (n_own_labels,) the shared code of each own label.
@@ -56,13 +56,15 @@ class Exam:
     codes: IntArray
 
 
-def examine(evaluation: Evaluation, rule: PredictionRule, labels: tuple[str, ...]) -> Exam:
+def measure_version(
+    evaluation: Evaluation, rule: PredictionRule, labels: tuple[str, ...]
+) -> Measured:
     """Compute what one version does; `labels` are those of both, in shared order."""
     codes = _code_labels(evaluation, labels)
     ranked = rank_pairs(evaluation)
     metrics = compute_numbers(evaluation, rule, ranked)
     rows = describe_rows(metrics, codes, len(evaluation.images))
-    return Exam(
+    return Measured(
         evaluation=evaluation,
         metrics=metrics,
         rows=rows,

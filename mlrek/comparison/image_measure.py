@@ -31,7 +31,7 @@ def measure_classification(
     n_labels: int,
     rule: PredictionRule,
 ) -> Measure:
-    """How they follow; arguments as of `exams.MEASURES`."""
+    """How they follow; arguments as of `MEASURES`."""
     has_truth = evaluation.truth.counts > 0
     pairs, ranking = ranked.pairs, ranked.ranking
     statistics: list[Scorer] = []
@@ -59,7 +59,7 @@ def measure_multilabel(
     n_labels: int,
     _rule: PredictionRule,
 ) -> Measure:
-    """How they follow; arguments as of `exams.MEASURES`, the rule being of no use here."""
+    """How they follow; arguments as of `MEASURES`, the rule being of no use here."""
     pairs, ranking = ranked.pairs, ranked.ranking
     is_predicted = decide_records(evaluation).is_predicted
     sums = sum_images(pairs, is_predicted, evaluation.truth)

@@ -8,7 +8,7 @@ from typing import Final, TypeAlias
 import numpy as np
 
 from mlrek.comparison import Difference, Evidence
-from mlrek.comparison.exams import Exam
+from mlrek.comparison.exams import Measured
 from mlrek.comparison.judging import LABEL_DECISIONS
 from mlrek.comparison.left_out import MIN_GROUPS, say_few_groups
 from mlrek.comparison.rows import Rows
@@ -49,22 +49,24 @@ GROUPED_REASON: Final = "no p: several images show one object, so they are not i
 
 
 def judge_pairs(
-    found: Sequence[Difference], exams: tuple[Exam, Exam], setting: Setting
+    found: Sequence[Difference], versions: tuple[Measured, Measured], setting: Setting
 ) -> list[Difference]:
     """The differences of paired images, with those that only tests of pairs give."""
-    found = list(_judge_right(found, exams, setting))
-    if exams[0].metrics.task in RIGHT_NAMES:
-        found = _judge_recall(found, exams, setting)
-        found = [*found, *_judge_labels(exams, setting)]
-    return _judge_areas(found, exams, setting)
+    found = list(_judge_right(found, versions, setting))
+    if versions[0].metrics.task in RIGHT_NAMES:
+        found = _judge_recall(found, versions, setting)
+        found = [*found, *_judge_labels(versions, setting)]
+    return _judge_areas(found, versions, setting)
 
 
-def judge_shares(found: Sequence[Difference], exams: tuple[Exam, Exam]) -> Iterator[Difference]:
+def judge_shares(
+    found: Sequence[Difference], versions: tuple[Measured, Measured]
+) -> Iterator[Difference]:
     """Shares of images of which none was in both test sets: independent samples."""
-    task = exams[0].metrics.task
-    independent = set(exams[0].evaluation.images).isdisjoint(exams[1].evaluation.images)
-    right = [int(np.count_nonzero(exam.rows.is_right)) for exam in exams]
-    n = [int(np.count_nonzero(exam.rows.counted)) for exam in exams]
+    task = versions[0].metrics.task
+    independent = set(versions[0].evaluation.images).isdisjoint(versions[1].evaluation.images)
+    right = [int(np.count_nonzero(version.rows.is_right)) for version in versions]
+    n = [int(np.count_nonzero(version.rows.counted)) for version in versions]
     shares = IndependentShares(
         baseline_right=right[0], baseline_n=n[0], candidate_right=right[1], candidate_n=n[1]
     )
@@ -102,22 +104,22 @@ def count_right(baseline: BoolArray, candidate: BoolArray) -> PairedCounts:
 
 
 def _judge_right(
-    found: Sequence[Difference], exams: tuple[Exam, Exam], setting: Setting
+    found: Sequence[Difference], versions: tuple[Measured, Measured], setting: Setting
 ) -> Iterator[Difference]:
     """Shares of images that are right by Newcombe and McNemar; for boxes and masks one more."""
-    task = exams[0].metrics.task
-    counted = exams[0].rows.counted & exams[1].rows.counted
-    right = [exam.rows.is_right[counted] for exam in exams]
+    task = versions[0].metrics.task
+    counted = versions[0].rows.counted & versions[1].rows.counted
+    right = [version.rows.is_right[counted] for version in versions]
     counts = count_right(*right)
     effect = _find_effect_of_images(right, counts, setting, counted)
     names = RIGHT_NAMES.get(task, ())
-    if task is Task.CLASSIFICATION and all(_is_answered(exam, counted) for exam in exams):
+    if task is Task.CLASSIFICATION and all(_is_answered(version, counted) for version in versions):
         names = (*names, *MICRO_NAMES)
     evidence = dict.fromkeys(names, counts)
     evidence |= {name: _mirror(counts) for name in WRONG_NAMES.get(task, ())}
     for difference in found:
         mine = evidence.get(difference.name)
-        if mine is None or not _is_plain(exams):
+        if mine is None or not _is_plain(versions):
             yield difference
         else:
             yield _by_mcnemar(difference, mine, setting, effect)
@@ -148,15 +150,15 @@ def _find_effect_of_images(
     )
 
 
-def _is_answered(exam: Exam, counted: BoolArray) -> bool:
+def _is_answered(version: Measured, counted: BoolArray) -> bool:
     """Whether each image that counts has a prediction."""
-    n_predicted = np.count_nonzero(exam.rows.y_pred >= 0)
-    return bool(n_predicted == np.count_nonzero(counted) == len(exam.rows.y_pred))
+    n_predicted = np.count_nonzero(version.rows.y_pred >= 0)
+    return bool(n_predicted == np.count_nonzero(counted) == len(version.rows.y_pred))
 
 
-def _is_plain(exams: tuple[Exam, Exam]) -> bool:
+def _is_plain(versions: tuple[Measured, Measured]) -> bool:
     """Whether the same images count for both versions."""
-    return bool(np.array_equal(exams[0].rows.counted, exams[1].rows.counted))
+    return bool(np.array_equal(versions[0].rows.counted, versions[1].rows.counted))
 
 
 def _mirror(counts: PairedCounts) -> PairedCounts:
@@ -206,16 +208,16 @@ def _find_design_effect(
     return max(variance / independent, 1.0)
 
 
-def _judge_labels(exams: tuple[Exam, Exam], setting: Setting) -> list[Difference]:
+def _judge_labels(versions: tuple[Measured, Measured], setting: Setting) -> list[Difference]:
     """Each label's decisions by McNemar, and Holm over the labels that occur."""
-    size, counted = len(setting.labels), exams[0].rows.counted & exams[1].rows.counted
+    size, counted = len(setting.labels), versions[0].rows.counted & versions[1].rows.counted
     n = int(np.count_nonzero(counted))
-    first, second = (_find_wrong_decisions(exam.rows, counted, size) for exam in exams)
+    first, second = (_find_wrong_decisions(version.rows, counted, size) for version in versions)
     by_label = _count_labels(np.full(size, n), (first, second), size)
     everywhere = np.flatnonzero(counted)[:, np.newaxis] * size + np.arange(size)
     effects = _find_effects_of_labels(everywhere.ravel(), (first, second), by_label, setting)
     judged = []
-    for code in np.flatnonzero(_find_occurring(exams, size)).tolist():
+    for code in np.flatnonzero(_find_occurring(versions, size)).tolist():
         counts = by_label[code]
         share = Difference(
             name=LABEL_DECISIONS,
@@ -229,11 +231,11 @@ def _judge_labels(exams: tuple[Exam, Exam], setting: Setting) -> list[Difference
 
 
 def _judge_recall(
-    found: Sequence[Difference], exams: tuple[Exam, Exam], setting: Setting
+    found: Sequence[Difference], versions: tuple[Measured, Measured], setting: Setting
 ) -> list[Difference]:
     """The recall of a label is a share of the images where it is true, the same for both."""
     size = len(setting.labels)
-    (true, missed), (_, missed_too) = (_find_recalled(e.rows, size) for e in exams)
+    (true, missed), (_, missed_too) = (_find_recalled(e.rows, size) for e in versions)
     n_true = np.bincount(true % size, minlength=size)
     by_label = _count_labels(n_true, (missed, missed_too), size)
     effects = _find_effects_of_labels(true, (missed, missed_too), by_label, setting)
@@ -306,9 +308,9 @@ def _adjust(judged: list[Difference]) -> list[Difference]:
     return [replace(d, p_adjusted=float(p)) for d, p in zip(judged, adjusted, strict=True)]
 
 
-def _find_occurring(exams: tuple[Exam, Exam], n_labels: int) -> BoolArray:
+def _find_occurring(versions: tuple[Measured, Measured], n_labels: int) -> BoolArray:
     """Which labels are true or predicted, (n_labels,)."""
-    return np.asarray(np.any([exam.rows.count(n_labels).occurs for exam in exams], axis=0))
+    return np.asarray(np.any([version.rows.count(n_labels).occurs for version in versions], axis=0))
 
 
 def _find_recalled(rows: Rows, n_labels: int) -> tuple[IntArray, IntArray]:
@@ -329,16 +331,17 @@ def _find_wrong_decisions(rows: Rows, counted: BoolArray, n_labels: int) -> IntA
 
 
 def _judge_areas(
-    found: Sequence[Difference], exams: tuple[Exam, Exam], setting: Setting
+    found: Sequence[Difference], versions: tuple[Measured, Measured], setting: Setting
 ) -> list[Difference]:
     """The area under the ROC curve of each label by DeLong, where both have every score."""
     complete = all(
-        exam.evaluation.records_kind is RecordsKind.COMPLETE and exam.metrics.task in RIGHT_NAMES
-        for exam in exams
+        version.evaluation.records_kind is RecordsKind.COMPLETE
+        and version.metrics.task in RIGHT_NAMES
+        for version in versions
     )
     if not complete or setting.grouped:
         return list(found)
-    scores = [_list_scores(exam) for exam in exams]
+    scores = [_list_scores(version) for version in versions]
     judged = _adjust(
         [
             _by_delong(difference, *(one[difference.label] for one in scores))
@@ -357,10 +360,10 @@ def _by_delong(difference: Difference, baseline: _Scores, candidate: _Scores) ->
     return replace(difference, p=delong(baseline[0], candidate[0], baseline[1]).p)
 
 
-def _list_scores(exam: Exam) -> dict[str, _Scores]:
+def _list_scores(version: Measured) -> dict[str, _Scores]:
     """Confidence and truth of each label on every image that counts, of complete records."""
-    evaluation = exam.evaluation
-    keep = exam.rows.counted if evaluation.task is Task.CLASSIFICATION else None
+    evaluation = version.evaluation
+    keep = version.rows.counted if evaluation.task is Task.CLASSIFICATION else None
     pairs = pair_records(evaluation, keep)
     shape = pairs.n_images, pairs.n_labels
     columns = pairs.confidence.reshape(shape).T, pairs.is_true.reshape(shape).T

@@ -16,7 +16,7 @@ import scipy.sparse as sp
 
 from mlrek.comparison import Evidence
 from mlrek.comparison.calibrating import DEBIASED, compare_debiased
-from mlrek.comparison.exams import Exam
+from mlrek.comparison.exams import Measured
 from mlrek.comparison.imagined import Imagined, imagine_images, imagine_labels
 from mlrek.comparison.measure import HAMMING, Key, Values, score_labels
 from mlrek.comparison.rows import CountSums
@@ -70,34 +70,36 @@ class Found:
     reasons: Mapping[Key, str]
 
 
-def find_evidence(exams: tuple[Exam, Exam], setting: Setting, shown: Mapping[Key, float]) -> Found:
+def find_evidence(
+    versions: tuple[Measured, Measured], setting: Setting, shown: Mapping[Key, float]
+) -> Found:
     """How surely each number differs between the versions.
 
     Args:
-        exams: Both versions.
+        versions: Baseline and candidate.
         setting: What the units are, and whether the images are paired.
         shown: The differences that are shown, candidate minus baseline; NaN have no evidence.
     """
     evidence: dict[Key, Mover] = {}
     if setting.units.total < 2:  # noqa: PLR2004 - one unit cannot vary
         return Found(evidence=evidence, reasons={})
-    support = _count_support(exams, setting)
-    for batch in (_leave_out_scores(exams, setting), *_leave_out_counts(exams, setting)):
+    support = _count_support(versions, setting)
+    for batch in (_leave_out_scores(versions, setting), *_leave_out_counts(versions, setting)):
         evidence |= _compare(batch, shown, support, setting)
     short = _find_short(evidence, support, setting)
     kept: dict[Key, Evidence] = {key: found for key, found in evidence.items() if key not in short}
     if not setting.grouped or setting.units.total >= MIN_GROUPS:
-        kept |= _compare_debiased(exams, setting, shown)
+        kept |= _compare_debiased(versions, setting, shown)
     return Found(evidence=kept, reasons=short)
 
 
 def _compare_debiased(
-    exams: tuple[Exam, Exam], setting: Setting, shown: Mapping[Key, float]
+    versions: tuple[Measured, Measured], setting: Setting, shown: Mapping[Key, float]
 ) -> dict[Key, Evidence]:
     """The debiased calibration error, which is no function of image weights."""
     if isnan(shown.get(DEBIASED, nan)):
         return {}
-    found = compare_debiased(exams, setting)
+    found = compare_debiased(versions, setting)
     return {} if found is None else {DEBIASED: found}
 
 
@@ -146,11 +148,12 @@ def _compare(
     return dict(zip(keys, found, strict=True))
 
 
-def _leave_out_counts(exams: tuple[Exam, Exam], setting: Setting) -> Iterator[_Batch]:
+def _leave_out_counts(versions: tuple[Measured, Measured], setting: Setting) -> Iterator[_Batch]:
     """The numbers that follow from label counts."""
-    first, second = exams
+    first, second = versions
     sums = [
-        {"labels": exam.measure.labels, "at_threshold": exam.measure.at_threshold} for exam in exams
+        {"labels": version.measure.labels, "at_threshold": version.measure.at_threshold}
+        for version in versions
     ]
     for kind in ("labels", "at_threshold"):
         pair = sums[0][kind], sums[1][kind]
@@ -174,9 +177,9 @@ def _leave_out_counts(exams: tuple[Exam, Exam], setting: Setting) -> Iterator[_B
             _either(added[0].without, added[1].without),
         )
         found = []
-        for exam, one in zip((first, second), added, strict=True):
+        for version, one in zip((first, second), added, strict=True):
             values, left_out = (
-                exam.measure.average({kind: counts}, {kind: each} if setting.paired else {})
+                version.measure.average({kind: counts}, {kind: each} if setting.paired else {})
                 for counts, each in zip((one.whole, one.without), among, strict=True)
             )
             found.append((values, left_out))
@@ -203,18 +206,18 @@ def _leave_out_labels(counted: tuple["_CountedUnits", "_CountedUnits"], setting:
     return _make_batch(found, _share_of(counted[0].n_units, imagined))
 
 
-def _leave_out_scores(exams: tuple[Exam, Exam], setting: Setting) -> _Batch:
+def _leave_out_scores(versions: tuple[Measured, Measured], setting: Setting) -> _Batch:
     """All other numbers, from image weights."""
     units = setting.units.deal(MAX_SCORED)
     found = [
-        _score_without(exam, idx, units, setting)
-        for exam, idx in zip(exams, (units.baseline, units.candidate), strict=True)
+        _score_without(version, idx, units, setting)
+        for version, idx in zip(versions, (units.baseline, units.candidate), strict=True)
     ]
     return _make_batch(found, np.ones(units.total))
 
 
 def _score_without(
-    exam: Exam, unit_idx: IntArray, units: Units, setting: Setting
+    version: Measured, unit_idx: IntArray, units: Units, setting: Setting
 ) -> tuple[Values, Values]:
     """The statistics of one version on all units, and without each."""
     blocks: list[Values] = []
@@ -222,10 +225,10 @@ def _score_without(
     for start in range(-1, units.total, _COLUMNS):  # -1 stands for no unit: nothing is left out
         left = np.arange(start, min(start + _COLUMNS, units.total))
         weights = (is_in & (unit_idx[:, np.newaxis] != left)).astype(np.float32)
-        blocks.append(exam.measure.compute_statistics(weights))
+        blocks.append(version.measure.compute_statistics(weights))
     joined = {key: np.concatenate([block[key] for block in blocks]) for key in blocks[0]}
-    if setting.paired and exam.measure.task is Task.MULTILABEL and HAMMING in joined:
-        joined[HAMMING] = joined[HAMMING] * exam.measure.known_share
+    if setting.paired and version.measure.task is Task.MULTILABEL and HAMMING in joined:
+        joined[HAMMING] = joined[HAMMING] * version.measure.known_share
     return (
         {key: column[:1] for key, column in joined.items()},
         {key: column[1:] for key, column in joined.items()},
@@ -305,29 +308,33 @@ class _Support:
         return max(1, self.rarest if is_ranked else self.n_units)
 
 
-def _count_support(exams: tuple[Exam, Exam], setting: Setting) -> _Support:
+def _count_support(versions: tuple[Measured, Measured], setting: Setting) -> _Support:
     """The smaller support of both versions, of each label."""
     found = []
-    for exam, idx in zip(exams, (setting.units.baseline, setting.units.candidate), strict=True):
+    for version, idx in zip(
+        versions, (setting.units.baseline, setting.units.candidate), strict=True
+    ):
         weights = (idx >= 0).astype(np.float32)[:, np.newaxis]
-        found.append(exam.measure.labels.compute(weights).support[0])
-    pos_label = exams[0].evaluation.pos_label
+        found.append(version.measure.labels.compute(weights).support[0])
+    pos_label = versions[0].evaluation.pos_label
     return _Support(
         by_label=np.minimum(*found),
         n_units=setting.units.total,
-        kinds=count_kinds(exams, setting),
+        kinds=count_kinds(versions, setting),
         pos_code=setting.labels.index(pos_label) if pos_label else None,
     )
 
 
-def count_kinds(exams: tuple[Exam, Exam], setting: Setting) -> Support:
+def count_kinds(versions: tuple[Measured, Measured], setting: Setting) -> Support:
     """The units with each label, and without it; of both versions the fewer."""
     found = []
-    for exam, idx in zip(exams, (setting.units.baseline, setting.units.candidate), strict=True):
-        truth = exam.evaluation.truth
-        cells = truth.image_idx, exam.codes[truth.label_idx]
-        unit = np.where(exam.rows.counted, idx, -1)
-        found.append(count_support(exam.metrics.task, cells, unit, len(setting.labels)))
+    for version, idx in zip(
+        versions, (setting.units.baseline, setting.units.candidate), strict=True
+    ):
+        truth = version.evaluation.truth
+        cells = truth.image_idx, version.codes[truth.label_idx]
+        unit = np.where(version.rows.counted, idx, -1)
+        found.append(count_support(version.metrics.task, cells, unit, len(setting.labels)))
     return replace(
         found[0],
         having=np.minimum(*(one.having for one in found)),

@@ -31,7 +31,7 @@ def measure_segmentation(
     n_labels: int,
     rule: PredictionRule,
 ) -> Measure:
-    """How they follow; arguments as of `exams.MEASURES`."""
+    """How they follow; arguments as of `MEASURES`."""
     masks = evaluation.masks
     assert masks is not None  # noqa: S101 - the metrics have refused it before
     places = order_images(evaluation.images)

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from math import nan
 
 from mlrek.comparison import Difference, Settling
-from mlrek.comparison.exams import Exam
+from mlrek.comparison.exams import Measured
 from mlrek.comparison.judgements import IMAGES_RIGHT, RIGHT_NAMES, count_right
 from mlrek.metrics.paired_tests import PairedCounts
 from mlrek.metrics.power import (
@@ -18,7 +18,7 @@ from mlrek.metrics.resampling import CONFIDENCE
 
 
 def settle(
-    differences: Sequence[Difference], shared: tuple[Exam, Exam], *, grouped: bool
+    differences: Sequence[Difference], shared: tuple[Measured, Measured], *, grouped: bool
 ) -> Settling | None:
     """What would decide a difference of images wholly right that is undecided.
 
@@ -29,7 +29,7 @@ def settle(
     if difference is None or not difference.low <= 0 <= difference.high:
         return None
     counted = shared[0].rows.counted & shared[1].rows.counted
-    counts = count_right(*(exam.rows.is_right[counted] for exam in shared))
+    counts = count_right(*(version.rows.is_right[counted] for version in shared))
     if grouped:
         spread = difference.evidence.standard_error if difference.evidence else nan
         return Settling(

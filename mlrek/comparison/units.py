@@ -16,7 +16,7 @@ class Units:
     """What is left out at once: images, or the objects that several images show.
 
     `sizes` are the units of each stratum, which follow each other; `baseline` and `candidate`
-    (n_images,) the unit of each image of the two exams, -1 for an image that does not count.
+    (n_images,) the unit of each image of the two test sets, -1 for an image that does not count.
     """
 
     sizes: tuple[int, ...]
@@ -49,7 +49,7 @@ class Units:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setting:
-    """What the differences of one scope are of. `paired`: image i is the same in both exams.
+    """What the differences of one scope are of. `paired`: image i is the same of both versions.
 
     `grouped`: units are objects, so that images are not independent of each other.
     """
@@ -62,7 +62,7 @@ class Setting:
 
 
 def set_shared(images: Sequence[str], labels: tuple[str, ...], group_by: str) -> Setting:
-    """Images that both versions were tested on, in the order of both exams."""
+    """Images that both versions were tested on, in the order that both have."""
     groups = group_images(images, group_by)[0] if group_by else images
     units = number_groups(groups)
     return Setting(

@@ -26,7 +26,7 @@ from mlrek.comparison.causes import (
     base_on_predictions,
     base_on_thresholds,
 )
-from mlrek.comparison.exams import Exam
+from mlrek.comparison.exams import Measured
 from mlrek.comparison.left_out import MIN_GROUPS
 from mlrek.comparison.rows import CountSums
 from mlrek.comparison.shapley import share_out
@@ -63,11 +63,11 @@ class Pair:
     """What a comparison knows of both versions.
 
     `whole` are they on their whole test sets, `shared` on all images that these share; `places`
-    (n_shared,) are those of the shared images in the baseline's exam. `units` are those of whole
-    test sets, the shared ones first. `grouped`: units are objects that several images show.
+    (n_shared,) are those of the shared images in the baseline's test set. `units` are those of
+    whole test sets, the shared ones first. `grouped`: units are objects that several images show.
     """
 
-    whole: tuple[Exam, Exam]
+    whole: tuple[Measured, Measured]
     shared: Shared
     places: IntArray
     units: Units
@@ -90,7 +90,7 @@ class Parts:
 
 
 def explain(
-    whole: tuple[Exam, Exam], sets: TestSets, prepare: Callable[[], Pair]
+    whole: tuple[Measured, Measured], sets: TestSets, prepare: Callable[[], Pair]
 ) -> dict[str, Why]:
     """The parts of the change of macro-F1, of that at the thresholds, and of the provider's F1.
 
@@ -117,15 +117,15 @@ def explain(
     return found
 
 
-def _find_ends(whole: tuple[Exam, Exam]) -> dict[str, tuple[float, float]]:
+def _find_ends(whole: tuple[Measured, Measured]) -> dict[str, tuple[float, float]]:
     """Both versions' values of each number that is explained."""
     task, n_labels = whole[0].metrics.task, whole[0].measure.labels.n_labels
-    own = [_score_rows(exam, n_labels) for exam in whole]
+    own = [_score_rows(version, n_labels) for version in whole]
     if any(map(isnan, own)):
         return {}
     values = {
-        AT_THRESHOLD: [_find(exam.metrics, AT_THRESHOLD) for exam in whole],
-        REPORTED: [exam.evaluation.reported.aggregate.get("f1", nan) for exam in whole],
+        AT_THRESHOLD: [_find(version.metrics, AT_THRESHOLD) for version in whole],
+        REPORTED: [version.evaluation.reported.aggregate.get("f1", nan) for version in whole],
     }
     if task in (Task.CLASSIFICATION, Task.MULTILABEL):
         values = {OWN: own, **values}
@@ -164,7 +164,7 @@ def split(pair: Pair, basis: Basis) -> Parts:
     """The parts of the change of macro-F1 of one basis."""
     units = pair.units.deal(_most_units(pair.shared.n_labels))
     n_units = units.total if pair.intervals else 0
-    known = [_know(exam, pair.shared.n_labels) for exam in pair.whole]
+    known = [_know(version, pair.shared.n_labels) for version in pair.whole]
     unit_idx = units.baseline[pair.places]
 
     @cache
@@ -282,10 +282,10 @@ def _most_units(n_labels: int) -> int:
     return max(_MIN_UNITS, min(MAX_UNITS, _MAX_CELLS // (3 * max(n_labels, 1))))
 
 
-def _know(exam: Exam, n_labels: int) -> BoolArray:
+def _know(version: Measured, n_labels: int) -> BoolArray:
     """Which labels are the version's own, (n_labels,)."""
     known = np.zeros(n_labels, dtype=np.bool_)
-    known[exam.codes] = True
+    known[version.codes] = True
     return known
 
 
@@ -294,9 +294,9 @@ def _round_off(value: float) -> float:
     return 0.0 if abs(value) <= _ROUNDING else value
 
 
-def _score_rows(exam: Exam, n_labels: int) -> float:
+def _score_rows(version: Measured, n_labels: int) -> float:
     """Macro-F1 of the version's predictions on its own test set and over its own labels."""
-    return float(compute_averages(exam.rows.count(n_labels))["f1_macro"])
+    return float(compute_averages(version.rows.count(n_labels))["f1_macro"])
 
 
 def _find(metrics: Metrics, name: str) -> float:

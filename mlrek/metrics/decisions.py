@@ -15,7 +15,7 @@ FLAGS_RULE: Final = "flags"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decision:
+class Decided:
     """Which records are predictions: `is_predicted` (n_records,), and by which rule."""
 
     is_predicted: BoolArray
@@ -23,7 +23,7 @@ class Decision:
     warnings: tuple[str, ...] = ()
 
 
-def decide_records(evaluation: Evaluation) -> Decision:
+def decide_records(evaluation: Evaluation) -> Decided:
     """Which records reach their assumed threshold.
 
     Where a label has none: the provider's flag of the record; where that is missing too: 0.5. The
@@ -46,7 +46,7 @@ def decide_records(evaluation: Evaluation) -> Decision:
         rule = THRESHOLD_RULE
     elif has_flag.any():
         rule = FLAGS_RULE
-    return Decision(
+    return Decided(
         is_predicted=is_predicted,
         rule=rule,
         warnings=(
