@@ -17,7 +17,7 @@ def compare_debiased(
     versions: tuple[Measured, Measured], setting: Setting
 ) -> CalibrationChange | None:
     """How surely it differs; None where a version has no prediction with a truth."""
-    idx = (setting.units.baseline, setting.units.candidate)
+    idx = setting.units.of_versions
     sides = [_select(version, units) for version, units in zip(versions, idx, strict=True)]
     found = [side for side in sides if side is not None]
     if len(found) < len(sides):

@@ -13,7 +13,7 @@ import numpy as np
 
 from mlrek.comparison.exams import Measured, find_rows
 from mlrek.comparison.image_measure import sum_at_threshold
-from mlrek.comparison.rows import NO_LABEL, CountSums, Rows, describe_predictions, sum_rows
+from mlrek.comparison.rows import NO_LABEL, CountSums, Rows, sum_rows, translate_predictions
 from mlrek.comparison.selection import with_truth_of
 from mlrek.evaluation import Evaluation, FloatArray, Task
 from mlrek.metrics import PredictionRule
@@ -196,7 +196,7 @@ def _count_boxes(shared: Shared, taken: _Taken) -> CountSums:
     evaluation = _put_together(shared, taken)
     predictions = match_predictions(evaluation)
     codes, n_images = np.arange(shared.n_labels), len(evaluation.images)
-    return sum_rows(describe_predictions(predictions, codes, n_images), shared.n_labels)
+    return sum_rows(translate_predictions(predictions, codes, n_images), shared.n_labels)
 
 
 def _count_reaching(shared: Shared, taken: _Taken) -> CountSums:

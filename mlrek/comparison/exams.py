@@ -11,7 +11,7 @@ from mlrek.comparison.box_measure import measure_detection
 from mlrek.comparison.image_measure import measure_classification, measure_multilabel
 from mlrek.comparison.mask_measure import measure_segmentation
 from mlrek.comparison.measure import LABEL_SCORES, Measure
-from mlrek.comparison.rows import Rows, describe_rows
+from mlrek.comparison.rows import Rows, translate_rows
 from mlrek.evaluation import Evaluation, IntArray, Task
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.compute import compute_numbers
@@ -63,7 +63,7 @@ def measure_version(
     codes = _code_labels(evaluation, labels)
     ranked = rank_pairs(evaluation)
     metrics = compute_numbers(evaluation, rule, ranked)
-    rows = describe_rows(metrics, codes, len(evaluation.images))
+    rows = translate_rows(metrics, codes, len(evaluation.images))
     return Measured(
         evaluation=evaluation,
         metrics=metrics,
@@ -76,7 +76,7 @@ def measure_version(
 def find_rows(evaluation: Evaluation, rule: PredictionRule, labels: tuple[str, ...]) -> Rows:
     """The predictions alone, in the codes of `labels`."""
     codes = _code_labels(evaluation, labels)
-    return describe_rows(compute_numbers(evaluation, rule), codes, len(evaluation.images))
+    return translate_rows(compute_numbers(evaluation, rule), codes, len(evaluation.images))
 
 
 def list_values(metrics: Metrics, evaluation: Evaluation) -> Iterator[tuple[str, str, float, str]]:

@@ -162,7 +162,7 @@ def _leave_out_counts(versions: tuple[Measured, Measured], setting: Setting) -> 
         units = setting.units.deal(_most_units(len(setting.labels)))
         counted = [
             _CountedUnits.of(one, idx, units, setting)
-            for one, idx in zip(pair, (units.baseline, units.candidate), strict=True)
+            for one, idx in zip(pair, units.of_versions, strict=True)
             if one is not None
         ]
         task = first.measure.task
@@ -183,7 +183,7 @@ def _leave_out_counts(versions: tuple[Measured, Measured], setting: Setting) -> 
                 for counts, each in zip((one.whole, one.without), among, strict=True)
             )
             found.append((values, left_out))
-        yield _make_batch(found, _share(units, imagined))
+        yield _make_batch(found, _share_of(units.total, imagined))
 
 
 def _leave_out_labels(counted: tuple["_CountedUnits", "_CountedUnits"], setting: Setting) -> _Batch:
@@ -211,7 +211,7 @@ def _leave_out_scores(versions: tuple[Measured, Measured], setting: Setting) -> 
     units = setting.units.deal(MAX_SCORED)
     found = [
         _score_without(version, idx, units, setting)
-        for version, idx in zip(versions, (units.baseline, units.candidate), strict=True)
+        for version, idx in zip(versions, units.of_versions, strict=True)
     ]
     return _make_batch(found, np.ones(units.total))
 
@@ -311,9 +311,7 @@ class _Support:
 def _count_support(versions: tuple[Measured, Measured], setting: Setting) -> _Support:
     """The smaller support of both versions, of each label."""
     found = []
-    for version, idx in zip(
-        versions, (setting.units.baseline, setting.units.candidate), strict=True
-    ):
+    for version, idx in zip(versions, setting.units.of_versions, strict=True):
         weights = (idx >= 0).astype(np.float32)[:, np.newaxis]
         found.append(version.measure.labels.compute(weights).support[0])
     pos_label = versions[0].evaluation.pos_label
@@ -328,9 +326,7 @@ def _count_support(versions: tuple[Measured, Measured], setting: Setting) -> _Su
 def count_kinds(versions: tuple[Measured, Measured], setting: Setting) -> Support:
     """The units with each label, and without it; of both versions the fewer."""
     found = []
-    for version, idx in zip(
-        versions, (setting.units.baseline, setting.units.candidate), strict=True
-    ):
+    for version, idx in zip(versions, setting.units.of_versions, strict=True):
         truth = version.evaluation.truth
         cells = truth.image_idx, version.codes[truth.label_idx]
         unit = np.where(version.rows.counted, idx, -1)
@@ -411,10 +407,6 @@ def _make_batch(found: Sequence[tuple[Values, Values]], share: FloatArray) -> _B
         left_out=(stack(first_left, n), stack(second_left, n)),
         share=share,
     )
-
-
-def _share(units: Units, imagined: Imagined) -> FloatArray:
-    return _share_of(units.total, imagined)
 
 
 def _share_of(n_units: int, imagined: Imagined) -> FloatArray:

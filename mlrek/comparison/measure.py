@@ -40,10 +40,6 @@ class Ordered:
     order: IntArray
     compute: Scorer
 
-    def apply(self, weights: Weights) -> Values:
-        """Its values; weights (n_images, n) of all images."""
-        return self.compute(take_rows(weights, self.order))
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measure:
@@ -86,7 +82,7 @@ class Measure:
         values: Values = {}
         for statistic in self.statistics:
             if len(statistic.order):
-                values |= statistic.apply(weights)
+                values |= statistic.compute(take_rows(weights, statistic.order))
         return values
 
 

@@ -77,12 +77,12 @@ class CountSums:
         return LabelCounts(tp=tp, predicted=predicted, support=support)
 
 
-def describe_rows(metrics: Metrics, codes: IntArray, n_images: int) -> Rows:
+def translate_rows(metrics: Metrics, codes: IntArray, n_images: int) -> Rows:
     """The predictions of a version with its label codes translated.
 
     Images without truth count nowhere where an image has one label.
     """
-    rows = describe_predictions(metrics.predictions or _nothing(), codes, n_images)
+    rows = translate_predictions(metrics.predictions or _nothing(), codes, n_images)
     if metrics.task is not Task.CLASSIFICATION:
         return rows
     has_truth = rows.y_true >= 0
@@ -98,7 +98,7 @@ def describe_rows(metrics: Metrics, codes: IntArray, n_images: int) -> Rows:
     )
 
 
-def describe_predictions(predictions: Predictions, codes: IntArray, n_images: int) -> Rows:
+def translate_predictions(predictions: Predictions, codes: IntArray, n_images: int) -> Rows:
     """All rows of the predictions with their label codes translated."""
     translated = np.append(codes, NO_LABEL)
     return Rows(

@@ -24,6 +24,11 @@ class Units:
     candidate: IntArray
 
     @property
+    def of_versions(self) -> tuple[IntArray, IntArray]:
+        """The unit of each image of the baseline, and of the candidate."""
+        return self.baseline, self.candidate
+
+    @property
     def total(self) -> int:
         """How many units there are."""
         return sum(self.sizes)

@@ -177,9 +177,7 @@ def split(pair: Pair, basis: Basis) -> Parts:
 
     whole = [
         _Scores.of(sums, idx, n_units).average(mask)
-        for sums, idx, mask in zip(
-            basis.whole, (units.baseline, units.candidate), known, strict=True
-        )
+        for sums, idx, mask in zip(basis.whole, units.of_versions, known, strict=True)
     ]
     shares = share_out(basis.causes, measure, basis.before)
     start, end = measure(frozenset()), measure(frozenset(basis.causes))

@@ -35,7 +35,7 @@ from mlrek.formats.json_text import say_first, show, show_some
 from mlrek.formats.responses import Responses
 from mlrek.metrics.decisions import DEFAULT_THRESHOLD
 from mlrek.metrics.doubted import BOX_AREAS
-from mlrek.metrics.fitted import describe_shared
+from mlrek.metrics.fitted import doubt_shared
 from mlrek.subset import take_rows
 
 
@@ -94,7 +94,7 @@ def join_own_test_set(
             *responses.doubts,
             *_doubt_unanswered(truth.images, responses),
             *_doubt_cut(responses, task, thresholds),
-            *describe_shared(version, truth.images, task),
+            *doubt_shared(version, truth.images, task),
         ),
         warnings=(
             *truth.warnings,

@@ -8,12 +8,12 @@ from typing import Protocol
 from mlrek.evaluation import Evaluation, IntArray, Reported, Task
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.classification import compute_classification
-from mlrek.metrics.constant import describe_constant
+from mlrek.metrics.constant import doubt_constant
 from mlrek.metrics.detection import compute_detection
-from mlrek.metrics.doubted import describe_doubted
-from mlrek.metrics.fitted import describe_fitted
+from mlrek.metrics.doubted import doubt_records
+from mlrek.metrics.fitted import doubt_fitted
 from mlrek.metrics.from_counts import compute_from_counts
-from mlrek.metrics.grouped import describe_grouped
+from mlrek.metrics.grouped import doubt_grouped
 from mlrek.metrics.multilabel import compute_multilabel
 from mlrek.metrics.positive_class import add_positive_class
 from mlrek.metrics.ranking import RankedPairs
@@ -21,7 +21,7 @@ from mlrek.metrics.reconciliation import Basis, reconcile
 from mlrek.metrics.resampling import CONFIDENCE
 from mlrek.metrics.sampling import Sampling
 from mlrek.metrics.segmentation import compute_segmentation
-from mlrek.metrics.short import describe_short
+from mlrek.metrics.short import doubt_short
 
 
 class _Compute(Protocol):
@@ -94,11 +94,11 @@ def compute_numbers(
 def _doubt(metrics: Metrics, evaluation: Evaluation, groups: IntArray | None = None) -> Metrics:
     """The metrics with the doubts that show in them."""
     doubts = (
-        *describe_doubted(evaluation, metrics),
-        *describe_fitted(evaluation, metrics),
-        *describe_grouped(evaluation, metrics),
-        *describe_constant(evaluation, metrics),
-        *describe_short(evaluation, metrics, groups),
+        *doubt_records(evaluation, metrics),
+        *doubt_fitted(evaluation, metrics),
+        *doubt_grouped(evaluation, metrics),
+        *doubt_constant(evaluation, metrics),
+        *doubt_short(evaluation, metrics, groups),
     )
     return replace(metrics, doubts=(*metrics.doubts, *doubts))
 

@@ -20,7 +20,7 @@ _RANKED: Final = ("ap", "average_precision", "roc_auc")
 """What names of numbers that need an order begin with."""
 
 
-def describe_constant(evaluation: Evaluation, metrics: Metrics) -> Iterator[Doubt]:
+def doubt_constant(evaluation: Evaluation, metrics: Metrics) -> Iterator[Doubt]:
     """Doubts numbers that follow from an order of records which all have one confidence.
 
     Their order is then that of the images' names. A box that was never found (confidence 0) is

@@ -19,7 +19,7 @@ _TEST_IMAGES: Final = "test_images"
 _N_NAMED: Final = 3
 
 
-def describe_doubted(evaluation: Evaluation, metrics: Metrics) -> Iterator[Doubt]:
+def doubt_records(evaluation: Evaluation, metrics: Metrics) -> Iterator[Doubt]:
     """What weakens the numbers of an evaluation, as they show."""
     yield from _doubt_boxes(evaluation, metrics)
     yield from _doubt_top_only(evaluation, metrics)

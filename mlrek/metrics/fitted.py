@@ -51,7 +51,7 @@ _WAY_OUT: Final = (
 )
 
 
-def describe_fitted(evaluation: Evaluation, metrics: Metrics) -> Iterator[Doubt]:
+def doubt_fitted(evaluation: Evaluation, metrics: Metrics) -> Iterator[Doubt]:
     """The doubt, where the version's thresholds were chosen on the images of this evaluation."""
     touches = find_touched(metrics.task, metrics.prediction_rule)
     for doubt in evaluation.doubts:
@@ -70,7 +70,7 @@ def describe_fitted(evaluation: Evaluation, metrics: Metrics) -> Iterator[Doubt]
         )
 
 
-def describe_shared(version: Evaluation, images: Sequence[str], task: Task) -> Iterator[Doubt]:
+def doubt_shared(version: Evaluation, images: Sequence[str], task: Task) -> Iterator[Doubt]:
     """The doubt of your own test set, where many of its images are the service's.
 
     Args:

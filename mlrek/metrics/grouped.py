@@ -50,7 +50,7 @@ class Grouping:
     n_together: int
 
 
-def describe_grouped(evaluation: Evaluation, metrics: Metrics) -> Iterator[Doubt]:
+def doubt_grouped(evaluation: Evaluation, metrics: Metrics) -> Iterator[Doubt]:
     """The doubt, with the grouping of the greatest effect and the pattern that finds it."""
     found = find_grouping(evaluation, metrics)
     if found is not None:

@@ -1,7 +1,6 @@
 """Numbers as functions of how often each image counts: of all images, or of all but some."""
 
-from collections.abc import Callable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -37,12 +36,3 @@ def evaluate(statistic: Statistic, n_images: int) -> dict[str, FloatArray]:
         name: value[0]
         for name, value in statistic(np.ones((n_images, 1), dtype=np.float32)).items()
     }
-
-
-def merge(statistics: Sequence[Statistic]) -> Statistic:
-    """One statistic with the values of all."""
-    return partial(_compute_all, tuple(statistics))
-
-
-def _compute_all(statistics: tuple[Statistic, ...], weights: Weights) -> dict[str, FloatArray]:
-    return {name: v for statistic in statistics for name, v in statistic(weights).items()}

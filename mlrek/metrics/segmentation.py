@@ -16,7 +16,7 @@ from mlrek.metrics.counts import FRACTIONS, LabelCounts, divide
 from mlrek.metrics.estimates import estimate_statistic
 from mlrek.metrics.label_scores import score_labels
 from mlrek.metrics.pairs import order_images
-from mlrek.metrics.resampling import Weights, merge
+from mlrek.metrics.resampling import Weights
 from mlrek.metrics.sampling import Sampling, Units
 from mlrek.metrics.side_by_side import put_side_by_side
 
@@ -84,6 +84,10 @@ class ImageAreas:
         """Sums over weighted images; weights (n_images, n)."""
         parts = np.split(self.rows @ weights, len(_PARTS))
         return LabelSums(**dict(zip(_PARTS, parts, strict=True)))
+
+    def compute(self, weights: Weights) -> dict[str, FloatArray]:
+        """The statistic of all averages, and of what labels have."""
+        return self.compute_averages(weights) | self.score_labels(weights)
 
     def compute_averages(self, weights: Weights) -> dict[str, FloatArray]:
         """The statistic of all averages, over the labels that some weighted image has."""
@@ -182,8 +186,7 @@ def _compute_numbers(areas: ImageAreas, n_labels: int, units: Units) -> dict[str
     per_label = tuple(f"{name}/{code}" for name in _LABEL_SCORES for code in range(n_labels))
     if not len(units.unit_idx):
         return dict.fromkeys((*names, *per_label), Number(value=nan, reason=UNREADABLE_REASON))
-    statistic = merge([areas.compute_averages, areas.score_labels])
-    return estimate_statistic(statistic, units, _UNDEFINED)
+    return estimate_statistic(areas.compute, units, _UNDEFINED)
 
 
 def _score(sums: LabelSums, numbers: dict[str, Number]) -> LabelScores:

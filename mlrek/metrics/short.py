@@ -84,7 +84,7 @@ RULES: Final = (
 """2 labels 97:3 with 300 images, 20 labels with 100, boxes, masks: they lie above too often."""
 
 
-def describe_short(
+def doubt_short(
     evaluation: Evaluation, metrics: Metrics, groups: IntArray | None = None
 ) -> Iterator[Doubt]:
     """The doubt of each rule that holds, on those of its numbers that have an interval.

@@ -18,7 +18,7 @@ from mlrek.metrics.multilabel import compute_multilabel
 from mlrek.metrics.numbers import list_numbers
 from mlrek.metrics.sampling import Sampling
 from mlrek.metrics.segmentation import compute_segmentation
-from mlrek.metrics.short import describe_short
+from mlrek.metrics.short import doubt_short
 
 BLOCK = 50  # test sets drawn from one seed
 PATH = Path(__file__).with_name("targets.json")
@@ -131,7 +131,7 @@ def compute_targets(name):
 def compute(evaluation):
     """The numbers with their intervals and the doubt `interval_short`, and nothing else."""
     metrics = _COMPUTE[evaluation.task](evaluation)
-    return replace(metrics, doubts=tuple(describe_short(evaluation, metrics)))
+    return replace(metrics, doubts=tuple(doubt_short(evaluation, metrics)))
 
 
 def run_block(name, n_images, block, targets):

@@ -8,7 +8,7 @@ from builders.evaluations import build_evaluation
 from mlrek.evaluation import DoubtKind, Effect, Provider, Reported, SourceFile, Task
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics, compute_numbers
-from mlrek.metrics.fitted import describe_shared
+from mlrek.metrics.fitted import doubt_shared
 
 FITTED = DoubtKind.THRESHOLDS_FITTED
 
@@ -92,16 +92,16 @@ def test_your_own_test_set_is_not_doubted():
 
 def test_your_own_test_set_is_doubted_where_it_is_the_services():
     """One of three images is the service's own: the doubt counts it."""
-    (doubt,) = describe_shared(build(), ["2", "x", "y"], Task.CLASSIFICATION)
+    (doubt,) = doubt_shared(build(), ["2", "x", "y"], Task.CLASSIFICATION)
 
     assert (doubt.kind, doubt.count, doubt.of) == (FITTED, 1, 3)
-    assert list(describe_shared(build(), ["x", "y"], Task.CLASSIFICATION)) == []
+    assert list(doubt_shared(build(), ["x", "y"], Task.CLASSIFICATION)) == []
 
 
 def test_a_doubt_of_reading_is_not_made_twice():
     """By the rule top1 the doubt that came with the images is enough; another rule touches more."""
     answers = SourceFile(role="responses", uri="answers.jsonl", size=1, sha256="0")
-    doubts = tuple(describe_shared(build(), ["0", "1", "2"], Task.CLASSIFICATION))
+    doubts = tuple(doubt_shared(build(), ["0", "1", "2"], Task.CLASSIFICATION))
     evaluation = replace(build(), files=(answers,), doubts=doubts)
 
     assert find_fitted(evaluation) == []
