@@ -30,8 +30,8 @@ from mlrek.tables.comparison import (
     describe_candidate,
     describe_version,
     write_fixed_broken,
-    write_summary,
 )
+from mlrek.tables.comparison_blocks import write_summary
 from mlrek.tables.json_text import Json, number_or_null, write_json
 from mlrek.tracking.description import AUTO_IMAGES, NO_IMAGES
 from mlrek.tracking.looks import list_looks, name_look

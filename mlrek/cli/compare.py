@@ -12,9 +12,12 @@ from mlrek.cli.output import Output, write_file
 from mlrek.errors import TrackingError, UsageError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from mlrek.comparing import Compared
     from mlrek.comparison.compare import CompareSettings
     from mlrek.sources import AwsOptions
+    from mlrek.tables.blocks import Block
 
 
 class PairedRule(StrEnum):
@@ -80,7 +83,7 @@ def compare(
 
     Example: mlrek compare models:/digits@champion models:/digits/7
     """
-    from mlrek.cli.compare_report import print_comparisons
+    from mlrek.comparing import describe_compared
 
     if html and len(candidates) > 1:
         raise UsageError("--html is the page of one candidate; name only one")
@@ -94,12 +97,9 @@ def compare(
     )
     _write_files(compared, markdown, html)
     compared = _keep(compared, tracking_uri, output) if log else compared
-    if output.as_json:
-        from mlrek.comparing import describe_compared
-
-        output.document(describe_compared(compared))
-    else:
-        print_comparisons(compared, output)
+    output.show(_list_blocks(compared, output.width), lambda: describe_compared(compared))
+    if not output.as_json:
+        output.warn(_list_remarks(compared))
     if not any(comparison.test_sets.shared for comparison in compared.comparisons):
         raise typer.Exit(EXIT_UNDECIDED)
 
@@ -153,10 +153,29 @@ def _keep(compared: "Compared", tracking_uri: str, output: Output) -> "Compared"
     return compared
 
 
+def _list_blocks(compared: "Compared", width: int) -> "Iterator[Block]":
+    """Each candidate against the baseline, then the test of all together."""
+    from mlrek.tables.comparison_blocks import comparison_blocks, several_blocks
+
+    for comparison in compared.comparisons:
+        yield from comparison_blocks(comparison, width)
+    if compared.several is not None:
+        names = [evaluation.version.name for evaluation in compared.evaluations]
+        yield from several_blocks(compared.several, names)
+
+
+def _list_remarks(compared: "Compared") -> "Iterator[str]":
+    from mlrek.tables.comparison_blocks import list_remarks
+
+    for comparison in compared.comparisons:
+        whose = f"{comparison.candidate.name}: " if len(compared.comparisons) > 1 else ""
+        yield from (f"{whose}{remark}" for remark in list_remarks(comparison))
+
+
 def _write_files(compared: "Compared", markdown: str, html: str) -> None:
     """What was asked for in files of its own."""
     from mlrek.comparing import describe_page
-    from mlrek.tables.comparison import write_summary
+    from mlrek.tables.comparison_blocks import write_summary
 
     if markdown:
         text = "\n".join(map(write_summary, compared.comparisons))

@@ -13,26 +13,21 @@ from mlrek.comparison import Answer, Comparison, Difference, ImageChange
 from mlrek.evaluation import Doubt, Evaluation
 from mlrek.figures import ReadImages
 from mlrek.label_keys import display_label
+from mlrek.metrics.headlines import name_metric
 from mlrek.metrics.paired_tests import format_p
 from mlrek.printable import escape_unencodable
 from mlrek.report.compact import round_number
 from mlrek.report.doubts import show_doubts
 from mlrek.report.page import MAX_BYTES, render_page
 from mlrek.report.thumbnails import Thumbnails, read_thumbnails
-from mlrek.tables.comparison import (
-    PARTS,
-    TITLES,
+from mlrek.tables.comparison import list_headlines, list_label_rows
+from mlrek.tables.comparison_blocks import (
     VERDICTS,
-    describe_settling,
-    describe_verdict,
-    format_interval,
-    format_number,
-    format_part,
-    format_points,
-    list_headlines,
-    list_label_rows,
-    list_scopes,
-    shorten_name,
+    list_why_notes,
+    say_settling,
+    say_verdict,
+    tabulate_numbers,
+    tabulate_why,
 )
 from mlrek.tables.doubts import describe_doubt
 from mlrek.tables.json_text import Json
@@ -114,13 +109,13 @@ def _list_images(comparison: Comparison, share: float) -> list[str]:
 def _describe_facts(comparison: Comparison) -> dict[str, Any]:
     """All that the template fills in, as plain text."""
     sets = comparison.test_sets
-    baseline, candidate = (_clean(v.name) for v in (comparison.baseline, comparison.candidate))
-    verdict, _, detail = describe_verdict(comparison).partition(": ")
+    baseline, candidate = comparison.baseline.name, comparison.candidate.name
+    verdict, _, detail = say_verdict(comparison).partition(": ")
     return {
         "title": f"{candidate} against {baseline}",
         "baseline": baseline,
         "candidate": candidate,
-        "project": _clean(comparison.candidate.project.name),
+        "project": comparison.candidate.project.name,
         "verdict": verdict.rstrip("."),
         "detail": detail,
         "test_set": VERDICTS[sets.verdict],
@@ -131,47 +126,20 @@ def _describe_facts(comparison: Comparison) -> dict[str, Any]:
             ("shared images whose truth was changed, left out", f"{sets.relabelled:,}"),
             ("images that stand more than once in a test set", f"{sets.duplicated:,}"),
         ],
-        "tables": [
-            {
-                "title": TITLES[scope],
-                "rows": [_describe_row(d) for d in list_headlines(comparison, scope)],
-            }
-            for scope in list_scopes(comparison)
-        ],
-        "why": [
-            {
-                "name": shorten_name(name),
-                "parts": [(text, format_part(why, part)) for part, text in PARTS.items()],
-                "total": format_points(why.total),
-                "note": why.note,
-            }
-            for name, why in comparison.why.items()
-        ],
-        "settling": describe_settling(comparison),
+        "tables": tabulate_numbers(comparison, (baseline, candidate)),
+        "why": tabulate_why(comparison) if comparison.why else None,
+        "why_notes": list_why_notes(comparison),
+        "settling": say_settling(comparison),
         "doubts": show_doubts(comparison.doubts),
-        "warnings": [*map(_clean, comparison.warnings)],
-        "provenance": [
-            ("baseline", _clean(comparison.baseline.arn)),
-            ("candidate", _clean(comparison.candidate.arn)),
-        ],
-    }
-
-
-def _describe_row(difference: Difference) -> dict[str, str]:
-    return {
-        "name": shorten_name(difference.name),
-        "baseline": format_number(difference.baseline),
-        "candidate": format_number(difference.candidate),
-        "difference": format_number(difference.difference, signed=True),
-        "span": format_interval(difference),
-        "p": "" if isnan(difference.p) else format_p(difference.p),
+        "warnings": comparison.warnings,
+        "provenance": {"baseline": comparison.baseline.arn, "candidate": comparison.candidate.arn},
     }
 
 
 def _list_deltas(comparison: Comparison) -> list[Json]:
     """The numbers of the dot-and-whisker chart."""
     return [
-        _describe_delta(difference, shorten_name(difference.name))
+        _describe_delta(difference, name_metric(difference.name))
         for difference in list_headlines(comparison, comparison.scope)
         if not isnan(difference.difference)
     ]

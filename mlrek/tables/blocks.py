@@ -1,7 +1,8 @@
 """What people are shown, described once as blocks; each output renders the same blocks its way.
 
-The terminal's renderer is `Output.show`; those of markdown and CSV are here. The text of a block is
-plain and may come from strangers: whoever renders it escapes it.
+The terminal's renderer is `Output.show`, that of pages the macro `table_of` in `parts.html`; those
+of markdown and CSV are here. The text of a block is plain and may come from strangers: whoever
+renders it escapes it.
 """
 
 from collections.abc import Iterable, Sequence

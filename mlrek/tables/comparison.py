@@ -1,6 +1,7 @@
-"""A comparison as JSON, as CSV, and as a few lines of markdown for a pull request."""
+"""A comparison as JSON and as CSV, and what of it people are shown."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from math import inf, isnan, nan
 from typing import Final
 
@@ -16,14 +17,10 @@ from mlrek.comparison import (
 )
 from mlrek.comparison.judging import LABEL_DECISIONS
 from mlrek.evaluation import Version
-from mlrek.formatting import fmt, span
 from mlrek.label_keys import display_label
-from mlrek.metrics.headlines import HEADLINES, SERVICE_F1, name_metric
-from mlrek.metrics.paired_tests import format_p
-from mlrek.policy.wording import say_number, say_range
-from mlrek.printable import escape_markdown, escape_unprintable
-from mlrek.tables.csv_text import text_cells, write_csv
-from mlrek.tables.doubts import describe_doubt, say_doubt
+from mlrek.metrics.headlines import HEADLINES, SERVICE_F1
+from mlrek.tables.blocks import Table, render_csv
+from mlrek.tables.doubts import describe_doubt
 from mlrek.tables.json_text import Json, number_or_null
 
 PARTS: Final[Mapping[str, str]] = {
@@ -36,15 +33,6 @@ PARTS: Final[Mapping[str, str]] = {
 }
 """The parts of a change in their order, and what they are in words."""
 
-VERDICTS: Final[Mapping[Verdict, str]] = {
-    Verdict.SAME: "same test set",
-    Verdict.OVERLAPPING: "the test sets overlap",
-    Verdict.DISJOINT: "the test sets have no image in common",
-}
-TITLES: Final[Mapping[Scope, str]] = {
-    Scope.SHARED: "shared images",
-    Scope.WHOLE: "whole test sets",
-}
 ALSO_COMPARED: Final = (
     "aggregate/images_right",
     "aggregate/ece",
@@ -54,10 +42,6 @@ ALSO_COMPARED: Final = (
     SERVICE_F1,
 )
 """What people are shown of a comparison after the headline numbers of its task."""
-
-LABEL_TITLES: Final[Mapping[str, str]] = {"label_f1": "F1", "label_iou": "IoU"}
-
-_MAX_SUMMARY_ROWS: Final = 20
 
 
 def describe_version(version: Version, run_id: str) -> dict[str, Json]:
@@ -125,46 +109,17 @@ def describe_difference(difference: Difference) -> dict[str, Json]:
 
 
 def write_fixed_broken(comparison: Comparison) -> bytes:
-    """Each image that the versions do not judge alike, with both answers."""
-    changes = [
-        (kind, change)
+    """Each image that the versions do not judge alike, with both answers, as CSV."""
+    sides = ("baseline", "candidate")
+    confidences = [f"{side}_confidence" for side in sides]
+    titles = ["change", "image", "truth", *chain(*zip(sides, confidences, strict=True))]
+    rows = [
+        [kind, change.image, join_labels(change.truth)]
+        + [cell for side in sides for cell in _answer_cells(getattr(change, side))]
         for kind in ("fixed", "broken", "changed")
         for change in getattr(comparison, kind)
     ]
-    columns = [
-        [kind for kind, _ in changes],
-        text_cells(change.image for _, change in changes),
-        text_cells(join_labels(change.truth) for _, change in changes),
-    ]
-    for side in ("baseline", "candidate"):
-        answers: list[Answer] = [getattr(change, side) for _, change in changes]
-        columns.append(text_cells(join_labels(answer.labels) for answer in answers))
-        columns.append(["" if isnan(a.confidence) else repr(a.confidence) for a in answers])
-    header = ("change", "image", "truth", "baseline", "baseline_confidence")
-    return write_csv((*header, "candidate", "candidate_confidence"), columns)
-
-
-def write_summary(comparison: Comparison) -> str:
-    """The comparison in markdown: the verdict first, then the numbers, why, and the images."""
-    return "\n".join(_summarise(comparison)) + "\n"
-
-
-def describe_verdict(comparison: Comparison) -> str:
-    """One sentence: better, worse or undecided, by what, and on how much it rests."""
-    headline = find_headline(comparison)
-    sets = comparison.test_sets
-    where = f"{VERDICTS[sets.verdict]}, {sets.judged:,} shared images"
-    if sets.relabelled:
-        where += f", {sets.relabelled:,} more with another truth left out"
-    if headline is None or isnan(headline.difference):
-        return f"No number of both versions can be compared ({where})."
-    name = name_metric(headline.name)
-    change = f"{name} {fmt(headline.baseline, 4)} → {fmt(headline.candidate, 4)}"
-    if isnan(headline.low):
-        return f"Undecided: {change}, without an interval ({where})."
-    moved = fmt(headline.difference, 4, signed=True)
-    around = f"{moved}, 95 % interval {format_interval(headline)}"
-    return f"{headline.judgement.value.capitalize()}: {change} ({around}; {where})."
+    return render_csv(Table(titles, rows, numeric=frozenset(confidences)))
 
 
 def find_headline(comparison: Comparison) -> Difference | None:
@@ -240,121 +195,14 @@ def join_labels(labels: Sequence[str]) -> str:
     return ", ".join(map(display_label, labels)) if labels else "(none)"
 
 
-def shorten_name(name: str) -> str:
-    """A number's name for people."""
-    return name_metric(name)
-
-
-def format_interval(difference: Difference, digits: int = 4) -> str:
-    """The interval of a difference, for people."""
-    return span(difference.low, difference.high, digits, signed=True)
-
-
-def format_number(value: float, digits: int = 4, *, signed: bool = False) -> str:
-    """A number for people."""
-    return fmt(value, digits, signed=signed)
-
-
-def format_points(value: float) -> str:
-    """A share as points of a hundred."""
-    return fmt(100 * value, 2, signed=True)
-
-
-def format_part(why: Why, part: str) -> str:
-    """A part of a change in points of a hundred, with its interval where it has one."""
-    low, high = why.intervals.get(part, (nan, nan))
-    points = format_points(getattr(why, part))
-    around = span(100 * low, 100 * high, 1, signed=True, undefined="")
-    return f"{points} ({around})" if around and low < high else points
-
-
 def _list_names(comparison: Comparison) -> tuple[str, ...]:
     """The numbers that people are shown, the one that stands for a version first."""
     return (*(f"aggregate/{name}" for name in HEADLINES[comparison.task]), *ALSO_COMPARED)
 
 
-def _summarise(comparison: Comparison) -> Iterator[str]:
-    baseline, candidate = map(_escape, (comparison.baseline.name, comparison.candidate.name))
-    yield f"### {candidate} against {baseline}"
-    yield ""
-    yield f"**{_escape(describe_verdict(comparison))}**"
-    yield ""
-    for scope in list_scopes(comparison):
-        titles = [TITLES[scope], baseline, candidate, "difference", "95 % interval", "p"]
-        yield from _table(titles, map(_headline_cells, list_headlines(comparison, scope)))
-    for name, why in comparison.why.items():
-        yield from _summarise_why(name, why)
-    yield (
-        f"Images: {len(comparison.fixed):,} fixed, {len(comparison.broken):,} broken, "
-        f"{len(comparison.changed):,} wrong in another way."
-    )
-    yield ""
-    cells = rank_confusions(comparison)[:_MAX_SUMMARY_ROWS]
-    if cells:
-        rows = ([_escape(true), _escape(found), f"{n:+,}"] for true, found, n in cells)
-        yield from _table(["true", "predicted", "change"], rows)
-    if comparison.settling is not None:
-        yield f"{describe_settling(comparison)}"
-        yield ""
-    yield from (f"- {_escape(say_doubt(doubt))}" for doubt in comparison.doubts)
-    yield from (f"- {_escape(warning)}" for warning in comparison.warnings)
-
-
-def describe_settling(comparison: Comparison) -> str:
-    """What would decide an undecided difference; '' where nothing is undecided."""
-    settling = comparison.settling
-    if settling is None:
-        return ""
-    if isnan(settling.smallest_difference):
-        now = "the present images could decide no difference, however large"
-    else:
-        smallest = format_number(settling.smallest_difference)
-        now = f"the present images could decide a difference of {smallest} or more"
-    needed = settling.needed
-    if needed is None:
-        return f"Estimate: {now}."
-    return (
-        f"Estimate: {say_range(*needed.ends)} test images would decide a true difference of "
-        f"{say_number(needed.distance)} of images wholly right, whichever version is better "
-        f"(80 % power); {now}."
-    )
-
-
-def _summarise_why(name: str, why: Why) -> Iterator[str]:
-    yield f"Why {_escape(name)} moved by {format_points(why.total)} points:"
-    yield ""
-    rows = ([text, format_part(why, part)] for part, text in PARTS.items())
-    yield from _table(["part", "points (95 % interval)"], rows)
-    if why.note:
-        yield f"({_escape(why.note)})"
-        yield ""
-
-
-def _headline_cells(difference: Difference) -> list[str]:
-    return [
-        _escape(shorten_name(difference.name)),
-        format_number(difference.baseline),
-        format_number(difference.candidate),
-        format_number(difference.difference, signed=True),
-        format_interval(difference),
-        format_p(difference.p),
-    ]
-
-
-def _table(titles: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
-    yield _row(titles)
-    yield _row(["---", *["---:"] * (len(titles) - 1)])
-    yield from map(_row, rows)
-    yield ""
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _escape(text: str) -> str:
-    """Untrusted text as plain text in markdown, all of it visible."""
-    return escape_markdown(escape_unprintable(text))
+def _answer_cells(answer: Answer) -> tuple[str, str]:
+    confidence = "" if isnan(answer.confidence) else repr(answer.confidence)
+    return join_labels(answer.labels), confidence
 
 
 def _describe_change(change: ImageChange) -> dict[str, Json]:

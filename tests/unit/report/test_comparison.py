@@ -13,7 +13,7 @@ from mlrek.comparison import Scope
 from mlrek.comparison.compare import CompareSettings, Side, compare_versions
 from mlrek.report.comparison import MAX_IMAGES, MAX_MOVES, describe_comparison
 from mlrek.report.page import MAX_BYTES
-from mlrek.tables.comparison import write_summary
+from mlrek.tables.comparison_blocks import write_summary
 
 HOSTILE = ("<script>alert(1)</script>", "</script><!--", "\"'>\u202ex", "{{ 7 * 7 }}", "x" * 256)
 
@@ -67,8 +67,8 @@ def test_page_and_summary_show_the_parts_with_their_intervals():
 
     assert 0 < low < why.model < high
     assert f'<td class="n">{shown}</td>' in describe_comparison(comparison, new).decode()
+    assert "| points of change | F1 macro |" in write_summary(comparison)
     assert f"| the model | {shown} |" in write_summary(comparison)
-    assert "| part | points (95 % interval) |" in write_summary(comparison)
 
 
 def test_the_galleries_hold_what_was_fixed_broken_and_changed(pair, data_of):
