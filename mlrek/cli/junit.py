@@ -10,12 +10,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 from xml.etree import ElementTree as ET
 
-from mlrek.tables.decision import (
-    format_cells,
-    list_doubts,
-    name_check,
-    say_verdict,
-)
+from mlrek.tables.decision import format_cells, list_doubts, name_check, say_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,32 +26,28 @@ def write_junit(decision: "Decision", policy: str, forgive: "Forgive" = "") -> b
     """One test case for each check: undecided is an error, or skipped where it was forgiven."""
     outcomes = [_choose_element(check, decision, forgive) for check in decision.checks]
     root = ET.Element("testsuites")
-    suite = ET.SubElement(
-        root,
-        "testsuite",
-        {
-            "name": SUITE,
-            "package": SUITE,
-            "id": "0",
-            "timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}",
-            "hostname": "localhost",
-            "tests": str(len(outcomes)),
-            "failures": str(outcomes.count("failure")),
-            "errors": str(outcomes.count("error")),
-            "skipped": str(outcomes.count("skipped")),
-            "time": "0",
-        },
-    )
+    described = {
+        "name": SUITE,
+        "package": SUITE,
+        "id": "0",
+        "timestamp": f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%S}",
+        "hostname": "localhost",
+        "tests": str(len(outcomes)),
+        "failures": str(outcomes.count("failure")),
+        "errors": str(outcomes.count("error")),
+        "skipped": str(outcomes.count("skipped")),
+        "time": "0",
+    }
+    suite = ET.SubElement(root, "testsuite", described)
     properties = ET.SubElement(suite, "properties")
     for name, value in _describe(decision, policy).items():
-        ET.SubElement(properties, "property", {"name": name, "value": _clean(value)})
+        ET.SubElement(properties, "property", name=name, value=_clean(value))
     names = _name_cases(decision.checks)
     for check, name, element in zip(decision.checks, names, outcomes, strict=True):
         _add_case(suite, check, name, element)
     ET.SubElement(suite, "system-out").text = _clean(say_verdict(decision, forgive))
-    ET.SubElement(suite, "system-err").text = _clean(
-        "\n".join((*(f"doubt: {text}" for text in list_doubts(decision)), *decision.warnings))
-    )
+    doubts = (f"doubt: {text}" for text in list_doubts(decision))
+    ET.SubElement(suite, "system-err").text = _clean("\n".join((*doubts, *decision.warnings)))
     ET.indent(root)
     written: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)
     return written + b"\n"
@@ -88,27 +79,19 @@ def _name_cases(checks: "Sequence[Check]") -> list[str]:
         for name, limit in zip(plain, limits, strict=True)
     ]
     seen: Counter[str] = Counter()
-    unique = []
-    for name in named:
+    for i, name in enumerate(named):
         seen[name] += 1
-        unique.append(name if seen[name] == 1 else f"{name} ({seen[name]})")
-    return unique
+        named[i] = name if seen[name] == 1 else f"{name} ({seen[name]})"
+    return named
 
 
 def _add_case(suite: ET.Element, check: "Check", name: str, element: str) -> None:
-    case = ET.SubElement(
-        suite,
-        "testcase",
-        {
-            "name": name,
-            "classname": f"mlrek.check.{check.kind.value}",
-            "time": "0",
-        },
-    )
+    kind = f"mlrek.check.{check.kind.value}"
+    case = ET.SubElement(suite, "testcase", name=name, classname=kind, time="0")
     if not element:
         return
     message = _clean(check.reason)
-    said = ET.SubElement(case, element, {"message": message})
+    said = ET.SubElement(case, element, message=message)
     if element != "skipped":
         said.set("type", check.status.value)
         said.text = f"{message}\n{_clean(_describe_numbers(check))}"

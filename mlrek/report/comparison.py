@@ -1,7 +1,6 @@
 """A comparison as one self-contained HTML page: what people look at before they promote."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from itertools import islice
 from math import isnan
 from os.path import commonprefix
@@ -10,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 
 from mlrek.comparison import Answer, Comparison, Difference, ImageChange
-from mlrek.evaluation import Doubt, Evaluation
+from mlrek.evaluation import Evaluation
 from mlrek.figures import ReadImages
 from mlrek.label_keys import display_label
 from mlrek.metrics.headlines import name_metric
@@ -29,7 +28,6 @@ from mlrek.tables.comparison_blocks import (
     tabulate_numbers,
     tabulate_why,
 )
-from mlrek.tables.doubts import describe_doubt
 from mlrek.tables.json_text import Json
 
 MAX_IMAGES: Final = 6_000
@@ -95,7 +93,6 @@ def _describe_data(
         "moves_total": len(comparison.confusion.moves) if comparison.confusion else 0,
         "deltas": _list_deltas(comparison),
         "label_deltas": _list_label_deltas(comparison),
-        "doubts": [_clean_doubt(doubt) for doubt in comparison.doubts],
     }
 
 
@@ -154,13 +151,10 @@ def _list_label_deltas(comparison: Comparison) -> list[Json]:
 
 
 def _describe_delta(difference: Difference, name: str, p: float | None = None) -> Json:
+    numbers = ("baseline", "candidate", "difference", "low", "high")
     return {
         "name": _clean(name),
-        "baseline": round_number(difference.baseline),
-        "candidate": round_number(difference.candidate),
-        "difference": round_number(difference.difference),
-        "low": round_number(difference.low),
-        "high": round_number(difference.high),
+        **{number: round_number(getattr(difference, number)) for number in numbers},
         "p": round_number(difference.p if p is None else p),
         "holm": "" if p is None or isnan(p) else format_p(p),
         "judgement": difference.judgement.value,
@@ -227,12 +221,6 @@ def _read(
     order = np.array([rows[image] for image in images if image in rows], dtype=np.int64)
     found: Thumbnails = read_thumbnails(candidate, order, read_images)
     return {candidate.images[row]: thumbnail.data_uri for row, thumbnail in found.by_image.items()}
-
-
-def _clean_doubt(doubt: Doubt) -> Json:
-    """The doubt as data of a page, which any UTF-8 can hold."""
-    touches = tuple(map(_clean, doubt.touches))
-    return describe_doubt(replace(doubt, text=_clean(doubt.text), touches=touches))
 
 
 def _clean(text: str) -> str:

@@ -21,7 +21,7 @@ from mlrek.label_keys import display_label
 from mlrek.metrics.headlines import HEADLINES, SERVICE_F1
 from mlrek.tables.blocks import Table, render_csv
 from mlrek.tables.doubts import describe_doubt
-from mlrek.tables.json_text import Json, number_or_null
+from mlrek.tables.json_text import Json, describe_fields, number_or_null
 
 PARTS: Final[Mapping[str, str]] = {
     "label_set": "other labels",
@@ -33,6 +33,7 @@ PARTS: Final[Mapping[str, str]] = {
 }
 """The parts of a change in their order, and what they are in words."""
 
+CHANGES: Final = ("fixed", "broken", "changed")
 ALSO_COMPARED: Final = (
     "aggregate/images_right",
     "aggregate/ece",
@@ -44,6 +45,16 @@ ALSO_COMPARED: Final = (
 """What people are shown of a comparison after the headline numbers of its task."""
 
 
+_TEST_SETS: Final = (
+    *("verdict", "shared", "only_baseline", "only_candidate", "relabelled", "duplicated"),
+    *("labels_only_baseline", "labels_only_candidate"),
+)
+_DIFFERENCE: Final = (
+    *("name", "label", "scope", "baseline", "candidate", "difference", "low", "high"),
+    *("p", "p_adjusted", "judgement", "reason"),
+)
+
+
 def describe_version(version: Version, run_id: str) -> dict[str, Json]:
     """Which version a document is about."""
     return {"version": version.name, "version_arn": version.arn, "run_id": run_id or None}
@@ -51,25 +62,14 @@ def describe_version(version: Version, run_id: str) -> dict[str, Json]:
 
 def describe_candidate(comparison: Comparison, run_id: str = "") -> dict[str, Json]:
     """One candidate against the baseline, as in `mlrek compare --json`."""
-    sets, settling = comparison.test_sets, comparison.settling
+    settling = comparison.settling
     needed = settling.needed if settling else None
     return {
         **describe_version(comparison.candidate, run_id),
         "task": comparison.task.value,
-        "test_set": {
-            "verdict": sets.verdict.value,
-            "shared": sets.shared,
-            "only_baseline": sets.only_baseline,
-            "only_candidate": sets.only_candidate,
-            "relabelled": sets.relabelled,
-            "duplicated": sets.duplicated,
-            "labels_only_baseline": list(sets.labels_only_baseline),
-            "labels_only_candidate": list(sets.labels_only_candidate),
-        },
+        "test_set": describe_fields(comparison.test_sets, *_TEST_SETS),
         "metrics": [describe_difference(difference) for difference in comparison.differences],
-        "fixed": [_describe_change(change) for change in comparison.fixed],
-        "broken": [_describe_change(change) for change in comparison.broken],
-        "changed": [_describe_change(change) for change in comparison.changed],
+        **{kind: [*map(_describe_change, getattr(comparison, kind))] for kind in CHANGES},
         "why": {name: _describe_why(why) for name, why in comparison.why.items()},
         "confusion_difference": [
             {"true": true, "predicted": predicted, "difference": n}
@@ -89,23 +89,7 @@ def describe_candidate(comparison: Comparison, run_id: str = "") -> dict[str, Js
 
 def describe_difference(difference: Difference) -> dict[str, Json]:
     """One number of both versions; what does not exist is null."""
-    numbers = {
-        "baseline": difference.baseline,
-        "candidate": difference.candidate,
-        "difference": difference.difference,
-        "low": difference.low,
-        "high": difference.high,
-        "p": difference.p,
-        "p_adjusted": difference.p_adjusted,
-    }
-    return {
-        "name": difference.name,
-        "label": difference.label or None,
-        "scope": difference.scope.value,
-        **{name: number_or_null(value) for name, value in numbers.items()},
-        "judgement": difference.judgement.value,
-        "reason": difference.reason or None,
-    }
+    return describe_fields(difference, *_DIFFERENCE)
 
 
 def write_fixed_broken(comparison: Comparison) -> bytes:
@@ -116,7 +100,7 @@ def write_fixed_broken(comparison: Comparison) -> bytes:
     rows = [
         [kind, change.image, join_labels(change.truth)]
         + [cell for side in sides for cell in _answer_cells(getattr(change, side))]
-        for kind in ("fixed", "broken", "changed")
+        for kind in CHANGES
         for change in getattr(comparison, kind)
     ]
     return render_csv(Table(titles, rows, numeric=frozenset(confidences)))
@@ -207,21 +191,19 @@ def _answer_cells(answer: Answer) -> tuple[str, str]:
 
 def _describe_change(change: ImageChange) -> dict[str, Json]:
     return {
-        "image": change.image,
-        "truth": list(change.truth),
-        "baseline": _describe_answer(change.baseline),
-        "candidate": _describe_answer(change.candidate),
+        **describe_fields(change, "image", "truth"),
+        "baseline": describe_fields(change.baseline, "labels", "confidence"),
+        "candidate": describe_fields(change.candidate, "labels", "confidence"),
     }
 
 
-def _describe_answer(answer: Answer) -> dict[str, Json]:
-    return {"labels": list(answer.labels), "confidence": number_or_null(answer.confidence)}
-
-
 def _describe_why(why: Why) -> dict[str, Json]:
-    values = {part: number_or_null(getattr(why, part)) for part in (*PARTS, "total")}
     intervals = {part: _describe_interval(why.intervals.get(part)) for part in PARTS}
-    return {**values, "intervals": intervals, "note": why.note or None}
+    return {
+        **describe_fields(why, *PARTS, "total"),
+        "intervals": intervals,
+        "note": why.note or None,
+    }
 
 
 def _describe_interval(interval: tuple[float, float] | None) -> Json:

@@ -8,7 +8,7 @@ from mlrek.policy import Check, CheckKind, Decision, Forgive, Looks, Status, Ver
 from mlrek.policy.wording import say_range
 from mlrek.tables.blocks import Block, Heading, Line, Note, Table, render_markdown
 from mlrek.tables.doubts import describe_doubt, say_doubt
-from mlrek.tables.json_text import Json, number_or_null
+from mlrek.tables.json_text import Json, describe_fields
 
 COLUMNS = ("check", "metric", "label", "value", "baseline", "limit", "interval", "verdict")
 NUMERIC_COLUMNS = frozenset(("value", "baseline", "limit", "interval"))
@@ -198,18 +198,13 @@ def _describe_looks(looks: Looks) -> dict[str, Json]:
     return {
         "count": looks.count,
         "k": looks.k or None,
-        "chance": number_or_null(looks.chance),
-        "adjusted": looks.adjusted,
+        **describe_fields(looks, "chance", "adjusted"),
         "note": looks.unknown or None,
     }
 
 
 def _describe_identity(identity: VersionIdentity) -> dict[str, Json]:
-    return {
-        "version": identity.version,
-        "version_arn": identity.version_arn,
-        "run_id": identity.run_id or None,
-    }
+    return describe_fields(identity, "version", "version_arn", "run_id")
 
 
 def _describe_check(check: Check) -> dict[str, Json]:
@@ -217,13 +212,7 @@ def _describe_check(check: Check) -> dict[str, Json]:
         "kind": check.kind.value,
         "metric": check.metric.name,
         "label": check.metric.label or None,
-        "status": check.status.value,
-        "value": number_or_null(check.value),
-        "baseline": number_or_null(check.baseline),
-        "limit": number_or_null(check.limit),
-        "low": number_or_null(check.low),
-        "high": number_or_null(check.high),
-        "reason": check.reason or None,
+        **describe_fields(check, "status", "value", "baseline", "limit", "low", "high", "reason"),
     }
 
 

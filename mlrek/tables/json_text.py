@@ -3,7 +3,7 @@
 import json
 from collections.abc import Mapping
 from math import isfinite
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 Json: TypeAlias = "str | float | bool | list[Json] | dict[str, Json] | None"
 
@@ -13,6 +13,11 @@ def number_or_null(value: float) -> float | None:
     return value if isfinite(value) else None
 
 
+def describe_fields(record: object, *names: str) -> dict[str, Json]:
+    """These fields as JSON; a number that is not finite and a text that is empty are null."""
+    return {name: _describe_field(getattr(record, name)) for name in names}
+
+
 def write_json(document: Mapping[str, Json]) -> bytes:
     """A JSON file in UTF-8; half a character, which UTF-8 cannot hold, is escaped.
 
@@ -20,6 +25,15 @@ def write_json(document: Mapping[str, Json]) -> bytes:
         ValueError: A number is NaN or infinite.
     """
     return f"{_write(dict(document), '')}\n".encode("utf-8", "backslashreplace")
+
+
+def _describe_field(value: Any) -> Json:
+    if isinstance(value, str):
+        return str(value) or None
+    if isinstance(value, float):
+        return number_or_null(value)
+    found: Json = list(value) if isinstance(value, tuple) else value
+    return found
 
 
 def _write(value: Json, indent: str) -> str:
