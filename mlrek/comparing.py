@@ -25,7 +25,8 @@ from mlrek.report.comparison import describe_comparison
 from mlrek.sources import AwsOptions
 from mlrek.sources.aws import AwsClients
 from mlrek.sources.images import read_images_below
-from mlrek.sources.storage import open_storage, read_small_text
+from mlrek.sources.s3 import open_storage
+from mlrek.sources.storage import read_small_text
 from mlrek.tables.comparison import (
     describe_candidate,
     describe_version,

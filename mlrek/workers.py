@@ -21,7 +21,7 @@ from mlrek.sources.aws_credentials import HandedOver, hand_over, take_over
 from mlrek.sources.catalogue import OnBytes, Source, VersionEntry
 from mlrek.sources.contents import add_found, keep_contents
 from mlrek.sources.images import read_images_below
-from mlrek.sources.storage import open_storage
+from mlrek.sources.s3 import open_storage
 from mlrek.tracking.description import (
     AUTO_IMAGES,
     NO_IMAGES,

@@ -33,7 +33,8 @@ from mlrek.sources.contents import add_found, choose_storage, keep_contents, rea
 from mlrek.sources.custom_labels import Endpoint
 from mlrek.sources.images import read_images, read_images_below
 from mlrek.sources.parts import PartReader
-from mlrek.sources.storage import S3_SCHEME, open_storage, parent_uri
+from mlrek.sources.s3 import open_storage
+from mlrek.sources.storage import S3_SCHEME, parent_uri
 from mlrek.tracking.description import (
     AUTO_IMAGES,
     LOG_SCHEMA,

@@ -22,15 +22,9 @@ from mlrek.redaction import hide_secrets
 from mlrek.sources.aws import AwsClients
 from mlrek.sources.catalogue import FoundContents, VersionEntry
 from mlrek.sources.images import Digest, digest_images
-from mlrek.sources.s3 import S3Storage
+from mlrek.sources.s3 import S3Storage, open_storage
 from mlrek.sources.s3_listing import ListedObject, Lister, PagesSpentError
-from mlrek.sources.storage import (
-    S3_SCHEME,
-    LocalStorage,
-    Storage,
-    open_storage,
-    parse_s3_uri,
-)
+from mlrek.sources.storage import S3_SCHEME, LocalStorage, Storage, parse_s3_uri
 
 PAGES: Final = 10
 PAGES_A_THOUSAND: Final = 2

@@ -15,6 +15,8 @@ from mlrek.sources.storage import (
     S3_SCHEME,
     FileState,
     FileTooLargeError,
+    LocalStorage,
+    Storage,
     StoredFile,
     Walk,
     check_size,
@@ -165,6 +167,13 @@ class S3Storage:
         raise SourceInterruptedError(
             uri, f"the download was cut off at byte {done}; run the command again"
         )
+
+
+def open_storage(uri: str, clients: AwsClients) -> Storage:
+    """The storage that `uri` lies in."""
+    if uri.startswith(S3_SCHEME):
+        return S3Storage(clients)
+    return LocalStorage()
 
 
 @dataclass(slots=True)

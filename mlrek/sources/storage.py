@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Protocol
 
 from mlrek.errors import SourceError, SourceNotFoundError
-from mlrek.sources.aws import AwsClients
 
 CHUNK = 1 << 20  # bytes read at a time
 S3_SCHEME = "s3://"
@@ -119,15 +118,6 @@ def path_exists(text: str) -> bool:
         if exc.errno == ENAMETOOLONG:
             return False
         raise _explain(text, exc) from exc
-
-
-def open_storage(uri: str, clients: AwsClients) -> Storage:
-    """The storage that `uri` lies in."""
-    if uri.startswith(S3_SCHEME):
-        from mlrek.sources.s3 import S3Storage
-
-        return S3Storage(clients)
-    return LocalStorage()
 
 
 def read_bytes(storage: Storage, uri: str, version_id: str = "") -> bytes:
