@@ -1,6 +1,7 @@
 """A decision in words: JSON, a table's cells, markdown."""
 
 import json
+from dataclasses import replace
 
 import jsonschema
 import pytest
@@ -13,8 +14,10 @@ from builders.policies import (
     run,
 )
 
-from mlrek.policy import Figure
+from mlrek.policy import Figure, Looks
+from mlrek.tables.blocks import Note
 from mlrek.tables.decision import (
+    decision_blocks,
     describe_decision,
     format_cells,
     list_notes,
@@ -155,3 +158,17 @@ def test_markdown_shows_names_as_plain_text(decision):
     assert set(unescaped) == {9}
     assert "<b>" not in text.replace("\\<b\\>", "")
     assert "❌ failed" in text
+
+
+def test_what_is_to_be_known_is_told_in_every_output(decision):
+    """Reasons, and how many versions were checked; in markdown warnings too, after the reasons."""
+    looks = Looks(count=3, k=2, chance=0.05)
+    asked = replace(decision, looks=looks, warnings=("the file was cut",))
+    markdown = write_decision_markdown(asked)
+    shown = [block.text for block in decision_blocks(asked, "", 120) if isinstance(block, Note)]
+
+    assert "- **failed** floor label\\_recall/" in markdown
+    assert "- **looks** Checked as number 2 of 3 logged versions" in markdown
+    assert markdown.endswith("\n- **warning** the file was cut\n")
+    assert any(text.startswith("Checked as number 2 of 3 logged versions") for text in shown)
+    assert shown[-1] == say_verdict(asked)
