@@ -57,14 +57,6 @@ _UNSAFE = re.compile(r"[^\w.-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GateResult:
-    """The decision on a candidate, and how the registry names the candidate, if it was so named."""
-
-    decision: Decision
-    registered: RegisteredVersion | None = None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Asking:
     """How the gate is asked.
 
@@ -109,7 +101,7 @@ def check_version(
     aws: AwsOptions,
     open_store: Callable[[], Store],
     asking: Asking | None = None,
-) -> GateResult:
+) -> Decision:
     """Decide whether a version may be promoted.
 
     A candidate that is a run on your own test set is compared with the baseline's run on the same
@@ -140,14 +132,13 @@ def check_version(
     ):
         reason = f"the candidate is already the {asking.alias}"
         described = replace(described, is_champion=True)
-        decision = decide(policy, described, Opponent(absent=reason))
-        return GateResult(decision=decision, registered=referred.registered)
+        return decide(policy, described, Opponent(absent=reason))
     opponent = find_opponent(policy, referred, asking.alias, aws, store)
     looks = _count_looks(policy, referred, opponent, store, asking.notes)
     decision = decide(policy, described, opponent, looks)
     if asking.notes and referred.run is not None:
-        decision = _note(decision, policy, referred, store())
-    return GateResult(decision=decision, registered=referred.registered)
+        return _note(decision, policy, referred, store())
+    return decision
 
 
 def decide_again(

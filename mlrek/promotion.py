@@ -5,8 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from mlrek.errors import UsageError
-from mlrek.gate import Asking, GateResult, check_version
-from mlrek.policy import Forgive, Policy
+from mlrek.gate import Asking, check_version
+from mlrek.policy import Decision, Forgive, Policy
 from mlrek.references import MODEL_URI, RUN_URI, find_entry
 from mlrek.registry.door import Registry
 from mlrek.registry.moving import Move, Moved, MoveOutcome, describe_overtaken, find_previous
@@ -34,18 +34,18 @@ class Promotion:
     """What is to be moved, and what is known of it so far.
 
     `candidate` is what the gate reads: the version, or its run on your own test set.
-    `result` is the gate's, None for a rollback.
+    `decision` is the gate's, None for a rollback.
     `moved` says what became of the alias, None as long as nothing was decided.
     """
 
     move: Move
     candidate: str = ""
-    result: GateResult | None = None
+    decision: Decision | None = None
     moved: Moved | None = None
 
     def exit_code(self, forgive: Forgive = "") -> int:
         """The gate's answer: 0, 3 or 4."""
-        return self.result.decision.exit_code(forgive) if self.result else 0
+        return self.decision.exit_code(forgive) if self.decision else 0
 
 
 def prepare_promotion(candidate: str, alias: str, aws: AwsOptions, registry: Registry) -> Promotion:
@@ -88,17 +88,17 @@ def check_promotion(
         ),
     )
     text = promotion.candidate or move.version.uri
-    result = check_version(text, policy, aws, lambda: registry.store, asking)
+    decision = check_version(text, policy, aws, lambda: registry.store, asking)
     if promotion.moved is not None:
-        return replace(promotion, result=result)
+        return replace(promotion, decision=decision)
     if policy.baseline != move.uri:
-        result = _warn_of_baseline(result, policy, move)
-    result = _warn(result, compare_with_last(policy, move, registry))
-    baseline = result.decision.baseline
+        decision = _warn_of_baseline(decision, policy, move)
+    decision = _warn(decision, compare_with_last(policy, move, registry))
+    baseline = decision.baseline
     if baseline is not None and not baseline.run_id:
-        result = _warn(result, (UNKEPT.format(baseline.version),))
+        decision = _warn(decision, (UNKEPT.format(baseline.version),))
     now = registry.get_aliases(move.version.name).get(move.alias)
-    checked = replace(promotion, result=result)
+    checked = replace(promotion, decision=decision)
     if now == move.before:
         return checked
     overtaken = Moved(outcome=MoveOutcome.OVERTAKEN, now=now, reason=describe_overtaken(move, now))
@@ -113,11 +113,11 @@ def seal_promotion(
     Raises:
         TrackingError: MLflow cannot be reached or refuses.
     """
-    if promotion.result is None:
+    if promotion.decision is None:
         return promotion
     move = promotion.move
     seal = seal_decision(
-        promotion.result.decision,
+        promotion.decision,
         policy,
         registry.store,
         alias=move.alias,
@@ -220,15 +220,14 @@ def _check_current(version: ModelVersion, registry: Registry) -> None:
     )
 
 
-def _warn_of_baseline(result: GateResult, policy: Policy, move: Move) -> GateResult:
+def _warn_of_baseline(decision: Decision, policy: Policy, move: Move) -> Decision:
     """Say so where the policy compares with something else than what is to be replaced."""
     if not policy.relative:
-        return result
+        return decision
     compared = policy.baseline or "nothing"
     warning = f"the policy compares with {compared}, not with {move.uri}, which is to be moved"
-    return _warn(result, (warning,))
+    return _warn(decision, (warning,))
 
 
-def _warn(result: GateResult, warnings: tuple[str, ...]) -> GateResult:
-    decision = replace(result.decision, warnings=(*result.decision.warnings, *warnings))
-    return replace(result, decision=decision)
+def _warn(decision: Decision, warnings: tuple[str, ...]) -> Decision:
+    return replace(decision, warnings=(*decision.warnings, *warnings))

@@ -76,11 +76,11 @@ def check(
     asked = read_policy(policy, baseline, group_by)
     aws, asking = account.aws, Asking(alias=alias)
     open_store = cache(partial(connect, tracking_uri))
-    result = check_version(candidate, asked, aws, open_store, asking)
+    decision = check_version(candidate, asked, aws, open_store, asking)
     decision = keep_decision(
-        result.decision,
+        decision,
         asked,
-        open_store() if result.decision.candidate.run_id else None,
+        open_store() if decision.candidate.run_id else None,
         alias=alias,
         path=kept,
         forgive=undecided or "",

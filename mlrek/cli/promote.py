@@ -91,8 +91,8 @@ def promote(
 def _show(promotion: "Promotion", output: Output, undecided: "Forgive") -> None:
     from mlrek.tables.decision import decision_blocks
 
-    if promotion.result is not None:
-        decision = promotion.result.decision
+    if promotion.decision is not None:
+        decision = promotion.decision
         output.show(decision_blocks(decision, undecided, output.width))
         output.warn(decision.warnings)
         output.line()
@@ -179,7 +179,7 @@ def _describe(promotion: "Promotion", outcome: str) -> dict[str, Any]:
         ("verdict", "candidate", "baseline", "images_needed", "images_needed_range", "looks")
     )
     empty |= {"checks": [], "already_champion": False, "doubts": [], "warnings": []}
-    answer = describe_decision(promotion.result.decision) if promotion.result else empty
+    answer = describe_decision(promotion.decision) if promotion.decision else empty
     return {
         **answer,
         "promotion": {

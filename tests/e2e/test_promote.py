@@ -316,5 +316,3 @@ def test_two_promotions_at_once_leave_one_champion(uri, name, policy, tmp_path, 
         last = next(n for n in moved if outcomes[n]["before"] in {2, 3})
         assert {p["before"] for p in outcomes.values()} == {1, ({2, 3} - {last}).pop()}
         assert now == last
-    tags = MlflowClient(uri).get_registered_model(name).tags
-    assert not any(key.startswith("mlrek.promotion.") for key in tags)
