@@ -50,10 +50,7 @@ def find_opponent(
     try:
         referred = load_version(baseline, aws, open_store)
     except ModelNotFoundError:
-        absence = explain_absence(baseline, candidate, alias, Registry(open_store()))
-        if absence.is_first:
-            return Opponent(absent=absence.reason)
-        return Opponent(missing=absence.reason)
+        return explain_absence(baseline, candidate, alias, Registry(open_store()))
     except (SourceNotFoundError, RunNotFoundError) as exc:
         return Opponent(missing=f"there is no baseline {baseline}: {exc}")
     if referred.run is not None and not referred.run.is_logged:

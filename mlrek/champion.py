@@ -2,10 +2,10 @@
 
 import contextlib
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 
 from mlrek.errors import ModelNotFoundError, TrackingError
+from mlrek.policy import Opponent
 from mlrek.references import MODEL_URI, Referred
 from mlrek.registry.door import Registry
 from mlrek.registry.moving import PREVIOUS, PROMOTED
@@ -23,17 +23,6 @@ CHECKS_FOLDER = "check"
 """Where a check keeps its answers in a candidate's run."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Absence:
-    """Why a baseline that is named by the registry is not there.
-
-    `is_first`: nobody was ever promoted, so that there need be none.
-    """
-
-    is_first: bool
-    reason: str
-
-
 def is_champion(candidate: Referred, baseline: str, alias: str, registry: Registry) -> bool:
     """Whether a candidate bears an alias already, of its model or of the baseline's.
 
@@ -44,8 +33,10 @@ def is_champion(candidate: Referred, baseline: str, alias: str, registry: Regist
     return any(_bears(name, candidate, alias, registry) for name in names)
 
 
-def explain_absence(baseline: str, candidate: Referred, alias: str, registry: Registry) -> Absence:
+def explain_absence(baseline: str, candidate: Referred, alias: str, registry: Registry) -> Opponent:
     """Why `models:/NAME/3` or `models:/NAME@alias` is not there, with the nearest that are.
+
+    It is `absent` before the first promotion, when there need be none, else `missing`.
 
     Raises:
         TrackingError: MLflow cannot be reached or refuses.
@@ -55,24 +46,22 @@ def explain_absence(baseline: str, candidate: Referred, alias: str, registry: Re
     if not registry.has_model(name):
         if wanted == alias and _begins_here(name, candidate, registry):
             reason = f"first promotion: the registry has no model {name!r} yet, so no {baseline}"
-            return Absence(is_first=True, reason=reason)
-        return Absence(is_first=False, reason=_say_no_model(baseline, candidate, alias, registry))
+            return Opponent(absent=reason)
+        return Opponent(missing=_say_no_model(baseline, candidate, alias, registry))
     aliases = registry.get_aliases(name)
     if not _is_model_of(candidate, name, registry):
-        return Absence(is_first=False, reason=_say_other_model(baseline, name, candidate))
+        return Opponent(missing=_say_other_model(baseline, name, candidate))
     if wanted != alias:
         numbers = [version.number for version in registry.list_versions(name)]
-        return Absence(is_first=False, reason=_say_no_name(baseline, aliases, numbers, alias))
+        return Opponent(missing=_say_no_name(baseline, aliases, numbers, alias))
     if trace := _find_promotion(name, alias, candidate, registry):
-        return Absence(
-            is_first=False,
-            reason=f"{baseline} is not set now, but {trace}, so this is no first promotion: set "
+        return Opponent(
+            missing=f"{baseline} is not set now, but {trace}, so this is no first promotion: set "
             "the alias again, or name another baseline with --baseline",
         )
     others = ", ".join(f"models:/{name}@{other}" for other in sorted(aliases))
-    return Absence(
-        is_first=True,
-        reason=f"first promotion: {baseline} does not exist yet"
+    return Opponent(
+        absent=f"first promotion: {baseline} does not exist yet"
         + (f" (there are: {others})" if others else ""),
     )
 
