@@ -20,7 +20,7 @@ from mlrek.comparison.doubts import find_leakage, list_doubts
 from mlrek.comparison.pairing import group_images
 from mlrek.comparison.units import number_groups
 from mlrek.errors import PolicyError, TrackingError
-from mlrek.evaluation import Doubt, Evaluation, IntArray
+from mlrek.evaluation import Doubt, Evaluation
 from mlrek.identity import test_set_digest
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics
@@ -219,20 +219,14 @@ def _compute(
 
     Intervals are over the groups of `group_by`, where it names some.
     """
+    names = group_images(evaluation.images, group_by)[0] if group_by else None
     metrics = compute_metrics(
         evaluation,
         prediction_rule=rule,
         confidence=confidence,
-        groups=_number_groups(evaluation, group_by),
+        groups=None if names is None else number_groups(names),
     )
     return collect_numbers(evaluation, metrics), list_doubts(evaluation, metrics)
-
-
-def _number_groups(evaluation: Evaluation, group_by: str) -> IntArray | None:
-    """A code for the group of each image, (n_images,); None without a grouping."""
-    if not group_by:
-        return None
-    return number_groups(group_images(evaluation.images, group_by)[0])
 
 
 def _count_looks(
