@@ -36,9 +36,7 @@ def main() -> int:
         make_project(Path(folder), size)
         source = open_source(folder, AwsOptions())
         evaluation = source.load(source.list_versions()[0])
-    metrics = compute_metrics(
-        evaluation, prediction_rule=PredictionRule.TOP1, seed=0, resamples=1000
-    )
+    metrics = compute_metrics(evaluation, prediction_rule=PredictionRule.TOP1)
     draw(evaluation, metrics)
     tabulate(evaluation, metrics)
     figures = median(measure(draw, evaluation, metrics) for _ in range(ROUNDS))
