@@ -77,7 +77,7 @@ class Shared:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Basis:
+class CauseBasis:
     """What the counts of one kind of number are in each state, and which causes may move them.
 
     `whole` are those of both versions on their whole test sets. `before` are pairs of causes that
@@ -102,14 +102,14 @@ class _Taken:
     thresholds: int
 
 
-def base_on_predictions(whole: tuple[Measured, Measured], shared: Shared) -> Basis:
+def base_on_predictions(whole: tuple[Measured, Measured], shared: Shared) -> CauseBasis:
     """The predictions of each version by its own rule; boxes as mlrek matches them itself."""
     sums = whole[0].measure.labels, whole[1].measure.labels
     if shared.task is Task.DETECTION:
         return _with_thresholds(sums, shared, _count_boxes)
     uses_thresholds = shared.task is Task.MULTILABEL or PredictionRule.THRESHOLD in shared.rules
     is_merged = uses_thresholds and shared.differs_in_thresholds
-    return Basis(
+    return CauseBasis(
         whole=sums,
         count=lambda state: _count_predictions(shared, _take(shared, state, by_model=True)),
         causes=_list_causes(shared),
@@ -118,7 +118,7 @@ def base_on_predictions(whole: tuple[Measured, Measured], shared: Shared) -> Bas
     )
 
 
-def base_on_thresholds(whole: tuple[Measured, Measured], shared: Shared) -> Basis | None:
+def base_on_thresholds(whole: tuple[Measured, Measured], shared: Shared) -> CauseBasis | None:
     """What reaches the assumed thresholds; None where nothing but the predictions does, or none."""
     first, second = (version.measure.at_threshold for version in whole)
     if shared.task is Task.DETECTION or first is None or second is None:
@@ -130,7 +130,7 @@ def _with_thresholds(
     whole: tuple[CountSums, CountSums],
     shared: Shared,
     count: Callable[[Shared, _Taken], CountSums],
-) -> Basis:
+) -> CauseBasis:
     """The basis of numbers at thresholds.
 
     The baseline's thresholds are held against the candidate's scores: where the records of these
@@ -141,7 +141,7 @@ def _with_thresholds(
     is_merged = differ and not _can_lower(shared, model=1)
     is_apart = differ and not is_merged
     ordered = is_apart and not _can_lower(shared, model=0)
-    return Basis(
+    return CauseBasis(
         whole=whole,
         count=lambda state: count(shared, _take(shared, state, by_model=not is_apart)),
         causes=(*_list_causes(shared), *((Cause.THRESHOLD,) if is_apart else ())),

@@ -10,7 +10,7 @@ import numpy as np
 from mlrek.comparison import Difference, Scope
 from mlrek.comparison.exams import Measured, list_values
 from mlrek.comparison.judgements import judge_pairs, judge_shares, with_evidence
-from mlrek.comparison.left_out import Found, find_evidence
+from mlrek.comparison.left_out import FoundEvidence, find_evidence
 from mlrek.comparison.measure import HAMMING
 from mlrek.comparison.units import Setting
 from mlrek.evaluation import BoolArray, Task
@@ -131,7 +131,7 @@ def _add_intervals(
         for key, d in zip(keys, differences, strict=True)
         if not _is_reported(d.name)
     }
-    found = Found(evidence={}, reasons={})
+    found = FoundEvidence(evidence={}, reasons={})
     if setting is not None and shown:
         found = find_evidence(versions, setting, shown)
     return [

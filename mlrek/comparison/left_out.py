@@ -20,7 +20,7 @@ from mlrek.comparison.exams import Measured
 from mlrek.comparison.imagined import Imagined, imagine_images, imagine_labels
 from mlrek.comparison.measure import HAMMING, Key, Values, score_labels
 from mlrek.comparison.rows import CountSums
-from mlrek.comparison.units import Setting, Units
+from mlrek.comparison.units import PairUnits, Setting
 from mlrek.evaluation import BoolArray, FloatArray, IntArray, Task
 from mlrek.metrics.areas import MIN_OF_KIND, explain_kind
 from mlrek.metrics.counts import LabelCounts
@@ -63,7 +63,7 @@ _PLAIN_ERROR: Final = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class FoundEvidence:
     """Evidence by number, and why some numbers have none."""
 
     evidence: Mapping[Key, Evidence]
@@ -72,7 +72,7 @@ class Found:
 
 def find_evidence(
     versions: tuple[Measured, Measured], setting: Setting, shown: Mapping[Key, float]
-) -> Found:
+) -> FoundEvidence:
     """How surely each number differs between the versions.
 
     Args:
@@ -82,7 +82,7 @@ def find_evidence(
     """
     evidence: dict[Key, Mover] = {}
     if setting.units.total < 2:  # noqa: PLR2004 - one unit cannot vary
-        return Found(evidence=evidence, reasons={})
+        return FoundEvidence(evidence=evidence, reasons={})
     support = _count_support(versions, setting)
     for batch in (_leave_out_scores(versions, setting), *_leave_out_counts(versions, setting)):
         evidence |= _compare(batch, shown, support, setting)
@@ -90,7 +90,7 @@ def find_evidence(
     kept: dict[Key, Evidence] = {key: found for key, found in evidence.items() if key not in short}
     if not setting.grouped or setting.units.total >= MIN_GROUPS:
         kept |= _compare_debiased(versions, setting, shown)
-    return Found(evidence=kept, reasons=short)
+    return FoundEvidence(evidence=kept, reasons=short)
 
 
 def _compare_debiased(
@@ -217,7 +217,7 @@ def _leave_out_scores(versions: tuple[Measured, Measured], setting: Setting) -> 
 
 
 def _score_without(
-    version: Measured, unit_idx: IntArray, units: Units, setting: Setting
+    version: Measured, unit_idx: IntArray, units: PairUnits, setting: Setting
 ) -> tuple[Values, Values]:
     """The statistics of one version on all units, and without each."""
     blocks: list[Values] = []
@@ -257,7 +257,7 @@ class _CountedUnits:
 
     @classmethod
     def of(
-        cls, sums: CountSums, unit_idx: IntArray, units: Units, setting: Setting
+        cls, sums: CountSums, unit_idx: IntArray, units: PairUnits, setting: Setting
     ) -> "_CountedUnits":
         """Add up the images of each unit; an image of unit -1 is left out."""
         kept = np.flatnonzero(unit_idx >= 0)

@@ -12,7 +12,7 @@ from mlrek.evaluation import IntArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Units:
+class PairUnits:
     """What is left out at once: images, or the objects that several images show.
 
     `sizes` are the units of each stratum, which follow each other; `baseline` and `candidate`
@@ -33,7 +33,7 @@ class Units:
         """How many units there are."""
         return sum(self.sizes)
 
-    def deal(self, most: int) -> "Units":
+    def deal(self, most: int) -> "PairUnits":
         """Units put together at random, stratum by stratum, so that about `most` are left."""
         if self.total <= most:
             return self
@@ -47,7 +47,7 @@ class Units:
             ]
         )
         lookup = np.append(dealt, -1)  # the last one stands for no unit
-        return Units(
+        return PairUnits(
             sizes=tuple(sizes), baseline=lookup[self.baseline], candidate=lookup[self.candidate]
         )
 
@@ -61,7 +61,7 @@ class Setting:
 
     scope: Scope
     labels: tuple[str, ...]
-    units: Units
+    units: PairUnits
     paired: bool
     grouped: bool
 
@@ -73,7 +73,7 @@ def set_shared(images: Sequence[str], labels: tuple[str, ...], group_by: str) ->
     return Setting(
         scope=Scope.SHARED,
         labels=labels,
-        units=Units(sizes=(int(units.max()) + 1,), baseline=units, candidate=units),
+        units=PairUnits(sizes=(int(units.max()) + 1,), baseline=units, candidate=units),
         paired=True,
         grouped=bool(group_by),
     )
@@ -107,7 +107,7 @@ def set_whole(
     return Setting(
         scope=Scope.WHOLE,
         labels=labels,
-        units=Units(sizes=tuple(map(len, strata)), baseline=baseline, candidate=candidate),
+        units=PairUnits(sizes=tuple(map(len, strata)), baseline=baseline, candidate=candidate),
         paired=False,
         grouped=bool(group_by),
     )

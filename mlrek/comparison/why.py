@@ -19,8 +19,8 @@ import scipy.sparse as sp
 
 from mlrek.comparison import TestSets, Verdict, Why
 from mlrek.comparison.causes import (
-    Basis,
     Cause,
+    CauseBasis,
     Shared,
     State,
     base_on_predictions,
@@ -30,7 +30,7 @@ from mlrek.comparison.exams import Measured
 from mlrek.comparison.left_out import MIN_GROUPS
 from mlrek.comparison.rows import CountSums
 from mlrek.comparison.shapley import share_out
-from mlrek.comparison.units import Units
+from mlrek.comparison.units import PairUnits
 from mlrek.evaluation import BoolArray, FloatArray, IntArray, Task
 from mlrek.metrics import Metrics
 from mlrek.metrics.counts import LabelCounts, compute_averages, divide
@@ -70,7 +70,7 @@ class Pair:
     whole: tuple[Measured, Measured]
     shared: Shared
     places: IntArray
-    units: Units
+    units: PairUnits
     grouped: bool
     intervals: bool
 
@@ -160,7 +160,7 @@ def _finish(parts: Parts, total: float, lacking: str) -> Why:
     )
 
 
-def split(pair: Pair, basis: Basis) -> Parts:
+def split(pair: Pair, basis: CauseBasis) -> Parts:
     """The parts of the change of macro-F1 of one basis."""
     units = pair.units.deal(_most_units(pair.shared.n_labels))
     n_units = units.total if pair.intervals else 0
@@ -227,7 +227,7 @@ class _Scores:
 
 
 def _find_intervals(
-    pair: Pair, basis: Basis, columns: Mapping[str, FloatArray], sizes: tuple[int, ...]
+    pair: Pair, basis: CauseBasis, columns: Mapping[str, FloatArray], sizes: tuple[int, ...]
 ) -> dict[str, tuple[float, float]]:
     """The interval of each part; NaN where the part is not known, or there are too few units.
 

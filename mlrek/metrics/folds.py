@@ -35,11 +35,6 @@ class Folds:
         """The fold of each image, 0 to 4, (n_images,)."""
         return self.part // PARTS
 
-    @property
-    def filled(self) -> IntArray:
-        """The parts that hold an image, rising."""
-        return np.unique(self.part)
-
 
 def deal_folds(keys: Sequence[str]) -> Folds:
     """Deal images out to folds, and the keys of each fold to parts of equal size.

@@ -93,11 +93,6 @@ class Jackknife:
     n_units: int
     degrees: float
 
-    @property
-    def corrected(self) -> float:
-        """The number without its bias."""
-        return self.value - self.bias
-
 
 def jackknife(value: float, left_out: LeftOut) -> Jackknife:
     """The bias and the standard error of a number.
