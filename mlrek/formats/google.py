@@ -24,37 +24,36 @@ from mlrek.evaluation import (
     Task,
 )
 from mlrek.formats.doubts import complete_doubts
-from mlrek.formats.google_collection import (
-    GoogleCollection,
-    GooglePart,
-    GoogleVersion,
-    collect_google,
+from mlrek.formats.google_collection import GoogleCollection, GoogleVersion, collect_google
+from mlrek.formats.google_documents import (
+    HEAD_BYTES,
+    MODELS,
+    GoogleRole,
+    parse_google_name,
+    sniff_google,
 )
 from mlrek.formats.google_join import Joined, join_images
-from mlrek.formats.google_listing import ListedEvaluation, list_evaluations
+from mlrek.formats.google_json import Details
+from mlrek.formats.google_metrics import GoogleSettings, PublishedNumbers
 from mlrek.formats.google_predictions import (
     DataInput,
     TruthColumns,
     parse_predictions,
     parse_truth,
 )
-from mlrek.formats.google_reported import GoogleSettings, PublishedNumbers
-from mlrek.formats.google_resources import JobParameters
-from mlrek.formats.google_sniff import HEAD_BYTES, GoogleRole, sniff_google
 from mlrek.metrics.decisions import DEFAULT_THRESHOLD
 from mlrek.metrics.doubted import BOX_AREAS
 
 __all__ = [
     "HEAD_BYTES",
+    "MODELS",
     "GoogleCollection",
-    "GooglePart",
     "GoogleRole",
     "GoogleSettings",
     "GoogleVersion",
-    "ListedEvaluation",
     "collect_google",
-    "list_evaluations",
     "parse_google",
+    "parse_google_name",
     "sniff_google",
 ]
 
@@ -186,7 +185,7 @@ def _choose_task(joined: Joined, numbers: PublishedNumbers, truth: TruthColumns)
     return Task.MULTILABEL if truth.says_several else Task.CLASSIFICATION
 
 
-def _warn_joined(joined: Joined, job: JobParameters | None) -> Iterator[str]:
+def _warn_joined(joined: Joined, job: Details | None) -> Iterator[str]:
     if not joined.images:
         yield "no image stands in both the batch predictions and the test set of the ground truth"
         return
@@ -200,7 +199,7 @@ def _warn_joined(joined: Joined, job: JobParameters | None) -> Iterator[str]:
         )
 
 
-def _doubt_kept(joined: Joined, task: Task, job: JobParameters | None) -> Iterator[Doubt]:
+def _doubt_kept(joined: Joined, task: Task, job: Details | None) -> Iterator[Doubt]:
     """That the job left out what it was less sure of."""
     kept, confidence = _say_kept(job), joined.records.confidence
     if joined.detections is not None:
@@ -231,7 +230,7 @@ def _doubt_kept(joined: Joined, task: Task, job: JobParameters | None) -> Iterat
         )
 
 
-def _say_kept(job: JobParameters | None) -> str:
+def _say_kept(job: Details | None) -> str:
     """What a batch prediction was asked to leave out; empty where nothing, or it is not told."""
     if job is None:
         return ""

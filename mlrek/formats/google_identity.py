@@ -1,22 +1,24 @@
 """Whose an evaluation is: Google's resources -> versions with their projects, names and times."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from posixpath import dirname
 
 from mlrek.evaluation import Project, Provider, Task, Version
-from mlrek.formats.google_documents import Found, Resources
-from mlrek.formats.google_grid import finite
-from mlrek.formats.google_names import DATASETS, GoogleName, ModelKey, parse_google_name
-from mlrek.formats.google_resources import (
-    DatasetKind,
-    DataStats,
-    Job,
-    Model,
-    Pipeline,
-    TaskInputs,
-    TaskMetadata,
+from mlrek.formats.google_documents import (
+    DATASETS,
+    EVALUATIONS,
+    JOBS,
+    MODELS,
+    PIPELINES,
+    Found,
+    GoogleName,
+    ModelKey,
+    Resources,
+    parse_google_name,
 )
+from mlrek.formats.google_json import Details, Resource
+from mlrek.formats.google_metrics import PublishedEvaluation, finite
 from mlrek.formats.timestamps import parse_timestamp
 
 DEFAULT = "default"  # the alias that exactly one version of a registered model holds
@@ -36,13 +38,14 @@ _KINDS = {
 }
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class KnownVersion:
-    """What resources tell of one version.
+@dataclass(slots=True, kw_only=True)
+class Draft:
+    """A version in the making: what resources tell of it, its evaluations, and its other files.
 
     `dataset_images` counts all images of a legacy data set; `jobs` are its batch predictions;
     `folders` those with a document that describes it and no other version of its model; `files`
-    all documents that describe it, and `description` the provider's own bytes.
+    all documents that describe it, and `description` the provider's own bytes. `evaluations` stand
+    with the one that counts first. `refused` says why its evaluation cannot be read.
     """
 
     version: Version
@@ -50,35 +53,42 @@ class KnownVersion:
     train_images: int | None = None
     test_images: int | None = None
     dataset_images: int | None = None
-    jobs: tuple[Job, ...] = ()
+    jobs: Sequence[Resource] = ()
     description: bytes = b""
     folders: frozenset[str] = frozenset()
-    files: tuple[str, ...] = ()
-    warnings: tuple[str, ...] = ()
+    files: Sequence[str] = ()
+    evaluations: Sequence[PublishedEvaluation] = ()
+    predictions: Sequence[str] = ()
+    truth: Sequence[str] = ()
+    refused: str = ""
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def documents(self) -> tuple[str, ...]:
+        """All documents that tell of it; the one with its evaluation is the first."""
+        evaluated = self.evaluations[0].files if self.evaluations else ()
+        return tuple(dict.fromkeys((*evaluated, *self.files)))
 
 
 class Directory:
     """Resources by what they are of. A version's number is '' for a legacy model."""
 
     def __init__(self, resources: Resources) -> None:
-        self._models: dict[ModelKey, list[Found[Model]]] = {}
-        for model in resources.models:
+        self._models: dict[ModelKey, list[Found]] = {}
+        for model in resources.of(MODELS):
             self._models.setdefault(model.name.key, []).append(model)
-        self._datasets = {found.name.key: found for found in resources.datasets}
-        self._pipelines = {found.name.key: found for found in resources.pipelines}
-        self._jobs = resources.jobs
-        self._legacy = {
-            found.name.key for found in resources.evaluations if found.name.is_legacy_evaluation
-        } | {key for key, models in self._models.items() if _is_legacy(key, models)}
+        self._datasets = {found.name.key: found for found in resources.of(DATASETS)}
+        self._pipelines = {found.name.key: found for found in resources.of(PIPELINES)}
+        self._jobs = resources.of(JOBS)
+        named = (found.name for found in resources.of(EVALUATIONS))
+        self._legacy = {name.key for name in named if name.is_legacy_evaluation} | {
+            key for key, models in self._models.items() if _is_legacy(key, models)
+        }
 
     def list_versions(self) -> Iterator[tuple[ModelKey, str]]:
         """Every version that a document describes."""
         for key in self._models:
             yield from ((key, number) for number in sorted(self._numbers(key)))
-
-    def is_legacy(self, key: ModelKey) -> bool:
-        """Whether it is a model of the legacy service, which has no versions."""
-        return key in self._legacy
 
     def find_only_version(self, file: str) -> tuple[ModelKey, str] | None:
         """The version described in the folder of a file, where it is the only one."""
@@ -93,37 +103,33 @@ class Directory:
         one version only tells it, else the time of the training, which ends with its evaluation.
         """
         key = name.key
-        if self.is_legacy(key):
+        if key in self._legacy:
             return "", ""
         if name.version:
             return self._resolve_alias(key, name.version), ""
         if (nearby := self._number_near(key, file)) is not None:
             return nearby, self._doubt(key, nearby, name, created_ms)
+        taken = f"evaluation {name.evaluation} does not name its version; it was taken for"
         by_time = self._trained_about(key, created_ms)
         if len(by_time) == 1:
             return by_time[0], (
-                f"evaluation {name.evaluation} does not name its version; it was taken for version "
-                f"{by_time[0]}, whose training ended within an hour of it"
+                f"{taken} version {by_time[0]}, whose training ended within an hour of it"
             )
         default = self._resolve_alias(key, DEFAULT)
         return default, (
-            f"evaluation {name.evaluation} does not name its version; it was taken for the "
-            f"{'default one' if default == DEFAULT else f'default one, {default}'}, as the service "
-            "does; put the version's own JSON (models.get) beside it to tell"
+            f"{taken} the {'default one' if default == DEFAULT else f'default one, {default}'}, as "
+            "the service does; put the version's own JSON (models.get) beside it to tell"
         )
 
-    def describe(self, key: ModelKey, number: str) -> KnownVersion:
+    def describe(self, key: ModelKey, number: str) -> Draft:
         """All that the resources tell of a version."""
-        known = self._describe_legacy(key) if self.is_legacy(key) else self._describe(key, number)
+        draft = self._describe_legacy(key) if key in self._legacy else self._describe(key, number)
         folders = {dirname(found.file) for found in self._models.get(key, ())}
-        alone = (folder for folder in folders if self._numbers(key, folder) == {number})
         jobs = list(self._find_jobs(key, number))
-        return replace(
-            known,
-            folders=frozenset(alone),
-            jobs=tuple(found.content for found in jobs),
-            files=tuple(dict.fromkeys((*known.files, *(found.file for found in jobs)))),
-        )
+        draft.folders = frozenset(f for f in folders if self._numbers(key, f) == {number})
+        draft.jobs = [found.content for found in jobs]
+        draft.files = tuple(dict.fromkeys((*draft.files, *(found.file for found in jobs))))
+        return draft
 
     def _number_near(self, key: ModelKey, file: str) -> str | None:
         """The only version described in the nearest folder above that describes any."""
@@ -142,7 +148,7 @@ class Directory:
             "here, but is older than that; put its own version's JSON (models.get) beside it"
         )
 
-    def _find_jobs(self, key: ModelKey, number: str) -> Iterator[Found[Job]]:
+    def _find_jobs(self, key: ModelKey, number: str) -> Iterator[Found]:
         """The batch predictions that were made with a version."""
         for found in self._jobs:
             name = parse_google_name(found.content.model or "")
@@ -154,7 +160,7 @@ class Directory:
 
     def _numbers(self, key: ModelKey, folder: str | None = None) -> set[str]:
         models = self._models.get(key, ())
-        if self.is_legacy(key):
+        if key in self._legacy:
             return {"" for _ in models}
         return {
             _number_of(found) for found in models if folder is None or dirname(found.file) == folder
@@ -176,76 +182,77 @@ class Directory:
             if end is not None and abs(created_ms - end) <= _TRAINED_WITHIN_MS
         ]
 
-    def _describe_legacy(self, key: ModelKey) -> KnownVersion:
+    def _describe_legacy(self, key: ModelKey) -> Draft:
         found = next(iter(self._models.get(key, ())), None)
         if found is None:
             project = Project(provider=Provider.AUTOML, arn=key.arn, name=key.id)
-            return KnownVersion(
-                version=Version(project=project, arn=key.arn, name=key.id),
-                warnings=(f"{key.arn}: {_NO_MODEL}",),
-            )
+            version = Version(project=project, arn=key.arn, name=key.id)
+            return Draft(version=version, warnings=[f"{key.arn}: {_NO_MODEL}"])
         model = found.content
         dataset_key = key._replace(id=model.dataset_id or "")
         dataset = self._datasets.get(dataset_key)
-        kind = (dataset and dataset.content.image_classification_dataset_metadata) or DatasetKind()
-        arn = dataset_key.arn_in(DATASETS) if model.dataset_id else key.arn
-        name = (dataset and dataset.content.display_name) or model.dataset_id or key.id
+        told = dataset.content if dataset else Resource()
+        kind = (told.image_classification_dataset_metadata or Details()).classification_type
         status = str(model.deployment_state or "")
-        return KnownVersion(
+        project = Project(
+            provider=Provider.AUTOML,
+            arn=dataset_key.arn_in(DATASETS) if model.dataset_id else key.arn,
+            name=told.display_name or model.dataset_id or key.id,
+        )
+        return Draft(
             version=Version(
-                project=Project(provider=Provider.AUTOML, arn=arn, name=name),
+                project=project,
                 arn=key.arn,
                 name=model.display_name or key.id,
                 status=_DEPLOYMENT.get(status, status),
                 training_end_ms=parse_timestamp(model.create_time),
                 billable_minutes=_minutes(model.train_cost),
             ),
-            task=_KINDS.get(str(kind.classification_type)),
-            dataset_images=dataset.content.example_count if dataset else None,
+            task=_KINDS.get(str(kind)),
+            dataset_images=told.example_count,
             description=found.raw,
             files=(found.file, *([dataset.file] if dataset else [])),
         )
 
-    def _describe(self, key: ModelKey, number: str) -> KnownVersion:
+    def _describe(self, key: ModelKey, number: str) -> Draft:
         models = {_number_of(model): model for model in reversed(self._models.get(key, ()))}
         named = models.get(self._resolve_alias(key, DEFAULT)) or next(iter(models.values()), None)
         name = (named and named.content.display_name) or key.id
         project = Project(provider=Provider.VERTEX, arn=key.arn, name=name)
-        version = Version(project=project, arn=f"{key.arn}@{number}", name=number)
-        found = models.get(number)
-        if found is None:
-            return KnownVersion(
-                version=version,
-                files=(named.file,) if named else (),
-                warnings=(f"{version.arn}: {_NO_VERSION}",),
-            )
-        return self._add_training(version, found)
+        arn = f"{key.arn}@{number}"
+        if found := models.get(number):
+            return self._describe_training(project, arn, number, found)
+        return Draft(
+            version=Version(project=project, arn=arn, name=number),
+            files=(named.file,) if named else (),
+            warnings=[f"{arn}: {_NO_VERSION}"],
+        )
 
-    def _add_training(self, version: Version, found: Found[Model]) -> KnownVersion:
+    def _describe_training(self, project: Project, arn: str, number: str, found: Found) -> Draft:
         model = found.content
         pipeline_name = parse_google_name(model.training_pipeline or "")
-        pipeline = pipeline_name and self._pipelines.get(pipeline_name.key)
-        training = pipeline.content if pipeline else Pipeline()
-        inputs = training.training_task_inputs or TaskInputs()
-        cost = (training.training_task_metadata or TaskMetadata()).cost_milli_node_hours
-        stats = model.data_stats or DataStats()
-        several = {True: Task.MULTILABEL, False: Task.CLASSIFICATION, None: None}
+        pipeline = self._pipelines.get(pipeline_name.key) if pipeline_name else None
+        training = pipeline.content if pipeline else Resource()
+        stats = model.data_stats or Details()
+        several = (training.training_task_inputs or Details()).multi_label
         start_ms, end_ms = parse_timestamp(training.start_time), _trained_ms(found)
         if end_ms is None:
             end_ms = parse_timestamp(training.end_time)
         if start_ms is not None and end_ms is not None and start_ms > end_ms:
             start_ms = None  # of the training of another version
-        return KnownVersion(
+        return Draft(
             version=Version(
-                project=version.project,
-                arn=version.arn,
-                name=version.name,
+                project=project,
+                arn=arn,
+                name=number,
                 status=", ".join(model.version_aliases or ()),
                 training_start_ms=start_ms,
                 training_end_ms=end_ms,
-                billable_minutes=_minutes(cost),
+                billable_minutes=_minutes(
+                    (training.training_task_metadata or Details()).cost_milli_node_hours
+                ),
             ),
-            task=several[inputs.multi_label],
+            task={True: Task.MULTILABEL, False: Task.CLASSIFICATION, None: None}[several],
             train_images=stats.training_data_items_count,
             test_images=stats.test_data_items_count,
             description=found.raw,
@@ -262,17 +269,17 @@ def folders_above(file: str) -> Iterator[str]:
     yield ""
 
 
-def _is_legacy(key: ModelKey, models: Sequence[Found[Model]]) -> bool:
+def _is_legacy(key: ModelKey, models: Sequence[Found]) -> bool:
     return key.is_legacy or any(
         found.content.dataset_id or found.content.train_cost is not None for found in models
     )
 
 
-def _number_of(found: Found[Model]) -> str:
+def _number_of(found: Found) -> str:
     return found.name.version or str(found.content.version_id or "") or DEFAULT
 
 
-def _trained_ms(found: Found[Model]) -> int | None:
+def _trained_ms(found: Found) -> int | None:
     return parse_timestamp(found.content.version_create_time or found.content.create_time)
 
 

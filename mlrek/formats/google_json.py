@@ -103,6 +103,185 @@ class TruthLine(Shape):
     data_item_resource_labels: dict[str, str] | None = None
 
 
+# ---- an answer, and the resources in it ----------------------------------------------------
+
+
+class Answer(Shape):
+    """The lists of resources that the services answer with, a page at a time."""
+
+    model: Raw | UnsetType = UNSET
+    models: Raw | UnsetType = UNSET
+    model_evaluation: Raw | UnsetType = UNSET
+    model_evaluations: Raw | UnsetType = UNSET
+    model_evaluation_slices: Raw | UnsetType = UNSET
+    batch_prediction_jobs: Raw | UnsetType = UNSET
+    training_pipelines: Raw | UnsetType = UNSET
+    datasets: Raw | UnsetType = UNSET
+    next_page_token: str | None = None
+
+
+class Peek(Shape):
+    """What tells a resource's kind; the metrics are those saved without the resource around."""
+
+    name: str = ""
+    error: Raw | UnsetType = UNSET
+    confidence_metrics: Raw | UnsetType = UNSET
+    bounding_box_metrics: Raw | UnsetType = UNSET
+    confidence_metrics_entry: Raw | UnsetType = UNSET
+    bounding_box_metrics_entries: Raw | UnsetType = UNSET
+
+
+class Details(Shape):
+    """The objects in a resource; each has some of these fields."""
+
+    train_cost_milli_node_hours: Number = None  # of a legacy model
+    training_data_items_count: Count = None  # of a model
+    test_data_items_count: Count = None  # of its first evaluation
+    dimension: str | None = None  # what a slice is cut by
+    value: str | float | None = None
+    confidence_threshold: Number = None  # what a batch prediction kept
+    max_predictions: Number = None
+    gcs_output_directory: str | None = None  # where it wrote
+    classification_type: str | int | None = None  # the client libraries write an enum's number
+    multi_label: bool | None = None  # what a training was asked for
+    cost_milli_node_hours: Number = None
+
+
+class Resource(Shape):
+    """A model, an evaluation, a slice of one, a data set, a batch prediction, or a training.
+
+    The metrics of an evaluation stay bytes, so that a broken evaluation spoils no other.
+    """
+
+    display_name: str | None = None
+    create_time: str | None = None
+    # a model, or a version of one
+    dataset_id: str | None = None
+    deployment_state: str | int | None = None
+    image_classification_model_metadata: Details | None = None
+    image_object_detection_model_metadata: Details | None = None
+    version_id: str | int | None = None
+    version_aliases: list[str] | None = None
+    version_create_time: str | None = None
+    training_pipeline: str | None = None
+    data_stats: Details | None = None
+    # an evaluation: legacy (`annotationSpecId`: of that label), or of Vertex AI (`metrics`)
+    annotation_spec_id: str | None = None
+    evaluated_example_count: Count = None
+    classification_evaluation_metrics: Raw | UnsetType = UNSET
+    image_object_detection_evaluation_metrics: Raw | UnsetType = UNSET
+    metrics_schema_uri: str | None = None
+    metrics: Raw | UnsetType = UNSET
+    slice: Details | None = None
+    # a batch prediction
+    model: str | None = None
+    model_version_id: str | int | None = None
+    model_parameters: Details | None = None
+    output_info: Details | None = None
+    # a data set
+    example_count: Count = None
+    image_classification_dataset_metadata: Details | None = None
+    # a training
+    start_time: str | None = None
+    end_time: str | None = None
+    training_task_inputs: Details | None = None
+    training_task_metadata: Details | None = None
+
+    @property
+    def legacy_metrics(self) -> bytes:
+        """The metrics as the legacy service writes them; empty if it did not."""
+        classification = _present(self.classification_evaluation_metrics)
+        return classification or _present(self.image_object_detection_evaluation_metrics)
+
+    @property
+    def any_metrics(self) -> bytes:
+        """The metrics, whichever service wrote them; empty if there are none."""
+        return self.legacy_metrics or _present(self.metrics)
+
+    @property
+    def train_cost(self) -> Number:
+        """Of a legacy model, in thousandths of a node hour; None: not told."""
+        told = (
+            self.image_classification_model_metadata or self.image_object_detection_model_metadata
+        )
+        return told.train_cost_milli_node_hours if told else None
+
+
+def _present(raw: Raw | UnsetType) -> bytes:
+    return b"" if raw is UNSET or bytes(raw) == b"null" else bytes(raw)
+
+
+# ---- metrics: the legacy service and Vertex AI name the same lists differently -------------
+
+
+class GridEntry(Shape):
+    """The numbers at one threshold."""
+
+    confidence_threshold: Number = None
+    position_threshold: Number = None
+    max_predictions: Number = None
+    recall: Number = None
+    precision: Number = None
+    f1_score: Number = None
+    false_positive_rate: Number = None
+    recall_at1: Number = None
+    precision_at1: Number = None
+    f1_score_at1: Number = None
+    true_positive_count: Count = None
+    false_positive_count: Count = None
+    false_negative_count: Count = None
+    true_negative_count: Count = None
+
+
+class IouEntry(Shape):
+    """The numbers at one IoU threshold of a detection."""
+
+    iou_threshold: Number = None
+    mean_average_precision: Number = None
+    confidence_metrics_entries: list[GridEntry] | None = None
+    confidence_metrics: list[GridEntry] | None = None
+
+
+class MatrixRow(Shape):
+    """The row of a true label, as the legacy service or a pipeline writes it."""
+
+    example_count: list[Count] | None = None
+    row: list[Count] | None = None
+
+
+class MatrixLabel(Shape):
+    """A label of a matrix, as Vertex AI writes it."""
+
+    id: str | int = ""
+    display_name: str = ""
+
+
+class Matrix(Shape):
+    """A confusion matrix of counts: three fields of the legacy service, two of Vertex AI."""
+
+    annotation_spec_id: list[str | int] | None = None
+    display_name: list[str] | None = None
+    row: list[MatrixRow] | None = None
+    annotation_specs: list[MatrixLabel] | None = None
+    rows: list[list[Count] | MatrixRow] | None = None
+
+
+class Metrics(Shape):
+    """The metrics of an evaluation, or of one label."""
+
+    au_prc: Number = None
+    au_roc: Number = None
+    log_loss: Number = None
+    annotation_spec_id: list[str | int] | None = None
+    confidence_metrics_entry: list[GridEntry] | None = None
+    confidence_metrics: list[GridEntry] | None = None
+    confusion_matrix: Matrix | None = None
+    evaluated_bounding_box_count: Count = None
+    bounding_box_mean_average_precision: Number = None
+    bounding_box_metrics_entries: list[IouEntry] | None = None
+    bounding_box_metrics: list[IouEntry] | None = None
+
+
 # ---- one spelling --------------------------------------------------------------------------
 
 _CAMEL = {

@@ -4,7 +4,6 @@ import re
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import replace
-from math import isnan
 from pathlib import PurePosixPath
 from types import MappingProxyType
 
@@ -12,12 +11,10 @@ from mlrek.errors import SourceError
 from mlrek.evaluation import Evaluation, Provider
 from mlrek.formats.google import (
     GoogleCollection,
-    GooglePart,
     GoogleRole,
     GoogleSettings,
     GoogleVersion,
     collect_google,
-    list_evaluations,
     parse_google,
 )
 from mlrek.formats.instead import describe_bytes
@@ -78,7 +75,7 @@ def load_evaluation(entry: VersionEntry, reader: PartReader) -> Evaluation:
     found = replace(
         _find(collection, entry.version.arn),
         version=entry.version,
-        parts=tuple(GooglePart(role=GoogleRole(p.role), name=p.uri) for p in entry.parts),
+        parts={part.uri: GoogleRole(part.role) for part in entry.parts},
         skipped="",
         warnings=entry.warnings,
     )
@@ -138,22 +135,36 @@ def _make_entry(found: GoogleVersion) -> VersionEntry:
 
 
 def _list_evaluations(found: GoogleVersion) -> Iterator[EvaluationEntry]:
-    for one in list_evaluations(found):
-        images, precision = one.test_images, one.average_precision
+    """The evaluation that counts, those of its labels, and any other ones of the version."""
+    for i, one in enumerate(found.evaluations):
+        if i or found.numbers is None:
+            yield EvaluationEntry(id=one.id, created_ms=one.created_ms)
+            continue
+        reported = found.numbers.reported
         yield EvaluationEntry(
             id=one.id,
-            label=one.label,
             created_ms=one.created_ms,
-            test_images=None if isnan(images) else int(images),
-            average_precision=None if isnan(precision) else precision,
+            test_images=reported.test_images,
+            average_precision=reported.aggregate.get("average_precision"),
         )
+        for part in one.labels:
+            label = part.name_by(found.numbers.label_names)
+            scores = reported.per_label.get(label, {})
+            images = scores.get("test_images")
+            yield EvaluationEntry(
+                id=part.id,
+                label=label,
+                created_ms=part.created_ms,
+                test_images=None if images is None else int(images),
+                average_precision=scores.get("average_precision"),
+            )
 
 
 def _list_parts(found: GoogleVersion) -> Iterator[Part]:
     """Its files, without those that only hold its description beside others'."""
-    for part in found.parts:
-        if part.role is not GoogleRole.MODELS or not found.description:
-            yield Part(role=part.role, uri=part.name, origin=part.name)
+    for name, role in found.parts.items():
+        if role is not GoogleRole.MODELS or not found.description:
+            yield Part(role=role, uri=name, origin=name)
 
 
 def _warn_first(entries: list[VersionEntry], collection: GoogleCollection) -> list[VersionEntry]:

@@ -12,8 +12,7 @@ from hashlib import sha256
 from typing import Any
 
 from mlrek.errors import SourceError, SourceNotFoundError
-from mlrek.formats.google import GoogleRole
-from mlrek.formats.google_names import MODELS, parse_google_name
+from mlrek.formats.google import MODELS, GoogleRole, parse_google_name
 from mlrek.sources.catalogue import Part, VersionEntry
 from mlrek.sources.saved_google import make_entries
 from mlrek.sources.storage import FileState, StoredFile

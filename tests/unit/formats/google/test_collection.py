@@ -6,7 +6,8 @@ import re
 import pytest
 
 from mlrek.evaluation import Provider
-from mlrek.formats.google import GoogleRole, list_evaluations
+from mlrek.formats.google import GoogleRole
+from mlrek.sources.saved_google import make_entries
 
 LOCATION = "projects/493052112345/locations/us-central1"
 LEGACY = f"{LOCATION}/models/ICN4021"
@@ -275,7 +276,7 @@ def test_placeholders_take_the_name_of_the_slices_beside(data, collect):
     folder = data / "vertex-docs-flowers"
     (found,) = collect({file.name: file.read_bytes() for file in folder.iterdir()}).versions
     assert found.version.arn.endswith("models/1232584574060974976@default")
-    assert found.evaluations[0].published.id == "1234057709820346880"
+    assert found.evaluations[0].id == "1234057709820346880"
 
 
 def test_newest_evaluation_counts(collect, vertex):
@@ -633,15 +634,15 @@ def test_versions_in_training_order(collect, vertex_model):
     assert arns(collect({"m.json": {"models": models}})) == ["8321@2", "8321@3", "8321@1"]
 
 
-def test_list_of_evaluations(collect, vertex, vertex_slice):
+def test_list_of_evaluations(vertex, vertex_slice):
     """The list shows an evaluation, its labels, and the others of the version."""
     older = vertex({"auPrc": 0.1}, number="1", createTime="2020-01-01T00:00:00Z")
     entry = {"recall": 1, "truePositiveCount": "4"}
     roses = vertex_slice({"auPrc": 0.7, "confidenceMetrics": [entry]}, "roses")
     matrix = {"annotationSpecs": [{"displayName": "roses"}], "rows": [[4]]}
     files = {"e.json": [older, vertex(AREA | {"confusionMatrix": matrix})], "s.json": [roses]}
-    (found,) = collect(files).versions
-    listed = list(list_evaluations(found))
+    (entry,) = make_entries({name: json.dumps(text).encode() for name, text in files.items()})
+    listed = entry.evaluations
     assert [(one.id, one.label) for one in listed] == [("509", ""), ("556", "roses"), ("1", "")]
     assert [one.average_precision for one in listed[:2]] == [0.9, 0.7]
     assert [one.test_images for one in listed[:2]] == [4, 4]

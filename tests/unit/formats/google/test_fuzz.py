@@ -122,4 +122,4 @@ def test_document_that_looks_like_data():
     """A document is no file of images, whatever stands in it beside a model."""
     text = b'{"name": "projects/1/locations/l/models/2", "imageGcsUri": null}'
     (found,) = collect_google({"x.json": text}, {}).versions
-    assert [part.role for part in found.parts] == [GoogleRole.EVALUATIONS]
+    assert list(found.parts.values()) == [GoogleRole.EVALUATIONS]
