@@ -8,7 +8,16 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrek.evaluation import Boxes, Doubt, DoubtKind, Evaluation, IntArray, LabelSets, Records
+from mlrek.evaluation import (
+    EVERYTHING,
+    Boxes,
+    Doubt,
+    DoubtKind,
+    Evaluation,
+    IntArray,
+    LabelSets,
+    Records,
+)
 from mlrek.redaction import hide_secrets
 from mlrek.subset import take_images
 
@@ -37,6 +46,18 @@ def count_once(evaluation: Evaluation) -> Evaluation:
     return replace(distinct, doubts=tuple(dict.fromkeys((*evaluation.doubts, *doubts))))
 
 
+def doubt_images(
+    kind: DoubtKind,
+    images: Sequence[str],
+    of: int,
+    text: str,
+    touches: tuple[str, ...] = (EVERYTHING,),
+) -> Iterator[Doubt]:
+    """Yield the doubt that some images, of so many, raise; nothing where there are none."""
+    if images:
+        yield Doubt(kind=kind, text=text, count=len(images), of=of, touches=touches)
+
+
 def doubt_repeated(repeated: Sequence[str], n_images: int, where: str = "") -> Iterator[Doubt]:
     """That images stand in several lines which agree about the truth.
 
@@ -45,17 +66,12 @@ def doubt_repeated(repeated: Sequence[str], n_images: int, where: str = "") -> I
         n_images: Distinct images, these included.
         where: In which file, where it is not the only one.
     """
-    if repeated:
-        place = f" {where}" if where else ""
-        yield Doubt(
-            kind=DoubtKind.IMAGES_REPEATED,
-            text=(
-                f"{len(repeated)} of {n_images} images stand in more than one line{place}; each "
-                f"counts once; first: {_name(min(repeated))}"
-            ),
-            count=len(repeated),
-            of=n_images,
-        )
+    place = f" {where}" if where else ""
+    text = (
+        f"{len(repeated)} of {n_images} images stand in more than one line{place}; each counts "
+        f"once; first: {_name(min(repeated, default=''))}"
+    )
+    yield from doubt_images(DoubtKind.IMAGES_REPEATED, repeated, n_images, text)
 
 
 def doubt_contradicted(contradicted: Sequence[str], n_images: int) -> Iterator[Doubt]:
@@ -65,16 +81,11 @@ def doubt_contradicted(contradicted: Sequence[str], n_images: int) -> Iterator[D
         contradicted: These images.
         n_images: Distinct images, these included.
     """
-    if contradicted:
-        yield Doubt(
-            kind=DoubtKind.TRUTH_UNKNOWN,
-            text=(
-                f"{len(contradicted)} of {n_images} images stand in several lines that contradict "
-                f"each other about the truth, and are left out; first: {_name(min(contradicted))}"
-            ),
-            count=len(contradicted),
-            of=n_images,
-        )
+    text = (
+        f"{len(contradicted)} of {n_images} images stand in several lines that contradict each "
+        f"other about the truth, and are left out; first: {_name(min(contradicted, default=''))}"
+    )
+    yield from doubt_images(DoubtKind.TRUTH_UNKNOWN, contradicted, n_images, text)
 
 
 def _group_lines(images: Iterable[str]) -> dict[str, list[int]]:

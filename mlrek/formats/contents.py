@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 import numpy as np
 
+from mlrek.distinct import doubt_images
 from mlrek.evaluation import (
     BoolArray,
     Contents,
@@ -94,19 +95,13 @@ def doubt_modified(evaluation: Evaluation, contents: Contents) -> Iterator[Doubt
     if end_ms is None:
         return
     late = sorted({evaluation.images[i] for i in np.flatnonzero(contents.modified_ms > end_ms)})
-    if late:
-        total = len(set(evaluation.images))
-        ended = datetime.fromtimestamp(end_ms / 1000, UTC)
-        yield Doubt(
-            kind=DoubtKind.PICTURES_CHANGED,
-            text=(
-                f"{len(late):,} of {total:,} test images were written after "
-                f"{evaluation.version.name} was trained and tested ({ended:%Y-%m-%d %H:%M} UTC): "
-                f"its numbers may be of other pictures: {show_some(late)}"
-            ),
-            count=len(late),
-            of=total,
-        )
+    total, ended = len(set(evaluation.images)), datetime.fromtimestamp(end_ms / 1000, UTC)
+    text = (
+        f"{len(late):,} of {total:,} test images were written after {evaluation.version.name} was "
+        f"trained and tested ({ended:%Y-%m-%d %H:%M} UTC): its numbers may be of other pictures: "
+        f"{show_some(late)}"
+    )
+    yield from doubt_images(DoubtKind.PICTURES_CHANGED, late, total, text)
 
 
 def doubt_different(images: Sequence[str], n_known: int) -> Iterator[Doubt]:
@@ -116,14 +111,9 @@ def doubt_different(images: Sequence[str], n_known: int) -> Iterator[Doubt]:
         images: These.
         n_known: Of how many shared images the bytes are known for both versions.
     """
-    if images:
-        yield Doubt(
-            kind=DoubtKind.PICTURES_CHANGED,
-            text=(
-                f"{len(images):,} of {n_known:,} shared images whose content is known held "
-                "another picture when the other version was logged (size or digest differ): "
-                f"the versions were not tested on the same pictures: {show_some(images)}"
-            ),
-            count=len(images),
-            of=n_known,
-        )
+    text = (
+        f"{len(images):,} of {n_known:,} shared images whose content is known held another picture "
+        "when the other version was logged (size or digest differ): the versions were not tested "
+        f"on the same pictures: {show_some(images)}"
+    )
+    yield from doubt_images(DoubtKind.PICTURES_CHANGED, images, n_known, text)

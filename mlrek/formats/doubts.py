@@ -8,6 +8,7 @@ from urllib.parse import unquote_plus
 
 import numpy as np
 
+from mlrek.distinct import doubt_images
 from mlrek.evaluation import (
     EVERYTHING,
     BoolArray,
@@ -138,16 +139,11 @@ def doubt_training(evaluation: Evaluation) -> Iterator[Doubt]:
         return
     seen = sorted({evaluation.images[i] for i in np.flatnonzero(evaluation.seen_in_training)})
     total = len(set(evaluation.images))
-    if seen:
-        yield Doubt(
-            kind=DoubtKind.SEEN_IN_TRAINING,
-            text=(
-                f"{evaluation.version.name} was trained on {len(seen):,} of its {total:,} test "
-                f"images: {show_some(seen)}"
-            ),
-            count=len(seen),
-            of=total,
-        )
+    text = (
+        f"{evaluation.version.name} was trained on {len(seen):,} of its {total:,} test images: "
+        f"{show_some(seen)}"
+    )
+    yield from doubt_images(DoubtKind.SEEN_IN_TRAINING, seen, total, text)
 
 
 def settle_images(
@@ -227,14 +223,8 @@ def doubt_unanswered(
         n_images: Of how many.
         how: Why there is none.
     """
-    if images:
-        said = f"{len(images)} of {n_images} images {how} and count as misses"
-        yield Doubt(
-            kind=DoubtKind.UNANSWERED,
-            text=f"{said}: {join_some(images)}",
-            count=len(images),
-            of=n_images,
-        )
+    text = f"{len(images)} of {n_images} images {how} and count as misses: {join_some(images)}"
+    yield from doubt_images(DoubtKind.UNANSWERED, images, n_images, text)
 
 
 def show_spellings(found: Sequence[str], wanted: Sequence[str]) -> str:

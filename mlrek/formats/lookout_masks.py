@@ -14,6 +14,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from mlrek.distinct import doubt_images
 from mlrek.errors import EvaluationError, SourceError
 from mlrek.evaluation import Doubt, DoubtKind, IntArray, MaskCounts
 from mlrek.formats.doubts import doubt_unanswered
@@ -255,17 +256,11 @@ def _doubt_unknown(manifest: LookoutManifest, pairs: Sequence[MaskPair]) -> Iter
 
 
 def _doubt_refused(refused: Sequence[str], pairs: Sequence[MaskPair]) -> Iterator[Doubt]:
-    if refused:
-        yield Doubt(
-            kind=DoubtKind.IMAGES_MISSING,
-            text=(
-                f"the masks of {len(refused)} of {len(pairs)} images cannot be compared, which "
-                f"are no part of the pixel numbers: {join_some(refused)}"
-            ),
-            count=len(refused),
-            of=len(pairs),
-            touches=PIXEL_NUMBERS,
-        )
+    text = (
+        f"the masks of {len(refused)} of {len(pairs)} images cannot be compared, which are no part "
+        f"of the pixel numbers: {join_some(refused)}"
+    )
+    yield from doubt_images(DoubtKind.IMAGES_MISSING, refused, len(pairs), text, PIXEL_NUMBERS)
 
 
 def _warn_refused(refused: Sequence[str]) -> Iterator[str]:
