@@ -13,7 +13,8 @@ from mlrek.comparison.compare import CompareSettings, Side
 from mlrek.comparison.several import Several, compare_several
 from mlrek.errors import UsageError
 from mlrek.evaluation import Evaluation
-from mlrek.figures import ReadImages, draw_difference
+from mlrek.figures import draw_difference
+from mlrek.figures.pictures import ReadImages
 from mlrek.figures.style import encode_png
 from mlrek.formatting import fmt
 from mlrek.identity import test_set_digest

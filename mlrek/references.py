@@ -10,7 +10,7 @@ from typing import TypeAlias
 from mlrek.distinct import count_once
 from mlrek.errors import RunNotFoundError, SourceNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Evaluation
-from mlrek.figures import ReadImages
+from mlrek.figures.pictures import ReadImages
 from mlrek.formats.stored import load_evaluation
 from mlrek.identity import test_set_digest
 from mlrek.metrics import PredictionRule

@@ -4,13 +4,12 @@ from mlrek.comparison.doubts import list_doubts
 from mlrek.distinct import count_once
 from mlrek.evaluation import Evaluation
 from mlrek.figures import (
-    Pixels,
-    ReadImages,
     draw_box_pictures,
     draw_mask_pictures,
     draw_pictures,
     draw_threshold_pictures,
 )
+from mlrek.figures.pictures import Pixels, ReadImages
 from mlrek.figures.style import encode_png
 from mlrek.formats.stored import dump_evaluation
 from mlrek.identity import test_set_digest

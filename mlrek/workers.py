@@ -31,7 +31,7 @@ from mlrek.tracking.description import (
 )
 
 if TYPE_CHECKING:
-    from mlrek.figures import ReadImages
+    from mlrek.figures.pictures import ReadImages
 
 WORTH_A_PROCESS = 4_000_000
 """Bytes of evaluation files from which on a process of its own pays for its start."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from mlrek.errors import UsageError
 from mlrek.evaluation import Evaluation, Provider
 from mlrek.exam.calling import Watch, call_missing
-from mlrek.figures import ReadImages
+from mlrek.figures.pictures import ReadImages
 from mlrek.formats.columns import ManifestInput
 from mlrek.formats.doubts import complete_doubts
 from mlrek.formats.exam import join_own_test_set

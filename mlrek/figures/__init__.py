@@ -8,25 +8,12 @@ from numpy.typing import NDArray
 
 from mlrek.comparison import Comparison
 from mlrek.evaluation import Evaluation, Task
+from mlrek.figures.pictures import GridFiles, Pixels, ReadImages
 from mlrek.metrics import Metrics, Predictions
 from mlrek.metrics.threshold_matrices import ThresholdMatrices
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
-
-Pixels: TypeAlias = NDArray[np.uint8]
-"""A picture: (height, width, 3), red, green and blue."""
-
-
-class GridFiles(NamedTuple):
-    """One picture as MLflow's picture grid keeps it: the whole, and the small one that it shows."""
-
-    png: bytes
-    webp: bytes
-
-
-ReadImages: TypeAlias = Callable[[Sequence[str]], Iterable[bytes]]
-"""Images by URI in order; b'' for one that cannot be read."""
 
 
 def draw_pictures(metrics: Metrics, *, version: str, top_labels: int = 0) -> dict[str, Pixels]:

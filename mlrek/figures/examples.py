@@ -11,9 +11,8 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray, MaskCounts, MaskPixel
-from mlrek.figures import Pixels, ReadImages
 from mlrek.figures.names import fit_name
-from mlrek.figures.pictures import decode_picture
+from mlrek.figures.pictures import Pixels, ReadImages, decode_picture
 from mlrek.figures.plot import Line, add_legend
 from mlrek.figures.style import (
     HEADER,

@@ -1,13 +1,12 @@
 """Images of a test set, decoded with care: anybody may have made them."""
 
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
 
 import numpy as np
-
-from mlrek.figures import Pixels
+from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -20,6 +19,20 @@ _PNG_HEAD: Final = b"\x89PNG\r\n\x1a\n"
 _PNG_SIZE: Final = struct.Struct(">II")  # width and height, after the head and the chunk's own 8
 
 T = TypeVar("T")
+
+Pixels: TypeAlias = NDArray[np.uint8]
+"""A picture: (height, width, 3), red, green and blue."""
+
+
+class GridFiles(NamedTuple):
+    """One picture as MLflow's picture grid keeps it: the whole, and the small one that it shows."""
+
+    png: bytes
+    webp: bytes
+
+
+ReadImages: TypeAlias = Callable[[Sequence[str]], Iterable[bytes]]
+"""Images by URI in order; b'' for one that cannot be read."""
 
 
 def use_picture(content: bytes, use: Callable[["Image"], T], *, max_pixels: int) -> T | None:

@@ -15,7 +15,6 @@ from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
 
 from mlrek.evaluation import IntArray
-from mlrek.figures import GridFiles, Pixels
 from mlrek.figures.confusion import (
     Layout,
     add_axis_titles,
@@ -27,6 +26,7 @@ from mlrek.figures.confusion import (
 )
 from mlrek.figures.heatmap import MAX_LABELS, Heatmap, describe_heatmap
 from mlrek.figures.names import fit_name
+from mlrek.figures.pictures import GridFiles, Pixels
 from mlrek.figures.style import (
     INK,
     MARGIN,

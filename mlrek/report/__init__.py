@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from mlrek.evaluation import Evaluation
-from mlrek.figures import ReadImages
+from mlrek.figures.pictures import ReadImages
 from mlrek.metrics import Metrics
 from mlrek.metrics.outcomes import list_outcomes
 from mlrek.report.document import Contents, describe_page

@@ -10,7 +10,7 @@ import numpy as np
 
 from mlrek.comparison import Answer, Comparison, Difference, ImageChange
 from mlrek.evaluation import Evaluation
-from mlrek.figures import ReadImages
+from mlrek.figures.pictures import ReadImages
 from mlrek.label_keys import display_label
 from mlrek.metrics.headlines import name_metric
 from mlrek.metrics.paired_tests import format_p

@@ -8,8 +8,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 from mlrek.evaluation import Evaluation, IntArray, Task
-from mlrek.figures import ReadImages
-from mlrek.figures.pictures import use_picture
+from mlrek.figures.pictures import ReadImages, use_picture
 
 if TYPE_CHECKING:
     from PIL.Image import Image
