@@ -1,10 +1,7 @@
 """Results -> matplotlib figures: no pyplot, no files."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, NamedTuple, TypeAlias
-
-import numpy as np
-from numpy.typing import NDArray
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from mlrek.comparison import Comparison
 from mlrek.evaluation import Evaluation, Task
