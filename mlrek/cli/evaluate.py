@@ -1,4 +1,4 @@
-"""`mlrek evaluate`: a version on a test set of one's own."""
+"""`mlrek evaluate`: a version on your own test set."""
 
 import os
 from dataclasses import asdict

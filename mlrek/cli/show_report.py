@@ -14,7 +14,7 @@ from mlrek.identity import test_set_digest
 from mlrek.label_keys import display_label
 from mlrek.metrics import LabelScores, Metrics
 from mlrek.metrics.chosen_threshold import AtChosenThreshold
-from mlrek.metrics.headlines import HEADLINES
+from mlrek.metrics.headlines import list_headlines
 from mlrek.metrics.numbers import MAIN_SCORES, NUMBER_GROUPS, list_numbers
 from mlrek.metrics.outcomes import LabelOutcome, list_outcomes
 from mlrek.reported import ReportedAt
@@ -170,10 +170,8 @@ def _list_images(shown: Shown, outcome: LabelOutcome) -> Iterator[tuple[str, flo
 
 def _list_headline(shown: Shown) -> Iterator[Table]:
     """What is computed, the headline numbers first."""
-    aggregate, rows = shown.metrics.aggregate, []
-    first = [name for name in HEADLINES[shown.metrics.task] if name in aggregate]
-    for name in dict.fromkeys((*first, *aggregate)):
-        number = aggregate[name]
+    rows = []
+    for name, number in {**list_headlines(shown.metrics), **shown.metrics.aggregate}.items():
         if number.is_defined and not name.endswith(("_weighted", "_samples")):
             base = shown.metrics.baseline.get(name)
             others = "" if base is None else fmt(base.value, 4)

@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from mlrek.evaluation import Task
+
+if TYPE_CHECKING:
+    from mlrek.metrics import Metrics, Number
 
 HEADLINES: Mapping[Task, tuple[str, ...]] = MappingProxyType(
     {
@@ -61,6 +64,12 @@ _LABEL_PARTS: Final = (
     ("label_at_threshold_", "{} at the assumed threshold"),
     ("label_", "{}"),
 )
+
+
+def list_headlines(metrics: "Metrics") -> dict[str, "Number"]:
+    """The headline numbers that a version has, by name, the most telling first."""
+    names = [name for name in HEADLINES[metrics.task] if name in metrics.aggregate]
+    return {name: metrics.aggregate[name] for name in names if metrics.aggregate[name].is_defined}
 
 
 def name_metric(name: str) -> str:

@@ -12,7 +12,7 @@ from mlrek.evaluation import Evaluation, Task
 from mlrek.formatting import UNDEFINED, fmt, fmt_date, span
 from mlrek.metrics import Metrics, Number
 from mlrek.metrics.definitions import describe_metrics
-from mlrek.metrics.headlines import HEADLINES, name_metric
+from mlrek.metrics.headlines import list_headlines, name_metric
 from mlrek.metrics.numbers import NUMBER_GROUPS, list_numbers
 from mlrek.printable import escape_unencodable
 from mlrek.report.doubts import show_doubts
@@ -91,11 +91,10 @@ def describe_facts(
 
 def _describe_headline(evaluation: Evaluation, metrics: Metrics) -> Iterator[ShownNumber]:
     """The few numbers that say most; without images those of the provider."""
-    found = [name for name in HEADLINES[metrics.task] if name in metrics.aggregate]
-    defined = [name for name in found if metrics.aggregate[name].is_defined]
-    for name in defined:
-        yield _show(name_metric(name), metrics.aggregate[name], base=metrics.baseline.get(name))
-    if not defined:
+    headlines = list_headlines(metrics)
+    for name, number in headlines.items():
+        yield _show(name_metric(name), number, base=metrics.baseline.get(name))
+    if not headlines:
         for name, value in list(evaluation.reported.aggregate.items())[:MAX_REPORTED]:
             if name != "threshold":
                 yield _show(name_metric(name), Number(value=value), note="the service's own number")

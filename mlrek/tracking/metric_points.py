@@ -10,7 +10,7 @@ from mlrek.label_keys import metric_key_labels
 from mlrek.metrics import Metrics, ThresholdCurves
 from mlrek.metrics.crossfit import LOGGED_NAMES, PREFIX
 from mlrek.metrics.curve_scores import score_all_labels
-from mlrek.metrics.headlines import HEADLINES
+from mlrek.metrics.headlines import list_headlines
 from mlrek.metrics.numbers import NumberRow, list_numbers
 
 MAX_METRIC_KEYS = 400
@@ -53,10 +53,8 @@ def describe_metrics(evaluation: Evaluation, metrics: Metrics) -> tuple[MetricPo
 
 def _scores(metrics: Metrics) -> Iterator[MetricPoint]:
     """The headline numbers of the task again, under keys of which charts show the first letters."""
-    for name in HEADLINES[metrics.task]:
-        number = metrics.aggregate.get(name)
-        if number is not None and number.is_defined:
-            yield MetricPoint(key=f"score/{name}", value=number.value)
+    for name, number in list_headlines(metrics).items():
+        yield MetricPoint(key=f"score/{name}", value=number.value)
 
 
 def _numbers(rows: Sequence[NumberRow]) -> Iterator[MetricPoint]:

@@ -10,7 +10,7 @@ from mlrek.evaluation import Doubt, Evaluation, Task
 from mlrek.formatting import fmt, span
 from mlrek.label_keys import display_label
 from mlrek.metrics import Metrics, Number
-from mlrek.metrics.headlines import HEADLINES, name_metric
+from mlrek.metrics.headlines import list_headlines, name_metric
 from mlrek.printable import escape_markdown, escape_unprintable
 from mlrek.tables.doubts import EFFECT_WORDS, order_doubts, say_touched
 
@@ -50,9 +50,8 @@ def _introduce(evaluation: Evaluation, metrics: Metrics) -> str:
 
 def _describe_findings(evaluation: Evaluation, metrics: Metrics) -> Iterator[str]:
     said = [
-        f"{name_metric(name)} {_in_words(metrics.aggregate[name])}"
-        for name in HEADLINES[metrics.task]
-        if name in metrics.aggregate and metrics.aggregate[name].is_defined
+        f"{name_metric(name)} {_in_words(number)}"
+        for name, number in list_headlines(metrics).items()
     ]
     if "f1" in evaluation.reported.aggregate:
         said.append(f"the service itself says F1 {fmt(evaluation.reported.aggregate['f1'])}")

@@ -27,7 +27,7 @@ LOOK_NUMBERS_TAG = "mlrek.look_numbers"
 """The place of the run's version among all that were so checked: the above, `=`, a number."""
 
 OWN_TEST_SET_TAG = "mlrek.exam"
-"""A run of a version on a test set of one's own: its digest. Such a run is never *the* run of its
+"""A run of a version on your own test set: its digest. Such a run is never *the* run of its
 version: who does not ask for it by this tag does not see it."""
 
 
@@ -77,7 +77,7 @@ class LoggedRun:
 
     @property
     def own_test_set(self) -> str:
-        """The digest of the test set of one's own that the run is about, '' for the provider's."""
+        """The digest of your own test set that the run is about, '' for the provider's."""
         return self.tags.get(OWN_TEST_SET_TAG, "")
 
     @property
