@@ -2,7 +2,6 @@
 
 import logging
 import os
-import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +15,16 @@ from typing import TYPE_CHECKING, TypeAlias
 from mlrek.errors import MlrekError, SourceError, SourceNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project, Provider, Version
 from mlrek.identity import is_fuller, is_same_project
+from mlrek.logging_runs import (
+    Logged,
+    Target,
+    clean_up,
+    find_kept,
+    keep,
+    log_run,
+    retire_others,
+    write_overview,
+)
 from mlrek.redaction import hide_secrets
 from mlrek.reported import DEFAULT_THRESHOLD
 from mlrek.results import Progress, ProjectResult, SyncOptions, SyncResult, VersionResult
@@ -27,24 +36,21 @@ from mlrek.sources.storage import path_exists
 from mlrek.tracking.connection import connect, connect_existing, is_fresh
 from mlrek.tracking.description import (
     LOG_CHANGES,
-    LOG_SCHEMA,
-    OUTDATED_REASON,
     Options,
     RunDescription,
     describe_state,
 )
 from mlrek.tracking.doubts import read_doubts
 from mlrek.tracking.experiments import choose_experiment
-from mlrek.tracking.knowledge import find_loss, read_earlier, say_kept
+from mlrek.tracking.knowledge import read_earlier
 from mlrek.tracking.links import build_links
-from mlrek.tracking.notes import NOTE_TAG, describe_experiment_note, is_outdated
 from mlrek.tracking.pictures import find_main_pictures
 from mlrek.tracking.project_run import RUN_VARIABLE, mark_project_run
 from mlrek.tracking.recognition import find_logged_version
-from mlrek.tracking.runs import LoggedRun, current_run, current_runs, superseded_runs
+from mlrek.tracking.runs import LoggedRun, current_runs
 from mlrek.tracking.store import Store
 from mlrek.tracking.translation import hide_userinfo
-from mlrek.tracking.view import COLOUR_TAG, VIEW_TAG, choose_colours, describe_view
+from mlrek.tracking.view import VIEW_TAG
 from mlrek.workers import Work, Workers, count_bytes
 
 if TYPE_CHECKING:
@@ -72,12 +78,7 @@ class _Job:
     entry: VersionEntry
     store: Store | None
     place: _Place
-
-    @property
-    def runs(self) -> tuple[LoggedRun, ...]:
-        """The runs of this version that there are already."""
-        arn = self.entry.version.arn
-        return tuple(run for run in self.place.runs if run.version_arn == arn)
+    target: Target
 
 
 _Prepared: TypeAlias = dict[str, tuple[Work, int]]
@@ -214,15 +215,19 @@ def _plan(
     troubles = [place.trouble for place in places.values() if place.trouble]
     if troubles and len(troubles) == len(places):
         raise troubles[0]
+    written = None if options.dry_run else store
     return [
-        _Job(
-            source=source,
-            entry=entry,
-            store=None if options.dry_run else store,
-            place=places[entry.version.project],
-        )
+        _make_job(source, entry, written, places[entry.version.project], force=options.force)
         for source, entry in entries
     ]
+
+
+def _make_job(
+    source: Source, entry: VersionEntry, store: Store | None, place: _Place, *, force: bool
+) -> _Job:
+    runs = tuple(run for run in place.runs if run.version_arn == entry.version.arn)
+    target = Target(experiment_id=place.experiment_id, runs=runs, force=force)
+    return _Job(source=source, entry=entry, store=store, place=place, target=target)
 
 
 def _recognise(
@@ -361,29 +366,27 @@ def _describe_fault(exc: Exception) -> str:
 
 
 def _update_version(job: _Job, options: SyncOptions, tools: _Tools) -> VersionResult:
-    entry, current = job.entry, current_run(job.runs)
+    entry, current = job.entry, job.target.current
     if entry.skipped:
         return VersionResult(entry=entry, action="skipped", reason=entry.skipped, run=current)
     if entry.refused:
         return VersionResult(entry=entry, action="failed", reason=entry.refused)
     if job.place.trouble:
         raise job.place.trouble
-    _delete_leftovers(job)
     prepared = tools.prepared.get(entry.version.arn)
     work, size = prepared or _prepare_work(job.source, entry, options)
     if current and current.source_state == work.state and not options.force:
-        return _keep(job, current)
-    kept = None if options.force else current
+        return _leave(job, keep(job.target, current))
     if current is not None:
         key = "" if options.force else current.evaluation_key
         work = replace(work, logged_key=key, earlier=read_earlier(job.store, current))
     try:
         description = tools.workers.describe(work, size=size, on_bytes=tools.progress.on_bytes)
     except SourceNotFoundError as exc:
-        if kept is None or not kept.has_images:
+        if current is None or options.force or not current.has_images:
             raise
-        return _keep(job, kept, say_kept(str(exc)))
-    return _log(job, description) if kept is None else _replace(job, kept, description, tools)
+        return _leave(job, keep(job.target, current, str(exc)))
+    return _log(job, description, tools)
 
 
 def _choose_options(entry: VersionEntry, options: Options) -> Options:
@@ -409,64 +412,48 @@ def _prepare_work(source: Source, entry: VersionEntry, options: SyncOptions) -> 
     return work, count_bytes(files)
 
 
-def _keep(job: _Job, current: LoggedRun, *said: str) -> VersionResult:
-    """Leave the run that counts, and no other of its version; `said` are warnings of today."""
+def _leave(job: _Job, kept: Logged) -> VersionResult:
+    """Leave the run that counts, and no other of its version."""
     if job.store is not None:
-        job.store.retire_runs(superseded_runs(job.runs, current))
+        retire_others(job.store, job.target, kept.run)
+    return _tell_kept(job, kept)
+
+
+def _tell_kept(job: _Job, kept: Logged) -> VersionResult:
+    said = (kept.kept,) if kept.kept else ()
     return VersionResult(
         entry=job.entry,
-        action="unchanged",
-        run=current,
-        warnings=(*said, *_warnings(current.tags)),
-        doubts=read_doubts(current, job.store),
+        action=kept.action,
+        run=kept.run,
+        warnings=(*said, *_warnings(kept.run.tags)),
+        doubts=read_doubts(kept.run, job.store),
     )
 
 
-def _replace(
-    job: _Job, current: LoggedRun, description: RunDescription, tools: _Tools
-) -> VersionResult:
-    """Log anew what is something else than the run that counts, unless it is poorer."""
-    if current.evaluation_key == description.tags["mlrek.evaluation_key"]:
-        return _keep(job, current)
-    loss = find_loss(tools.store, current, description.knows) if tools.store else ""
-    return _keep(job, current, say_kept(loss)) if loss else _log(job, description)
-
-
-def _log(job: _Job, description: RunDescription) -> VersionResult:
-    """Write the new run; only when it is complete the old ones go."""
-    old = tuple(run for run in job.runs if run.is_complete)
-    action = "replaced" if old else "created"
-    warnings = _warnings(description.tags)
-    if job.store is None:
-        return VersionResult(
-            entry=job.entry, action=action, warnings=warnings, doubts=description.doubts
-        )
-    written = job.store.write_run(job.place.experiment_id, description)
-    job.store.retire_runs(old)
-    run = job.store.settle(job.place.experiment_id, written)
-    reason = "another process logged it at the same time" if run.run_id != written.run_id else ""
-    if not reason and _is_outdated(job):
-        reason = OUTDATED_REASON
-    return VersionResult(
+def _log(job: _Job, description: RunDescription, tools: _Tools) -> VersionResult:
+    """Log what was described, or leave the run that holds the same or knows more."""
+    key = description.tags["mlrek.evaluation_key"]
+    result = VersionResult(
         entry=job.entry,
-        action=action,
-        run=run,
-        reason=reason,
-        warnings=warnings,
+        action=job.target.action,
+        warnings=_warnings(description.tags),
         doubts=description.doubts,
     )
-
-
-def _is_outdated(job: _Job) -> bool:
-    """Whether the run that counted before was logged by an mlrek whose runs held something else."""
-    current = current_run(job.runs)
-    return current is not None and current.log_schema != LOG_SCHEMA
+    if job.store is None:
+        kept = find_kept(tools.store, job.target, key, description.knows)
+        return _tell_kept(job, kept) if kept else result
+    logged = log_run(
+        job.store, job.target, key=key, knows=description.knows, describe=lambda: description
+    )
+    if logged.action == "unchanged":
+        return _tell_kept(job, logged)
+    return replace(result, run=logged.run, reason=logged.reason)
 
 
 def _describe_upgrade(jobs: Sequence[_Job], results: Sequence[VersionResult]) -> tuple[str, ...]:
     """What is said once, by the first sync after an update of mlrek that logs versions again."""
     pairs = zip(jobs, results, strict=True)
-    again = [job for job, result in pairs if result.action == "replaced" and _is_outdated(job)]
+    again = [job for job, result in pairs if result.action == "replaced" and job.target.is_outdated]
     if not again:
         return ()
     versions = "1 version was" if len(again) == 1 else f"{len(again):,} versions were"
@@ -476,12 +463,6 @@ def _describe_upgrade(jobs: Sequence[_Job], results: Sequence[VersionResult]) ->
         "a decision names, stays, marked as superseded."
     )
     return (said,)
-
-
-def _delete_leftovers(job: _Job) -> None:
-    if job.store is not None:
-        now_ms = int(time.time() * 1000)
-        job.store.delete_runs(run for run in job.runs if run.is_leftover(now_ms))
 
 
 def _finish_projects(
@@ -512,8 +493,8 @@ def _finish_projects(
         complete = [run for run in beside if run.is_complete]
         experiment = store.get_experiment(experiment_id)
         if writes:
-            _clean_up(store, experiment_id, beside)
-            _write_overview(store, experiment, complete, is_changed=experiment_id in changed)
+            clean_up(store, experiment_id, beside)
+            write_overview(store, experiment, complete, is_changed=experiment_id in changed)
         has_view = VIEW_TAG in experiment.tags or (writes and bool(complete))
         for project in projects:
             runs = current_runs(
@@ -536,29 +517,6 @@ def _finish_projects(
                 )
             )
     return tuple(finished)
-
-
-def _clean_up(store: Store, experiment_id: str, runs: Sequence[LoggedRun]) -> None:
-    """Delete what killed processes left in an experiment, also of versions not synced now."""
-    now_ms = int(time.time() * 1000)
-    store.delete_runs(run for run in runs if run.is_leftover(now_ms))
-    store.delete_unfinished_models(experiment_id)
-
-
-def _write_overview(
-    store: Store, experiment: "Experiment", complete: Sequence[LoggedRun], *, is_changed: bool
-) -> None:
-    """The note of an experiment, how its pages look, and the colours of its runs."""
-    runs = current_runs(complete)
-    if not runs:
-        return
-    for run, colour in choose_colours(runs):
-        store.set_run_tags(run.run_id, {COLOUR_TAG: colour})
-    own = store.list_own_test_set_runs(experiment.experiment_id) if is_changed else ()
-    tags, note = {VIEW_TAG: describe_view(runs)}, describe_experiment_note(complete, own)
-    if is_changed or is_outdated(experiment.tags.get(NOTE_TAG, ""), note):
-        tags[NOTE_TAG] = note
-    store.set_experiment_tags(experiment, tags)
 
 
 def _name_runs_that_count(

@@ -5,14 +5,12 @@ as *the* run of its version, which is the one on the provider's test set.
 """
 
 import json
-import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from mlrek.errors import UsageError
 from mlrek.evaluation import Evaluation, Provider
@@ -25,6 +23,7 @@ from mlrek.formats.ground_truth import GroundTruth, parse_ground_truth
 from mlrek.formats.rekognition_arn import parse_arn
 from mlrek.formats.responses import parse_responses
 from mlrek.identity import hide_signatures, test_set_digest
+from mlrek.logging_runs import Target, clean_up, log_run, write_note
 from mlrek.printable import escape_markdown, escape_unencodable
 from mlrek.sources import AwsOptions
 from mlrek.sources.aws import AwsClients
@@ -39,28 +38,21 @@ from mlrek.tracking.description import (
     AUTO_IMAGES,
     LOG_SCHEMA,
     NO_IMAGES,
-    OUTDATED_REASON,
     Options,
     RunDescription,
 )
 from mlrek.tracking.experiments import choose_experiment
-from mlrek.tracking.knowledge import compute_knowledge, find_loss, read_earlier, say_kept
+from mlrek.tracking.knowledge import compute_knowledge, read_earlier
 from mlrek.tracking.links import build_run_link
-from mlrek.tracking.notes import NOTE_TAG, describe_experiment_note, is_outdated
 from mlrek.tracking.runs import (
     MAX_TAG,
     OWN_TEST_SET_NAME_TAG,
     OWN_TEST_SET_TAG,
     LoggedRun,
-    current_run,
     current_runs,
-    superseded_runs,
 )
 from mlrek.tracking.store import Store
 from mlrek.tracking.view import VIEW_TAG
-
-if TYPE_CHECKING:
-    from mlflow.entities import Experiment
 
 TRUTH_ROLE = "ground_truth"
 RESPONSES_ROLE = "responses"
@@ -223,55 +215,36 @@ def log_own_test_set(
     chosen = choose_experiment(options.experiment, store, environ)
     experiment = store.get_or_create_experiment(version.project, chosen)
     alike = store.list_runs(experiment.experiment_id, {OWN_TEST_SET_TAG: own.digest})
-    runs = tuple(run for run in alike if run.version_arn == version.arn)
-    store.delete_runs(run for run in alike if run.is_leftover(int(time.time() * 1000)))
-    current, key = current_run(runs), compute_own_key(own, options.options)
-    action, reason, loss = "unchanged", "", ""
-    is_same = current is not None and current.evaluation_key == key
-    if current is not None and not is_same and not options.force:
-        loss = find_loss(store, current, compute_knowledge(own.evaluation))
-    if current is not None and (is_same or loss) and not options.force:
-        run = current
-        store.retire_runs(superseded_runs(runs, run))
-    else:
-        old = tuple(run for run in runs if run.is_complete)
-        action = "replaced" if old else "created"
-        earlier = read_earlier(store, current)
-        written = store.write_run(
-            experiment.experiment_id, describe_own_run(own, options, key, earlier=earlier)
-        )
-        store.retire_runs(old)
-        run = store.settle(experiment.experiment_id, written)
-        if run.run_id != written.run_id:
-            reason = "another process logged it at the same time"
-        elif current is not None and current.log_schema != LOG_SCHEMA:
-            reason = OUTDATED_REASON
-        _write_note(store, experiment)
-    store.delete_unfinished_models(experiment.experiment_id)
+    clean_up(store, experiment.experiment_id, alike)
+    target = Target(
+        experiment_id=experiment.experiment_id,
+        runs=tuple(run for run in alike if run.version_arn == version.arn),
+        force=options.force,
+        command="mlrek evaluate",
+    )
+    key = compute_own_key(own, options.options)
+
+    def describe() -> RunDescription:
+        return describe_own_run(own, options, key, earlier=read_earlier(store, target.current))
+
+    knows = compute_knowledge(own.evaluation)
+    logged = log_run(store, target, key=key, knows=knows, describe=describe)
+    if logged.action != "unchanged":
+        write_note(store, experiment)
     return OwnTestSetResult(
         own=own,
-        action=action,
-        run=run,
+        action=logged.action,
+        run=logged.run,
         experiment=experiment.name,
         experiment_id=experiment.experiment_id,
         link=build_run_link(
-            store.tracking_uri, experiment.experiment_id, run.run_id, store.workspace
+            store.tracking_uri, experiment.experiment_id, logged.run.run_id, store.workspace
         ),
-        reason=reason,
-        kept=say_kept(loss, "mlrek evaluate") if loss else "",
+        reason=logged.reason,
+        kept=logged.kept,
         others=tuple(run for run in current_runs(alike) if run.version_arn != version.arn),
         has_view=VIEW_TAG in experiment.tags,
     )
-
-
-def _write_note(store: Store, experiment: "Experiment") -> None:
-    """Bring the experiment's note up to date; one of somebody's own stays."""
-    experiment_id = experiment.experiment_id
-    note = describe_experiment_note(
-        store.list_version_runs(experiment_id), store.list_own_test_set_runs(experiment_id)
-    )
-    if is_outdated(experiment.tags.get(NOTE_TAG, ""), note):
-        store.set_experiment_tags(experiment, {NOTE_TAG: note})
 
 
 def describe_own_run(
