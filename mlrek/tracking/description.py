@@ -80,7 +80,6 @@ class RunDescription:
     params: Mapping[str, str]
     metrics: tuple[MetricPoint, ...]
     files: Mapping[str, bytes] = field(default_factory=dict)
-    table: Mapping[str, Sequence[str | float | None]] | None = None
     picture: NDArray[np.uint8] | None = None
     picture_key: str = PICTURE_KEY
     grid: tuple[GridPicture, ...] = ()
