@@ -14,7 +14,7 @@ from msgspec import UNSET, Raw
 from msgspec.json import Decoder
 
 from mlrek.errors import ParseError
-from mlrek.formats.google_json import Answer, Peek, Resource, to_camel_case
+from mlrek.formats.google_json import Answer, Peek, Resource, to_camel_case, to_camel_key
 from mlrek.formats.instead import explain
 from mlrek.formats.json_text import decode_json, show
 from mlrek.formats.lines import BYTE_ORDER_MARK
@@ -193,7 +193,7 @@ def sniff_google(head: bytes, name: str) -> GoogleRole | None:  # noqa: ARG001 (
     >>> sniff_google(b'{"modelEvaluation": [{"name": "projects/', "any.txt").value
     'evaluations'
     """
-    text = to_camel_case(head[:HEAD_BYTES]).decode("utf-8-sig", "ignore").lstrip()
+    text = head[:HEAD_BYTES].decode("utf-8-sig", "ignore").lstrip()
     if text.startswith(("{", "[")):
         return _sniff_json(dict(_outline(text)))
     return GoogleRole.TRUTH if _CSV_ROW.match(text) else None
@@ -242,7 +242,7 @@ def _outline(text: str) -> dict[tuple[str, ...], str]:
             is_key = bool(path) and path[-1] is not None
         elif string is not None:
             if is_key and path:
-                path[-1] = string
+                path[-1] = to_camel_key(string)
             keys = tuple(key for key in path if key is not None)
             if len(keys) <= _DEPTH:
                 found[keys] = found.get(keys) or ("" if is_key else string)

@@ -285,12 +285,12 @@ class Metrics(Shape):
 # ---- one spelling --------------------------------------------------------------------------
 
 _CAMEL = {
-    snake.encode(): camel.encode()
+    snake: camel
     for shape in Shape.__subclasses__()
     for snake, camel in zip(shape.__struct_fields__, shape.__struct_encode_fields__, strict=True)
     if "_" in snake
 }
-_SNAKE_KEY = re.compile(rb'(?<!\\)"(%b)"(?=\s*:)' % b"|".join(sorted(_CAMEL)))
+_SNAKE_KEY = re.compile(rb'(?<!\\)"(%b)"(?=\s*:)' % "|".join(sorted(_CAMEL)).encode())
 _LINE_MARKS = (b"display_name", b"annotation_spec_id", b"image_gcs_uri")
 
 
@@ -300,7 +300,12 @@ def to_camel_case(text: bytes) -> bytes:
     >>> to_camel_case(b'{"display_name": "display_name", "labels": {"my_team": 1}}')
     b'{"displayName": "display_name", "labels": {"my_team": 1}}'
     """
-    return _SNAKE_KEY.sub(lambda match: b'"%b"' % _CAMEL[match[1]], text)
+    return _SNAKE_KEY.sub(lambda match: b'"%b"' % to_camel_key(match[1].decode()).encode(), text)
+
+
+def to_camel_key(key: str) -> str:
+    """The same for one key."""
+    return _CAMEL.get(key, key)
 
 
 def respell_lines(text: bytes) -> bytes:

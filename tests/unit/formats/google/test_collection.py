@@ -135,6 +135,14 @@ def test_description_is_unchanged(collect, vertex_model):
     assert found.description == text
 
 
+def test_keys_of_a_users_own_are_not_respelled(collect, vertex_model):
+    """Of a description in a client library's spelling only Google's own keys change theirs."""
+    model = vertex_model(labels={"my_team": "vision"})
+    text = json.dumps(model).replace("displayName", "display_name").encode()
+    (found,) = collect({"m.json": text}).versions
+    assert json.loads(found.description) == model
+
+
 def test_vertex_identity(collect, vertex, vertex_model):
     """A version of a registered model: its number, aliases and training."""
     pipeline = {
