@@ -19,7 +19,7 @@ from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.threshold_matrices import compute_threshold_matrices
 from mlrek.report import describe_report
 from mlrek.tables.document import describe_tables
-from mlrek.tables.doubts import order_doubts
+from mlrek.tables.doubts import describe_remarks, describe_warnings, order_doubts
 from mlrek.tables.json_text import Json, write_json
 from mlrek.tables.predictions import describe_predictions
 from mlrek.tracking.description import (
@@ -32,9 +32,7 @@ from mlrek.tracking.description import (
     compute_evaluation_key,
     describe_dataset,
     describe_params,
-    describe_remarks,
     describe_tags,
-    describe_warnings,
 )
 from mlrek.tracking.knowledge import compute_knowledge
 from mlrek.tracking.metric_points import describe_metrics

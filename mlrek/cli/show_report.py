@@ -20,9 +20,15 @@ from mlrek.metrics.outcomes import LabelOutcome, list_outcomes
 from mlrek.reported import ReportedAt
 from mlrek.tables.blocks import Block, Line, Table
 from mlrek.tables.confusion import display_names, rank_mistakes
-from mlrek.tables.doubts import EFFECT_WORDS, describe_doubt, order_doubts, say_touched
+from mlrek.tables.doubts import (
+    EFFECT_WORDS,
+    describe_doubt,
+    describe_remarks,
+    describe_warnings,
+    order_doubts,
+    say_touched,
+)
 from mlrek.tables.labels import label_columns
-from mlrek.tracking.description import describe_remarks, describe_warnings
 
 WORST_LABELS = 10
 TOP_CONFUSIONS = 10

@@ -1,12 +1,17 @@
 """A doubt as JSON and in words: the one form that every document and every page shows."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
+from math import isnan
 from types import MappingProxyType
 from typing import Any, Final
 
-from mlrek.evaluation import EVERYTHING, Doubt, DoubtKind, Effect
+from mlrek.comparison.doubts import list_doubts
+from mlrek.evaluation import EVERYTHING, Doubt, DoubtKind, Effect, Evaluation
 from mlrek.label_keys import display_label
+from mlrek.metrics import Metrics, Number
 from mlrek.metrics.headlines import name_metric
+from mlrek.printable import escape_unprintable
 from mlrek.tables.json_text import Json
 
 EFFECT_WORDS: Mapping[Effect, str] = MappingProxyType(
@@ -111,3 +116,51 @@ def _say_pattern(pattern: str) -> str:
     whose = {"": "each label", EVERYTHING: "each label"}.get(label, display_label(label))
     how = ", cross-fitted" if pattern.startswith(_CROSSFIT) else ""
     return f"{name_metric(number.rstrip(EVERYTHING))} of {whose}{how}"
+
+
+def describe_warnings(evaluation: Evaluation, metrics: Metrics) -> tuple[str, ...]:
+    """Everything a reader must know: what weakens the numbers first, then all other remarks.
+
+    One line each, whatever stands in the names of files and labels.
+    """
+    doubts = order_doubts(list_doubts(evaluation, metrics))
+    said = [escape_unprintable(doubt.text) for doubt in doubts]
+    return tuple(dict.fromkeys((*said, *describe_remarks(evaluation, metrics))))
+
+
+def describe_remarks(evaluation: Evaluation, metrics: Metrics) -> tuple[str, ...]:
+    """What weakens no number: of the reading, the computing, and what is undefined."""
+    warnings = (
+        *evaluation.warnings,
+        *metrics.warnings,
+        *_left_out("aggregate", metrics.aggregate),
+        *_left_out("at_threshold", metrics.at_threshold),
+        *_no_interval(metrics),
+    )
+    return tuple(dict.fromkeys(map(escape_unprintable, warnings)))
+
+
+def _left_out(group: str, numbers: Mapping[str, Number]) -> Iterator[str]:
+    """Names the undefined numbers of a group, by reason."""
+    undefined = {name: number.reason for name, number in numbers.items() if not number.is_defined}
+    for reason, names in _by_reason(undefined):
+        shown = ["*"] if len(names) == len(numbers) > 1 else names
+        what = ", ".join(f"{group}/{name}" for name in shown)
+        yield f"not logged: {what}: {reason or 'undefined'}"
+
+
+def _no_interval(metrics: Metrics) -> Iterator[str]:
+    """Names the defined numbers that have no interval, by reason."""
+    lacking = {
+        name: number.reason.removeprefix("no interval: ")
+        for name, number in metrics.aggregate.items()
+        if number.is_defined and number.reason and (isnan(number.low) or isnan(number.high))
+    }
+    for reason, names in _by_reason(lacking):
+        yield f"no interval for {', '.join(names)}: {reason}"
+
+
+def _by_reason(reasons: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
+    pairs = sorted((reason, name) for name, reason in reasons.items())
+    for reason, group in groupby(pairs, key=lambda pair: pair[0]):
+        yield reason, [name for _, name in group]

@@ -1,10 +1,9 @@
 """What is logged for one version, as plain data: nothing here talks to MLflow."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,10 +11,9 @@ from numpy.typing import NDArray
 from mlrek import __version__
 from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import Doubt, Evaluation
-from mlrek.metrics import Metrics, Number
-from mlrek.printable import escape_unprintable
+from mlrek.metrics import Metrics
 from mlrek.reported import DEFAULT_THRESHOLD
-from mlrek.tables.doubts import order_doubts
+from mlrek.tables.doubts import describe_remarks, describe_warnings, order_doubts
 from mlrek.tracking.doubts import DOUBTS_TAG, write_doubts_tag
 from mlrek.tracking.knowledge import Knowledge
 from mlrek.tracking.metric_points import MetricPoint
@@ -192,28 +190,6 @@ def describe_params(evaluation: Evaluation, metrics: Metrics) -> dict[str, str]:
     return {name: str(value) for name, value in params.items() if value is not None}
 
 
-def describe_warnings(evaluation: Evaluation, metrics: Metrics) -> tuple[str, ...]:
-    """Everything a reader must know: what weakens the numbers first, then all other remarks.
-
-    One line each, whatever stands in the names of files and labels.
-    """
-    doubts = order_doubts(list_doubts(evaluation, metrics))
-    said = [escape_unprintable(doubt.text) for doubt in doubts]
-    return tuple(dict.fromkeys((*said, *describe_remarks(evaluation, metrics))))
-
-
-def describe_remarks(evaluation: Evaluation, metrics: Metrics) -> tuple[str, ...]:
-    """What weakens no number: of the reading, the computing, and what is undefined."""
-    warnings = (
-        *evaluation.warnings,
-        *metrics.warnings,
-        *_left_out("aggregate", metrics.aggregate),
-        *_left_out("at_threshold", metrics.at_threshold),
-        *_no_interval(metrics),
-    )
-    return tuple(dict.fromkeys(map(escape_unprintable, warnings)))
-
-
 def describe_dataset(evaluation: Evaluation, digest: str) -> DatasetInput | None:
     """The test set as dataset input; equal digests mean equal test sets."""
     manifest = next((file for file in evaluation.files if file.role in TEST_SET_ROLES), None)
@@ -221,32 +197,6 @@ def describe_dataset(evaluation: Evaluation, digest: str) -> DatasetInput | None
         return None
     name = manifest.uri.replace("\\", "/").rstrip("/").rpartition("/")[2]
     return DatasetInput(uri=manifest.uri, name=name[:500], digest=digest)
-
-
-def _left_out(group: str, numbers: Mapping[str, Number]) -> Iterator[str]:
-    """Names the undefined numbers of a group, by reason."""
-    undefined = {name: number.reason for name, number in numbers.items() if not number.is_defined}
-    for reason, names in _by_reason(undefined):
-        shown = ["*"] if len(names) == len(numbers) > 1 else names
-        what = ", ".join(f"{group}/{name}" for name in shown)
-        yield f"not logged: {what}: {reason or 'undefined'}"
-
-
-def _no_interval(metrics: Metrics) -> Iterator[str]:
-    """Names the defined numbers that have no interval, by reason."""
-    lacking = {
-        name: number.reason.removeprefix("no interval: ")
-        for name, number in metrics.aggregate.items()
-        if number.is_defined and number.reason and np.isnan([number.low, number.high]).any()
-    }
-    for reason, names in _by_reason(lacking):
-        yield f"no interval for {', '.join(names)}: {reason}"
-
-
-def _by_reason(reasons: Mapping[str, str]) -> Iterator[tuple[str, list[str]]]:
-    pairs = sorted((reason, name) for name, reason in reasons.items())
-    for reason, group in groupby(pairs, key=lambda pair: pair[0]):
-        yield reason, [name for _, name in group]
 
 
 def _cut_lines(lines: Sequence[str]) -> str:
