@@ -4,7 +4,7 @@
 def main() -> None:
     """Run the command line."""
     try:
-        from mlrek.interruption import end_at_once
+        from mlrek.errors import end_at_once
 
         end_at_once()
     except KeyboardInterrupt:

@@ -11,11 +11,10 @@ from mlrek.cli.catalogue import archive, projects, versions
 from mlrek.cli.check import check
 from mlrek.cli.compare import compare
 from mlrek.cli.evaluate import evaluate
-from mlrek.cli.options import with_shared_options
+from mlrek.cli.options import RegisteringCommand, with_shared_options
+from mlrek.cli.output import make_streams_harmless
 from mlrek.cli.promote import promote
-from mlrek.cli.register_option import RegisteringCommand
 from mlrek.cli.show import show
-from mlrek.cli.streams import make_streams_harmless
 from mlrek.cli.sync import sync
 from mlrek.cli.ui import ui
 from mlrek.cli.verify import verify

@@ -9,10 +9,17 @@ from typing import TYPE_CHECKING, Any
 import typer
 from typer.core import TyperGroup
 
-from mlrek.errors import IncomparableError, MlrekError, PolicyError, UsageError
-from mlrek.interruption import EXIT_INTERRUPTED, SAID, begin_command, end_command
-from mlrek.printable import escape_unprintable
-from mlrek.redaction import hide_secrets
+from mlrek.errors import (
+    EXIT_INTERRUPTED,
+    SAID,
+    IncomparableError,
+    MlrekError,
+    PolicyError,
+    UsageError,
+    begin_command,
+    end_command,
+)
+from mlrek.text import escape_unprintable, hide_secrets
 
 if TYPE_CHECKING:
     from typer._click import Context  # pragma: no cover - a name for the type checker only

@@ -8,15 +8,15 @@ import typer
 from mlrek.cli import options as opt
 from mlrek.cli.boundary import EXIT_FAILED
 from mlrek.cli.output import Output
-from mlrek.formatting import fmt, fmt_date
+from mlrek.text import fmt, fmt_date
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mlrek.listing import ListedVersion
+    from mlrek.render.blocks import Block
+    from mlrek.runs.listing import ListedVersion
     from mlrek.sources import ListedProject
     from mlrek.sources.archive import ArchivedVersion
-    from mlrek.tables.blocks import Block
 
 WIDE = 104
 """Columns of a terminal from which on whole run ids have room."""
@@ -30,8 +30,8 @@ def projects(
     output: Output,
 ) -> None:
     """List the Rekognition projects of the account and region with their ARNs."""
+    from mlrek.render.blocks import Table
     from mlrek.sources import list_projects
-    from mlrek.tables.blocks import Table
 
     found = list_projects(account.aws)
     rows = [
@@ -54,7 +54,7 @@ def versions(
     output: Output,
 ) -> None:
     """List the versions of a source: status, training, evaluation, MLflow run."""
-    from mlrek.listing import list_versions
+    from mlrek.runs.listing import list_versions
     from mlrek.tracking.connection import connect_existing
 
     listed = list_versions(source, account.aws, connect_existing(tracking_uri), experiment)
@@ -79,9 +79,9 @@ def archive(
     """
     from pathlib import Path
 
+    from mlrek.render.blocks import Table
     from mlrek.sources import open_source
     from mlrek.sources.archive import write_archive
-    from mlrek.tables.blocks import Table
 
     opened = open_source(source, account.aws)
     saved = write_archive(opened, Path(folder))
@@ -103,7 +103,7 @@ def _list_blocks(
     listed: "Sequence[ListedVersion]", *, short: bool, with_evaluations: bool
 ) -> "Iterator[Block]":
     """A row a version, then the provider's own evaluations of the versions and their labels."""
-    from mlrek.tables.blocks import Line, Table
+    from mlrek.render.blocks import Line, Table
 
     several = len({row.entry.version.project for row in listed}) > 1
     titles = ["project", "version", "status", "trained", "images", *REPORTED_COLUMNS, "service F1"]

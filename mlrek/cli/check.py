@@ -63,15 +63,11 @@ def check(
 
     Example: mlrek check models:/digits/3 --policy examples/policy.toml
     """
-    from mlrek.gate import Asking, check_version, read_policy
-    from mlrek.sealing import keep_decision
-    from mlrek.tables.decision import (
-        decision_blocks,
-        describe_decision,
-        write_decision_markdown,
-    )
+    from mlrek.promotion.check import Asking, check_version, read_policy
+    from mlrek.promotion.promote import keep_decision
+    from mlrek.render.decision import decision_blocks, describe_decision, write_decision_markdown
+    from mlrek.runs.log import RUN_VARIABLE, mark_project_run
     from mlrek.tracking.connection import connect
-    from mlrek.tracking.project_run import RUN_VARIABLE, mark_project_run
 
     asked = read_policy(policy, baseline, group_by)
     aws, asking = account.aws, Asking(alias=alias)
@@ -107,7 +103,7 @@ def _write_files(
 ) -> None:
     """What was asked for, and under GitHub Actions what its pages show."""
     from mlrek.cli.github import report_to_github
-    from mlrek.cli.junit import write_junit
+    from mlrek.render.decision import write_junit
 
     if junit:
         write_file("--junit", junit, write_junit(decision, policy.uri, undecided))

@@ -14,10 +14,10 @@ from mlrek.errors import TrackingError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mlrek.comparing import Compared
     from mlrek.comparison.compare import CompareSettings
+    from mlrek.promotion.compare import Compared
+    from mlrek.render.blocks import Block
     from mlrek.sources import AwsOptions
-    from mlrek.tables.blocks import Block
 
 
 class PairedRule(StrEnum):
@@ -83,7 +83,7 @@ def compare(
 
     Example: mlrek compare models:/digits@champion models:/digits/7
     """
-    from mlrek.comparing import describe_compared
+    from mlrek.promotion.compare import describe_compared
 
     if html and len(candidates) > 1:
         raise UsageError("--html is the page of one candidate; name only one")
@@ -105,8 +105,8 @@ def compare(
 
 
 def _make_settings(label_map: str, group_by: str) -> "CompareSettings":
-    from mlrek.comparing import read_label_map
     from mlrek.comparison.compare import CompareSettings
+    from mlrek.promotion.compare import read_label_map
 
     names = read_label_map(label_map) if label_map else {}
     return CompareSettings(group_by=group_by, label_map=names)
@@ -120,8 +120,8 @@ def _compare(
     rule: PairedRule | None,
     images: str,
 ) -> "Compared":
-    from mlrek.comparing import compare_references
     from mlrek.metrics import PredictionRule
+    from mlrek.promotion.compare import compare_references
     from mlrek.tracking.connection import connect_for_reading
 
     return compare_references(
@@ -136,7 +136,7 @@ def _compare(
 
 def _keep(compared: "Compared", tracking_uri: str, output: Output) -> "Compared":
     """Write the comparison into the candidates' runs, where MLflow has them."""
-    from mlrek.comparing import find_runs, write_comparisons
+    from mlrek.promotion.compare import find_runs, write_comparisons
     from mlrek.tracking.connection import connect, is_fresh
 
     if is_fresh(tracking_uri, os.environ):  # told without importing MLflow, which takes seconds
@@ -155,7 +155,7 @@ def _keep(compared: "Compared", tracking_uri: str, output: Output) -> "Compared"
 
 def _list_blocks(compared: "Compared", width: int) -> "Iterator[Block]":
     """Each candidate against the baseline, then the test of all together."""
-    from mlrek.tables.comparison_blocks import comparison_blocks, several_blocks
+    from mlrek.render.comparison import comparison_blocks, several_blocks
 
     for comparison in compared.comparisons:
         yield from comparison_blocks(comparison, width)
@@ -165,7 +165,7 @@ def _list_blocks(compared: "Compared", width: int) -> "Iterator[Block]":
 
 
 def _list_remarks(compared: "Compared") -> "Iterator[str]":
-    from mlrek.tables.comparison_blocks import list_remarks
+    from mlrek.render.comparison import list_remarks
 
     for comparison in compared.comparisons:
         whose = f"{comparison.candidate.name}: " if len(compared.comparisons) > 1 else ""
@@ -174,8 +174,8 @@ def _list_remarks(compared: "Compared") -> "Iterator[str]":
 
 def _write_files(compared: "Compared", markdown: str, html: str) -> None:
     """What was asked for in files of its own."""
-    from mlrek.comparing import describe_page
-    from mlrek.tables.comparison_blocks import write_summary
+    from mlrek.promotion.compare import describe_page
+    from mlrek.render.comparison import write_summary
 
     if markdown:
         text = "\n".join(map(write_summary, compared.comparisons))

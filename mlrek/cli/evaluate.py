@@ -9,13 +9,13 @@ import typer
 from mlrek.cli import options as opt
 from mlrek.cli.output import Output
 from mlrek.cli.sync import Rule
-from mlrek.formatting import fmt, span
+from mlrek.text import fmt, span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mlrek.exam import OwnTestSetOptions, OwnTestSetResult
-    from mlrek.tables.blocks import Block
+    from mlrek.render.blocks import Block
+    from mlrek.runs.own_test_set import OwnTestSetOptions, OwnTestSetResult
     from mlrek.tracking.store import Store
 
 
@@ -79,9 +79,9 @@ def evaluate(
 
     Example: mlrek evaluate examples/digits#v2-linear --on holdout.manifest --responses v2.jsonl
     """
-    from mlrek.cli.progress import show_calls
-    from mlrek.exam import OwnTestSetOptions, evaluate_own_test_set, log_own_test_set
-    from mlrek.references import load_version
+    from mlrek.cli.output import show_calls
+    from mlrek.promotion.references import load_version
+    from mlrek.runs.own_test_set import OwnTestSetOptions, evaluate_own_test_set, log_own_test_set
     from mlrek.tracking.connection import connect
     from mlrek.tracking.description import Options
 
@@ -127,10 +127,10 @@ def describe_result(
     result: "OwnTestSetResult", options: "OwnTestSetOptions", store: "Store"
 ) -> dict[str, Any]:
     """The stable JSON form: that of a sync with one version, and which test set it was."""
-    from mlrek.tables.doubts import describe_doubt
-    from mlrek.tracking.doubts import read_doubts
-    from mlrek.tracking.links import build_links
+    from mlrek.render.doubts import describe_doubt
+    from mlrek.tracking.runs import read_doubts
     from mlrek.tracking.translation import hide_userinfo
+    from mlrek.tracking.view import build_links
 
     version = result.own.evaluation.version
     runs = [*(run.run_id for run in result.others), result.run.run_id]
@@ -177,8 +177,8 @@ def describe_result(
 
 def _list_blocks(result: "OwnTestSetResult") -> "Iterator[Block]":
     """The headline numbers of the run, and where it is."""
-    from mlrek.metrics.headlines import HEADLINES, name_metric
-    from mlrek.tables.blocks import Line, Table
+    from mlrek.metrics.numbers import HEADLINES, name_metric
+    from mlrek.render.blocks import Line, Table
 
     evaluation, run, numbers = result.own.evaluation, result.run, result.run.metrics
     version = evaluation.version

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from mlrek.cli.streams import write_command
-from mlrek.printable import escape_unencodable, escape_unprintable
-from mlrek.tables.decision import list_notes, say_verdict
+from mlrek.cli.output import write_command
+from mlrek.render.decision import list_notes, say_verdict
+from mlrek.text import escape_unencodable, escape_unprintable
 
 if TYPE_CHECKING:
     from mlrek.policy import Decision, Forgive

@@ -8,12 +8,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
+from typer.core import TyperCommand
 
 from mlrek.cli.output import Output
 from mlrek.errors import UsageError
 
 if TYPE_CHECKING:
+    from typer._click import Context
+
     from mlrek.sources import AwsOptions
+
 
 SourceArgument = Annotated[
     str,
@@ -96,6 +100,43 @@ class Account:
         return AwsOptions(region=self.region, profile=self.profile)
 
 
+FLAG = "--register"
+_NOT_IN_NAMES = frozenset("/\\:")
+
+
+class RegisteringCommand(TyperCommand):
+    """A command with `--register [NAME]` and sources as arguments.
+
+    The word after `--register` is its NAME, unless it cannot be one (it holds a slash or a colon,
+    as paths, URIs and ARNs do), or no SOURCE would be left. `--register=NAME` is always the NAME.
+    """
+
+    def parse_args(self, ctx: "Context", args: list[str]) -> list[str]:
+        """Write the NAME to the option before the words are told apart."""
+        return super().parse_args(ctx, self._join_name(ctx, args))
+
+    def _join_name(self, ctx: "Context", args: list[str]) -> list[str]:
+        end = args.index("--") if "--" in args else len(args)
+        if FLAG not in args[:end]:
+            return args
+        i = args.index(FLAG)
+        before, after = args[:i], self._join_name(ctx, args[i + 1 :])
+        if is_name(args[i + 1 : end]) and self._has_sources(ctx, [*before, *after[1:]]):
+            return [*before, f"{FLAG}={after[0]}", *after[1:]]
+        return [*before, f"{FLAG}=", *after]
+
+    def _has_sources(self, ctx: "Context", args: list[str]) -> bool:
+        """Whether any argument is among the words; wrong ones are told of when it counts."""
+        from typer._click.exceptions import UsageError as WrongUsage
+
+        parser = self.make_parser(ctx)
+        try:
+            given, _, _ = parser.parse_args(list(args))
+        except WrongUsage:
+            return True
+        return bool(given.get("sources") or given.get("all_projects"))
+
+
 def with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
     """The command as Typer takes it: an option for each field of its `Account` and `Output`."""
     own = signature(command).parameters.values()
@@ -127,3 +168,10 @@ def check_images(images: str) -> str:
     if images in {"auto", "none"} or images.startswith("s3://") or Path(images).is_dir():
         return images
     raise UsageError(f"--images {images}: no such folder; give one, or auto, or none")
+
+
+def is_name(words: list[str]) -> bool:
+    """Whether the first word can be the name of a registered model."""
+    if not words or words[0].startswith("-"):
+        return False
+    return words[0] not in {"", ".", ".."} and not _NOT_IN_NAMES.intersection(words[0])

@@ -1,26 +1,33 @@
 """The one output sink: results to stdout, everything else to stderr."""
 
+import contextlib
 import json
 import logging
 import math
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from io import TextIOWrapper
 from pathlib import Path
 from textwrap import wrap
-from typing import TYPE_CHECKING, Annotated, Any
+from threading import Lock
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from mlrek.errors import UsageError
-from mlrek.printable import escape_unprintable
-from mlrek.redaction import hide_secrets
+from mlrek.text import escape_unprintable, hide_secrets
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
 
-    from mlrek.tables.blocks import Block
+    from mlrek.render.blocks import Block
+    from mlrek.runs.results import VersionResult
+
 
 PIPE_WIDTH = 160
 """Columns of a table that no terminal bounds."""
@@ -85,7 +92,7 @@ class Output:
         if document and self.as_json:
             self.document(document())
             return
-        from mlrek.tables.blocks import Heading, Line, Note
+        from mlrek.render.blocks import Heading, Line, Note
 
         for block in blocks:
             match block:
@@ -146,6 +153,122 @@ class Output:
         self.console.print(table)
 
 
+class _DiscreetFormatter(logging.Formatter):
+    """Log lines of any library, without the secrets of URLs."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return hide_secrets(super().format(record))
+
+
+_IN_ASCII = {ord("—"): "-", ord("–"): "-", ord("…"): "...", ord("→"): "->", ord("≥"): ">="}
+"""What our own words have beyond ASCII; names of others are escaped where that is needed."""
+
+_COMMANDS: Final = ("::", "##[")
+_PARTS: Final = frozenset({":", "#", "##"})
+"""What may become the beginning of a command with the next piece."""
+
+
+class HarmlessStream(TextIOWrapper):
+    """A text stream that puts a backslash before what GitHub would take for a command."""
+
+    _at_line_start = True
+
+    def write(self, text: str) -> int:
+        """Write text, of which a line may come in several pieces."""
+        if not isinstance(text, str):
+            raise TypeError("a text stream takes no bytes")  # so Typer tells them apart
+        super().write("".join(map(self._escape, text.splitlines(keepends=True))))
+        return len(text)
+
+    def write_command(self, line: str) -> None:
+        """Write a line that is meant for GitHub."""
+        super().write(f"{line}\n")
+
+    def _escape(self, piece: str) -> str:
+        """A piece of one line, with the line's end if it has come."""
+        content = piece.strip()
+        is_command = content.startswith(_COMMANDS) or content in _PARTS
+        escapes = self._at_line_start and is_command
+        is_ended = piece.splitlines()[0] != piece
+        self._at_line_start = is_ended or (self._at_line_start and not content)
+        return piece.replace(content, f"\\{content}", 1) if escapes else piece
+
+
+SHOW_AFTER_S = 1.0
+
+
+class SilentProgress:
+    """Says nothing: for pipes, --quiet and --json."""
+
+    def start(self, versions: int) -> None:
+        """Nothing to show."""
+
+    def on_bytes(self, n: int) -> None:
+        """Nothing to show."""
+
+    def finish_version(self, result: "VersionResult") -> None:
+        """Nothing to show."""
+
+
+class BarProgress:
+    """A bar of versions with the bytes read so far."""
+
+    def __init__(self, bar: "RichProgress") -> None:
+        self.bar = bar
+        self.task: TaskID | None = None
+        self.lock = Lock()
+        self.began = time.monotonic()
+        self.bytes_read = 0
+
+    def start(self, versions: int) -> None:
+        """Know the number of versions."""
+        self.task = self.bar.add_task("reading", total=versions, megabytes="")
+
+    def on_bytes(self, n: int) -> None:
+        """Count bytes; show the bar once the wait is worth it."""
+        with self.lock:
+            self.bytes_read += n
+            self._update(advance=0)
+
+    def finish_version(self, result: "VersionResult") -> None:
+        """One version further."""
+        with self.lock:
+            self._update(advance=1, name=result.entry.version.name)
+
+    def _update(self, *, advance: int, name: str = "") -> None:
+        if time.monotonic() - self.began > SHOW_AFTER_S and not self.bar.live.is_started:
+            self.bar.start()
+        if self.task is not None:
+            megabytes = f"{self.bytes_read / 1e6:,.0f} MB" if self.bytes_read else ""
+            self.bar.update(self.task, advance=advance, megabytes=megabytes)
+            if name:
+                self.bar.update(self.task, description=name[:40])
+
+
+class CallWatch:
+    """Says what calls cost, and shows how many are done where somebody watches."""
+
+    def __init__(self, output: Output, bar: "RichProgress | None") -> None:
+        self.output = output
+        self.bar = bar
+        self.task: TaskID | None = None
+
+    def say(self, text: str) -> None:
+        """What a person should know."""
+        self.output.hint(text)
+
+    def start(self, calls: int) -> None:
+        """Know the number of calls."""
+        if self.bar is not None:
+            self.task = self.bar.add_task("calling", total=calls)
+            self.bar.start()
+
+    def advance(self) -> None:
+        """One call further."""
+        if self.bar is not None and self.task is not None:
+            self.bar.advance(self.task)
+
+
 def write_file(option: str, path: str, content: bytes) -> None:
     """Write what an option asked for into its file.
 
@@ -159,21 +282,10 @@ def write_file(option: str, path: str, content: bytes) -> None:
         raise UsageError(f"{option} {path}: cannot be written: {said}") from exc
 
 
-class _DiscreetFormatter(logging.Formatter):
-    """Log lines of any library, without the secrets of URLs."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return hide_secrets(super().format(record))
-
-
 def _for_stdout(text: str) -> str:
     """Text with dashes and dots that a stdout without UTF-8 can show."""
     encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
     return text if encoding.startswith("utf") else text.translate(_IN_ASCII)
-
-
-_IN_ASCII = {ord("—"): "-", ord("–"): "-", ord("…"): "...", ord("→"): "->", ord("≥"): ">="}
-"""What our own words have beyond ASCII; names of others are escaped where that is needed."""
 
 
 def _console(*, stderr: bool) -> "Console":
@@ -193,3 +305,68 @@ def _strict(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
+
+
+def make_streams_harmless(environ: Mapping[str, str]) -> None:
+    """Let stdout and stderr take any text; under GitHub Actions without orders to the runner."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if not isinstance(stream, TextIOWrapper):
+            continue
+        stream.reconfigure(errors="backslashreplace")
+        if environ.get("GITHUB_ACTIONS") == "true":
+            stream.flush()
+            harmless = HarmlessStream(
+                stream.buffer,
+                encoding=stream.encoding,
+                errors=stream.errors,
+                line_buffering=stream.line_buffering,
+                write_through=stream.write_through,
+            )
+            setattr(sys, name, harmless)
+
+
+def write_command(line: str) -> None:
+    """Write a workflow command to stderr, where GitHub reads it as well."""
+    if isinstance(sys.stderr, HarmlessStream):
+        sys.stderr.write_command(line)
+    else:
+        sys.stderr.write(f"{line}\n")
+
+
+@contextlib.contextmanager
+def show_progress(output: Output) -> Iterator[SilentProgress | BarProgress]:
+    """A progress bar where somebody watches, else silence."""
+    if not output.shows_progress or output.as_json:
+        yield SilentProgress()
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[megabytes]}"),
+        console=output.err_console,
+        transient=True,
+    )
+    try:
+        yield BarProgress(bar)
+    finally:
+        bar.stop()
+
+
+@contextlib.contextmanager
+def show_calls(output: Output) -> Iterator[CallWatch]:
+    """A progress bar of calls where somebody watches; what they cost is said in any case."""
+    if not output.shows_progress:
+        yield CallWatch(output, None)
+        return
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    bar = Progress(*columns, console=output.err_console, transient=True)
+    try:
+        yield CallWatch(output, bar)
+    finally:
+        bar.stop()

@@ -13,7 +13,7 @@ from mlrek.errors import UsageError
 
 if TYPE_CHECKING:
     from mlrek.policy import Forgive, Policy
-    from mlrek.promotion import Promotion
+    from mlrek.promotion.promote import Promotion
     from mlrek.registry.door import Registry
 
 REFUSED = {3: "refused", 4: "undecided"}
@@ -61,8 +61,8 @@ def promote(
 
     Example: mlrek promote models:/digits/3 --policy examples/policy.toml --yes
     """
-    from mlrek.gate import read_policy
-    from mlrek.promotion import check_promotion, prepare_promotion, prepare_rollback
+    from mlrek.promotion.check import read_policy
+    from mlrek.promotion.promote import check_promotion, prepare_promotion, prepare_rollback
     from mlrek.registry.door import Registry
     from mlrek.tracking.connection import connect
 
@@ -89,7 +89,7 @@ def promote(
 
 
 def _show(promotion: "Promotion", output: Output, undecided: "Forgive") -> None:
-    from mlrek.tables.decision import decision_blocks
+    from mlrek.render.decision import decision_blocks
 
     if promotion.decision is not None:
         decision = promotion.decision
@@ -117,7 +117,7 @@ def _move(
     ask: bool,
 ) -> "tuple[Promotion, str]":
     """Ask, seal, then move; a promotion that a person does not want is declined."""
-    from mlrek.promotion import seal_promotion
+    from mlrek.promotion.promote import seal_promotion
     from mlrek.registry.moving import move_alias
 
     if ask and not _confirm(promotion):
@@ -139,7 +139,7 @@ def _confirm(promotion: "Promotion") -> bool:
 
 def _tell(promotion: "Promotion", outcome: str, output: Output, undecided: "Forgive") -> None:
     """Say what became of the alias, and end with the exit code that tells it."""
-    from mlrek.tables.blocks import Line
+    from mlrek.render.blocks import Line
 
     reason = promotion.moved.reason if promotion.moved else ""
     said = [_SENTENCES[outcome].format(move=_describe_move(promotion), reason=reason)]
@@ -172,7 +172,7 @@ def _describe_move(promotion: "Promotion") -> str:
 
 def _describe(promotion: "Promotion", outcome: str) -> dict[str, Any]:
     """The stable JSON form: the gate's answer, and what became of the alias."""
-    from mlrek.tables.decision import describe_decision
+    from mlrek.render.decision import describe_decision
 
     move, moved = promotion.move, promotion.moved
     empty: dict[str, Any] = dict.fromkeys(

@@ -43,12 +43,12 @@ def show(
 
     Example: mlrek show examples/digits#v2-linear --label eight --threshold 0.7
     """
-    from mlrek.cli.show_report import Shown, describe_shown, list_blocks
-    from mlrek.metrics.chosen_threshold import compute_at_chosen_threshold
     from mlrek.metrics.compute import compute_metrics
-    from mlrek.metrics.outcomes import LabelOutcome
-    from mlrek.references import load_version
-    from mlrek.reported import DEFAULT_THRESHOLD, reported_at
+    from mlrek.metrics.reported import DEFAULT_THRESHOLD, reported_at
+    from mlrek.metrics.thresholds import compute_at_chosen_threshold
+    from mlrek.promotion.references import load_version
+    from mlrek.render.tables import LabelOutcome
+    from mlrek.render.version import Shown, describe_shown, list_blocks
     from mlrek.tracking.connection import connect_for_reading
 
     if outcome and not label:

@@ -13,7 +13,7 @@ from mlrek.cli.output import Output
 from mlrek.errors import UsageError
 
 if TYPE_CHECKING:
-    from mlrek.results import SyncOptions, SyncResult, VersionResult
+    from mlrek.runs.results import SyncOptions, SyncResult, VersionResult
 
 WIDE = 92
 """Columns of a terminal from which on the training's date has room."""
@@ -106,9 +106,9 @@ def sync(
 
     Example: mlrek sync arn:aws:rekognition:eu-west-1:111122223333:project/digits/1690474772815
     """
-    from mlrek.pipeline import default_jobs
-    from mlrek.registry.versions import check_name
-    from mlrek.results import SyncOptions
+    from mlrek.registry.door import check_name
+    from mlrek.runs.results import SyncOptions
+    from mlrek.runs.sync import default_jobs
     from mlrek.tracking.description import Options
 
     if not (sources or all_projects):
@@ -145,15 +145,15 @@ def sync(
 def _run(
     sources: list[str], tracking_uri: str, options: "SyncOptions", output: Output
 ) -> "SyncResult":
-    from mlrek.cli.progress import show_progress
-    from mlrek.pipeline import sync as run_sync
+    from mlrek.cli.output import show_progress
+    from mlrek.runs.sync import sync as run_sync
 
     with show_progress(output) as progress:
         return run_sync(sources, tracking_uri, options, progress, environ=os.environ)
 
 
 def _report(result: "SyncResult", output: Output) -> None:
-    from mlrek.cli.sync_report import gather_warnings, list_blocks, list_hints, list_links
+    from mlrek.runs.results import gather_warnings, list_blocks, list_hints, list_links
 
     output.show(list_blocks(result, wide=output.width >= WIDE), lambda: describe_result(result))
     if not output.as_json:
@@ -181,7 +181,7 @@ def describe_result(result: "SyncResult") -> dict[str, Any]:
 
 
 def _describe_version(result: "VersionResult") -> dict[str, Any]:
-    from mlrek.tables.doubts import describe_doubt
+    from mlrek.render.doubts import describe_doubt
 
     version, run, model = result.entry.version, result.run, result.model
     return {

@@ -15,9 +15,9 @@ from mlrek.cli.output import Output
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mlrek.pages import Page
+    from mlrek.runs.listing import Page
     from mlrek.sources import AwsOptions
-    from mlrek.tracking.links import Links
+    from mlrek.tracking.view import Links
 
 
 def ui(
@@ -48,10 +48,9 @@ def ui(
     Example: mlrek ui digits
     """
     from mlrek.errors import TrackingError
-    from mlrek.pages import find_page
-    from mlrek.tracking.connection import connect_existing
-    from mlrek.tracking.links import is_local_store, ui_address
-    from mlrek.tracking.managed import explain_managed, is_sagemaker
+    from mlrek.runs.listing import find_page
+    from mlrek.tracking.connection import connect_existing, explain_managed, is_sagemaker
+    from mlrek.tracking.view import is_local_store, ui_address
 
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
     explain_managed(uri, os.environ)
@@ -72,7 +71,7 @@ def ui(
 
 def _serve(tracking_uri: str, page: "Page", port: int, output: Output, *, opens: bool) -> None:
     """Serve the pages of a local store until Ctrl-C, which is how it should end."""
-    from mlrek.tracking.local_server import serve_pages
+    from mlrek.tracking.connection import serve_pages
 
     with _until_interrupted(), serve_pages(tracking_uri, port) as server:
         _show_page(page, server.address, output, opens=opens)
@@ -83,12 +82,10 @@ def _serve(tracking_uri: str, page: "Page", port: int, output: Output, *, opens:
 
 def _show_signed(uri: str, source: str, aws: "AwsOptions", output: Output, *, opens: bool) -> None:
     """Open the pages of SageMaker's managed MLflow, on those of a SOURCE where one is named."""
-    from mlrek.pages import find_page
+    from mlrek.runs.listing import find_page
     from mlrek.sources.aws import AwsClients, asking_aws
-    from mlrek.tracking.address import check_address
-    from mlrek.tracking.connection import connect
-    from mlrek.tracking.links import Links
-    from mlrek.tracking.managed import create_page
+    from mlrek.tracking.connection import check_address, connect, create_page
+    from mlrek.tracking.view import Links
 
     page = find_page(connect(uri), source, aws) if source else None
     check_address(uri)
@@ -112,7 +109,7 @@ def _show(
     page: "Page | None", links: "Links", lines: list[str], output: Output, *, opens: bool
 ) -> None:
     """Print the links, and open the first in a browser."""
-    from mlrek.tables.blocks import Line
+    from mlrek.render.blocks import Line
 
     place = (page.experiment, page.experiment_id) if page else (None, None)
     named = dict(zip(("experiment", "experiment_id"), place, strict=True))

@@ -10,8 +10,8 @@ from mlrek.cli.output import Output
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mlrek.tables.blocks import Line
-    from mlrek.verifying import Verification
+    from mlrek.promotion.verify import Verification
+    from mlrek.render.blocks import Line
 
 
 def verify(
@@ -38,9 +38,9 @@ def verify(
 
     Example: mlrek verify models:/digits@champion
     """
+    from mlrek.promotion.verify import verify_version
     from mlrek.registry.door import Registry
     from mlrek.tracking.connection import connect
-    from mlrek.verifying import verify_version
 
     text = _read_policy(policy) if policy else None
     found = verify_version(version, Registry(connect(tracking_uri)), text)
@@ -50,14 +50,14 @@ def verify(
 
 
 def _read_policy(path: str) -> str:
-    from mlrek.gate import read_policy
+    from mlrek.promotion.check import read_policy
 
     return read_policy(path, baseline="models:/any@any").text
 
 
 def _list_blocks(found: "Verification") -> "Iterator[Line]":
     """What does not hold, then the verdict, which is the last line."""
-    from mlrek.tables.blocks import Line
+    from mlrek.render.blocks import Line
 
     for finding in found.findings:
         if finding.reason:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrek.evaluation import Doubt, IntArray, Task, Version
-from mlrek.metrics.power import ImagesNeeded
+from mlrek.metrics.paired_tests import ImagesNeeded
 
 LESS_IS_BETTER = frozenset({"hamming_loss", "log_loss", "ece", "ece_debiased"})
 """Names (after the last slash) of numbers that are better when smaller."""

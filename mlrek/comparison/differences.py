@@ -1,26 +1,111 @@
 """Every number of two versions side by side, with how surely they differ."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
-from math import isnan, nan
+from dataclasses import dataclass, replace
+from math import isnan, nan, sqrt
 from typing import Final, TypeAlias
 
 import numpy as np
 
-from mlrek.comparison import Difference, Scope
-from mlrek.comparison.exams import Measured, list_values
+from mlrek.comparison import Answer, ConfusionDifference, Difference, Evidence, ImageChange, Scope
 from mlrek.comparison.judgements import judge_pairs, judge_shares, with_evidence
 from mlrek.comparison.left_out import FoundEvidence, find_evidence
-from mlrek.comparison.measure import HAMMING
-from mlrek.comparison.units import Setting
-from mlrek.evaluation import BoolArray, Task
-from mlrek.metrics.counts import NOTHING_REASON, LabelCounts
+from mlrek.comparison.measured import Measured, list_values
+from mlrek.comparison.pairing import Setting, group_images
+from mlrek.comparison.rows import HAMMING, Rows
+from mlrek.evaluation import BoolArray, FloatArray, IntArray, Task
+from mlrek.metrics.counts import NOTHING_REASON, LabelCounts, compute_averages
+from mlrek.metrics.crossfit import LABEL_NAMES, LABEL_PREFIX, PREFIX, CrossFitValues, fit_evaluation
+from mlrek.metrics.intervals import CONFIDENCE, LeftOut, Scale, compute_interval, jackknife
+from mlrek.metrics.ranking import rank_pairs
+from mlrek.metrics.shares import MIN_PARTS, Ends
 
 REPORTED_REASON: Final = "no interval: the provider publishes the number alone"
 _ROUNDING: Final = 1e-12
 
 _Numbers: TypeAlias = dict[tuple[str, str], tuple[float, str]]
 """Value and reason by name and label."""
+
+_Gathered: TypeAlias = dict[int, tuple[list[int], list[int], list[float]]]
+"""True codes, predicted codes and confidences by image."""
+
+FITTED_ALIKE: Final = (
+    "only thresholds differ between the versions, and they were chosen on this very test set: at "
+    "thresholds that the other images choose, both versions do the same"
+)
+
+HAMMING_LOSS: Final = "hamming_loss"
+
+Key: TypeAlias = tuple[str, str]
+"""Name and label of a number."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PairedParts:
+    """The evidence of a difference that was computed anew without each part of the same images."""
+
+    difference: float
+    left_out: FloatArray
+
+    def interval(self, confidence: float) -> Ends:
+        """The delete-a-group jackknife's interval of the difference itself, NaN of few parts."""
+        if len(self.left_out) < MIN_PARTS or isnan(self.standard_error):
+            return nan, nan
+        once = np.ones(len(self.left_out), dtype=np.int64)
+        left_out = LeftOut(values=self.left_out, times=once)
+        unbiased = replace(jackknife(self.difference, left_out), bias=0.0)
+        return compute_interval(unbiased, Scale.PLAIN, confidence)
+
+    @property
+    def standard_error(self) -> float:
+        """The jackknife's; NaN where the difference is undefined without some part."""
+        n = len(self.left_out)
+        spread = np.square(self.left_out - self.left_out.mean()).sum()
+        return sqrt((n - 1) / n * float(spread))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Side:
+    """One number of one version: of all images, and without each part."""
+
+    values: FloatArray
+    fit: CrossFitValues
+    name: str
+    label_idx: int = -1
+
+    def find_ends(self, confidence: float) -> Ends:
+        """Its own interval; F1 of a label has none."""
+        if self.label_idx < 0:
+            return self.fit.find_ends(self.name, confidence)
+        if self.name == "f1":
+            return nan, nan
+        return self.fit.find_label_ends(self.name, self.label_idx, confidence)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TwoIntervals:
+    """The evidence of a difference of two test sets: from both intervals (Zou & Donner 2008).
+
+    Images that both have make the difference surer than this says.
+    """
+
+    baseline: _Side
+    candidate: _Side
+
+    def interval(self, confidence: float) -> Ends:
+        """Lower and upper end, NaN where a side has none."""
+        was, now = float(self.baseline.values[0]), float(self.candidate.values[0])
+        was_low, was_high = self.baseline.find_ends(confidence)
+        now_low, now_high = self.candidate.find_ends(confidence)
+        below = sqrt((now - now_low) ** 2 + (was_high - was) ** 2)
+        above = sqrt((now_high - now) ** 2 + (was - was_low) ** 2)
+        return now - was - below, now - was + above
+
+    @property
+    def standard_error(self) -> float:
+        """A quarter of the 95 % interval's width."""
+        low, high = self.interval(CONFIDENCE)
+        return (high - low) / 4
 
 
 def compare_shared(
@@ -151,3 +236,245 @@ def _agree(one: Difference, other: Difference) -> bool:
 
 def _is_reported(name: str) -> bool:
     return name.startswith(("reported/", "label_reported_"))
+
+
+def find_changes(
+    shared: tuple[Measured, Measured], images: tuple[str, ...], labels: tuple[str, ...]
+) -> tuple[tuple[ImageChange, ...], tuple[ImageChange, ...], tuple[ImageChange, ...]]:
+    """Images that only the candidate has right, only the baseline, and wrong in different ways."""
+    first, second = (version.rows for version in shared)
+    counted = first.counted & second.counted
+    right = first.is_right & counted, second.is_right & counted
+    wrong = counted & ~right[0] & ~right[1]
+    kinds = ~right[0] & right[1], right[0] & ~right[1], wrong
+    places = {int(i) for kind in kinds for i in np.flatnonzero(kind)}
+    gathered = [_gather(rows, places) for rows in (first, second)]
+    answers = [_list_answers(one, labels) for one in gathered]
+    truth = _list_truth(gathered[1], labels)
+
+    def describe(i: int) -> ImageChange:
+        return ImageChange(
+            image=images[i],
+            truth=truth[i],
+            baseline=answers[0][i],
+            candidate=answers[1][i],
+        )
+
+    fixed, broken, both_wrong = (
+        tuple(describe(i) for i in np.flatnonzero(kind).tolist()) for kind in kinds
+    )
+    changed = tuple(c for c in both_wrong if c.baseline.labels != c.candidate.labels)
+    return fixed, broken, changed
+
+
+def _list_answers(gathered: _Gathered, labels: tuple[str, ...]) -> dict[int, Answer]:
+    """What was predicted; several labels have the confidence of the least sure."""
+    return {
+        image: Answer(
+            labels=tuple([labels[code] for code in sorted(y_pred)]),
+            confidence=min(confidence, default=nan),
+        )
+        for image, (_, y_pred, confidence) in gathered.items()
+    }
+
+
+def _list_truth(gathered: _Gathered, labels: tuple[str, ...]) -> dict[int, tuple[str, ...]]:
+    """The true labels; of boxes as often as they stand there."""
+    return {
+        image: tuple([labels[code] for code in sorted(y_true)])
+        for image, (y_true, _, _) in gathered.items()
+    }
+
+
+def _gather(rows: Rows, images: set[int]) -> _Gathered:
+    found: _Gathered = {image: ([], [], []) for image in images}
+    wanted = np.zeros(len(rows.counted), dtype=np.bool_)
+    wanted[list(images)] = True
+    columns = (rows.image_idx, rows.y_true, rows.y_pred, rows.confidence)
+    mine = wanted[rows.image_idx]
+    for image, y_true, y_pred, confidence in zip(*(c[mine].tolist() for c in columns), strict=True):
+        true, predicted, sure = found[image]
+        true += [y_true] * (y_true >= 0)
+        predicted += [y_pred] * (y_pred >= 0)
+        sure += [confidence] * (y_pred >= 0)
+    return found
+
+
+def subtract_confusion(
+    shared: tuple[Measured, Measured], images: tuple[str, ...], labels: tuple[str, ...]
+) -> ConfusionDifference | None:
+    """The candidate's confusion matrix minus the baseline's, with the labels of both."""
+    matrices = [version.metrics.confusion for version in shared]
+    own = dict.fromkeys(
+        name
+        for version, matrix in zip(shared, matrices, strict=True)
+        if matrix is not None
+        for name in (*matrix.rows[len(version.codes) :], *matrix.columns[len(version.codes) :])
+    )
+    size = len(labels) + len(own)
+    counts = np.zeros((size, size), dtype=np.int64)
+    places = {name: len(labels) + i for i, name in enumerate(own)}
+    for sign, version, matrix in zip((-1, 1), shared, matrices, strict=True):
+        if matrix is None:
+            return None
+        n = len(version.codes)
+        rows = [*version.codes, *(places[name] for name in matrix.rows[n:])]
+        columns = [*version.codes, *(places[name] for name in matrix.columns[n:])]
+        counts[np.ix_(rows, columns)] += sign * matrix.counts
+    return ConfusionDifference(
+        counts=counts,
+        labels=(*labels, *own),
+        n_own=len(own),
+        moves=find_moves(shared[0].rows, shared[1].rows, len(labels)),
+        images=images,
+    )
+
+
+def find_moves(baseline: Rows, candidate: Rows, n_labels: int) -> IntArray:
+    """Image, true row, predicted column and change of count wherever the versions differ, (n, 4).
+
+    No label, true or predicted, has the code `n_labels`.
+    """
+    size = n_labels + 1
+    keys = [
+        (rows.image_idx * size + rows.y_true % size) * size + rows.y_pred % size
+        for rows in (baseline, candidate)
+    ]
+    cells, places = np.unique(np.concatenate(keys), return_inverse=True)
+    signs = np.repeat([-1, 1], [len(key) for key in keys])
+    change = np.bincount(places, weights=signs, minlength=len(cells)).astype(np.int64)
+    moved = change != 0
+    image_idx, cell = np.divmod(cells[moved], size * size)
+    return np.stack([image_idx, *np.divmod(cell, size), change[moved]], axis=1)
+
+
+def compare_crossfit(
+    versions: tuple[Measured, Measured],
+    *,
+    labels: Sequence[str],
+    group_by: str,
+    scope: Scope,
+    intervals: bool,
+) -> tuple[Difference, ...]:
+    """The cross-fitted numbers of both versions, none where either has none.
+
+    On shared images the macro averages are over the labels of both versions, and the interval of a
+    difference comes from leaving out the same images on both sides, with both fitted anew.
+
+    Args:
+        versions: Baseline and candidate; of shared images in the same order.
+        labels: Those of both, in shared order.
+        group_by: What groups images, as `group_images` takes it; '' for none.
+        scope: Which images they are measured on.
+        intervals: Whether the differences have their intervals, too.
+    """
+    fits = [_fit(version, group_by) for version in versions]
+    if fits[0] is None or fits[1] is None:
+        return ()
+    first, second = fits[0], fits[1]
+    if scope is Scope.SHARED:
+        first, second = _average_fits_over_both((first, second), versions, len(labels))
+    sides = [
+        _list_sides(fit, version.codes, labels)
+        for fit, version in zip((first, second), versions, strict=True)
+    ]
+    is_same = _find_same(versions) if scope is Scope.SHARED else False
+    found = [
+        _compare(key, (sides[0][key], sides[1][key]), scope, is_same=is_same)
+        for key in sides[0]
+        if key in sides[1]
+    ]
+    return tuple(with_evidence(*one) if intervals else one[0] for one in found)
+
+
+def _fit(version: Measured, group_by: str) -> CrossFitValues | None:
+    if not version.metrics.crossfit:
+        return None
+    evaluation = version.evaluation
+    groups = group_images(evaluation.images, group_by)[0] if group_by else None
+    return fit_evaluation(evaluation, rank_pairs(evaluation).pairs, groups=groups)
+
+
+def _average_fits_over_both(
+    fits: tuple[CrossFitValues, CrossFitValues], versions: tuple[Measured, Measured], n_labels: int
+) -> tuple[CrossFitValues, CrossFitValues]:
+    """The same with averages over the labels that are true or predicted by either version."""
+    counts = [
+        _recode(fit.counts, version.codes, n_labels)
+        for fit, version in zip(fits, versions, strict=True)
+    ]
+    among = counts[0].occurs | counts[1].occurs
+    first, second = (
+        replace(fit, values={**fit.values, **_average(fit, own, among, n_labels)})
+        for fit, own in zip(fits, counts, strict=True)
+    )
+    return first, second
+
+
+def _recode(counts: LabelCounts, codes: IntArray, n_labels: int) -> LabelCounts:
+    """Counts (n, n_own_labels) under shared codes, (n, n_labels)."""
+
+    def place(own: IntArray) -> IntArray:
+        placed = np.zeros((len(own), n_labels), dtype=np.int64)
+        placed[:, codes] = own
+        return placed
+
+    return LabelCounts(
+        tp=place(counts.tp), predicted=place(counts.predicted), support=place(counts.support)
+    )
+
+
+def _average(
+    fit: CrossFitValues, counts: LabelCounts, among: BoolArray, n_labels: int
+) -> dict[str, FloatArray]:
+    """What changes where the labels of both versions count."""
+    averages = compute_averages(counts, among)
+    found = {name: averages[name] for name in fit.values if name in averages}
+    if HAMMING_LOSS in fit.values:  # wrong cells are a share of those of all labels
+        known = fit.counts.tp.shape[-1] / n_labels
+        found[HAMMING_LOSS] = fit.values[HAMMING_LOSS] * known
+    return found
+
+
+def _list_sides(fit: CrossFitValues, codes: IntArray, labels: Sequence[str]) -> dict[Key, _Side]:
+    """Every number of a version by name and label."""
+    sides = {
+        (PREFIX + name, ""): _Side(values=values, fit=fit, name=name)
+        for name, values in fit.values.items()
+    }
+    for name in LABEL_NAMES:
+        for i, code in enumerate(codes.tolist()):
+            sides[LABEL_PREFIX + name, labels[code]] = _Side(
+                values=fit.per_label[name][:, i], fit=fit, name=name, label_idx=i
+            )
+    return sides
+
+
+def _compare(
+    key: Key, sides: tuple[_Side, _Side], scope: Scope, *, is_same: bool
+) -> tuple[Difference, Evidence]:
+    """A number of both versions, and how surely it differs."""
+    name, label = key
+    was, now = (side.values for side in sides)
+    plain = Difference(
+        name=name,
+        label=label,
+        scope=scope,
+        baseline=float(was[0]),
+        candidate=float(now[0]),
+        reason=FITTED_ALIKE if is_same else "",
+    )
+    if scope is Scope.WHOLE:
+        return plain, TwoIntervals(baseline=sides[0], candidate=sides[1])
+    filled = np.append(False, sides[0].fit.is_filled)
+    return plain, PairedParts(difference=plain.difference, left_out=(now - was)[filled])
+
+
+def _find_same(versions: tuple[Measured, Measured]) -> bool:
+    """Whether both versions are as sure of everything, so that only thresholds can differ."""
+    first, second = (version.evaluation for version in versions)
+    return (
+        np.array_equal(versions[0].codes, versions[1].codes)
+        and np.array_equal(first.records.confidence, second.records.confidence)
+        and not np.array_equal(first.thresholds, second.thresholds, equal_nan=True)
+    )

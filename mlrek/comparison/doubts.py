@@ -9,16 +9,13 @@ from typing import Final
 import numpy as np
 
 from mlrek.comparison import Difference, Leakage
-from mlrek.comparison.exams import Measured
 from mlrek.comparison.left_out import RANKED_MACRO, count_kinds
-from mlrek.comparison.pairing import Pairing
-from mlrek.comparison.units import Setting
-from mlrek.comparison.warnings import name_some
+from mlrek.comparison.measured import Measured
+from mlrek.comparison.pairing import Pairing, Setting, name_some
 from mlrek.evaluation import Doubt, DoubtKind, Effect, Evaluation, Task
-from mlrek.formats.contents import doubt_different, find_different
-from mlrek.formats.doubts import complete_doubts
+from mlrek.formats.doubts import complete_doubts, doubt_different, find_different
 from mlrek.metrics import Metrics
-from mlrek.metrics.short import find_short
+from mlrek.metrics.doubts import find_short
 
 _DECIDED: Final = ("aggregate/*", "label_*")
 _REPORTED: Final = ("reported/*", "label_reported_*")

@@ -7,23 +7,28 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from mlrek.comparison import Difference, Evidence
-from mlrek.comparison.exams import Measured
+from mlrek.comparison import Difference, Evidence, Settling
 from mlrek.comparison.judging import LABEL_DECISIONS
 from mlrek.comparison.left_out import MIN_GROUPS, say_few_groups
+from mlrek.comparison.measured import Measured
+from mlrek.comparison.pairing import Setting
 from mlrek.comparison.rows import Rows
-from mlrek.comparison.units import Setting
 from mlrek.evaluation import BoolArray, FloatArray, IntArray, RecordsKind, Task
-from mlrek.metrics.delong import delong
+from mlrek.metrics.areas import delong
+from mlrek.metrics.counts import pair_records
+from mlrek.metrics.intervals import CONFIDENCE
 from mlrek.metrics.paired_tests import (
     GroupedCounts,
     IndependentShares,
     PairedCounts,
     adjust_holm,
+    find_spread_range,
     mcnemar_mid_p,
+    range_for_shares,
+    range_to_decide,
+    smallest_decidable,
+    smallest_decidable_share,
 )
-from mlrek.metrics.pairs import pair_records
-from mlrek.metrics.resampling import CONFIDENCE
 
 RIGHT_NAMES: Final = {
     Task.CLASSIFICATION: (
@@ -368,3 +373,36 @@ def _list_scores(version: Measured) -> dict[str, _Scores]:
     shape = pairs.n_images, pairs.n_labels
     columns = pairs.confidence.reshape(shape).T, pairs.is_true.reshape(shape).T
     return dict(zip(evaluation.labels, zip(*columns, strict=True), strict=True))
+
+
+def settle(
+    differences: Sequence[Difference], shared: tuple[Measured, Measured], *, grouped: bool
+) -> Settling | None:
+    """What would decide a difference of images wholly right that is undecided.
+
+    Images that show one object are no independent trials: there the spread is that between objects.
+    """
+    names = (*RIGHT_NAMES.get(shared[0].metrics.task, ()), IMAGES_RIGHT)
+    difference = next((d for d in differences if d.name in names), None)
+    if difference is None or not difference.low <= 0 <= difference.high:
+        return None
+    counted = shared[0].rows.counted & shared[1].rows.counted
+    counts = count_right(*(version.rows.is_right[counted] for version in shared))
+    if grouped:
+        spread = difference.evidence.standard_error if difference.evidence else nan
+        return Settling(
+            needed=range_to_decide(round(counts.n), spread, _range_discordance(counts, spread)),
+            smallest_difference=smallest_decidable(spread),
+        )
+    return Settling(
+        needed=range_for_shares(counts, confidence=CONFIDENCE),
+        smallest_difference=smallest_decidable_share(counts, confidence=CONFIDENCE),
+    )
+
+
+def _range_discordance(counts: PairedCounts, error: float) -> tuple[float, float, float]:
+    """The interval of the discordance of so many independent images as tell the same."""
+    n_changed = counts.only_baseline + counts.only_candidate
+    variance = (n_changed / counts.n - counts.difference**2) / counts.n
+    effect = max(error * error / variance, 1.0) if variance > 0 and error > 0 else 1.0
+    return find_spread_range(n_changed / effect, counts.n / effect)

@@ -13,7 +13,7 @@ from math import isnan
 from typing import Final
 
 from mlrek.comparison import Comparison, Difference, Evidence, Judgement, Scope
-from mlrek.metrics.resampling import CONFIDENCE
+from mlrek.metrics.intervals import CONFIDENCE
 
 LABEL_DECISIONS: Final = "label_decisions"
 """The share of images on which a label is rightly predicted or rightly not."""

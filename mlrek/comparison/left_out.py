@@ -15,18 +15,38 @@ import numpy as np
 import scipy.sparse as sp
 
 from mlrek.comparison import Evidence
-from mlrek.comparison.calibrating import DEBIASED, compare_debiased
-from mlrek.comparison.exams import Measured
-from mlrek.comparison.imagined import Imagined, imagine_images, imagine_labels
-from mlrek.comparison.measure import HAMMING, Key, Values, score_labels
-from mlrek.comparison.rows import CountSums
-from mlrek.comparison.units import PairUnits, Setting
+from mlrek.comparison.measured import Measured
+from mlrek.comparison.pairing import PairUnits, Setting
+from mlrek.comparison.rows import HAMMING, CountSums, Key, Values, score_labels
 from mlrek.evaluation import BoolArray, FloatArray, IntArray, Task
 from mlrek.metrics.areas import MIN_OF_KIND, explain_kind
 from mlrek.metrics.counts import LabelCounts
-from mlrek.metrics.jackknife import Scale
-from mlrek.metrics.mover import Effects, Mover, compare_effects
-from mlrek.metrics.short import Support, count_support
+from mlrek.metrics.doubts import Support, count_support
+from mlrek.metrics.intervals import Scale
+from mlrek.metrics.probabilities import CalibrationChange, Predicted, compare_calibration
+from mlrek.metrics.shares import Effects, Mover, compare_effects
+
+IMAGES: Final = 4.0
+"""All imagined images together count so many."""
+
+MAX_LABELS: Final = 32
+"""They are of the rarest labels: each of many labels makes little of an average."""
+
+_TP, _PREDICTED, _SUPPORT = range(3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Imagined:
+    """What each adds to the counts of both versions, (n, 3, n_labels) each, as far as it counts.
+
+    `share` (n,) is how much of an image each is.
+    """
+
+    columns: tuple[FloatArray, FloatArray]
+    share: FloatArray
+
+
+DEBIASED: Final[Key] = ("aggregate/ece_debiased", None)
 
 MIN_GROUPS: Final = 10
 """Objects that an interval needs where several images show one."""
@@ -70,6 +90,89 @@ class FoundEvidence:
     reasons: Mapping[Key, str]
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Batch:
+    """Numbers of both versions: values (n_numbers,), and without each unit (n_numbers, n_units)."""
+
+    keys: tuple[Key, ...]
+    values: tuple[FloatArray, FloatArray]
+    left_out: tuple[FloatArray, FloatArray]
+    share: FloatArray
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Added:
+    """Label counts with imagined images: of all, (1, n_labels), and without each unit."""
+
+    whole: LabelCounts
+    without: LabelCounts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _CountedUnits:
+    """What each unit adds to the counts of each label, (n_units, 3, n_labels), and their sum."""
+
+    by_unit: FloatArray
+    totals: FloatArray
+
+    @property
+    def n_units(self) -> int:
+        """How many units there are."""
+        return len(self.by_unit)
+
+    @classmethod
+    def of(
+        cls, sums: CountSums, unit_idx: IntArray, units: PairUnits, setting: Setting
+    ) -> "_CountedUnits":
+        """Add up the images of each unit; an image of unit -1 is left out."""
+        kept = np.flatnonzero(unit_idx >= 0)
+        ones = np.ones(len(kept), dtype=np.float64)
+        shape = len(unit_idx), units.total
+        members = sp.csr_array((ones, (kept, unit_idx[kept])), shape=shape)
+        by_unit = np.asarray((sums.rows @ members).todense(), dtype=np.float64)
+        by_unit = by_unit.T.reshape(units.total, 3, len(setting.labels))
+        return cls(by_unit=by_unit, totals=by_unit.sum(axis=0))
+
+    def add(self, columns: FloatArray) -> _Added:
+        """The counts with imagined images, (n_imagined, 3, n_labels), which are left out, too."""
+        whole = self.totals + columns.sum(axis=0)
+        left = np.concatenate([self.by_unit, columns])
+        return _Added(whole=_to_counts(whole[np.newaxis]), without=_to_counts(whole - left))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Support:
+    """Images with each label, (n_labels,), as far as counts tell, and all units.
+
+    `kinds` are the units with each label and without it; `pos_code` is that of the positive label,
+    if there is one.
+    """
+
+    by_label: IntArray
+    n_units: int
+    kinds: Support
+    pos_code: int | None
+
+    @property
+    def n_labels(self) -> int:
+        """Labels that occur."""
+        return int(np.count_nonzero(self.by_label))
+
+    @property
+    def rarest(self) -> int:
+        """Images of the rarest label that occurs."""
+        found = self.by_label[self.by_label > 0]
+        return int(found.min()) if len(found) else self.n_units
+
+    def count_units(self, key: Key) -> int:
+        """Units that tell of a number which does not vary."""
+        name, code = key
+        if code is not None:
+            return max(1, min(int(self.by_label[code]), self.n_units))
+        is_ranked = name.endswith(("roc_auc_macro", "average_precision_macro"))
+        return max(1, self.rarest if is_ranked else self.n_units)
+
+
 def find_evidence(
     versions: tuple[Measured, Measured], setting: Setting, shown: Mapping[Key, float]
 ) -> FoundEvidence:
@@ -106,16 +209,6 @@ def _compare_debiased(
 def say_few_groups(n_groups: int) -> str:
     """Why so few groups have no interval."""
     return f"no interval: {n_groups} groups of images, at least {MIN_GROUPS} are needed"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Batch:
-    """Numbers of both versions: values (n_numbers,), and without each unit (n_numbers, n_units)."""
-
-    keys: tuple[Key, ...]
-    values: tuple[FloatArray, FloatArray]
-    left_out: tuple[FloatArray, FloatArray]
-    share: FloatArray
 
 
 def _compare(
@@ -233,79 +326,6 @@ def _score_without(
         {key: column[:1] for key, column in joined.items()},
         {key: column[1:] for key, column in joined.items()},
     )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Added:
-    """Label counts with imagined images: of all, (1, n_labels), and without each unit."""
-
-    whole: LabelCounts
-    without: LabelCounts
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _CountedUnits:
-    """What each unit adds to the counts of each label, (n_units, 3, n_labels), and their sum."""
-
-    by_unit: FloatArray
-    totals: FloatArray
-
-    @property
-    def n_units(self) -> int:
-        """How many units there are."""
-        return len(self.by_unit)
-
-    @classmethod
-    def of(
-        cls, sums: CountSums, unit_idx: IntArray, units: PairUnits, setting: Setting
-    ) -> "_CountedUnits":
-        """Add up the images of each unit; an image of unit -1 is left out."""
-        kept = np.flatnonzero(unit_idx >= 0)
-        ones = np.ones(len(kept), dtype=np.float64)
-        shape = len(unit_idx), units.total
-        members = sp.csr_array((ones, (kept, unit_idx[kept])), shape=shape)
-        by_unit = np.asarray((sums.rows @ members).todense(), dtype=np.float64)
-        by_unit = by_unit.T.reshape(units.total, 3, len(setting.labels))
-        return cls(by_unit=by_unit, totals=by_unit.sum(axis=0))
-
-    def add(self, columns: FloatArray) -> _Added:
-        """The counts with imagined images, (n_imagined, 3, n_labels), which are left out, too."""
-        whole = self.totals + columns.sum(axis=0)
-        left = np.concatenate([self.by_unit, columns])
-        return _Added(whole=_to_counts(whole[np.newaxis]), without=_to_counts(whole - left))
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Support:
-    """Images with each label, (n_labels,), as far as counts tell, and all units.
-
-    `kinds` are the units with each label and without it; `pos_code` is that of the positive label,
-    if there is one.
-    """
-
-    by_label: IntArray
-    n_units: int
-    kinds: Support
-    pos_code: int | None
-
-    @property
-    def n_labels(self) -> int:
-        """Labels that occur."""
-        return int(np.count_nonzero(self.by_label))
-
-    @property
-    def rarest(self) -> int:
-        """Images of the rarest label that occurs."""
-        found = self.by_label[self.by_label > 0]
-        return int(found.min()) if len(found) else self.n_units
-
-    def count_units(self, key: Key) -> int:
-        """Units that tell of a number which does not vary."""
-        name, code = key
-        if code is not None:
-            return max(1, min(int(self.by_label[code]), self.n_units))
-        is_ranked = name.endswith(("roc_auc_macro", "average_precision_macro"))
-        return max(1, self.rarest if is_ranked else self.n_units)
 
 
 def _count_support(versions: tuple[Measured, Measured], setting: Setting) -> _Support:
@@ -434,3 +454,93 @@ def _find_scale(name: str) -> Scale:
     if last in ("mcc", "cohen_kappa"):
         return Scale.FISHER
     return Scale.LOG if last == "log_loss" else Scale.LOGIT
+
+
+def imagine_images(
+    totals: Sequence[FloatArray], labels: tuple[str, ...], *, paired: bool
+) -> Imagined:
+    """Images of the labels that occur, whose wrong answers are shared out among the others.
+
+    Args:
+        totals: The counts of both versions, (3, n_labels) each.
+        labels: Their names, which make the choice independent of their order.
+        paired: Whether both versions answer the same images; else each has images of its own.
+    """
+    occur = [_choose(one, labels) for one in totals]
+    if paired:
+        both = _choose(totals[0] + totals[1], labels)
+        right, wrong = _answer(both, len(labels))
+        share = np.full(4 * len(both), IMAGES / max(4 * len(both), 1))
+        columns = (
+            np.concatenate([right, wrong, right, wrong]),
+            np.concatenate([right, right, wrong, wrong]),
+        )
+    else:
+        parts = [np.concatenate(_answer(codes, len(labels))) for codes in occur]
+        share = np.concatenate([np.full(len(p), IMAGES / max(len(p), 1)) for p in parts])
+        columns = (
+            np.concatenate([parts[0], np.zeros_like(parts[1])]),
+            np.concatenate([np.zeros_like(parts[0]), parts[1]]),
+        )
+    scaled = share[:, np.newaxis, np.newaxis]
+    return Imagined(columns=(columns[0] * scaled, columns[1] * scaled), share=share)
+
+
+def imagine_labels(n_labels: int) -> Imagined:
+    """For the numbers of each label alone: it is found or missed, and found or falsely predicted.
+
+    Each pair of answers counts half an image, of every label at once: no number is of two labels.
+    """
+    hit, miss, false = np.zeros((3, 3, n_labels))
+    hit[:] = 1.0
+    miss[_SUPPORT] = 1.0
+    false[_PREDICTED] = 1.0
+    baseline = np.array([hit, miss, hit, miss, hit, false, hit, false])
+    candidate = np.array([hit, hit, miss, miss, hit, hit, false, false])
+    share = np.full(len(baseline), IMAGES / len(baseline))
+    scaled = share[:, np.newaxis, np.newaxis]
+    return Imagined(columns=(baseline * scaled, candidate * scaled), share=share)
+
+
+def _choose(totals: FloatArray, labels: tuple[str, ...]) -> list[int]:
+    """The labels that occur, the rarest first, at most `MAX_LABELS`."""
+    occurs = totals[_PREDICTED] + totals[_SUPPORT] > 0
+    found = np.flatnonzero(occurs).tolist()
+    return sorted(found, key=lambda code: (totals[_SUPPORT, code], labels[code]))[:MAX_LABELS]
+
+
+def _answer(codes: Sequence[int], n_labels: int) -> tuple[FloatArray, FloatArray]:
+    """A right and a wrong answer to an image of each label, (n_codes, 3, n_labels) each."""
+    right, wrong = np.zeros((2, len(codes), 3, n_labels))
+    for row, code in enumerate(codes):
+        right[row, :, code] = 1.0
+        wrong[row, _SUPPORT, code] = 1.0
+        others = [other for other in codes if other != code]
+        wrong[row, _PREDICTED, others] = 1.0 / max(len(others), 1)
+    return right, wrong
+
+
+def compare_debiased(
+    versions: tuple[Measured, Measured], setting: Setting
+) -> CalibrationChange | None:
+    """How surely it differs; None where a version has no prediction with a truth."""
+    idx = setting.units.of_versions
+    sides = [_select(version, units) for version, units in zip(versions, idx, strict=True)]
+    found = [side for side in sides if side is not None]
+    if len(found) < len(sides):
+        return None
+    return compare_calibration(found, setting.units.total, are_groups=setting.grouped)
+
+
+def _select(version: Measured, unit_idx: IntArray) -> Predicted | None:
+    rows = version.metrics.predictions
+    if rows is None:
+        return None
+    kept = np.flatnonzero((rows.y_true >= 0) & (rows.y_pred >= 0))
+    if not len(kept):
+        return None
+    return Predicted(
+        confidence=rows.confidence[kept],
+        is_right=np.asarray(rows.y_true[kept] == rows.y_pred[kept]),
+        unit_idx=unit_idx[rows.image_idx[kept]],
+    )

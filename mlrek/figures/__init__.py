@@ -7,7 +7,7 @@ from mlrek.comparison import Comparison
 from mlrek.evaluation import Evaluation, Task
 from mlrek.figures.pictures import GridFiles, Pixels, ReadImages
 from mlrek.metrics import Metrics, Predictions
-from mlrek.metrics.threshold_matrices import ThresholdMatrices
+from mlrek.metrics.thresholds import ThresholdMatrices
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mlrek.evaluation import FloatArray, IntArray
-from mlrek.figures.heatmap import MAX_LABELS
-from mlrek.figures.names import describe_escapes, fit_names
+from mlrek.figures.confusion import MAX_LABELS
+from mlrek.figures.pictures import PALETTE
 from mlrek.figures.style import (
     HEADER,
     INK,
@@ -25,13 +25,13 @@ from mlrek.figures.style import (
     add_header,
     add_lines,
     add_text,
+    describe_escapes,
     describe_images,
+    fit_names,
     new_figure,
 )
-from mlrek.formatting import fmt
-from mlrek.label_keys import display_label
 from mlrek.metrics import LabelScores, Metrics, Number
-from mlrek.palette import PALETTE
+from mlrek.text import display_label, fmt
 
 _ROW: Final = 48.0
 _ROOMY_ROW: Final = 96.0

@@ -10,33 +10,32 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mlrek.evaluation import FloatArray
-from mlrek.figures.names import describe_escapes, fit_names
-from mlrek.figures.plot import (
-    BELOW_PLOT,
-    LEGEND_ROW,
-    Line,
-    add_legend,
-    add_notes,
-    add_plot,
-    draw_line,
-    notes_height,
-)
+from mlrek.figures.pictures import PALETTE
 from mlrek.figures.style import (
+    BELOW_PLOT,
     HEADER,
     INK,
+    LEGEND_ROW,
     MARGIN,
     PAPER,
     TEXT_SIZE,
     WIDTH,
+    Line,
     add_header,
+    add_legend,
     add_lines,
+    add_notes,
+    add_plot,
+    describe_escapes,
     describe_images,
+    draw_line,
+    fit_names,
     new_figure,
+    notes_height,
 )
-from mlrek.label_keys import display_label
 from mlrek.metrics import PrecisionRecallCurve, ThresholdCurves
-from mlrek.metrics.curve_scores import score_all_labels
-from mlrek.palette import PALETTE
+from mlrek.metrics.counts import score_all_labels
+from mlrek.text import display_label
 
 _THRESHOLD_PLOT: Final = 470.0
 _RECALL_PLOT: Final = 560.0

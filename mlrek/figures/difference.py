@@ -10,22 +10,29 @@ from numpy.typing import NDArray
 
 from mlrek.comparison import ConfusionDifference
 from mlrek.evaluation import FloatArray
-from mlrek.figures.confusion import EMPTY_CELL, add_axis_titles, add_names, plan_layout
-from mlrek.figures.fonts import text_width
-from mlrek.figures.heatmap import MAX_LABELS, describe_heatmap
-from mlrek.figures.numerals import Numeral, add_numerals
+from mlrek.figures.confusion import (
+    EMPTY_CELL,
+    MAX_LABELS,
+    add_axis_titles,
+    add_names,
+    describe_heatmap,
+    plan_layout,
+)
 from mlrek.figures.style import (
     INK,
     PAPER,
     Box,
+    Numeral,
     add_axes,
     add_header,
     add_lines,
+    add_numerals,
     describe_images,
     new_figure,
+    text_width,
 )
-from mlrek.label_keys import BACKGROUND_LABEL, display_label
 from mlrek.metrics import ConfusionMatrix
+from mlrek.text import BACKGROUND_LABEL, display_label
 
 # Okabe and Ito's blue and vermilion, told apart with any kind of colour vision.
 _BETTER: Final = np.array([(222, 235, 247), (0, 114, 178)], dtype=np.float64)

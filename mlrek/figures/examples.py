@@ -11,9 +11,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
 from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray, MaskCounts, MaskPixel
-from mlrek.figures.names import fit_name
-from mlrek.figures.pictures import Pixels, ReadImages, decode_picture
-from mlrek.figures.plot import Line, add_legend
+from mlrek.figures.pictures import PALETTE, Pixels, ReadImages, decode_picture
 from mlrek.figures.style import (
     HEADER,
     INK,
@@ -23,15 +21,17 @@ from mlrek.figures.style import (
     TEXT_SIZE,
     WIDTH,
     Box,
+    Line,
     add_axes,
     add_header,
+    add_legend,
     add_text,
+    fit_name,
     new_figure,
 )
-from mlrek.label_keys import display_label
 from mlrek.metrics import Predictions
 from mlrek.metrics.counts import divide
-from mlrek.palette import PALETTE
+from mlrek.text import display_label
 
 MAX_BOX_IMAGES: Final = 12
 MAX_MASK_IMAGES: Final = 6

@@ -1,4 +1,4 @@
-"""Images of a test set, decoded with care: anybody may have made them."""
+"""What pictures are made of: types, images of a test set decoded with care, and colours."""
 
 import struct
 from collections.abc import Callable, Iterable, Sequence
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 if TYPE_CHECKING:
     from PIL.Image import Image
+
 
 FORMATS: Final = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "ICO")
 """What the services take (Google the last four). Pillow knows more, also some that run programs."""
@@ -33,6 +34,10 @@ class GridFiles(NamedTuple):
 
 ReadImages: TypeAlias = Callable[[Sequence[str]], Iterable[bytes]]
 """Images by URI in order; b'' for one that cannot be read."""
+
+# Okabe and Ito's colours without yellow, which is too pale on white, and one of Tol's. Ordered so
+# that the first ones differ most to an eye that cannot tell red from green: four versions do.
+PALETTE: Final = ("#0072B2", "#D55E00", "#009E73", "#56B4E9", "#E69F00", "#CC79A7", "#661100")
 
 
 def use_picture(content: bytes, use: Callable[["Image"], T], *, max_pixels: int) -> T | None:

@@ -5,19 +5,69 @@ large one: more than a pixel). MLflow shows pictures about 280 pixels wide, a th
 must be read there is 21 points or more. matplotlib's global settings are never relied on.
 """
 
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from io import BytesIO
+from math import ceil
 from typing import Any, Final, NamedTuple
+from unicodedata import bidirectional, normalize
 
 import numpy as np
+from matplotlib import __version__ as matplotlib_version
 from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+from matplotlib.patches import PathPatch
+from matplotlib.path import Path
 from matplotlib.text import Text
+from matplotlib.textpath import TextPath
 from numpy.typing import NDArray
 
-from mlrek.figures.fonts import families_for
-from mlrek.figures.names import fit_name
+from mlrek.evaluation import FloatArray
+
+MAIN_FAMILY: Final = "DejaVu Sans"  # comes with matplotlib
+
+# Fonts for scripts that the main one lacks, as Linux, macOS and Windows install them.
+FALLBACK_FAMILIES: Final = (
+    "Noto Sans CJK JP",
+    "Noto Sans CJK SC",
+    "Noto Sans JP",
+    "Noto Sans SC",
+    "Noto Sans KR",
+    "Noto Sans",
+    "Noto Sans Arabic",
+    "Noto Sans Hebrew",
+    "Noto Sans Devanagari",
+    "Noto Sans Thai",
+    "Noto Emoji",
+    "Source Han Sans",
+    "WenQuanYi Zen Hei",
+    "Droid Sans Fallback",
+    "IPAexGothic",
+    "Hiragino Sans",
+    "PingFang SC",
+    "Apple SD Gothic Neo",
+    "Arial Unicode MS",
+    "Microsoft YaHei",
+    "Yu Gothic",
+    "Malgun Gothic",
+    "Segoe UI",
+    "Segoe UI Emoji",
+    "Segoe UI Symbol",
+    "Symbola",
+    "Unifont",
+)
+
+_MEASURED_SIZE: Final = 100
+_FIRST_WITH_SCRIPTS: Final = (3, 11)
+_RIGHT_TO_LEFT: Final = frozenset(("R", "AL"))
+
+ELLIPSIS: Final = "…"
+VISIBLE_SPACE: Final = "␣"
 
 WIDTH: Final = 840
 HEADER: Final = 104
@@ -41,6 +91,40 @@ class Box(NamedTuple):
     top: float
     width: float
     height: float
+
+
+_DIGIT_HEIGHT: Final = 0.73  # of DejaVu Sans, in font sizes
+
+
+class Numeral(NamedTuple):
+    """A text of digits and signs, centred on a point of axes whose y axis points down."""
+
+    x: float
+    y: float
+    text: str
+    size: float
+
+
+LEGEND_ROW: Final = 36.0
+NOTE_ROW: Final = 30.0
+
+BELOW_PLOT: Final = 78.0
+"""Room for numbers and axis title below a plot."""
+
+_LEFT: Final = 116.0
+_SAMPLE_WIDTH: Final = 44.0
+_TICKS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """A curve, (n, 2) with NaN where it is broken, and what the legend says of it ('': nothing)."""
+
+    points: NDArray[np.float64]
+    colour: str
+    legend: str
+    width: float = 3.0
+    style: str = "solid"
 
 
 def new_figure(height: float, *, scale: float = 1.0) -> Figure:
@@ -126,3 +210,242 @@ def describe_images(images: int) -> str:
 
 def _height(figure: Figure) -> float:
     return float(figure.get_figheight() * 72)
+
+
+def families_for(text: str, weight: str = "normal") -> list[str]:
+    """The font families to draw a text with, the main one first."""
+    found = (_family_of(character, weight) for character in text)
+    return list(dict.fromkeys((MAIN_FAMILY, *(family for family in found if family))))
+
+
+def is_drawable(character: str, weight: str = "normal") -> bool:
+    """Whether an installed font has the character, and it would stand where it belongs.
+
+    Before version 3.11 matplotlib set every script from left to right, letters unjoined.
+    """
+    if not _sets_all_scripts() and bidirectional(character) in _RIGHT_TO_LEFT:
+        return False
+    return bool(_family_of(character, weight))
+
+
+def text_width(text: str, size: float, weight: str = "normal") -> float:
+    """Width of a drawable text in pixels, from the advance of each character."""
+    return sum(_advance(character, weight) for character in text) * size
+
+
+@lru_cache(maxsize=1)
+def _sets_all_scripts() -> bool:
+    return tuple(map(int, matplotlib_version.split(".")[:2])) >= _FIRST_WITH_SCRIPTS
+
+
+@lru_cache(maxsize=8192)
+def _family_of(character: str, weight: str) -> str:
+    """The first family that has the character, '' if none has."""
+    for family in (MAIN_FAMILY, *_installed_fallbacks()):
+        if get_font(_font_path(family, weight)).get_char_index(ord(character)):
+            return family
+    return ""
+
+
+@lru_cache(maxsize=8192)
+def _advance(character: str, weight: str) -> float:
+    """Width of a character as a share of the font size."""
+    font = get_font(_font_path(_family_of(character, weight) or MAIN_FAMILY, weight))
+    font.set_size(_MEASURED_SIZE, 72)
+    return float(font.load_char(ord(character)).linearHoriAdvance / 65536 / _MEASURED_SIZE)
+
+
+@lru_cache(maxsize=64)
+def _font_path(family: str, weight: str) -> str:
+    return findfont(FontProperties(family=family, weight=weight))
+
+
+@lru_cache(maxsize=1)
+def _installed_fallbacks() -> tuple[str, ...]:
+    installed = {font.name for font in fontManager.ttflist}
+    return tuple(family for family in FALLBACK_FAMILIES if family in installed)
+
+
+def fit_name(name: str, width: float, size: float, *, weight: str = "normal") -> str:
+    """A name with all characters visible, shortened in the middle to so many pixels.
+
+    A character that no font has, or that has no shape of its own (a line break, a control
+    character, a mark that turns the direction of writing), stands as Python would escape it.
+    """
+    pieces = _visible_pieces(name, weight)
+    widths = [text_width(piece, size, weight) for piece in pieces]
+    if sum(widths) <= width:
+        return "".join(pieces)
+    room = width - text_width(ELLIPSIS, size, weight)
+    head, tail = _ends_that_fit(widths, room)
+    return "".join((*pieces[:head], ELLIPSIS, *pieces[tail:]))
+
+
+def describe_escapes(names: Sequence[str]) -> str:
+    """A word on names that stand as code points for want of a font, '' where none does."""
+    lacks = any(c.isprintable() and not is_drawable(c) for name in names for c in name)
+    return r" · \u…: no font here" if lacks else ""
+
+
+def wrap_text(text: str, width: float, size: float) -> list[str]:
+    """A text of our own in lines of so many pixels, broken at spaces."""
+    lines = [""]
+    for word in text.split():
+        longer = f"{lines[-1]} {word}".strip()
+        if lines[-1] and text_width(longer, size) > width:
+            lines.append(word)
+        else:
+            lines[-1] = longer
+    return [fit_name(line, width, size) for line in lines if line]
+
+
+def fit_names(names: Sequence[str], width: float, size: float) -> tuple[str, ...]:
+    """Distinct names, each as `fit_name` shows it and still distinct.
+
+    Names that would be shown alike are numbered by their place among all names (from 1).
+    """
+    shown = [fit_name(name, width, size) for name in names]
+    numbered: set[int] = set()
+    while alike := _places_alike(shown) - numbered:
+        numbered |= alike
+        for i in alike:
+            number = f"#{i + 1} "
+            room = width - text_width(number, size)
+            shown[i] = number + fit_name(names[i], room, size)
+    return tuple(shown)
+
+
+def _visible_pieces(name: str, weight: str) -> list[str]:
+    """The name in pieces that are never cut: characters, or the escape of one."""
+    name = normalize("NFC", name)
+    inner = name.strip(" ")
+    before = len(name) - len(name.lstrip(" "))
+    after = len(name) - before - len(inner)
+    pieces = [
+        c if c.isprintable() and is_drawable(c, weight) else c.encode("unicode_escape").decode()
+        for c in inner
+    ]
+    return [*VISIBLE_SPACE * before, *pieces, *VISIBLE_SPACE * after] or ['""']
+
+
+def _ends_that_fit(widths: Sequence[float], room: float) -> tuple[int, int]:
+    """How much of the start (`[:head]`) and of the end (`[tail:]`) fits, taken in turns."""
+    head, tail = 0, len(widths)
+    while head < tail:
+        front = head <= len(widths) - tail
+        room -= widths[head] if front else widths[tail - 1]
+        if room < 0:
+            break
+        head, tail = (head + 1, tail) if front else (head, tail - 1)
+    return head, tail
+
+
+def _places_alike(shown: Sequence[str]) -> set[int]:
+    counts = Counter(shown)
+    return {i for i, name in enumerate(shown) if counts[name] > 1}
+
+
+def add_numerals(axes: Axes, numerals: Iterable[Numeral], colour: str) -> None:
+    """Draw all numerals of one colour. Data coordinates of the axes are points."""
+    places: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
+    for numeral in numerals:
+        x = numeral.x - text_width(numeral.text, numeral.size) / 2
+        y = numeral.y + _DIGIT_HEIGHT * numeral.size / 2
+        for character in numeral.text:
+            places[character].append((x, y, numeral.size))
+            x += text_width(character, numeral.size)
+    if places:
+        shapes = [_repeat(character, np.array(spots)) for character, spots in places.items()]
+        vertices, codes = (np.concatenate(parts) for parts in zip(*shapes, strict=True))
+        # add_patch would look for the extremes of every curve of every digit first
+        axes.add_artist(PathPatch(Path(vertices, codes), facecolor=colour, linewidth=0))
+
+
+def _repeat(character: str, spots: FloatArray) -> tuple[FloatArray, NDArray[np.uint8]]:
+    """Vertices and codes of a character at each spot: x, y of its base line, and size, (n, 3)."""
+    outline, codes = _outline(character)
+    vertices = outline * (spots[:, 2, None, None] * (1, -1)) + spots[:, None, :2]
+    return vertices.reshape(-1, 2), np.tile(codes, len(spots))
+
+
+@lru_cache(maxsize=64)
+def _outline(character: str) -> tuple[FloatArray, NDArray[np.uint8]]:
+    """Vertices (n, 2) and codes of a character of size 1; y points up from the base line."""
+    font = FontProperties(family=MAIN_FAMILY)
+    path = TextPath((0, 0), character, size=100, prop=font, usetex=False)
+    return np.asarray(path.vertices, dtype=np.float64) / 100, np.asarray(path.codes, dtype=np.uint8)
+
+
+def add_plot(figure: Figure, top: float, height: float, titles: tuple[str, str]) -> Axes:
+    """Axes from 0 to 1 with a quiet grid; `titles` are those of the x and the y axis."""
+    box = Box(_LEFT, top, WIDTH - _LEFT - 1.5 * MARGIN, height)
+    axes = add_axes(figure, box)
+    axes.set_xlim(0, 1)
+    axes.set_ylim(0, 1)
+    rules = [np.array([(0, tick), (1, tick)]) for tick in _TICKS]
+    rules += [np.array([(tick, 0), (tick, 1)]) for tick in _TICKS]
+    add_lines(axes, rules, color=RULE, linewidths=1.2, clip_on=False)
+    for tick in _TICKS:
+        _add_tick(figure, box, tick)
+    titled: dict[str, Any] = {"size": TEXT_SIZE, "color": QUIET, "horizontalalignment": "center"}
+    below = (box.left + box.width / 2, box.top + box.height + 56)
+    beside = (MARGIN + TEXT_SIZE / 2, box.top + box.height / 2)
+    add_text(figure, below, titles[0], **titled)
+    add_text(figure, beside, titles[1], rotation=90, **titled)
+    return axes
+
+
+def draw_line(axes: Axes, line: Line) -> None:
+    """Draw a curve; the axes keep their limits."""
+    axes.plot(
+        *line.points.T,
+        color=line.colour,
+        linewidth=line.width,
+        linestyle=line.style,
+        marker="",
+        solid_joinstyle="round",
+        solid_capstyle="butt",
+        clip_on=False,
+        scalex=False,
+        scaley=False,
+    )
+
+
+def notes_height(note: str) -> float:
+    """The height that `add_notes` needs: at least two rows, so that versions line up."""
+    return max(2, len(_wrap_note(note))) * NOTE_ROW if note else 0.0
+
+
+def add_notes(figure: Figure, note: str, top: float) -> None:
+    """A text over the whole width, in as many rows as it needs."""
+    for i, row in enumerate(_wrap_note(note)):
+        add_text(figure, (MARGIN, top + (i + 0.5) * NOTE_ROW), row, size=TEXT_SIZE)
+
+
+def add_legend(figure: Figure, lines: Sequence[Line], top: float, columns: Sequence[float]) -> None:
+    """A sample and a name for each line, row by row.
+
+    Names must fit already; `columns` is where each column begins.
+    """
+    rows = ceil(len(lines) / len(columns))
+    axes = add_axes(figure, Box(0, top, WIDTH, rows * LEGEND_ROW))
+    axes.set_xlim(0, WIDTH)
+    axes.set_ylim(rows * LEGEND_ROW, 0)
+    for i, line in enumerate(lines):
+        x, y = columns[i % len(columns)], (i // len(columns) + 0.5) * LEGEND_ROW
+        draw_line(axes, replace(line, points=np.array([(x, y), (x + _SAMPLE_WIDTH, y)])))
+        name = (x + _SAMPLE_WIDTH + 10, y)
+        add_text(axes, name, line.legend, size=TEXT_SIZE, verticalalignment="center_baseline")
+
+
+def _add_tick(figure: Figure, box: Box, tick: float) -> None:
+    """The number of a tick below and beside the plot."""
+    below = (box.left + tick * box.width, box.top + box.height + 22)
+    beside = (box.left - 12, box.top + (1 - tick) * box.height)
+    add_text(figure, below, f"{tick:g}", size=TEXT_SIZE, horizontalalignment="center")
+    numbered: dict[str, Any] = {"size": TEXT_SIZE, "verticalalignment": "center_baseline"}
+    add_text(figure, beside, f"{tick:g}", horizontalalignment="right", **numbered)
+
+
+def _wrap_note(note: str) -> list[str]:
+    return wrap_text(note, WIDTH - 2 * MARGIN, TEXT_SIZE)

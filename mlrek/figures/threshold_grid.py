@@ -16,16 +16,17 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mlrek.evaluation import IntArray
 from mlrek.figures.confusion import (
+    MAX_LABELS,
+    Heatmap,
     Layout,
     add_axis_titles,
     add_names,
     colour_cells,
     count_in_thousands,
+    describe_heatmap,
     find_dark,
     plan_layout,
 )
-from mlrek.figures.heatmap import MAX_LABELS, Heatmap, describe_heatmap
-from mlrek.figures.names import fit_name
 from mlrek.figures.pictures import GridFiles, Pixels
 from mlrek.figures.style import (
     INK,
@@ -37,11 +38,12 @@ from mlrek.figures.style import (
     TITLE_SIZE,
     WIDTH,
     add_text,
+    fit_name,
     new_figure,
     render_rgb,
 )
-from mlrek.label_keys import BACKGROUND_LABEL, display_label
 from mlrek.metrics import ConfusionMatrix
+from mlrek.text import BACKGROUND_LABEL, display_label
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

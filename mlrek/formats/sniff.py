@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple
 
 from mlrek.formats.google import sniff_google
-from mlrek.formats.instead import peek_inside, peek_value
+from mlrek.formats.json_text import peek_inside, peek_value
 from mlrek.formats.lines import BYTE_ORDER_MARK
 
 

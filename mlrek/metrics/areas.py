@@ -8,7 +8,7 @@ scores in place of exponential ones), as that of two images more.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
-from math import isnan, nan, sqrt
+from math import erfc, isnan, nan, sqrt
 from typing import Final
 
 import numpy as np
@@ -17,12 +17,16 @@ from mlrek.evaluation import BoolArray, FloatArray, IntArray
 from mlrek.metrics import LabelScores, Number
 from mlrek.metrics.counts import LabelCounts, divide
 from mlrek.metrics.estimates import AT_BOUND, Known, bound, estimate_number
-from mlrek.metrics.forms import AREA, explain_few, find_degrees
-from mlrek.metrics.jackknife import LeftOut, leave_out_units
-from mlrek.metrics.label_scores import score_labels
+from mlrek.metrics.intervals import (
+    AREA,
+    LeftOut,
+    Weights,
+    explain_few,
+    find_degrees,
+    leave_out_units,
+)
+from mlrek.metrics.left_out import Units, score_labels
 from mlrek.metrics.ranking import RANKING_REASONS, RankedPairs, average_rankings
-from mlrek.metrics.resampling import Weights
-from mlrek.metrics.sampling import Units
 
 MIN_OF_KIND: Final = 20
 """Units with and without a label that its areas need for an interval: of 5 to 19 the intervals lie
@@ -58,6 +62,110 @@ class Areas:
             roc_auc_low=self.ends["roc_auc_low"],
             roc_auc_high=self.ends["roc_auc_high"],
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Label:
+    """The areas of a label, and without each unit.
+
+    `n_least` are the units with it or without it, whichever are fewer, `n_units` all.
+    """
+
+    label_idx: int
+    values: Mapping[str, float]
+    left_out: Mapping[str, LeftOut]
+    n_least: int
+    n_units: int
+
+    def find_variance(self, name: str) -> float:
+        """By formula, NaN where there is none."""
+        has_formula = name == _AUC and not isnan(self.values[name]) and self.n_least > 0
+        return find_variance(self.values[name], self.n_least, self.n_units) if has_formula else nan
+
+    def estimate(self, name: str, units: Units) -> Number:
+        value = self.values[name]
+        if isnan(value) or units.lacking:
+            return Number(value=value, reason=units.lacking)
+        if self.n_least < MIN_OF_KIND:
+            return Number(value=value, reason=explain_kind(self.n_least, units.n_units, units.what))
+        return estimate_number(
+            name,
+            value,
+            self.left_out[name],
+            units,
+            n_bound=self.n_least,
+            known=Known(max_degrees=self.n_least - 1, variance=self.find_variance(name)),
+        )
+
+
+class _Mean:
+    """The mean over labels of an area without each unit, label by label: few numbers are held."""
+
+    def __init__(self) -> None:
+        self._sums, self._n = np.zeros(1), np.zeros(1)
+        self._times: IntArray = np.ones(1, dtype=np.int64)
+        self._least: list[int] = []
+        self._variances: list[float] = []
+
+    def add(self, one: _Label, name: str) -> None:
+        """One label more; it has no area where all units have it, or none."""
+        self._least.append(one.n_least)
+        if isnan(one.values[name]):
+            return
+        left_out = one.left_out[name]
+        self._variances.append(one.find_variance(name))
+        is_defined = ~np.isnan(left_out.values)
+        self._sums = self._sums + np.where(is_defined, left_out.values, 0)
+        self._n = self._n + is_defined
+        self._times = left_out.times
+
+    def estimate(self, name: str, number: Number, units: Units) -> Number:
+        """The mean with its interval."""
+        least, variances = np.array(self._least, dtype=np.int64), np.array(self._variances)
+        if isnan(number.value):
+            return number
+        if len(least) == _MIRRORED:  # of two labels both areas are of the same images
+            least, variances = least[:1], variances[:1]
+        if few := explain_few(name, least, units.n_units, units.what):
+            return Number(value=number.value, reason=few)
+        if bound(AREA, number.value, units.n_units, units.confidence) is not None:
+            return self._bound(number.value, least, units)
+        left_out = LeftOut(values=divide(self._sums, self._n), times=self._times)
+        degrees = find_degrees(least, 1 / np.maximum(least, 1))
+        known = Known(max_degrees=degrees, variance=variances.mean() / len(variances))
+        return estimate_number(name, number.value, left_out, units, known=known)
+
+    def _bound(self, value: float, least: IntArray, units: Units) -> Number:
+        """All labels perfect (or all wrong): what MOVER makes of the bounds of each (see there)."""
+        ends = [bound(AREA, value, n, units.confidence) for n in least.tolist() if n]
+        far = np.array([low if value > 1 / 2 else high for low, high in filter(None, ends)])
+        reach = float(np.sqrt(np.square(far - value).sum())) / len(far)
+        return Number(
+            value=value,
+            low=value - reach if value > 1 / 2 else value,
+            high=value if value > 1 / 2 else value + reach,
+            reason=AT_BOUND.format(what=f"{units.what} with the label, label by label"),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeLong:
+    """Areas under both curves, the standard error of their difference, and the two-sided p.
+
+    Areas are NaN where no image is positive or none negative. Standard error and p are NaN with a
+    single one of a kind, and where the areas differ by the same for every image: no spread seen is
+    no certainty. Areas that are alike for every image have standard error 0 and p 1.
+    """
+
+    baseline_auc: float
+    candidate_auc: float
+    standard_error: float
+    p: float
+
+    @property
+    def difference(self) -> float:
+        """Candidate minus baseline."""
+        return self.candidate_auc - self.baseline_auc
 
 
 def estimate_areas(ranked: RankedPairs, units: Units) -> Areas:
@@ -189,90 +297,6 @@ def _leave_out_of_order(
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Label:
-    """The areas of a label, and without each unit.
-
-    `n_least` are the units with it or without it, whichever are fewer, `n_units` all.
-    """
-
-    label_idx: int
-    values: Mapping[str, float]
-    left_out: Mapping[str, LeftOut]
-    n_least: int
-    n_units: int
-
-    def find_variance(self, name: str) -> float:
-        """By formula, NaN where there is none."""
-        has_formula = name == _AUC and not isnan(self.values[name]) and self.n_least > 0
-        return find_variance(self.values[name], self.n_least, self.n_units) if has_formula else nan
-
-    def estimate(self, name: str, units: Units) -> Number:
-        value = self.values[name]
-        if isnan(value) or units.lacking:
-            return Number(value=value, reason=units.lacking)
-        if self.n_least < MIN_OF_KIND:
-            return Number(value=value, reason=explain_kind(self.n_least, units.n_units, units.what))
-        return estimate_number(
-            name,
-            value,
-            self.left_out[name],
-            units,
-            n_bound=self.n_least,
-            known=Known(max_degrees=self.n_least - 1, variance=self.find_variance(name)),
-        )
-
-
-class _Mean:
-    """The mean over labels of an area without each unit, label by label: few numbers are held."""
-
-    def __init__(self) -> None:
-        self._sums, self._n = np.zeros(1), np.zeros(1)
-        self._times: IntArray = np.ones(1, dtype=np.int64)
-        self._least: list[int] = []
-        self._variances: list[float] = []
-
-    def add(self, one: _Label, name: str) -> None:
-        """One label more; it has no area where all units have it, or none."""
-        self._least.append(one.n_least)
-        if isnan(one.values[name]):
-            return
-        left_out = one.left_out[name]
-        self._variances.append(one.find_variance(name))
-        is_defined = ~np.isnan(left_out.values)
-        self._sums = self._sums + np.where(is_defined, left_out.values, 0)
-        self._n = self._n + is_defined
-        self._times = left_out.times
-
-    def estimate(self, name: str, number: Number, units: Units) -> Number:
-        """The mean with its interval."""
-        least, variances = np.array(self._least, dtype=np.int64), np.array(self._variances)
-        if isnan(number.value):
-            return number
-        if len(least) == _MIRRORED:  # of two labels both areas are of the same images
-            least, variances = least[:1], variances[:1]
-        if few := explain_few(name, least, units.n_units, units.what):
-            return Number(value=number.value, reason=few)
-        if bound(AREA, number.value, units.n_units, units.confidence) is not None:
-            return self._bound(number.value, least, units)
-        left_out = LeftOut(values=divide(self._sums, self._n), times=self._times)
-        degrees = find_degrees(least, 1 / np.maximum(least, 1))
-        known = Known(max_degrees=degrees, variance=variances.mean() / len(variances))
-        return estimate_number(name, number.value, left_out, units, known=known)
-
-    def _bound(self, value: float, least: IntArray, units: Units) -> Number:
-        """All labels perfect (or all wrong): what MOVER makes of the bounds of each (see there)."""
-        ends = [bound(AREA, value, n, units.confidence) for n in least.tolist() if n]
-        far = np.array([low if value > 1 / 2 else high for low, high in filter(None, ends)])
-        reach = float(np.sqrt(np.square(far - value).sum())) / len(far)
-        return Number(
-            value=value,
-            low=value - reach if value > 1 / 2 else value,
-            high=value if value > 1 / 2 else value + reach,
-            reason=AT_BOUND.format(what=f"{units.what} with the label, label by label"),
-        )
-
-
 def _average(
     ap: FloatArray, roc_auc: FloatArray, reason: str, *, is_missing: bool
 ) -> dict[str, Number]:
@@ -332,3 +356,67 @@ def _sum_from(values: FloatArray) -> FloatArray:
 def _divide_all(values: FloatArray, n: int) -> FloatArray:
     """All values over n, NaN where n is 0."""
     return values / n if n else np.full(len(values), nan)
+
+
+def delong(baseline_scores: FloatArray, candidate_scores: FloatArray, is_true: BoolArray) -> DeLong:
+    """Compare the areas of two scores of the same images (DeLong et al., Biometrics 44, 1988).
+
+    With V the share of negatives below each positive, W that of positives above each negative (ties
+    half), and D their changes from baseline to candidate, m positives and n negatives: the variance
+    of the difference is var(D V) / m + var(D W) / n. V and W come from sorted scores, as in the
+    fast algorithm of Sun and Xu (IEEE Signal Processing Letters 21, 2014).
+
+    Args:
+        baseline_scores: (n_images,), without NaN, as the others.
+        candidate_scores: (n_images,), the same images.
+        is_true: (n_images,), which images are positive.
+    """
+    m = int(np.count_nonzero(is_true))
+    n = len(is_true) - m
+    if not m or not n:
+        return DeLong(baseline_auc=nan, candidate_auc=nan, standard_error=nan, p=nan)
+    baseline = _count_pairs(baseline_scores[is_true], baseline_scores[~is_true])
+    candidate = _count_pairs(candidate_scores[is_true], candidate_scores[~is_true])
+    twice_all = 2 * m * n
+    change = [after - before for before, after in zip(baseline, candidate, strict=True)]
+    difference = int(change[0].sum()) / twice_all
+    standard_error = _compute_error(change[0], change[1], difference)
+    return DeLong(
+        baseline_auc=int(baseline[0].sum()) / twice_all,
+        candidate_auc=int(candidate[0].sum()) / twice_all,
+        standard_error=standard_error,
+        p=_compute_p(difference, standard_error),
+    )
+
+
+def _count_pairs(positives: FloatArray, negatives: FloatArray) -> tuple[IntArray, IntArray]:
+    """Twice the pairs in right order that each positive, then each negative is in; ties once."""
+    return _count_below(positives, negatives), _count_below(-negatives, -positives)
+
+
+def _count_below(scores: FloatArray, others: FloatArray) -> IntArray:
+    """Twice the number of others below each score, plus those equal to it, in the scores' order."""
+    order, others = np.argsort(scores), np.sort(others)
+    counts = np.empty(len(scores), dtype=np.int64)
+    rising = scores[order]  # neighbours are found close together, which is much faster
+    counts[order] = np.searchsorted(others, rising, "left") + np.searchsorted(
+        others, rising, "right"
+    )
+    return counts
+
+
+def _compute_error(by_positive: IntArray, by_negative: IntArray, difference: float) -> float:
+    """The standard error, from whole numbers, so that no spread is seen exactly."""
+    m, n = len(by_positive), len(by_negative)
+    if min(m, n) < 2:  # noqa: PLR2004 - a variance needs two
+        return nan
+    if not np.ptp(by_positive) and not np.ptp(by_negative):
+        return nan if difference else 0.0
+    variance = np.var(by_positive / (2 * n), ddof=1) / m + np.var(by_negative / (2 * m), ddof=1) / n
+    return float(np.sqrt(variance))
+
+
+def _compute_p(difference: float, standard_error: float) -> float:
+    if not difference and standard_error == 0:
+        return 1.0
+    return erfc(abs(difference) / standard_error / sqrt(2))

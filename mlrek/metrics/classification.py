@@ -9,10 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrek.evaluation import BoolArray, Evaluation, FloatArray, Task
-from mlrek.label_keys import NONE_LABEL
 from mlrek.metrics import ConfusionMatrix, Metrics, Number, PredictionRule
 from mlrek.metrics.areas import estimate_areas
-from mlrek.metrics.at_threshold import compute_at_threshold
 from mlrek.metrics.counts import (
     NO_TRUTH_REASON,
     UNDEFINED_REASONS,
@@ -24,28 +22,37 @@ from mlrek.metrics.counts import (
 )
 from mlrek.metrics.crossfit import compute_crossfit
 from mlrek.metrics.curves import (
+    compute_at_threshold,
     compute_precision_recall,
     compute_threshold_curves,
     warn_constant,
 )
+from mlrek.metrics.decisions import Sample, describe_predictions, predict
 from mlrek.metrics.estimates import estimate_counted, widen_means
-from mlrek.metrics.label_scores import warn_zero_division
 from mlrek.metrics.left_out import (
     CountsLeftOut,
     Decisions,
+    Sampling,
+    Units,
     leave_out_decisions,
     leave_out_matrix,
     list_decisions,
+    score_labels,
+    warn_zero_division,
 )
-from mlrek.metrics.prediction import Sample, describe_predictions, predict
 from mlrek.metrics.probabilities import compute_consistency, compute_probability_numbers
 from mlrek.metrics.ranking import RankedPairs, rank_pairs
-from mlrek.metrics.reconciliation import Basis, reconcile
-from mlrek.metrics.sampling import Sampling, Units
+from mlrek.metrics.reported import Basis, count_reported, reconcile
+from mlrek.text import NONE_LABEL
 
 NO_PREDICTION_REASON: Final = "no interval: no image has a prediction"
 DEPENDENT_REASON: Final = (
     "no interval: some images count several times under the notebook rule, so these are no sample"
+)
+
+_FROM_COUNTS: Final = (
+    "there are no test images to compute from: computed are the numbers that the published "
+    "confusion matrix gives, of each image's top label whatever its confidence"
 )
 
 
@@ -225,3 +232,52 @@ def _warn_without_truth(evaluation: Evaluation) -> Iterator[str]:
     n = np.count_nonzero(evaluation.truth.counts == 0)
     if n:
         yield f"{n} of {len(evaluation.images)} test images have no true label and are left out"
+
+
+def compute_from_counts(evaluation: Evaluation, sampling: Sampling) -> Metrics | None:
+    """Accuracy, averages, kappa, … from published counts; None where these are not all there.
+
+    Google's matrix holds the top label of each image, so the numbers are those of the rule `top1`.
+    """
+    matrix = find_whole_matrix(evaluation)
+    if matrix is None:
+        return None
+    labels, counts = evaluation.labels, count_labels(matrix)
+    unknown = np.full(len(labels), nan)
+    units = replace(sampling, groups=None).find_units(int(matrix.sum()))
+    reconciled = reconcile(evaluation, Basis(support=counts.support))
+    return Metrics(
+        task=Task.CLASSIFICATION,
+        labels=labels,
+        prediction_rule=PredictionRule.TOP1.value,
+        records=None,
+        test_images=int(matrix.sum()),
+        aggregate=compute_matrix_numbers(matrix, units),
+        per_label=score_labels(counts, unknown, unknown, sampling.confidence),
+        confusion=ConfusionMatrix(counts=matrix[:, :-1], rows=labels, columns=labels),
+        reconciliation=reconciled,
+        warnings=(
+            _FROM_COUNTS,
+            *warn_zero_division(counts, labels),
+        ),
+    )
+
+
+def find_whole_matrix(evaluation: Evaluation) -> NDArray[np.int64] | None:
+    """The published counts, where they are those of the whole test set and of all labels.
+
+    Returns:
+        (n_labels, n_labels + 1), rows true, columns predicted, the last one (no prediction) empty.
+    """
+    published = count_reported(evaluation)
+    if evaluation.task is not Task.CLASSIFICATION or published is None:
+        return None
+    labels, counts = published
+    n_images = evaluation.reported.test_images
+    is_whole = n_images is None or counts.sum() == n_images
+    if not is_whole or not counts.any() or set(labels) != set(evaluation.labels):
+        return None
+    places = [labels.index(label) for label in evaluation.labels]
+    matrix = np.zeros((len(places), len(places) + 1), dtype=np.int64)
+    matrix[:, :-1] = counts[np.ix_(places, places)]
+    return matrix

@@ -7,21 +7,17 @@ from typing import Protocol
 
 from mlrek.evaluation import Evaluation, IntArray, Reported, Task
 from mlrek.metrics import Metrics, PredictionRule
-from mlrek.metrics.classification import compute_classification
-from mlrek.metrics.constant import doubt_constant
+from mlrek.metrics.classification import compute_classification, compute_from_counts
 from mlrek.metrics.detection import compute_detection
-from mlrek.metrics.doubted import doubt_records
-from mlrek.metrics.fitted import doubt_fitted
-from mlrek.metrics.from_counts import compute_from_counts
+from mlrek.metrics.doubts import doubt_constant, doubt_fitted, doubt_records, doubt_short
 from mlrek.metrics.grouped import doubt_grouped
+from mlrek.metrics.intervals import CONFIDENCE
+from mlrek.metrics.left_out import Sampling
 from mlrek.metrics.multilabel import compute_multilabel
 from mlrek.metrics.positive_class import add_positive_class
 from mlrek.metrics.ranking import RankedPairs
-from mlrek.metrics.reconciliation import Basis, reconcile
-from mlrek.metrics.resampling import CONFIDENCE
-from mlrek.metrics.sampling import Sampling
+from mlrek.metrics.reported import Basis, reconcile
 from mlrek.metrics.segmentation import compute_segmentation
-from mlrek.metrics.short import doubt_short
 
 
 class _Compute(Protocol):

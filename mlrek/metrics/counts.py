@@ -4,16 +4,19 @@ All functions take counts with any leading batch axes, `(..., n_labels)`: the sa
 value of the whole sample and those of 1,000 resamples of it.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
+from itertools import compress
 from math import nan
 from types import MappingProxyType
-from typing import Any, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrek.evaluation import BoolArray, FloatArray, IntArray
+from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray
+from mlrek.metrics import ThresholdCurves
 
 AVERAGES = ("micro", "macro", "weighted")
 NO_TRUTH_REASON = "no test image has a true label"
@@ -65,6 +68,54 @@ FRACTIONS: Mapping[str, _Fraction] = MappingProxyType(
     }
 )
 """Numerator and denominator of each score of a label."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairs:
+    """The recorded (image, label) pairs of the images that count, by image, then label.
+
+    `image_idx` counts these images only, 0 to `n_images` - 1; `label_idx`, `confidence` and
+    `is_true` (the label is true on the image) go with it, all (n,). `support` (n_labels,) are the
+    images where each label is true, with a record of it or without. `places` (n_images,) is the
+    place of each image in the order of URIs: resamples are drawn in this order, so that an interval
+    does not depend on the order of lines.
+    """
+
+    n_images: int
+    places: IntArray
+    image_idx: IntArray
+    label_idx: IntArray
+    confidence: FloatArray
+    is_true: BoolArray
+    support: IntArray
+
+    @property
+    def n_labels(self) -> int:
+        """Number of labels of the evaluation."""
+        return len(self.support)
+
+
+_SUM_TOLERANCE: Final = 1e-3
+_COUNT_TOLERANCE: Final = 1e-3
+_SINGLE_PRECISION: Final = 1e-7  # of a count that was divided, rounded and multiplied again
+
+
+class Normalisation(StrEnum):
+    """What a count was divided by: the test images of its true or of its predicted label."""
+
+    TRUE = "true"
+    PREDICTED = "predicted"
+
+
+class CurveScores(NamedTuple):
+    """Scores at each threshold, of the counts' shape; NaN where the denominator is 0."""
+
+    precision: FloatArray
+    recall: FloatArray
+    f1: FloatArray
+
+
+_MAX_NAMES: Final = 25
 
 
 def count_pairs(y_true: IntArray, y_pred: IntArray, n_labels: int) -> NDArray[np.int64]:
@@ -170,3 +221,131 @@ def _chance(counts: LabelCounts) -> tuple[IntArray, IntArray, IntArray]:
     n_images = counts.support.sum(axis=-1)
     expected = (counts.support * counts.predicted).sum(axis=-1)
     return n_images, expected, n_images - counts.predicted.sum(axis=-1)
+
+
+def pair_records(evaluation: Evaluation, keep: BoolArray | None = None) -> Pairs:
+    """The recorded pairs of the images in `keep` (n_images,); of all without it."""
+    records, truth = evaluation.records, evaluation.truth
+    image_idx, n_labels = records.image_idx, len(evaluation.labels)
+    is_true = find_codes(
+        pair_codes(image_idx, records.label_idx, n_labels),
+        pair_codes(truth.image_idx, truth.label_idx, n_labels),
+    )
+    pairs = Pairs(
+        n_images=len(evaluation.images),
+        places=order_images(evaluation.images),
+        image_idx=image_idx,
+        label_idx=records.label_idx,
+        confidence=records.confidence,
+        is_true=is_true,
+        support=np.bincount(truth.label_idx, minlength=n_labels),
+    )
+    return pairs if keep is None or keep.all() else _keep_images(evaluation, pairs, keep)
+
+
+def pair_codes(image_idx: IntArray, label_idx: IntArray, n_labels: int) -> NDArray[np.int64]:
+    """One number for each (image, label), rising with the image, then the label."""
+    return image_idx.astype(np.int64) * n_labels + label_idx
+
+
+def find_codes(codes: IntArray, among: IntArray) -> BoolArray:
+    """Whether each code stands in `among`; both rising."""
+    if not len(among):
+        return np.zeros(len(codes), dtype=np.bool_)
+    place = np.minimum(np.searchsorted(among, codes), len(among) - 1)
+    return np.asarray(among[place] == codes)
+
+
+def count_predicted(pairs: Pairs, is_predicted: BoolArray) -> LabelCounts:
+    """Label counts where the pairs of `is_predicted` (n,) are the predictions."""
+    n = pairs.n_labels
+    return LabelCounts(
+        tp=np.bincount(pairs.label_idx[is_predicted & pairs.is_true], minlength=n),
+        predicted=np.bincount(pairs.label_idx[is_predicted], minlength=n),
+        support=pairs.support,
+    )
+
+
+def _keep_images(evaluation: Evaluation, pairs: Pairs, keep: BoolArray) -> Pairs:
+    images = tuple(compress(evaluation.images, keep))
+    kept = keep[pairs.image_idx]
+    true_label_idx = evaluation.truth.label_idx[np.repeat(keep, evaluation.truth.counts)]
+    return Pairs(
+        n_images=len(images),
+        places=order_images(images),
+        image_idx=(np.cumsum(keep) - 1)[pairs.image_idx[kept]],
+        label_idx=pairs.label_idx[kept],
+        confidence=pairs.confidence[kept],
+        is_true=pairs.is_true[kept],
+        support=np.bincount(true_label_idx, minlength=pairs.n_labels),
+    )
+
+
+def order_images(images: Sequence[str]) -> IntArray:
+    """The place of each image in the order of URIs, (n_images,)."""
+    places = np.empty(len(images), dtype=np.int32)
+    places[sorted(range(len(images)), key=images.__getitem__)] = np.arange(len(images))
+    return places
+
+
+def find_normalisation(values: FloatArray, support: FloatArray) -> Normalisation | None:
+    """How the fractions of a matrix came about; None where neither way fits.
+
+    By true label, rows sum to 1 and give whole counts. By predicted label, columns give whole
+    counts, whose rows sum to the true label's images. Rounded fractions are taken by their sums.
+
+    Args:
+        values: Rows true, columns predicted, (n_labels, n_labels).
+        support: Test images of each true label, (n_labels,); NaN where unknown.
+    """
+    by_true, by_predicted = values * support[:, np.newaxis], values * support
+    tested = values.any(axis=1) | (support > 0)
+    sums_to_one = np.allclose(values.sum(axis=1)[tested], 1, rtol=0, atol=_SUM_TOLERANCE)
+    if sums_to_one and _is_whole(by_true).all():
+        return Normalisation.TRUE
+    row_sums = by_predicted.sum(axis=1)
+    if _is_whole(by_predicted).all() and _is_equal(row_sums, support).all():
+        return Normalisation.PREDICTED
+    return Normalisation.TRUE if sums_to_one and tested.any() else None
+
+
+def denominators(normalisation: Normalisation, support: FloatArray) -> FloatArray:
+    """What each count was divided by, (n_labels, n_labels)."""
+    shape = (len(support), len(support))
+    rows = support[:, np.newaxis] if normalisation == Normalisation.TRUE else support
+    return np.broadcast_to(rows, shape)
+
+
+def _is_whole(counts: FloatArray) -> BoolArray:
+    return _is_equal(counts, np.rint(counts))
+
+
+def _is_equal(counts: FloatArray, others: FloatArray) -> BoolArray:
+    """Equal as counts; NaN equals nothing."""
+    return np.asarray(np.abs(counts - others) <= _COUNT_TOLERANCE + _SINGLE_PRECISION * others)
+
+
+def score_counts(tp: IntArray, fp: IntArray, fn: IntArray) -> CurveScores:
+    """The scores that follow from counts of one shape."""
+    return CurveScores(
+        precision=divide(tp, tp + fp),
+        recall=divide(tp, tp + fn),
+        f1=divide(2 * tp, 2 * tp + fp + fn),
+    )
+
+
+def score_all_labels(curves: ThresholdCurves) -> CurveScores:
+    """The scores of all labels together (micro), each (n_thresholds,)."""
+    return score_counts(curves.tp.sum(axis=1), curves.fp.sum(axis=1), curves.fn.sum(axis=1))
+
+
+def name_labels(labels: Iterable[str]) -> str:
+    """Label names for a message: escaped as Python would, at most 25 of them."""
+    names = [repr(label) for label in labels]
+    more = f" and {len(names) - _MAX_NAMES} more" if len(names) > _MAX_NAMES else ""
+    return ", ".join(names[:_MAX_NAMES]) + more
+
+
+def select_labels(labels: Sequence[str], selected: BoolArray) -> list[str]:
+    """The names of the labels in `selected` (n_labels,)."""
+    return list(compress(labels, selected))

@@ -10,20 +10,24 @@ import numpy as np
 from mlrek.evaluation import FloatArray
 from mlrek.metrics import Number
 from mlrek.metrics.counts import LabelCounts, divide
-from mlrek.metrics.forms import MIN_DEGREES, Form, explain_few, find_form, may_lack_labels
-from mlrek.metrics.intervals import compute_wilson
-from mlrek.metrics.jackknife import (
+from mlrek.metrics.intervals import (
+    MIN_DEGREES,
+    Form,
     Jackknife,
     LeftOut,
     Scale,
+    Statistic,
     Tails,
     compute_interval,
+    compute_wilson,
+    evaluate,
+    explain_few,
+    find_form,
     jackknife,
     leave_out_units,
+    may_lack_labels,
 )
-from mlrek.metrics.left_out import CountsLeftOut
-from mlrek.metrics.resampling import Statistic, evaluate
-from mlrek.metrics.sampling import Units
+from mlrek.metrics.left_out import CountsLeftOut, Units
 from mlrek.metrics.shares import widen_mean
 
 AT_BOUND: Final = (

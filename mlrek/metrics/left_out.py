@@ -1,7 +1,7 @@
 """Label counts without each unit: of a count matrix, of images with any labels, of groups."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from math import nan
 from typing import Final
 
@@ -9,11 +9,89 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrek.evaluation import BoolArray, FloatArray, IntArray, LabelSets
-from mlrek.metrics.counts import LabelCounts, count_labels
-from mlrek.metrics.jackknife import LeftOut, deal_units, leave_out_cells
-from mlrek.metrics.pairs import Pairs
-from mlrek.metrics.sampling import Units
-from mlrek.metrics.shares import Shares
+from mlrek.metrics import LabelScores
+from mlrek.metrics.counts import (
+    FRACTIONS,
+    LabelCounts,
+    Pairs,
+    count_labels,
+    divide,
+    name_labels,
+    select_labels,
+)
+from mlrek.metrics.intervals import CONFIDENCE, LeftOut, deal_units, leave_out_cells
+from mlrek.metrics.shares import MIN_GROUPS, Shares
+
+NOT_ASKED: Final = "no interval: none was asked for"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Units:
+    """What is drawn independently: the unit of each image, (n_images,), and how many there are.
+
+    `confidence` is that of the intervals over them, which are there where they are `asked` for.
+    """
+
+    unit_idx: IntArray
+    n_units: int
+    are_groups: bool
+    confidence: float
+    asked: bool
+
+    @property
+    def what(self) -> str:
+        """What the units are, in words."""
+        return "groups" if self.are_groups else "images"
+
+    @property
+    def lacking(self) -> str:
+        """Why there can be no interval at all, '' where there can."""
+        if not self.asked:
+            return NOT_ASKED
+        if self.are_groups and self.n_units < MIN_GROUPS:
+            return f"no interval: of {self.n_units} groups, and {MIN_GROUPS} are needed"
+        return ""
+
+    def put_in_order(self, places: IntArray) -> "Units":
+        """The same with each image at its place, (n_images,)."""
+        ordered = np.empty_like(self.unit_idx)
+        ordered[places] = self.unit_idx
+        return replace(self, unit_idx=ordered)
+
+    def deal(self) -> "Units":
+        """The same put together at random where they are too many to leave out each."""
+        unit_idx, n_units = deal_units(self.unit_idx, self.n_units)
+        return replace(self, unit_idx=unit_idx, n_units=n_units)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sampling:
+    """How to make intervals; `groups` (n_images,) are codes of the group of each image, if any.
+
+    Without `intervals` only those are made that follow from a share by formula.
+    """
+
+    confidence: float = CONFIDENCE
+    groups: IntArray | None = None
+    intervals: bool = True
+
+    def name_groups(self) -> tuple[str, ...] | None:
+        """A name for the group of each image of the evaluation, if there are groups."""
+        return None if self.groups is None else tuple(map(str, self.groups.tolist()))
+
+    def find_units(self, n_images: int, keep: BoolArray | None = None) -> Units:
+        """The units of an evaluation's images, of those in `keep` (n_images,) where it is given."""
+        unit_idx = np.arange(n_images) if self.groups is None else self.groups
+        kept = unit_idx if keep is None else unit_idx[keep]
+        found, codes = np.unique(kept, return_inverse=True)
+        return Units(
+            unit_idx=codes,
+            n_units=len(found),
+            are_groups=self.groups is not None,
+            confidence=self.confidence,
+            asked=self.intervals,
+        )
+
 
 _MAX_TABLE: Final = 2**21  # numbers in a table of images x labels; of more, images go in groups
 MAX_KINDS: Final = 2**17
@@ -238,4 +316,83 @@ def _as_counts(parts: list[NDArray[np.int64]]) -> LabelCounts:
 def _take(counts: LabelCounts, rows: slice) -> LabelCounts:
     return LabelCounts(
         tp=counts.tp[rows], predicted=counts.predicted[rows], support=counts.support[rows]
+    )
+
+
+def score_labels(
+    counts: LabelCounts,
+    ap: FloatArray,
+    roc_auc: FloatArray,
+    confidence: float = CONFIDENCE,
+    by_group: LabelCounts | None = None,
+    *,
+    are_groups: bool = True,
+) -> LabelScores:
+    """Counts, precision, recall and F1 of each label, undefined where the denominator is 0.
+
+    The intervals are Wilson's, of F1 by way of the share of right images among those that have the
+    label or are predicted as it, J: F1 = 2 J / (1 + J).
+
+    Args:
+        counts: Of each label, (n_labels,).
+        ap: Average precision of each, (n_labels,).
+        roc_auc: ROC AUC of each, (n_labels,).
+        confidence: Of the intervals.
+        by_group: The counts of each unit, (n_units, n_labels), where one may count several times.
+        are_groups: Whether these are groups of images, or images with boxes.
+    """
+    ends = {
+        name: _list_shares(score, counts, by_group, are_groups).compute_ends(confidence)
+        for name, score in (("precision", "precision"), ("recall", "recall"), ("f1", "jaccard"))
+    }
+    f1_low, f1_high = (2 * end / (1 + end) for end in ends["f1"])
+    return LabelScores(
+        support=counts.support,
+        tp=counts.tp,
+        fp=counts.fp,
+        fn=counts.fn,
+        precision=divide(*FRACTIONS["precision"](counts)),
+        precision_low=ends["precision"][0],
+        precision_high=ends["precision"][1],
+        recall=divide(*FRACTIONS["recall"](counts)),
+        recall_low=ends["recall"][0],
+        recall_high=ends["recall"][1],
+        f1=divide(*FRACTIONS["f1"](counts)),
+        f1_low=f1_low,
+        f1_high=f1_high,
+        ap=ap,
+        roc_auc=roc_auc,
+    )
+
+
+def warn_zero_division(
+    counts: LabelCounts, labels: Sequence[str], *, where: str = ""
+) -> Iterator[str]:
+    """Names the labels whose undefined precision or recall counts as 0 in the averages."""
+    for score, lacking, why in (
+        ("precision", counts.predicted == 0, "never predicted"),
+        ("recall", counts.support == 0, "true on no image"),
+    ):
+        names = select_labels(labels, lacking & counts.occurs)
+        if names:
+            named = name_labels(names)
+            yield f"{score} counts as 0 in the averages{where} for labels {why}: {named}"
+
+
+def _list_shares(
+    score: str,
+    counts: LabelCounts,
+    by_group: LabelCounts | None,
+    are_groups: bool,
+) -> Shares:
+    successes, n = FRACTIONS[score](counts)
+    if by_group is None:
+        return Shares(successes=successes, n=n)
+    group_successes, group_n = FRACTIONS[score](by_group)
+    return Shares(
+        successes=successes,
+        n=n,
+        group_successes=group_successes,
+        group_n=group_n,
+        are_groups=are_groups,
     )

@@ -9,24 +9,34 @@ from typing import Final
 import numpy as np
 
 from mlrek.evaluation import BoolArray, Evaluation, FloatArray, Task
-from mlrek.label_keys import NONE_LABEL
 from mlrek.metrics import ConfusionMatrix, Metrics, Number, Predictions
 from mlrek.metrics.areas import estimate_areas
-from mlrek.metrics.at_threshold import compute_at_threshold
 from mlrek.metrics.counts import (
     FRACTIONS,
     NOTHING_REASON,
     LabelCounts,
+    Pairs,
     compute_averages,
+    count_predicted,
     divide,
+    find_codes,
+    pair_codes,
 )
 from mlrek.metrics.crossfit import compute_crossfit
 from mlrek.metrics.curves import (
+    compute_at_threshold,
     compute_precision_recall,
     compute_threshold_curves,
     warn_constant,
 )
-from mlrek.metrics.decisions import decide_records
+from mlrek.metrics.decisions import (
+    AVERAGE_NAMES,
+    count_images,
+    decide_records,
+    find_exact,
+    score_images,
+    warn_empty_images,
+)
 from mlrek.metrics.estimates import (
     estimate_counted,
     estimate_number,
@@ -34,25 +44,18 @@ from mlrek.metrics.estimates import (
     leave_out_of_mean,
     widen_means,
 )
-from mlrek.metrics.image_sums import (
-    AVERAGE_NAMES,
-    count_images,
-    find_exact,
-    score_images,
-    warn_empty_images,
-)
-from mlrek.metrics.label_scores import warn_zero_division
-from mlrek.metrics.left_out import CountsLeftOut, leave_out_decisions, list_pair_decisions
-from mlrek.metrics.pairs import (
-    Pairs,
-    count_predicted,
-    find_codes,
-    pair_codes,
+from mlrek.metrics.left_out import (
+    CountsLeftOut,
+    Sampling,
+    Units,
+    leave_out_decisions,
+    list_pair_decisions,
+    warn_zero_division,
 )
 from mlrek.metrics.ranking import RANKING_REASONS, RankedPairs, rank_pairs, rank_pooled
-from mlrek.metrics.reconciliation import Basis, reconcile
-from mlrek.metrics.sampling import Sampling, Units
+from mlrek.metrics.reported import Basis, reconcile
 from mlrek.metrics.shares import Shares
+from mlrek.text import NONE_LABEL
 
 _MICRO_NAMES: Final = ("average_precision_micro",)
 _UNDEFINED_REASONS: Mapping[str, str] = MappingProxyType(

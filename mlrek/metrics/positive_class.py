@@ -15,18 +15,21 @@ import numpy as np
 from mlrek.evaluation import Evaluation, FloatArray, IntArray
 from mlrek.metrics import Metrics, Number, PredictionRule, Reconciled
 from mlrek.metrics.areas import estimate_area
-from mlrek.metrics.counts import NO_TRUTH_REASON, LabelCounts, divide
-from mlrek.metrics.curve_scores import score_counts
-from mlrek.metrics.decisions import decide_records
+from mlrek.metrics.counts import (
+    NO_TRUTH_REASON,
+    LabelCounts,
+    Pairs,
+    count_predicted,
+    divide,
+    pair_records,
+    score_counts,
+)
+from mlrek.metrics.decisions import decide_records, predict
 from mlrek.metrics.estimates import estimate_statistic
-from mlrek.metrics.intervals import Plan
-from mlrek.metrics.label_scores import score_labels
-from mlrek.metrics.pairs import Pairs, count_predicted, pair_records
-from mlrek.metrics.prediction import predict
+from mlrek.metrics.intervals import Plan, Statistic, Weights, evaluate
+from mlrek.metrics.left_out import Sampling, Units, score_labels
 from mlrek.metrics.ranking import RankedScores, rank_scores
-from mlrek.metrics.reconciliation import TOLERANCE
-from mlrek.metrics.resampling import Statistic, Weights, evaluate
-from mlrek.metrics.sampling import Sampling, Units
+from mlrek.metrics.reported import TOLERANCE
 
 NAMES: Final = ("precision", "recall", "f1", "roc_auc", "average_precision")
 

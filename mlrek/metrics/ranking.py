@@ -12,9 +12,8 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray, RecordsKind, Task
-from mlrek.metrics.counts import divide
-from mlrek.metrics.pairs import Pairs, pair_records
-from mlrek.metrics.resampling import EXACT_FLOAT32, MAX_BLOCK, Statistic, Weights, count_drawn
+from mlrek.metrics.counts import Pairs, divide, pair_records
+from mlrek.metrics.intervals import EXACT_FLOAT32, MAX_BLOCK, Statistic, Weights, count_drawn
 
 _EXACT_UINT16: Final = 2**16
 _BLOCK: Final = 16

@@ -25,9 +25,8 @@ from mlrek.policy import (
     Status,
     TestImages,
 )
-from mlrek.policy.doubts import list_doubts, list_floor_doubts, list_relative_doubts
 from mlrek.policy.floors import check_floor
-from mlrek.policy.looks import judge_looks
+from mlrek.policy.reading import judge_looks, list_doubts, list_floor_doubts, list_relative_doubts
 from mlrek.policy.relative import Footing, check_relative, say_worse_labels
 
 MAX_NAMES: Final = 5

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from mlrek.evaluation import Doubt
 from mlrek.metrics.intervals import compute_margin
-from mlrek.metrics.power import ImagesNeeded, find_spread_range, range_to_decide
+from mlrek.metrics.paired_tests import ImagesNeeded, find_spread_range, range_to_decide
 from mlrek.policy import (
     ANY_LABEL,
     Candidate,
@@ -22,8 +22,11 @@ from mlrek.policy import (
     Status,
     TestSetPolicy,
 )
-from mlrek.policy.doubts import CROSSFIT_NOTE, Reading, apply_doubts, choose_reading
-from mlrek.policy.wording import (
+from mlrek.policy.reading import (
+    CROSSFIT_NOTE,
+    Reading,
+    apply_doubts,
+    choose_reading,
     say_apart,
     say_missing,
     say_needed,

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 from math import isnan, nan
 
 from mlrek.comparison import LESS_IS_BETTER, Comparison, Difference, Scope, Verdict
-from mlrek.comparison.crossfit import FITTED_ALIKE
+from mlrek.comparison.differences import FITTED_ALIKE
 from mlrek.comparison.judging import find_worse_labels
 from mlrek.evaluation import Doubt
 from mlrek.metrics.intervals import compute_margin
-from mlrek.metrics.power import ImagesNeeded, find_spread_range, range_to_decide
+from mlrek.metrics.paired_tests import ImagesNeeded, find_spread_range, range_to_decide
 from mlrek.policy import (
     Better,
     Candidate,
@@ -29,10 +29,13 @@ from mlrek.policy import (
     Status,
     TestSetPolicy,
 )
-from mlrek.policy.doubts import CROSSFIT_NOTE, Reading, apply_doubts, choose_reading
 from mlrek.policy.floors import Answer, expand_labels, find_failing, range_variance
-from mlrek.policy.looks import hold_to_look
-from mlrek.policy.wording import (
+from mlrek.policy.reading import (
+    CROSSFIT_NOTE,
+    Reading,
+    apply_doubts,
+    choose_reading,
+    hold_to_look,
     say_change,
     say_missing,
     say_needed,

@@ -20,8 +20,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from mlrek.errors import UsageError
-from mlrek.registry.door import Registry
-from mlrek.registry.versions import ModelVersion
+from mlrek.registry.door import ModelVersion, Registry
 from mlrek.tracking.runs import DECISION_TAG
 
 PREVIOUS = "mlrek.previous."

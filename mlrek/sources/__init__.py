@@ -4,16 +4,34 @@
 """
 
 import re
-from collections.abc import Callable
-from dataclasses import replace
-from pathlib import Path
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import Protocol
 
-from mlrek.errors import SourceNotFoundError, UsageError
-from mlrek.formats.rekognition_arn import parse_arn
+from mlrek.errors import SourceError, SourceInterruptedError, SourceNotFoundError, UsageError
+from mlrek.evaluation import Evaluation
+from mlrek.formats.doubts import complete_doubts
+from mlrek.metrics.reported import DEFAULT_THRESHOLD
+from mlrek.metrics.test_set import hide_signatures
+from mlrek.sources import saved_google, saved_lookout, saved_rekognition
 from mlrek.sources.aws import AwsClients, AwsOptions
-from mlrek.sources.catalogue import Part, Source, VersionEntry
-from mlrek.sources.loose import EVALUATION_SUFFIXES
-from mlrek.sources.reading import StoredSource
+from mlrek.sources.catalogue import (
+    FoundContents,
+    OnBytes,
+    Part,
+    PartReader,
+    ReadOptions,
+    SeenInTraining,
+    Source,
+    VersionEntry,
+)
+from mlrek.sources.contents import choose_storage, read_contents
+from mlrek.sources.description import make_up_version, parse_arn
+from mlrek.sources.images import read_images
+from mlrek.sources.loose import EVALUATION_SUFFIXES, make_up_project
 from mlrek.sources.rekognition import (
     ListedProject,
     LiveProject,
@@ -25,8 +43,137 @@ from mlrek.sources.rekognition import (
     list_projects,
 )
 from mlrek.sources.s3 import S3Storage
-from mlrek.sources.saved import SavedVersions
-from mlrek.sources.storage import LocalStorage, path_exists
+from mlrek.sources.saved_rekognition import find_seen, list_trained
+from mlrek.sources.storage import LocalStorage, Storage, join_uri, parent_uri, path_exists
+from mlrek.sources.tree import VERSION_FILE, VERSIONS_FOLDER, Found, Tree
+from mlrek.text import escape_unencodable
+
+MISSING = "missing"
+DENIED = "denied"  # of an optional file, which may be out of reach
+
+
+class Catalogue(Protocol):
+    """Knows which versions there are."""
+
+    def list_versions(self) -> Sequence[VersionEntry]:
+        """Every version, by project, then by training start."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StoredSource:
+    """A source (see `Source`) whose catalogue names files in a storage."""
+
+    uri: str
+    catalogue: Catalogue
+    storage: Storage
+
+    def list_versions(self) -> Sequence[VersionEntry]:
+        """See `Source`."""
+        return sorted(self.catalogue.list_versions(), key=_training_order)
+
+    def read_state(self, entry: VersionEntry) -> Mapping[str, str]:
+        """See `Source`; the provider's own places are the keys, wherever the copies are."""
+        known = FILE_FORMATS[entry.format]
+        return {
+            part.origin or part.uri: _read_part_state(
+                self.storage, part, is_optional=part.role in known.optional_roles
+            )
+            for part in entry.parts
+            if part.role in {*known.roles, *known.optional_roles}
+        }
+
+    def load(
+        self,
+        entry: VersionEntry,
+        *,
+        skip_bad_lines: bool = False,
+        threshold: float = DEFAULT_THRESHOLD,
+        on_bytes: OnBytes | None = None,
+    ) -> Evaluation:
+        """See `Source`."""
+        if entry.refused or entry.skipped:
+            raise SourceError(entry.version.arn, entry.refused or entry.skipped)
+        options = ReadOptions(skip_bad_lines=skip_bad_lines, threshold=threshold)
+        with PartReader(self.storage, options, on_bytes) as reader:
+            evaluation = FILE_FORMATS[entry.format].load(entry, reader)
+            warnings = tuple(map(escape_unencodable, evaluation.warnings))
+            read = replace(evaluation, files=reader.files, warnings=warnings)
+            return hide_signatures(complete_doubts(read))
+
+    def read_test_images(self, entry: VersionEntry) -> int | None:
+        """How many images the version was tested on, as its summary says; None: it does not."""
+        if entry.test_images is not None:
+            return entry.test_images
+        with PartReader(self.storage, ReadOptions()) as reader:
+            return FILE_FORMATS[entry.format].read_test_images(entry, reader)
+
+    def find_seen(self, entry: VersionEntry, images: Sequence[str]) -> SeenInTraining:
+        """See `Source`."""
+        with PartReader(self.storage, ReadOptions()) as reader:
+            return find_seen(images, entry, reader)
+
+    def read_contents(
+        self, entry: VersionEntry, images: Sequence[str], folder: str, aws: AwsOptions
+    ) -> FoundContents:
+        """See `Source`."""
+        return read_contents(
+            choose_storage(self.storage, folder, AwsClients(aws)),
+            entry,
+            images,
+            find_trained=partial(self.list_trained, entry),
+            folder=folder,
+        )
+
+    def list_trained(self, entry: VersionEntry) -> Collection[str]:
+        """See `Source`."""
+        with PartReader(self.storage, ReadOptions()) as reader:
+            return list_trained(entry, reader)
+
+    def read_images(self, entry: VersionEntry, uris: Sequence[str]) -> Iterator[bytes]:
+        """See `Source`."""
+        return read_images(self.storage, entry, uris)
+
+
+@dataclass(frozen=True, slots=True)
+class SavedVersions:
+    """The versions saved below a place, or in the one file that it is."""
+
+    storage: Storage
+    uri: str
+
+    def list_versions(self) -> Sequence[VersionEntry]:
+        """Every version, each once; whole manifests are not read.
+
+        Raises:
+            SourceNotFoundError: There is nothing that mlrek knows.
+        """
+        files = list(self.storage.list_files(self.uri))
+        if any(file.uri == self.uri for file in files):
+            return self._find_versions_of_file()
+        found = _find_entries(Tree(self.storage, files))
+        if not found:
+            looked_for = "; ".join(known.looked_for for known in FILE_FORMATS.values())
+            raise SourceNotFoundError(
+                self.uri,
+                f"no evaluation among its {len(files)} files; looked for {VERSIONS_FOLDER}/*/"
+                f"{VERSION_FILE}; {looked_for}",
+            )
+        return _keep_one_each(found)
+
+    def _find_versions_of_file(self) -> list[VersionEntry]:
+        """The versions that a single file belongs to, with what lies beside it."""
+        folder = parent_uri(self.uri)
+        beside = list(self.storage.list_files(folder, deep=False))
+        entries = _find_entries(Tree(self.storage, beside, self.uri))
+        own = [entry for entry in entries if self.uri in {part.uri for part in entry.parts}]
+        if not own and self.uri == join_uri(folder, VERSION_FILE):
+            own = entries
+        if not own:
+            looked_for = "; ".join(known.looked_for for known in FILE_FORMATS.values())
+            reason = f"is no file of an evaluation; name one ({looked_for}), or a folder"
+            raise SourceError(self.uri, reason)
+        return own
+
 
 __all__ = [
     "AwsOptions",
@@ -90,8 +237,7 @@ def _open_arn(text: str, aws: AwsOptions) -> StoredSource:
 
 
 def _open_vertex(text: str, _aws: AwsOptions) -> StoredSource:
-    from mlrek.sources.vertex import LiveModel, VertexStorage, find_location
-    from mlrek.sources.vertex_api import VertexApi
+    from mlrek.sources.vertex import LiveModel, VertexApi, VertexStorage, find_location
 
     location = find_location(text)
     if not location:
@@ -125,6 +271,116 @@ def _refuse(reason: str) -> Callable[[str, AwsOptions], StoredSource]:
         raise UsageError(f"{text}: {reason}")
 
     return refuse
+
+
+def _read_part_state(storage: Storage, part: Part, *, is_optional: bool) -> str:
+    try:
+        return str(storage.read_state(part.uri, part.version_id))
+    except SourceNotFoundError:
+        return MISSING
+    except SourceInterruptedError:
+        raise
+    except SourceError:
+        if is_optional:
+            return DENIED
+        raise
+
+
+def _training_order(entry: VersionEntry) -> tuple[str, str, float, str]:
+    version = entry.version
+    times = (version.training_start_ms, version.training_end_ms)
+    when = next((float(time) for time in times if time is not None), float("inf"))
+    return version.project.name, version.project.arn, when, version.arn
+
+
+def _find_entries(tree: Tree) -> list[VersionEntry]:
+    """What every finder finds, in the order of the table."""
+    entries: list[VersionEntry] = []
+    for known in FILE_FORMATS.values():
+        found = known.find(tree)
+        entries += found.entries
+        tree = tree.without(found.taken)
+    return [*entries, *map(_stand_for_unreadable, tree.list_unreadable())]
+
+
+def _stand_for_unreadable(error: SourceError) -> VersionEntry:
+    """A file that may be of an evaluation, if only one could look into it."""
+    project = make_up_project(parent_uri(error.uri))
+    version = make_up_version(project, PurePosixPath(error.uri).stem)
+    return VersionEntry(version=version, refused=str(error))
+
+
+def _keep_one_each(entries: Iterable[VersionEntry]) -> list[VersionEntry]:
+    """Each version once: described rather than loose, whole rather than half, the first found."""
+    by_arn: dict[str, list[VersionEntry]] = {}
+    for entry in entries:
+        by_arn.setdefault(entry.version.arn, []).append(entry)
+    kept = []
+    for same in by_arn.values():
+        best, *others = sorted(same, key=_count_parts, reverse=True)
+        warnings = [
+            f"{other.parts[0].uri if other.parts else other.version.arn}: is another copy of this "
+            "version; it is left out"
+            for other in others
+        ]
+        kept.append(replace(best, warnings=(*best.warnings, *warnings)))
+    return kept
+
+
+def _count_parts(entry: VersionEntry) -> tuple[bool, int]:
+    roles = {part.role for part in entry.parts}
+    return bool(entry.description), len(roles.intersection(FILE_FORMATS[entry.format].roles))
+
+
+def _not_told(_entry: VersionEntry, _reader: PartReader) -> int | None:
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileFormat:
+    """What there is to do with the files of one provider.
+
+    `roles` are those of the files that an evaluation consists of, without which it is not saved;
+    `optional_roles` of those that add something and may be out of reach. `looked_for` names files
+    for people. `reads_threshold` tells whether published numbers depend on
+    the threshold that was asked for. `read_test_images` asks a file where no listing tells them.
+    """
+
+    find: Callable[[Tree], Found]
+    load: Callable[[VersionEntry, PartReader], Evaluation]
+    roles: Collection[str]
+    looked_for: str
+    optional_roles: Collection[str] = ()
+    reads_threshold: bool = False
+    read_test_images: Callable[[VersionEntry, PartReader], int | None] = _not_told
+
+
+FILE_FORMATS: Mapping[str, FileFormat] = MappingProxyType(
+    {
+        saved_rekognition.FORMAT: FileFormat(
+            find=saved_rekognition.find_versions,
+            load=saved_rekognition.load_evaluation,
+            roles=saved_rekognition.ROLES,
+            optional_roles=saved_rekognition.OPTIONAL_ROLES,
+            looked_for="EvaluationResultSummary-….json and TestingGroundTruth-….json",
+            read_test_images=saved_rekognition.read_test_images,
+        ),
+        saved_lookout.FORMAT: FileFormat(
+            find=saved_lookout.find_versions,
+            load=saved_lookout.load_evaluation,
+            roles=saved_lookout.ROLES,
+            looked_for="EvaluationResult-….json and EvaluationManifest-….json",
+        ),
+        saved_google.FORMAT: FileFormat(
+            find=saved_google.find_versions,
+            load=saved_google.load_evaluation,
+            roles=saved_google.ROLES,
+            looked_for="Google's lists of model evaluations",
+            reads_threshold=True,
+        ),
+    }
+)
+"""By `VersionEntry.format`. Each finder sees the files that those before it did not take."""
 
 
 _FORMS: tuple[tuple[re.Pattern[str], Callable[[str, AwsOptions], StoredSource]], ...] = (

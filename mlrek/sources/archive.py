@@ -7,29 +7,46 @@ stops the work, the next run goes on with what is missing.
 import hashlib
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from threading import Event
 from typing import BinaryIO
 from uuid import uuid4
 
-from msgspec.json import encode
+from msgspec import DecodeError, Struct
+from msgspec.json import Decoder, encode
 from msgspec.json import format as format_json
 
 from mlrek.errors import MlrekError, SourceError, SourceNotFoundError
 from mlrek.evaluation import Project, Version
-from mlrek.printable import escape_unencodable
-from mlrek.sources.archive_folders import place_projects, place_versions
+from mlrek.formats.lines import BYTE_ORDER_MARK
+from mlrek.sources import FILE_FORMATS, StoredSource
 from mlrek.sources.catalogue import OnBytes, Part, VersionEntry
-from mlrek.sources.file_formats import FILE_FORMATS
-from mlrek.sources.reading import StoredSource
-from mlrek.sources.storage import FileState, Storage
-from mlrek.sources.tree import PROJECT_FILE, VERSION_FILE, ProjectFile, place_parts
+from mlrek.sources.storage import FileState, LocalStorage, Storage
+from mlrek.sources.tree import (
+    PROJECT_FILE,
+    VERSION_FILE,
+    VERSIONS_FOLDER,
+    ProjectFile,
+    fold_name,
+    make_safe_name,
+    place_parts,
+    read_project,
+)
+from mlrek.text import escape_unencodable
+
+
+class _Identity(Struct, rename="pascal"):
+    project_version_arn: str | None = None
+
+
+_IDENTITY_DECODER = Decoder(_Identity)
 
 LEFTOVER_SECONDS = 3600  # a temporary file of that age belongs to nobody any more
 
@@ -54,68 +71,6 @@ class ArchivedVersion:
 
 OnVersion = Callable[[ArchivedVersion], None]
 """Told what became of a version as soon as that is known."""
-
-
-def write_archive(
-    source: StoredSource,
-    folder: Path,
-    *,
-    jobs: int = 8,
-    on_bytes: OnBytes | None = None,
-    on_version: OnVersion | None = None,
-) -> tuple[ArchivedVersion, ...]:
-    """Copy all versions of a source into the archive in `folder`; what is there already stays.
-
-    Several projects get a folder each. A version that fails does not stop the others.
-
-    Returns:
-        What became of each version, in the order of the source.
-
-    Raises:
-        SourceError: The source cannot be listed, or the folder is not to be written to.
-    """
-    entries = source.list_versions()
-    with _writing(folder):
-        projects = place_projects(folder, (entry.version.project for entry in entries))
-        places = _place_entries(projects, entries)
-        for project, place in projects.items():
-            if not (place / PROJECT_FILE).exists():
-                _write_project(project, place, source.uri)
-    results = _save_all(entries, places, _Writer(source.storage, on_bytes), jobs, on_version)
-    for project in {r.version.project for r in results if r.action == "saved"}:
-        _write_project(project, projects[project], source.uri)
-    return results
-
-
-def _place_entries(
-    projects: Mapping[Project, Path], entries: Sequence[VersionEntry]
-) -> dict[str, Path]:
-    places: dict[str, Path] = {}
-    for project, place in projects.items():
-        own = [entry.version for entry in entries if entry.version.project == project]
-        places.update(place_versions(place, own))
-    return places
-
-
-def _save_all(
-    entries: Sequence[VersionEntry],
-    places: Mapping[str, Path],
-    writer: "_Writer",
-    jobs: int,
-    on_version: OnVersion | None,
-) -> tuple[ArchivedVersion, ...]:
-    results = []
-    with ThreadPoolExecutor(max(1, jobs)) as pool:
-        try:
-            work = [pool.submit(writer.save, entry, places[entry.version.arn]) for entry in entries]
-            for future in work:
-                results.append(future.result())
-                if on_version is not None:
-                    on_version(results[-1])
-        finally:
-            writer.stop()
-            pool.shutdown(cancel_futures=True)
-    return tuple(results)
 
 
 class _Writer:
@@ -187,6 +142,68 @@ class _Writer:
         return size
 
 
+def write_archive(
+    source: StoredSource,
+    folder: Path,
+    *,
+    jobs: int = 8,
+    on_bytes: OnBytes | None = None,
+    on_version: OnVersion | None = None,
+) -> tuple[ArchivedVersion, ...]:
+    """Copy all versions of a source into the archive in `folder`; what is there already stays.
+
+    Several projects get a folder each. A version that fails does not stop the others.
+
+    Returns:
+        What became of each version, in the order of the source.
+
+    Raises:
+        SourceError: The source cannot be listed, or the folder is not to be written to.
+    """
+    entries = source.list_versions()
+    with _writing(folder):
+        projects = place_projects(folder, (entry.version.project for entry in entries))
+        places = _place_entries(projects, entries)
+        for project, place in projects.items():
+            if not (place / PROJECT_FILE).exists():
+                _write_project(project, place, source.uri)
+    results = _save_all(entries, places, _Writer(source.storage, on_bytes), jobs, on_version)
+    for project in {r.version.project for r in results if r.action == "saved"}:
+        _write_project(project, projects[project], source.uri)
+    return results
+
+
+def _place_entries(
+    projects: Mapping[Project, Path], entries: Sequence[VersionEntry]
+) -> dict[str, Path]:
+    places: dict[str, Path] = {}
+    for project, place in projects.items():
+        own = [entry.version for entry in entries if entry.version.project == project]
+        places.update(place_versions(place, own))
+    return places
+
+
+def _save_all(
+    entries: Sequence[VersionEntry],
+    places: Mapping[str, Path],
+    writer: "_Writer",
+    jobs: int,
+    on_version: OnVersion | None,
+) -> tuple[ArchivedVersion, ...]:
+    results = []
+    with ThreadPoolExecutor(max(1, jobs)) as pool:
+        try:
+            work = [pool.submit(writer.save, entry, places[entry.version.arn]) for entry in entries]
+            for future in work:
+                results.append(future.result())
+                if on_version is not None:
+                    on_version(results[-1])
+        finally:
+            writer.stop()
+            pool.shutdown(cancel_futures=True)
+    return tuple(results)
+
+
 def _write_project(project: Project, folder: Path, source_uri: str) -> None:
     from mlrek import __version__
 
@@ -253,3 +270,63 @@ def _writing(folder: Path) -> Iterator[None]:
     except OSError as exc:
         where = exc.filename or folder
         raise SourceError(str(where), f"cannot be written: {exc.strerror or exc}") from exc
+
+
+def place_projects(folder: Path, projects: Iterable[Project]) -> Mapping[Project, Path]:
+    """A folder for each project: the archive's own for a single one, else one below it.
+
+    Raises:
+        SourceError: The folder is the archive of another project, or its head is broken.
+    """
+    projects = tuple(dict.fromkeys(projects))
+    here = _read_project_arn(folder / PROJECT_FILE)
+    below = {
+        fold_name(head.parent.name): _read_project_arn(head)
+        for head in sorted(folder.glob(f"*/{PROJECT_FILE}"))
+    }
+    if len(projects) == 1 and projects[0].arn not in below.values():
+        if here not in ("", projects[0].arn):
+            raise SourceError(
+                str(folder), f"is the archive of another project ({here}); choose another folder"
+            )
+        return {projects[0]: folder}
+    return {
+        project: folder if here == project.arn else folder / _take(project.name, project.arn, below)
+        for project in projects
+    }
+
+
+def place_versions(folder: Path, versions: Iterable[Version]) -> Mapping[str, Path]:
+    """A folder for each version of the project archived in `folder`, by version ARN.
+
+    A folder keeps its version: one made later under the same name, or under one that a disk takes
+    for the same, gets a folder of its own.
+    """
+    root = folder / VERSIONS_FOLDER
+    taken = {
+        fold_name(file.parent.name): _read_version_arn(file)
+        for file in sorted(root.glob(f"*/{VERSION_FILE}"))
+    }
+    return {version.arn: root / _take(version.name, version.arn, taken) for version in versions}
+
+
+def _take(name: str, arn: str, taken: dict[str, str]) -> str:
+    """A safe folder name that nothing else than `arn` has; it is taken from then on."""
+    plain = make_safe_name(name)
+    unique = f"{plain}-{sha256(arn.encode()).hexdigest()[:8]}"
+    chosen = plain if taken.get(fold_name(plain), arn) in ("", arn) else unique
+    taken[fold_name(chosen)] = arn
+    return chosen
+
+
+def _read_project_arn(file: Path) -> str:
+    project = read_project(LocalStorage(), str(file))
+    return project.arn if project else ""
+
+
+def _read_version_arn(file: Path) -> str:
+    try:
+        data = file.read_bytes().removeprefix(BYTE_ORDER_MARK)
+        return _IDENTITY_DECODER.decode(data).project_version_arn or ""
+    except (OSError, DecodeError):
+        return ""

@@ -16,15 +16,13 @@ from numpy.typing import NDArray
 
 from mlrek.errors import EvaluationError, SourceError, SourceNotFoundError
 from mlrek.evaluation import BoolArray, Contents, Evaluation
-from mlrek.formats.contents import Print, add_contents, add_copies, describe_prints
-from mlrek.printable import escape_unencodable
-from mlrek.redaction import hide_secrets
+from mlrek.formats.doubts import Print, add_contents, add_copies, describe_prints
 from mlrek.sources.aws import AwsClients
 from mlrek.sources.catalogue import FoundContents, VersionEntry
 from mlrek.sources.images import Digest, digest_images
-from mlrek.sources.s3 import S3Storage, open_storage
-from mlrek.sources.s3_listing import ListedObject, Lister, PagesSpentError
+from mlrek.sources.s3 import ListedObject, Lister, PagesSpentError, S3Storage, open_storage
 from mlrek.sources.storage import S3_SCHEME, LocalStorage, Storage, parse_s3_uri
+from mlrek.text import escape_unencodable, hide_secrets
 
 PAGES: Final = 10
 PAGES_A_THOUSAND: Final = 2
@@ -95,7 +93,7 @@ def keep_contents(
         earlier: The run's `evaluation.parquet`.
         is_services: See `add_found`.
     """
-    from mlrek.formats.stored import load_evaluation  # heavy, and rarely needed
+    from mlrek.formats.stored import load_evaluation
 
     try:
         known = load_evaluation(earlier)

@@ -4,24 +4,64 @@ The live source gets the description from the service, an archive keeps it as `v
 Whether there is an evaluation is decided by what the description names, never by the status.
 """
 
+import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import replace
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from math import isfinite
+from typing import Final
 
-from msgspec import Struct, field
+from msgspec import Raw, Struct, field
 from msgspec.json import Decoder
 
-from mlrek.errors import ParseError
-from mlrek.evaluation import Project, Version
-from mlrek.formats.instead import explain
-from mlrek.formats.json_text import NotANumber, decode_json, show
-from mlrek.formats.rekognition_arn import parse_arn, parse_project_arn, parse_version_arn
+from mlrek.errors import ParseError, SourceError
+from mlrek.evaluation import Project, Provider, Version
+from mlrek.formats.json_text import (
+    NotANumber,
+    decode_json,
+    explain,
+    find_encoding,
+    parse_timestamp,
+    peek_inside,
+    show,
+)
 from mlrek.formats.sniff import Role
-from mlrek.formats.timestamps import parse_timestamp
-from mlrek.printable import escape_unencodable
 from mlrek.sources.catalogue import Part, VersionEntry
-from mlrek.sources.storage import S3_SCHEME
+from mlrek.sources.storage import S3_SCHEME, StoredFile
+from mlrek.sources.tree import Tree
+from mlrek.text import escape_unencodable
+
+# Any partition; the account may be masked, as it is in published examples.
+_ARN = re.compile(
+    r"arn:(?P<partition>[a-z0-9-]+):rekognition:(?P<region>[a-z0-9-]*):(?P<account>[A-Za-z0-9_]*)"
+    r":project/(?P<project>[A-Za-z0-9_.-]{1,255})"
+    r"(?:/version/(?P<version>[A-Za-z0-9_.-]{1,255}))?/(?P<created>[0-9]{1,18})"
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RekognitionArn:
+    """What the ARN of a project or of one of its versions says.
+
+    `version_name` is empty in a project's ARN. `created_ms` is when the project was made or the
+    version's training began: milliseconds since the epoch, UTC.
+    """
+
+    text: str
+    partition: str
+    region: str
+    account: str
+    project_name: str
+    version_name: str
+    created_ms: int
+
+    @property
+    def project_prefix(self) -> str:
+        """All of the project's ARN but its last part, which a version's ARN does not hold."""
+        service = f"arn:{self.partition}:rekognition:{self.region}:{self.account}"
+        return f"{service}:project/{self.project_name}"
+
 
 EVALUATION_ROLES = (Role.SUMMARY, Role.MANIFEST)
 
@@ -85,6 +125,14 @@ class _Description(Struct, rename="pascal"):
 
 
 _DECODER = Decoder(_Description)
+
+_LIST: Final = "ProjectVersionDescriptions"
+_DESCRIBES = re.compile(rb'"ProjectVersionArn"\s*:')
+_OF_A_VERSION = re.compile(rb'"(?:Status|CreationTimestamp|OutputConfig)"\s*:')
+_ITEMS = Decoder(list[Raw])
+_FIELDS = Decoder(dict[str, Raw])
+_BLANKS = re.compile(r"\s*")
+_NOT_HERE = "its evaluation files are not here"
 
 
 def describe_version(data: bytes, *, uri: str, project: Project | None = None) -> VersionEntry:
@@ -208,3 +256,121 @@ def _explain_status(file: _Description) -> str:
 def _is_auto_split(file: _Description) -> bool:
     testing = file.testing_data_result or _DataResult()
     return any(data is not None and data.auto_create for data in (testing.input, testing.output))
+
+
+def is_answer(head: bytes) -> bool:
+    """Whether a file that is nothing else describes versions."""
+    head = peek_inside(head)
+    return bool(_DESCRIBES.search(head) and _OF_A_VERSION.search(head))
+
+
+def read_answer(tree: Tree, file: StoredFile) -> list[VersionEntry]:
+    """The versions that a file describes; none where it cannot be read."""
+    found: list[VersionEntry] = []
+    with suppress(SourceError, ValueError, RecursionError):
+        data = tree.read(file)
+        text = data.decode(find_encoding(data) or "utf-8-sig")
+        for document in _split_documents(text):
+            described = _list_descriptions(document)
+            found.extend(describe_version(one, uri=file.uri) for one in described)
+    return found
+
+
+def add_descriptions(
+    entries: Iterable[VersionEntry], described: Iterable[VersionEntry]
+) -> Iterator[VersionEntry]:
+    """Yield the entries with what is said of their versions, then versions without files here."""
+    said = {entry.version.arn: entry for entry in described}
+    for entry in entries:
+        more = said.pop(entry.version.arn, None)
+        yield entry if more is None or entry.description else _join(entry, more)
+    for more in said.values():
+        yield replace(more, parts=(), skipped=more.skipped or _NOT_HERE)
+
+
+def _join(entry: VersionEntry, said: VersionEntry) -> VersionEntry:
+    own, told = entry.version, said.version
+    project = max(own.project, told.project, key=lambda project: len(project.arn))
+    end_ms = told.training_end_ms
+    return replace(
+        entry,
+        version=replace(
+            told,
+            project=project,
+            training_end_ms=own.training_end_ms if end_ms is None else end_ms,
+        ),
+        description=said.description,
+        reported={**said.reported, **entry.reported},
+        warnings=(*entry.warnings, *said.warnings),
+    )
+
+
+def _split_documents(text: str) -> Iterator[bytes]:
+    """The JSON documents that stand behind each other in a text, however they are indented."""
+    decoder, start = json.JSONDecoder(), 0
+    while (begin := _end(text, start)) < len(text):
+        _, start = decoder.raw_decode(text, begin)
+        yield text[begin:start].encode()
+
+
+def _end(text: str, start: int) -> int:
+    """Where the blanks that begin at a place end."""
+    blanks = _BLANKS.match(text, start)
+    return blanks.end() if blanks else start
+
+
+def _list_descriptions(document: bytes) -> Iterator[bytes]:
+    """The descriptions in an answer, in a list of them or of answers, or the document itself."""
+    if document.startswith(b"["):
+        for item in decode_json(_ITEMS, document):
+            yield from _list_descriptions(bytes(item).strip())
+        return
+    fields = decode_json(_FIELDS, document)
+    if _LIST in fields:
+        for item in decode_json(_ITEMS, bytes(fields[_LIST])):
+            yield bytes(item)
+    else:
+        yield document
+
+
+def parse_arn(text: str) -> RekognitionArn | None:
+    """The parts of a project's or a version's ARN; None for anything else."""
+    match = _ARN.fullmatch(text)
+    if match is None:
+        return None
+    return RekognitionArn(
+        text=text,
+        partition=match["partition"],
+        region=match["region"],
+        account=match["account"],
+        project_name=match["project"],
+        version_name=match["version"] or "",
+        created_ms=int(match["created"]),
+    )
+
+
+def parse_project_arn(text: str) -> Project | None:
+    """The project that an ARN names; None when it is not the ARN of a project."""
+    arn = parse_arn(text)
+    if arn is None or arn.version_name:
+        return None
+    return Project(provider=Provider.REKOGNITION, arn=text, name=arn.project_name)
+
+
+def parse_version_arn(text: str) -> Version | None:
+    """The version that an ARN names; None when it is not the ARN of a version.
+
+    The project's own ARN ends in the time the project was made, which no version's ARN holds:
+    `version.project.arn` is its beginning (`arn:…:project/NAME`) until something better is known.
+    """
+    arn = parse_arn(text)
+    if arn is None or not arn.version_name:
+        return None
+    return Version(
+        project=Project(
+            provider=Provider.REKOGNITION, arn=arn.project_prefix, name=arn.project_name
+        ),
+        arn=text,
+        name=arn.version_name,
+        training_start_ms=parse_timestamp(arn.created_ms / 1000),
+    )

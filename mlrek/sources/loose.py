@@ -13,20 +13,20 @@ from pathlib import Path, PurePosixPath
 
 from mlrek.errors import SourceError
 from mlrek.evaluation import Project, Provider, Version
-from mlrek.formats.instead import describe_spoilt
+from mlrek.formats.json_text import describe_spoilt
 from mlrek.formats.rekognition import Summary, parse_summary
-from mlrek.formats.rekognition_arn import parse_version_arn
 from mlrek.formats.sniff import Role, Service
-from mlrek.printable import escape_unencodable
 from mlrek.sources.catalogue import Part, VersionEntry
 from mlrek.sources.description import (
     EVALUATION_ROLES,
     choose_project,
     find_project,
     make_up_version,
+    parse_version_arn,
 )
 from mlrek.sources.storage import S3_SCHEME, StoredFile, parent_uri
 from mlrek.sources.tree import Tree, inspect
+from mlrek.text import escape_unencodable
 
 EVALUATION_SUFFIXES = frozenset((".json", ".jsonl", ".ndjson", ".manifest"))
 

@@ -17,10 +17,9 @@ from mlrek.formats.google import (
     collect_google,
     parse_google,
 )
-from mlrek.formats.instead import describe_bytes
+from mlrek.formats.json_text import describe_bytes
 from mlrek.formats.sniff import Service, sniff_inside
-from mlrek.sources.catalogue import EvaluationEntry, Part, VersionEntry
-from mlrek.sources.parts import PartReader
+from mlrek.sources.catalogue import EvaluationEntry, Part, PartReader, VersionEntry
 from mlrek.sources.storage import StoredFile, join_uri, parent_uri
 from mlrek.sources.tree import VERSION_FILE, Found, Tree, is_description, read_all
 

@@ -1,20 +1,109 @@
-"""Opening a tracking store: MLflow's own default, a database file, a server."""
+"""The way to MLflow: addresses, connections, and a server of its own for the pages."""
 
+import contextlib
 import logging
 import os
-from collections.abc import Mapping
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator, Mapping
+from importlib.metadata import entry_points
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Final, Protocol
 
 from mlrek.errors import TrackingError
-from mlrek.tracking.address import check_address, offer_to_plugins
-from mlrek.tracking.first_use import find_database, prepared_database
-from mlrek.tracking.migrations import tell_migration
+from mlrek.tracking.first_use import find_database, prepared_database, tell_migration
 from mlrek.tracking.store import Store
-from mlrek.tracking.temporary import remove_old_folders
 from mlrek.tracking.translation import check_reachable, translate_errors
+from mlrek.tracking.view import remove_old_folders, temporary_folder
+
+_HOST: Final = re.compile(r"(?:[\w-]+(?:\.[\w-]+)*|\[[0-9a-fA-F:]+\]):\d{1,5}(?:/.*)?")
+_HALF_SCHEME: Final = re.compile(r"(https?)(?::/?|//?)(?=[^/:])")
+_DATABASE_FILE: Final = re.compile(r"(?![a-z][\w+.-]*:)[^:]*\.(?:db|sqlite3?)")
+_TWO_SLASHES: Final = re.compile(r"sqlite://(?=[^/])")
+_SAGEMAKER: Final = re.compile(
+    r"arn:[\w-]+:sagemaker:[\w-]+:\d*:mlflow-(?:tracking-server|app)/[\w-]+"
+)
+_PLUGINS: Final = {
+    "arn": ("sagemaker-mlflow", "pip install 'mlrek[sagemaker]'"),
+    "azureml": ("azureml-mlflow", "pip install azureml-mlflow"),
+    "adb": ("azureml-mlflow", "pip install azureml-mlflow"),
+}
+"""Schemes that MLflow knows by a plug-in alone: the plug-in, and how it gets here."""
+_DATABRICKS: Final = ("databricks", "databricks-uc")
+_OWN: Final = ("http", "sqlite", "postgres", "mysql", "mssql", "file", "databricks")
+"""What the schemes begin with that MLflow itself knows."""
+_STORES: Final = "mlflow.tracking_store"
 
 DEFAULT_STORE = "sqlite:///mlflow.db"
 """Where MLflow itself keeps runs when nobody says otherwise."""
+
+HOST: Final = "127.0.0.1"
+FIRST_PORT: Final = 5000
+PORTS_TRIED: Final = 100
+STARTED_WITHIN_S: Final = 120
+STOPPED_WITHIN_S: Final = 10
+_LOG_LINES: Final = 5
+
+
+class PageServer:
+    """A server that runs; `address` is where its pages are."""
+
+    def __init__(self, process: "subprocess.Popen[bytes]", address: str, log: Path) -> None:
+        self.address = address
+        self._process = process
+        self._log = log
+
+    def wait(self) -> None:
+        """Return never but by an error: the server ends with this process.
+
+        Raises:
+            TrackingError: It ended by itself.
+        """
+        self._process.wait()
+        raise self._explain("ended by itself")
+
+    def wait_until_it_answers(self) -> None:
+        """Wait for its first answer.
+
+        Raises:
+            TrackingError: It ended, or does not answer in two minutes.
+        """
+        deadline = time.monotonic() + STARTED_WITHIN_S
+        while time.monotonic() < deadline:
+            if self._process.poll() is not None:
+                raise self._explain("did not start")
+            with contextlib.suppress(OSError):
+                urllib.request.urlopen(f"{self.address}/health", timeout=5).close()  # noqa: S310 http
+                return
+            time.sleep(0.1)
+        raise self._explain("does not answer")
+
+    def _explain(self, what: str) -> TrackingError:
+        said = self._log.read_text(errors="replace").strip().splitlines()[-_LOG_LINES:]
+        return TrackingError(
+            f"MLflow's server at {self.address} {what}: {' / '.join(said) or 'it said nothing'}; "
+            "another --port?"
+        )
+
+
+PAGE_HOLDS_S = 300
+"""A signed page opens within so many seconds."""
+
+
+class SageMakerClient(Protocol):
+    """What boto3's SageMaker client does here; each takes AWS's own names."""
+
+    def create_presigned_mlflow_tracking_server_url(self, **asked: object) -> Mapping[str, str]:
+        """The signed page of a tracking server."""
+
+    def create_presigned_mlflow_app_url(self, **asked: object) -> Mapping[str, str]:
+        """The signed page of an app."""
 
 
 def connect(tracking_uri: str = "") -> Store:
@@ -119,3 +208,184 @@ def _find_trouble(path: Path) -> str:
     except OSError as exc:
         return exc.strerror or type(exc).__name__
     return "" if allowed else f"no permission for {place}"
+
+
+def check_address(uri: str) -> None:
+    """See that a tracking URI is one, before MLflow tries for minutes what else it may be.
+
+    Raises:
+        TrackingError: It is a slip, with what it may mean; or its plug-in is missing.
+    """
+    if meant := _guess_meaning(uri):
+        raise TrackingError(f"{uri} is no tracking URI; did you mean {meant}?")
+    scheme = find_scheme(uri)
+    if scheme == "arn" and not _SAGEMAKER.fullmatch(uri):
+        raise TrackingError(
+            f"{uri}: of ARNs only those of SageMaker's managed MLflow are tracking URIs: "
+            "arn:aws:sagemaker:REGION:ACCOUNT:mlflow-tracking-server/NAME or …:mlflow-app/ID"
+        )
+    if scheme in _PLUGINS and not _is_served_by_plugin(scheme):
+        plugin, command = _PLUGINS[scheme]
+        raise TrackingError(f"{uri}: MLflow needs its plug-in {plugin} for this: {command}")
+    if scheme in _DATABRICKS and find_spec("databricks") is None:
+        raise TrackingError(f"{uri}: MLflow needs its plug-in for this: pip install databricks-sdk")
+
+
+def offer_to_plugins(uri: str) -> None:
+    """Name a store to its plug-in where plug-ins look, in the environment of this process.
+
+    They ask MLflow for its global URI, whatever a client was made with. Of any other store the
+    environment stays as it is.
+    """
+    if _is_served_by_plugin(find_scheme(uri)):
+        os.environ["MLFLOW_TRACKING_URI"] = uri
+
+
+def find_scheme(uri: str) -> str:
+    """The scheme of a URI, '' without one."""
+    scheme, colon, _ = uri.partition(":")
+    return scheme.lower() if colon else uri if uri in _DATABRICKS else ""
+
+
+def _is_served_by_plugin(scheme: str) -> bool:
+    asks = bool(scheme) and not scheme.startswith(_OWN)  # looking through all packages takes time
+    return asks and scheme in entry_points(group=_STORES).names
+
+
+def _guess_meaning(uri: str) -> str:
+    """What a slip may mean, '' where it is none."""
+    if uri != uri.strip():
+        return uri.strip()
+    if _HOST.fullmatch(uri):
+        return f"http://{uri}"
+    if (half := _HALF_SCHEME.match(uri)) and not uri.startswith(f"{half[1]}://"):
+        return f"{half[1]}://{uri[half.end() :]}"
+    if uri.startswith("postgres://"):
+        return f"postgresql://{uri.removeprefix('postgres://')}"
+    if _TWO_SLASHES.match(uri):
+        return uri.replace("sqlite://", "sqlite:///", 1)
+    return f"sqlite:///{uri}" if _DATABASE_FILE.fullmatch(uri) else ""
+
+
+@contextlib.contextmanager
+def serve_pages(tracking_uri: str, port: int = 0) -> Iterator[PageServer]:
+    """Serve the pages of a local store; with the block all processes of the server end.
+
+    Args:
+        tracking_uri: Of a database or folder here.
+        port: Where to; 0: 5000, or the next one that is free.
+
+    Raises:
+        TrackingError: The port is taken, or the server does not start.
+    """
+    port = choose_port(port)
+    # not on the command line, where everybody could read a password in it
+    env = os.environ | {"MLFLOW_BACKEND_STORE_URI": tracking_uri}
+    env.setdefault("MLFLOW_SERVER_ENABLE_JOB_EXECUTION", "false")
+    command = [sys.executable, "-m", "mlflow", "server", "--host", HOST, "--port", str(port)]
+    with temporary_folder() as folder:
+        log = folder / "server.log"
+        with log.open("wb") as sink:
+            process = subprocess.Popen(  # noqa: S603 - our own interpreter
+                [*command, "--workers", "1"],
+                env=env,
+                stdin=subprocess.DEVNULL,
+                stdout=sink,
+                stderr=sink,
+                start_new_session=True,
+            )
+        try:
+            server = PageServer(process, f"http://{HOST}:{port}", log)
+            server.wait_until_it_answers()
+            yield server
+        finally:
+            _stop(process)
+
+
+def choose_port(port: int) -> int:
+    """The port that was asked for, or the first free one from 5000 on.
+
+    Raises:
+        TrackingError: It is taken.
+    """
+    wanted = [port] if port else range(FIRST_PORT, FIRST_PORT + PORTS_TRIED)
+    for candidate in wanted:
+        if _is_free(candidate):
+            return candidate
+    taken = f"port {port} is" if port else f"ports {FIRST_PORT} to {wanted[-1]} are"
+    raise TrackingError(f"{taken} taken; name another one with --port")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except OSError:
+            return False
+    return True
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """End the server with all its processes."""
+    for number in (signal.SIGTERM, getattr(signal, "SIGKILL", signal.SIGTERM)):
+        with contextlib.suppress(OSError):
+            _send(process, number)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOPPED_WITHIN_S)
+            break
+    with contextlib.suppress(OSError):  # a worker that outlived the first process
+        _send(process, getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+def _send(process: "subprocess.Popen[bytes]", number: int) -> None:
+    if hasattr(os, "killpg"):
+        os.killpg(process.pid, number)  # start_new_session made it a group of its own
+    else:
+        process.send_signal(number)
+
+
+def is_sagemaker(tracking_uri: str) -> bool:
+    """Whether a store is a tracking server or app of SageMaker's managed MLflow."""
+    return tracking_uri.startswith("arn:") and ":sagemaker:" in tracking_uri
+
+
+def create_page(tracking_uri: str, client: SageMakerClient) -> str:
+    """A link that opens MLflow's pages of a SageMaker store for minutes; keep it to yourself.
+
+    Raises:
+        TrackingError: boto3 is too old to know the request.
+    """
+    try:
+        if ":mlflow-app/" in tracking_uri:
+            answer = client.create_presigned_mlflow_app_url(
+                Arn=tracking_uri, ExpiresInSeconds=PAGE_HOLDS_S
+            )
+        else:
+            answer = client.create_presigned_mlflow_tracking_server_url(
+                TrackingServerName=tracking_uri.rpartition("/")[2], ExpiresInSeconds=PAGE_HOLDS_S
+            )
+    except AttributeError as exc:
+        raise TrackingError(
+            f"{tracking_uri}: the boto3 installed here does not know this kind of MLflow: "
+            "pip install --upgrade boto3"
+        ) from exc
+    return answer["AuthorizedUrl"]
+
+
+def explain_managed(tracking_uri: str, environ: Mapping[str, str]) -> None:
+    """Nothing for a store whose pages have an address that can be told.
+
+    Raises:
+        TrackingError: The pages are a service's, with the way to them.
+    """
+    if tracking_uri.startswith(("databricks", "uc:")):
+        host = environ.get("DATABRICKS_HOST", "").rstrip("/")
+        place = f"{host}/ml/experiments" if host else "Machine Learning > Experiments there"
+        raise TrackingError(
+            f"{tracking_uri}: Databricks shows experiments in its own pages: {place}"
+        )
+    if tracking_uri.startswith("azureml:"):
+        raise TrackingError(
+            f"{tracking_uri}: Azure shows experiments in its own pages: Jobs, in ml.azure.com"
+        )

@@ -1,24 +1,80 @@
 """What is logged for one version, as plain data: nothing here talks to MLflow."""
 
 import json
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlrek import __version__
 from mlrek.comparison.doubts import list_doubts
-from mlrek.evaluation import Doubt, Evaluation
-from mlrek.metrics import Metrics
-from mlrek.reported import DEFAULT_THRESHOLD
-from mlrek.tables.doubts import describe_remarks, describe_warnings, order_doubts
-from mlrek.tracking.doubts import DOUBTS_TAG, write_doubts_tag
-from mlrek.tracking.knowledge import Knowledge
-from mlrek.tracking.metric_points import MetricPoint
-from mlrek.tracking.run_note import describe_note
-from mlrek.tracking.runs import LOG_SCHEMA_TAG, MAX_TAG
+from mlrek.errors import EvaluationError, TrackingError
+from mlrek.evaluation import Doubt, DoubtKind, Evaluation, Reported
+from mlrek.metrics import Metrics, ThresholdCurves
+from mlrek.metrics.counts import score_all_labels
+from mlrek.metrics.crossfit import LOGGED_NAMES, PREFIX
+from mlrek.metrics.numbers import NumberRow, list_headlines, list_numbers
+from mlrek.metrics.reported import DEFAULT_THRESHOLD
+from mlrek.render.doubts import describe_remarks, describe_warnings, order_doubts
+from mlrek.text import metric_key_labels
+from mlrek.tracking.notes import describe_note
+from mlrek.tracking.runs import DOUBTS_TAG, LOG_SCHEMA_TAG, MAX_TAG, LoggedRun, write_doubts_tag
+
+if TYPE_CHECKING:
+    from mlrek.tracking.store import Store
+
+
+_SAID = re.compile(r"(\d+) of \d+ images (?:have no response|could not be answered)\b")
+"""How runs of earlier versions tell of images without an answer: in their warnings."""
+STORED_PATH = "evaluation.parquet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Knowledge:
+    """What an evaluation's numbers rest on.
+
+    `images` are distinct ones, `unanswered` those of them without a prediction; `files` are role
+    and SHA-256 of what was read.
+    """
+
+    images: int = 0
+    unanswered: int = 0
+    files: frozenset[tuple[str, str]] = field(default_factory=frozenset)
+
+    @property
+    def roles(self) -> frozenset[str]:
+        """Which kinds of files were read."""
+        return frozenset(role for role, _ in self.files)
+
+
+MAX_METRIC_KEYS = 400
+MAX_DETAILED_LABELS = 50
+NOT_LOGGED = "extra/"
+"""Begins what stands in `evaluation.json` alone."""
+AGGREGATE = "aggregate"
+LABEL_GROUPS = ("label_f1", "label_precision", "label_recall", "label_ap")
+"""What is logged of single labels; of many labels the first alone."""
+EVALUATOR_NAMES = {
+    "accuracy_score": "accuracy",
+    "precision_score": "precision_weighted",
+    "recall_score": "recall_weighted",
+    "f1_score": "f1_weighted",
+}
+"""MLflow's own evaluator's names -> ours, where both mean the same (weighted averages)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MetricPoint:
+    """One logged number."""
+
+    key: str
+    value: float
+    step: int = 0
+
 
 LOG_SCHEMA = 4
 """Raised whenever a run of the same evaluation would hold something else than before."""
@@ -212,3 +268,164 @@ def _cut_lines(lines: Sequence[str]) -> str:
 
 def _dump(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+
+def compute_knowledge(evaluation: Evaluation) -> Knowledge:
+    """What the numbers of an evaluation rest on."""
+    told = [d.count or 0 for d in evaluation.doubts if d.kind is DoubtKind.UNANSWERED]
+    said = sum(int(n) for line in evaluation.warnings for n in _SAID.findall(line))
+    unread = int((~evaluation.masks.readable).sum()) if evaluation.masks else 0
+    return Knowledge(
+        images=len(set(evaluation.images)),
+        unanswered=max(unread, said, *told),
+        files=frozenset((file.role, file.sha256) for file in evaluation.files),
+    )
+
+
+def say_loss(old: Knowledge, new: Knowledge) -> str:
+    """What `new` lacks of what `old` knows, in words; '' where it knows as much.
+
+    Files that are read in another way than before, but are the same, are no loss; nor is one where
+    `old` knows no images.
+    """
+    if not old.images or old.files <= new.files:
+        return ""
+    return "; ".join(_list_losses(old, new))
+
+
+def _list_losses(old: Knowledge, new: Knowledge) -> Iterator[str]:
+    if not new.images:
+        yield f"no test image can be read any more, and the run was computed from {old.images:,}"
+        return
+    if new.images < old.images:
+        yield f"{new.images:,} images are there now, and the run was computed from {old.images:,}"
+    answered, before = new.images - new.unanswered, old.images - old.unanswered
+    if answered < before and new.images >= old.images:
+        yield f"{answered:,} images have an answer now, and {before:,} had one in the run"
+    if gone := sorted(old.roles - new.roles):
+        yield f"what the run was read from is gone: {', '.join(gone)}"
+
+
+def find_loss(store: "Store", run: LoggedRun, new: Knowledge) -> str:
+    """What a new evaluation lacks of what a complete run of its version knows, '' for nothing.
+
+    Raises:
+        TrackingError: MLflow cannot be reached or refuses.
+    """
+    return say_loss(_read_knowledge(store, run), new) if run.has_images else ""
+
+
+def say_kept(loss: str, command: str = "mlrek sync") -> str:
+    """Why a run was not replaced, and what would replace it all the same."""
+    return f"the run stays as it was logged before: {loss}; `{command} --force` replaces it"
+
+
+def read_earlier(store: "Store | None", run: LoggedRun | None) -> bytes:
+    """The `evaluation.parquet` of the run that counts, b'' where none is needed or to be had."""
+    if store is None or run is None or not run.has_images:
+        return b""
+    try:
+        return store.read_artifact(run.run_id, STORED_PATH)
+    except TrackingError:
+        return b""
+
+
+def _read_knowledge(store: "Store", run: LoggedRun) -> Knowledge:
+    """What a run knows by its own file; by its params where that cannot be read."""
+    from mlrek.formats.stored import load_evaluation
+
+    try:
+        return compute_knowledge(load_evaluation(store.read_artifact(run.run_id, STORED_PATH)))
+    except (TrackingError, EvaluationError):
+        images = run.params.get("test_images", "")
+        return Knowledge(images=int(images) if images.isascii() and images.isdigit() else 1)
+
+
+def describe_metrics(evaluation: Evaluation, metrics: Metrics) -> tuple[MetricPoint, ...]:
+    """Every number of a run under its contract key, at most `MAX_METRIC_KEYS` keys."""
+    rows = tuple(list_numbers(evaluation, metrics))
+    points = [*_scores(metrics), *_numbers(rows), *_intervals(rows), *_evaluator_names(metrics)]
+    points += _reported_curve_points(evaluation)
+    if metrics.curves is not None:
+        points += _curve_points(metrics.curves)
+    if metrics.per_label is not None:
+        room = MAX_METRIC_KEYS - len({point.key for point in points})
+        points += _label_points(metrics.labels, rows, room)
+    return tuple(points)
+
+
+def _scores(metrics: Metrics) -> Iterator[MetricPoint]:
+    """The headline numbers of the task again, under keys of which charts show the first letters."""
+    for name, number in list_headlines(metrics).items():
+        yield MetricPoint(key=f"score/{name}", value=number.value)
+
+
+def _numbers(rows: Sequence[NumberRow]) -> Iterator[MetricPoint]:
+    for row in rows:
+        is_logged = not row.label and not row.name.startswith(NOT_LOGGED)
+        if row.name.startswith(PREFIX):
+            is_logged = not row.label and row.name.removeprefix(PREFIX) in LOGGED_NAMES
+        if is_logged and row.number.is_defined:
+            yield MetricPoint(key=row.name, value=row.number.value)
+
+
+def _intervals(rows: Sequence[NumberRow]) -> Iterator[MetricPoint]:
+    for row in rows:
+        group, _, name = row.name.partition("/")
+        number = row.number
+        has_interval = not np.isnan([number.low, number.high]).any()
+        if group == AGGREGATE and number.is_defined and has_interval:
+            yield MetricPoint(key=f"interval/{name}_low", value=number.low)
+            yield MetricPoint(key=f"interval/{name}_high", value=number.high)
+
+
+def _evaluator_names(metrics: Metrics) -> Iterator[MetricPoint]:
+    if "accuracy" not in metrics.aggregate:
+        return
+    for name, ours in EVALUATOR_NAMES.items():
+        if metrics.aggregate[ours].is_defined:
+            yield MetricPoint(key=name, value=metrics.aggregate[ours].value)
+    if metrics.per_label is not None:
+        yield MetricPoint(key="example_count", value=float(metrics.per_label.support.sum()))
+
+
+def _curve_points(curves: ThresholdCurves) -> Iterator[MetricPoint]:
+    for name, values in score_all_labels(curves)._asdict().items():
+        for step in np.flatnonzero(~np.isnan(values)):
+            yield MetricPoint(key=f"curve/{name}", value=float(values[step]), step=int(step))
+
+
+def _reported_curve_points(evaluation: Evaluation) -> Iterator[MetricPoint]:
+    """The provider's own curve of all labels; of thresholds with one whole percent the first."""
+    for prefix, reported in _reported_models(evaluation):
+        curve = reported.curves.get("")
+        if curve is None:
+            continue
+        steps, first = np.unique(np.rint(curve.thresholds * 100).astype(int), return_index=True)
+        for name in ("precision", "recall", "f1"):
+            values = getattr(curve, name)[first]
+            for i in np.flatnonzero(~np.isnan(values)):
+                key = f"reported_curve/{prefix}{name}"
+                yield MetricPoint(key=key, value=float(values[i]), step=int(steps[i]))
+
+
+def _reported_models(evaluation: Evaluation) -> Iterator[tuple[str, Reported]]:
+    """What is reported of the version, and under a prefix of the model it was adapted from."""
+    yield "", evaluation.reported
+    if evaluation.reported.baseline is not None:
+        yield "base_", evaluation.reported.baseline
+
+
+def _label_points(
+    labels: Sequence[str], rows: Sequence[NumberRow], room: int
+) -> Iterator[MetricPoint]:
+    """The numbers of single labels, of the most frequent ones where not all have room."""
+    keys = metric_key_labels(labels)
+    groups = LABEL_GROUPS if len(labels) <= MAX_DETAILED_LABELS else LABEL_GROUPS[:1]
+    by_group = {group: [row.number.value for row in rows if row.name == group] for group in groups}
+    support = np.array([row.number.value for row in rows if row.name == "label_support"])
+    most_frequent = np.sort(np.argsort(-support, kind="stable")[: room // len(groups)])
+    for group, values in by_group.items():
+        for i in most_frequent:
+            if not np.isnan(values[i]):
+                yield MetricPoint(key=f"{group}/{keys[i]}", value=values[i])

@@ -13,7 +13,8 @@ import os
 import re
 import secrets
 import sqlite3
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from enum import Enum, auto
 from glob import escape
 from pathlib import Path
@@ -21,8 +22,60 @@ from typing import Final
 from urllib.parse import quote
 
 from mlrek.errors import TrackingError
-from mlrek.tracking.revisions import explain_revision, is_known_revision, newest_revision
-from mlrek.tracking.waiting import Patience
+from mlrek.tracking.translation import (
+    explain_revision,
+    hide_userinfo,
+    is_known_revision,
+    newest_revision,
+)
+
+TOLD_AFTER_S = 5.0
+GIVEN_UP_AFTER_S = 60.0
+"""Without a sign of life of the other process."""
+LOOK_EVERY_S = 0.1
+
+_LOG = logging.getLogger("mlrek")
+
+
+class Patience:
+    """Waits in short steps; says so once, and gives up when nothing moves any more."""
+
+    def __init__(
+        self,
+        reason: str,
+        advice: str,
+        *,
+        now: Callable[[], float] = time.monotonic,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._reason, self._advice = reason, advice
+        self._now, self._sleep = now, sleep
+        self._begun = self._moved = now()
+        self._seen: object = None
+        self._is_told = False
+
+    def step(self, sign_of_life: object) -> None:
+        """Wait a moment; `sign_of_life` is something that changes while the other one works.
+
+        Raises:
+            TrackingError: It has not changed for too long.
+        """
+        now = self._now()
+        if sign_of_life != self._seen:
+            self._seen, self._moved = sign_of_life, now
+        if now - self._begun > TOLD_AFTER_S and not self._is_told:
+            self._is_told = True
+            _LOG.warning("waiting: %s", self._reason)
+        if now - self._moved > GIVEN_UP_AFTER_S:
+            waited = f"{now - self._begun:.0f} seconds"
+            raise TrackingError(f"{self._reason}; waited {waited} for it: {self._advice}")
+        self._sleep(LOOK_EVERY_S)
+
+    @property
+    def still_for_s(self) -> float:
+        """Seconds since the last sign of life."""
+        return self._now() - self._moved
+
 
 STILL_AFTER_S: Final = 3.0
 """A database half set up that has not changed for so long is nobody's work any more."""
@@ -34,8 +87,6 @@ _REBUILT: Final = ("-journal", "-wal", "-shm")
 _EVER_THERE: Final = {"experiments": "experiment_id <> 0", "workspaces": "name <> 'default'"}
 """Tables of a store without content that have rows; what further rows fulfil."""
 
-_LOG = logging.getLogger("mlrek")
-
 
 class _State(Enum):
     """What a database file is."""
@@ -45,6 +96,10 @@ class _State(Enum):
     PARTIAL = auto()  # tables are missing: half set up, or of an older MLflow
     LOCKED = auto()  # by another program: nothing can be told
     READY = auto()  # or whatever else MLflow shall say what it thinks of
+
+
+SERVERS: Final = ("postgresql", "mysql", "mssql")
+"""What the URIs of databases on servers begin with, as MLflow takes them."""
 
 
 def find_database(uri: str) -> Path | None:
@@ -372,3 +427,49 @@ def _remove(files: "Iterator[Path] | list[Path]") -> None:
     for file in files:
         with contextlib.suppress(OSError):
             file.unlink()
+
+
+def tell_migration(uri: str) -> None:
+    """Say that MLflow is about to change the tables of a database that others use too.
+
+    MLflow does so without a word where tables are missing; where none is, it refuses to.
+
+    Raises:
+        TrackingError: A newer MLflow made the database.
+    """
+    if not uri.startswith(SERVERS):
+        return
+    tables, revision = _look(uri)
+    known = list_known_tables()
+    if not revision or not known & tables or known <= tables:
+        return
+    if not is_known_revision(revision):
+        raise TrackingError(f"{hide_userinfo(uri)}: {explain_revision(revision)}")
+    import mlflow
+
+    _LOG.warning(
+        "%s was made by an older MLflow; the one installed here (%s) changes its tables now, and "
+        "older ones cannot open it afterwards: update MLflow wherever else this database is used",
+        hide_userinfo(uri),
+        mlflow.__version__,
+    )
+
+
+def _look(uri: str) -> tuple[frozenset[str], str]:
+    """The tables of a database and their revision; nothing where it cannot be asked."""
+    from mlflow.store.db.utils import create_sqlalchemy_engine
+    from sqlalchemy import inspect, text
+    from sqlalchemy.exc import SQLAlchemyError
+
+    with contextlib.suppress(SQLAlchemyError, ImportError):  # MLflow says what is wrong
+        engine = create_sqlalchemy_engine(uri)  # type: ignore[no-untyped-call]
+        try:
+            with engine.connect() as connection:
+                tables = frozenset(inspect(connection).get_table_names())
+                if "alembic_version" not in tables:
+                    return tables, ""
+                found = connection.execute(text("SELECT version_num FROM alembic_version"))
+                return tables, str(found.scalar() or "")
+        finally:
+            engine.dispose()
+    return frozenset(), ""

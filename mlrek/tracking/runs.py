@@ -1,7 +1,20 @@
 """Runs and registered versions as MLflow lists them, and the rules that all readers share."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from mlrek.errors import TrackingError
+from mlrek.evaluation import Doubt
+from mlrek.render.doubts import describe_doubt, parse_doubt
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities.model_registry import ModelVersion
+
+    from mlrek.tracking.store import Store
+
 
 LEFTOVER_AFTER_MS = 15 * 60 * 1000
 """A run without `mlrek.complete` is somebody's work in progress until its heartbeat is this old."""
@@ -126,6 +139,14 @@ class RegisteredVersion:
         return f"models:/{self.name}/{self.version}"
 
 
+DOUBTS_TAG: Final = "mlrek.doubts"
+DOCUMENT: Final = "evaluation.json"
+"""Holds the doubts that have no room in a tag, which then names this file."""
+
+_IS_GONE = "RESOURCE_DOES_NOT_EXIST"
+_NO_REGISTRY = frozenset({"ENDPOINT_NOT_FOUND", "FEATURE_DISABLED"})
+
+
 def current_run(runs: Iterable[LoggedRun]) -> LoggedRun | None:
     """The one run of a version that counts: complete, newest content, smallest run id of that.
 
@@ -160,3 +181,68 @@ def superseded_runs(runs: Sequence[LoggedRun], kept: LoggedRun) -> tuple[LoggedR
         for run in runs
         if run.is_complete and run.version_arn == kept.version_arn and run.run_id != kept.run_id
     )
+
+
+def write_doubts_tag(doubts: Sequence[Doubt]) -> str:
+    """The doubts as ASCII JSON, '' for none; more than a tag holds: where they are."""
+    if not doubts:
+        return ""
+    text = json.dumps([describe_doubt(doubt) for doubt in doubts], separators=(",", ":"))
+    return text if len(text) <= MAX_TAG else DOCUMENT
+
+
+def read_doubts(run: LoggedRun, store: "Store | None") -> tuple[Doubt, ...]:
+    """The doubts of a run that is logged; without a store those that its tag holds.
+
+    Raises:
+        TrackingError: Its `evaluation.json` cannot be read, or its doubts are of a later mlrek.
+    """
+    text = run.tags.get(DOUBTS_TAG, "")
+    if not text:
+        return ()
+    try:
+        if text == DOCUMENT:
+            if store is None:
+                return ()
+            described = json.loads(store.read_artifact(run.run_id, DOCUMENT))["doubts"]
+        else:
+            described = json.loads(text)
+        return tuple(map(parse_doubt, described))
+    except (ValueError, KeyError, TypeError) as exc:
+        raise TrackingError(
+            f"runs:/{run.run_id}: its doubts cannot be read ({exc}): was it logged by a later "
+            "mlrek? update mlrek, or log it again with --force"
+        ) from exc
+
+
+def is_evidence(client: "MlflowClient", run_id: str) -> bool:
+    """Whether a registered version with an alias, or a sealed decision, names a run, as of now.
+
+    A store without a registry has neither. Where the registry refuses to tell, the run is taken
+    for evidence: keeping one too many costs a row, deleting one too many a promotion's ground.
+    """
+    from mlflow.exceptions import MlflowException
+    from mlflow.tracking.registry import UnsupportedModelRegistryStoreURIException
+
+    try:
+        if DECISION_TAG in client.get_run(run_id).data.tags:
+            return True
+    except MlflowException as exc:
+        if exc.error_code == _IS_GONE:
+            return False
+        raise
+    try:
+        versions = client.search_model_versions(f"run_id = '{run_id}'")
+        return any(_is_named(client, version) for version in versions)
+    except UnsupportedModelRegistryStoreURIException:
+        return False
+    except MlflowException as exc:
+        return exc.error_code not in _NO_REGISTRY
+
+
+def _is_named(client: "MlflowClient", version: "ModelVersion") -> bool:
+    """Whether an alias or a sealed decision names a registered version."""
+    if DECISION_TAG in version.tags:
+        return True
+    aliases = client.get_registered_model(version.name).aliases
+    return str(version.version) in map(str, aliases.values())

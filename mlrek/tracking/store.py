@@ -14,17 +14,8 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from mlrek.errors import ModelNotFoundError, RunNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project
-from mlrek.identity import is_same_project
-from mlrek.tracking.charset import Charset, fit_description, fit_text, is_refused_text
-from mlrek.tracking.description import DatasetInput, GridPicture, RunDescription
-from mlrek.tracking.evidence import is_evidence
-from mlrek.tracking.metric_points import MetricPoint
-from mlrek.tracking.pictures import (
-    PICTURE_FOLDER,
-    PictureLayout,
-    find_layout,
-    name_pictures,
-)
+from mlrek.metrics.test_set import is_same_project
+from mlrek.tracking.description import DatasetInput, GridPicture, MetricPoint, RunDescription
 from mlrek.tracking.runs import (
     COMPLETE_TAG,
     LEFTOVER_AFTER_MS,
@@ -33,10 +24,20 @@ from mlrek.tracking.runs import (
     LoggedRun,
     RegisteredVersion,
     current_run,
+    is_evidence,
 )
-from mlrek.tracking.temporary import temporary_folder
-from mlrek.tracking.translation import is_missing_model, translate_errors
-from mlrek.tracking.workspaces import find_workspace
+from mlrek.tracking.translation import find_workspace, is_missing_model, translate_errors
+from mlrek.tracking.view import (
+    PICTURE_FOLDER,
+    Charset,
+    PictureLayout,
+    find_layout,
+    fit_description,
+    fit_text,
+    is_refused_text,
+    name_pictures,
+    temporary_folder,
+)
 
 T = TypeVar("T")
 FitText: TypeAlias = Callable[[str], str]

@@ -3,16 +3,19 @@
 import contextlib
 import re
 import socket
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
 from mlrek.errors import MlrekError, TrackingError
-from mlrek.redaction import HIDDEN, hide_secrets, list_secrets
-from mlrek.tracking.revisions import explain_revision
+from mlrek.text import HIDDEN, hide_secrets, list_secrets
 
 if TYPE_CHECKING:
+    from alembic.script import ScriptDirectory
     from mlflow.exceptions import MlflowException
+
 
 OLDEST_SERVER = 3
 """The first major version that knows logged models, which today's clients ask for."""
@@ -71,6 +74,11 @@ _HALF_SET_UP = re.compile(r"(?:table|index|relation) \S+ already exists|[Dd]upli
 _VERSION = re.compile(r"(\d+)(?:\.\w+){1,5}")
 _QUERY = re.compile(r"[?#].*", re.DOTALL)
 _SQL = re.compile(r" \[SQL: .*", re.DOTALL)
+
+DEFAULT: Final = "default"
+"""What MLflow calls the workspace of whoever names none."""
+TIMEOUT_S: Final = 5
+_INFO: Final = "api/3.0/mlflow/server-info"
 
 
 def check_reachable(tracking_uri: str) -> None:
@@ -228,3 +236,69 @@ def _find_status(exc: "MlflowException", text: str) -> int:
         return UNKNOWN_REQUEST
     status: int = exc.get_http_status_code()  # type: ignore[no-untyped-call]
     return status if status in REFUSED else 0
+
+
+def newest_revision() -> str:
+    """The revision that the MLflow installed here makes."""
+    return _read_scripts().get_current_head() or ""
+
+
+def is_known_revision(revision: str) -> bool:
+    """Whether the MLflow installed here knows a revision: else a newer one made it."""
+    from alembic.util import CommandError
+
+    try:
+        return _read_scripts().get_revision(revision) is not None
+    except CommandError:
+        return False
+
+
+def explain_revision(revision: str) -> str:
+    """What a database of another revision is, and what to do, as the end of a sentence."""
+    import mlflow
+
+    if not revision:
+        return (
+            "this database was left half set up, and holds something; restore a copy from before, "
+            "or move it away and sync again"
+        )
+    if is_known_revision(revision):
+        return (
+            "an older MLflow made this database; `mlflow db upgrade URI` brings it along (keep "
+            "a copy: older ones cannot open it afterwards)"
+        )
+    return (
+        f"a newer MLflow than the one installed here ({mlflow.__version__}) made this database: "
+        "`pip install --upgrade mlflow` here; `mlflow db upgrade` does not help"
+    )
+
+
+@cache
+def _read_scripts() -> "ScriptDirectory":
+    import mlflow
+    from alembic.script import ScriptDirectory
+
+    place = Path(mlflow.__path__[0], "store", "db_migrations")
+    return ScriptDirectory(str(place))
+
+
+def find_workspace(tracking_uri: str, environ: Mapping[str, str]) -> str:
+    """The workspace that is written to; '' where the store has no workspaces, or does not say."""
+    named = environ.get("MLFLOW_WORKSPACE", "").strip()
+    if tracking_uri.startswith(("http://", "https://")):
+        has_them = _ask_server(tracking_uri)
+    else:
+        has_them = environ.get("MLFLOW_ENABLE_WORKSPACES", "").lower() in {"true", "1"}
+    return named or DEFAULT if has_them else ""
+
+
+def _ask_server(tracking_uri: str) -> bool:
+    """Whether a server has workspaces; older ones do not know the question."""
+    import requests
+
+    place = tracking_uri.partition("?")[0].partition("#")[0].rstrip("/")
+    try:
+        answer = requests.get(f"{place}/{_INFO}", timeout=TIMEOUT_S, allow_redirects=False)
+        return bool(answer.ok and answer.json().get("workspaces_enabled"))
+    except (requests.exceptions.RequestException, ValueError, AttributeError):
+        return False

@@ -1,18 +1,64 @@
-"""How MLflow's pages of an experiment look without a click: its sections, columns and colours.
+"""MLflow's pages: the charts that an experiment shows, links, files that a run needs."""
 
-MLflow keeps a shared view of an experiment in a tag, which a link names. A reader's own settings
-stay as they are. Colours of runs are tags too; those that MLflow picks may be alike.
-"""
-
+import contextlib
 import json
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+import os
+import re
+import shutil
+import tempfile
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import IntEnum
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote, urlsplit, urlunsplit
+from uuid import uuid4
 
-from mlrek.palette import PALETTE
-from mlrek.tracking.description import GRID_KEY, STEPS_TAG
+from mlrek.evaluation import Task
+from mlrek.figures.pictures import PALETTE
+from mlrek.render.blocks import write_json
+from mlrek.tracking.description import (
+    GRID_KEY,
+    HEAT_MAP,
+    LABEL_IOU,
+    STEPS_TAG,
+    GridPicture,
+    MetricPoint,
+    RunDescription,
+)
 from mlrek.tracking.notes import list_shown
-from mlrek.tracking.pictures import find_main_pictures, picture_key
 from mlrek.tracking.runs import LoggedRun
+from mlrek.tracking.translation import hide_userinfo
+
+IMAGES_TAG: Final = "mlflow.loggedImages"
+"""MLflow's own mark of a run that has pictures for its grid."""
+
+MAIN_PICTURES: Final[Mapping[str, str]] = {
+    Task.CLASSIFICATION: HEAT_MAP,
+    Task.MULTILABEL: HEAT_MAP,
+    Task.DETECTION: HEAT_MAP,
+    Task.SEGMENTATION: LABEL_IOU,
+}
+"""Which picture of a run stands on the charts page, by task: its artifact path."""
+
+PICTURE_FOLDER: Final = "images"
+
+_SAMPLE: Final = re.compile(
+    rf"{PICTURE_FOLDER}/charts(?P<slash>.)confusion_matrix(?P<sign>.)step(?P=sign)0(?P=sign)"
+    r"timestamp(?P=sign)\d+(?P=sign)[0-9a-z-]+\.png"
+)
+
+
+class PictureLayout(NamedTuple):
+    """What stands in file names for a slash of the key, and between their parts.
+
+    Both have changed with versions of MLflow, and its pages follow the client's.
+    """
+
+    slash: str = "~"
+    sign: str = "+"
+
 
 VIEW_KEY: Final = "mlrek"
 VIEW_TAG: Final = f"mlflow.sharedViewState.{VIEW_KEY}"
@@ -31,6 +77,51 @@ _SIZES: Final = {
     "charts": {"columns": 1, "cardHeight": 430},
 }
 _COLUMNS: Final = ("attributes.`Created`", "attributes.`Duration`", "attributes.`Dataset`")
+
+LOCAL_UI = "http://127.0.0.1:5000"
+WORKFLOW = "workflowType=machine_learning"
+VIEW = f"viewStateShareKey={VIEW_KEY}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Links:
+    """The pages that show the versions of a project side by side; '' where there is no web page."""
+
+    charts: str
+    compare: str
+    runs: str
+    images: str
+
+
+IDENTITY_TAGS: Final = frozenset({"project_arn", "version_arn", "source_version_arn"})
+LABELS_PATH: Final = "labels.json"
+REFUSED: Final = "Incorrect string value"
+
+
+class Charset(IntEnum):
+    """What a database is known to hold; a later one holds less."""
+
+    ANY = 0
+    BMP = 1  # nothing past U+FFFF
+    LATIN = 2
+    ASCII = 3
+
+    @property
+    def less(self) -> "Charset | None":
+        """The next smaller one."""
+        return None if self is Charset.ASCII else Charset(self + 1)
+
+
+_LACKING: Final = {
+    Charset.BMP: re.compile("[\U00010000-\U0010ffff]"),
+    Charset.LATIN: re.compile(r"[^\x00-\xff]"),
+    Charset.ASCII: re.compile(r"[^\x00-\x7f]"),
+}
+
+OLD_AFTER_S: Final = 24 * 60 * 60
+"""Nobody needs a folder that is so old, unless its process still runs."""
+_PREFIX: Final = "mlrek-of-"
+_NAMED: Final = re.compile(rf"{_PREFIX}(\d+)-\w+")
 
 
 def describe_view(runs: Sequence[LoggedRun]) -> str:
@@ -97,3 +188,232 @@ def _describe_picture(key: str, step: int) -> dict[str, Any]:
         "deleted": False,
         "isGenerated": True,
     }
+
+
+def build_links(
+    tracking_uri: str,
+    experiment_id: str,
+    run_ids: Sequence[str],
+    *,
+    has_view: bool = False,
+    picture: str = HEAT_MAP,
+    workspace: str = "",
+) -> Links:
+    """Links to the charts, compare, runs and image pages of an experiment.
+
+    The image page shows the `picture` of the first run; without one ('') there is none. Charts and
+    runs are shown in the view that mlrek keeps with the experiment, if it `has_view`: MLflow's
+    pages go elsewhere when they are asked for one that is not there. A local store has no page
+    until `mlflow ui` runs: its links are those that will work then. Of a server with workspaces
+    each link names its `workspace`: without it "Welcome to MLflow" opens.
+    """
+    base = ui_address(tracking_uri)
+    if not base:
+        return Links(charts="", compare="", runs="", images="")
+    page = f"{base}/#/experiments/{experiment_id}/runs?{WORKFLOW}&compareRunsMode="
+    within = _name_workspace(workspace)
+    look = f"&{VIEW}{within}" if has_view else within
+    runs, experiments = (
+        quote(json.dumps(ids, separators=(",", ":")), safe="")
+        for ids in (list(run_ids), [experiment_id])
+    )
+    shown = f"runs/{run_ids[0] if run_ids else ''}/artifacts/{picture}?{WORKFLOW}{within}"
+    return Links(
+        charts=f"{page}CHART{look}",
+        compare=f"{base}/#/compare-runs?runs={runs}&experiments={experiments}&{WORKFLOW}{within}",
+        runs=f"{page}TABLE{look}",
+        images=f"{base}/#/experiments/{experiment_id}/{shown}" if picture else "",
+    )
+
+
+def build_run_link(tracking_uri: str, experiment_id: str, run_id: str, workspace: str = "") -> str:
+    """The page of one run, '' where there is no web page."""
+    base = ui_address(tracking_uri)
+    asked = f"{WORKFLOW}{_name_workspace(workspace)}"
+    return f"{base}/#/experiments/{experiment_id}/runs/{run_id}?{asked}" if base else ""
+
+
+def ui_address(tracking_uri: str) -> str:
+    """Where the web pages of a store are, '' when that cannot be told (a managed service)."""
+    if tracking_uri.startswith(("http://", "https://")):
+        return _drop_login(tracking_uri).rstrip("/")
+    return LOCAL_UI if is_local_store(tracking_uri) else ""
+
+
+def _drop_login(uri: str) -> str:
+    """The web address that a client has connected to, without login and query.
+
+    What it connected to, it took from before the first `/`: an `@` behind that is in the path.
+    """
+    try:
+        parts = urlsplit(uri)
+        place = parts.netloc.rpartition("@")[2] if parts.port != 0 else ""
+    except ValueError:  # a password with a `/` was no port: nobody can have connected
+        place = ""
+    return urlunsplit((parts.scheme, place, parts.path, "", "")) if place else hide_userinfo(uri)
+
+
+def is_local_store(tracking_uri: str) -> bool:
+    """Whether the store is a database or folder here, which `mlflow ui` shows."""
+    managed = ("http://", "https://", "databricks", "arn:", "uc:", "azureml:")
+    return not tracking_uri.startswith(managed)
+
+
+def _name_workspace(workspace: str) -> str:
+    return f"&workspace={quote(workspace, safe='')}" if workspace else ""
+
+
+def find_layout(paths: Iterable[str]) -> PictureLayout:
+    """The layout that `log_image` uses, by the files it made of `PICTURE_KEY` at step 0."""
+    found = next(filter(None, map(_SAMPLE.fullmatch, paths)), None)
+    return PictureLayout(found["slash"], found["sign"]) if found else PictureLayout()
+
+
+def picture_key(path: str) -> str:
+    """What a main picture is called on the charts page.
+
+    >>> picture_key("confusion_matrix.png")
+    'charts/confusion_matrix'
+    """
+    return f"charts/{path.removesuffix('.png')}"
+
+
+def find_main_pictures(runs: Sequence[LoggedRun]) -> tuple[str, ...]:
+    """The main pictures that runs have, each path once, in the order of the runs."""
+    paths = (
+        MAIN_PICTURES.get(run.tags.get("task", ""), HEAT_MAP)
+        for run in runs
+        if IMAGES_TAG in run.tags
+    )
+    return tuple(dict.fromkeys(paths))
+
+
+def name_pictures(
+    pictures: Sequence[GridPicture], layout: PictureLayout, now_ms: int
+) -> dict[str, bytes]:
+    """Path and content of the two files of each picture, as `log_image` would write them."""
+    files: dict[str, bytes] = {}
+    for picture in pictures:
+        key = picture.key.replace("/", layout.slash)
+        parts = (key, "step", str(picture.step), "timestamp", str(now_ms), _make_id())
+        path = f"{PICTURE_FOLDER}/{layout.sign.join(parts)}"
+        files[f"{path}.png"] = picture.png
+        files[f"{path}{layout.sign}compressed.webp"] = picture.webp
+    return files
+
+
+def _make_id() -> str:
+    """An id that begins with no hexadecimal digit: in a URL, % and such digits are an escape."""
+    return f"v{str(uuid4())[1:]}"
+
+
+def is_refused_text(exc: BaseException) -> bool:
+    """Whether a database refuses a text for a character that it cannot hold."""
+    return REFUSED in str(exc) or (exc.__cause__ is not None and is_refused_text(exc.__cause__))
+
+
+def fit_text(text: str, charset: Charset) -> str:
+    r"""A text with what the database cannot hold escaped.
+
+    >>> fit_text("a 🌹 in Köln", Charset.BMP), fit_text("Köln", Charset.ASCII)
+    ('a \\U0001f339 in Köln', 'K\\xf6ln')
+    """
+    if charset is Charset.ANY:
+        return text
+    return _LACKING[charset].sub(
+        lambda found: found[0].encode("ascii", "backslashreplace").decode(), text
+    )
+
+
+def fit_tags(tags: Mapping[str, str], charset: Charset) -> dict[str, str]:
+    """Tags with what the database cannot hold escaped, but for those that tell runs apart."""
+    return {
+        key: value if key in IDENTITY_TAGS else fit_text(value, charset)
+        for key, value in tags.items()
+    }
+
+
+def fit_key(key: str, charset: Charset) -> str:
+    """A metric's key, its label escaped as labels are that MLflow itself would refuse.
+
+    >>> fit_key("label_f1/猫", Charset.ASCII)
+    'label_f1/_x732B_'
+    """
+    if charset is Charset.ANY:
+        return key
+    return _LACKING[charset].sub(lambda found: f"_x{ord(found[0]):02X}_", key)
+
+
+def fit_description(described: RunDescription, charset: Charset) -> RunDescription:
+    """A run with what the database cannot hold escaped; its files keep every character."""
+    if charset is Charset.ANY:
+        return described
+    dataset = described.dataset
+    if dataset is not None:
+        dataset = replace(dataset, name=fit_text(dataset.name, charset))
+        dataset = replace(dataset, uri=fit_text(dataset.uri, charset))
+    return replace(
+        described,
+        run_name=fit_text(described.run_name, charset),
+        tags=fit_tags(described.tags, charset),
+        metrics=tuple(
+            MetricPoint(key=fit_key(point.key, charset), value=point.value, step=point.step)
+            for point in described.metrics
+        ),
+        files=_fit_labels(described.files, charset),
+        dataset=dataset,
+    )
+
+
+def _fit_labels(files: Mapping[str, bytes], charset: Charset) -> Mapping[str, bytes]:
+    """The files with the true keys in the map of labels."""
+    if LABELS_PATH not in files:
+        return files
+    labels = json.loads(files[LABELS_PATH])
+    for one in labels.values():
+        one["metric_key"] = fit_key(one["metric_key"], charset)
+    return {**files, LABELS_PATH: write_json(labels)}
+
+
+@contextlib.contextmanager
+def temporary_folder() -> Iterator[Path]:
+    """A new folder for this user alone, that is gone after the block."""
+    with tempfile.TemporaryDirectory(prefix=f"{_PREFIX}{os.getpid()}-") as folder:
+        yield Path(folder)
+
+
+def remove_old_folders() -> None:
+    """Take away the folders of this user's processes that were killed a day ago or earlier.
+
+    The day is for processes in other containers, whose numbers tell nothing here.
+    """
+    for folder in _list_folders(Path(tempfile.gettempdir())):
+        with contextlib.suppress(OSError):
+            found = folder.lstat()
+            is_own = not hasattr(os, "getuid") or found.st_uid == os.getuid()
+            if is_own and time.time() - found.st_mtime > OLD_AFTER_S and not _is_running(folder):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _list_folders(place: Path) -> list[Path]:
+    with contextlib.suppress(OSError), os.scandir(place) as entries:
+        return [
+            Path(entry.path)
+            for entry in entries
+            if _NAMED.fullmatch(entry.name) and entry.is_dir(follow_symlinks=False)
+        ]
+    return []
+
+
+def _is_running(folder: Path) -> bool:
+    """Whether the process that a folder is named after is there."""
+    named = _NAMED.fullmatch(folder.name)
+    if named is None or os.name == "nt":
+        return named is None
+    try:
+        os.kill(int(named[1]), 0)
+    except ProcessLookupError:
+        return False
+    except (OSError, OverflowError):
+        return True
+    return True

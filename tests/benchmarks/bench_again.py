@@ -24,7 +24,7 @@ from serve_mlflow import serve_mlflow
 
 WANTED_S = 3.0
 IMPORTS = """
-import mlrek.pipeline, mlrek.sources.s3, mlrek.cli.sync_report, botocore.session, mlflow, requests
+import mlrek.runs.sync, mlrek.sources.s3, mlrek.runs.results, botocore.session, mlflow, requests
 botocore.session.Session().create_client("s3")
 mlflow.MlflowClient("http://127.0.0.1")
 """

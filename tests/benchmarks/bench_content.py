@@ -56,7 +56,7 @@ def draw(evaluation: Evaluation, metrics: Metrics) -> None:
     """Every picture of the run as a file."""
     from mlrek.figures import draw_pictures
     from mlrek.figures.style import encode_png
-    from mlrek.run_content import _draw_grid
+    from mlrek.runs.content import _draw_grid
 
     for pixels in draw_pictures(metrics, version=evaluation.version.name).values():
         encode_png(pixels)
@@ -65,8 +65,8 @@ def draw(evaluation: Evaluation, metrics: Metrics) -> None:
 
 def tabulate(evaluation: Evaluation, metrics: Metrics) -> None:
     """Every other file of the run."""
-    from mlrek.report import describe_report
-    from mlrek.run_content import _describe_data
+    from mlrek.render.report import describe_report
+    from mlrek.runs.content import _describe_data
 
     _describe_data(evaluation, metrics, Options(), "0" * 32)
     describe_report(evaluation, metrics, test_set_digest="0" * 32)

@@ -35,9 +35,9 @@ from mlrek.evaluation import (
     Version,
 )
 from mlrek.metrics.detection import compute_detection
-from mlrek.metrics.detection_boxes import arrange_boxes
-from mlrek.metrics.detection_numbers import compute_box_numbers
-from mlrek.metrics.sampling import Sampling
+from mlrek.metrics.detection.ap import compute_box_numbers
+from mlrek.metrics.detection.matching import arrange_boxes
+from mlrek.metrics.left_out import Sampling
 
 TOLERANCE = 1e-9
 WANTED_FASTER, WANTED_SMALLER = 20, 4

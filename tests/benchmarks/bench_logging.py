@@ -20,8 +20,7 @@ from serve_mlflow import serve_mlflow
 
 from mlrek.evaluation import Project, Provider
 from mlrek.tracking.connection import connect
-from mlrek.tracking.description import RunDescription
-from mlrek.tracking.metric_points import MetricPoint
+from mlrek.tracking.description import MetricPoint, RunDescription
 
 NUMBERS, PARAMS, TAGS, FILES = 300, 5, 15, 20
 ROUNDS = 5

@@ -19,8 +19,7 @@ from sklearn import metrics as sk
 
 from mlrek.evaluation import Evaluation, LabelSets, Project, Provider, Records, Task, Version
 from mlrek.metrics.classification import compute_aggregates
-from mlrek.metrics.counts import count_labels, count_pairs
-from mlrek.metrics.pairs import pair_records
+from mlrek.metrics.counts import count_labels, count_pairs, pair_records
 from mlrek.metrics.ranking import rank_records
 
 RESAMPLES = 1000

@@ -113,7 +113,7 @@ def prepare_json(manifest: Path) -> Callable[[], object]:
 def prepare_manifest(manifest: Path) -> Callable[[], object]:
     """All columns of the manifest."""
     from mlrek.formats.columns import ManifestInput
-    from mlrek.formats.rekognition_manifest import parse_manifest
+    from mlrek.formats.rekognition.manifest import parse_manifest
 
     return lambda: parse_manifest(ManifestInput(uri=str(manifest), chunks=read_chunks(manifest)))
 
@@ -121,7 +121,7 @@ def prepare_manifest(manifest: Path) -> Callable[[], object]:
 def prepare_evaluation(manifest: Path) -> Callable[[], object]:
     """The whole evaluation, checked and sorted."""
     from mlrek.formats.rekognition import ManifestInput, parse_evaluation
-    from mlrek.formats.rekognition_arn import parse_version_arn
+    from mlrek.sources.description import parse_version_arn
 
     version = parse_version_arn("arn:aws:rekognition:us-east-1:1:project/p/version/v/1")
     if version is None:

@@ -11,8 +11,8 @@ from fakes.large_evaluation import make_large_evaluation
 
 from mlrek.comparison.compare import CompareSettings, Side, compare_versions
 from mlrek.metrics.compute import compute_metrics
-from mlrek.report import describe_report
-from mlrek.report.comparison import describe_comparison
+from mlrek.render.comparison_page import describe_comparison
+from mlrek.render.report import describe_report
 
 pytestmark = pytest.mark.browser
 

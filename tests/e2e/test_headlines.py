@@ -6,7 +6,7 @@ import re
 import pytest
 from mlflow import MlflowClient
 
-from mlrek.metrics.headlines import HEADLINES
+from mlrek.metrics.numbers import HEADLINES
 
 EXPERIMENT = "mlrek/digits"
 

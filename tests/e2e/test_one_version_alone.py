@@ -7,9 +7,10 @@ import signal
 import pytest
 from fakes.evaluations import PROJECT_ARN, save_archive
 
-from mlrek import pipeline, workers
 from mlrek.errors import EvaluationError
-from mlrek.results import SyncOptions
+from mlrek.runs import sync as pipeline
+from mlrek.runs import workers
+from mlrek.runs.results import SyncOptions
 
 
 @pytest.fixture

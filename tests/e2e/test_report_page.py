@@ -15,7 +15,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from mlrek.evaluation import Task
 from mlrek.metrics.compute import compute_metrics
-from mlrek.report import describe_report
+from mlrek.render.report import describe_report
 from mlrek.sources import open_source
 
 pytestmark = pytest.mark.browser

@@ -8,7 +8,7 @@ import pytest
 from fakes.evaluations import save_archive
 
 from mlrek.errors import ParseError, UsageError
-from mlrek.identity import hide_signatures
+from mlrek.metrics.test_set import hide_signatures
 from mlrek.sources import open_source
 
 SIGNED = (

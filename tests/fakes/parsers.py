@@ -4,21 +4,25 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from mlrek.comparing import parse_label_map
 from mlrek.errors import UsageError
 from mlrek.evaluation import Project, Provider, Version
 from mlrek.formats.columns import ManifestInput
 from mlrek.formats.google import GoogleRole, collect_google, parse_google
-from mlrek.formats.ground_truth import parse_ground_truth
-from mlrek.formats.lookout import Document, LookoutInput, parse_lookout_evaluation
-from mlrek.formats.lookout_description import parse_description
-from mlrek.formats.lookout_masks import MaskRef, parse_mask
-from mlrek.formats.moderation import parse_answers
+from mlrek.formats.lookout import (
+    Document,
+    LookoutInput,
+    parse_description,
+    parse_lookout_evaluation,
+)
+from mlrek.formats.lookout.masks import MaskRef, parse_mask
+from mlrek.formats.predictions import parse_responses
 from mlrek.formats.rekognition import parse_evaluation
-from mlrek.formats.rekognition_summary import parse_summary
-from mlrek.formats.responses import parse_responses
+from mlrek.formats.rekognition.manifest import parse_answers
+from mlrek.formats.rekognition.summary import parse_summary
 from mlrek.formats.stored import load_evaluation
+from mlrek.formats.truth import parse_ground_truth
 from mlrek.policy.parsing import parse_policy
+from mlrek.promotion.compare import parse_label_map
 from mlrek.sources.description import describe_version
 
 ROOT = Path(__file__).parents[2]

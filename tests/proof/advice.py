@@ -12,7 +12,7 @@ from types import SimpleNamespace
 import numpy as np
 from scipy.stats import norm
 
-from mlrek.metrics.advice import Trials, advise
+from mlrek.metrics.thresholds import Trials, advise
 
 SIZES = (300, 1000, 5000)
 PREVALENCES = (0.1, 0.3)

@@ -14,11 +14,11 @@ from mlrek.metrics import PredictionRule
 from mlrek.metrics.classification import compute_classification
 from mlrek.metrics.compute import compute_numbers
 from mlrek.metrics.detection import compute_detection
+from mlrek.metrics.doubts import doubt_short
+from mlrek.metrics.left_out import Sampling
 from mlrek.metrics.multilabel import compute_multilabel
 from mlrek.metrics.numbers import list_numbers
-from mlrek.metrics.sampling import Sampling
 from mlrek.metrics.segmentation import compute_segmentation
-from mlrek.metrics.short import doubt_short
 
 BLOCK = 50  # test sets drawn from one seed
 PATH = Path(__file__).with_name("targets.json")

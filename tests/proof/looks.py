@@ -13,7 +13,7 @@ import numpy as np
 sys.path.insert(0, str(Path(__file__).parents[2]))
 
 from mlrek.metrics.paired_tests import PairedCounts
-from mlrek.policy.looks import compute_chance, hold_to_look
+from mlrek.policy.reading import compute_chance, hold_to_look
 
 N_IMAGES, N_VERSIONS = 300, 20
 

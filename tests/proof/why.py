@@ -13,13 +13,10 @@ from types import MappingProxyType, SimpleNamespace
 
 import numpy as np
 
-from mlrek.comparison.causes import Shared, base_on_predictions, base_on_thresholds
-from mlrek.comparison.image_measure import sum_at_threshold
-from mlrek.comparison.pairing import pair_images
+from mlrek.comparison.measured import sum_at_threshold
+from mlrek.comparison.pairing import pair_images, recode_labels, select_images, set_whole
 from mlrek.comparison.rows import Rows, sum_rows
-from mlrek.comparison.selection import recode_labels, select_images
-from mlrek.comparison.units import set_whole
-from mlrek.comparison.why import Pair, split
+from mlrek.comparison.why import Pair, Shared, base_on_predictions, base_on_thresholds, split
 from mlrek.evaluation import (
     Evaluation,
     LabelSets,
@@ -31,8 +28,8 @@ from mlrek.evaluation import (
     Version,
 )
 from mlrek.metrics import PredictionRule
-from mlrek.metrics.pairs import pair_records
-from mlrek.metrics.prediction import predict
+from mlrek.metrics.counts import pair_records
+from mlrek.metrics.decisions import predict
 
 TARGET = 200_000 // 300
 PROJECT = Project(provider=Provider.REKOGNITION, arn="arn:project", name="project")

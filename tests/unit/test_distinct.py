@@ -9,11 +9,10 @@ from builders.masks import build_segmentation
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlrek.distinct import count_once
 from mlrek.evaluation import DoubtKind, Effect
-from mlrek.identity import test_set_digest as digest_test_set
 from mlrek.metrics.compute import compute_metrics
-from mlrek.subset import take_images
+from mlrek.metrics.test_set import count_once, take_images
+from mlrek.metrics.test_set import test_set_digest as digest_test_set
 
 
 def _kinds(evaluation):

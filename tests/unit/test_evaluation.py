@@ -20,7 +20,7 @@ from mlrek.evaluation import (
     Version,
     order_labels,
 )
-from mlrek.identity import test_set_digest as digest_of
+from mlrek.metrics.test_set import test_set_digest as digest_of
 
 
 def evaluate(exam, label_list=("a", "b"), records=(), **changes):

@@ -4,7 +4,7 @@ from math import nan
 
 import pytest
 
-from mlrek.formatting import fmt, fmt_with, span
+from mlrek.text import fmt, fmt_with, span
 
 
 @pytest.mark.parametrize(

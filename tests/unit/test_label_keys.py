@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlrek.label_keys import MAX_KEY_LENGTH, display_label, metric_key_label, metric_key_labels
+from mlrek.text import MAX_KEY_LENGTH, display_label, metric_key_label, metric_key_labels
 
 LONGEST_PREFIX = "label_precision/"
 MLFLOW_MAX_KEY = 250

@@ -1,6 +1,6 @@
 """Policies as editors save them."""
 
-from mlrek.gate import read_policy
+from mlrek.promotion.check import read_policy
 
 
 def test_a_byte_order_mark_is_no_part_of_a_policy(tmp_path):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlrek.printable import escape_unprintable
+from mlrek.text import escape_unprintable
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlrek.redaction import hide_secrets, list_secrets, strip_signature
+from mlrek.text import hide_secrets, list_secrets, strip_signature
 from mlrek.tracking.translation import hide_userinfo
 
 PLAIN = ["plain", "a:b", "%2F%40", "1234"]

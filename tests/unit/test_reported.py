@@ -17,8 +17,8 @@ from mlrek.evaluation import (
     Task,
     Version,
 )
-from mlrek.formatting import round_half_up
-from mlrek.reported import count_reported, nearest_index, reported_at
+from mlrek.metrics.reported import count_reported, nearest_index, reported_at
+from mlrek.text import round_half_up
 
 
 def make_curve(thresholds, **columns) -> ReportedCurve:

@@ -16,7 +16,7 @@ from mlrek.evaluation import (
     Task,
     Version,
 )
-from mlrek.identity import test_set_digest as digest
+from mlrek.metrics.test_set import test_set_digest as digest
 
 
 @pytest.fixture

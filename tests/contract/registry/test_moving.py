@@ -8,9 +8,8 @@ import pytest
 
 from mlrek.errors import ModelNotFoundError, UsageError
 from mlrek.evaluation import Project, Provider
-from mlrek.registry.door import Registry
+from mlrek.registry.door import ModelVersion, Registry
 from mlrek.registry.moving import Clock, Move, MoveOutcome, find_previous, move_alias
-from mlrek.registry.versions import ModelVersion
 from mlrek.tracking.connection import connect
 
 ALONE = Clock(sleep=lambda _: None)  # nobody else is there to be waited for

@@ -10,13 +10,11 @@ from mlflow import MlflowClient
 
 from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project, Provider
-from mlrek.registration import check_registry
-from mlrek.registry.door import Registry
+from mlrek.registry.door import Registry, current_version
 from mlrek.registry.registering import register_run
-from mlrek.registry.versions import current_version
+from mlrek.runs.results import check_registry
 from mlrek.tracking.connection import connect
-from mlrek.tracking.description import DatasetInput, RunDescription
-from mlrek.tracking.metric_points import MetricPoint
+from mlrek.tracking.description import DatasetInput, MetricPoint, RunDescription
 from mlrek.tracking.runs import LoggedRun
 from mlrek.tracking.store import Store
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from fakes.rekognition_server import Fault
 
-from mlrek.registry.logged_model import describe_config, save_model
+from mlrek.registry.registering import describe_config, save_model
 
 ARN = "arn:aws:rekognition:eu-west-1:111122223333:project/pets/version/v1/1690556751958"
 BOX = {"BoundingBox": {"Left": 0.1, "Top": 0.2, "Width": 0.3, "Height": 0.4}}

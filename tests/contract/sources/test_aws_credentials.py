@@ -10,7 +10,7 @@ import pytest
 from conftest import clean_env
 
 from mlrek.errors import SourceError
-from mlrek.sources import aws_credentials
+from mlrek.sources import aws as aws_credentials
 from mlrek.sources.aws import AwsClients, AwsOptions
 
 CONFIG = Path(__file__).parents[2] / "data" / "cases" / "aws-credential-files" / "config"

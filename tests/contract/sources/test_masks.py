@@ -4,8 +4,8 @@ import pytest
 
 from mlrek.errors import SourceError, SourceNotFoundError
 from mlrek.sources.aws import AwsClients, AwsOptions
-from mlrek.sources.masks import WINDOW, MaskFolder
 from mlrek.sources.s3 import S3Storage
+from mlrek.sources.saved_lookout import WINDOW, MaskFolder
 from mlrek.sources.storage import LocalStorage
 
 

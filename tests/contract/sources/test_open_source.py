@@ -6,9 +6,8 @@ import pytest
 from fakes.evaluations import PROJECT_ARN, version_arn
 
 from mlrek.errors import SourceError, SourceNotFoundError, UsageError
-from mlrek.sources import open_source
+from mlrek.sources import SavedVersions, open_source
 from mlrek.sources.rekognition import LiveProject, LiveVersion, NamedProject
-from mlrek.sources.saved import SavedVersions
 
 NAMELESS = PROJECT_ARN.rpartition("/")[0]
 

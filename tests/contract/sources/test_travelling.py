@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from mlrek.run_content import describe_run
+from mlrek.runs.content import describe_run
+from mlrek.runs.workers import Work, describe_read, is_in_parts, read_version
 from mlrek.sources import open_source
 from mlrek.sources.aws import AwsOptions
 from mlrek.tracking.description import NO_IMAGES, Options
-from mlrek.workers import Work, describe_read, is_in_parts, read_version
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 OPTIONS = Options(images=NO_IMAGES)

@@ -12,7 +12,8 @@ import pytest
 from filelock import FileLock
 
 from mlrek.errors import TrackingError
-from mlrek.tracking import first_use, waiting
+from mlrek.tracking import first_use
+from mlrek.tracking import first_use as waiting
 from mlrek.tracking.connection import connect
 
 

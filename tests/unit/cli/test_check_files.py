@@ -7,8 +7,8 @@ import pytest
 from builders.policies import F1, make_candidate, make_opponent, run
 
 from mlrek.cli.github import describe_annotations, report_to_github
-from mlrek.cli.junit import write_junit
 from mlrek.policy import Figure
+from mlrek.render.decision import write_junit
 
 NASTY = "x\n::error::y\r%0A\x00\x1b[31m<&\"'\ud800,:"
 TOML = f"""

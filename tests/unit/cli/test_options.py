@@ -7,7 +7,7 @@ from typer.testing import CliRunner
 
 from mlrek.cli.options import Account, with_shared_options
 from mlrek.cli.output import Output
-from mlrek.tables.blocks import Block, Line
+from mlrek.render.blocks import Block, Line
 
 
 def _app(said: list[Account]) -> Typer:

@@ -6,8 +6,7 @@ import sys
 
 import pytest
 
-from mlrek.cli.output import Output
-from mlrek.cli.streams import make_streams_harmless
+from mlrek.cli.output import Output, make_streams_harmless
 
 pytestmark = pytest.mark.parametrize("encoding", ["cp1252", "utf-8"])
 

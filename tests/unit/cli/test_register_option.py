@@ -6,7 +6,7 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from mlrek.cli.register_option import RegisteringCommand
+from mlrek.cli.options import RegisteringCommand
 
 app = typer.Typer()
 

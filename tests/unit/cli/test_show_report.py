@@ -7,7 +7,6 @@ import pytest
 from builders.evaluations import build_evaluation
 
 from mlrek.cli.output import Output
-from mlrek.cli.show_report import Shown, describe_shown, list_blocks
 from mlrek.evaluation import (
     Evaluation,
     LabelSets,
@@ -19,6 +18,7 @@ from mlrek.evaluation import (
     Version,
 )
 from mlrek.metrics.compute import compute_metrics
+from mlrek.render.version import Shown, describe_shown, list_blocks
 
 LABELS = ("(none)", "cat", "dog")
 

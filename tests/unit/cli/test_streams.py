@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from mlrek.cli.streams import HarmlessStream, make_streams_harmless, write_command
+from mlrek.cli.output import HarmlessStream, make_streams_harmless, write_command
 
 
 def write(*pieces):

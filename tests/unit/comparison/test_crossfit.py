@@ -8,11 +8,10 @@ from builders.evaluations import build_evaluation
 from scipy.stats import t
 
 from mlrek.comparison import Judgement, Scope
-from mlrek.comparison.crossfit import FITTED_ALIKE
+from mlrek.comparison.differences import FITTED_ALIKE
 from mlrek.evaluation import DoubtKind, Task
 from mlrek.metrics.compute import compute_metrics
-from mlrek.metrics.crossfit import fit_evaluation
-from mlrek.metrics.folds import deal_folds
+from mlrek.metrics.crossfit import deal_folds, fit_evaluation
 from mlrek.metrics.ranking import rank_pairs
 
 N = 80

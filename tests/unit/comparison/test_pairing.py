@@ -11,10 +11,10 @@ from hypothesis import strategies as st
 
 from mlrek.comparison import Scope, Verdict
 from mlrek.comparison.pairing import group_images, pair_images
-from mlrek.distinct import count_once
 from mlrek.errors import UsageError
 from mlrek.evaluation import Contents, DoubtKind, Task
-from mlrek.identity import test_set_digest as digest_test_set
+from mlrek.metrics.test_set import count_once
+from mlrek.metrics.test_set import test_set_digest as digest_test_set
 
 
 def _facts(test_sets):

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 from scipy.stats import binomtest, norm
 
-from mlrek.metrics.paired_tests import PairedCounts
-from mlrek.metrics.power import smallest_decidable_share
+from mlrek.metrics.paired_tests import PairedCounts, smallest_decidable_share
 
 
 def test_an_undecided_difference_says_how_many_images_would_settle_it(build_top, compare):

@@ -6,8 +6,7 @@ from scipy.stats import binom
 from statsmodels.stats.contingency_tables import cochrans_q
 from statsmodels.stats.multitest import multipletests
 
-from mlrek.comparison.compare import CompareSettings, Side
-from mlrek.comparison.several import compare_several
+from mlrek.comparison.compare import CompareSettings, Side, compare_several
 
 SETTINGS = CompareSettings(intervals=False)
 

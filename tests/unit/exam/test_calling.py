@@ -6,8 +6,8 @@ import threading
 import pytest
 
 from mlrek.errors import ParseError, SourceError
-from mlrek.exam.calling import MAX_UNREADABLE, call_missing, say_cost
-from mlrek.sources.custom_labels import Answered
+from mlrek.runs.calling import MAX_UNREADABLE, call_missing, say_cost
+from mlrek.sources.rekognition import Answered
 
 ARN = "arn:v1"
 SEEN = {"CustomLabels": [{"Name": "größe", "Confidence": 50.0}]}

@@ -7,8 +7,8 @@ from matplotlib.text import Text
 from mlrek.figures import confusion as confusion_module
 from mlrek.figures.confusion import draw_confusion_matrix
 from mlrek.figures.style import render_rgb
-from mlrek.label_keys import BACKGROUND_LABEL
 from mlrek.metrics import ConfusionMatrix
+from mlrek.text import BACKGROUND_LABEL
 
 DARKEST = (8, 48, 107)
 EMPTY = (248, 249, 251)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlrek.figures.heatmap import describe_heatmap
+from mlrek.figures.confusion import describe_heatmap
 from mlrek.metrics import ConfusionMatrix
 
 

@@ -5,9 +5,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlrek.figures import names as names_module
-from mlrek.figures.fonts import families_for, is_drawable, text_width
-from mlrek.figures.names import describe_escapes, fit_name, fit_names, wrap_text
+from mlrek.figures import style as names_module
+from mlrek.figures.style import (
+    describe_escapes,
+    families_for,
+    fit_name,
+    fit_names,
+    is_drawable,
+    text_width,
+    wrap_text,
+)
 
 SIZE = 20.0
 

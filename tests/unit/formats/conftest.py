@@ -8,7 +8,7 @@ import pytest
 
 from mlrek.evaluation import Evaluation, Version
 from mlrek.formats.rekognition import Document, ManifestInput, parse_evaluation
-from mlrek.formats.rekognition_arn import parse_version_arn
+from mlrek.sources.description import parse_version_arn
 
 VERSION_ARN = "arn:aws:rekognition:eu-west-1:111122223333:project/pets/version/v1/1690556751958"
 FLAGS = {

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 from builders.evaluations import build_evaluation
 
-from mlrek import identity
 from mlrek.errors import EvaluationError
 from mlrek.evaluation import Contents, DoubtKind
-from mlrek.formats.contents import (
+from mlrek.formats.doubts import (
     add_contents,
     add_copies,
     describe_prints,
     doubt_different,
     find_different,
 )
+from mlrek.metrics import test_set as identity
 from mlrek.tracking.description import Options, compute_evaluation_key
 
 ONE, OTHER = "d41d8cd98f00b204e9800998ecf8427e", "5d41402abc4b2a76b9719d911017c592"

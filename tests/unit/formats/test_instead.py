@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from mlrek.formats.instead import describe_bytes, describe_lines, describe_other, peek_inside
+from mlrek.formats.json_text import describe_bytes, describe_lines, describe_other, peek_inside
 
 LINE = b'{"source-ref": "s3://b/1.jpg", "a": 1}'
 

@@ -7,7 +7,7 @@ import pytest
 from mlrek.errors import ParseError
 from mlrek.formats import lines
 from mlrek.formats.columns import ManifestInput
-from mlrek.formats.rekognition_manifest import parse_manifest
+from mlrek.formats.rekognition.manifest import parse_manifest
 
 RECORD = "rekognition-custom-labels-evaluation-0-metadata"
 COLUMNS = ("images", "true_counts", "true_label", "record_counts", "record_label", "flags")

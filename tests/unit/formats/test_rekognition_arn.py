@@ -3,7 +3,7 @@
 import pytest
 
 from mlrek.evaluation import Project, Provider, Version
-from mlrek.formats.rekognition_arn import parse_arn, parse_project_arn, parse_version_arn
+from mlrek.sources.description import parse_arn, parse_project_arn, parse_version_arn
 
 PROJECT = "arn:aws:rekognition:us-east-1:111122223333:project/my-project/1690474772815"
 VERSION = "arn:aws:rekognition:us-east-1:111122223333:project/my-project/version/1/1690556751958"

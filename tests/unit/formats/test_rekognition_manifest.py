@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from mlrek.distinct import count_once
 from mlrek.errors import ParseError
 from mlrek.evaluation import DoubtKind, Outcome
+from mlrek.metrics.test_set import count_once
 
 DETAILS = "rekognition-custom-labels-evaluation-details"
 RECORD = "rekognition-custom-labels-evaluation-0-metadata"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mlrek.formats.instead import HEAD_BYTES
+from mlrek.formats.json_text import HEAD_BYTES
 from mlrek.formats.sniff import Role, Service, sniff
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from mlrek.formats.timestamps import parse_timestamp
+from mlrek.formats.json_text import parse_timestamp
 
 
 @pytest.mark.parametrize(

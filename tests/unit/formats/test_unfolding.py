@@ -9,10 +9,10 @@ from pathlib import Path
 import pytest
 
 from mlrek.errors import ParseError
-from mlrek.formats import unfolding
+from mlrek.formats import lines as unfolding
 from mlrek.formats.columns import ManifestInput
-from mlrek.formats.ground_truth import parse_ground_truth
-from mlrek.formats.responses import parse_responses
+from mlrek.formats.predictions import parse_responses
+from mlrek.formats.truth import parse_ground_truth
 
 CASES = Path(__file__).parents[2] / "data" / "cases" / "one-document-instead-of-lines"
 TRUTH = ["s3://b/0.jpg", "s3://b/1.jpg", "s3://b/2.jpg"]

@@ -8,8 +8,8 @@ from proof.advice import simulate
 from scipy.stats import binomtest
 
 from mlrek.evaluation import Task
-from mlrek.metrics.advice import Trials, advise, count_trials
 from mlrek.metrics.compute import compute_metrics
+from mlrek.metrics.thresholds import Trials, advise, count_trials
 
 
 def _trials(n, wrong):

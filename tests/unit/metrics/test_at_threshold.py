@@ -8,9 +8,9 @@ from sklearn.metrics import precision_recall_fscore_support
 
 from mlrek.evaluation import Task
 from mlrek.metrics.areas import estimate_areas
-from mlrek.metrics.at_threshold import AT_THRESHOLD_NAMES, compute_at_threshold
+from mlrek.metrics.curves import AT_THRESHOLD_NAMES, compute_at_threshold
+from mlrek.metrics.left_out import Sampling
 from mlrek.metrics.ranking import rank_pairs
-from mlrek.metrics.sampling import Sampling
 
 
 def _compute(evaluation):

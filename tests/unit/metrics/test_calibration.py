@@ -6,12 +6,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
-from mlrek.metrics.calibration import (
+from mlrek.metrics.intervals import evaluate
+from mlrek.metrics.probabilities import (
     calibration_error,
     count_not_summing_to_one,
     log_loss_of_images,
 )
-from mlrek.metrics.resampling import evaluate
 
 
 @given(st.integers(0, 2**32 - 1), st.integers(1, 30), st.integers(2, 5))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mlrek.metrics.calibration_change import Predicted, compare_calibration
+from mlrek.metrics.probabilities import Predicted, compare_calibration
 
 
 def draw(rng, n, confidences):

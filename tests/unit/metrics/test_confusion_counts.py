@@ -4,11 +4,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlrek.metrics.confusion_counts import (
-    Normalisation,
-    denominators,
-    find_normalisation,
-)
+from mlrek.metrics.counts import Normalisation, denominators, find_normalisation
 
 NAN = float("nan")
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from scipy.stats import binom, norm
 
-from mlrek.metrics.delong import delong
+from mlrek.metrics.areas import delong
 from mlrek.metrics.intervals import compute_wilson
 from mlrek.metrics.paired_tests import IndependentShares, PairedCounts
 

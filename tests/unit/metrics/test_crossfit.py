@@ -20,14 +20,15 @@ from mlrek.metrics.counts import LabelCounts
 from mlrek.metrics.crossfit import (
     CROSSFIT_NAMES,
     LOGGED_NAMES,
+    Folds,
     compute_crossfit,
+    deal_folds,
     find_crossfit,
+    fit_across,
     fit_evaluation,
 )
-from mlrek.metrics.fitting import fit_across
-from mlrek.metrics.folds import Folds, deal_folds
-from mlrek.metrics.part_intervals import count_interval, find_interval
 from mlrek.metrics.ranking import rank_pairs
+from mlrek.metrics.shares import count_interval, find_interval
 
 N_LABELS = 4
 

@@ -9,13 +9,13 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from mlrek.evaluation import Task
+from mlrek.metrics.counts import pair_records
 from mlrek.metrics.curves import (
     compute_precision_recall,
     compute_threshold_curves,
     describe_stop,
     warn_constant,
 )
-from mlrek.metrics.pairs import pair_records
 
 
 def _draw_curves(evaluation):

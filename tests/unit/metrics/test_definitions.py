@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from mlrek.evaluation import Boxes, Detections, MaskCounts, Task
-from mlrek.metrics.at_threshold import AT_THRESHOLD_NAMES
 from mlrek.metrics.compute import compute_metrics
+from mlrek.metrics.curves import AT_THRESHOLD_NAMES
 from mlrek.metrics.definitions import describe_metrics
 
 NONE = np.empty(0, dtype=np.int64)

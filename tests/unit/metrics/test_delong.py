@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score
 
-from mlrek.metrics.delong import delong
+from mlrek.metrics.areas import delong
 
 SEEDS = st.integers(0, 2**32)
 

@@ -6,10 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
-from mlrek.metrics.paired_tests import (
-    IndependentShares,
-    PairedCounts,
-)
+from mlrek.metrics.paired_tests import IndependentShares, PairedCounts
 
 COUNTS = st.integers(0, 300_000)
 PAIRS = st.builds(

@@ -8,7 +8,7 @@ from builders.evaluations import build_evaluation
 from mlrek.evaluation import DoubtKind, Effect, Provider, Reported, SourceFile, Task
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics, compute_numbers
-from mlrek.metrics.fitted import doubt_shared
+from mlrek.metrics.doubts import doubt_shared
 
 FITTED = DoubtKind.THRESHOLDS_FITTED
 

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 from builders.evaluations import build_evaluation
 
-from mlrek.metrics.fitting import N_PARTS, fit_across
-from mlrek.metrics.folds import PARTS, deal_folds
-from mlrek.metrics.pairs import pair_records
+from mlrek.metrics.counts import pair_records
+from mlrek.metrics.crossfit import N_PARTS, PARTS, deal_folds, fit_across
 
 
 def make_case(n, n_labels, *, seed, digits=3, share=0.2):

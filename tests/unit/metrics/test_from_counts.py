@@ -10,7 +10,7 @@ from sklearn import metrics as sklearn_metrics
 from mlrek.evaluation import Evaluation, Provider, Reported, Task
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics
-from mlrek.tables.document import describe_evaluation
+from mlrek.render.document import describe_evaluation
 
 LABELS = ("tulips", "dandelion", "sunflowers", "daisy", "roses")
 COUNTS = [

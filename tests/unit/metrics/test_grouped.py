@@ -11,8 +11,13 @@ from mlrek.comparison.pairing import group_images
 from mlrek.evaluation import DoubtKind, Effect, Task
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics, compute_numbers
-from mlrek.metrics.grouped import GROUPINGS, find_effect, find_grouping, is_beyond_chance
-from mlrek.metrics.image_outcomes import ImageOutcomes
+from mlrek.metrics.grouped import (
+    GROUPINGS,
+    ImageOutcomes,
+    find_effect,
+    find_grouping,
+    is_beyond_chance,
+)
 
 
 def build(images, truth, is_right, *, n_labels=2):

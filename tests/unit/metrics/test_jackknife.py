@@ -15,7 +15,7 @@ from sklearn.metrics import (
 
 from mlrek.metrics.classification import compute_aggregates
 from mlrek.metrics.counts import count_labels, count_pairs
-from mlrek.metrics.jackknife import (
+from mlrek.metrics.intervals import (
     MAX_GROUPS,
     Jackknife,
     LeftOut,

@@ -8,8 +8,8 @@ from hypothesis.extra import numpy as arrays
 from sklearn.metrics import jaccard_score
 
 from mlrek.errors import EvaluationError
-from mlrek.metrics import masks
-from mlrek.metrics.masks import count_masks, decode_mask
+from mlrek.metrics import segmentation as masks
+from mlrek.metrics.segmentation import count_masks, decode_mask
 
 GREEN = (0x23, 0xA4, 0x36)
 RED = (200, 0, 0)

@@ -6,8 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pycocotools import mask
 
-from mlrek.metrics import matching
-from mlrek.metrics.matching import NO_MATCH, BoxPairs, compute_iou, match_boxes, pair_boxes
+from mlrek.metrics.detection import matching
+from mlrek.metrics.detection.matching import (
+    NO_MATCH,
+    BoxPairs,
+    compute_iou,
+    match_boxes,
+    pair_boxes,
+)
 
 THRESHOLDS = np.array([0.3, 0.5, 0.75])
 

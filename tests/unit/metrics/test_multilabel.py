@@ -12,8 +12,8 @@ from statsmodels.stats.proportion import proportion_confint
 from mlrek.evaluation import Task
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics
-from mlrek.metrics.image_sums import sum_images
-from mlrek.metrics.pairs import pair_records
+from mlrek.metrics.counts import pair_records
+from mlrek.metrics.decisions import sum_images
 
 NAN = float("nan")
 SCORES = {

@@ -5,9 +5,7 @@ from dataclasses import dataclass, fields, replace
 import numpy as np
 import pytest
 
-from mlrek.cli.show_report import Shown, describe_shown
-from mlrek.comparison.exams import list_values
-from mlrek.label_keys import metric_key_labels
+from mlrek.comparison.measured import list_values
 from mlrek.metrics import LabelScores, Number
 from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.crossfit import LOGGED_NAMES
@@ -15,12 +13,13 @@ from mlrek.metrics.definitions import describe_metrics as describe_definitions
 from mlrek.metrics.definitions import find_definition
 from mlrek.metrics.numbers import list_numbers
 from mlrek.policy import Metric
-from mlrek.policy.numbers import collect_numbers
-from mlrek.report.facts import describe_facts
+from mlrek.policy.reading import collect_numbers
+from mlrek.render.document import describe_evaluation, write_per_label
+from mlrek.render.report import describe_facts
+from mlrek.render.version import Shown, describe_shown
 from mlrek.sources import AwsOptions, open_source
-from mlrek.tables.document import describe_evaluation
-from mlrek.tables.labels import write_per_label
-from mlrek.tracking.metric_points import describe_metrics
+from mlrek.text import metric_key_labels
+from mlrek.tracking.description import describe_metrics
 
 EXAMPLES = (
     "digits",

@@ -5,17 +5,9 @@ from math import nan
 import numpy as np
 import pytest
 
-from mlrek.evaluation import (
-    Evaluation,
-    LabelSets,
-    Project,
-    Provider,
-    Records,
-    Task,
-    Version,
-)
+from mlrek.evaluation import Evaluation, LabelSets, Project, Provider, Records, Task, Version
 from mlrek.metrics import Predictions
-from mlrek.metrics.outcomes import LabelOutcome, LabelOutcomes, list_outcomes
+from mlrek.render.tables import LabelOutcome, LabelOutcomes, list_outcomes
 
 A, B, NONE = 0, 1, -1
 

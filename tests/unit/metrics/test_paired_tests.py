@@ -10,12 +10,7 @@ from scipy import stats
 from statsmodels.stats.contingency_tables import cochrans_q, mcnemar
 from statsmodels.stats.multitest import multipletests
 
-from mlrek.metrics.paired_tests import (
-    adjust_holm,
-    cochran_q,
-    format_p,
-    mcnemar_mid_p,
-)
+from mlrek.metrics.paired_tests import adjust_holm, cochran_q, format_p, mcnemar_mid_p
 
 COUNTS = st.integers(0, 300_000)
 

@@ -8,8 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import binom, norm
 
-from mlrek.metrics.paired_tests import PairedCounts, mcnemar_mid_p
-from mlrek.metrics.power import (
+from mlrek.metrics.paired_tests import (
+    PairedCounts,
+    mcnemar_mid_p,
     range_for_shares,
     range_to_decide,
     smallest_decidable,

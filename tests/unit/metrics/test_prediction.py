@@ -7,7 +7,7 @@ import pytest
 
 from mlrek.errors import EvaluationError
 from mlrek.metrics import PredictionRule
-from mlrek.metrics.prediction import describe_predictions, predict
+from mlrek.metrics.decisions import describe_predictions, predict
 
 NAN = float("nan")
 

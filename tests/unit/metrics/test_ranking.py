@@ -8,7 +8,7 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mlrek.evaluation import RecordsKind, Task
 from mlrek.metrics import ranking
-from mlrek.metrics.pairs import pair_records
+from mlrek.metrics.counts import pair_records
 from mlrek.metrics.ranking import average_rankings, rank_pooled, rank_records, rank_scores
 
 # Few distinct scores, so that ties within and across true and untrue are common.

@@ -10,7 +10,7 @@ from scipy.special import expit, logit
 
 from mlrek.errors import EvaluationError
 from mlrek.evaluation import Reported, Task
-from mlrek.metrics.sampling import Sampling
+from mlrek.metrics.left_out import Sampling
 from mlrek.metrics.segmentation import AGGREGATE_NAMES, compute_segmentation, sum_areas
 
 NO_RESAMPLES = Sampling(intervals=False)

@@ -5,7 +5,7 @@ from math import nan
 from builders.detections import build_detection
 
 from mlrek.evaluation import Task
-from mlrek.metrics.threshold_matrices import PERCENTS, compute_threshold_matrices
+from mlrek.metrics.thresholds import PERCENTS, compute_threshold_matrices
 
 
 def matrices(evaluation):

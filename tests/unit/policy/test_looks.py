@@ -8,8 +8,8 @@ from mlrek.errors import PolicyError
 from mlrek.metrics.paired_tests import PairedCounts
 from mlrek.policy import Looks
 from mlrek.policy.deciding import decide
-from mlrek.policy.looks import bound_chance, compute_chance, hold_to_look
 from mlrek.policy.parsing import parse_policy
+from mlrek.policy.reading import bound_chance, compute_chance, hold_to_look
 
 N_IMAGES, N_VERSIONS, N_PROJECTS = 300, 20, 250
 POLICY = """

@@ -2,8 +2,7 @@
 
 import pytest
 
-from mlrek.policy.parsing import parse_policy
-from mlrek.policy.weaker import list_weaker
+from mlrek.policy.parsing import list_weaker, parse_policy
 
 BEFORE = """
 [test_set]

@@ -3,7 +3,7 @@
 import pytest
 
 from mlrek.errors import UsageError
-from mlrek.registry.versions import (
+from mlrek.registry.door import (
     ModelVersion,
     check_alias,
     check_name,

@@ -17,7 +17,7 @@ from mlrek.evaluation import (
     Version,
 )
 from mlrek.metrics.compute import compute_metrics
-from mlrek.report import describe_report
+from mlrek.render.report import describe_report
 
 
 @pytest.fixture(scope="session")

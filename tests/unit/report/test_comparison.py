@@ -11,9 +11,9 @@ from PIL import Image
 
 from mlrek.comparison import Scope
 from mlrek.comparison.compare import CompareSettings, Side, compare_versions
-from mlrek.report.comparison import MAX_IMAGES, MAX_MOVES, describe_comparison
-from mlrek.report.page import MAX_BYTES
-from mlrek.tables.comparison_blocks import write_summary
+from mlrek.render.comparison import write_summary
+from mlrek.render.comparison_page import MAX_IMAGES, MAX_MOVES, describe_comparison
+from mlrek.render.report import MAX_BYTES
 
 HOSTILE = ("<script>alert(1)</script>", "</script><!--", "\"'>\u202ex", "{{ 7 * 7 }}", "x" * 256)
 

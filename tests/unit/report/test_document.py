@@ -5,7 +5,7 @@ import pytest
 from sklearn.metrics import confusion_matrix
 
 from mlrek.evaluation import Task
-from mlrek.report.compact import encode_confidence, encode_falling, encode_rising
+from mlrek.render.report_data import encode_confidence, encode_falling, encode_rising
 
 
 def _decode_falling(text):

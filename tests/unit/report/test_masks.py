@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from mlrek.evaluation import MaskCounts, Task
-from mlrek.metrics.masks import SKETCH_SIDE, sketch_masks
+from mlrek.metrics.segmentation import SKETCH_SIDE, sketch_masks
 
 BLUE, ORANGE, PURPLE = (0, 114, 178), (213, 94, 0), (204, 121, 167)
 

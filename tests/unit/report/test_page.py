@@ -8,7 +8,7 @@ from fakes.large_evaluation import make_large_evaluation
 
 from mlrek.evaluation import Doubt, DoubtKind
 from mlrek.metrics.compute import compute_metrics
-from mlrek.report import MAX_BYTES, describe_report
+from mlrek.render.report import MAX_BYTES, describe_report
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -5,9 +5,9 @@ from importlib.resources import files
 
 import pytest
 
-from mlrek.palette import PALETTE
+from mlrek.figures.pictures import PALETTE
 
-CSS = files("mlrek.report").joinpath("assets", "page.css").read_text("utf-8")
+CSS = files("mlrek.render").joinpath("assets", "page.css").read_text("utf-8")
 ENOUGH = 4.5
 """WCAG 2's contrast of ordinary text, level AA."""
 

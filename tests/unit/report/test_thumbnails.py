@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlrek.report.sample import order_for_thumbnails
-from mlrek.report.thumbnails import MAX_TOTAL_BYTES, read_thumbnails
+from mlrek.render.report_images import MAX_TOTAL_BYTES, order_for_thumbnails, read_thumbnails
 
 
 def encode(pixels, kind="png", **options):
@@ -166,7 +165,7 @@ def test_the_page_says_what_could_not_be_read(pets, page_of, data_of):
 def test_suspects_come_first_then_every_gallery(evaluate):
     """Each label's first image of each outcome before any second one."""
     from mlrek.metrics.compute import compute_metrics
-    from mlrek.metrics.outcomes import list_outcomes
+    from mlrek.render.tables import list_outcomes
 
     evaluation = evaluate(
         [[0], [0], [0], [1], [1], [1]],

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlrek.sources.file_names import MAX_BYTES, fold_name, make_safe_name, name_files
+from mlrek.sources.tree import MAX_BYTES, fold_name, make_safe_name, name_files
 
 EVIL = [
     "../../x",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mlrek.metrics import ConfusionMatrix
-from mlrek.tables.confusion import write_confusion_matrix, write_most_confused
+from mlrek.render.document import write_confusion_matrix, write_most_confused
 
 
 @pytest.fixture

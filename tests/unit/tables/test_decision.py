@@ -15,8 +15,8 @@ from builders.policies import (
 )
 
 from mlrek.policy import Figure, Looks
-from mlrek.tables.blocks import Note
-from mlrek.tables.decision import (
+from mlrek.render.blocks import Note, write_json
+from mlrek.render.decision import (
     decision_blocks,
     describe_decision,
     format_cells,
@@ -24,7 +24,6 @@ from mlrek.tables.decision import (
     say_verdict,
     write_decision_markdown,
 )
-from mlrek.tables.json_text import write_json
 
 NUMBER = {"type": ["number", "null"]}
 IDENTITY = {

@@ -10,8 +10,8 @@ import pytest
 from mlrek import __version__
 from mlrek.evaluation import RecordsKind, Task
 from mlrek.metrics import ConfusionMatrix, Number, Reconciled, ThresholdCurves
-from mlrek.tables.document import describe_evaluation, describe_tables
-from mlrek.tables.json_text import write_json
+from mlrek.render.blocks import write_json
+from mlrek.render.document import describe_evaluation, describe_tables
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import pytest
 
 from mlrek.evaluation import Doubt, DoubtKind, Effect
-from mlrek.tables.doubts import describe_doubt, order_doubts, parse_doubt, say_touched
+from mlrek.render.doubts import describe_doubt, order_doubts, parse_doubt, say_touched
 
 
 def test_a_doubt_has_its_count_its_side_and_what_it_touches():

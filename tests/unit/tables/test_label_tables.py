@@ -5,7 +5,7 @@ from math import nan
 import numpy as np
 
 from mlrek.metrics import ThresholdCurves
-from mlrek.tables.labels import describe_labels, write_per_label, write_threshold_curves
+from mlrek.render.document import describe_labels, write_per_label, write_threshold_curves
 
 
 def test_everything_known_of_each_label(

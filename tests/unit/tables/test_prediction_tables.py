@@ -9,9 +9,13 @@ from builders.masks import build_segmentation
 
 from mlrek.evaluation import Task
 from mlrek.metrics import Predictions
-from mlrek.metrics.outcomes import list_outcomes
-from mlrek.tables.outcomes import write_outcomes
-from mlrek.tables.predictions import COLUMNS, describe_predictions, write_predictions
+from mlrek.render.tables import (
+    COLUMNS,
+    describe_predictions,
+    list_outcomes,
+    write_outcomes,
+    write_predictions,
+)
 
 IMAGES = ("s3://b/0.jpg", "s3://b/1.jpg", "s3://b/2.jpg", "s3://b/3.jpg", "s3://b/4.jpg")
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from sklearn.metrics import classification_report
 
 from mlrek.evaluation import Task
-from mlrek.tables.json_text import write_json
-from mlrek.tables.report import describe_report, format_report, report_document
+from mlrek.render.blocks import write_json
+from mlrek.render.tables import describe_report, format_report, report_document
 
 LABELS = ("rose", "tiger lily", "daisy", "a rather long name of a label")
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlrek.policy.parsing import parse_policy
-from mlrek.tables.statement import (
+from mlrek.render.decision import (
     Circumstances,
     describe_statement,
     digest_policy,

@@ -5,8 +5,8 @@ import os
 import pytest
 
 from mlrek.errors import TrackingError
-from mlrek.tracking import address
-from mlrek.tracking.address import check_address, offer_to_plugins
+from mlrek.tracking import connection as address
+from mlrek.tracking.connection import check_address, offer_to_plugins
 
 SERVER = "arn:aws:sagemaker:eu-west-1:111122223333:mlflow-tracking-server/x"
 APP = "arn:aws-us-gov:sagemaker:us-gov-west-1:111122223333:mlflow-app/app-1A2B"

@@ -9,17 +9,18 @@ from mlflow.utils.validation import _validate_metric_name
 from mlrek.evaluation import Doubt, DoubtKind, Reported, ReportedCurve
 from mlrek.metrics import Number
 from mlrek.tracking.description import (
+    MAX_METRIC_KEYS,
     Identity,
     Options,
     compute_evaluation_key,
     describe_dataset,
+    describe_metrics,
     describe_params,
     describe_state,
     describe_tags,
     describe_warnings,
 )
-from mlrek.tracking.metric_points import MAX_METRIC_KEYS, describe_metrics
-from mlrek.tracking.run_note import describe_note
+from mlrek.tracking.notes import describe_note
 from mlrek.tracking.runs import MAX_TAG
 
 

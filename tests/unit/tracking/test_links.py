@@ -5,10 +5,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from mlrek.tracking.links import build_links
 from mlrek.tracking.notes import describe_experiment_note
 from mlrek.tracking.notes import test_set_letters as letters_of
 from mlrek.tracking.runs import LoggedRun
+from mlrek.tracking.view import build_links
 
 
 @pytest.mark.parametrize("uri", ["http://mlflow.example.com/base/", "sqlite:////tmp/mlflow.db"])

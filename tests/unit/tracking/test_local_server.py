@@ -5,7 +5,7 @@ import socket
 import pytest
 
 from mlrek.errors import TrackingError
-from mlrek.tracking.local_server import HOST, choose_port, serve_pages
+from mlrek.tracking.connection import HOST, choose_port, serve_pages
 
 
 def test_a_taken_port_is_passed_over():

@@ -3,7 +3,7 @@
 import pytest
 
 from mlrek.errors import TrackingError
-from mlrek.tracking.managed import create_page, is_sagemaker
+from mlrek.tracking.connection import create_page, is_sagemaker
 
 SERVER = "arn:aws:sagemaker:eu-west-1:111122223333:mlflow-tracking-server/team"
 APP = "arn:aws:sagemaker:eu-west-1:111122223333:mlflow-app/app-1A2B"

@@ -7,7 +7,7 @@ import pytest
 from mlflow import MlflowClient
 
 from mlrek.tracking.description import GridPicture
-from mlrek.tracking.pictures import PictureLayout, find_layout, name_pictures
+from mlrek.tracking.view import PictureLayout, find_layout, name_pictures
 
 PICTURE = GridPicture(key="charts/x", step=30, png=b"p", webp=b"w")
 UUID = r"[0-9a-z]{8}-[0-9a-f-]{27}"

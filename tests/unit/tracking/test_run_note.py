@@ -3,7 +3,7 @@
 import numpy as np
 
 from mlrek.metrics import ConfusionMatrix
-from mlrek.tracking.run_note import describe_note
+from mlrek.tracking.notes import describe_note
 
 
 def matrix(counts, own=()):

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from mlrek.tracking.temporary import OLD_AFTER_S, remove_old_folders, temporary_folder
+from mlrek.tracking.view import OLD_AFTER_S, remove_old_folders, temporary_folder
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from mlrek.palette import PALETTE
+from mlrek.figures.pictures import PALETTE
 from mlrek.tracking.runs import LoggedRun
 from mlrek.tracking.view import COLOUR_TAG, choose_colours, describe_view
 

@@ -25,10 +25,9 @@ from mlrek.evaluation import (
     Version,
 )
 from mlrek.formats.columns import ManifestInput
-from mlrek.formats.exam import join_own_test_set
-from mlrek.formats.ground_truth import parse_ground_truth
-from mlrek.formats.responses import parse_responses
-from mlrek.identity import test_set_digest as compute_digest
+from mlrek.formats.predictions import join_own_test_set, parse_responses
+from mlrek.formats.truth import parse_ground_truth
+from mlrek.metrics.test_set import test_set_digest as compute_digest
 
 PROJECT = Project(provider=Provider.REKOGNITION, arn="arn:p", name="pets")
 

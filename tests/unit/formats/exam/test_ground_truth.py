@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from mlrek.errors import MlrekError, ParseError, UsageError
 from mlrek.evaluation import DoubtKind, Task
 from mlrek.formats.columns import ManifestInput
-from mlrek.formats.ground_truth import parse_ground_truth
+from mlrek.formats.truth import parse_ground_truth
 
 URI = "s3://bucket/own.manifest"
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mlrek.errors import MlrekError
 from mlrek.formats.google import GoogleRole, collect_google, parse_google
-from mlrek.formats.google_predictions import parse_predictions, parse_truth
+from mlrek.formats.google.predictions import parse_predictions, parse_truth
 
 NAMES = re.findall(
     r"\w+",

@@ -6,13 +6,13 @@ from math import nan
 import numpy as np
 import pytest
 
-from mlrek.distinct import count_once
 from mlrek.errors import EvaluationError, ParseError
 from mlrek.evaluation import DoubtKind, Effect, RecordsKind, Task
 from mlrek.formats.google import collect_google, parse_google
-from mlrek.formatting import round_half_up
-from mlrek.identity import test_set_digest as digest_test_set
 from mlrek.metrics.compute import compute_metrics
+from mlrek.metrics.test_set import count_once
+from mlrek.metrics.test_set import test_set_digest as digest_test_set
+from mlrek.text import round_half_up
 
 VERTEX = "projects/493052112345/locations/us-central1/models/8321"
 ML_USE = "aiplatform.googleapis.com/ml_use"

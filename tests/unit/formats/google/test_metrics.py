@@ -6,7 +6,7 @@ from math import isnan, nan
 import numpy as np
 import pytest
 
-from mlrek.formats.google_metrics import name_of_iou, parse_metrics
+from mlrek.formats.google.metrics import name_of_iou, parse_metrics
 
 MAX_INT = 2147483647
 

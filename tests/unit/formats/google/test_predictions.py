@@ -6,7 +6,7 @@ import pytest
 
 from mlrek.errors import ParseError
 from mlrek.evaluation import DoubtKind
-from mlrek.formats.google_predictions import parse_predictions
+from mlrek.formats.google.predictions import parse_predictions
 
 
 @pytest.fixture

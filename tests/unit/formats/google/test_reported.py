@@ -7,8 +7,8 @@ import pytest
 
 from mlrek.evaluation import Task
 from mlrek.formats.google import GoogleSettings
-from mlrek.formatting import round_half_up
-from mlrek.reported import count_reported, reported_at
+from mlrek.metrics.reported import count_reported, reported_at
+from mlrek.text import round_half_up
 
 FLOWERS = ("tulips", "dandelion", "sunflowers", "daisy", "roses")
 MATRIX = [[78, 0, 0, 0, 2], [0, 89, 0, 1, 0], [0, 0, 67, 1, 2], [0, 0, 0, 63, 0], [4, 0, 0, 1, 59]]

@@ -6,7 +6,7 @@ import pytest
 
 from mlrek.errors import ParseError
 from mlrek.evaluation import DoubtKind
-from mlrek.formats.google_predictions import MlUse, parse_truth
+from mlrek.formats.google.predictions import MlUse, parse_truth
 
 ML_USE = "aiplatform.googleapis.com/ml_use"
 

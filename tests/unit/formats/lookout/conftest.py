@@ -7,8 +7,12 @@ import numpy as np
 import pytest
 
 from mlrek.evaluation import Evaluation, Version
-from mlrek.formats.lookout import Document, LookoutInput, parse_lookout_evaluation
-from mlrek.formats.lookout_arn import parse_lookout_version
+from mlrek.formats.lookout import (
+    Document,
+    LookoutInput,
+    parse_lookout_evaluation,
+    parse_lookout_version,
+)
 
 MODEL_ARN = "arn:aws:lookoutvision:eu-west-1:111122223333:model/cookies/2"
 DATA = Path(__file__).parents[3] / "data"

@@ -3,7 +3,7 @@
 import pytest
 
 from mlrek.evaluation import Provider
-from mlrek.formats.lookout_arn import parse_lookout_arn, parse_lookout_version
+from mlrek.formats.lookout import parse_lookout_arn, parse_lookout_version
 
 SERVICE = "arn:aws-cn:lookoutvision:cn-north-1:111122223333"
 

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from mlrek.distinct import count_once
 from mlrek.errors import ParseError
 from mlrek.evaluation import DoubtKind, Outcome, RecordsKind, Task
+from mlrek.metrics.test_set import count_once
 
 IMAGE = "s3://b/1.jpg"
 

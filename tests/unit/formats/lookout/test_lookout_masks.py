@@ -14,8 +14,8 @@ from PIL import Image
 
 from mlrek.errors import ParseError, SourceError
 from mlrek.evaluation import DoubtKind, Effect, Task
-from mlrek.formats.lookout_line import MaskRef
-from mlrek.formats.lookout_masks import parse_mask
+from mlrek.formats.lookout.manifest import MaskRef
+from mlrek.formats.lookout.masks import parse_mask
 
 RED, GREEN, WHITE, CLEAR = (255, 0, 0, 255), (0, 255, 0, 255), (255, 255, 255, 255), (0, 0, 0, 0)
 CRACK = {"crack": "#FF0000"}

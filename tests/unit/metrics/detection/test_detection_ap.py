@@ -7,10 +7,9 @@ from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
 from mlrek.metrics.detection import compute_detection
-from mlrek.metrics.detection_ap import average_labels
-from mlrek.metrics.detection_boxes import MAX_AREA, arrange_boxes
-from mlrek.metrics.detection_numbers import rank_boxes
-from mlrek.metrics.sampling import Sampling
+from mlrek.metrics.detection.ap import average_labels, rank_boxes
+from mlrek.metrics.detection.matching import MAX_AREA, arrange_boxes
+from mlrek.metrics.left_out import Sampling
 
 ALL_RECORDED = (2.0,) * 3  # thresholds that nothing reaches: complete records
 NO_RESAMPLES = Sampling(intervals=False)

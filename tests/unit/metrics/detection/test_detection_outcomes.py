@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from mlrek.errors import EvaluationError
 from mlrek.metrics.detection import compute_detection
-from mlrek.metrics.sampling import Sampling
+from mlrek.metrics.left_out import Sampling
 
 HERE = (0, 0, 10, 10)
 THERE = (50, 50, 60, 60)

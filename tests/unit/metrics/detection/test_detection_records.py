@@ -5,7 +5,7 @@ import pytest
 
 from mlrek.evaluation import RecordsKind, Reported
 from mlrek.metrics.detection import compute_detection
-from mlrek.metrics.sampling import Sampling
+from mlrek.metrics.left_out import Sampling
 
 HERE = (0, 0, 10, 10)
 THERE = (50, 50, 60, 60)

@@ -1,0 +1,418 @@
+"""Rekognition's evaluation manifest (`TestingGroundTruth-….json`): lines of JSON -> plain columns.
+
+One pass over typed values, a block of lines at a time; only numbers and image URIs are kept. What
+the keys of a line mean is worked out once for all lines that have the same keys.
+"""
+
+import re
+from array import array
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from itertools import chain, groupby
+from operator import attrgetter
+from typing import Annotated, Any
+
+import numpy as np
+from msgspec import Meta, Struct, defstruct
+from msgspec import field as key
+from msgspec.json import Decoder
+
+from mlrek.errors import ParseError
+from mlrek.evaluation import BoolArray, Doubt
+from mlrek.formats.columns import BadLines, ManifestInput, check_place, malformed
+from mlrek.formats.json_text import LabelName, join_some, show
+from mlrek.formats.lines import (
+    BYTE_ORDER_MARK,
+    Block,
+    BlockDecoder,
+    OnBadLine,
+    iter_blocks,
+    iter_json_lines,
+)
+from mlrek.formats.rekognition.line import (
+    FLAGS,
+    LINE_DECODER,
+    NUMBERS,
+    SOURCE_KEY,
+    STATE_KEY,
+    Attribute,
+    BoxColumns,
+    LabelKeys,
+    Line,
+    Value,
+    find_boxes,
+    find_keys,
+    find_label_keys,
+    find_labels,
+    is_label,
+    is_unlabelled,
+)
+
+_MAX_KEYS = 2_000  # that a type is made for; lines with a record of each of 250 labels have 503
+
+
+class _Truth(Attribute, gc=False, kw_only=True):
+    class_name: str
+
+
+class _Record(Attribute, gc=False, kw_only=True):
+    class_name: str
+    confidence: Annotated[float, Meta(ge=0, le=1)]
+
+
+_SHARED = Decoder(tuple[_Truth, _Record, Value])
+"""Made at import: a thread that met what another one was still making of a type would crash."""
+
+
+@dataclass(slots=True)
+class Rows:
+    """What counts on lines of a manifest; class names and images are not checked yet."""
+
+    images: list[Any] = field(default_factory=list)
+    true_counts: list[int] = field(default_factory=list)
+    truth: list[Any] = field(default_factory=list)
+    record_counts: list[int] = field(default_factory=list)
+    records: list[Any] = field(default_factory=list)
+
+
+class AlikeLines:
+    """Decodes lines that have the keys `names`, in any order, and no other ones."""
+
+    def __init__(self, names: Sequence[str], keys: LabelKeys) -> None:
+        fields = {name: f"key_{number}" for number, name in enumerate(names)}
+        types: dict[str, Any] = {SOURCE_KEY: str}
+        types |= dict.fromkeys(keys.truth, _Truth) | dict.fromkeys(keys.evaluation, _Record)
+        line_type = defstruct(
+            "AlikeLine",
+            [(field, types.get(name, Value), key(name=name)) for name, field in fields.items()],
+            forbid_unknown_fields=True,
+            gc=False,
+        )
+        self._decoder = BlockDecoder(Decoder(line_type))
+        self._image = fields[SOURCE_KEY]
+        self._truth = [fields[name] for name in keys.truth]
+        self._records = [fields[name] for name in keys.evaluation]
+
+    def decode(self, block: Block) -> Rows:
+        """What counts on the lines of a block.
+
+        Raises:
+            ValueError: Some line has other keys, or is malformed.
+        """
+        lines = self._decoder.decode(block)
+        if not lines:
+            raise ValueError("other lines")
+        return Rows(
+            images=_gather(lines, [self._image]),
+            true_counts=[len(self._truth)] * len(lines),
+            truth=_gather(lines, self._truth),
+            record_counts=[len(self._records)] * len(lines),
+            records=_gather(lines, self._records),
+        )
+
+
+_INPUT_MANIFEST_REASON = (
+    "holds no predictions: it is probably the input manifest (TestingManifestWithValidation-…); "
+    "the predictions are in TestingGroundTruth-….json, which the service names under "
+    "TestingDataResult.Output"
+)
+
+
+class _LabelCodes(dict[str, int]):
+    """Label -> code; a new label gets the next one."""
+
+    def __missing__(self, label: str) -> int:
+        if not is_label(label):
+            raise malformed("class-name", label, "a label")
+        return self.setdefault(label, len(self))
+
+
+@dataclass(slots=True, kw_only=True)
+class ManifestColumns:
+    """A manifest in file order; label codes are the values of `label_codes`.
+
+    Image i has the next `true_counts[i]` codes of `true_label` and the next `record_counts[i]` of
+    `record_label`, with their `confidence` and `flags`. Labels of an image are in any order and
+    may repeat; some of `label_codes` may not occur at all. What is about a part of an image is in
+    `boxes`. `unlabelled` are images of lines which say that nobody has labelled them; nothing else
+    of these lines is kept.
+    """
+
+    images: list[str] = field(default_factory=list)
+    label_codes: dict[str, int] = field(default_factory=_LabelCodes)
+    true_counts: "array[int]" = field(default_factory=lambda: array("i"))
+    true_label: "array[int]" = field(default_factory=lambda: array("i"))
+    record_counts: "array[int]" = field(default_factory=lambda: array("i"))
+    record_label: "array[int]" = field(default_factory=lambda: array("i"))
+    confidence: "array[float]" = field(default_factory=lambda: array("d"))
+    flags: "array[int]" = field(default_factory=lambda: array("B"))
+    boxes: BoxColumns = field(default_factory=BoxColumns)
+    unlabelled: list[str] = field(default_factory=list)
+    doubts: list[Doubt] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+
+    @property
+    def has_found_boxes(self) -> bool:
+        """Whether what is evaluated finds objects; it may have found none."""
+        return bool(self.boxes.records.attributes)
+
+
+class _Reader:
+    """Fills the columns."""
+
+    def __init__(self) -> None:
+        self.columns = ManifestColumns()
+        self._decoder = BlockDecoder(LINE_DECODER)
+        self._alike: AlikeLines | None = None
+        self._find_keys = lru_cache(maxsize=64)(find_keys)
+
+    def read(self, block: Block, on_bad_line: OnBadLine) -> None:
+        """Append the lines of a block; mostly they have the keys of the lines before them."""
+        if self._alike is not None and self._read_alike(self._alike, block):
+            return
+        self._alike = None
+        for number, lines in self._decoder.iter_values(block, on_bad_line):
+            try:
+                self._append(self._gather(lines))
+            except (ValueError, TypeError, AttributeError):
+                self._read_each(number, lines, on_bad_line)
+            else:
+                self._alike = find_alike(lines)
+
+    def _read_alike(self, alike: AlikeLines, block: Block) -> bool:
+        """Append all lines of a block, or none where some line is not like those."""
+        try:
+            self._append(alike.decode(block))
+        except ValueError:
+            return False
+        return True
+
+    def _gather(self, lines: Sequence[Line]) -> Rows:
+        """What counts on lines of the usual kind.
+
+        Raises:
+            ValueError, TypeError, AttributeError: Some line is of another kind, or malformed;
+                `_read_each` finds it.
+        """
+        rows = Rows()
+        for names, group in groupby(lines, key=tuple):
+            keys, alike = self._find_keys(names), list(group)
+            if keys.unnamed or STATE_KEY in names:
+                raise ValueError("labels under other names, or perhaps none")
+            rows.images += [line.get(SOURCE_KEY) for line in alike]
+            rows.true_counts += [len(keys.truth)] * len(alike)
+            rows.truth += [line[name] for line in alike for name in keys.truth]
+            rows.record_counts += [len(keys.evaluation)] * len(alike)
+            rows.records += [line[name] for line in alike for name in keys.evaluation]
+        confidence = [metadata.confidence for metadata in rows.records]
+        if not NUMBERS.issuperset(map(type, confidence)):
+            raise ValueError("no number")
+        if confidence and not 0 <= min(confidence) <= max(confidence) <= 1:
+            raise ValueError("no confidence")
+        return rows
+
+    def _read_each(self, number: int, lines: Sequence[Line], on_bad_line: OnBadLine) -> None:
+        """Append lines of any kind, one by one; `number` is that of the first."""
+        for line_number, line in enumerate(lines, number):
+            try:
+                if is_unlabelled(line):
+                    self.columns.unlabelled.append(check_place(SOURCE_KEY, line.get(SOURCE_KEY)))
+                    continue
+                keys = find_label_keys(line)
+                truth, records = find_labels(line, keys)
+                boxes = find_boxes(line, keys, self.columns.label_codes)
+                image = [check_place(SOURCE_KEY, line.get(SOURCE_KEY))]
+                self._append(Rows(image, [len(truth)], truth, [len(records)], records))
+                self.columns.boxes.add(len(self.columns.images) - 1, *boxes)
+            except ValueError as exc:
+                on_bad_line(line_number, exc)
+
+    def _append(self, rows: Rows) -> None:
+        """Append all rows, or none when a class name or an image is not what it should be."""
+        columns, codes = self.columns, self.columns.label_codes
+        true_label = [codes[metadata.class_name] for metadata in rows.truth]
+        record_label = [codes[metadata.class_name] for metadata in rows.records]
+        if not all(rows.images) or "\0" in "".join(rows.images):
+            raise ValueError("no image")
+        columns.images += rows.images
+        columns.true_counts.fromlist(rows.true_counts)
+        columns.true_label.fromlist(true_label)
+        columns.record_counts.fromlist(rows.record_counts)
+        columns.record_label.fromlist(record_label)
+        columns.confidence.fromlist([metadata.confidence for metadata in rows.records])
+        columns.flags.fromlist([FLAGS[metadata.details] for metadata in rows.records])
+
+
+_ANSWERS = re.compile(
+    rb'"(?:content-moderation-groundtruth|detect-moderation-labels(?:-base-model)?)"\s*:'
+)
+_N_NAMED = 5
+_NO_ANSWERS = (
+    "holds no answers of a moderation adapter: it is probably an input or training manifest; the "
+    "answers are in the test output, which the service names under TestingDataResult.Output"
+)
+
+
+class _TrueLabel(Struct, gc=False, rename="pascal"):
+    name: LabelName
+
+
+class _ModerationTruth(Struct, rename="pascal"):
+    moderation_labels: list[_TrueLabel] | None = None
+
+
+class _FoundLabel(Struct, gc=False, rename="pascal"):
+    name: LabelName
+    confidence: Annotated[float, Meta(ge=0, le=100)]
+
+
+class _Found(Struct, rename="pascal"):
+    moderation_labels: list[_FoundLabel] | None = None
+
+
+class _Line(Struct):
+    image: LabelName = key(name="source-ref")
+    truth: _ModerationTruth | None = key(name="content-moderation-groundtruth", default=None)
+    adapter: _Found | None = key(name="detect-moderation-labels", default=None)
+    base: _Found | None = key(name="detect-moderation-labels-base-model", default=None)
+
+
+_DECODER = Decoder(_Line)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answers:
+    """Truth and answers of the adapter, and those of the base model on the same images.
+
+    The two share their label codes and images; only `adapter` has truth, doubts and warnings.
+    `is_labelled` and `is_answered` (0 or 1 an image) tell where there is truth and an answer at
+    all, be it of nothing.
+    """
+
+    adapter: ManifestColumns = field(default_factory=ManifestColumns)
+    base: ManifestColumns = field(default_factory=ManifestColumns)
+    is_labelled: "array[int]" = field(default_factory=lambda: array("B"))
+    is_answered: "array[int]" = field(default_factory=lambda: array("B"))
+
+    def __post_init__(self) -> None:
+        self.base.label_codes = self.adapter.label_codes
+        self.base.images = self.adapter.images
+
+
+def parse_manifest(manifest: ManifestInput, *, skip_bad_lines: bool = False) -> ManifestColumns:
+    """Every line of an evaluation manifest.
+
+    Raises:
+        ParseError: A line is malformed (not with `skip_bad_lines`: then it is left out and counted
+            in a warning), the file is empty or holds no predictions.
+    """
+    bad_lines, reader = BadLines(manifest.uri, skip=skip_bad_lines), _Reader()
+    for block in iter_blocks(manifest.chunks, manifest.uri):
+        reader.read(block, bad_lines.add)
+    columns = reader.columns
+    if not columns.record_label and not columns.has_found_boxes:
+        is_empty = not columns.images
+        raise bad_lines.explain_no_prediction(_INPUT_MANIFEST_REASON, is_empty=is_empty)
+    columns.doubts += bad_lines.doubt(len(columns.images) + len(columns.unlabelled))
+    return columns
+
+
+def find_alike(lines: Sequence[Line]) -> AlikeLines | None:
+    """What decodes lines like these; None where that takes more than one type."""
+    names = tuple(lines[0])
+    if len(names) > _MAX_KEYS or not all(line.keys() == lines[0].keys() for line in lines):
+        return None
+    keys = find_keys(names)
+    has_labels = SOURCE_KEY in names and STATE_KEY not in names and not keys.unnamed
+    is_plain = has_labels and all(map(_can_be_field, names))
+    return AlikeLines(names, keys) if is_plain else None
+
+
+def _gather(lines: Sequence[Struct], fields: Sequence[str]) -> list[Any]:
+    """The fields of the first line, those of the second, and so on."""
+    columns = (map(attrgetter(name), lines) for name in fields)
+    return list(chain.from_iterable(zip(*columns, strict=True)))
+
+
+def _can_be_field(name: str) -> bool:
+    """Whether msgspec takes the key for a field."""
+    return name.isprintable() and not {'"', "\\"} & {*name}
+
+
+def is_answers(head: bytes) -> bool:
+    """Whether a manifest that begins like this is a moderation adapter's: its first line tells."""
+    first_line = head.removeprefix(BYTE_ORDER_MARK).lstrip().partition(b"\n")[0]
+    return _ANSWERS.search(first_line) is not None
+
+
+def parse_answers(manifest: ManifestInput, *, skip_bad_lines: bool = False) -> Answers:
+    """Every line of an adapter's test output; confidences become fractions.
+
+    Raises:
+        ParseError: A line is malformed (not with `skip_bad_lines`: then it is left out and counted
+            in a warning), or no line holds an answer.
+    """
+    answers, bad_lines = Answers(), BadLines(manifest.uri, skip=skip_bad_lines)
+    n_answered = 0
+    for _, lines in iter_json_lines(_DECODER, manifest.chunks, manifest.uri, bad_lines.add):
+        for line in lines:
+            _append(answers, line)
+            n_answered += line.adapter is not None or line.base is not None
+    if not n_answered:
+        raise bad_lines.first or ParseError(manifest.uri, 0, _NO_ANSWERS)
+    answers.adapter.doubts += bad_lines.doubt(len(answers.adapter.images))
+    return answers
+
+
+def keep_labels(answers: Answers, published: Collection[str]) -> tuple[str, ...]:
+    """Leave out answers of labels that the adapter was not trained on and that are never true.
+
+    Without a published list there is nothing to leave out. Returns a warning if something was.
+    """
+    if not published:
+        return ()
+    codes = answers.adapter.label_codes
+    is_kept = np.array([label in published for label in codes], dtype=np.bool_)
+    is_kept[np.asarray(answers.adapter.true_label)] = True
+    names = [label for label, kept in zip(codes, is_kept, strict=True) if not kept]
+    n = sum(_keep(columns, is_kept) for columns in (answers.adapter, answers.base))
+    return tuple(_warn_left_out(n, names))
+
+
+def _append(answers: Answers, line: _Line) -> None:
+    adapter, base, codes = answers.adapter, answers.base, answers.adapter.label_codes
+    true = (line.truth and line.truth.moderation_labels) or []
+    adapter.images.append(line.image)
+    answers.is_labelled.append(line.truth is not None)
+    answers.is_answered.append(line.adapter is not None)
+    adapter.true_counts.append(len(true))
+    adapter.true_label.extend([codes[label.name] for label in true])
+    for columns, found in ((adapter, line.adapter), (base, line.base)):
+        labels = (found and found.moderation_labels) or []
+        columns.record_counts.append(len(labels))
+        columns.record_label.extend([codes[label.name] for label in labels])
+        columns.confidence.extend([label.confidence / 100 for label in labels])
+        columns.flags.extend([0] * len(labels))
+
+
+def _keep(columns: ManifestColumns, is_kept: BoolArray) -> int:
+    """Leave out records of other labels; how many they were."""
+    label = np.asarray(columns.record_label)
+    kept, n_images = is_kept[label], len(columns.images)
+    image_idx = np.repeat(np.arange(n_images), np.asarray(columns.record_counts))
+    counts = np.bincount(image_idx[kept], minlength=n_images)
+    columns.confidence = array("d", np.asarray(columns.confidence)[kept].tobytes())
+    columns.flags = array("B", np.asarray(columns.flags)[kept].tobytes())
+    columns.record_label = array("i", label[kept].tobytes())
+    columns.record_counts = array("i", counts.astype(np.intc).tobytes())
+    return int(np.count_nonzero(~kept))
+
+
+def _warn_left_out(n: int, names: list[str]) -> Iterator[str]:
+    if n:
+        named = join_some([show(name) for name in names], ", ", _N_NAMED)
+        yield (
+            f"{n} answers of labels that the adapter was not trained on, and that are true on no "
+            f"image, were left out: {named}"
+        )

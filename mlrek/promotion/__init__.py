@@ -1,0 +1,1 @@
+"""Is a version better, and may it be promoted: read, compare, check, promote, verify."""

@@ -1,0 +1,276 @@
+"""The story of `mlrek compare`: read the versions, compare them, keep the answer in the runs."""
+
+import csv
+import json
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from io import StringIO
+
+from mlrek.comparison import Comparison, Verdict
+from mlrek.comparison.compare import CompareSettings, Several, Side, compare_several
+from mlrek.errors import UsageError
+from mlrek.evaluation import Evaluation
+from mlrek.figures import draw_difference
+from mlrek.figures.pictures import ReadImages
+from mlrek.figures.style import encode_png
+from mlrek.metrics import PredictionRule
+from mlrek.metrics.test_set import test_set_digest
+from mlrek.policy import DEFAULT_CONFIDENCE
+from mlrek.policy.reading import compute_chance
+from mlrek.promotion.references import (
+    Referred,
+    find_logged_run,
+    list_looks,
+    load_version,
+    name_look,
+)
+from mlrek.render.blocks import Json, number_or_null, write_json
+from mlrek.render.comparison import (
+    describe_candidate,
+    describe_version,
+    write_fixed_broken,
+    write_summary,
+)
+from mlrek.render.comparison_page import describe_comparison
+from mlrek.sources import AwsOptions
+from mlrek.sources.aws import AwsClients
+from mlrek.sources.images import read_images_below
+from mlrek.sources.s3 import open_storage
+from mlrek.sources.storage import read_small_text
+from mlrek.text import fmt
+from mlrek.tracking.description import AUTO_IMAGES, NO_IMAGES
+from mlrek.tracking.store import Store
+
+FOLDER = "comparison"
+_UNSAFE = re.compile(r"[^\w.-]+")
+_PAIR = 2
+SEVERAL_LOOKS = 2
+"""From so many versions on it is said how many were checked on one test set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Compared:
+    """A baseline with its candidates, each with its comparison; `several` tests all together.
+
+    `evaluations` are those of all of them, the baseline's first, `runs` their run ids, '' where
+    there is none, and `read_images` what reads their images, None where nothing does.
+    """
+
+    evaluations: tuple[Evaluation, ...]
+    read_images: tuple[ReadImages | None, ...]
+    comparisons: tuple[Comparison, ...]
+    several: Several | None
+    runs: tuple[str, ...]
+
+
+def compare_references(
+    versions: Sequence[str],
+    aws: AwsOptions,
+    open_store: Callable[[], Store],
+    settings: CompareSettings,
+    *,
+    rule: PredictionRule | None = None,
+    images: str = AUTO_IMAGES,
+) -> Compared:
+    """Read the versions that were named and compare each candidate with the baseline.
+
+    Args:
+        versions: The baseline and one or more candidates as typed.
+        aws: Region and profile.
+        open_store: Called for runs and models only.
+        settings: How to compare.
+        rule: What counts as a prediction; without it, what each run was logged with.
+        images: Where the page's pictures come from: `auto`, `none`, or a folder.
+
+    Raises:
+        IncomparableError: Two versions do different things, or one has no record of its images.
+        UsageError: A text names no version, or more than one.
+        SourceError: An evaluation cannot be read.
+        TrackingError: MLflow cannot be reached or refuses.
+    """
+    referred = [load_version(text, aws, open_store) for text in versions]
+    sides = [Side(evaluation=one.evaluation, rule=rule or one.prediction_rule) for one in referred]
+    comparisons, several = compare_several(sides[0], sides[1:], settings)
+    comparisons = tuple(
+        _say_looks(comparison, referred[0], candidate, open_store)
+        for comparison, candidate in zip(comparisons, referred[1:], strict=True)
+    )
+    return Compared(
+        evaluations=tuple(side.evaluation for side in sides),
+        read_images=tuple(_choose_images(one, images, aws) for one in referred),
+        comparisons=comparisons,
+        several=several,
+        runs=tuple(one.run_id for one in referred),
+    )
+
+
+def find_runs(compared: Compared, store: Store) -> Compared:
+    """The same with the run of each version that was read from elsewhere, where it is logged."""
+    found = [
+        None if run_id else find_logged_run(evaluation, store)
+        for run_id, evaluation in zip(compared.runs, compared.evaluations, strict=True)
+    ]
+    runs = (run.run_id if run else known for known, run in zip(compared.runs, found, strict=True))
+    return replace(compared, runs=tuple(runs))
+
+
+def write_comparisons(compared: Compared, store: Store) -> list[str]:
+    """Keep each comparison in its candidate's run, under `comparison/<baseline version>/`.
+
+    Returns:
+        The ids of the runs that were written to.
+    """
+    written = []
+    for i, run_id in enumerate(compared.runs[1:]):
+        if run_id:
+            place = f"{FOLDER}/{_safe_name(compared.evaluations[0].version.name)}"
+            for name, content in describe_files(compared, i).items():
+                store.write_artifact(run_id, f"{place}/{name}", content)
+            written.append(run_id)
+    return written
+
+
+def describe_files(compared: Compared, i: int) -> dict[str, bytes]:
+    """What the run of candidate `i` keeps of its comparison, by file name."""
+    comparison, run_id = compared.comparisons[i], compared.runs[i + 1]
+    files = {
+        "comparison.html": describe_page(compared, i),
+        "comparison.json": write_json(
+            {
+                "baseline": describe_version(comparison.baseline, compared.runs[0]),
+                "candidates": [describe_candidate(comparison, run_id)],
+            }
+        ),
+        "fixed_broken.csv": write_fixed_broken(comparison),
+        "summary.md": write_summary(comparison).encode("utf-8", "backslashreplace"),
+    }
+    picture = draw_difference(comparison)
+    if picture is not None:
+        files["confusion_difference.png"] = encode_png(picture)
+    return files
+
+
+def describe_page(compared: Compared, i: int = 0) -> bytes:
+    """The page of candidate `i` against the baseline."""
+    evaluation, read_images = compared.evaluations[i + 1], compared.read_images[i + 1]
+    return describe_comparison(compared.comparisons[i], evaluation, read_images)
+
+
+def describe_compared(compared: Compared) -> dict[str, Json]:
+    """The stable JSON form that `mlrek compare --json` prints."""
+    return {
+        "baseline": describe_version(compared.evaluations[0].version, compared.runs[0]),
+        "candidates": [
+            describe_candidate(comparison, run_id)
+            for comparison, run_id in zip(compared.comparisons, compared.runs[1:], strict=True)
+        ],
+        "all_versions": _describe_several(compared.several),
+    }
+
+
+def read_label_map(path: str) -> dict[str, str]:
+    """New label names by old ones, from a JSON object or a CSV file with two columns.
+
+    Raises:
+        UsageError: There is no such file, or it holds something else.
+    """
+    try:
+        text = read_small_text(path, "utf-8-sig")
+    except UnicodeDecodeError as exc:
+        raise UsageError(f"{path}: the label map cannot be read: it is no UTF-8 text") from exc
+    except (OSError, ValueError) as exc:
+        reason = getattr(exc, "strerror", None) or exc
+        raise UsageError(f"{path}: the label map cannot be read: {reason}") from exc
+    return parse_label_map(text, uri=path)
+
+
+def parse_label_map(text: str, *, uri: str) -> dict[str, str]:
+    """New label names by old ones, from a JSON object or CSV with two columns.
+
+    Raises:
+        UsageError: It is something else.
+    """
+    names = _parse_json_map(text) if text.lstrip().startswith("{") else _parse_csv_map(text)
+    if not names:
+        raise UsageError(
+            f'{uri}: a label map is a JSON object {{"old": "new"}}, or CSV with the old and the '
+            "new name on each line"
+        )
+    return names
+
+
+def _parse_json_map(text: str) -> dict[str, str]:
+    try:
+        names = json.loads(text)
+    except (ValueError, RecursionError):
+        return {}
+    is_map = isinstance(names, Mapping) and all(isinstance(name, str) for name in names.values())
+    return dict(names) if is_map else {}
+
+
+def _parse_csv_map(text: str) -> dict[str, str]:
+    try:
+        rows = [row for row in csv.reader(StringIO(text)) if row]
+    except csv.Error:
+        return {}
+    if any(len(row) != _PAIR for row in rows):
+        return {}
+    return {old: new for old, new in rows if (old, new) != ("old", "new")}
+
+
+def _say_looks(
+    comparison: Comparison, baseline: Referred, candidate: Referred, open_store: Callable[[], Store]
+) -> Comparison:
+    """The comparison with a warning where several versions were checked on these images before."""
+    if not baseline.run or not candidate.run or comparison.test_sets.verdict == Verdict.DISJOINT:
+        return comparison
+    name = name_look(baseline.run_id, test_set_digest(candidate.evaluation))
+    count = len(list_looks(open_store(), name, candidate.run.experiment_id))
+    if count < SEVERAL_LOOKS:
+        return comparison
+    warning = (
+        f"{count:,} logged versions were checked on this test set against this baseline: were none "
+        'of them better, at least one would pass as "better" with a chance of about '
+        f"{fmt(100 * compute_chance(count, DEFAULT_CONFIDENCE), 1)} %"
+    )
+    return replace(comparison, warnings=(*comparison.warnings, warning))
+
+
+def _choose_images(referred: Referred, images: str, aws: AwsOptions) -> ReadImages | None:
+    """How the images of a version are read, if at all."""
+    if images == NO_IMAGES:
+        return None
+    if images == AUTO_IMAGES:
+        return referred.read_images
+    return partial(read_images_below, open_storage(images, AwsClients(aws)), images)
+
+
+def _describe_several(several: Several | None) -> dict[str, Json] | None:
+    if several is None:
+        return None
+    return {
+        "images": several.images,
+        "cochran_q": number_or_null(several.q),
+        "df": several.df,
+        "p": number_or_null(several.p),
+        "reason": several.reason or None,
+        "pairs": [
+            {
+                "first": pair.first,
+                "second": pair.second,
+                "only_first": pair.only_first,
+                "only_second": pair.only_second,
+                "difference": pair.difference,
+                "p": number_or_null(pair.p),
+                "p_adjusted": number_or_null(pair.p_adjusted),
+            }
+            for pair in several.pairs
+        ],
+    }
+
+
+def _safe_name(name: str) -> str:
+    """A version's name as one part of a path."""
+    return _UNSAFE.sub("_", name).strip(".")[:100] or "baseline"

@@ -1,0 +1,227 @@
+"""A comparison as one self-contained HTML page: what people look at before they promote."""
+
+from collections.abc import Mapping, Sequence
+from itertools import islice
+from math import isnan
+from os.path import commonprefix
+from typing import Any, Final
+
+import numpy as np
+
+from mlrek.comparison import Answer, Comparison, Difference, ImageChange
+from mlrek.evaluation import Evaluation
+from mlrek.figures.pictures import ReadImages
+from mlrek.metrics.numbers import name_metric
+from mlrek.metrics.paired_tests import format_p
+from mlrek.render.blocks import Json
+from mlrek.render.comparison import (
+    VERDICTS,
+    list_headlines,
+    list_label_rows,
+    list_why_notes,
+    say_settling,
+    say_verdict,
+    tabulate_numbers,
+    tabulate_why,
+)
+from mlrek.render.doubts import show_doubts
+from mlrek.render.report import MAX_BYTES, render_page
+from mlrek.render.report_data import round_number
+from mlrek.render.report_images import Thumbnails, read_thumbnails
+from mlrek.text import display_label, escape_unencodable
+
+MAX_IMAGES: Final = 6_000
+"""Images of each kind of change that a page holds; the CSV file has all of them."""
+
+MAX_MOVES: Final = 20_000
+"""Images behind the cells of the confusion that a page holds."""
+
+_SHRINKS: Final = (1.0, 0.4, 0.1, 0.0)
+_MAX_LABELS: Final = 400
+_KINDS: Final = ("broken", "fixed", "changed")
+
+
+def describe_comparison(
+    comparison: Comparison, candidate: Evaluation, read_images: ReadImages | None = None
+) -> bytes:
+    """The page of one candidate against its baseline, at most `MAX_BYTES`.
+
+    Args:
+        comparison: What differs.
+        candidate: The candidate's evaluation, which has the images.
+        read_images: Reads the images that are shown small; without it names stand for them.
+    """
+    facts = _describe_facts(comparison)
+    thumbnails: Mapping[str, str] | None = None
+    for shrink in _SHRINKS:
+        images = _list_images(comparison, shrink)
+        if thumbnails is None:
+            thumbnails = _read(candidate, images, read_images)
+        kept = dict(islice(thumbnails.items(), round(len(thumbnails) * shrink)))
+        data = _describe_data(comparison, images, kept, shrink)
+        page = render_page("comparison.html", data, scripts=("parts.js", "comparison.js"), **facts)
+        if len(page) <= MAX_BYTES:
+            break
+    return page
+
+
+def _describe_data(
+    comparison: Comparison, images: Sequence[str], thumbnails: Mapping[str, str], share: float
+) -> dict[str, Json]:
+    """What the script works on, of so large a share of the images at most."""
+    changes = {kind: getattr(comparison, kind)[: round(MAX_IMAGES * share)] for kind in _KINDS}
+    places = {image: i for i, image in enumerate(images)}
+    labels = _name_labels(comparison)
+    codes = {label: i for i, label in enumerate(comparison.labels)}
+    prefix = commonprefix(images) if len(images) > 1 else ""  # noqa: RUF071 (cut at a slash)
+    prefix = prefix[: prefix.rfind("/") + 1]
+    return {
+        "names": [_clean(v.name) for v in (comparison.baseline, comparison.candidate)],
+        "labels": labels,
+        "own": comparison.confusion.n_own if comparison.confusion else 0,
+        "images": {
+            "prefix": _clean(prefix),
+            "names": [_clean(image.removeprefix(prefix)) for image in images],
+            "thumbnails": {str(places[i]): uri for i, uri in thumbnails.items() if i in places},
+        },
+        "changes": {
+            kind: [_describe_change(c, places, codes) for c in changes[kind]] for kind in _KINDS
+        },
+        "totals": {kind: len(getattr(comparison, kind)) for kind in _KINDS},
+        "cells": _list_cells(comparison),
+        "moves": _list_moves(comparison, places, share),
+        "moves_total": len(comparison.confusion.moves) if comparison.confusion else 0,
+        "deltas": _list_deltas(comparison),
+        "label_deltas": _list_label_deltas(comparison),
+    }
+
+
+def _list_images(comparison: Comparison, share: float) -> list[str]:
+    """The images of a page: those that changed, by kind, then those behind the cells."""
+    n = round(MAX_IMAGES * share)
+    changed = (change.image for kind in _KINDS for change in getattr(comparison, kind)[:n])
+    return list(dict.fromkeys((*changed, *_list_moved(comparison, share))))
+
+
+def _describe_facts(comparison: Comparison) -> dict[str, Any]:
+    """All that the template fills in, as plain text."""
+    sets = comparison.test_sets
+    baseline, candidate = comparison.baseline.name, comparison.candidate.name
+    verdict, _, detail = say_verdict(comparison).partition(": ")
+    return {
+        "title": f"{candidate} against {baseline}",
+        "baseline": baseline,
+        "candidate": candidate,
+        "project": comparison.candidate.project.name,
+        "verdict": verdict.rstrip("."),
+        "detail": detail,
+        "test_set": VERDICTS[sets.verdict],
+        "test_set_facts": [
+            ("images that both were tested on", f"{sets.shared:,}"),
+            (f"only in the test set of {baseline}", f"{sets.only_baseline:,}"),
+            (f"only in the test set of {candidate}", f"{sets.only_candidate:,}"),
+            ("shared images whose truth was changed, left out", f"{sets.relabelled:,}"),
+            ("images that stand more than once in a test set", f"{sets.duplicated:,}"),
+        ],
+        "tables": tabulate_numbers(comparison, (baseline, candidate)),
+        "why": tabulate_why(comparison) if comparison.why else None,
+        "why_notes": list_why_notes(comparison),
+        "settling": say_settling(comparison),
+        "doubts": show_doubts(comparison.doubts),
+        "warnings": comparison.warnings,
+        "provenance": {"baseline": comparison.baseline.arn, "candidate": comparison.candidate.arn},
+    }
+
+
+def _list_deltas(comparison: Comparison) -> list[Json]:
+    """The numbers of the dot-and-whisker chart."""
+    return [
+        _describe_delta(difference, name_metric(difference.name))
+        for difference in list_headlines(comparison, comparison.scope)
+        if not isnan(difference.difference)
+    ]
+
+
+def _list_label_deltas(comparison: Comparison) -> list[Json]:
+    """F1 of each label (of masks: IoU), those that changed most first."""
+    return [
+        _describe_delta(difference, display_label(difference.label), p)
+        for difference, p in list_label_rows(comparison)[:_MAX_LABELS]
+    ]
+
+
+def _describe_delta(difference: Difference, name: str, p: float | None = None) -> Json:
+    numbers = ("baseline", "candidate", "difference", "low", "high")
+    return {
+        "name": _clean(name),
+        **{number: round_number(getattr(difference, number)) for number in numbers},
+        "p": round_number(difference.p if p is None else p),
+        "holm": "" if p is None or isnan(p) else format_p(p),
+        "judgement": difference.judgement.value,
+    }
+
+
+def _describe_change(
+    change: ImageChange, places: Mapping[str, int], codes: Mapping[str, int]
+) -> Json:
+    def describe(answer: Answer) -> list[Json]:
+        return [[codes[label] for label in answer.labels], round_number(answer.confidence, 4)]
+
+    truth: list[Json] = [codes[label] for label in change.truth]
+    return [
+        places[change.image],
+        truth,
+        *describe(change.baseline),
+        *describe(change.candidate),
+    ]
+
+
+def _list_cells(comparison: Comparison) -> list[Json]:
+    """Row, column and change of each cell that is not 0."""
+    if comparison.confusion is None:
+        return []
+    counts = comparison.confusion.counts
+    return [[i, j, int(counts[i, j])] for i, j in np.argwhere(counts).tolist()]
+
+
+def _list_moved(comparison: Comparison, share: float) -> list[str]:
+    """The images behind the cells, at most so many as a page holds."""
+    confusion = comparison.confusion
+    if confusion is None:
+        return []
+    moves = confusion.moves[: round(MAX_MOVES * share)]
+    return [confusion.images[i] for i in np.unique(moves[:, 0]).tolist()]
+
+
+def _list_moves(comparison: Comparison, places: Mapping[str, int], share: float) -> list[Json]:
+    """Image, row, column and change of each move."""
+    confusion = comparison.confusion
+    if confusion is None:
+        return []
+    return [
+        [places[confusion.images[i]], row, column, change]
+        for i, row, column, change in confusion.moves[: round(MAX_MOVES * share)].tolist()
+    ]
+
+
+def _name_labels(comparison: Comparison) -> list[Json]:
+    own: tuple[str, ...] = ()
+    if comparison.confusion is not None and comparison.confusion.n_own:
+        own = comparison.confusion.labels[-comparison.confusion.n_own :]
+    return [*(_clean(display_label(label)) for label in comparison.labels), *own]
+
+
+def _read(
+    candidate: Evaluation, images: list[str], read_images: ReadImages | None
+) -> dict[str, str]:
+    """Small pictures by image."""
+    if read_images is None or not images:
+        return {}
+    rows = {image: i for i, image in enumerate(candidate.images)}
+    order = np.array([rows[image] for image in images if image in rows], dtype=np.int64)
+    found: Thumbnails = read_thumbnails(candidate, order, read_images)
+    return {candidate.images[row]: thumbnail.data_uri for row, thumbnail in found.by_image.items()}
+
+
+def _clean(text: str) -> str:
+    return escape_unencodable(text)

@@ -1,0 +1,329 @@
+"""Results -> one self-contained HTML page: what people look at of one version. Pure, no files."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cache
+from importlib.resources import files
+from math import isnan
+from typing import TYPE_CHECKING, Any, Final
+
+from mlrek import __version__
+from mlrek.comparison.doubts import list_doubts
+from mlrek.evaluation import Evaluation, Task
+from mlrek.figures.pictures import ReadImages
+from mlrek.metrics import Metrics, Number
+from mlrek.metrics.definitions import describe_metrics
+from mlrek.metrics.numbers import NUMBER_GROUPS, list_headlines, list_numbers, name_metric
+from mlrek.render.blocks import Json
+from mlrek.render.doubts import show_doubts
+from mlrek.render.report_data import Contents, describe_page
+from mlrek.render.report_images import (
+    Budget,
+    Thumbnails,
+    choose_images,
+    find_suspects,
+    order_for_thumbnails,
+    read_thumbnails,
+)
+from mlrek.render.tables import list_outcomes
+from mlrek.text import UNDEFINED, escape_unencodable, fmt, fmt_date, span
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+
+MAX_REPORTED: Final = 4
+_TASKS: Final[Mapping[Task, str]] = {
+    Task.CLASSIFICATION: "one label an image",
+    Task.MULTILABEL: "several labels an image",
+    Task.DETECTION: "object detection",
+    Task.SEGMENTATION: "segmentation",
+}
+_PROVIDERS: Final = {
+    "rekognition": "Rekognition Custom Labels",
+    "lookoutvision": "Lookout for Vision",
+    "automl-vision": "AutoML Vision",
+    "vertex-ai": "Vertex AI",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownNumber:
+    """A number as a page shows it; `low`, `high` and `at` are percent of a scale from 0 to 1."""
+
+    name: str
+    value: str
+    span: str = ""
+    at: float | None = None
+    low: float | None = None
+    high: float | None = None
+    note: str = ""
+
+
+MAX_BYTES: Final = 3_000_000
+"""The largest page: a browser opens it at once."""
+
+_ESCAPED: Final = str.maketrans(
+    {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
+)
+
+__all__ = ["MAX_BYTES", "describe_report"]
+
+_SHRINKS: Final = (1.0, 0.4, 0.1, 0.0)
+
+
+def describe_report(
+    evaluation: Evaluation,
+    metrics: Metrics,
+    *,
+    remarks: Sequence[str] = (),
+    test_set_digest: str = "",
+    logged_at: str = "",
+    read_images: ReadImages | None = None,
+) -> bytes:
+    """The page, at most `MAX_BYTES` whatever the size of the evaluation.
+
+    Args:
+        evaluation: What was read.
+        metrics: What was computed of it.
+        remarks: What a reader must know besides the doubts, in plain words.
+        test_set_digest: Identity of the test set, as in the run's tag.
+        logged_at: When, in ISO 8601.
+        read_images: Reads the images that are shown small; without it names stand for them.
+    """
+    facts = describe_facts(
+        evaluation, metrics, remarks=remarks, digest=test_set_digest, logged_at=logged_at
+    )
+    thumbnails = None
+    for shrink in _SHRINKS:
+        contents = _choose_contents(evaluation, metrics, Budget().scale(shrink))
+        if thumbnails is None:
+            thumbnails = _read_thumbnails(evaluation, contents, read_images)
+        data = describe_page(evaluation, metrics, contents, thumbnails.scale(shrink))
+        page = render_page("report.html", data, scripts=("parts.js", "report.js"), **facts)
+        if len(page) <= MAX_BYTES:
+            break
+    return page
+
+
+def _choose_contents(evaluation: Evaluation, metrics: Metrics, budget: Budget) -> Contents:
+    """The images that the page knows of, and what is to be found on all of them."""
+    if metrics.predictions is None:
+        return Contents()
+    images = choose_images(evaluation, metrics.predictions, budget)
+    return Contents(
+        images=images,
+        outcomes=list_outcomes(evaluation, metrics.predictions),
+        suspects=find_suspects(metrics.predictions, metrics.task, images),
+        max_pairs=budget.pairs,
+    )
+
+
+def _read_thumbnails(
+    evaluation: Evaluation, contents: Contents, read_images: ReadImages | None
+) -> Thumbnails:
+    if read_images is None or contents.outcomes is None:
+        return Thumbnails()
+    order = order_for_thumbnails(contents.images, contents.outcomes, contents.suspects)
+    return read_thumbnails(evaluation, order, read_images)
+
+
+def describe_facts(
+    evaluation: Evaluation,
+    metrics: Metrics,
+    *,
+    remarks: Sequence[str],
+    digest: str,
+    logged_at: str,
+) -> dict[str, Any]:
+    """All that the template fills in, as plain text."""
+    version = evaluation.version
+    return {
+        "title": _clean(f"{version.name} · {version.project.name}"),
+        "version": _clean(version.name),
+        "project": _clean(version.project.name),
+        "provider": _PROVIDERS.get(version.project.provider.value, version.project.provider.value),
+        "task": _TASKS[metrics.task],
+        "trained": fmt_date(version.training_end_ms or version.training_start_ms),
+        "labels": len(metrics.labels),
+        "test_images": metrics.test_images,
+        "train_images": evaluation.reported.train_images,
+        "digest": digest,
+        "has_images": evaluation.has_images,
+        "headline": list(_describe_headline(evaluation, metrics)),
+        "numbers": [_show(*pair) for pair in _all_numbers(evaluation, metrics)],
+        "said": [*_describe_said(metrics)],
+        "said_labels": _describe_said_labels(metrics),
+        "errors": dict(metrics.errors),
+        "doubts": show_doubts(list_doubts(evaluation, metrics)),
+        "warnings": [*map(_clean, remarks)],
+        "definitions": describe_metrics(metrics.task, _clean(evaluation.pos_label)),
+        "rule": metrics.prediction_rule,
+        "records": metrics.records.value if metrics.records else "",
+        "provenance": [*_describe_provenance(evaluation, digest, logged_at)],
+        "files": [
+            (file.role, _clean(file.uri), f"{file.size:,} bytes", file.sha256)
+            for file in evaluation.files
+        ],
+        "has_curves": bool(evaluation.reported.curves)
+        or (metrics.curves is not None and bool(metrics.labels)),
+        "has_masks": evaluation.masks is not None,
+        "has_sketches": evaluation.masks is not None and bool(evaluation.masks.sketches),
+    }
+
+
+def _describe_headline(evaluation: Evaluation, metrics: Metrics) -> Iterator[ShownNumber]:
+    """The few numbers that say most; without images those of the provider."""
+    headlines = list_headlines(metrics)
+    for name, number in headlines.items():
+        yield _show(name_metric(name), number, base=metrics.baseline.get(name))
+    if not headlines:
+        for name, value in list(evaluation.reported.aggregate.items())[:MAX_REPORTED]:
+            if name != "threshold":
+                yield _show(name_metric(name), Number(value=value), note="the service's own number")
+
+
+def _all_numbers(evaluation: Evaluation, metrics: Metrics) -> Iterator[tuple[str, Number]]:
+    """What is computed of all labels together; the errors of boxes stand in a list of their own."""
+    for row in list_numbers(evaluation, metrics):
+        group, _, _ = row.name.partition("/")
+        if group in NUMBER_GROUPS and group != "errors" and not row.label:
+            yield name_metric(row.name), row.number
+
+
+def _show(name: str, number: Number, *, base: Number | None = None, note: str = "") -> ShownNumber:
+    if base is not None and base.is_defined:
+        note = f"base model {fmt(base.value)}"
+    if not number.is_defined:
+        return ShownNumber(name=name, value=UNDEFINED, note=number.reason)
+    has_interval = not (isnan(number.low) or isnan(number.high))
+    is_share = 0 <= number.value <= 1
+    return ShownNumber(
+        name=name,
+        value=fmt(number.value),
+        span=span(number.low, number.high, undefined=""),
+        at=_percent(number.value) if is_share else None,
+        low=_percent(number.low) if has_interval and is_share else None,
+        high=_percent(number.high) if has_interval and is_share else None,
+        note=note,
+    )
+
+
+def _percent(share: float) -> float:
+    return round(100 * min(max(share, 0.0), 1.0), 2)
+
+
+def _describe_said(metrics: Metrics) -> Iterator[dict[str, str]]:
+    """What the provider says of all labels together, beside what was computed by the same rule."""
+    verdicts = {True: "agrees", False: "differs", None: ""}
+    whole = [n for n in metrics.reconciliation if "/" not in n.name and n.name != "train_images"]
+    seen = {(number.name, number.agrees): number for number in whole}  # of equal ones the last
+    for number in whole:
+        if seen[number.name, number.agrees] is number:
+            verdict = verdicts[number.agrees]
+            yield {
+                "name": name_metric(number.name),
+                "reported": _number(number.reported),
+                "computed": _number(number.computed),
+                "verdict": verdict,
+                "rule": _clean(number.rule),
+            }
+
+
+def _describe_said_labels(metrics: Metrics) -> dict[str, int]:
+    """How many of the numbers of single labels and cells agree."""
+    parts = [number for number in metrics.reconciliation if "/" in number.name]
+    return {
+        "all": len(parts),
+        "compared": sum(number.agrees is not None for number in parts),
+        "agree": sum(number.agrees is True for number in parts),
+    }
+
+
+def _describe_provenance(
+    evaluation: Evaluation, digest: str, logged_at: str
+) -> Iterator[tuple[str, str]]:
+    version = evaluation.version
+    rows = {
+        "version": version.arn,
+        "project": version.project.arn,
+        "status": version.status,
+        "training began": _time(version.training_start_ms),
+        "training ended": _time(version.training_end_ms),
+        "copied from": version.copied_from,
+        "test set": digest,
+        "logged": logged_at,
+        "by": f"mlrek {__version__}",
+    }
+    yield from ((name, _clean(text)) for name, text in rows.items() if text)
+
+
+def _number(value: float) -> str:
+    return fmt(value, 0 if value > 1 and float(value).is_integer() else 4)
+
+
+def _time(milliseconds: int | None) -> str:
+    if milliseconds is None:
+        return ""
+    return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(" ", "seconds")
+
+
+def _clean(text: str) -> str:
+    return escape_unencodable(text)
+
+
+def render_page(
+    template: str, data: Mapping[str, Json], *, scripts: Sequence[str], **facts: Any
+) -> bytes:
+    """The page as one file in UTF-8.
+
+    Args:
+        template: A template beside this module.
+        data: What the scripts find in `<script id="data">`.
+        scripts: Scripts beside this module, run in this order in one scope.
+        facts: What the template fills in; text is escaped there.
+    """
+    from markupsafe import Markup
+
+    script = "\n".join(("(() => {", *map(_read_asset, scripts), "})();"))
+    html = (
+        _environment()
+        .get_template(template)
+        .render(
+            **facts,
+            style=Markup(_read_asset("page.css")),  # noqa: S704 our own file
+            script=Markup(script),  # noqa: S704 our own files
+            data=Markup(embed_json(data)),  # noqa: S704 escaped for this very place
+        )
+    )
+    return html.encode("utf-8", "backslashreplace")
+
+
+def embed_json(data: Mapping[str, Json]) -> str:
+    r"""JSON as the content of a script element: no character in it ends that, or begins a comment.
+
+    >>> embed_json({"label": "</script><!--"})
+    '{"label":"\\u003c/script\\u003e\\u003c!--"}'
+    """
+    text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.translate(_ESCAPED)
+
+
+@cache
+def _environment() -> "Environment":
+    from jinja2 import Environment, PackageLoader, StrictUndefined
+
+    return Environment(
+        loader=PackageLoader("mlrek.render", "assets"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@cache
+def _read_asset(name: str) -> str:
+    return files("mlrek.render").joinpath("assets", name).read_text(encoding="utf-8")

@@ -1,0 +1,159 @@
+"""From an evaluation to everything its run holds: compute, draw, tabulate, describe. Pure."""
+
+from mlrek.comparison.doubts import list_doubts
+from mlrek.evaluation import Evaluation
+from mlrek.figures import (
+    draw_box_pictures,
+    draw_mask_pictures,
+    draw_pictures,
+    draw_threshold_pictures,
+)
+from mlrek.figures.pictures import Pixels, ReadImages
+from mlrek.figures.style import encode_png
+from mlrek.formats.stored import dump_evaluation
+from mlrek.metrics import Metrics, PredictionRule
+from mlrek.metrics.compute import compute_metrics
+from mlrek.metrics.test_set import count_once, test_set_digest
+from mlrek.metrics.thresholds import compute_threshold_matrices
+from mlrek.render.blocks import Json, write_json
+from mlrek.render.document import describe_tables
+from mlrek.render.doubts import describe_remarks, describe_warnings, order_doubts
+from mlrek.render.report import describe_report
+from mlrek.render.tables import describe_predictions
+from mlrek.runs.memory import release_memory
+from mlrek.tracking.description import (
+    GRID_KEY,
+    STEPS_TAG,
+    GridPicture,
+    Identity,
+    Options,
+    RunDescription,
+    compute_evaluation_key,
+    compute_knowledge,
+    describe_dataset,
+    describe_metrics,
+    describe_params,
+    describe_tags,
+)
+from mlrek.tracking.view import MAIN_PICTURES, picture_key
+
+UNNAMED_SUMMARY = "summary.json"
+_UNUSED = {"seed": 0, "resamples": 1000}
+"""Settings that every run has named so far; nothing is drawn any more."""
+_SUMMARY_ROLES = frozenset(("summary", "evaluations"))
+
+
+def describe_run(
+    published: Evaluation,
+    options: Options,
+    *,
+    state: str,
+    logged_at: str,
+    read_images: ReadImages | None = None,
+) -> RunDescription:
+    """Everything the run of one version holds, ready for the writer.
+
+    Each image counts once; only `evaluation.parquet` keeps every line that was published.
+    `read_images` lets boxes be drawn over the images and the report show small ones; without it
+    there are no such pictures.
+    """
+    evaluation = count_once(published)
+    metrics = compute_metrics(evaluation, prediction_rule=PredictionRule(options.prediction_rule))
+    release_memory()
+    version, digest = evaluation.version, test_set_digest(evaluation)
+    key = compute_evaluation_key(evaluation, options)
+    pictures = _draw_pictures(evaluation, metrics, options, read_images)
+    main = MAIN_PICTURES[metrics.task]
+    grid = _draw_grid(evaluation, metrics, options)
+    steps = {STEPS_TAG: " ".join(str(picture.step) for picture in grid)} if grid else {}
+    return RunDescription(
+        run_name=version.name,
+        start_ms=version.training_start_ms or version.training_end_ms,
+        end_ms=version.training_end_ms,
+        tags=describe_tags(
+            evaluation,
+            metrics,
+            Identity(key=key, state=state, test_set_digest=digest, logged_at=logged_at),
+        )
+        | steps,
+        params=describe_params(evaluation, metrics),
+        metrics=describe_metrics(evaluation, metrics),
+        files={
+            **{path: encode_png(pixels) for path, pixels in pictures.items()},
+            "evaluation.parquet": dump_evaluation(published),
+            **_describe_data(evaluation, metrics, options, digest),
+            "report.html": describe_report(
+                evaluation,
+                metrics,
+                remarks=describe_remarks(evaluation, metrics),
+                test_set_digest=digest,
+                logged_at=logged_at,
+                read_images=read_images,
+            ),
+        },
+        picture=pictures.get(main),
+        picture_key=picture_key(main),
+        grid=grid,
+        dataset=describe_dataset(evaluation, digest),
+        doubts=order_doubts(list_doubts(evaluation, metrics)),
+        knows=compute_knowledge(evaluation),
+    )
+
+
+def _draw_pictures(
+    evaluation: Evaluation, metrics: Metrics, options: Options, read_images: ReadImages | None
+) -> dict[str, Pixels]:
+    pictures = draw_pictures(
+        metrics, version=evaluation.version.name, top_labels=options.top_labels
+    )
+    if read_images is not None and evaluation.detections is not None and metrics.predictions:
+        pictures |= draw_box_pictures(evaluation, metrics.predictions, read_images)
+    return pictures | draw_mask_pictures(evaluation, read_images)
+
+
+def _draw_grid(
+    evaluation: Evaluation, metrics: Metrics, options: Options
+) -> tuple[GridPicture, ...]:
+    """The matrices that the slider of the charts page runs through, with the threshold as step."""
+    found = compute_threshold_matrices(evaluation)
+    files = draw_threshold_pictures(
+        metrics, found, version=evaluation.version.name, top_labels=options.top_labels
+    )
+    return tuple(
+        GridPicture(key=GRID_KEY, step=percent, png=file.png, webp=file.webp)
+        for percent, file in files.items()
+    )
+
+
+def _describe_data(
+    evaluation: Evaluation, metrics: Metrics, options: Options, digest: str
+) -> dict[str, bytes]:
+    """Tables, and the provider's summary, by artifact path."""
+    files = describe_tables(
+        evaluation,
+        metrics,
+        test_set_digest=digest,
+        settings={**options.describe(), **_UNUSED},
+        warnings=describe_warnings(evaluation, metrics),
+    )
+    if metrics.predictions is not None:
+        files["predictions.json"] = _write_table(evaluation, metrics)
+    if evaluation.summary:
+        files[f"source/{_summary_name(evaluation)}"] = evaluation.summary
+    return files
+
+
+def _write_table(evaluation: Evaluation, metrics: Metrics) -> bytes:
+    """The predictions in the form of MLflow's tables (`orient="split"`)."""
+    assert metrics.predictions is not None  # noqa: S101 - for the type checker
+    columns = describe_predictions(evaluation, metrics.predictions)
+    rows: list[Json] = [list(row) for row in zip(*columns.values(), strict=True)]
+    return write_json({"columns": list(columns), "data": rows})
+
+
+def _summary_name(evaluation: Evaluation) -> str:
+    """The summary's own file name, without what no file name may hold."""
+    uri = next((file.uri for file in evaluation.files if file.role in _SUMMARY_ROLES), "")
+    name = uri.replace("\\", "/").rpartition("/")[2]
+    safe = "".join(c if c.isalnum() or c in "._- ()" else "_" for c in name).strip(" .")
+    return safe[:200] or UNNAMED_SUMMARY

@@ -1,0 +1,143 @@
+"""What there is to look at: the versions of a source, and MLflow's pages of them."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from mlrek.errors import MlrekError, SourceError, TrackingError
+from mlrek.formats.doubts import keep_possible
+from mlrek.metrics.test_set import is_same_project
+from mlrek.sources import AwsOptions, open_source
+from mlrek.sources.catalogue import Source, VersionEntry
+from mlrek.tracking.runs import LoggedRun, current_runs
+from mlrek.tracking.store import Store
+from mlrek.tracking.view import VIEW_TAG, Links, build_links, find_main_pictures
+
+if TYPE_CHECKING:
+    from mlflow.entities import Experiment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListedVersion:
+    """One row of `mlrek versions`. `evaluation` is `yes`, or why there is none to read."""
+
+    entry: VersionEntry
+    evaluation: str
+    test_images: int | None
+    reported_f1: float | None
+    run: LoggedRun | None
+
+
+MAX_SUGGESTED = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """An experiment, and what its links need besides the address of the server."""
+
+    experiment: str
+    experiment_id: str
+    run_ids: tuple[str, ...]
+    has_view: bool
+    picture: str
+    workspace: str = ""
+
+    def build_links(self, address: str) -> Links:
+        """The links to the pages of a server."""
+        return build_links(
+            address,
+            self.experiment_id,
+            self.run_ids,
+            has_view=self.has_view,
+            picture=self.picture,
+            workspace=self.workspace,
+        )
+
+
+def list_versions(
+    text: str, aws: AwsOptions, store: Store | None, experiment: str = ""
+) -> tuple[ListedVersion, ...]:
+    """The versions of a source, each with its run if it is logged.
+
+    Raises:
+        SourceError: The source cannot be listed.
+    """
+    source = open_source(text, aws)
+    entries = source.list_versions()
+    runs = _find_runs(entries, store, experiment)
+    return tuple(_list_version(source, entry, runs.get(entry.version.arn)) for entry in entries)
+
+
+def _list_version(source: Source, entry: VersionEntry, run: LoggedRun | None) -> ListedVersion:
+    test_images, evaluation = None, entry.skipped or entry.refused or "yes"
+    if evaluation == "yes":
+        try:
+            test_images = source.read_test_images(entry)
+        except SourceError as exc:
+            evaluation = exc.reason
+    entry = replace(entry, reported=keep_possible(entry.reported))
+    return ListedVersion(
+        entry=entry,
+        evaluation=evaluation,
+        test_images=test_images,
+        reported_f1=entry.reported.get("f1"),
+        run=run,
+    )
+
+
+def _find_runs(
+    entries: Iterable[VersionEntry], store: Store | None, experiment: str
+) -> dict[str, LoggedRun]:
+    """The run that counts of each version; no store, or no experiment yet: none."""
+    if store is None:
+        return {}
+    found: dict[str, LoggedRun] = {}
+    for project in dict.fromkeys(entry.version.project for entry in entries):
+        place = store.find_experiment(project, experiment)
+        if place is not None:
+            listed = store.list_version_runs(place.experiment_id)
+            runs = [run for run in listed if is_same_project(run.project_arn, project.arn)]
+            found |= {run.version_arn: run for run in current_runs(runs)}
+    return found
+
+
+def find_page(store: Store, text: str, aws: AwsOptions) -> Page:
+    """The experiment that a name, an ARN or a source means; '' is the one written to last.
+
+    Raises:
+        TrackingError: There is none.
+    """
+    experiments = store.list_experiments()
+    if not experiments:
+        raise TrackingError(f"{store.tracking_uri}: nothing is logged yet: mlrek sync SOURCE")
+    experiment = _choose(experiments, text, aws) if text else experiments[0]
+    if experiment is None:
+        known = ", ".join(e.name for e in experiments[:MAX_SUGGESTED])
+        raise TrackingError(f"{text}: not logged here; there are: {known}; or mlrek sync {text}")
+    runs = current_runs(store.list_runs(experiment.experiment_id, {"mlrek.complete": "true"}))
+    return Page(
+        experiment=experiment.name,
+        experiment_id=experiment.experiment_id,
+        run_ids=tuple(run.run_id for run in runs),
+        has_view=VIEW_TAG in experiment.tags,
+        picture=next(iter(find_main_pictures(runs)), ""),
+        workspace=store.workspace,
+    )
+
+
+def _choose(
+    experiments: "tuple[Experiment, ...]", text: str, aws: AwsOptions
+) -> "Experiment | None":
+    """By its own name, its project's name or ARN, else by the project of the source."""
+    for experiment in experiments:
+        if experiment.name == text:
+            return experiment
+    for experiment in experiments:
+        project = (experiment.tags.get("project_arn", ""), experiment.tags.get("project_name", ""))
+        if text in project:
+            return experiment
+    try:
+        arns = {entry.version.project.arn for entry in open_source(text, aws).list_versions()}
+    except MlrekError:
+        return None
+    return next((e for e in experiments if e.tags.get("project_arn") in arns), None)

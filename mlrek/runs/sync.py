@@ -1,0 +1,546 @@
+"""The story of a sync: read, compute, draw, log. It only joins what other modules do."""
+
+import logging
+import os
+import traceback
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, TypeAlias
+
+from mlrek.errors import MlrekError, SourceError, SourceNotFoundError, TrackingError, UsageError
+from mlrek.evaluation import Project, Provider, Version
+from mlrek.metrics.reported import DEFAULT_THRESHOLD
+from mlrek.metrics.test_set import is_fuller, is_same_project
+from mlrek.runs.log import (
+    RUN_VARIABLE,
+    Logged,
+    Target,
+    choose_experiment,
+    clean_up,
+    find_kept,
+    find_logged_version,
+    keep,
+    log_run,
+    mark_project_run,
+    retire_others,
+    write_overview,
+)
+from mlrek.runs.results import Progress, ProjectResult, SyncOptions, SyncResult, VersionResult
+from mlrek.runs.workers import Work, Workers, count_bytes
+from mlrek.sources import FILE_FORMATS, open_all_projects, open_source
+from mlrek.sources.catalogue import Source, VersionEntry
+from mlrek.sources.rekognition import ANY_VERSION
+from mlrek.sources.storage import path_exists
+from mlrek.text import hide_secrets
+from mlrek.tracking.connection import connect, connect_existing, is_fresh
+from mlrek.tracking.description import (
+    LOG_CHANGES,
+    Options,
+    RunDescription,
+    describe_state,
+    read_earlier,
+)
+from mlrek.tracking.runs import LoggedRun, current_runs, read_doubts
+from mlrek.tracking.store import Store
+from mlrek.tracking.translation import hide_userinfo
+from mlrek.tracking.view import VIEW_TAG, build_links, find_main_pictures
+
+if TYPE_CHECKING:
+    from mlflow.entities import Experiment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Place:
+    """Where a project's runs are and which there are, or why they cannot be there.
+
+    `beside` are all runs of versions in that experiment, also of other projects.
+    """
+
+    experiment_id: str = ""
+    runs: tuple[LoggedRun, ...] = ()
+    beside: tuple[LoggedRun, ...] = ()
+    trouble: TrackingError | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Job:
+    """One version to bring up to date: everything needed, nothing of another version."""
+
+    source: Source
+    entry: VersionEntry
+    store: Store | None
+    place: _Place
+    target: Target
+
+
+_Prepared: TypeAlias = dict[str, tuple[Work, int]]
+"""By version ARN: what its worker was given, and the bytes that it reads."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Tools:
+    """What all jobs of a sync share. `store` is there to be read also in a dry run."""
+
+    store: Store | None
+    workers: Workers
+    progress: Progress
+    prepared: _Prepared
+
+
+def list_entries(
+    sources: Iterable[Source], names: Sequence[str] = ()
+) -> list[tuple[Source, VersionEntry]]:
+    """Every version of the sources, each once; `names` keeps only versions so named.
+
+    What stands for a project or source that cannot be listed stays: such a version may be there.
+
+    Raises:
+        SourceError: No source can be listed.
+        UsageError: A name is not there.
+    """
+    found: dict[str, tuple[Source, VersionEntry]] = {}
+    failed: list[SourceError] = []
+    for source in sources:
+        try:
+            entries = source.list_versions()
+        except SourceError as exc:
+            failed.append(exc)
+            entries = [_stand_for(source, exc)]
+        for entry in entries:
+            found.setdefault(entry.version.arn, (source, entry))
+    if failed and len(found) == len(failed):
+        raise failed[0]
+    known = [entry.version.name for _, entry in found.values() if not entry.is_unlisted]
+    all_listed = len(known) == len(found)
+    if all_listed and (missing := [name for name in names if name not in known]):
+        raise UsageError(
+            f"no version is named {', '.join(map(repr, missing))}; "
+            f"there are: {', '.join(map(repr, known)) or 'none'}"
+        )
+    return [
+        (source, entry)
+        for source, entry in found.values()
+        if not names or entry.is_unlisted or entry.version.name in names
+    ]
+
+
+def _stand_for(source: Source, error: SourceError) -> VersionEntry:
+    """What stands for all versions of a source that cannot be listed beside others that can."""
+    project = Project(provider=Provider.REKOGNITION, arn=source.uri, name=source.uri)
+    version = Version(project=project, arn=source.uri, name=ANY_VERSION)
+    return VersionEntry(version=version, refused=str(error))
+
+
+def sync(
+    sources: Sequence[str],
+    tracking_uri: str,
+    options: SyncOptions,
+    progress: Progress,
+    *,
+    environ: Mapping[str, str],
+) -> SyncResult:
+    """Bring MLflow up to date: one complete run for each version that has an evaluation.
+
+    A version that fails does not stop the others; its result says why.
+
+    Raises:
+        SourceError: A source cannot be listed at all.
+        TrackingError: MLflow cannot be reached or refuses.
+        UsageError: A source or version that was named does not exist.
+    """
+    with Workers(options.jobs, options.scheduler) as workers:
+        entries = list_entries(_open_sources(sources, options), options.versions)
+        progress.start(len(entries))
+        workers.expect(sum(not (entry.skipped or entry.refused) for _, entry in entries))
+        with ThreadPoolExecutor(max_workers=1) as ahead:  # MLflow takes seconds to import
+            unlogged = entries if is_fresh(tracking_uri, environ) else []
+            begun = ahead.submit(_begin, unlogged, options, workers)
+            store = connect_existing(tracking_uri) if options.dry_run else connect(tracking_uri)
+        if store is not None and options.register:
+            from mlrek.runs.results import check_registry
+
+            check_registry(store, options.model_name)
+        experiment = choose_experiment(options.experiment, store, environ)
+        options = replace(options, experiment=experiment)
+        jobs = _plan(entries, store, options)
+        results = _run_jobs(jobs, options, store, workers, progress, begun.result())
+    projects = _finish_projects(store, jobs, results, writes=not options.dry_run)
+    versions = _name_runs_that_count(results, projects)
+    hints: tuple[str, ...] = ()
+    if store is not None and options.register and not options.dry_run:
+        from mlrek.runs.results import register_results
+
+        versions, hints = register_results(store, versions, options.model_name)
+    result = SyncResult(
+        tracking_uri=hide_userinfo(store.tracking_uri if store else tracking_uri),
+        projects=projects,
+        versions=versions,
+        hints=(*_describe_upgrade(jobs, versions), *hints),
+    )
+    if store and not options.dry_run and (around := environ.get(RUN_VARIABLE)):
+        mark_project_run(store, around, _describe_result(result))
+    return result
+
+
+def _open_sources(sources: Sequence[str], options: SyncOptions) -> Iterator[Source]:
+    """Those that are named, then every project of the account where all are asked for."""
+    for text in sources:
+        far = options.scheduler and path_exists(text)  # workers are at home in other folders
+        yield open_source(str(Path(text).resolve()) if far else text, options.aws)
+    if options.all_projects:
+        yield from open_all_projects(options.aws)
+
+
+def _plan(
+    entries: Sequence[tuple[Source, VersionEntry]], store: Store | None, options: SyncOptions
+) -> list[_Job]:
+    """A job for each version, with the runs that its experiment holds of it already."""
+    entries = _unify_projects(_recognise(entries, store), store, options)
+    by_project: dict[Project, list[VersionEntry]] = {}
+    for _, entry in entries:
+        by_project.setdefault(entry.version.project, []).append(entry)
+    listed: dict[str, tuple[LoggedRun, ...]] = {}
+    places = {
+        project: _open_place(project, by_project[project], store, options, listed)
+        for project in by_project
+    }
+    troubles = [place.trouble for place in places.values() if place.trouble]
+    if troubles and len(troubles) == len(places):
+        raise troubles[0]
+    written = None if options.dry_run else store
+    return [
+        _make_job(source, entry, written, places[entry.version.project], force=options.force)
+        for source, entry in entries
+    ]
+
+
+def _make_job(
+    source: Source, entry: VersionEntry, store: Store | None, place: _Place, *, force: bool
+) -> _Job:
+    runs = tuple(run for run in place.runs if run.version_arn == entry.version.arn)
+    target = Target(experiment_id=place.experiment_id, runs=runs, force=force)
+    return _Job(source=source, entry=entry, store=store, place=place, target=target)
+
+
+def _recognise(
+    entries: Sequence[tuple[Source, VersionEntry]], store: Store | None
+) -> list[tuple[Source, VersionEntry]]:
+    """The same entries; one that cannot be read under the ARN that it was logged by before."""
+    known = []
+    for source, entry in entries:
+        version = entry.version
+        if store is not None and entry.refused:
+            with suppress(TrackingError):  # it comes again where the project's runs are listed
+                version = find_logged_version(store, version)
+        known.append((source, replace(entry, version=version)))
+    return known
+
+
+def _unify_projects(
+    entries: Sequence[tuple[Source, VersionEntry]], store: Store | None, options: SyncOptions
+) -> list[tuple[Source, VersionEntry]]:
+    """The same entries, those of a project whose number is unknown with the ARN that has it.
+
+    Files from a console do not tell the number; an archive, the service or an earlier run do.
+    """
+    projects = {entry.version.project for _, entry in entries}
+    fuller = {}
+    for project in projects:
+        arns = {other.arn for other in projects if is_fuller(other.arn, project.arn)}
+        if not arns and store is not None and project.arn.startswith("arn:"):
+            with suppress(TrackingError):  # it comes again where the project's runs are listed
+                experiment = store.find_experiment(project, options.experiment)
+                arn = experiment.tags.get("project_arn", "") if experiment else ""
+                arns = {arn} if is_fuller(arn, project.arn) else set()
+        if len(arns) == 1:
+            fuller[project] = replace(project, arn=arns.pop())
+    return [
+        (source, replace(entry, version=replace(entry.version, project=fuller[project])))
+        if (project := entry.version.project) in fuller
+        else (source, entry)
+        for source, entry in entries
+    ]
+
+
+def _write_fuller_arn(
+    store: Store, experiment: "Experiment", project: Project, runs: Sequence[LoggedRun]
+) -> None:
+    """Give what was logged before the project's number was known the ARN that has it."""
+    if is_fuller(project.arn, experiment.tags.get("project_arn", "")):
+        store.set_experiment_tags(experiment, {"project_arn": project.arn})
+    for run in runs:
+        if is_fuller(project.arn, run.project_arn):
+            store.set_run_tags(run.run_id, {"project_arn": project.arn})
+
+
+def _open_place(
+    project: Project,
+    entries: Sequence[VersionEntry],
+    store: Store | None,
+    options: SyncOptions,
+    listed: dict[str, tuple[LoggedRun, ...]],
+) -> _Place:
+    """The experiment of a project, made where there is something to log, and what it holds.
+
+    `listed` are the runs of experiments that were asked for already.
+    """
+    if store is None:
+        return _Place()
+    logs = not options.dry_run and any(not (entry.skipped or entry.refused) for entry in entries)
+    try:
+        experiment = store.find_experiment(project, options.experiment)
+        if experiment is None and logs:
+            experiment = store.get_or_create_experiment(project, options.experiment)
+        if experiment is None:
+            return _Place()
+        place = experiment.experiment_id
+        if place not in listed:
+            listed[place] = store.list_version_runs(place)
+    except TrackingError as exc:
+        return _Place(trouble=exc)
+    own = tuple(run for run in listed[place] if is_same_project(run.project_arn, project.arn))
+    if not options.dry_run:
+        _write_fuller_arn(store, experiment, project, own)
+    return _Place(experiment_id=place, runs=own, beside=listed[place])
+
+
+def _begin(
+    entries: Sequence[tuple[Source, VersionEntry]], options: SyncOptions, workers: Workers
+) -> _Prepared:
+    """Nothing is logged in a store that is not there yet: read while MLflow sets it up."""
+    prepared: _Prepared = {}
+    for source, entry in entries:
+        if not (entry.skipped or entry.refused):
+            with suppress(Exception):  # it comes again, as the version's result
+                work, size = _prepare_work(source, entry, options)
+                workers.begin(work, size=size)
+                prepared[entry.version.arn] = work, size
+    return prepared
+
+
+def _run_jobs(
+    jobs: Sequence[_Job],
+    options: SyncOptions,
+    store: Store | None,
+    workers: Workers,
+    progress: Progress,
+    prepared: _Prepared,
+) -> tuple[VersionResult, ...]:
+    """All versions: threads ask and write, workers read and compute."""
+    with ThreadPoolExecutor(max_workers=workers.jobs + 1 if workers.jobs > 1 else 1) as pool:
+        tools = _Tools(store=store, workers=workers, progress=progress, prepared=prepared)
+        return tuple(pool.map(partial(_sync_version, options=options, tools=tools), jobs))
+
+
+def _sync_version(job: _Job, *, options: SyncOptions, tools: _Tools) -> VersionResult:
+    """One version, from its files to its run; whatever goes wrong is its result."""
+    try:
+        result = _update_version(job, options, tools)
+    except MlrekError as exc:
+        result = VersionResult(entry=job.entry, action="failed", reason=str(exc))
+    except Exception as exc:  # noqa: BLE001 - whatever it is, it never stops the other versions
+        result = VersionResult(entry=job.entry, action="failed", reason=_describe_fault(exc))
+    result = replace(result, experiment_id=job.place.experiment_id)
+    tools.progress.finish_version(result)
+    return result
+
+
+def _describe_fault(exc: Exception) -> str:
+    """One line about what mlrek did not expect, without secrets; the traceback under --verbose."""
+    logging.getLogger("mlrek").info("", exc_info=exc)
+    frames = traceback.extract_tb(exc.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    said = " ".join(str(exc).split())
+    return hide_secrets(
+        f"unexpected {type(exc).__name__}: {said}{place}; this is a fault of mlrek: please report "
+        "it with what `mlrek sync … -v` prints"
+    )
+
+
+def _update_version(job: _Job, options: SyncOptions, tools: _Tools) -> VersionResult:
+    entry, current = job.entry, job.target.current
+    if entry.skipped:
+        return VersionResult(entry=entry, action="skipped", reason=entry.skipped, run=current)
+    if entry.refused:
+        return VersionResult(entry=entry, action="failed", reason=entry.refused)
+    if job.place.trouble:
+        raise job.place.trouble
+    prepared = tools.prepared.get(entry.version.arn)
+    work, size = prepared or _prepare_work(job.source, entry, options)
+    if current and current.source_state == work.state and not options.force:
+        return _leave(job, keep(job.target, current))
+    if current is not None:
+        key = "" if options.force else current.evaluation_key
+        work = replace(work, logged_key=key, earlier=read_earlier(job.store, current))
+    try:
+        description = tools.workers.describe(work, size=size, on_bytes=tools.progress.on_bytes)
+    except SourceNotFoundError as exc:
+        if current is None or options.force or not current.has_images:
+            raise
+        return _leave(job, keep(job.target, current, str(exc)))
+    return _log(job, description, tools)
+
+
+def _choose_options(entry: VersionEntry, options: Options) -> Options:
+    """The options without a threshold that changes nothing here, and so makes no other run."""
+    if FILE_FORMATS[entry.format].reads_threshold:
+        return options
+    return replace(options, threshold=DEFAULT_THRESHOLD)
+
+
+def _prepare_work(source: Source, entry: VersionEntry, options: SyncOptions) -> tuple[Work, int]:
+    """What a worker needs for a version, and the bytes that it will read."""
+    files = source.read_state(entry)
+    run_options = _choose_options(entry, options.options)
+    work = Work(
+        source=source,
+        entry=entry,
+        options=run_options,
+        state=describe_state(files, run_options),
+        logged_at=datetime.now(UTC).isoformat(),
+        aws=options.aws,
+        is_dry=options.dry_run,
+    )
+    return work, count_bytes(files)
+
+
+def _leave(job: _Job, kept: Logged) -> VersionResult:
+    """Leave the run that counts, and no other of its version."""
+    if job.store is not None:
+        retire_others(job.store, job.target, kept.run)
+    return _tell_kept(job, kept)
+
+
+def _tell_kept(job: _Job, kept: Logged) -> VersionResult:
+    said = (kept.kept,) if kept.kept else ()
+    return VersionResult(
+        entry=job.entry,
+        action=kept.action,
+        run=kept.run,
+        warnings=(*said, *_warnings(kept.run.tags)),
+        doubts=read_doubts(kept.run, job.store),
+    )
+
+
+def _log(job: _Job, description: RunDescription, tools: _Tools) -> VersionResult:
+    """Log what was described, or leave the run that holds the same or knows more."""
+    key = description.tags["mlrek.evaluation_key"]
+    result = VersionResult(
+        entry=job.entry,
+        action=job.target.action,
+        warnings=_warnings(description.tags),
+        doubts=description.doubts,
+    )
+    if job.store is None:
+        kept = find_kept(tools.store, job.target, key, description.knows)
+        return _tell_kept(job, kept) if kept else result
+    logged = log_run(
+        job.store, job.target, key=key, knows=description.knows, describe=lambda: description
+    )
+    if logged.action == "unchanged":
+        return _tell_kept(job, logged)
+    return replace(result, run=logged.run, reason=logged.reason)
+
+
+def _describe_upgrade(jobs: Sequence[_Job], results: Sequence[VersionResult]) -> tuple[str, ...]:
+    """What is said once, by the first sync after an update of mlrek that logs versions again."""
+    pairs = zip(jobs, results, strict=True)
+    again = [job for job, result in pairs if result.action == "replaced" and job.target.is_outdated]
+    if not again:
+        return ()
+    versions = "1 version was" if len(again) == 1 else f"{len(again):,} versions were"
+    said = (
+        f"{versions} logged by an earlier mlrek and logged again, since what a run holds has "
+        f"changed: {LOG_CHANGES}. A run that a registered version with an alias points to, or that "
+        "a decision names, stays, marked as superseded."
+    )
+    return (said,)
+
+
+def _finish_projects(
+    store: Store | None,
+    jobs: Sequence[_Job],
+    results: Sequence[VersionResult],
+    *,
+    writes: bool,
+) -> tuple[ProjectResult, ...]:
+    """What an experiment says of itself, and the links of each project."""
+    if store is None:
+        return ()
+    finished = []
+    by_experiment: dict[str, dict[Project, _Place]] = {}
+    for job in jobs:
+        if job.place.experiment_id:
+            places = by_experiment.setdefault(job.place.experiment_id, {})
+            places[job.entry.version.project] = job.place
+    changed = {
+        result.experiment_id
+        for result in results
+        if result.run is not None and result.action in {"created", "replaced"}
+    }
+    for experiment_id, projects in by_experiment.items():
+        beside = next(iter(projects.values())).beside
+        if experiment_id in changed:
+            beside = store.list_version_runs(experiment_id)
+        complete = [run for run in beside if run.is_complete]
+        experiment = store.get_experiment(experiment_id)
+        if writes:
+            clean_up(store, experiment_id, beside)
+            write_overview(store, experiment, complete, is_changed=experiment_id in changed)
+        has_view = VIEW_TAG in experiment.tags or (writes and bool(complete))
+        for project in projects:
+            runs = current_runs(
+                run for run in complete if is_same_project(run.project_arn, project.arn)
+            )
+            finished.append(
+                ProjectResult(
+                    project=project,
+                    experiment=experiment.name,
+                    experiment_id=experiment_id,
+                    links=build_links(
+                        store.tracking_uri,
+                        experiment_id,
+                        [run.run_id for run in runs],
+                        has_view=has_view,
+                        picture=next(iter(find_main_pictures(runs)), ""),
+                        workspace=store.workspace,
+                    ),
+                    runs=runs,
+                )
+            )
+    return tuple(finished)
+
+
+def _name_runs_that_count(
+    results: Sequence[VersionResult], projects: Sequence[ProjectResult]
+) -> tuple[VersionResult, ...]:
+    """Another process may have settled on its own run of a version since ours was written."""
+    counting = {run.version_arn: run for project in projects for run in project.runs}
+    return tuple(
+        result
+        if result.run is None
+        else replace(result, run=counting.get(result.entry.version.arn, result.run))
+        for result in results
+    )
+
+
+def _describe_result(result: SyncResult) -> str:
+    """What became of a sync, for the run that `mlflow run` opened around it."""
+    actions = [version.action for version in result.versions]
+    summary = ", ".join(f"{actions.count(a)} {a}" for a in dict.fromkeys(actions)) or "no versions"
+    places = ", ".join(project.experiment for project in result.projects) or "no experiment"
+    return f"mlrek sync: {summary}. The versions have runs of their own, in {places}."
+
+
+def default_jobs() -> int:
+    """Versions worked on at once."""
+    return min(4, os.cpu_count() or 1)
+
+
+def _warnings(tags: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(tags.get("mlrek.warnings", "").splitlines())
