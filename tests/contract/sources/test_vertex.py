@@ -192,7 +192,7 @@ def test_an_unchanged_version_has_an_unchanged_state(flowers):
 @pytest.mark.parametrize("status", [429, 500, 503])
 def test_a_busy_service_is_asked_again(flowers, status, monkeypatch):
     """Once is nothing to speak of."""
-    monkeypatch.setattr("mlrek.sources.vertex._BACKOFF", 0)
+    monkeypatch.setattr("urllib3.util.retry.Retry.sleep", lambda *_: None)
     flowers.faults += [
         VertexFault(":listVersions", status, times=2),
         VertexFault("/slices", status, times=1),
@@ -213,7 +213,7 @@ def test_a_busy_service_is_asked_again(flowers, status, monkeypatch):
 )
 def test_what_the_service_refuses_is_one_line(flowers, status, said, monkeypatch):
     """With the resource's name and what to do."""
-    monkeypatch.setattr("mlrek.sources.vertex._BACKOFF", 0)
+    monkeypatch.setattr("urllib3.util.retry.Retry.sleep", lambda *_: None)
     flowers.faults.append(VertexFault(":listVersions", status))
     with pytest.raises(SourceError) as info:
         open_source(MODEL).list_versions()
@@ -265,7 +265,7 @@ def test_an_odd_version_does_not_break_the_others(flowers, model):
 
 def test_nobody_answers(monkeypatch):
     """One line with the address."""
-    monkeypatch.setattr("mlrek.sources.vertex._RETRIES", 0)
+    monkeypatch.setattr("urllib3.util.retry.Retry.sleep", lambda *_: None)
     monkeypatch.setenv("MLREK_VERTEX_ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(SourceError, match=r"http://127\.0\.0\.1:9 cannot be reached"):
         open_source(MODEL).list_versions()
