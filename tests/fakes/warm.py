@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import pkgutil
+import runpy
 import signal
 import subprocess
 import sys
@@ -196,10 +197,8 @@ def _run(request: dict, ready: int) -> None:
         os.chdir(request["cwd"])
         os.environ.update(request["env"])
         sys.argv = ["mlrek", *request["args"]]
-        from mlrek.__main__ import main
-
         os.close(ready)
-        main()
+        runpy.run_module("mlrek", run_name="__main__", alter_sys=True)
     except SystemExit as exc:
         code = exc.code if isinstance(exc.code, int) else int(exc.code is not None)
     except BaseException:  # noqa: BLE001 - as Python itself ends
