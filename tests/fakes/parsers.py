@@ -6,7 +6,6 @@ from pathlib import Path
 
 from mlrek.errors import UsageError
 from mlrek.evaluation import Project, Provider, Version
-from mlrek.formats.columns import ManifestInput
 from mlrek.formats.google import GoogleRole, collect_google, parse_google
 from mlrek.formats.lookout import (
     Document,
@@ -14,11 +13,8 @@ from mlrek.formats.lookout import (
     parse_description,
     parse_lookout_evaluation,
 )
-from mlrek.formats.lookout.masks import MaskRef, parse_mask
 from mlrek.formats.predictions import parse_responses
-from mlrek.formats.rekognition import parse_evaluation
-from mlrek.formats.rekognition.manifest import parse_answers
-from mlrek.formats.rekognition.summary import parse_summary
+from mlrek.formats.rekognition import ManifestInput, parse_evaluation, parse_summary
 from mlrek.formats.stored import load_evaluation
 from mlrek.formats.truth import parse_ground_truth
 from mlrek.policy.parsing import parse_policy
@@ -65,12 +61,35 @@ def _parse_google_truth(data: bytes) -> object:
 
 
 def _parse_mask(data: bytes) -> object:
-    ref = MaskRef(uri="x", colors=(("scratch", (255, 0, 0)),))
-    return parse_mask(ref, data, {"scratch": 0})
+    manifest = LookoutInput(uri="x", chunks=[_MASKED], read_masks=lambda uris: [data for _ in uris])
+    return parse_lookout_evaluation(VERSION, manifest=manifest)
 
 
 def _parse_manifest(data: bytes, *, skip: bool = False) -> object:
     return parse_evaluation(VERSION, manifest=_lines(data), skip_bad_lines=skip)
+
+
+def _parse_answers(data: bytes) -> object:
+    """After a line of a moderation adapter, by which its manifest is known."""
+    return parse_evaluation(VERSION, manifest=_lines(_MODERATED + data))
+
+
+_COLORS = {
+    "type": "groundtruth/semantic-segmentation",
+    "internal-color-map": {"0": {"class-name": "scratch", "hex-color": "#ff0000"}},
+}
+_MASKED = json.dumps(
+    {
+        "source-ref": "s3://b/1.jpg",
+        "x-detected": 1,
+        "x-detected-metadata": {"class-name": "anomaly", "confidence": 0.9},
+        "anomaly-mask-ref": "s3://b/true.png",
+        "anomaly-mask-ref-metadata": _COLORS,
+        "anomaly-mask-ref-detected": "s3://b/found.png",
+        "anomaly-mask-ref-detected-metadata": _COLORS,
+    }
+).encode()
+_MODERATED = b'{"source-ref": "s3://b/0.jpg", "detect-moderation-labels": {}}\n'
 
 
 PARSERS: dict[str, Parser] = {
@@ -78,7 +97,7 @@ PARSERS: dict[str, Parser] = {
     "rekognition manifest, bad lines left out": lambda data: _parse_manifest(data, skip=True),
     "rekognition summary": lambda data: parse_summary("x", data),
     "rekognition description": lambda data: describe_version(data, uri="x", project=PROJECT),
-    "moderation answers": lambda data: parse_answers(_lines(data)),
+    "moderation answers": _parse_answers,
     "lookout manifest": lambda data: parse_lookout_evaluation(
         VERSION, manifest=LookoutInput(uri="x", chunks=[data])
     ),

@@ -3,7 +3,6 @@
 import json
 import struct
 import zlib
-from contextlib import suppress
 from io import BytesIO
 
 import numpy as np
@@ -14,8 +13,6 @@ from PIL import Image
 
 from mlrek.errors import ParseError, SourceError
 from mlrek.evaluation import DoubtKind, Effect, Task
-from mlrek.formats.lookout.manifest import MaskRef
-from mlrek.formats.lookout.masks import parse_mask
 
 RED, GREEN, WHITE, CLEAR = (255, 0, 0, 255), (0, 255, 0, 255), (255, 255, 255, 255), (0, 0, 0, 0)
 CRACK = {"crack": "#FF0000"}
@@ -320,23 +317,24 @@ def _compare_alpha(true, pred):
     return (true & pred).sum(), (~true & pred).sum(), (true & ~pred).sum()
 
 
-def test_mask_that_would_fill_the_memory():
+def test_mask_that_would_fill_the_memory(read_lookout, make_marked):
     """Its size is known before any pixel of it is."""
     bomb = _join([(b"IHDR", struct.pack(">II5B", 100_000, 100_000, 8, 6, 0, 0, 0))])
-    with pytest.raises(SourceError, match=r"m\.png: is 100000 x 100000 pixels"):
-        parse_mask(MaskRef(uri="m.png", colors=()), bomb, {})
+    (warning,) = read_lookout([make_marked()], masks={TRUE: bomb, PRED: bomb}).warnings
+    assert f"{TRUE}: is 100000 x 100000 pixels" in warning
 
 
-def test_mask_of_two_sizes():
+def test_mask_of_two_sizes(read_lookout, make_marked):
     """Only the first one was looked at before decoding."""
     small, large = _split(_encode([[RED]])), _split(_encode([[RED] * 9]))
-    with pytest.raises(SourceError, match=r"m\.png: is a broken PNG image of several sizes"):
-        parse_mask(MaskRef(uri="m.png", colors=()), _join([small[0], *large]), {})
+    mask = _join([small[0], *large])
+    (warning,) = read_lookout([make_marked()], masks={TRUE: mask, PRED: mask}).warnings
+    assert f"{TRUE}: is a broken PNG image of several sizes" in warning
 
 
 @settings(deadline=None, max_examples=200)
 @given(data=st.data())
-def test_any_bytes_are_a_mask_or_refused(cookies, data):
+def test_any_bytes_are_a_mask_or_refused(cookies, read_lookout, make_marked, data):
     """A real mask with some of its parts changed, under right checksums, is read or refused."""
     name = data.draw(st.sampled_from(["anomaly-10", "anomaly-26", "dummy_anomaly_mask"]))
     chunks = _split((cookies / f"{name}.png").read_bytes())
@@ -349,9 +347,10 @@ def test_any_bytes_are_a_mask_or_refused(cookies, data):
         changed = data.draw(kinds), start + content[len(start) : cut]
         chunks[i : i + 1] = data.draw(st.sampled_from([[], [changed], [changed, chunks[i]]]))
         chunks = chunks or [changed]
-    ref = MaskRef(uri="m.png", colors=(("cracked", (35, 164, 54)),))
-    with suppress(SourceError):
-        assert parse_mask(ref, _join(chunks), {"cracked": 2}).ndim == 2
+    cracked, mask = {"cracked": "#23a436"}, _join(chunks)
+    evaluation = read_lookout([make_marked(cracked, cracked)], masks={TRUE: mask, PRED: mask})
+    is_refused = any("no mask can be compared" in warning for warning in evaluation.warnings)
+    assert evaluation.masks.readable.tolist() == [not is_refused]
 
 
 def _split(png):
