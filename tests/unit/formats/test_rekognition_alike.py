@@ -6,25 +6,20 @@ import pytest
 
 from mlrek.errors import ParseError
 from mlrek.formats import lines
-from mlrek.formats.columns import ManifestInput
-from mlrek.formats.rekognition.manifest import parse_manifest
+from mlrek.formats.stored import dump_evaluation, load_evaluation
 
 RECORD = "rekognition-custom-labels-evaluation-0-metadata"
-COLUMNS = ("images", "true_counts", "true_label", "record_counts", "record_label", "flags")
 
 
 @pytest.fixture
-def parse(monkeypatch):
-    """A function: lines -> label codes and columns, one line a block, or all in one."""
+def parse(monkeypatch, read):
+    """A function: lines -> the evaluation as it is kept, one line a block, or all in one."""
 
-    def read(texts, block_bytes, *, skip=True):
+    def read_blocks(texts, block_bytes, *, skip=True):
         monkeypatch.setattr(lines, "BLOCK_BYTES", block_bytes)
-        manifest = ManifestInput(uri="m.json", chunks=[b"\n".join(texts)])
-        columns = parse_manifest(manifest, skip_bad_lines=skip)
-        values = [list(getattr(columns, name)) for name in (*COLUMNS, "confidence", "warnings")]
-        return dict(columns.label_codes), values
+        return dump_evaluation(read(texts, skip_bad_lines=skip))
 
-    return read
+    return read_blocks
 
 
 @pytest.mark.parametrize(
@@ -56,15 +51,17 @@ def test_what_came_before_does_not_matter(parse, make_line, change):
 
 def test_order_of_keys_does_not_matter(parse, make_line):
     """Keys may stand in another order than on the line before."""
-    line = make_line(records=[("cat", 0.9, "TP"), ("dog", 0.1, "TN")])
-    turned = dict(reversed(line.items()))
-    _, columns = parse([json.dumps(one).encode() for one in (line, line, turned)], 1)
-    assert columns[-2] == [0.9, 0.1] * 3
+    records = [("cat", 0.9, "TP"), ("dog", 0.1, "TN")]
+    first, second, third = (make_line(records=records, image=f"{n}") for n in range(3))
+    turned = dict(reversed(third.items()))
+    kept = parse([json.dumps(line).encode() for line in (first, second, turned)], 1)
+    evaluation = load_evaluation(kept)
+    assert evaluation.records.confidence.tolist() == [0.9, 0.1] * 3
 
 
 def test_malformed_line_is_named(parse, make_line):
     """The error names the line, however many were read together before it."""
     good = json.dumps(make_line()).encode()
     bad = json.dumps(make_line(records=[("cat", 7, "TP")])).encode()
-    with pytest.raises(ParseError, match=r"m\.json:4: confidence in .* is 7, not a number"):
+    with pytest.raises(ParseError, match=r"manifest\.json:4: confidence in .* is 7, not a number"):
         parse([good, good, good, bad], 1, skip=False)
