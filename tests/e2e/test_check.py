@@ -61,6 +61,15 @@ def test_a_registered_version_against_the_champion(check, registered, number, co
     assert tags["validation_status"] == (tag or "undecided")
 
 
+def test_a_byte_order_mark_is_no_part_of_a_policy(check, tmp_path):
+    """Notepad and PowerShell write one."""
+    marked = tmp_path / "policy.toml"
+    marked.write_bytes(b"\xef\xbb\xbf" + POLICY.read_bytes())
+    done, found = check("models:/digits/3", policy=marked)
+
+    assert (done.returncode, found["verdict"]) == (0, "passed"), done.stderr
+
+
 def test_numbers_and_intervals_agree_with_the_run(check, registered):
     """A floor shows what MLflow shows; without a confidence no interval is claimed."""
     _, found = check("models:/digits/3")

@@ -11,8 +11,8 @@ from fakes.s3_proxy import S3Listed
 
 from mlrek.evaluation import Contents, DoubtKind, Project, Provider, SourceFile, Version
 from mlrek.formats.stored import dump_evaluation
+from mlrek.sources import Part, VersionEntry
 from mlrek.sources.aws import AwsClients, AwsOptions
-from mlrek.sources.catalogue import Part, VersionEntry
 from mlrek.sources.contents import choose_storage, keep_contents, read_contents
 from mlrek.sources.s3 import S3Storage
 from mlrek.sources.storage import LocalStorage

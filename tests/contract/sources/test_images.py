@@ -6,8 +6,8 @@ import pytest
 
 from mlrek.errors import SourceInterruptedError
 from mlrek.evaluation import Project, Provider, Version
+from mlrek.sources import Part, VersionEntry
 from mlrek.sources.aws import AwsClients, AwsOptions
-from mlrek.sources.catalogue import Part, VersionEntry
 from mlrek.sources.images import READERS, Patience, read_images, read_images_below
 from mlrek.sources.s3 import S3Storage
 from mlrek.sources.storage import LocalStorage

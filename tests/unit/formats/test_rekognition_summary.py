@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlrek.errors import MlrekError, ParseError
-from mlrek.formats.rekognition.summary import parse_summary
+from mlrek.formats.rekognition import parse_summary
 
 ABSENT = ["null", '"NaN"', "NaN", "Infinity", "-Infinity"]
 

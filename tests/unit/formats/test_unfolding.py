@@ -10,8 +10,8 @@ import pytest
 
 from mlrek.errors import ParseError
 from mlrek.formats import lines as unfolding
-from mlrek.formats.columns import ManifestInput
 from mlrek.formats.predictions import parse_responses
+from mlrek.formats.rekognition import ManifestInput
 from mlrek.formats.truth import parse_ground_truth
 
 CASES = Path(__file__).parents[2] / "data" / "cases" / "one-document-instead-of-lines"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlrek.errors import ParseError
-from mlrek.sources.catalogue import VersionEntry
+from mlrek.sources import VersionEntry
 from mlrek.sources.description import describe_version
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()

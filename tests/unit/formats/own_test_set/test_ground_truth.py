@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mlrek.errors import MlrekError, ParseError, UsageError
 from mlrek.evaluation import DoubtKind, Task
-from mlrek.formats.columns import ManifestInput
+from mlrek.formats.rekognition import ManifestInput
 from mlrek.formats.truth import parse_ground_truth
 
 URI = "s3://bucket/own.manifest"

@@ -24,8 +24,8 @@ from mlrek.evaluation import (
     Task,
     Version,
 )
-from mlrek.formats.columns import ManifestInput
 from mlrek.formats.predictions import join_own_test_set, parse_responses
+from mlrek.formats.rekognition import ManifestInput
 from mlrek.formats.truth import parse_ground_truth
 from mlrek.metrics.test_set import test_set_digest as compute_digest
 

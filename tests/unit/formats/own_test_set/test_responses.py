@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 
 from mlrek.errors import MlrekError, ParseError
 from mlrek.evaluation import DoubtKind
-from mlrek.formats.columns import ManifestInput
 from mlrek.formats.predictions import parse_responses
+from mlrek.formats.rekognition import ManifestInput
 
 URI = "answers.jsonl"
 CAT = [{"Name": "cat", "Confidence": 75.0}]
