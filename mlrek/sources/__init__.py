@@ -1,4 +1,4 @@
-"""Where bytes come from: the only input of the reading side.
+"""Where bytes come from: `open_source`, and a row of `FILE_FORMATS` for each provider.
 
 `open_source` tells by the form of a text which kind of source it names.
 """

@@ -1,4 +1,4 @@
-"""The AWS side of the door: shared clients, and botocore's errors in plain words.
+"""The AWS side of the door: shared clients with their retries, and botocore's errors in words.
 
 botocore is imported only when AWS is really asked.
 """

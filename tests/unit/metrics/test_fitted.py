@@ -61,6 +61,20 @@ def test_the_rule_threshold_does():
     assert not doubt.touches_number("label_ap", "a")
 
 
+@pytest.mark.parametrize("task", [Task.CLASSIFICATION, Task.MULTILABEL])
+def test_no_number_of_decisions_escapes(task):
+    """Whatever aggregate there is, also a new one, is doubted unless it is of ranks or scores."""
+    evaluation = build(task=task)
+    (doubt,) = find_fitted(evaluation, PredictionRule.THRESHOLD)
+    metrics = compute_metrics(evaluation, prediction_rule=PredictionRule.THRESHOLD)
+    ranked = ("roc_auc", "average_precision", "log_loss")
+
+    names = {name for name in metrics.aggregate if not name.startswith(ranked)}
+
+    assert {name for name in names if not doubt.touches_number(f"aggregate/{name}")} == set()
+    assert len(names) > len(ranked)
+
+
 def test_of_several_labels_every_decision_does():
     """Aggregates and labels are made from decisions at thresholds; AP and AUC are not."""
     (doubt,) = find_fitted(build(task=Task.MULTILABEL))
