@@ -15,7 +15,7 @@ from mlrek.metrics import PredictionRule
 from mlrek.metrics.reported import DEFAULT_THRESHOLD
 from mlrek.metrics.test_set import count_once, test_set_digest
 from mlrek.sources import AwsOptions, open_source
-from mlrek.sources.catalogue import SeenInTraining, Source, VersionEntry
+from mlrek.sources.entries import SeenInTraining, Source, VersionEntry
 from mlrek.sources.storage import path_exists
 from mlrek.tracking.runs import (
     LOOK_NUMBERS_TAG,

@@ -24,7 +24,9 @@ from mlrek.runs.calling import Watch, call_missing
 from mlrek.runs.log import Target, choose_experiment, clean_up, log_run, write_note
 from mlrek.sources import AwsOptions
 from mlrek.sources.aws import AwsClients
-from mlrek.sources.catalogue import (
+from mlrek.sources.contents import add_found, choose_storage, keep_contents, read_contents
+from mlrek.sources.description import parse_arn
+from mlrek.sources.entries import (
     FoundContents,
     Part,
     PartReader,
@@ -32,8 +34,6 @@ from mlrek.sources.catalogue import (
     SeenInTraining,
     VersionEntry,
 )
-from mlrek.sources.contents import add_found, choose_storage, keep_contents, read_contents
-from mlrek.sources.description import parse_arn
 from mlrek.sources.images import read_images, read_images_below
 from mlrek.sources.rekognition import Endpoint
 from mlrek.sources.s3 import open_storage

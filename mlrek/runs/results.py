@@ -12,8 +12,8 @@ from mlrek.registry.door import ModelVersion, Registry
 from mlrek.registry.registering import register_run
 from mlrek.render.blocks import Block, Line, Table
 from mlrek.sources import AwsOptions
-from mlrek.sources.catalogue import VersionEntry
 from mlrek.sources.description import AUTO_SPLIT
+from mlrek.sources.entries import VersionEntry
 from mlrek.text import fmt, fmt_date, fmt_with
 from mlrek.tracking.description import Options
 from mlrek.tracking.notes import find_changes, find_task, test_set_letters

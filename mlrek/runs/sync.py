@@ -33,7 +33,7 @@ from mlrek.runs.log import (
 from mlrek.runs.results import Progress, ProjectResult, SyncOptions, SyncResult, VersionResult
 from mlrek.runs.workers import Work, Workers, count_bytes
 from mlrek.sources import FILE_FORMATS, open_all_projects, open_source
-from mlrek.sources.catalogue import Source, VersionEntry
+from mlrek.sources.entries import Source, VersionEntry
 from mlrek.sources.rekognition import ANY_VERSION
 from mlrek.sources.storage import path_exists
 from mlrek.text import hide_secrets

@@ -17,8 +17,8 @@ from mlrek.evaluation import Evaluation
 from mlrek.runs.cluster import Cluster
 from mlrek.runs.memory import release_memory
 from mlrek.sources.aws import AwsClients, AwsOptions, HandedOver, hand_over, take_over
-from mlrek.sources.catalogue import OnBytes, Source, VersionEntry
 from mlrek.sources.contents import add_found, keep_contents
+from mlrek.sources.entries import OnBytes, Source, VersionEntry
 from mlrek.sources.images import read_images_below
 from mlrek.sources.s3 import open_storage
 from mlrek.tracking.description import (

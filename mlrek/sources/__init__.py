@@ -18,7 +18,9 @@ from mlrek.metrics.reported import DEFAULT_THRESHOLD
 from mlrek.metrics.test_set import hide_signatures
 from mlrek.sources import saved_google, saved_lookout, saved_rekognition
 from mlrek.sources.aws import AwsClients, AwsOptions
-from mlrek.sources.catalogue import (
+from mlrek.sources.contents import choose_storage, read_contents
+from mlrek.sources.description import make_up_version, parse_arn
+from mlrek.sources.entries import (
     FoundContents,
     OnBytes,
     Part,
@@ -28,8 +30,6 @@ from mlrek.sources.catalogue import (
     Source,
     VersionEntry,
 )
-from mlrek.sources.contents import choose_storage, read_contents
-from mlrek.sources.description import make_up_version, parse_arn
 from mlrek.sources.images import read_images
 from mlrek.sources.loose import EVALUATION_SUFFIXES, make_up_project
 from mlrek.sources.rekognition import (

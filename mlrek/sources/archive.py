@@ -27,7 +27,7 @@ from mlrek.errors import MlrekError, SourceError, SourceNotFoundError
 from mlrek.evaluation import Project, Version
 from mlrek.formats.lines import BYTE_ORDER_MARK
 from mlrek.sources import FILE_FORMATS, StoredSource
-from mlrek.sources.catalogue import OnBytes, Part, VersionEntry
+from mlrek.sources.entries import OnBytes, Part, VersionEntry
 from mlrek.sources.storage import FileState, LocalStorage, Storage
 from mlrek.sources.tree import (
     PROJECT_FILE,

@@ -27,7 +27,7 @@ from mlrek.formats.json_text import (
     show,
 )
 from mlrek.formats.sniff import Role
-from mlrek.sources.catalogue import Part, VersionEntry
+from mlrek.sources.entries import Part, VersionEntry
 from mlrek.sources.storage import S3_SCHEME, StoredFile
 from mlrek.sources.tree import Tree
 from mlrek.text import escape_unencodable

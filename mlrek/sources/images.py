@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
 from mlrek.errors import SourceError, SourceInterruptedError
-from mlrek.sources.catalogue import VersionEntry
+from mlrek.sources.entries import VersionEntry
 from mlrek.sources.storage import (
     S3_SCHEME,
     FileTooLargeError,

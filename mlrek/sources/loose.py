@@ -16,7 +16,6 @@ from mlrek.evaluation import Project, Provider, Version
 from mlrek.formats.json_text import describe_spoilt
 from mlrek.formats.rekognition import Summary, parse_summary
 from mlrek.formats.sniff import Role, Service
-from mlrek.sources.catalogue import Part, VersionEntry
 from mlrek.sources.description import (
     EVALUATION_ROLES,
     choose_project,
@@ -24,6 +23,7 @@ from mlrek.sources.description import (
     make_up_version,
     parse_version_arn,
 )
+from mlrek.sources.entries import Part, VersionEntry
 from mlrek.sources.storage import S3_SCHEME, StoredFile, parent_uri
 from mlrek.sources.tree import Tree, inspect
 from mlrek.text import escape_unencodable

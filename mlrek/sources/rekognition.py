@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from mlrek.errors import ParseError, SourceError, SourceNotFoundError
 from mlrek.evaluation import Project, Provider, Version
 from mlrek.sources.aws import AwsClients, AwsOptions, asking_aws, one_line
-from mlrek.sources.catalogue import VersionEntry
 from mlrek.sources.description import RekognitionArn, describe_version, parse_project_arn
+from mlrek.sources.entries import VersionEntry
 from mlrek.sources.storage import S3_SCHEME, parse_s3_uri
 
 if TYPE_CHECKING:

@@ -19,7 +19,7 @@ from mlrek.formats.google import (
 )
 from mlrek.formats.json_text import describe_bytes
 from mlrek.formats.sniff import Service, sniff_inside
-from mlrek.sources.catalogue import EvaluationEntry, Part, PartReader, VersionEntry
+from mlrek.sources.entries import EvaluationEntry, Part, PartReader, VersionEntry
 from mlrek.sources.storage import StoredFile, join_uri, parent_uri
 from mlrek.sources.tree import VERSION_FILE, Found, Tree, is_description, read_all
 

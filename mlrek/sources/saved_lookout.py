@@ -24,7 +24,7 @@ from mlrek.formats.lookout import (
     parse_result,
 )
 from mlrek.formats.sniff import Role, Service
-from mlrek.sources.catalogue import Part, PartReader, VersionEntry, chain_lines
+from mlrek.sources.entries import Part, PartReader, VersionEntry, chain_lines
 from mlrek.sources.storage import (
     S3_SCHEME,
     Storage,

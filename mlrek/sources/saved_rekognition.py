@@ -16,7 +16,6 @@ from mlrek.formats.columns import BadLines
 from mlrek.formats.lines import iter_json_lines
 from mlrek.formats.rekognition import Document, ManifestInput, parse_evaluation, parse_summary
 from mlrek.formats.sniff import Role, Service
-from mlrek.sources.catalogue import PartReader, SeenInTraining, VersionEntry, chain_lines
 from mlrek.sources.description import (
     EVALUATION_ROLES,
     add_descriptions,
@@ -25,6 +24,7 @@ from mlrek.sources.description import (
     make_up_version,
     read_answer,
 )
+from mlrek.sources.entries import PartReader, SeenInTraining, VersionEntry, chain_lines
 from mlrek.sources.loose import (
     LooseFile,
     describe_unread,

@@ -17,7 +17,7 @@ from mlrek.evaluation import Project, Provider
 from mlrek.formats.json_text import HEAD_BYTES, decode_json, describe_other, explain
 from mlrek.formats.lines import BYTE_ORDER_MARK
 from mlrek.formats.sniff import FileKind, Role, Service, sniff, sniff_inside
-from mlrek.sources.catalogue import Part, VersionEntry
+from mlrek.sources.entries import Part, VersionEntry
 from mlrek.sources.storage import Storage, StoredFile, join_uri, parent_uri, read_bytes
 
 MAX_BYTES = 200  # disks end at 255; a temporary name needs some of the rest

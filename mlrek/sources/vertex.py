@@ -16,7 +16,7 @@ from urllib.parse import quote, urlsplit
 
 from mlrek.errors import SourceError, SourceNotFoundError
 from mlrek.formats.google import MODELS, GoogleRole, parse_google_name
-from mlrek.sources.catalogue import Part, VersionEntry
+from mlrek.sources.entries import Part, VersionEntry
 from mlrek.sources.saved_google import make_entries
 from mlrek.sources.storage import FileState, StoredFile
 
