@@ -2,23 +2,16 @@
 
 import json
 import zlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import isnan, sqrt
 from pathlib import Path
 
 import numpy as np
 from proof.populations import SETTINGS
 
-from mlrek.evaluation import Task
 from mlrek.metrics import PredictionRule
-from mlrek.metrics.classification import compute_classification
-from mlrek.metrics.compute import compute_numbers
-from mlrek.metrics.detection import compute_detection
-from mlrek.metrics.doubts import doubt_short
-from mlrek.metrics.left_out import Sampling
-from mlrek.metrics.multilabel import compute_multilabel
+from mlrek.metrics.compute import compute_metrics, compute_numbers
 from mlrek.metrics.numbers import list_numbers
-from mlrek.metrics.segmentation import compute_segmentation
 
 BLOCK = 50  # test sets drawn from one seed
 PATH = Path(__file__).with_name("targets.json")
@@ -42,16 +35,6 @@ WILSON = frozenset(
         "label_f1",
     )
 )  # plain shares: their figures are exact and printed, not held to the goal of each side
-
-
-_COMPUTE = {
-    Task.CLASSIFICATION: lambda evaluation: compute_classification(
-        evaluation, PredictionRule.TOP1, Sampling(), curves=False
-    ),
-    Task.MULTILABEL: lambda evaluation: compute_multilabel(evaluation, Sampling(), curves=False),
-    Task.DETECTION: lambda evaluation: compute_detection(evaluation, Sampling(), curves=False),
-    Task.SEGMENTATION: lambda evaluation: compute_segmentation(evaluation, Sampling()),
-}
 
 
 @dataclass(slots=True)
@@ -128,19 +111,13 @@ def compute_targets(name):
     return targets
 
 
-def compute(evaluation):
-    """The numbers with their intervals and the doubt `interval_short`, and nothing else."""
-    metrics = _COMPUTE[evaluation.task](evaluation)
-    return replace(metrics, doubts=tuple(doubt_short(evaluation, metrics)))
-
-
 def run_block(name, n_images, block, targets):
     """The tallies of the test sets of one seed, by the number's name (labels together)."""
     rng = np.random.default_rng([block, n_images, zlib.crc32(name.encode())])
     tallies = {}
     for _ in range(BLOCK):
         evaluation = SETTINGS[name].draw(rng, n_images)
-        metrics = compute(evaluation)
+        metrics = compute_metrics(evaluation)
         short = [d for d in metrics.doubts if d.kind == "interval_short"]
         for row in list_numbers(evaluation, metrics):
             target = targets.get((row.name, row.label), np.nan)

@@ -9,14 +9,11 @@ import argparse
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import MappingProxyType, SimpleNamespace
+from types import MappingProxyType
 
 import numpy as np
 
-from mlrek.comparison.measured import sum_at_threshold
-from mlrek.comparison.pairing import pair_images, recode_labels, select_images, set_whole
-from mlrek.comparison.rows import Rows, sum_rows
-from mlrek.comparison.why import Pair, Shared, base_on_predictions, base_on_thresholds, split
+from mlrek.comparison.compare import CompareSettings, Side, compare_versions
 from mlrek.evaluation import (
     Evaluation,
     LabelSets,
@@ -28,11 +25,10 @@ from mlrek.evaluation import (
     Version,
 )
 from mlrek.metrics import PredictionRule
-from mlrek.metrics.counts import pair_records
-from mlrek.metrics.decisions import predict
 
 TARGET = 200_000 // 300
 PROJECT = Project(provider=Provider.REKOGNITION, arn="arn:project", name="project")
+NUMBERS = ("aggregate/f1_macro", "at_threshold/f1_macro")
 PARTS = ("label_set", "test_set", "relabelled", "model", "threshold")
 
 
@@ -106,63 +102,17 @@ def simulate(mixture, n, pairs, *, seed=0, times=TARGET):
         for name, why in _explain(mixture.draw(rng, n)).items():
             for part in PARTS:
                 low, high = why.intervals[part]
-                true = target[name].values[part]
+                true = getattr(target[name], part)
                 if low < high:
                     tallies[name, part] += (low <= true <= high, low > true, high < true)
     return tallies, target
 
 
 def _explain(sides, *, intervals=True):
-    """The parts of both numbers, from predictions alone: no other number is needed for them."""
-    labels = sides[1].labels
-    sides = [recode_labels(side, labels) for side in sides]
-    pairing = pair_images(*sides)
-    idx = pairing.baseline_idx, pairing.candidate_idx
-    shared = [select_images(side, one) for side, one in zip(sides, idx, strict=True)]
-    whole = tuple(_measure(side) for side in sides)
-    n_known = [int(side.records.label_idx.max()) + 1 for side in sides]
-    pair = Pair(
-        whole=tuple(
-            SimpleNamespace(measure=one, codes=np.arange(n))
-            for one, n in zip(whole, n_known, strict=True)
-        ),
-        shared=Shared(
-            evaluations=tuple(shared),
-            rows=tuple(map(_find_rows, shared)),
-            rules=(PredictionRule.TOP1, PredictionRule.TOP1),
-            reaching=(None, None),
-            has_changed_truth=bool(pairing.relabelled.any()),
-            reach_down=(True, True),
-        ),
-        places=pairing.baseline_idx,
-        units=set_whole(tuple(side.images for side in sides), labels, "").units,
-        grouped=False,
-        intervals=intervals,
-    )
-    return {
-        "aggregate": split(pair, base_on_predictions(pair.whole, pair.shared)),
-        "at_threshold": split(pair, base_on_thresholds(pair.whole, pair.shared)),
-    }
-
-
-def _measure(side):
-    n = len(side.labels)
-    images = np.arange(len(side.images))
-    return SimpleNamespace(
-        labels=sum_rows(_find_rows(side), n),
-        at_threshold=sum_at_threshold(side, pair_records(side), images, np.arange(n), n),
-    )
-
-
-def _find_rows(side):
-    sample = predict(side, PredictionRule.TOP1)
-    return Rows(
-        image_idx=sample.image_idx,
-        y_true=sample.y_true,
-        y_pred=sample.y_pred,
-        confidence=sample.confidence,
-        counted=np.ones(len(side.images), dtype=bool),
-    )
+    """The parts of both numbers, by the number's name."""
+    sides = (Side(evaluation=side, rule=PredictionRule.TOP1) for side in sides)
+    why = compare_versions(*sides, CompareSettings(intervals=intervals)).why
+    return {name: why[name] for name in NUMBERS}
 
 
 def _build(images, truth, scores, threshold):
@@ -195,7 +145,7 @@ def main():
             for (number, part), (held, above, below) in sorted(tallies.items()):
                 total = held + above + below
                 print(
-                    f"| {name} | {n} | {number} | {part} | {target[number].values[part]:+.4f} | "
+                    f"| {name} | {n} | {number} | {part} | {getattr(target[number], part):+.4f} | "
                     f"{held / total:.1%} | {above / total:.1%} | {below / total:.1%} |",
                     flush=True,
                 )
