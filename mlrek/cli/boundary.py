@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
-EXIT_REFUSED = 3
 EXIT_UNDECIDED = 4
 EXIT_CODES: dict[type[MlrekError], int] = {
     UsageError: EXIT_USAGE,

@@ -198,11 +198,6 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def render_png(figure: Figure) -> bytes:
-    """A figure as a PNG file; the same figure gives the same bytes."""
-    return encode_png(render_rgb(figure))
-
-
 def describe_images(images: int) -> str:
     """How many images a figure rests on, as its header says it."""
     return f"n = {images:,} image{'' if images == 1 else 's'}"

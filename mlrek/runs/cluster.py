@@ -127,7 +127,7 @@ def run_packed(packed: bytes, version: str) -> object:
     return result
 
 
-def read_version() -> str:
+def read_own_version() -> str:
     """The mlrek that runs here; asked of each worker."""
     return __version__
 
@@ -164,7 +164,7 @@ def _check_versions(address: str, client: "Client") -> None:
     Raises:
         ClusterError: One has another, or none.
     """
-    answers: Mapping[str, object] = client.run(read_version, on_error="return")
+    answers: Mapping[str, object] = client.run(read_own_version, on_error="return")
     others = {
         worker: f"mlrek {said}" if isinstance(said, str) else "no mlrek"
         for worker, said in answers.items()

@@ -5,7 +5,7 @@ botocore is imported only when AWS is really asked.
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -100,9 +100,6 @@ class AwsClients:
 
 
 # ---- what AWS answered ---------------------------------------------------------------------
-
-_Explain = Callable[[str, str], SourceError]
-
 
 _TROUBLES = {
     "NoCredentialsError": "no AWS credentials; set AWS_PROFILE or run `aws configure`",

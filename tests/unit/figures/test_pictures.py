@@ -8,7 +8,7 @@ import pytest
 from mlrek.evaluation import RecordsKind, Task
 from mlrek.figures import draw_pictures
 from mlrek.figures.confusion import draw_confusion_matrix
-from mlrek.figures.style import WIDTH, encode_png, new_figure, render_png, render_rgb
+from mlrek.figures.style import WIDTH, encode_png, new_figure, render_rgb
 from mlrek.metrics import Metrics
 
 
@@ -72,7 +72,9 @@ def test_number_of_images_of_the_heat_map(task, n, confusion, monkeypatch, texts
 def test_equal_figures_are_equal_bytes(even_confusion):
     """Nothing of the time or the machine is in a file."""
     files = [
-        render_png(draw_confusion_matrix(even_confusion(13), labels=13, version="v", images=9))
+        encode_png(
+            render_rgb(draw_confusion_matrix(even_confusion(13), labels=13, version="v", images=9))
+        )
         for _ in range(2)
     ]
     assert files[0] == files[1]
@@ -81,7 +83,7 @@ def test_equal_figures_are_equal_bytes(even_confusion):
 def test_a_file_holds_pixels_and_nothing_else(even_confusion):
     """No date, no software, no resolution."""
     figure = draw_confusion_matrix(even_confusion(2), labels=2, version="v", images=9)
-    assert set(chunks(render_png(figure))) == {"IHDR", "PLTE", "IDAT", "IEND"}
+    assert set(chunks(encode_png(render_rgb(figure)))) == {"IHDR", "PLTE", "IDAT", "IEND"}
 
 
 def test_a_file_shows_the_pixels():
