@@ -16,7 +16,7 @@ from mlrek.evaluation import Evaluation
 from mlrek.formats.doubts import complete_doubts
 from mlrek.metrics.reported import DEFAULT_THRESHOLD
 from mlrek.metrics.test_set import hide_signatures
-from mlrek.sources import saved_google, saved_lookout, saved_rekognition
+from mlrek.sources import google, saved_lookout, saved_rekognition
 from mlrek.sources.aws import AwsClients, AwsOptions
 from mlrek.sources.contents import choose_storage, read_contents
 from mlrek.sources.description import make_up_version, parse_arn
@@ -237,16 +237,14 @@ def _open_arn(text: str, aws: AwsOptions) -> StoredSource:
 
 
 def _open_vertex(text: str, _aws: AwsOptions) -> StoredSource:
-    from mlrek.sources.vertex import LiveModel, VertexApi, VertexStorage, find_location
-
-    location = find_location(text)
+    location = google.find_location(text)
     if not location:
         raise UsageError(
             f"{text}: is not the name of a model; it should be "
             "projects/P/locations/L/models/M, for one version with @VERSION behind it"
         )
-    storage = VertexStorage(VertexApi(location))
-    return StoredSource(uri=text, catalogue=LiveModel(storage, text), storage=storage)
+    storage = google.VertexStorage(google.VertexApi(location))
+    return StoredSource(uri=text, catalogue=google.LiveModel(storage, text), storage=storage)
 
 
 def _open_s3(text: str, aws: AwsOptions) -> StoredSource:
@@ -371,10 +369,10 @@ FILE_FORMATS: Mapping[str, FileFormat] = MappingProxyType(
             roles=saved_lookout.ROLES,
             looked_for="EvaluationResult-….json and EvaluationManifest-….json",
         ),
-        saved_google.FORMAT: FileFormat(
-            find=saved_google.find_versions,
-            load=saved_google.load_evaluation,
-            roles=saved_google.ROLES,
+        google.FORMAT: FileFormat(
+            find=google.find_versions,
+            load=google.load_evaluation,
+            roles=google.ROLES,
             looked_for="Google's lists of model evaluations",
             reads_threshold=True,
         ),

@@ -7,7 +7,7 @@ import pytest
 
 from mlrek.evaluation import Provider
 from mlrek.formats.google import GoogleRole
-from mlrek.sources.saved_google import make_entries
+from mlrek.sources.google import make_entries
 
 LOCATION = "projects/493052112345/locations/us-central1"
 LEGACY = f"{LOCATION}/models/ICN4021"
