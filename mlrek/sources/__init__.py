@@ -16,7 +16,7 @@ from mlrek.evaluation import Evaluation
 from mlrek.formats.doubts import complete_doubts
 from mlrek.metrics.reported import DEFAULT_THRESHOLD
 from mlrek.metrics.test_set import hide_signatures
-from mlrek.sources import google, saved_lookout, saved_rekognition
+from mlrek.sources import google, rekognition, saved_lookout
 from mlrek.sources.aws import AwsClients, AwsOptions
 from mlrek.sources.contents import choose_storage, read_contents
 from mlrek.sources.description import make_up_version, parse_arn
@@ -39,11 +39,12 @@ from mlrek.sources.rekognition import (
     NamedProject,
     OneOfAll,
     describe_projects,
+    find_seen,
     is_project_name,
     list_projects,
+    list_trained,
 )
 from mlrek.sources.s3 import S3Storage
-from mlrek.sources.saved_rekognition import find_seen, list_trained
 from mlrek.sources.storage import LocalStorage, Storage, join_uri, parent_uri, path_exists
 from mlrek.sources.tree import VERSION_FILE, VERSIONS_FOLDER, Found, Tree
 from mlrek.text import escape_unencodable
@@ -355,13 +356,13 @@ class FileFormat:
 
 FILE_FORMATS: Mapping[str, FileFormat] = MappingProxyType(
     {
-        saved_rekognition.FORMAT: FileFormat(
-            find=saved_rekognition.find_versions,
-            load=saved_rekognition.load_evaluation,
-            roles=saved_rekognition.ROLES,
-            optional_roles=saved_rekognition.OPTIONAL_ROLES,
+        rekognition.FORMAT: FileFormat(
+            find=rekognition.find_versions,
+            load=rekognition.load_evaluation,
+            roles=rekognition.ROLES,
+            optional_roles=rekognition.OPTIONAL_ROLES,
             looked_for="EvaluationResultSummary-….json and TestingGroundTruth-….json",
-            read_test_images=saved_rekognition.read_test_images,
+            read_test_images=rekognition.read_test_images,
         ),
         saved_lookout.FORMAT: FileFormat(
             find=saved_lookout.find_versions,
