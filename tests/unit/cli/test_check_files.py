@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from builders.policies import F1, make_candidate, make_opponent, run
 
-from mlrek.cli.github import describe_annotations, report_to_github
+from mlrek.cli.check import describe_annotations, report_to_github
 from mlrek.policy import Figure
 from mlrek.render.decision import write_junit
 
