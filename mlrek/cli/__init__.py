@@ -6,13 +6,12 @@ from typing import Annotated
 
 import typer
 
-from mlrek.cli.boundary import EXIT_FAILED, CommandGroup, say_fault
 from mlrek.cli.catalogue import archive, projects, versions
 from mlrek.cli.check import check
 from mlrek.cli.compare import compare
 from mlrek.cli.evaluate import evaluate
 from mlrek.cli.options import RegisteringCommand, with_shared_options
-from mlrek.cli.output import make_streams_harmless
+from mlrek.cli.output import EXIT_FAILED, CommandGroup, make_streams_harmless, say_fault
 from mlrek.cli.promote import promote
 from mlrek.cli.show import show
 from mlrek.cli.sync import sync

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mlrek.cli import options as opt
-from mlrek.cli.boundary import EXIT_FAILED
-from mlrek.cli.output import Output
+from mlrek.cli.output import EXIT_FAILED, Output
 from mlrek.text import fmt, fmt_date
 
 if TYPE_CHECKING:

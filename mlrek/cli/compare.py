@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mlrek.cli import options as opt
-from mlrek.cli.boundary import EXIT_UNDECIDED
-from mlrek.cli.output import Output, write_file
+from mlrek.cli.output import EXIT_UNDECIDED, Output, write_file
 from mlrek.errors import TrackingError, UsageError
 
 if TYPE_CHECKING:

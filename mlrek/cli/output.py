@@ -1,4 +1,4 @@
-"""The one output sink: results to stdout, everything else to stderr."""
+"""What a command says: results to stdout, everything else, errors too, to stderr; its exit code."""
 
 import contextlib
 import json
@@ -6,6 +6,7 @@ import logging
 import math
 import sys
 import time
+import traceback
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,14 +17,25 @@ from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+from typer.core import TyperGroup
 
-from mlrek.errors import UsageError
+from mlrek.errors import (
+    EXIT_INTERRUPTED,
+    SAID,
+    IncomparableError,
+    MlrekError,
+    PolicyError,
+    UsageError,
+    begin_command,
+    end_command,
+)
 from mlrek.text import escape_unprintable, hide_secrets
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
+    from typer._click import Context  # pragma: no cover - a name for the type checker only
 
     from mlrek.render.blocks import Block
     from mlrek.runs.results import VersionResult
@@ -31,6 +43,16 @@ if TYPE_CHECKING:
 
 PIPE_WIDTH = 160
 """Columns of a table that no terminal bounds."""
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNDECIDED = 4
+EXIT_CODES: dict[type[MlrekError], int] = {
+    UsageError: EXIT_USAGE,
+    PolicyError: EXIT_USAGE,
+    IncomparableError: EXIT_UNDECIDED,
+}
+"""Errors with an exit code of their own; every other one is `EXIT_FAILED`."""
 
 
 @dataclass(frozen=True)
@@ -269,6 +291,26 @@ class CallWatch:
             self.bar.advance(self.task)
 
 
+class CommandGroup(TyperGroup):
+    """Commands whose errors are one line each, never a traceback."""
+
+    def invoke(self, ctx: "Context") -> Any:
+        """Run the command that was typed."""
+        ends_at_once, interrupted = begin_command(), False
+        try:
+            return super().invoke(ctx)
+        except MlrekError as exc:
+            say_error(str(exc))
+            raise typer.Exit(EXIT_CODES.get(type(exc), EXIT_FAILED)) from exc
+        except KeyboardInterrupt as exc:
+            interrupted = True
+            say_error(SAID)
+            raise typer.Exit(EXIT_INTERRUPTED) from exc
+        finally:
+            if ends_at_once:
+                end_command(said=interrupted)
+
+
 def write_file(option: str, path: str, content: bytes) -> None:
     """Write what an option asked for into its file.
 
@@ -280,31 +322,6 @@ def write_file(option: str, path: str, content: bytes) -> None:
     except (OSError, ValueError) as exc:
         said = exc.strerror if isinstance(exc, OSError) else str(exc)
         raise UsageError(f"{option} {path}: cannot be written: {said}") from exc
-
-
-def _for_stdout(text: str) -> str:
-    """Text with dashes and dots that a stdout without UTF-8 can show."""
-    encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
-    return text if encoding.startswith("utf") else text.translate(_IN_ASCII)
-
-
-def _console(*, stderr: bool) -> "Console":
-    from rich.console import Console
-
-    stream = sys.stderr if stderr else sys.stdout
-    width = None if stream.isatty() else PIPE_WIDTH
-    return Console(stderr=stderr, width=width, highlight=False, markup=False, soft_wrap=False)
-
-
-def _strict(value: Any) -> Any:
-    """JSON without NaN: what does not exist is null."""
-    if isinstance(value, Mapping):
-        return {key: _strict(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
 
 
 def make_streams_harmless(environ: Mapping[str, str]) -> None:
@@ -370,3 +387,46 @@ def show_calls(output: Output) -> Iterator[CallWatch]:
         yield CallWatch(output, bar)
     finally:
         bar.stop()
+
+
+def say_error(text: str) -> None:
+    """One error line on stderr, its control characters made visible."""
+    sys.stderr.write(f"mlrek: {escape_unprintable(text)}\n")
+
+
+def say_fault(exc: Exception) -> None:
+    """What mlrek did not expect: one line without secrets, with --verbose the traceback too."""
+    logging.getLogger("mlrek").info("", exc_info=exc)
+    frames = traceback.extract_tb(exc.__traceback__)
+    place = f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
+    say_error(
+        hide_secrets(
+            f"unexpected {type(exc).__name__}: {exc}{place}; this is a fault of mlrek: please "
+            "report it with what `mlrek … -v` prints"
+        )
+    )
+
+
+def _for_stdout(text: str) -> str:
+    """Text with dashes and dots that a stdout without UTF-8 can show."""
+    encoding = (sys.stdout.encoding or "ascii").lower().replace("-", "")
+    return text if encoding.startswith("utf") else text.translate(_IN_ASCII)
+
+
+def _console(*, stderr: bool) -> "Console":
+    from rich.console import Console
+
+    stream = sys.stderr if stderr else sys.stdout
+    width = None if stream.isatty() else PIPE_WIDTH
+    return Console(stderr=stderr, width=width, highlight=False, markup=False, soft_wrap=False)
+
+
+def _strict(value: Any) -> Any:
+    """JSON without NaN: what does not exist is null."""
+    if isinstance(value, Mapping):
+        return {key: _strict(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_strict(item) for item in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
