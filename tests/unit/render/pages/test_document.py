@@ -1,11 +1,9 @@
 """What the script of a page works on, against numbers worked out by hand."""
 
 import numpy as np
-import pytest
 from sklearn.metrics import confusion_matrix
 
 from mlrek.evaluation import Task
-from mlrek.render.report_data import encode_confidence, encode_falling, encode_rising
 
 
 def _decode_falling(text):
@@ -14,33 +12,41 @@ def _decode_falling(text):
     return [first - sum(steps[:i]) for i in range(len(steps) + 1)]
 
 
-def test_counts_are_written_by_how_much_they_fall():
+def test_counts_are_written_by_how_much_they_fall(evaluate, page_of, data_of):
     """In base 36; where nothing changes, nothing stands."""
-    assert encode_falling(np.array([100, 100, 64, 63, 0])) == "2s,,10,1,1r"
-    assert _decode_falling("2s,,10,1,1r") == [100, 100, 64, 63, 0]
+    confidences = [0.01] * 36 + [0.02] + [0.03] * 63
+    evaluation = evaluate([[0]] * 100, [[(0, c)] for c in confidences], ("cat", "dog"))
+    text, nothing = data_of(page_of(evaluation))["curves"]["tp"]
+
+    assert text == "2s,,10,1,1r" + "," * 96
+    assert _decode_falling(text) == [100, 100, 64, 63, *[0] * 97]
+    assert _decode_falling(nothing) == [0] * 101
 
 
-def test_rising_numbers_are_written_as_distances():
+def test_rising_numbers_are_written_as_distances(evaluate, page_of, data_of):
     """The first from 0."""
-    assert encode_rising(np.array([3, 3, 7])) == [3, 0, 4]
+    truth = [[], [], [], [0, 1], [], [], [], [1]]
+    records = [[(code, 0.5) for code in codes] for codes in truth]
+    evaluation = evaluate(truth, records, ("a", "b"), task=Task.MULTILABEL)
+
+    assert data_of(page_of(evaluation))["records"]["image"] == [3, 0, 4]
 
 
-@pytest.mark.parametrize("step", range(101))
-def test_a_confidence_reaches_the_threshold_that_it_equals(step):
+def test_a_confidence_reaches_the_threshold_that_it_equals(evaluate, page_of, data_of):
     """Its whole number of thousandths of a percent is never below, as in `confidence >= t`."""
-    below, at = (
-        encode_confidence(np.array([np.nextafter(step / 100, -1), step / 100]))[-2:]
-        if (step)
-        else (0, encode_confidence(np.array([0.0]))[0])
-    )
+    at = [step / 100 for step in range(101)]
+    below = [float(np.nextafter(threshold, -1)) for threshold in at[1:]]
+    records = [[(0, confidence)] for confidence in (*at, *below)]
+    rows = data_of(page_of(evaluate([[0]] * 201, records, ("cat",))))["rows"]
 
-    assert at // 1000 == step
-    assert step == 0 or below // 1000 == step - 1
+    assert [part // 1000 for part in rows["confidence"]] == [*range(101), *range(100)]
 
 
-def test_no_confidence_is_told_from_none(pets):
+def test_no_confidence_is_told_from_none(evaluate, page_of, data_of):
     """-1 stands where there is no confidence, 0 where it is zero."""
-    assert encode_confidence(np.array([np.nan, 0.0, 1.0])).tolist() == [-1, 0, 100_000]
+    evaluation = evaluate([[0]] * 3, [[], [(0, 0.0)], [(0, 1.0)]], ("cat",))
+
+    assert data_of(page_of(evaluation))["rows"]["confidence"] == [-1, 0, 100_000]
 
 
 def test_curves_hold_the_counts_at_each_threshold(pets, page_of, data_of):
