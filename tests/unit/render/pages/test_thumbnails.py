@@ -7,9 +7,8 @@ from io import BytesIO
 
 import numpy as np
 import pytest
+from builders.detections import build_detection
 from PIL import Image
-
-from mlrek.render.report_images import MAX_TOTAL_BYTES, order_for_thumbnails, read_thumbnails
 
 
 def encode(pixels, kind="png", **options):
@@ -29,10 +28,24 @@ def claim_size(width, height):
     )
 
 
-def read(evaluation, contents):
-    """Thumbnails of the first images, whose contents are these."""
-    order = np.arange(len(evaluation.images))
-    return read_thumbnails(evaluation, order, lambda uris: contents + [b""] * len(uris))
+@pytest.fixture
+def read(page_of, data_of):
+    """A function: the images that a page asks for, and the pictures it shows, by image.
+
+    `contents` are those of the first images; of the others nothing can be read.
+    """
+
+    def show(evaluation, *contents):
+        asked, known = [], dict(zip(evaluation.images, contents, strict=False))
+
+        def read_images(uris):
+            asked.extend(uris)
+            return [known.get(uri, b"") for uri in uris]
+
+        images = data_of(page_of(evaluation, read_images=read_images))["images"]
+        return asked, {int(i): picture for i, picture in images["thumbnails"].items()}
+
+    return show
 
 
 @pytest.fixture(scope="module")
@@ -41,16 +54,26 @@ def many(evaluate):
     return evaluate([[0]] * 1000, [[(0, 0.9)]] * 1000, ("cat",))
 
 
-def test_pictures_are_small_webp(pets):
-    """The longer side is 96 pixels, the shape and the size of the image are kept."""
+def test_pictures_are_small_webp(pets, read):
+    """The longer side is 96 pixels, the shape of the image is kept."""
     wide = encode(np.full((100, 200, 3), 90, dtype=np.uint8))
-    found = read_thumbnails(pets, np.array([2]), lambda _: [wide]).by_image[2]
-    head, _, body = found.data_uri.partition(",")
+    _, pictures = read(pets, wide)
+    head, _, body = pictures[0].partition(",")
 
     assert head == "data:image/webp;base64"
     with Image.open(BytesIO(b64decode(body))) as small:
         assert (small.format, small.size) == ("WEBP", (96, 48))
-    assert (found.width, found.height) == (200, 100)
+
+
+def test_the_size_of_a_picture_is_that_of_its_image(page_of, data_of):
+    """Boxes in pixels are drawn on a picture that is smaller, where nothing else tells the size."""
+    box = (0, (10, 20, 60, 80))
+    evaluation = build_detection([[box]], [[(*box, 0.9)]])
+    wide = encode(np.full((100, 200, 3), 90, dtype=np.uint8))
+    rows = data_of(page_of(evaluation, read_images=lambda _: [wide]))["rows"]
+
+    assert rows["frames"] == [200, 100]
+    assert rows["boxes"] == [50, 200, 300, 800]  # in thousandths of width and height
 
 
 @pytest.mark.parametrize(
@@ -65,13 +88,13 @@ def test_pictures_are_small_webp(pets):
     ],
 )
 @pytest.mark.filterwarnings("error")
-def test_what_is_no_image_has_no_picture(pets, content):
+def test_what_is_no_image_has_no_picture(pets, read, content):
     """Denied, broken, or a bomb that would fill the memory."""
     good = encode(np.zeros((4, 4, 3), dtype=np.uint8))
-    found = read_thumbnails(pets, np.array([0, 1]), lambda _: [content, good])
+    asked, pictures = read(pets, content, good)
 
-    assert list(found.by_image) == [1]
-    assert found.asked == 2
+    assert list(pictures) == [1]
+    assert len(asked) == 4
 
 
 def icon_with_png(width, height):
@@ -92,62 +115,55 @@ def icon_with_png(width, height):
     ],
     ids=["postscript", "tiff", "ppm", "avif", "dds", "icon"],
 )
-def test_only_formats_of_the_services_are_decoded(pets, content, monkeypatch):
+def test_only_formats_of_the_services_are_decoded(pets, read, content, monkeypatch):
     """Pillow would start Ghostscript for PostScript; some decoders raise what they like."""
     monkeypatch.setattr("subprocess.Popen", None)
-    found = read_thumbnails(pets, np.array([0]), lambda _: [content])
 
-    assert found.by_image == {}
+    assert read(pets, content)[1] == {}
 
 
 @pytest.mark.parametrize("kind", ["jpeg", "png", "gif", "bmp", "webp", "ico"])
-def test_each_format_of_a_service_has_a_picture(pets, kind):
+def test_each_format_of_a_service_has_a_picture(pets, read, kind):
     """Amazon takes JPEG and PNG, Google the others too."""
     content = encode(np.zeros((16, 16, 3), dtype=np.uint8), kind)
 
-    assert 0 in read_thumbnails(pets, np.array([0]), lambda _: [content]).by_image
+    assert 0 in read(pets, content)[1]
 
 
-def test_whatever_a_decoder_raises_is_the_fault_of_the_file(pets, monkeypatch):
+def test_whatever_a_decoder_raises_is_the_fault_of_the_file(pets, read, monkeypatch):
     """One damaged image never ends a sync."""
     good = encode(np.zeros((4, 4, 3), dtype=np.uint8))
     for error in (RuntimeError, NotImplementedError, MemoryError, struct.error, AssertionError):
         monkeypatch.setattr(
             Image.Image, "convert", lambda *_, error=error: (_ for _ in ()).throw(error)
         )
-        assert read_thumbnails(pets, np.array([0]), lambda _: [good]).by_image == {}
+        assert read(pets, good)[1] == {}
 
 
-def test_only_so_many_are_asked_for(many):
-    """240 of a thousand images, in the given order."""
-    asked = []
+def test_only_so_many_are_asked_for(many, read):
+    """240 of a thousand images, each once."""
+    asked, pictures = read(many)
 
-    def read_images(uris):
-        asked.extend(uris)
-        return [b""] * len(uris)
-
-    order = np.arange(1000)[::-1]
-    assert read_thumbnails(many, order, read_images).by_image == {}
-    assert asked == [many.images[i] for i in order[:240]]
+    assert pictures == {}
+    assert len(asked) == len(set(asked)) == 240
 
 
-def test_all_together_stay_small(many):
+def test_all_together_stay_small(many, read):
     """Noise hardly shrinks; pictures are left out before they are too much."""
     noise = np.random.default_rng(0).integers(0, 256, (96, 96, 3)).astype(np.uint8)
-    content = encode(noise)
-    found = read_thumbnails(many, np.arange(1000), lambda uris: [content] * len(uris))
+    _, pictures = read(many, *[encode(noise)] * 1000)
 
-    assert sum(len(t.data_uri) for t in found.by_image.values()) <= MAX_TOTAL_BYTES
-    assert 0 < len(found.by_image) <= 240
+    assert sum(map(len, pictures.values())) <= 1_200_000
+    assert 0 < len(pictures) <= 240
 
 
 @pytest.mark.parametrize("mode", ["L", "LA", "P", "RGBA", "CMYK", "I;16"])
-def test_all_kinds_of_pixels_are_drawn(pets, mode):
+def test_all_kinds_of_pixels_are_drawn(pets, read, mode):
     """Grey, transparent, indexed, for print, 16 bits."""
     buffer = BytesIO()
     Image.new(mode, (20, 20)).save(buffer, "jpeg" if mode == "CMYK" else "png")
 
-    assert 0 in read_thumbnails(pets, np.array([0]), lambda _: [buffer.getvalue()]).by_image
+    assert 0 in read(pets, buffer.getvalue())[1]
 
 
 def test_the_page_says_what_could_not_be_read(pets, page_of, data_of):
@@ -162,19 +178,15 @@ def test_the_page_says_what_could_not_be_read(pets, page_of, data_of):
     assert [images["names"][int(i)] for i in images["thumbnails"]] == ["/2.png"]
 
 
-def test_suspects_come_first_then_every_gallery(evaluate):
+def test_suspects_come_first_then_every_gallery(evaluate, read):
     """Each label's first image of each outcome before any second one."""
-    from mlrek.metrics.compute import compute_metrics
-    from mlrek.render.tables import list_outcomes
-
     evaluation = evaluate(
-        [[0], [0], [0], [1], [1], [1]],
-        [[(0, 0.9)], [(0, 0.8)], [(0, 0.7)], [(1, 0.6)], [(1, 0.5)], [(0, 0.4)]],
+        [[0], [0], [0], [1], [1], [0]],
+        [[(0, 0.9)], [(0, 0.8)], [(0, 0.7)], [(0, 0.95)], [(1, 0.5)], [(1, 0.3)]],
         ("cat", "dog"),
     )
-    outcomes = list_outcomes(evaluation, compute_metrics(evaluation, intervals=False).predictions)
-    order = order_for_thumbnails(np.arange(6), outcomes, np.array([3])).tolist()
+    order = [evaluation.images.index(uri) for uri in read(evaluation)[0]]
 
-    assert order[0] == 3
+    assert order[0] == 3  # a dog that is surely called a cat
     assert set(order[1:4]) == {2, 4, 5}  # the least sure cat, the least sure dog, the mistake
     assert sorted(order) == list(range(6))
