@@ -112,7 +112,7 @@ def prepare_json(manifest: Path) -> Callable[[], object]:
 
 def prepare_manifest(manifest: Path) -> Callable[[], object]:
     """All columns of the manifest."""
-    from mlrek.formats.columns import ManifestInput
+    from mlrek.formats.rekognition import ManifestInput
     from mlrek.formats.rekognition.manifest import parse_manifest
 
     return lambda: parse_manifest(ManifestInput(uri=str(manifest), chunks=read_chunks(manifest)))

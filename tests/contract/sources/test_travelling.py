@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 
-from mlrek.runs.content import describe_run
 from mlrek.runs.workers import Work, describe_read, is_in_parts, read_version
 from mlrek.sources import open_source
 from mlrek.sources.aws import AwsOptions
@@ -36,7 +35,7 @@ def test_a_run_is_the_same_when_another_process_describes_it(folder: str) -> Non
         source=source, entry=entry, options=OPTIONS, state="s", logged_at="t", aws=AwsOptions()
     )
     read = read_version(work)
-    here = describe_run(read, OPTIONS, state="s", logged_at="t")
+    here = describe_read(work, read)
     there = describe_read(work, pickle.loads(pickle.dumps(read)))  # noqa: S301 our own
     assert replace(there, picture=None) == replace(here, picture=None)
 

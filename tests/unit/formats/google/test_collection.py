@@ -7,7 +7,7 @@ import pytest
 
 from mlrek.evaluation import Provider
 from mlrek.formats.google import GoogleRole
-from mlrek.sources.google import make_entries
+from mlrek.sources import open_source
 
 LOCATION = "projects/493052112345/locations/us-central1"
 LEGACY = f"{LOCATION}/models/ICN4021"
@@ -642,14 +642,16 @@ def test_versions_in_training_order(collect, vertex_model):
     assert arns(collect({"m.json": {"models": models}})) == ["8321@2", "8321@3", "8321@1"]
 
 
-def test_list_of_evaluations(vertex, vertex_slice):
+def test_list_of_evaluations(vertex, vertex_slice, tmp_path):
     """The list shows an evaluation, its labels, and the others of the version."""
     older = vertex({"auPrc": 0.1}, number="1", createTime="2020-01-01T00:00:00Z")
     entry = {"recall": 1, "truePositiveCount": "4"}
     roses = vertex_slice({"auPrc": 0.7, "confidenceMetrics": [entry]}, "roses")
     matrix = {"annotationSpecs": [{"displayName": "roses"}], "rows": [[4]]}
     files = {"e.json": [older, vertex(AREA | {"confusionMatrix": matrix})], "s.json": [roses]}
-    (entry,) = make_entries({name: json.dumps(text).encode() for name, text in files.items()})
+    for name, document in files.items():
+        (tmp_path / name).write_text(json.dumps(document))
+    (entry,) = open_source(str(tmp_path)).list_versions()
     listed = entry.evaluations
     assert [(one.id, one.label) for one in listed] == [("509", ""), ("556", "roses"), ("1", "")]
     assert [one.average_precision for one in listed[:2]] == [0.9, 0.7]
