@@ -1,34 +1,29 @@
 """Options that all commands share, and the two forms of what they print."""
 
 import json
+from pathlib import Path
 
-from typer import Typer
 from typer.testing import CliRunner
 
-from mlrek.cli.options import Account, with_shared_options
+from mlrek import sources
+from mlrek.cli import app
 from mlrek.cli.output import Output
 from mlrek.render.blocks import Block, Line
 
-
-def _app(said: list[Account]) -> Typer:
-    """A command `tell` with a WORD, which prints it."""
-    app = Typer()
-
-    def tell(word: str, account: Account, output: Output) -> None:
-        said.append(account)
-        output.show([Line(word)], lambda: {"word": word})
-
-    app.command()(with_shared_options(tell))
-    return app
+DIGITS = str(Path(__file__).parents[3] / "examples" / "digits")
 
 
-def test_shared_options_follow_the_arguments_of_any_command():
+def test_shared_options_follow_the_arguments_of_any_command(monkeypatch, tmp_path):
     """What they say comes as one account and one output."""
-    said: list[Account] = []
-    result = CliRunner().invoke(_app(said), ["yes", "--region", "eu-west-1", "--json"])
+    asked, open_source = [], sources.open_source
+    monkeypatch.setattr(
+        sources, "open_source", lambda text, aws: asked.append((text, aws)) or open_source(text)
+    )
+    words = ["archive", DIGITS, str(tmp_path / "saved"), "--region", "eu-west-1", "--json"]
+    result = CliRunner().invoke(app, words)
 
-    assert said == [Account(region="eu-west-1")]
-    assert json.loads(result.stdout) == {"word": "yes"}
+    assert asked == [(DIGITS, sources.AwsOptions(region="eu-west-1"))]
+    assert len(json.loads(result.stdout)["versions"]) == 4
 
 
 def test_a_document_is_not_made_for_people():

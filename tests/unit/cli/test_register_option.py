@@ -1,31 +1,17 @@
 """`--register [NAME]`: which word is the NAME, which a SOURCE."""
 
-from typing import Annotated
-
 import pytest
-import typer
+from typer.main import get_command
 from typer.testing import CliRunner
 
-from mlrek.cli.options import RegisteringCommand
-
-app = typer.Typer()
-
-
-@app.command(cls=RegisteringCommand)
-def command(
-    sources: Annotated[list[str] | None, typer.Argument()] = None,
-    all_projects: Annotated[bool, typer.Option("--all-projects")] = False,
-    register: Annotated[str | None, typer.Option("--register")] = None,
-    experiment: Annotated[str, typer.Option("--experiment")] = "",
-    force: Annotated[bool, typer.Option("--force", "-f")] = False,
-) -> None:
-    """Say what was understood."""
-    typer.echo(f"{['*'] if all_projects else sources} {register!r} {experiment!r} {force}")
+from mlrek.cli import app
 
 
 def read(line: str) -> str:
-    """What the command understands of a line."""
-    return CliRunner().invoke(app, line.split(), catch_exceptions=False).output.strip()
+    """What `mlrek sync` understands of a line."""
+    given = get_command(app).commands["sync"].make_context("sync", line.split()).params
+    sources = ["*"] if given["all_projects"] else given["sources"]
+    return f"{sources} {given['register']!r} {given['experiment']!r} {given['force']}"
 
 
 @pytest.mark.parametrize(
@@ -53,7 +39,7 @@ def read(line: str) -> str:
         ("t --register a\\b", "['t', 'a\\\\b'] '' '' False"),
         # another option follows
         ("s --register --force", "['s'] '' '' True"),
-        ("s --register -f t", "['s', 't'] '' '' True"),
+        ("s --register -q t", "['s', 't'] '' '' False"),
         ("--register -- s", "['s'] '' '' False"),
         ("--register n -- s", "['s'] 'n' '' False"),
         ("-- --register", "['--register'] None '' False"),
@@ -68,7 +54,7 @@ def test_the_next_word_is_the_name_where_it_can_be_one(line, understood):
 
 def test_a_wrong_option_is_told_of_as_ever():
     """The look ahead says nothing."""
-    result = CliRunner().invoke(app, ["s", "--register", "n", "--nope"])
+    result = CliRunner().invoke(app, ["sync", "s", "--register", "n", "--nope"])
 
     assert result.exit_code == 2
     assert "--nope" in result.output
