@@ -1,39 +1,46 @@
 """What the bytes of test images are: listed in S3 within bounds, digested on a disk."""
 
-from dataclasses import replace
-from functools import partial
+import json
 from hashlib import md5, sha256
 
-import numpy as np
 import pytest
-from builders.evaluations import build_evaluation
 from fakes.s3_proxy import S3Listed
 
-from mlrek.evaluation import Contents, DoubtKind, Project, Provider, SourceFile, Version
-from mlrek.formats.stored import dump_evaluation
-from mlrek.sources import Part, VersionEntry
-from mlrek.sources.aws import AwsClients, AwsOptions
-from mlrek.sources.contents import choose_storage, keep_contents, read_contents
-from mlrek.sources.s3 import S3Storage
-from mlrek.sources.storage import LocalStorage
+from mlrek.evaluation import Project, Provider, Version
+from mlrek.sources import AwsOptions, Part, VersionEntry, open_source
 
 UNKNOWN = "whether test images were overwritten is unknown: "
 
 
-def make_entry(manifest):
-    """A version whose one file is that manifest."""
+def ask_source(place, images, training_manifest="", folder=""):
+    """What a version, whose manifests lie at a place, tells of images."""
     project = Project(provider=Provider.REKOGNITION, arn="arn:p", name="p")
-    return VersionEntry(
-        version=Version(project=project, arn="arn:v", name="v"),
-        parts=(Part(role="manifest", uri=manifest),),
+    parts = [Part(role="manifest", uri=f"{place}/manifest.json")]
+    if training_manifest:
+        parts.append(Part(role="training_manifest", uri=training_manifest))
+    entry = VersionEntry(
+        version=Version(project=project, arn="arn:v", name="v"), parts=tuple(parts)
     )
+    return open_source(place).read_contents(entry, images, folder, AwsOptions())
+
+
+def write_manifest(images):
+    """A manifest that names images."""
+    return b"".join(json.dumps({"source-ref": image}).encode() + b"\n" for image in images)
 
 
 @pytest.fixture
 def ask(s3_server):
-    """Asks for images of a version whose manifest is in S3."""
-    entry = make_entry("s3://console/evaluation/p/v/manifest.json")
-    return partial(read_contents, S3Storage(AwsClients(AwsOptions())), entry)
+    """Asks for images of a version whose manifests are in S3."""
+
+    def ask_s3(images, trained=()):
+        place = "s3://console/evaluation/p/v"
+        if not trained:
+            return ask_source(place, images)
+        s3_server.put("console", "evaluation/p/v/trained.json", write_manifest(trained))
+        return ask_source(place, images, f"{place}/trained.json")
+
+    return ask_s3
 
 
 def list_pages(server):
@@ -213,7 +220,7 @@ def test_copies_of_trained_images_are_found_in_the_same_pages(s3_server, ask):
     s3_server.proxy.requests.clear()
     images = [f"s3://pets/{key}.png" for key in "abc"]
     trained = [*(f"s3://pets/{key}.png" for key in "de"), "s3://old/x.png"]
-    found = ask(images, find_trained=lambda: trained)
+    found = ask(images, trained)
 
     assert found.copied.tolist() == [True, True, False]
     assert len(list_pages(s3_server)) == 2
@@ -224,7 +231,7 @@ def test_copies_among_too_many_trained_images_are_not_claimed(s3_server, ask):
     list_many(s3_server, 100_000)
     images = [f"s3://pets/many/{i:06}.png" for i in range(10)]
     trained = [f"s3://pets/many/{i:06}.png" for i in range(0, 100_000, 200)]
-    found = ask(images, find_trained=lambda: trained)
+    found = ask(images, trained)
 
     assert found.contents.is_known.all()
     assert found.copied.tolist() == [True] + [False] * 9  # it is named in the training manifest
@@ -246,7 +253,14 @@ def put(folder, **files):
 @pytest.fixture
 def ask_disk(tmp_path):
     """Asks for images of a version whose manifest is in the folder `p`."""
-    return partial(read_contents, LocalStorage(), make_entry(str(tmp_path / "p" / "manifest.json")))
+
+    def ask_folder(images, trained=(), folder=""):
+        place = tmp_path / "p"
+        place.mkdir(exist_ok=True)
+        (place / "trained.json").write_bytes(write_manifest(trained))
+        return ask_source(str(place), images, str(place / "trained.json"), folder)
+
+    return ask_folder
 
 
 def test_a_disk_tells_size_and_digest(tmp_path, ask_disk):
@@ -287,31 +301,9 @@ def test_copies_on_a_disk_are_found_by_digest(tmp_path, ask_disk):
     put(tmp_path / "p", test__6=b"hen", test__7=b"hen")
     images = [f"s3://x/{name}.png" for name in ("test/1", "test/2", "a/five", "test/6", "test/7")]
     trained = [f"s3://x/{name}.png" for name in ("train/3", "train/4", "b/five", "test/7")]
-    found = ask_disk(images, find_trained=lambda: trained)
+    found = ask_disk(images, trained)
 
     assert found.copied.tolist() == [True, False, False, True, True]
-
-
-def test_what_was_known_of_the_same_files_is_kept():
-    """Of other files, or where nothing was known, it is not."""
-    file = SourceFile(role="manifest", uri="s3://x/m.json", size=1, sha256="ab")
-    read = replace(build_evaluation([[0], [1]], [[(0, 0.9)]] * 2, images="ab"), files=(file,))
-    contents = Contents(
-        sizes=np.array([5, -1]),
-        etags=("", ""),
-        is_md5=np.zeros(2, dtype=bool),
-        sha256=("cd", ""),
-        modified_ms=np.full(2, -1),
-    )
-    known = replace(read, contents=contents, seen_in_training=np.array([False, True]))
-    kept = keep_contents(read, dump_evaluation(known), is_services=True)
-
-    assert (kept.contents.sizes.tolist(), kept.contents.sha256) == ([5, -1], ("cd", ""))
-    assert [doubt.kind for doubt in kept.doubts] == [DoubtKind.SEEN_IN_TRAINING]
-    other = replace(known, files=(replace(file, sha256="ef"),))
-    nothing = replace(known, contents=None)
-    for earlier in (dump_evaluation(other), dump_evaluation(nothing), b"no parquet"):
-        assert keep_contents(read, earlier, is_services=True) is None
 
 
 def test_a_folder_that_somebody_names_is_looked_through(tmp_path, ask_disk):
@@ -326,10 +318,7 @@ def test_a_folder_in_s3_that_somebody_names_is_listed(s3_server, tmp_path):
     """`--images s3://pets/test`: what a local manifest names below it, and nothing else."""
     s3_server.put("pets", "test/1.png", b"x")
     s3_server.put("pets", "tester/2.png", b"y")
-    clients, entry = AwsClients(AwsOptions()), make_entry(str(tmp_path / "manifest.json"))
     images, folder = ["s3://pets/test/1.png", "s3://pets/tester/2.png"], "s3://pets/test"
-    storage = choose_storage(LocalStorage(), folder, clients)
-    found = read_contents(storage, entry, images, folder=folder)
+    found = ask_source(str(tmp_path), images, folder=folder)
 
     assert found.contents.is_known.tolist() == [True, False]
-    assert isinstance(choose_storage(LocalStorage(), str(tmp_path), clients), LocalStorage)

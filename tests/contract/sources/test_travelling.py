@@ -4,11 +4,14 @@ import pickle
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
+from builders.evaluations import build_evaluation
 
+from mlrek.evaluation import Contents, DoubtKind, Evaluation, SourceFile
+from mlrek.formats.stored import dump_evaluation, load_evaluation
 from mlrek.runs.workers import Work, describe_read, is_in_parts, read_version
-from mlrek.sources import open_source
-from mlrek.sources.aws import AwsOptions
+from mlrek.sources import AwsOptions, VersionEntry, open_source
 from mlrek.tracking.description import NO_IMAGES, Options
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -50,3 +53,48 @@ def test_what_does_not_come_out_even_is_read_and_described_apart(
     numbers = [n for n in range(1, versions + 1) if is_in_parts(n, versions, jobs)]
     expected = [] if first_in_parts is None else list(range(first_in_parts, versions + 1))
     assert numbers == expected
+
+
+def test_what_was_known_of_the_same_files_is_kept(tmp_path: Path) -> None:
+    """Of other files, or where nothing was known, it is not."""
+    file = SourceFile(role="manifest", uri="s3://x/m.json", size=1, sha256="ab")
+    read = replace(build_evaluation([[0], [1]], [[(0, 0.9)]] * 2, images="ab"), files=(file,))
+    contents = Contents(
+        sizes=np.array([5, -1]),
+        etags=("", ""),
+        is_md5=np.zeros(2, dtype=bool),
+        sha256=("cd", ""),
+        modified_ms=np.full(2, -1),
+    )
+    known = replace(read, contents=contents, seen_in_training=np.array([False, True]))
+
+    kept, doubts = describe_again(tmp_path, read, dump_evaluation(known))
+    assert (kept.sizes.tolist(), kept.sha256) == ([5, -1], ("cd", ""))
+    assert DoubtKind.SEEN_IN_TRAINING in doubts
+    other = replace(known, files=(replace(file, sha256="ef"),))
+    nothing = replace(known, contents=None)
+    for earlier in (dump_evaluation(other), dump_evaluation(nothing), b"no parquet"):
+        kept, doubts = describe_again(tmp_path, read, earlier)
+        assert kept is None
+        assert DoubtKind.SEEN_IN_TRAINING not in doubts
+
+
+def describe_again(
+    folder: Path, read: Evaluation, earlier: bytes
+) -> tuple[Contents | None, list[DoubtKind]]:
+    """What the run of an evaluation keeps of its images' bytes, after an earlier run; its doubts.
+
+    No image lies in the folder.
+    """
+    work = Work(
+        source=open_source(str(folder)),
+        entry=VersionEntry(version=read.version),
+        options=Options(),
+        state="s",
+        logged_at="t",
+        aws=AwsOptions(),
+        earlier=earlier,
+    )
+    described = describe_read(work, read)
+    logged = load_evaluation(described.files["evaluation.parquet"])
+    return logged.contents, [doubt.kind for doubt in described.doubts]
