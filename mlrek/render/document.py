@@ -12,8 +12,13 @@ from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import Evaluation, FloatArray, IntArray, SourceFile, Version
 from mlrek.metrics import ConfusionMatrix, Metrics, Reconciled, ThresholdCurves
 from mlrek.metrics.counts import score_all_labels, score_counts
-from mlrek.metrics.definitions import describe_metrics, find_definition
-from mlrek.metrics.numbers import NUMBER_GROUPS, list_label_columns, list_numbers
+from mlrek.metrics.numbers import (
+    NUMBER_GROUPS,
+    describe_metrics,
+    find_definition,
+    list_label_columns,
+    list_numbers,
+)
 from mlrek.render.blocks import (
     Json,
     number_cells,

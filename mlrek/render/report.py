@@ -14,8 +14,13 @@ from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import Evaluation, Task
 from mlrek.figures.pictures import ReadImages
 from mlrek.metrics import Metrics, Number
-from mlrek.metrics.definitions import describe_metrics
-from mlrek.metrics.numbers import NUMBER_GROUPS, list_headlines, list_numbers, name_metric
+from mlrek.metrics.numbers import (
+    NUMBER_GROUPS,
+    describe_metrics,
+    list_headlines,
+    list_numbers,
+    name_metric,
+)
 from mlrek.render.blocks import Json
 from mlrek.render.doubts import show_doubts
 from mlrek.render.report_data import Contents, describe_page

@@ -8,7 +8,7 @@ import pytest
 from mlrek.evaluation import Boxes, Detections, MaskCounts, Task
 from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.curves import AT_THRESHOLD_NAMES
-from mlrek.metrics.definitions import describe_metrics
+from mlrek.metrics.numbers import describe_metrics
 
 NONE = np.empty(0, dtype=np.int64)
 NO_BOXES = Boxes(

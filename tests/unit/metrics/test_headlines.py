@@ -3,8 +3,7 @@
 import pytest
 
 from mlrek.evaluation import Task
-from mlrek.metrics.definitions import describe_metrics
-from mlrek.metrics.numbers import HEADLINES, name_metric
+from mlrek.metrics.numbers import HEADLINES, describe_metrics, name_metric
 
 
 @pytest.mark.parametrize("task", list(Task))

@@ -9,9 +9,8 @@ from mlrek.comparison.measured import list_values
 from mlrek.metrics import LabelScores, Number
 from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.crossfit import LOGGED_NAMES
-from mlrek.metrics.definitions import describe_metrics as describe_definitions
-from mlrek.metrics.definitions import find_definition
-from mlrek.metrics.numbers import list_numbers
+from mlrek.metrics.numbers import describe_metrics as describe_definitions
+from mlrek.metrics.numbers import find_definition, list_numbers
 from mlrek.policy import Metric
 from mlrek.policy.reading import collect_numbers
 from mlrek.render.document import describe_evaluation, write_per_label

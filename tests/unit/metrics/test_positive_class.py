@@ -19,7 +19,7 @@ from statsmodels.stats.proportion import proportion_confint
 from mlrek.evaluation import DoubtKind, Provider, Reported, Task
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics
-from mlrek.metrics.definitions import describe_metrics
+from mlrek.metrics.numbers import describe_metrics
 from mlrek.metrics.positive_class import NAMES
 
 GOOD, BAD = 0, 1
