@@ -67,7 +67,7 @@ def draw_mask_pictures(
 
 def draw_difference(comparison: Comparison) -> Pixels | None:
     """What changed in the confusion matrix on shared images; None where there is no matrix."""
-    from mlrek.figures.difference import draw_confusion_difference
+    from mlrek.figures.confusion import draw_confusion_difference
     from mlrek.figures.style import render_rgb
 
     if comparison.confusion is None:

@@ -1,7 +1,7 @@
-"""The heat map of a confusion matrix."""
+"""The heat map of a confusion matrix, and that of what changed in one between two versions."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import floor
 from typing import Any, Final
 
@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from mlrek.comparison import ConfusionDifference
 from mlrek.evaluation import BoolArray, FloatArray, IntArray
 from mlrek.figures.style import (
     HEADER,
@@ -38,6 +39,12 @@ from mlrek.text import BACKGROUND_LABEL, OTHER_LABEL, display_label
 
 MAX_LABELS: Final = 25
 """Past so many labels only the most confused ones are shown, and the others as one."""
+
+# Okabe and Ito's blue and vermilion, told apart with any kind of colour vision.
+_BETTER: Final = np.array([(222, 235, 247), (0, 114, 178)], dtype=np.float64)
+_WORSE: Final = np.array([(253, 232, 220), (213, 94, 0)], dtype=np.float64)
+_DARK_CHANGE: Final = 0.55  # a larger share of the greatest change needs white on it, not ink
+_LARGEST_CHANGE: Final = 40.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -158,15 +165,6 @@ def find_dark(colours: FloatArray) -> BoolArray:
     return np.asarray(_luminance(colours) < _DARK)
 
 
-def _describe_facts(heatmap: Heatmap, images: int) -> str:
-    if not heatmap.pooled:
-        return f"{describe_images(images)} · % and colour: share of the row"
-    shown = len(heatmap.shown)
-    return (
-        f"{describe_images(images)} · the {shown} most confused of {shown + heatmap.pooled} labels"
-    )
-
-
 def plan_layout(names: Sequence[str], most: int, background: Sequence[str]) -> Layout:
     """Room for the labels, and for the row and column that nearly all matrices of boxes have."""
     slots = min(len(names), most, MAX_LABELS) + 1
@@ -189,68 +187,6 @@ def plan_layout(names: Sequence[str], most: int, background: Sequence[str]) -> L
     )
 
 
-def _choose_rotation(longest: float, pitch: float, *, roomy: bool) -> int:
-    if not roomy:
-        return 90
-    return 0 if longest <= 0.9 * pitch else 45
-
-
-def _describe_cells(heatmap: Heatmap, grid: Box) -> _Cells:
-    rows, columns = heatmap.counts.shape
-    shares = heatmap.counts / np.maximum(heatmap.counts.sum(axis=1, keepdims=True), 1)
-    colours = colour_cells(heatmap.counts)
-    return _Cells(heatmap.counts, shares, colours, grid.width / columns, grid.height / rows)
-
-
-def _add_grid(axes: Axes, cells: _Cells, heatmap: Heatmap) -> None:
-    """Cells in data coordinates that are points, y pointing down."""
-    rows, columns = cells.counts.shape
-    right, bottom = columns * cells.width, rows * cells.height
-    axes.imshow(
-        cells.colours / 255,
-        extent=(0, right, bottom, 0),
-        aspect="auto",
-        interpolation="nearest",
-    )
-    across = [np.array([(0, i * cells.height), (right, i * cells.height)]) for i in range(1, rows)]
-    down = [np.array([(j * cells.width, 0), (j * cells.width, bottom)]) for j in range(1, columns)]
-    add_lines(axes, across + down, color=PAPER, linewidths=1)
-    n = len(heatmap.shown)
-    first_own = across[n - 1 : n] * bool(heatmap.own_rows) + down[n - 1 : n] * bool(
-        heatmap.own_columns
-    )
-    add_lines(axes, first_own, color=PAPER, linewidths=6)
-    _add_cell_texts(axes, cells)
-
-
-def _add_cell_texts(axes: Axes, cells: _Cells) -> None:
-    places = np.argwhere(cells.counts)
-    texts, size = _fit_counts([int(cells.counts[i, j]) for i, j in places], cells)
-    is_dark = find_dark(cells.colours)
-    numerals: dict[str, list[Numeral]] = {PAPER: [], INK: []}
-    for (i, j), count in zip(places.tolist(), texts, strict=True):
-        x, y = (j + 0.5) * cells.width, (i + 0.5) * cells.height
-        percent = format_percent(float(cells.shares[i, j]))
-        numerals[PAPER if is_dark[i, j] else INK] += (
-            Numeral(x, y - 0.55 * size, count, size),
-            Numeral(x, y + 0.6 * size, percent, _PERCENT_SIZE * size),
-        )
-    for colour, shapes in numerals.items():
-        add_numerals(axes, shapes, colour)
-
-
-def _fit_counts(counts: Sequence[int], cells: _Cells) -> tuple[list[str], float]:
-    """The counts as text and the one size that lets all of them fit; in thousands if it must."""
-    exact, rough = [f"{n:,}" for n in counts], [count_in_thousands(n) for n in counts]
-    size = _fit_size(exact, cells)
-    return (exact, size) if size >= _SMALLEST_COUNT else (rough, _fit_size(rough, cells))
-
-
-def _fit_size(texts: Sequence[str], cells: _Cells) -> float:
-    widest = max(text_width(text, 1) for text in (*texts, "100%"))
-    return min(_LARGEST_COUNT, 0.36 * cells.height, 0.86 * cells.width / widest)
-
-
 def count_in_thousands(count: int) -> str:
     """A count in three digits at most.
 
@@ -260,13 +196,6 @@ def count_in_thousands(count: int) -> str:
     if count < 1000:  # noqa: PLR2004 a thousand
         return str(count)
     return f"{count / 1000:.1f}k" if count < 9950 else f"{count / 1000:.0f}k"  # noqa: PLR2004 9.95k
-
-
-def _luminance(colours: FloatArray) -> FloatArray:
-    """Relative luminance (WCAG 2) of sRGB colours given as 0 to 255."""
-    share = colours / 255
-    linear = np.where(share <= _LINEAR_BELOW, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
-    return np.asarray(linear @ (0.2126, 0.7152, 0.0722))
 
 
 def add_names(figure: Figure, names: Sequence[str], heatmap: Heatmap, layout: Layout) -> None:
@@ -287,15 +216,6 @@ def add_names(figure: Figure, names: Sequence[str], heatmap: Heatmap, layout: La
         room = layout.name_width if layout.rotation else 0.95 * pitch
         fitting = min(size, room / text_width(name, 1))
         add_text(figure, xy, name, size=fitting, color=colour, **_look_below(layout.rotation))
-
-
-def _look_below(rotation: int) -> dict[str, Any]:
-    return {
-        "rotation": rotation,
-        "rotation_mode": "anchor" if rotation == 45 else "default",  # noqa: PLR2004 degrees
-        "horizontalalignment": "right" if rotation == 45 else "center",  # noqa: PLR2004 degrees
-        "verticalalignment": "top",
-    }
 
 
 def add_axis_titles(figure: Figure, layout: Layout) -> None:
@@ -353,6 +273,130 @@ def count_shown(labels: int, top_labels: int = 0) -> int:
     return min(labels, top_labels or MAX_LABELS, MAX_LABELS - 1)
 
 
+def draw_confusion_difference(
+    confusion: ConfusionDifference, *, baseline: str, candidate: str, images: int
+) -> Figure:
+    """Signed changes of counts, candidate minus baseline; cells without a change stay empty.
+
+    Blue is better (more on the diagonal, less beside it), orange worse; the darker, the larger the
+    change. Past 25 labels those with most changes, and `(other)`.
+
+    Args:
+        confusion: The difference on shared images.
+        baseline: Name of the baseline.
+        candidate: Name of the candidate.
+        images: Number of shared images.
+    """
+    labels = len(confusion.labels) - confusion.n_own
+    signed = ConfusionMatrix(
+        counts=confusion.counts, rows=confusion.labels, columns=confusion.labels
+    )
+    sizes = replace(signed, counts=np.abs(confusion.counts))
+    heatmap = describe_heatmap(signed, labels, shown=describe_heatmap(sizes, labels).shown)
+    changes = heatmap.counts
+    names = [display_label(label) for label in confusion.labels[:labels]]
+    background = [name for name in confusion.labels[labels:] if name == BACKGROUND_LABEL]
+    layout = plan_layout(names, MAX_LABELS, background)
+    figure = new_figure(layout.height, scale=layout.scale)
+    facts = f"{describe_images(images)} · blue: better, orange: worse"
+    add_header(figure, f"{candidate} - {baseline}", facts)
+    if changes.size:
+        _add_changes(add_axes(figure, layout.grid), layout.grid, changes, len(heatmap.shown))
+        add_names(figure, names, heatmap, layout)
+    add_axis_titles(figure, layout)
+    return figure
+
+
+def _describe_facts(heatmap: Heatmap, images: int) -> str:
+    if not heatmap.pooled:
+        return f"{describe_images(images)} · % and colour: share of the row"
+    shown = len(heatmap.shown)
+    return (
+        f"{describe_images(images)} · the {shown} most confused of {shown + heatmap.pooled} labels"
+    )
+
+
+def _choose_rotation(longest: float, pitch: float, *, roomy: bool) -> int:
+    if not roomy:
+        return 90
+    return 0 if longest <= 0.9 * pitch else 45
+
+
+def _describe_cells(heatmap: Heatmap, grid: Box) -> _Cells:
+    rows, columns = heatmap.counts.shape
+    shares = heatmap.counts / np.maximum(heatmap.counts.sum(axis=1, keepdims=True), 1)
+    colours = colour_cells(heatmap.counts)
+    return _Cells(heatmap.counts, shares, colours, grid.width / columns, grid.height / rows)
+
+
+def _add_grid(axes: Axes, cells: _Cells, heatmap: Heatmap) -> None:
+    """The cells with their texts, and a wide gap before what is no label of the model."""
+    across, down = _add_cells(axes, cells.colours, cells.width, cells.height)
+    n = len(heatmap.shown)
+    first_own = across[n - 1 : n] * bool(heatmap.own_rows) + down[n - 1 : n] * bool(
+        heatmap.own_columns
+    )
+    add_lines(axes, first_own, color=PAPER, linewidths=6)
+    _add_cell_texts(axes, cells)
+
+
+def _add_cells(
+    axes: Axes, colours: FloatArray, width: float, height: float
+) -> tuple[list[FloatArray], list[FloatArray]]:
+    """Draw cells in data coordinates that are points, y pointing down; the lines between them."""
+    rows, columns = colours.shape[:2]
+    right, bottom = columns * width, rows * height
+    axes.imshow(colours / 255, extent=(0, right, bottom, 0), aspect="auto", interpolation="nearest")
+    across = [np.array([(0, i * height), (right, i * height)]) for i in range(1, rows)]
+    down = [np.array([(j * width, 0), (j * width, bottom)]) for j in range(1, columns)]
+    add_lines(axes, across + down, color=PAPER, linewidths=1)
+    return across, down
+
+
+def _add_cell_texts(axes: Axes, cells: _Cells) -> None:
+    places = np.argwhere(cells.counts)
+    texts, size = _fit_counts([int(cells.counts[i, j]) for i, j in places], cells)
+    is_dark = find_dark(cells.colours)
+    numerals: dict[str, list[Numeral]] = {PAPER: [], INK: []}
+    for (i, j), count in zip(places.tolist(), texts, strict=True):
+        x, y = (j + 0.5) * cells.width, (i + 0.5) * cells.height
+        percent = format_percent(float(cells.shares[i, j]))
+        numerals[PAPER if is_dark[i, j] else INK] += (
+            Numeral(x, y - 0.55 * size, count, size),
+            Numeral(x, y + 0.6 * size, percent, _PERCENT_SIZE * size),
+        )
+    for colour, shapes in numerals.items():
+        add_numerals(axes, shapes, colour)
+
+
+def _fit_counts(counts: Sequence[int], cells: _Cells) -> tuple[list[str], float]:
+    """The counts as text and the one size that lets all of them fit; in thousands if it must."""
+    exact, rough = [f"{n:,}" for n in counts], [count_in_thousands(n) for n in counts]
+    size = _fit_size(exact, cells)
+    return (exact, size) if size >= _SMALLEST_COUNT else (rough, _fit_size(rough, cells))
+
+
+def _fit_size(texts: Sequence[str], cells: _Cells) -> float:
+    widest = max(text_width(text, 1) for text in (*texts, "100%"))
+    return min(_LARGEST_COUNT, 0.36 * cells.height, 0.86 * cells.width / widest)
+
+
+def _luminance(colours: FloatArray) -> FloatArray:
+    """Relative luminance (WCAG 2) of sRGB colours given as 0 to 255."""
+    share = colours / 255
+    linear = np.where(share <= _LINEAR_BELOW, share / 12.92, ((share + 0.055) / 1.055) ** 2.4)
+    return np.asarray(linear @ (0.2126, 0.7152, 0.0722))
+
+
+def _look_below(rotation: int) -> dict[str, Any]:
+    return {
+        "rotation": rotation,
+        "rotation_mode": "anchor" if rotation == 45 else "default",  # noqa: PLR2004 degrees
+        "horizontalalignment": "right" if rotation == 45 else "center",  # noqa: PLR2004 degrees
+        "verticalalignment": "top",
+    }
+
+
 def _place(n: int, shown: IntArray, own: IntArray, n_other: int) -> IntArray:
     """Where each of n rows stands in the heat map, (n,).
 
@@ -369,3 +413,38 @@ def _find_most_confused(counts: NDArray[np.int64], labels: int, most: int) -> In
     total = counts.sum(axis=1)[:labels] + counts.sum(axis=0)[:labels]
     wrong = total - 2 * np.diagonal(counts)[:labels]
     return np.sort(np.argsort(-wrong, kind="stable")[:most])
+
+
+def _add_changes(axes: Axes, grid: Box, changes: NDArray[np.int64], n_labels: int) -> None:
+    """The cells of the changes, each with its number."""
+    rows, columns = changes.shape
+    width, height = grid.width / columns, grid.height / rows
+    shares = np.abs(changes) / max(1, np.abs(changes).max())
+    colours = _colour_changes(changes, shares, n_labels)
+    _add_cells(axes, colours, width, height)
+    places = np.argwhere(changes).tolist()
+    texts = [f"{changes[i, j]:+d}" for i, j in places]
+    widest = max((text_width(text, 1) for text in texts), default=1.0)
+    size = min(_LARGEST_CHANGE, 0.5 * height, 0.86 * width / widest)
+    for colour, is_dark in ((PAPER, True), (INK, False)):
+        add_numerals(
+            axes,
+            (
+                Numeral((j + 0.5) * width, (i + 0.5) * height, text, size)
+                for (i, j), text in zip(places, texts, strict=True)
+                if (shares[i, j] > _DARK_CHANGE) == is_dark
+            ),
+            colour,
+        )
+
+
+def _colour_changes(changes: NDArray[np.int64], shares: FloatArray, n_labels: int) -> FloatArray:
+    """Red, green and blue of each cell, 0 to 255."""
+    wanted = -np.ones(changes.shape)
+    diagonal = np.arange(min(n_labels, *changes.shape))
+    wanted[diagonal, diagonal] = 1
+    is_better = (changes * wanted > 0)[..., np.newaxis]
+    ramps = [ends[0] + shares[..., np.newaxis] * (ends[1] - ends[0]) for ends in (_BETTER, _WORSE)]
+    colours = np.where(is_better, *ramps)
+    colours[changes == 0] = EMPTY_CELL
+    return np.asarray(colours)
