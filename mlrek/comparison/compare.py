@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from mlrek.comparison import Comparison, Difference, Scope
+from mlrek.comparison import Comparison, Difference, Scope, judge_differences
 from mlrek.comparison.differences import (
     compare_crossfit,
     compare_shared,
@@ -20,7 +20,6 @@ from mlrek.comparison.differences import (
 )
 from mlrek.comparison.doubts import doubt_comparison, doubt_intervals, find_leakage
 from mlrek.comparison.judgements import GROUPED_REASON, RIGHT_NAMES, settle
-from mlrek.comparison.judging import judge_differences
 from mlrek.comparison.measured import Measured, find_rows, measure_version
 from mlrek.comparison.pairing import (
     MAX_NAMED,

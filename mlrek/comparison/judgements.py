@@ -7,8 +7,7 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from mlrek.comparison import Difference, Evidence, Settling
-from mlrek.comparison.judging import LABEL_DECISIONS
+from mlrek.comparison import LABEL_DECISIONS, Difference, Evidence, Settling
 from mlrek.comparison.left_out import MIN_GROUPS, say_few_groups
 from mlrek.comparison.measured import Measured
 from mlrek.comparison.pairing import Setting

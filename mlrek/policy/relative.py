@@ -11,9 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from math import isnan, nan
 
-from mlrek.comparison import LESS_IS_BETTER, Comparison, Difference, Scope, Verdict
+from mlrek.comparison import (
+    LESS_IS_BETTER,
+    Comparison,
+    Difference,
+    Scope,
+    Verdict,
+    find_worse_labels,
+)
 from mlrek.comparison.differences import FITTED_ALIKE
-from mlrek.comparison.judging import find_worse_labels
 from mlrek.evaluation import Doubt
 from mlrek.metrics.intervals import compute_margin
 from mlrek.metrics.paired_tests import ImagesNeeded, find_spread_range, range_to_decide

@@ -6,6 +6,7 @@ from math import inf, isnan, nan
 from typing import Final
 
 from mlrek.comparison import (
+    LABEL_DECISIONS,
     Answer,
     Comparison,
     Difference,
@@ -16,7 +17,6 @@ from mlrek.comparison import (
     Why,
 )
 from mlrek.comparison.compare import Several
-from mlrek.comparison.judging import LABEL_DECISIONS
 from mlrek.evaluation import Version
 from mlrek.metrics.numbers import HEADLINES, SERVICE_F1, name_metric
 from mlrek.metrics.paired_tests import format_p

@@ -6,8 +6,16 @@ from math import isnan, nan
 import pytest
 from scipy.stats import norm
 
-from mlrek.comparison import Comparison, Difference, Judgement, Scope, TestSets, Verdict
-from mlrek.comparison.judging import find_worse_labels, judge_differences
+from mlrek.comparison import (
+    Comparison,
+    Difference,
+    Judgement,
+    Scope,
+    TestSets,
+    Verdict,
+    find_worse_labels,
+    judge_differences,
+)
 from mlrek.evaluation import Project, Provider, Task, Version
 from mlrek.metrics.paired_tests import PairedCounts
 
