@@ -20,7 +20,7 @@ from mlrek.render.document import describe_tables
 from mlrek.render.doubts import describe_remarks, describe_warnings, order_doubts
 from mlrek.render.report import describe_report
 from mlrek.render.tables import describe_predictions
-from mlrek.runs.memory import release_memory
+from mlrek.runs import release_memory
 from mlrek.tracking.description import (
     GRID_KEY,
     STEPS_TAG,

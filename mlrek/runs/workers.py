@@ -25,7 +25,7 @@ from uuid import uuid4
 from mlrek import __version__
 from mlrek.errors import ClusterError, EvaluationError, SourceNotFoundError, UsageError
 from mlrek.evaluation import Evaluation
-from mlrek.runs.memory import release_memory
+from mlrek.runs import release_memory
 from mlrek.sources.aws import AwsClients, AwsOptions, HandedOver, hand_over, take_over
 from mlrek.sources.contents import add_found, keep_contents
 from mlrek.sources.entries import OnBytes, Source, VersionEntry
