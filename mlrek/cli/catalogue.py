@@ -12,7 +12,7 @@ from mlrek.text import fmt, fmt_date
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from mlrek.render.blocks import Block
+    from mlrek.render import Block
     from mlrek.runs.listing import ListedVersion
     from mlrek.sources import ListedProject
     from mlrek.sources.archive import ArchivedVersion
@@ -29,7 +29,7 @@ def projects(
     output: Output,
 ) -> None:
     """List the Rekognition projects of the account and region with their ARNs."""
-    from mlrek.render.blocks import Table
+    from mlrek.render import Table
     from mlrek.sources import list_projects
 
     found = list_projects(account.aws)
@@ -78,7 +78,7 @@ def archive(
     """
     from pathlib import Path
 
-    from mlrek.render.blocks import Table
+    from mlrek.render import Table
     from mlrek.sources import open_source
     from mlrek.sources.archive import write_archive
 
@@ -102,7 +102,7 @@ def _list_blocks(
     listed: "Sequence[ListedVersion]", *, short: bool, with_evaluations: bool
 ) -> "Iterator[Block]":
     """A row a version, then the provider's own evaluations of the versions and their labels."""
-    from mlrek.render.blocks import Line, Table
+    from mlrek.render import Line, Table
 
     several = len({row.entry.version.project for row in listed}) > 1
     titles = ["project", "version", "status", "trained", "images", *REPORTED_COLUMNS, "service F1"]

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from mlrek.comparison.compare import CompareSettings
     from mlrek.promotion.compare import Compared
-    from mlrek.render.blocks import Block
+    from mlrek.render import Block
     from mlrek.sources import AwsOptions
 
 

@@ -14,7 +14,7 @@ from mlrek.text import fmt, span
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from mlrek.render.blocks import Block
+    from mlrek.render import Block
     from mlrek.runs.own_test_set import OwnTestSetOptions, OwnTestSetResult
     from mlrek.tracking.store import Store
 
@@ -178,7 +178,7 @@ def describe_result(
 def _list_blocks(result: "OwnTestSetResult") -> "Iterator[Block]":
     """The headline numbers of the run, and where it is."""
     from mlrek.metrics.numbers import HEADLINES, name_metric
-    from mlrek.render.blocks import Line, Table
+    from mlrek.render import Line, Table
 
     evaluation, run, numbers = result.own.evaluation, result.run, result.run.metrics
     version = evaluation.version

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from rich.progress import TaskID
     from typer._click import Context  # pragma: no cover - a name for the type checker only
 
-    from mlrek.render.blocks import Block
+    from mlrek.render import Block
     from mlrek.runs.results import VersionResult
 
 
@@ -114,7 +114,7 @@ class Output:
         if document and self.as_json:
             self.document(document())
             return
-        from mlrek.render.blocks import Heading, Line, Note
+        from mlrek.render import Heading, Line, Note
 
         for block in blocks:
             match block:

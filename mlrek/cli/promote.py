@@ -138,7 +138,7 @@ def _confirm(promotion: "Promotion") -> bool:
 
 def _tell(promotion: "Promotion", outcome: str, output: Output, undecided: "Forgive") -> None:
     """Say what became of the alias, and end with the exit code that tells it."""
-    from mlrek.render.blocks import Line
+    from mlrek.render import Line
 
     reason = promotion.moved.reason if promotion.moved else ""
     said = [_SENTENCES[outcome].format(move=_describe_move(promotion), reason=reason)]

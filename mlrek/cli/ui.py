@@ -109,7 +109,7 @@ def _show(
     page: "Page | None", links: "Links", lines: list[str], output: Output, *, opens: bool
 ) -> None:
     """Print the links, and open the first in a browser."""
-    from mlrek.render.blocks import Line
+    from mlrek.render import Line
 
     place = (page.experiment, page.experiment_id) if page else (None, None)
     named = dict(zip(("experiment", "experiment_id"), place, strict=True))

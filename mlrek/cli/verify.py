@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlrek.promotion.verify import Verification
-    from mlrek.render.blocks import Line
+    from mlrek.render import Line
 
 
 def verify(
@@ -57,7 +57,7 @@ def _read_policy(path: str) -> str:
 
 def _list_blocks(found: "Verification") -> "Iterator[Line]":
     """What does not hold, then the verdict, which is the last line."""
-    from mlrek.render.blocks import Line
+    from mlrek.render import Line
 
     for finding in found.findings:
         if finding.reason:

@@ -47,7 +47,7 @@ from mlrek.promotion.references import (
     take_look,
 )
 from mlrek.registry.door import DEFAULT_ALIAS, VALIDATION, Registry, ValidationStatus, check_alias
-from mlrek.render.blocks import write_json
+from mlrek.render import write_json
 from mlrek.render.decision import describe_decision
 from mlrek.sources import AwsOptions
 from mlrek.sources.storage import read_small_text

@@ -26,7 +26,7 @@ from mlrek.promotion.references import (
     load_version,
     name_look,
 )
-from mlrek.render.blocks import Json, number_or_null, write_json
+from mlrek.render import Json, number_or_null, write_json
 from mlrek.render.comparison import (
     describe_candidate,
     describe_version,

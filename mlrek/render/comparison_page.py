@@ -13,7 +13,7 @@ from mlrek.evaluation import Evaluation
 from mlrek.figures.pictures import ReadImages
 from mlrek.metrics.numbers import name_metric
 from mlrek.metrics.paired_tests import format_p
-from mlrek.render.blocks import Json
+from mlrek.render import Json
 from mlrek.render.comparison import (
     VERDICTS,
     list_headlines,

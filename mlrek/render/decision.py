@@ -14,7 +14,7 @@ from xml.etree import ElementTree as ET
 from mlrek import __version__
 from mlrek.policy import Check, CheckKind, Decision, Forgive, Looks, Policy, Status, VersionIdentity
 from mlrek.policy.reading import say_range
-from mlrek.render.blocks import (
+from mlrek.render import (
     Block,
     Heading,
     Json,

@@ -19,7 +19,7 @@ from mlrek.metrics.numbers import (
     list_label_columns,
     list_numbers,
 )
-from mlrek.render.blocks import (
+from mlrek.render import (
     Json,
     number_cells,
     number_or_null,

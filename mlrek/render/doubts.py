@@ -10,7 +10,7 @@ from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import EVERYTHING, Doubt, DoubtKind, Effect, Evaluation
 from mlrek.metrics import Metrics, Number
 from mlrek.metrics.numbers import name_metric
-from mlrek.render.blocks import Json
+from mlrek.render import Json
 from mlrek.text import display_label, escape_unprintable
 
 EFFECT_WORDS: Mapping[Effect, str] = MappingProxyType(

@@ -21,7 +21,7 @@ from mlrek.metrics.numbers import (
     list_numbers,
     name_metric,
 )
-from mlrek.render.blocks import Json
+from mlrek.render import Json
 from mlrek.render.doubts import show_doubts
 from mlrek.render.report_data import Contents, describe_page
 from mlrek.render.report_images import (

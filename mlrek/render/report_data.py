@@ -14,7 +14,7 @@ from mlrek.metrics import ConfusionMatrix, Metrics, Predictions, ThresholdCurves
 from mlrek.metrics.curves import N_STEPS
 from mlrek.metrics.probabilities import bin_predictions
 from mlrek.metrics.thresholds import GOALS, Trials, advise, count_least, count_trials
-from mlrek.render.blocks import Json
+from mlrek.render import Json
 from mlrek.render.document import label_columns
 from mlrek.render.report_images import (
     Thumbnails,

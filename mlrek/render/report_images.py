@@ -14,7 +14,7 @@ from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray, Task
 from mlrek.figures.pictures import ReadImages, use_picture
 from mlrek.metrics import Predictions
 from mlrek.metrics.counts import find_codes, pair_codes
-from mlrek.render.blocks import Json
+from mlrek.render import Json
 from mlrek.render.tables import LabelOutcome, LabelOutcomes
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ import numpy as np
 
 from mlrek.evaluation import Evaluation, FloatArray, IntArray, Task
 from mlrek.metrics import LabelScores, Metrics, Predictions
-from mlrek.render.blocks import Json, number_cells, text_cells, write_long_csv
+from mlrek.render import Json, number_cells, text_cells, write_long_csv
 from mlrek.text import (
     BACKGROUND_LABEL,
     NONE_LABEL,

@@ -14,7 +14,7 @@ from mlrek.metrics.numbers import MAIN_SCORES, NUMBER_GROUPS, list_headlines, li
 from mlrek.metrics.reported import ReportedAt
 from mlrek.metrics.test_set import test_set_digest
 from mlrek.metrics.thresholds import AtChosenThreshold
-from mlrek.render.blocks import Block, Line, Table
+from mlrek.render import Block, Line, Table
 from mlrek.render.document import display_names, label_columns, rank_mistakes
 from mlrek.render.doubts import (
     EFFECT_WORDS,

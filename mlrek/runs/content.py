@@ -15,7 +15,7 @@ from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.test_set import count_once, test_set_digest
 from mlrek.metrics.thresholds import compute_threshold_matrices
-from mlrek.render.blocks import Json, write_json
+from mlrek.render import Json, write_json
 from mlrek.render.document import describe_tables
 from mlrek.render.doubts import describe_remarks, describe_warnings, order_doubts
 from mlrek.render.report import describe_report

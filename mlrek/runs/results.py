@@ -10,7 +10,7 @@ from mlrek.evaluation import Doubt, Project
 from mlrek.metrics.numbers import HEADLINES, SERVICE_F1, name_metric
 from mlrek.registry.door import ModelVersion, Registry
 from mlrek.registry.registering import register_run
-from mlrek.render.blocks import Block, Line, Table
+from mlrek.render import Block, Line, Table
 from mlrek.sources import AwsOptions
 from mlrek.sources.description import AUTO_SPLIT
 from mlrek.sources.entries import VersionEntry

@@ -11,7 +11,7 @@ from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import Doubt, Evaluation, Task
 from mlrek.metrics import Metrics, Number
 from mlrek.metrics.numbers import HEADLINES, SERVICE_F1, list_headlines, name_metric
-from mlrek.render.blocks import Block, Line, Table, render_markdown
+from mlrek.render import Block, Line, Table, render_markdown
 from mlrek.render.doubts import EFFECT_WORDS, order_doubts, say_touched
 from mlrek.text import display_label, escape_markdown, escape_unprintable, fmt, fmt_date, span
 from mlrek.tracking.runs import LoggedRun, current_runs

@@ -17,7 +17,7 @@ from uuid import uuid4
 
 from mlrek.evaluation import Task
 from mlrek.figures.pictures import PALETTE
-from mlrek.render.blocks import write_json
+from mlrek.render import write_json
 from mlrek.tracking.description import (
     GRID_KEY,
     HEAT_MAP,

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 from mlrek import sources
 from mlrek.cli import app
 from mlrek.cli.output import Output
-from mlrek.render.blocks import Block, Line
+from mlrek.render import Block, Line
 
 DIGITS = str(Path(__file__).parents[3] / "examples" / "digits")
 

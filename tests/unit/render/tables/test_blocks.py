@@ -6,7 +6,7 @@ import io
 import pytest
 
 from mlrek.cli.output import Output
-from mlrek.render.blocks import Heading, Line, Note, Table, render_csv, render_markdown
+from mlrek.render import Heading, Line, Note, Table, render_csv, render_markdown
 
 TABLE = Table(
     ["label", "F1", "AP"], [["cat", "0.5", "—"], ["dog", "-0.25", ""]], numeric=frozenset({"F1"})

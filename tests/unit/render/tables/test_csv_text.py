@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlrek.render.blocks import number_cells, text_cells, write_csv
+from mlrek.render import number_cells, text_cells, write_csv
 
 
 def test_a_table_is_lines_of_cells():

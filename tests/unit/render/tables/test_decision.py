@@ -15,7 +15,7 @@ from builders.policies import (
 )
 
 from mlrek.policy import Figure, Looks
-from mlrek.render.blocks import Note, write_json
+from mlrek.render import Note, write_json
 from mlrek.render.decision import (
     decision_blocks,
     describe_decision,

@@ -10,7 +10,7 @@ import pytest
 from mlrek import __version__
 from mlrek.evaluation import RecordsKind, Task
 from mlrek.metrics import ConfusionMatrix, Number, Reconciled, ThresholdCurves
-from mlrek.render.blocks import write_json
+from mlrek.render import write_json
 from mlrek.render.document import describe_evaluation, describe_tables
 
 

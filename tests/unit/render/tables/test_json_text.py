@@ -5,7 +5,7 @@ from math import inf, nan
 
 import pytest
 
-from mlrek.render.blocks import number_or_null, write_json
+from mlrek.render import number_or_null, write_json
 
 
 def test_one_line_for_each_key_and_each_row():

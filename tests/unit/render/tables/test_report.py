@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.metrics import classification_report
 
 from mlrek.evaluation import Task
-from mlrek.render.blocks import write_json
+from mlrek.render import write_json
 from mlrek.render.tables import describe_report, format_report, report_document
 
 LABELS = ("rose", "tiger lily", "daisy", "a rather long name of a label")
