@@ -6,11 +6,11 @@ import signal
 
 import pytest
 from fakes.evaluations import PROJECT_ARN, save_archive
+from typer.testing import CliRunner
 
+from mlrek.cli import app
 from mlrek.errors import EvaluationError
-from mlrek.runs import sync as pipeline
 from mlrek.runs import workers
-from mlrek.runs.results import SyncOptions
 
 
 @pytest.fixture
@@ -20,25 +20,12 @@ def saved(tmp_path):
     return save_archive(tmp_path / "saved", "v2")
 
 
-class Silence:
-    """Tells nobody how a sync goes on."""
-
-    def start(self, versions):
-        """Nothing."""
-
-    def on_bytes(self, n):
-        """Nothing."""
-
-    def finish_version(self, result):
-        """Nothing."""
-
-
-def sync(saved, store, **options):
-    """Sync the archive; the action and reason of each version."""
-    result = pipeline.sync(
-        [str(saved)], store, SyncOptions(**options), Silence(), environ={"HOME": str(saved)}
-    )
-    return {one.entry.version.name: (one.action, one.reason) for one in result.versions}
+def sync(saved, store, jobs):
+    """Sync the archive in this process; the action and reason of each version."""
+    words = ["sync", str(saved), "--tracking-uri", store, "--jobs", str(jobs), "--json"]
+    result = CliRunner().invoke(app, words)
+    versions = json.loads(result.stdout)["versions"]
+    return {one["version"]: (one["action"], one["reason"]) for one in versions}
 
 
 def test_a_fault_inside_one_version_is_that_version_s(saved, new_store, monkeypatch):
@@ -52,7 +39,7 @@ def test_a_fault_inside_one_version_is_that_version_s(saved, new_store, monkeypa
 
     monkeypatch.setattr(workers, "describe_work", fail_one)
     done = sync(saved, new_store, jobs=1)
-    assert done["v2"] == ("created", "")
+    assert done["v2"] == ("created", None)
     action, reason = done["v1"]
     assert action == "failed"
     assert reason.startswith("unexpected NotImplementedError: a DDS picture at https://")

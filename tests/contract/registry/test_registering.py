@@ -12,7 +12,6 @@ from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project, Provider
 from mlrek.registry.door import Registry, current_version
 from mlrek.registry.registering import register_run
-from mlrek.runs.results import check_registry
 from mlrek.tracking.connection import connect
 from mlrek.tracking.description import DatasetInput, MetricPoint, RunDescription
 from mlrek.tracking.runs import LoggedRun
@@ -316,7 +315,7 @@ def test_databricks_wants_names_with_catalog_and_schema():
     store = Store(client=None, tracking_uri="databricks")
 
     with pytest.raises(UsageError, match=r"catalog\.schema\.name"):
-        check_registry(store, "digits")
+        Registry(store).check_name("digits")
 
 
 def test_a_store_without_a_registry_is_told_of_before_anything_is_logged():
@@ -324,4 +323,4 @@ def test_a_store_without_a_registry_is_told_of_before_anything_is_logged():
     client = MlflowClient(tracking_uri="sqlite:///:memory:", registry_uri="nothing://here")
 
     with pytest.raises(TrackingError, match="sync without --register"):
-        check_registry(Store(client, "sqlite:///:memory:"), "")
+        Registry(Store(client, "sqlite:///:memory:")).check()
