@@ -8,6 +8,7 @@ from mlflow.utils.validation import _validate_metric_name
 
 from mlrek.evaluation import Doubt, DoubtKind, Reported, ReportedCurve
 from mlrek.metrics import Number
+from mlrek.render.doubts import describe_warnings
 from mlrek.tracking.description import (
     MAX_METRIC_KEYS,
     Identity,
@@ -18,7 +19,6 @@ from mlrek.tracking.description import (
     describe_params,
     describe_state,
     describe_tags,
-    describe_warnings,
 )
 from mlrek.tracking.notes import describe_note
 from mlrek.tracking.runs import MAX_TAG
