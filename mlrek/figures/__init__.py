@@ -85,9 +85,8 @@ def _draw_figures(
     metrics: Metrics, version: str, top_labels: int
 ) -> Iterator[tuple[str, "Figure"]]:
     # matplotlib takes half a second to import
-    from mlrek.figures.areas import draw_label_iou
+    from mlrek.figures.charts import draw_label_iou, draw_precision_recall, draw_threshold_curves
     from mlrek.figures.confusion import draw_confusion_matrix
-    from mlrek.figures.curves import draw_precision_recall, draw_threshold_curves
 
     if iou := draw_label_iou(metrics, version=version):
         yield "label_iou.png", iou

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from matplotlib.lines import Line2D
 
-from mlrek.figures.curves import _choose_style, draw_precision_recall, draw_threshold_curves
+from mlrek.figures.charts import _choose_style, draw_precision_recall, draw_threshold_curves
 from mlrek.figures.style import render_rgb
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mlrek.evaluation import MaskPixel
 from mlrek.figures import draw_mask_pictures, draw_pictures
-from mlrek.figures.areas import draw_label_iou
+from mlrek.figures.charts import draw_label_iou
 from mlrek.figures.examples import draw_masks
 from mlrek.figures.pictures import PALETTE
 from mlrek.metrics.compute import compute_metrics
