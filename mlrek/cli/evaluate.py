@@ -128,7 +128,7 @@ def describe_result(
 ) -> dict[str, Any]:
     """The stable JSON form: that of a sync with one version, and which test set it was."""
     from mlrek.render.doubts import describe_doubt
-    from mlrek.tracking.runs import read_doubts
+    from mlrek.tracking import read_doubts
     from mlrek.tracking.translation import hide_userinfo
     from mlrek.tracking.view import build_links
 

@@ -35,7 +35,7 @@ from mlrek.registry.door import (
 )
 from mlrek.registry.moving import PREVIOUS, PROMOTED
 from mlrek.sources import AwsOptions
-from mlrek.tracking.runs import OWN_TEST_SET_TAG, LoggedRun, current_run
+from mlrek.tracking import OWN_TEST_SET_TAG, LoggedRun, current_run
 from mlrek.tracking.store import Store
 
 MAX_NAMES = 5

@@ -51,7 +51,7 @@ from mlrek.render import write_json
 from mlrek.render.decision import describe_decision
 from mlrek.sources import AwsOptions
 from mlrek.sources.storage import read_small_text
-from mlrek.tracking.runs import RegisteredVersion
+from mlrek.tracking import RegisteredVersion
 from mlrek.tracking.store import Store
 
 _VALIDATED = {

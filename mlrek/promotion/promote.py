@@ -38,8 +38,8 @@ from mlrek.render.decision import (
     write_statement,
 )
 from mlrek.sources import AwsOptions
+from mlrek.tracking import DECISION_TAG, RegisteredVersion
 from mlrek.tracking.description import LOG_SCHEMA
-from mlrek.tracking.runs import DECISION_TAG, RegisteredVersion
 from mlrek.tracking.store import Store
 
 REPORTS: Final = (

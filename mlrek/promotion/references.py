@@ -17,7 +17,7 @@ from mlrek.metrics.test_set import count_once, test_set_digest
 from mlrek.sources import AwsOptions, open_source
 from mlrek.sources.entries import SeenInTraining, Source, VersionEntry
 from mlrek.sources.storage import path_exists
-from mlrek.tracking.runs import (
+from mlrek.tracking import (
     LOOK_NUMBERS_TAG,
     LOOKED_TAG,
     MAX_TAG,

@@ -25,8 +25,8 @@ from mlrek.render.decision import (
     name_file,
     read_statement,
 )
+from mlrek.tracking import DECISION_TAG, LoggedRun
 from mlrek.tracking.description import LOG_SCHEMA
-from mlrek.tracking.runs import DECISION_TAG, LoggedRun
 
 Sealed = Mapping[str, Any]
 MAX_NAMES = 5

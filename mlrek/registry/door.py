@@ -13,7 +13,7 @@ from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project
 from mlrek.metrics.test_set import is_same_project
 from mlrek.text import escape_unencodable
-from mlrek.tracking.runs import SUPERSEDED_TAG
+from mlrek.tracking import SUPERSEDED_TAG
 from mlrek.tracking.store import Store, name_account
 from mlrek.tracking.translation import hide_userinfo, is_missing_model, translate_errors
 

@@ -21,7 +21,7 @@ from enum import StrEnum
 
 from mlrek.errors import UsageError
 from mlrek.registry.door import ModelVersion, Registry
-from mlrek.tracking.runs import DECISION_TAG
+from mlrek.tracking import DECISION_TAG
 
 PREVIOUS = "mlrek.previous."
 """Tag of a version and of its model: the number that the alias stood for before."""

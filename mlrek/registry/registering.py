@@ -18,7 +18,7 @@ from mlrek.registry.door import (
     find_version_of_run,
 )
 from mlrek.render import Json
-from mlrek.tracking.runs import LEFTOVER_AFTER_MS, LoggedRun
+from mlrek.tracking import LEFTOVER_AFTER_MS, LoggedRun
 from mlrek.tracking.translation import translate_errors
 from mlrek.tracking.view import temporary_folder
 

@@ -9,7 +9,7 @@ from mlrek.formats.doubts import keep_possible
 from mlrek.metrics.test_set import is_same_project
 from mlrek.sources import AwsOptions, open_source
 from mlrek.sources.entries import Source, VersionEntry
-from mlrek.tracking.runs import LoggedRun, current_runs
+from mlrek.tracking import LoggedRun, current_runs
 from mlrek.tracking.store import Store
 from mlrek.tracking.view import VIEW_TAG, Links, build_links, find_main_pictures
 

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from mlrek.errors import TrackingError
 from mlrek.evaluation import Version
+from mlrek.tracking import LoggedRun, current_run, current_runs, superseded_runs
 from mlrek.tracking.description import (
     LOG_SCHEMA,
     OUTDATED_REASON,
@@ -19,7 +20,6 @@ from mlrek.tracking.description import (
     say_kept,
 )
 from mlrek.tracking.notes import NOTE_TAG, describe_experiment_note, is_outdated
-from mlrek.tracking.runs import LoggedRun, current_run, current_runs, superseded_runs
 from mlrek.tracking.store import Store
 from mlrek.tracking.view import COLOUR_TAG, VIEW_TAG, choose_colours, describe_view
 

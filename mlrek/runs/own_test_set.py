@@ -39,6 +39,13 @@ from mlrek.sources.rekognition import Endpoint
 from mlrek.sources.s3 import open_storage
 from mlrek.sources.storage import S3_SCHEME, parent_uri
 from mlrek.text import escape_markdown, escape_unencodable
+from mlrek.tracking import (
+    MAX_TAG,
+    OWN_TEST_SET_NAME_TAG,
+    OWN_TEST_SET_TAG,
+    LoggedRun,
+    current_runs,
+)
 from mlrek.tracking.description import (
     AUTO_IMAGES,
     LOG_SCHEMA,
@@ -47,13 +54,6 @@ from mlrek.tracking.description import (
     RunDescription,
     compute_knowledge,
     read_earlier,
-)
-from mlrek.tracking.runs import (
-    MAX_TAG,
-    OWN_TEST_SET_NAME_TAG,
-    OWN_TEST_SET_TAG,
-    LoggedRun,
-    current_runs,
 )
 from mlrek.tracking.store import Store
 from mlrek.tracking.view import VIEW_TAG, build_run_link

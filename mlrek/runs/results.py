@@ -15,9 +15,9 @@ from mlrek.sources import AwsOptions
 from mlrek.sources.description import AUTO_SPLIT
 from mlrek.sources.entries import VersionEntry
 from mlrek.text import fmt, fmt_date, fmt_with
+from mlrek.tracking import LoggedRun
 from mlrek.tracking.description import Options
 from mlrek.tracking.notes import find_changes, find_task, test_set_letters
-from mlrek.tracking.runs import LoggedRun
 from mlrek.tracking.store import Store
 from mlrek.tracking.view import Links, is_local_store
 

@@ -37,6 +37,7 @@ from mlrek.sources.entries import Source, VersionEntry
 from mlrek.sources.rekognition import ANY_VERSION
 from mlrek.sources.storage import path_exists
 from mlrek.text import hide_secrets
+from mlrek.tracking import LoggedRun, current_runs, read_doubts
 from mlrek.tracking.connection import connect, connect_existing, is_fresh
 from mlrek.tracking.description import (
     LOG_CHANGES,
@@ -45,7 +46,6 @@ from mlrek.tracking.description import (
     describe_state,
     read_earlier,
 )
-from mlrek.tracking.runs import LoggedRun, current_runs, read_doubts
 from mlrek.tracking.store import Store
 from mlrek.tracking.translation import hide_userinfo
 from mlrek.tracking.view import VIEW_TAG, build_links, find_main_pictures

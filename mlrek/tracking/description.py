@@ -21,8 +21,8 @@ from mlrek.metrics.numbers import NumberRow, list_headlines, list_numbers
 from mlrek.metrics.reported import DEFAULT_THRESHOLD
 from mlrek.render.doubts import describe_remarks, describe_warnings, order_doubts
 from mlrek.text import metric_key_labels
+from mlrek.tracking import DOUBTS_TAG, LOG_SCHEMA_TAG, MAX_TAG, LoggedRun, write_doubts_tag
 from mlrek.tracking.notes import describe_note
-from mlrek.tracking.runs import DOUBTS_TAG, LOG_SCHEMA_TAG, MAX_TAG, LoggedRun, write_doubts_tag
 
 if TYPE_CHECKING:
     from mlrek.tracking.store import Store

@@ -14,7 +14,7 @@ from mlrek.metrics.numbers import HEADLINES, SERVICE_F1, list_headlines, name_me
 from mlrek.render import Block, Line, Table, render_markdown
 from mlrek.render.doubts import EFFECT_WORDS, order_doubts, say_touched
 from mlrek.text import display_label, escape_markdown, escape_unprintable, fmt, fmt_date, span
-from mlrek.tracking.runs import LoggedRun, current_runs
+from mlrek.tracking import LoggedRun, current_runs
 
 MAX_NOTED_VERSIONS = 100
 NOTE_TAG = "mlflow.note.content"

@@ -15,8 +15,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from mlrek.errors import ModelNotFoundError, RunNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project
 from mlrek.metrics.test_set import is_same_project
-from mlrek.tracking.description import DatasetInput, GridPicture, MetricPoint, RunDescription
-from mlrek.tracking.runs import (
+from mlrek.tracking import (
     COMPLETE_TAG,
     LEFTOVER_AFTER_MS,
     OWN_TEST_SET_TAG,
@@ -26,6 +25,7 @@ from mlrek.tracking.runs import (
     current_run,
     is_evidence,
 )
+from mlrek.tracking.description import DatasetInput, GridPicture, MetricPoint, RunDescription
 from mlrek.tracking.translation import find_workspace, is_missing_model, translate_errors
 from mlrek.tracking.view import (
     PICTURE_FOLDER,

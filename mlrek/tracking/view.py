@@ -18,6 +18,7 @@ from uuid import uuid4
 from mlrek.evaluation import Task
 from mlrek.figures.pictures import PALETTE
 from mlrek.render import write_json
+from mlrek.tracking import LoggedRun
 from mlrek.tracking.description import (
     GRID_KEY,
     HEAT_MAP,
@@ -28,7 +29,6 @@ from mlrek.tracking.description import (
     RunDescription,
 )
 from mlrek.tracking.notes import list_shown
-from mlrek.tracking.runs import LoggedRun
 from mlrek.tracking.translation import hide_userinfo
 
 IMAGES_TAG: Final = "mlflow.loggedImages"

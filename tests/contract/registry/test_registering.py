@@ -12,9 +12,9 @@ from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project, Provider
 from mlrek.registry.door import Registry, current_version
 from mlrek.registry.registering import register_run
+from mlrek.tracking import LoggedRun
 from mlrek.tracking.connection import connect
 from mlrek.tracking.description import DatasetInput, MetricPoint, RunDescription
-from mlrek.tracking.runs import LoggedRun
 from mlrek.tracking.store import Store
 
 DOCUMENT = (

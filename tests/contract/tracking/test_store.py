@@ -12,9 +12,9 @@ from mlflow import MlflowClient
 
 from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project, Provider
+from mlrek.tracking import OWN_TEST_SET_TAG, current_run
 from mlrek.tracking.connection import connect, connect_existing
 from mlrek.tracking.description import DatasetInput, MetricPoint, RunDescription
-from mlrek.tracking.runs import OWN_TEST_SET_TAG, current_run
 from mlrek.tracking.store import Store
 
 

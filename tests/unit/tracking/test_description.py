@@ -9,6 +9,7 @@ from mlflow.utils.validation import _validate_metric_name
 from mlrek.evaluation import Doubt, DoubtKind, Reported, ReportedCurve
 from mlrek.metrics import Number
 from mlrek.render.doubts import describe_warnings
+from mlrek.tracking import MAX_TAG
 from mlrek.tracking.description import (
     MAX_METRIC_KEYS,
     Identity,
@@ -21,7 +22,6 @@ from mlrek.tracking.description import (
     describe_tags,
 )
 from mlrek.tracking.notes import describe_note
-from mlrek.tracking.runs import MAX_TAG
 
 
 def tags_of(evaluation, metrics):

@@ -5,9 +5,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from mlrek.tracking import LoggedRun
 from mlrek.tracking.notes import describe_experiment_note
 from mlrek.tracking.notes import test_set_letters as letters_of
-from mlrek.tracking.runs import LoggedRun
 from mlrek.tracking.view import build_links
 
 

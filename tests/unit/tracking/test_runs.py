@@ -1,6 +1,6 @@
 """The rules by which all readers agree on one run of a version."""
 
-from mlrek.tracking.runs import LoggedRun, current_run, current_runs, superseded_runs
+from mlrek.tracking import LoggedRun, current_run, current_runs, superseded_runs
 
 
 def logged(run_id, *, arn="v1", key="k", complete=True, at="2026-01-01", start_ms=0, beat=None):

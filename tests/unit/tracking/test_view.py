@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mlrek.figures.pictures import PALETTE
-from mlrek.tracking.runs import LoggedRun
+from mlrek.tracking import LoggedRun
 from mlrek.tracking.view import COLOUR_TAG, choose_colours, describe_view
 
 
