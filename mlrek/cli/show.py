@@ -46,7 +46,7 @@ def show(
     from mlrek.metrics.compute import compute_metrics
     from mlrek.metrics.reported import DEFAULT_THRESHOLD, reported_at
     from mlrek.metrics.thresholds import compute_at_chosen_threshold
-    from mlrek.promotion.references import load_version
+    from mlrek.promotion import load_version
     from mlrek.render.tables import LabelOutcome
     from mlrek.render.version import Shown, describe_shown, list_blocks
     from mlrek.tracking.connection import connect_for_reading

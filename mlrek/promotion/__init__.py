@@ -1,1 +1,312 @@
-"""Is a version better, and may it be promoted: read, compare, check, promote, verify."""
+"""Is a version better, and may it be promoted: read, compare, check, promote, verify.
+
+This module is where each of these begins: a VERSION as typed -> its evaluation, from a source, from
+a run, or from the model registry.
+"""
+
+import hashlib
+import re
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TypeAlias
+
+from mlrek.errors import RunNotFoundError, SourceNotFoundError, TrackingError, UsageError
+from mlrek.evaluation import Evaluation
+from mlrek.figures.pictures import ReadImages
+from mlrek.formats.stored import load_evaluation
+from mlrek.metrics import PredictionRule
+from mlrek.metrics.reported import DEFAULT_THRESHOLD
+from mlrek.metrics.test_set import count_once, test_set_digest
+from mlrek.sources import AwsOptions, open_source
+from mlrek.sources.entries import SeenInTraining, Source, VersionEntry
+from mlrek.sources.storage import path_exists
+from mlrek.tracking import (
+    LOOK_NUMBERS_TAG,
+    LOOKED_TAG,
+    MAX_TAG,
+    LoggedRun,
+    RegisteredVersion,
+    current_run,
+)
+from mlrek.tracking.store import Store
+
+EVALUATION_PATH = "evaluation.parquet"
+MODEL_URI = re.compile(r"models:/(?P<name>[^@]+?)(?:/(?P<version>\d+)|@(?P<alias>[\w-]+))")
+RUN_URI = re.compile(r"runs:/(?P<run_id>\w+)/?")
+
+FindSeen: TypeAlias = Callable[[Sequence[str]], SeenInTraining]
+"""Tells which of some images the version was trained on."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Referred:
+    """An evaluation with the run it came from, None when it was read from a source.
+
+    `registered` is the registry's version by which it was named, if it was. `sha256` is that of the
+    run's `evaluation.parquet`, in hexadecimal digits. `find_seen` tells which images the version
+    was trained on, `list_trained` names all of these, and `read_images` reads them, where its
+    source is at hand.
+    """
+
+    evaluation: Evaluation
+    run: LoggedRun | None = None
+    registered: RegisteredVersion | None = None
+    sha256: str = ""
+    find_seen: FindSeen | None = None
+    list_trained: Callable[[], Collection[str]] | None = None
+    read_images: ReadImages | None = None
+
+    @property
+    def run_id(self) -> str:
+        """The run it came from, '' without one."""
+        return self.run.run_id if self.run else ""
+
+    @property
+    def prediction_rule(self) -> PredictionRule:
+        """The rule that the run's numbers were computed by."""
+        rule = self.run.params.get("prediction_rule", "") if self.run else ""
+        known = {one.value: one for one in PredictionRule}
+        return known.get(rule, PredictionRule.TOP1)
+
+
+TRIES = 5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """One version that was checked; `number` is its place, 0 as long as it has none."""
+
+    version: str
+    number: int
+
+
+def load_version(
+    text: str,
+    aws: AwsOptions,
+    open_store: Callable[[], Store],
+    *,
+    skip_bad_lines: bool = False,
+    threshold: float = DEFAULT_THRESHOLD,
+) -> Referred:
+    """Read the evaluation that a VERSION names, each image once.
+
+    Args:
+        text: A version ARN, `SOURCE#VERSION`, `runs:/RUN_ID`, `models:/NAME/3` or
+            `models:/NAME@alias`, or a SOURCE that holds just one version.
+        aws: Region and profile.
+        open_store: Called only for runs and models.
+        skip_bad_lines: Skip malformed lines of a manifest, counted.
+        threshold: Where a source's published numbers are read; a run keeps its own.
+
+    Raises:
+        UsageError: The text names no version, or more than one.
+        SourceError: Its evaluation cannot be read.
+        ModelNotFoundError: The registry has no such model, version or alias.
+        TrackingError: MLflow cannot be reached or refuses.
+    """
+    if text.startswith(("runs:/", "models:/")):
+        _check_uri(text)
+        return _load_run(text, open_store())
+    source, entry = find_entry(text, aws)
+    evaluation = source.load(entry, skip_bad_lines=skip_bad_lines, threshold=threshold)
+    return Referred(
+        evaluation=count_once(evaluation),
+        find_seen=partial(source.find_seen, entry),
+        list_trained=partial(source.list_trained, entry),
+        read_images=partial(source.read_images, entry),
+    )
+
+
+def find_entry(text: str, aws: AwsOptions) -> tuple[Source, VersionEntry]:
+    """The version that a version ARN, `SOURCE#VERSION` or a SOURCE names; nothing is read yet.
+
+    Raises:
+        UsageError: The text names no version, or more than one.
+        SourceError: The source cannot be listed.
+    """
+    source_text, name = _split_name(text)
+    source = open_source(source_text, aws)
+    return source, _choose_entry(source, source_text, name)
+
+
+def read_run(run: LoggedRun, store: Store) -> Referred:
+    """The evaluation of a run, each image once.
+
+    Raises:
+        EvaluationError: Its file is not what it should be.
+        TrackingError: MLflow cannot be reached or refuses.
+    """
+    return parse_run(run, store.read_artifact(run.run_id, EVALUATION_PATH))
+
+
+def parse_run(run: LoggedRun, content: bytes) -> Referred:
+    """The evaluation of a run from the content of its file, each image once.
+
+    Raises:
+        EvaluationError: It is not what it should be.
+    """
+    return Referred(
+        evaluation=count_once(load_evaluation(content)), run=run, sha256=digest(content)
+    )
+
+
+def find_logged_run(evaluation: Evaluation, store: Store) -> LoggedRun | None:
+    """The run of a version that was read from elsewhere, with just this test set, if it is logged.
+
+    Raises:
+        TrackingError: MLflow cannot be reached or refuses.
+    """
+    version = evaluation.version
+    experiment = store.find_experiment(version.project)
+    if experiment is None:
+        return None
+    tags = {"version_arn": version.arn, "test_set_digest": test_set_digest(evaluation)}
+    return current_run(store.list_runs(experiment.experiment_id, tags))
+
+
+def digest(content: bytes) -> str:
+    """SHA-256 in hexadecimal digits."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def name_look(baseline_run_id: str, test_set_digest: str) -> str:
+    """What a candidate was checked on, as its run's tag has it."""
+    return f"{baseline_run_id}/{test_set_digest}"
+
+
+def list_looks(store: Store, name: str, experiment_id: str) -> tuple[Look, ...]:
+    """Each version that was checked so, once, also those whose run was replaced since.
+
+    Raises:
+        TrackingError: MLflow cannot be reached or refuses.
+    """
+    found: dict[str, list[int]] = {}
+    for run in store.list_tagged_runs(LOOKED_TAG, name, experiment_id):
+        if name in run.tags.get(LOOKED_TAG, "").split():
+            found.setdefault(_name_version(run), []).extend(_read_numbers(run, name))
+    return tuple(
+        Look(version=version, number=min(numbers, default=0)) for version, numbers in found.items()
+    )
+
+
+def find_look(store: Store, name: str, run: LoggedRun) -> tuple[int, int]:
+    """How many versions were checked so, and the place of a run's version, 0 for none yet.
+
+    Raises:
+        TrackingError: MLflow cannot be reached or refuses.
+    """
+    looks = list_looks(store, name, run.experiment_id)
+    own = (look.number for look in looks if look.version == _name_version(run))
+    return len(looks), next(own, 0)
+
+
+def take_look(store: Store, name: str, run: LoggedRun) -> tuple[int, int]:
+    """Write down that a run's version is checked so; gives the count and the version's place.
+
+    Of a version that another process counts at the same time the first place counts.
+
+    Raises:
+        TrackingError: MLflow cannot be reached, or does not let this be written.
+    """
+    _add(store, run, LOOKED_TAG, name)
+    looks = list_looks(store, name, run.experiment_id)
+    others = (look.number for look in looks if look.version != _name_version(run))
+    number = max(len(looks), 1 + max(others, default=0))
+    _add(store, run, LOOK_NUMBERS_TAG, f"{name}={number}")
+    return find_look(store, name, run)
+
+
+def _check_uri(text: str) -> None:
+    """Refuse what names neither a run nor a model, before a store is asked."""
+    if not (RUN_URI.fullmatch(text) or MODEL_URI.fullmatch(text)):
+        raise UsageError(f"{text!r} is none of runs:/RUN_ID, models:/NAME/3, models:/NAME@alias")
+
+
+def _load_run(text: str, store: Store) -> Referred:
+    registered = None if RUN_URI.fullmatch(text) else _find_registered(text, store)
+    run_id = registered.run_id if registered else text.removeprefix("runs:/").rstrip("/")
+    if not run_id:
+        raise TrackingError(f"{text} is not linked to any run")
+    run = _get_run(text, run_id, registered, store)
+    return replace(read_run(run, store), registered=registered)
+
+
+def _get_run(
+    text: str, run_id: str, registered: RegisteredVersion | None, store: Store
+) -> LoggedRun:
+    """A run that was named; one that was deleted is no evidence any more.
+
+    Raises:
+        RunNotFoundError: It was deleted, with the way out.
+        TrackingError: MLflow refuses.
+    """
+    run = store.find_run(run_id)
+    if run is not None and not run.is_deleted:
+        return run
+    named = f"{text} is version {registered.version}, whose run" if registered else "the run"
+    if run is not None:
+        raise RunNotFoundError(
+            f"{named} {run_id} was deleted; bring it back before `mlflow gc` takes it for good: "
+            f"mlflow runs restore --run-id {run_id}"
+        )
+    raise RunNotFoundError(
+        f"{named} {run_id} is not there any more (purged by `mlflow gc`?); log the version anew "
+        "with `mlrek sync SOURCE --register`"
+        + (", then move the alias with `mlrek promote`" if registered else "")
+    )
+
+
+def _find_registered(text: str, store: Store) -> RegisteredVersion:
+    model = MODEL_URI.fullmatch(text)
+    assert model is not None  # noqa: S101 - `_check_uri` has refused what is none
+    wanted = model["alias"] or model["version"]
+    return store.find_model_version(model["name"], wanted, is_alias=bool(model["alias"]))
+
+
+def _split_name(text: str) -> tuple[str, str]:
+    """`SOURCE#VERSION` at its last `#`, unless a file or folder has that very name."""
+    source, mark, name = text.rpartition("#")
+    if not mark or not source or path_exists(text):
+        return text, ""
+    return source, name
+
+
+def _choose_entry(source: Source, text: str, name: str) -> VersionEntry:
+    entries = [e for e in source.list_versions() if not name or e.version.name == name]
+    if name and len(entries) == 1:
+        return entries[0]
+    entries = [e for e in entries if not e.skipped] or entries
+    if len(entries) == 1:
+        return entries[0]
+    known = ", ".join(f"{text}#{e.version.name}" for e in entries[:10])
+    if name or not entries:
+        every = ", ".join(repr(e.version.name) for e in source.list_versions())
+        if len(entries) > 1:
+            raise UsageError(f"{text} holds several versions named {name!r}; use a version ARN")
+        raise SourceNotFoundError(text, f"no version {name!r}; there are: {every or 'none'}")
+    raise UsageError(f"{text} holds {len(entries)} versions; name one: {known}")
+
+
+def _add(store: Store, run: LoggedRun, tag: str, word: str) -> None:
+    """Add a word to a run's tag; again where another process wrote the tag at the same time."""
+    for _ in range(TRIES):
+        words = store.get_run(run.run_id).tags.get(tag, "").split()
+        if word in words:
+            return
+        text = " ".join((*words, word))
+        if len(text) > MAX_TAG:
+            raise TrackingError(f"the tag {tag} of the run {run.run_id} is full")
+        store.set_run_tags(run.run_id, {tag: text})
+    raise TrackingError(f"the tag {tag} of the run {run.run_id} does not keep what is written")
+
+
+def _name_version(run: LoggedRun) -> str:
+    return run.version_arn or run.run_id
+
+
+def _read_numbers(run: LoggedRun, name: str) -> Iterator[int]:
+    for word in run.tags.get(LOOK_NUMBERS_TAG, "").split():
+        key, _, number = word.partition("=")
+        if key == name and number.isdecimal():
+            yield int(number)

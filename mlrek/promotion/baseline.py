@@ -23,7 +23,7 @@ from mlrek.metrics.grouped import are_independent
 from mlrek.metrics.test_set import digest_test_set, take_images
 from mlrek.policy import Opponent, Policy, SameTestSet, TestSetPolicy, VersionIdentity
 from mlrek.policy.reading import count_test_images
-from mlrek.promotion.references import MODEL_URI, RUN_URI, Referred, load_version, read_run
+from mlrek.promotion import MODEL_URI, RUN_URI, Referred, load_version, read_run
 from mlrek.registry.door import (
     SUPERSEDED,
     VALIDATION,

@@ -27,6 +27,15 @@ from mlrek.policy import (
 from mlrek.policy.deciding import decide, say_incomparable
 from mlrek.policy.parsing import parse_policy
 from mlrek.policy.reading import collect_numbers, count_test_images
+from mlrek.promotion import (
+    Referred,
+    find_logged_run,
+    find_look,
+    list_looks,
+    load_version,
+    name_look,
+    take_look,
+)
 from mlrek.promotion.baseline import (
     CHECKS_FOLDER,
     compare_sides,
@@ -36,15 +45,6 @@ from mlrek.promotion.baseline import (
     identify,
     is_champion,
     say_incomplete,
-)
-from mlrek.promotion.references import (
-    Referred,
-    find_logged_run,
-    find_look,
-    list_looks,
-    load_version,
-    name_look,
-    take_look,
 )
 from mlrek.registry.door import DEFAULT_ALIAS, VALIDATION, Registry, ValidationStatus, check_alias
 from mlrek.render import write_json

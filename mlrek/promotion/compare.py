@@ -19,7 +19,7 @@ from mlrek.metrics import PredictionRule
 from mlrek.metrics.test_set import test_set_digest
 from mlrek.policy import DEFAULT_CONFIDENCE
 from mlrek.policy.reading import compute_chance
-from mlrek.promotion.references import (
+from mlrek.promotion import (
     Referred,
     find_logged_run,
     list_looks,

@@ -11,8 +11,8 @@ from typing import Final
 from mlrek.errors import PolicyError, TrackingError, UsageError
 from mlrek.policy import Decision, Forgive, Policy, VersionIdentity
 from mlrek.policy.parsing import list_weaker
+from mlrek.promotion import MODEL_URI, RUN_URI, digest, find_entry
 from mlrek.promotion.check import Asking, check_version, read_sealed_policy
-from mlrek.promotion.references import MODEL_URI, RUN_URI, digest, find_entry
 from mlrek.registry.door import (
     ModelVersion,
     Registry,

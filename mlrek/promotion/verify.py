@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from mlrek.errors import EvaluationError, MlrekError, UsageError
 from mlrek.metrics.test_set import digest_test_set
-from mlrek.promotion.references import MODEL_URI, Referred, digest, parse_run
+from mlrek.promotion import MODEL_URI, Referred, digest, parse_run
 from mlrek.registry.door import ModelVersion, Registry
 from mlrek.registry.moving import SEALED
 from mlrek.render.decision import (

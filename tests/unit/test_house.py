@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "mlrek"
 AT_THE_ROOT = 18
-MODULES = 147
+MODULES = 146
 
 
 @pytest.fixture(scope="module")

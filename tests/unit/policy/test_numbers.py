@@ -11,7 +11,7 @@ from mlrek.evaluation import Reported, Task
 from mlrek.metrics.compute import compute_metrics
 from mlrek.policy import Metric
 from mlrek.policy.reading import collect_numbers, count_test_images
-from mlrek.promotion.references import load_version
+from mlrek.promotion import load_version
 from mlrek.sources import AwsOptions
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
