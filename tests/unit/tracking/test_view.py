@@ -4,7 +4,6 @@ import json
 
 import pytest
 
-from mlrek.figures.pictures import PALETTE
 from mlrek.tracking import LoggedRun
 from mlrek.tracking.view import COLOUR_TAG, choose_colours, describe_view
 
@@ -82,7 +81,8 @@ def test_runs_get_colours_that_differ():
 @pytest.mark.parametrize("n", [1, 7, 9])
 def test_a_colour_that_a_run_has_stays(n):
     """Only new runs get one, the one that is used least."""
-    old = [run(f"{i}", **{COLOUR_TAG: PALETTE[i % 7]}) for i in range(n)]
+    colours = [colour for _, colour in choose_colours([run(f"{i}") for i in range(7)])]
+    old = [run(f"{i}", **{COLOUR_TAG: colours[i % 7]}) for i in range(n)]
     new = run("new")
 
-    assert [(r.run_id, c) for r, c in choose_colours([*old, new])] == [("new", PALETTE[n % 7])]
+    assert [(r.run_id, c) for r, c in choose_colours([*old, new])] == [("new", colours[n % 7])]
