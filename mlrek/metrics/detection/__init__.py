@@ -27,8 +27,6 @@ from mlrek.metrics.curves import (
     estimate_at_threshold,
 )
 from mlrek.metrics.detection.ap import (
-    AP_50,
-    IOU_THRESHOLDS,
     LabelAp,
     compute_box_numbers,
     compute_optimistic,
@@ -107,7 +105,6 @@ def compute_detection(
     evaluation: Evaluation,
     sampling: Sampling,
     *,
-    iou_threshold: float = IOU_THRESHOLD,
     curves: bool = True,
 ) -> Metrics:
     """Every number of a detection that has images.
@@ -119,7 +116,6 @@ def compute_detection(
     Args:
         evaluation: What was read.
         sampling: What intervals are made over.
-        iou_threshold: The overlap at which a box has found a true one in our own matching.
         curves: Whether to describe the curves over the confidence, too.
 
     Raises:
@@ -127,14 +123,12 @@ def compute_detection(
     """
     detections, labels = _find_boxes(evaluation), evaluation.labels
     decision = decide_boxes(evaluation, detections.records)
-    scenes = arrange_boxes(
-        detections, decision.is_detection, len(labels), min(iou_threshold, IOU_THRESHOLDS[0])
-    )
+    scenes = arrange_boxes(detections, decision.is_detection, len(labels), IOU_THRESHOLD)
     predictions = scenes.keep(decision.is_predicted[scenes.records])
     ranked = scenes if decision.kind == RecordsKind.COMPLETE else predictions
     places, units = order_images(evaluation.images), sampling.find_units(len(evaluation.images))
     numbers, label_ap = compute_box_numbers(ranked, places, units)
-    outcomes = find_outcomes(predictions, iou_threshold)
+    outcomes = find_outcomes(predictions, IOU_THRESHOLD)
     confusion, errors = describe_confusion(outcomes, labels), outcomes.errors.count()
     matched = _Matched(
         counts=_count_confusion(confusion),
@@ -145,7 +139,7 @@ def compute_detection(
         units=units,
     )
     at_threshold = _compute_at_threshold(evaluation, decision, detections, matched)
-    pairs = _pair_found(ranked, places, iou_threshold)
+    pairs = _pair_found(ranked, places)
     reconciled = reconcile_boxes(
         evaluation, detections, numbers | at_threshold.numbers, at_threshold.per_label
     )
@@ -161,9 +155,7 @@ def compute_detection(
         at_threshold_per_label=at_threshold.per_label,
         confusion=confusion,
         curves=_describe_curves(evaluation, decision, pairs) if curves else None,
-        precision_recall=_describe_precision_recall(evaluation, pairs, label_ap, iou_threshold)
-        if curves
-        else (),
+        precision_recall=_describe_precision_recall(evaluation, pairs, label_ap) if curves else (),
         predictions=describe_boxes(outcomes),
         reconciliation=reconciled,
         extra=_describe_extra(decision, scenes, places),
@@ -176,25 +168,21 @@ def compute_detection(
     )
 
 
-def pair_detections(
-    evaluation: Evaluation, detections: Detections, *, iou_threshold: float = IOU_THRESHOLD
-) -> tuple[Pairs, str]:
+def pair_detections(evaluation: Evaluation, detections: Detections) -> tuple[Pairs, str]:
     """What the curves count: detections, each with whether it has found a true box of its label.
 
     Of partial records only the predictions. The text says where they stop, '' where they do not.
     """
     decision = decide_boxes(evaluation, detections.records)
-    lowest_iou = min(iou_threshold, IOU_THRESHOLDS[0])
-    scenes = arrange_boxes(detections, decision.is_detection, len(evaluation.labels), lowest_iou)
+    n_labels = len(evaluation.labels)
+    scenes = arrange_boxes(detections, decision.is_detection, n_labels, IOU_THRESHOLD)
     if decision.kind != RecordsKind.COMPLETE:
         scenes = scenes.keep(decision.is_predicted[scenes.records])
-    pairs = _pair_found(scenes, order_images(evaluation.images), iou_threshold)
+    pairs = _pair_found(scenes, order_images(evaluation.images))
     return pairs, _describe_stop(evaluation, decision, len(pairs.confidence))
 
 
-def match_predictions(
-    evaluation: Evaluation, *, iou_threshold: float = IOU_THRESHOLD
-) -> Predictions:
+def match_predictions(evaluation: Evaluation) -> Predictions:
     """Which boxes at the assumed thresholds have found a true one, by our own matching.
 
     Raises:
@@ -202,11 +190,10 @@ def match_predictions(
     """
     detections = _find_boxes(evaluation)
     decision = decide_boxes(evaluation, detections.records)
-    lowest_iou = min(iou_threshold, IOU_THRESHOLDS[0])
     n_labels = len(evaluation.labels)
-    scenes = arrange_boxes(detections, decision.is_detection, n_labels, lowest_iou)
+    scenes = arrange_boxes(detections, decision.is_detection, n_labels, IOU_THRESHOLD)
     predicted = scenes.keep(decision.is_predicted[scenes.records])
-    return describe_boxes(find_outcomes(predicted, iou_threshold))
+    return describe_boxes(find_outcomes(predicted, IOU_THRESHOLD))
 
 
 def _find_boxes(evaluation: Evaluation) -> Detections:
@@ -254,7 +241,7 @@ def _count_confusion(confusion: ConfusionMatrix) -> LabelCounts:
     )
 
 
-def _pair_found(scenes: Scenes, places: IntArray, iou_threshold: float) -> Pairs:
+def _pair_found(scenes: Scenes, places: IntArray) -> Pairs:
     """Detections as recorded pairs; one is true when it has found a true box of its label."""
     found = scenes.found
     return Pairs(
@@ -263,7 +250,7 @@ def _pair_found(scenes: Scenes, places: IntArray, iou_threshold: float) -> Pairs
         image_idx=found.image_idx,
         label_idx=found.label_idx,
         confidence=found.confidence,
-        is_true=scenes.match(np.array([iou_threshold]))[0] != NO_MATCH,
+        is_true=scenes.match(np.array([IOU_THRESHOLD]))[0] != NO_MATCH,
         support=scenes.n_true,
     )
 
@@ -294,12 +281,10 @@ def _describe_stop(evaluation: Evaluation, decision: BoxDecision, n_found: int) 
 
 
 def _describe_precision_recall(
-    evaluation: Evaluation, pairs: Pairs, label_ap: LabelAp, iou_threshold: float
+    evaluation: Evaluation, pairs: Pairs, label_ap: LabelAp
 ) -> tuple[PrecisionRecallCurve, ...]:
-    """Curves at the IoU of our matching; the area of a label is COCO's, known at 0.50 alone."""
+    """Curves at the IoU of our matching, 0.50; the area of a label is COCO's at that."""
     areas = dict(zip(evaluation.labels, label_ap.ap_50.tolist(), strict=True))
-    if iou_threshold != IOU_THRESHOLDS[AP_50]:
-        areas = {}
     curves = compute_precision_recall(evaluation, pairs)
     return tuple(
         replace(curve, average_precision=areas.get(curve.label, nan) if i else nan)

@@ -6,13 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from statsmodels.stats.proportion import proportion_confint
 
-from mlrek.metrics.detection import compute_detection
+from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.detection.ap import average_labels, rank_boxes
 from mlrek.metrics.detection.matching import MAX_AREA, arrange_boxes
-from mlrek.metrics.left_out import Sampling
 
 ALL_RECORDED = (2.0,) * 3  # thresholds that nothing reaches: complete records
-NO_RESAMPLES = Sampling(intervals=False)
 
 _PLACES = st.integers(0, 12)
 _BOXES = st.builds(lambda x, y, w, h: (x, y, x + w, y + h), _PLACES, _PLACES, _PLACES, _PLACES)
@@ -40,7 +38,7 @@ def _scale(images, scale):
 
 
 def _compute(evaluation):
-    metrics = compute_detection(evaluation, NO_RESAMPLES)
+    metrics = compute_metrics(evaluation, intervals=False)
     return {name: number.value for name, number in metrics.aggregate.items()}, metrics.per_label.ap
 
 
@@ -145,7 +143,7 @@ def test_without_detections_average_precision_is_zero(build):
 
 def test_without_true_boxes_averages_are_undefined_with_a_reason(build):
     """There is nothing to find."""
-    metrics = compute_detection(build([[], []], [[(0, (0, 0, 1, 1), 0.9)], []]), NO_RESAMPLES)
+    metrics = compute_metrics(build([[], []], [[(0, (0, 0, 1, 1), 0.9)], []]), intervals=False)
 
     assert np.isnan([number.value for number in metrics.aggregate.values()]).all()
     assert metrics.aggregate["ap"].reason == "no image has a true box"
@@ -154,7 +152,7 @@ def test_without_true_boxes_averages_are_undefined_with_a_reason(build):
 
 def test_without_labels_everything_is_undefined(build):
     """A test set of empty images, no label known."""
-    metrics = compute_detection(build([[], []], [[], []], n_labels=0), NO_RESAMPLES)
+    metrics = compute_metrics(build([[], []], [[], []], n_labels=0), intervals=False)
 
     assert np.isnan([number.value for number in metrics.aggregate.values()]).all()
     assert metrics.confusion.counts.tolist() == [[0]]
@@ -186,8 +184,8 @@ def test_sizes_of_unknown_images_are_undefined(build):
     truth = [[(0, (0.0, 0.0, 0.5, 0.5))], []]
     records = [[(0, (0.0, 0.0, 0.5, 0.5), 0.9)], []]
 
-    metrics = compute_detection(
-        build(truth, records, thresholds=(2.0, 2.0), normalized=True), NO_RESAMPLES
+    metrics = compute_metrics(
+        build(truth, records, thresholds=(2.0, 2.0), normalized=True), intervals=False
     )
 
     assert metrics.aggregate["ap"].value == 1.0
@@ -225,9 +223,7 @@ def test_averages_have_intervals_around_them(build, draw_scenes):
     """Every aggregate that is defined has one."""
     truth, records = draw_scenes(0, n_images=40, n_true=400, n_found=900, grid=240)
 
-    metrics = compute_detection(
-        build(truth, records, n_labels=3, thresholds=ALL_RECORDED), Sampling()
-    )
+    metrics = compute_metrics(build(truth, records, n_labels=3, thresholds=ALL_RECORDED))
 
     assert list(metrics.aggregate) == [
         "ap", "ap_50", "ap_75", "ar_100", "ap_small", "ap_medium", "ap_large"
@@ -240,9 +236,7 @@ def test_lower_confidence_narrows_every_interval(build, draw_scenes, list_interv
     """Those of the averages, and those of the labels at the threshold and by our own matching."""
     truth, records = draw_scenes(0, n_images=40, n_true=400, n_found=900, grid=240)
     evaluation = build(truth, records, n_labels=3, thresholds=[0.3] * 3)
-    usual, narrow = (
-        list_intervals(compute_detection(evaluation, Sampling(confidence=c))) for c in (0.95, 0.9)
-    )
+    usual, narrow = (list_intervals(compute_metrics(evaluation, confidence=c)) for c in (0.95, 0.9))
 
     defined = [name for name, ends in usual.items() if not np.isnan(ends).any()]
     assert {"ap", "ap_50", "ar_100"} <= set(defined)
@@ -256,7 +250,7 @@ def test_lower_confidence_narrows_every_interval(build, draw_scenes, list_interv
 def test_a_wholly_wrong_score_has_wilsons_bound(build):
     """Of one image nothing is found: at most so much of it may be found otherwise."""
     truth = [[(0, (0, 0, 10, 10))]]
-    metrics = compute_detection(build(truth, [[]]), Sampling())
+    metrics = compute_metrics(build(truth, [[]]))
 
     number = metrics.aggregate["ap"]
     assert (number.value, number.low) == (0, 0)
@@ -278,7 +272,7 @@ def test_numbers_do_not_depend_on_the_order_of_images(build, draw_scenes):
         images=[images[i] for i in order],
     )
 
-    one, other = (compute_detection(e, Sampling()) for e in (forward, shuffled))
+    one, other = (compute_metrics(e) for e in (forward, shuffled))
     for name, number in one.aggregate.items():
         assert (number.value, number.low, number.high) == pytest.approx(
             (other.aggregate[name].value, other.aggregate[name].low, other.aggregate[name].high),

@@ -4,16 +4,15 @@ import numpy as np
 import pytest
 
 from mlrek.evaluation import RecordsKind, Reported
-from mlrek.metrics.detection import compute_detection
-from mlrek.metrics.left_out import Sampling
+from mlrek.metrics.compute import compute_metrics
 
 HERE = (0, 0, 10, 10)
 THERE = (50, 50, 60, 60)
 NOWHERE = (200, 200, 210, 210)
 
 
-def _compute(evaluation, **options):
-    return compute_detection(evaluation, Sampling(intervals=False), **options)
+def _compute(evaluation):
+    return compute_metrics(evaluation, intervals=False)
 
 
 def _at_threshold(metrics):
