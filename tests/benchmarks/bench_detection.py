@@ -34,7 +34,7 @@ from mlrek.evaluation import (
     Task,
     Version,
 )
-from mlrek.metrics.detection import compute_detection
+from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.detection.ap import compute_box_numbers
 from mlrek.metrics.detection.matching import arrange_boxes
 from mlrek.metrics.left_out import Sampling
@@ -97,7 +97,7 @@ def report_everything(n_images: int, n_boxes: int, n_labels: int) -> None:
     evaluation = draw_evaluation(n_images, n_boxes, n_labels)
     for what, intervals in (("everything but intervals", False), ("everything", True)):
         start = time.process_time()
-        compute_detection(evaluation, Sampling(intervals=intervals))
+        compute_metrics(evaluation, intervals=intervals)
         seconds = time.process_time() - start
         print(f"{what}, {n_images:,} images: {seconds:.2f} s")
 

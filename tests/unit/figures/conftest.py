@@ -3,7 +3,38 @@
 import numpy as np
 import pytest
 
-from mlrek.metrics import ConfusionMatrix, PrecisionRecallCurve, ThresholdCurves
+from mlrek.evaluation import RecordsKind, Task
+from mlrek.figures import draw_pictures
+from mlrek.metrics import ConfusionMatrix, Metrics, PrecisionRecallCurve, ThresholdCurves
+
+
+@pytest.fixture
+def make_metrics():
+    """Makes metrics that hold just these parts; `labels` are names or how many there are."""
+
+    def make(*, labels=("a", "b"), images=12, task=Task.CLASSIFICATION, **parts):
+        return Metrics(
+            task=task,
+            labels=tuple(map(str, range(labels))) if isinstance(labels, int) else labels,
+            prediction_rule="top1",
+            records=RecordsKind.COMPLETE,
+            test_images=images,
+            **parts,
+        )
+
+    return make
+
+
+@pytest.fixture
+def draw_figures(monkeypatch):
+    """Draws the pictures of a run, by their paths: figures that are not made into pixels yet."""
+
+    def draw(metrics, version="v"):
+        with monkeypatch.context() as patch:
+            patch.setattr("mlrek.figures.style.render_rgb", lambda figure: figure)
+            return draw_pictures(metrics, version=version)
+
+    return draw
 
 
 def _confusion(counts, labels, *, own_rows=(), own_columns=()):

@@ -10,8 +10,6 @@ from PIL import Image
 
 from mlrek.evaluation import MaskPixel
 from mlrek.figures import draw_mask_pictures, draw_pictures
-from mlrek.figures.charts import draw_label_iou
-from mlrek.figures.examples import draw_masks
 from mlrek.metrics.compute import compute_metrics
 
 SKETCH = np.array(
@@ -35,10 +33,13 @@ def evaluation():
 
 
 def test_images_that_agree_least_come_first_and_those_without_a_mistake_not_at_all(
-    evaluation, texts_of
+    evaluation, monkeypatch, texts_of
 ):
     """IoU of half is 5 / 10."""
-    texts = texts_of(draw_masks(evaluation))
+    drawn = []
+    monkeypatch.setattr("mlrek.figures.style.render_rgb", drawn.append)
+    draw_mask_pictures(evaluation)
+    texts = texts_of(drawn[0])
 
     assert texts[1] == "2 of 4 images: least agreement first"
     assert texts[2:6] == ["wrong.png", "IoU 0.00", "half.png", "IoU 0.50"]
@@ -91,10 +92,10 @@ def test_without_sketches_or_mistakes_there_is_no_picture(evaluation):
     assert draw_mask_pictures(right) == {}
 
 
-def test_every_label_has_its_iou_and_the_mean_is_marked(evaluation, texts_of):
+def test_every_label_has_its_iou_and_the_mean_is_marked(evaluation, draw_figures, texts_of):
     """Crack: (5/10 + 1 + 0) / 3; dent: 0."""
     metrics = compute_metrics(evaluation)
-    texts = texts_of(draw_label_iou(metrics, version="v1"))
+    texts = texts_of(draw_figures(metrics, "v1")["label_iou.png"])
 
     assert texts[:2] == ["v1", "n = 4 images · IoU · line: 95 % interval"]
     assert "mean 0.250" in texts
@@ -108,12 +109,12 @@ def test_iou_without_any_area_has_no_picture():
     assert draw_pictures(metrics, version="v1") == {}
 
 
-def test_many_labels_show_those_with_the_smallest_iou(texts_of):
+def test_many_labels_show_those_with_the_smallest_iou(draw_figures, texts_of):
     """Of 40 the 25 worst, in label order; an undefined one is none of them."""
     labels = tuple(f"label {i}" for i in range(40))
     areas = [{i: (i, 40 - i, 0)} for i in range(39)]
     metrics = compute_metrics(build_segmentation(areas, labels=labels), intervals=False)
-    figure = draw_label_iou(metrics, version="v1")
+    figure = draw_figures(metrics, "v1")["label_iou.png"]
     texts = texts_of(figure)
 
     assert [text for text in texts if text.startswith("label ")] == list(labels[:25])

@@ -5,23 +5,10 @@ import struct
 import numpy as np
 import pytest
 
-from mlrek.evaluation import RecordsKind, Task
+from mlrek.evaluation import Task
 from mlrek.figures import draw_pictures
 from mlrek.figures.confusion import draw_confusion_matrix
 from mlrek.figures.style import WIDTH, encode_png, new_figure, render_rgb
-from mlrek.metrics import Metrics
-
-
-def make_metrics(**parts):
-    """Metrics of two labels that hold just these parts."""
-    return Metrics(
-        task=parts.pop("task", Task.CLASSIFICATION),
-        labels=("a", "b"),
-        prediction_rule="top1",
-        records=RecordsKind.COMPLETE,
-        test_images=12,
-        **parts,
-    )
 
 
 def chunks(png):
@@ -34,7 +21,7 @@ def chunks(png):
     return names
 
 
-def test_pictures_by_artifact_path(confusion, curves, recall_curve):
+def test_pictures_by_artifact_path(make_metrics, confusion, curves, recall_curve):
     """A run with everything has the three pictures of the promise."""
     metrics = make_metrics(
         confusion=confusion([[5, 1], [2, 4]], ["a", "b"]),
@@ -52,7 +39,7 @@ def test_pictures_by_artifact_path(confusion, curves, recall_curve):
         assert pixels.shape[1:] == (WIDTH, 3)
 
 
-def test_what_has_no_meaning_is_left_out(confusion):
+def test_what_has_no_meaning_is_left_out(make_metrics, confusion):
     """No records: no curves; no counts: no heat map."""
     metrics = make_metrics(confusion=confusion([[0, 0], [0, 0]], ["a", "b"]))
     assert draw_pictures(metrics, version="v1") == {}
@@ -61,12 +48,11 @@ def test_what_has_no_meaning_is_left_out(confusion):
 @pytest.mark.parametrize(
     ("task", "n"), [(Task.CLASSIFICATION, "n = 11 images"), (Task.MULTILABEL, "n = 12 images")]
 )
-def test_number_of_images_of_the_heat_map(task, n, confusion, monkeypatch, texts_of):
+def test_number_of_images_of_the_heat_map(task, n, make_metrics, confusion, draw_figures, texts_of):
     """One label an image: those with truth, which the matrix counts; several: all."""
-    drawn = []
-    monkeypatch.setattr("mlrek.figures.style.render_rgb", drawn.append)
-    draw_pictures(make_metrics(task=task, confusion=confusion([[5, 1], [2, 3]], "ab")), version="v")
-    assert texts_of(drawn[0])[1].startswith(n)
+    metrics = make_metrics(task=task, confusion=confusion([[5, 1], [2, 3]], "ab"))
+    figure = draw_figures(metrics)["confusion_matrix.png"]
+    assert texts_of(figure)[1].startswith(n)
 
 
 def test_equal_figures_are_equal_bytes(even_confusion):

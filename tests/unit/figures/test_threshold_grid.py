@@ -6,19 +6,36 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlrek.figures.threshold_grid import draw_threshold_grid
+from mlrek.figures import draw_threshold_pictures
+from mlrek.metrics.thresholds import ThresholdMatrices
 
 INK_BELOW = 200
 VISIBLE = 60  # of 255: each picture has a palette of its own
 
 
-def draw(matrices, base, labels, version="v1"):
-    """The pictures by threshold, as arrays (height, width, 3)."""
-    files = draw_threshold_grid(matrices, base, labels=labels, title=(version, "confidence"))
-    return {
-        percent: np.asarray(Image.open(BytesIO(file.png)).convert("RGB")).astype(int)
-        for percent, file in files.items()
-    }
+@pytest.fixture
+def draw_files(make_metrics):
+    """Draws the pictures by threshold, as files."""
+
+    def draw(matrices, base, labels, version="v1"):
+        thresholds = ThresholdMatrices(matrices=matrices, rule="confidence")
+        metrics = make_metrics(confusion=base, labels=labels)
+        return draw_threshold_pictures(metrics, thresholds, version=version)
+
+    return draw
+
+
+@pytest.fixture
+def draw(draw_files):
+    """Draws the same as arrays (height, width, 3)."""
+
+    def draw_arrays(*what):
+        return {
+            percent: np.asarray(Image.open(BytesIO(file.png)).convert("RGB")).astype(int)
+            for percent, file in draw_files(*what).items()
+        }
+
+    return draw_arrays
 
 
 @pytest.fixture
@@ -34,7 +51,7 @@ def ten(confusion):
     return make
 
 
-def test_pictures_have_one_size_whatever_the_labels(ten, even_confusion):
+def test_pictures_have_one_size_whatever_the_labels(draw, ten, even_confusion):
     """Versions with other labels line up too, at any threshold."""
     sizes = {picture.shape for picture in draw({0: ten(3), 50: ten(0)}, ten(3), 10).values()}
     two = even_confusion(2, "a label with a very long name {}")
@@ -43,7 +60,7 @@ def test_pictures_have_one_size_whatever_the_labels(ten, even_confusion):
     assert sizes == {(456, 420, 3)}
 
 
-def test_only_cells_and_the_threshold_differ(ten):
+def test_only_cells_and_the_threshold_differ(draw, ten):
     """The slider moves nothing but the numbers: names stand still."""
     pictures = draw({0: ten(3), 50: ten(0)}, ten(3), 10)
     differs = (abs(pictures[0] - pictures[50]) > VISIBLE).any(axis=2)
@@ -53,18 +70,16 @@ def test_only_cells_and_the_threshold_differ(ten):
     assert not differs[:28].any()
 
 
-def test_a_picture_is_small(ten):
+def test_a_picture_is_small(draw_files, ten):
     """Eleven of them are logged with each version."""
-    files = draw_threshold_grid(
-        dict.fromkeys(range(0, 101, 10), ten(73)), ten(73), labels=10, title=("v1", "confidence")
-    )
+    files = draw_files(dict.fromkeys(range(0, 101, 10), ten(73)), ten(73), 10)
 
     assert len(files) == 11
     assert all(len(file.png) < 20_000 and len(file.webp) < 12_000 for file in files.values())
     assert all(Image.open(BytesIO(file.webp)).width <= 256 for file in files.values())
 
 
-def test_all_thresholds_show_the_labels_that_the_run_shows(confusion):
+def test_all_thresholds_show_the_labels_that_the_run_shows(draw, confusion):
     """Of thirty labels the most confused ones of the whole run, whatever a threshold does."""
     labels = [f"l{i}" for i in range(30)]
     base, empty = np.zeros((30, 31)), np.zeros((30, 31))
@@ -80,6 +95,6 @@ def test_all_thresholds_show_the_labels_that_the_run_shows(confusion):
     assert (names[0] < INK_BELOW).any()
 
 
-def test_nothing_is_drawn_of_nothing(ten):
+def test_nothing_is_drawn_of_nothing(draw, ten):
     """A task without thresholds has no such pictures."""
     assert draw({}, ten(1), 10) == {}

@@ -6,18 +6,24 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import precision_recall_fscore_support
 
-from mlrek.evaluation import Task
-from mlrek.metrics.areas import estimate_areas
-from mlrek.metrics.curves import AT_THRESHOLD_NAMES, compute_at_threshold
-from mlrek.metrics.left_out import Sampling
-from mlrek.metrics.ranking import rank_pairs
+from mlrek.metrics.compute import compute_metrics
+
+AT_THRESHOLD_NAMES = tuple(
+    f"{score}_{average}"
+    for score in ("precision", "recall", "f1")
+    for average in ("micro", "macro", "weighted")
+)
+SAID = "at_threshold", "at the assumed thresholds"
 
 
 def _compute(evaluation):
-    keep = evaluation.truth.counts > 0 if evaluation.task == Task.CLASSIFICATION else None
-    units = Sampling().find_units(len(evaluation.images), keep)
-    ranked = rank_pairs(evaluation)
-    return compute_at_threshold(evaluation, ranked.pairs, estimate_areas(ranked, units), units)
+    return compute_metrics(evaluation, intervals=False)
+
+
+def _warnings(evaluation):
+    """Those of the numbers at the thresholds."""
+    warnings = _compute(evaluation).warnings
+    return tuple(warning for warning in warnings if any(words in warning for words in SAID))
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -29,7 +35,7 @@ def test_averages_are_scikit_learns(build_scores, seed):
     truth = rng.integers(3, size=15)
     evaluation = build_scores([[code] for code in truth], scores, thresholds=thresholds)
 
-    numbers = _compute(evaluation).numbers
+    numbers = _compute(evaluation).at_threshold
 
     y_true, y_pred = np.eye(3)[truth], scores >= thresholds
     occurring = np.flatnonzero((y_true + y_pred).any(axis=0))
@@ -50,7 +56,7 @@ def test_label_scores_count_one_label_against_the_rest(build):
         thresholds=[0.5, 0.2],
     )
 
-    scores = _compute(evaluation).per_label
+    scores = _compute(evaluation).at_threshold_per_label
 
     assert scores.support.tolist() == [1, 1]
     assert scores.tp.tolist() == [1, 0]
@@ -63,11 +69,11 @@ def test_no_thresholds_leave_all_out(build):
     """Every name is there, with the reason."""
     result = _compute(build([[0]], [[(0, 0.9)]]))
 
-    assert tuple(result.numbers) == AT_THRESHOLD_NAMES
-    assert {(np.isnan(n.value), n.reason) for n in result.numbers.values()} == {
+    assert tuple(result.at_threshold) == AT_THRESHOLD_NAMES
+    assert {(np.isnan(n.value), n.reason) for n in result.at_threshold.values()} == {
         (True, "the provider publishes no thresholds")
     }
-    assert result.per_label is None
+    assert result.at_threshold_per_label is None
 
 
 def test_a_true_label_without_threshold_undefines_the_averages(build):
@@ -78,11 +84,13 @@ def test_a_true_label_without_threshold_undefines_the_averages(build):
 
     result = _compute(evaluation)
 
-    assert {(np.isnan(n.value), n.reason) for n in result.numbers.values()} == {
+    assert {(np.isnan(n.value), n.reason) for n in result.at_threshold.values()} == {
         (True, "no threshold is published for 'b'")
     }
-    assert result.per_label.f1.tolist() == pytest.approx([1.0, np.nan, np.nan], nan_ok=True)
-    assert result.per_label.support.tolist() == [1, 0, 0]
+    assert result.at_threshold_per_label.f1.tolist() == pytest.approx(
+        [1.0, np.nan, np.nan], nan_ok=True
+    )
+    assert result.at_threshold_per_label.support.tolist() == [1, 0, 0]
 
 
 def test_an_untested_label_without_threshold_stays_out(build):
@@ -91,15 +99,15 @@ def test_an_untested_label_without_threshold_stays_out(build):
 
     result = _compute(evaluation)
 
-    assert result.numbers["f1_macro"].value == pytest.approx(2 / 3)
-    assert result.warnings == ("no threshold is published for 'b': left out of at_threshold",)
+    assert result.at_threshold["f1_macro"].value == pytest.approx(2 / 3)
+    assert _warnings(evaluation) == ("no threshold is published for 'b': left out of at_threshold",)
 
 
 def test_records_of_the_top_label_are_enough_where_no_other_can_reach(build):
     """Every other label's threshold is above the top confidence."""
     evaluation = build([[0]], [[(0, 0.6)]], n_labels=2, thresholds=[0.5, 0.7])
 
-    assert _compute(evaluation).warnings == ()
+    assert _warnings(evaluation) == ()
 
 
 def test_zero_division_names_the_labels(build):
@@ -110,7 +118,7 @@ def test_zero_division_names_the_labels(build):
         thresholds=[0.5, 0.5, 0.5],
     )
 
-    assert _compute(evaluation).warnings == (
+    assert _warnings(evaluation) == (
         (
             "precision counts as 0 in the averages at the assumed thresholds for labels never "
             "predicted: 'b'"

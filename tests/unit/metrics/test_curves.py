@@ -9,21 +9,15 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, precision_recall_curve
 
 from mlrek.evaluation import Task
-from mlrek.metrics.counts import pair_records
-from mlrek.metrics.curves import (
-    compute_precision_recall,
-    compute_threshold_curves,
-    describe_stop,
-    warn_constant,
-)
+from mlrek.metrics.compute import compute_metrics
 
 
 def _draw_curves(evaluation):
-    return compute_threshold_curves(evaluation, pair_records(evaluation))
+    return compute_metrics(evaluation, intervals=False).curves
 
 
 def _trace(evaluation):
-    return compute_precision_recall(evaluation, pair_records(evaluation))
+    return compute_metrics(evaluation, intervals=False).precision_recall
 
 
 @given(
@@ -92,7 +86,7 @@ def test_an_image_without_record_is_missed_everywhere(build):
 )
 def test_curve_says_where_records_stop(build, truth, records, thresholds, text):
     """Complete records do not stop."""
-    assert describe_stop(build(truth, records, thresholds=thresholds)) == text
+    assert _draw_curves(build(truth, records, thresholds=thresholds)).stops_at == text
 
 
 @given(seed=st.integers(0, 2**32 - 1))
@@ -163,7 +157,7 @@ def test_many_labels_show_the_ten_worst(build_scores):
 def test_constant_confidences_are_told(build):
     """Curves drawn from them say nothing."""
     constant, varied, single = (
-        list(warn_constant(evaluation, pair_records(evaluation)))
+        [w for w in compute_metrics(evaluation, intervals=False).warnings if "curves" in w]
         for evaluation in (
             build([[0], [1]], records)
             for records in ([[(0, 0.9)], [(1, 0.9)]], [[(0, 0.9)], [(1, 0.8)]], [[(0, 0.9)], []])

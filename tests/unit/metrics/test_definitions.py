@@ -7,7 +7,6 @@ import pytest
 
 from mlrek.evaluation import Boxes, Detections, MaskCounts, Task
 from mlrek.metrics.compute import compute_metrics
-from mlrek.metrics.curves import AT_THRESHOLD_NAMES
 from mlrek.metrics.numbers import describe_metrics
 
 NONE = np.empty(0, dtype=np.int64)
@@ -41,7 +40,8 @@ def test_every_number_has_a_definition(build, task):
 
     aggregate = {name for name in definitions if name.startswith("aggregate/")}
     assert aggregate == {f"aggregate/{name}" for name in metrics.aggregate}
-    assert {f"at_threshold/{name}" for name in AT_THRESHOLD_NAMES} <= definitions.keys()
+    assert {f"at_threshold/{name}" for name in metrics.at_threshold} <= definitions.keys()
+    assert metrics.at_threshold
     assert all(definitions.values())
 
 

@@ -10,10 +10,10 @@ from scipy.special import expit, logit
 
 from mlrek.errors import EvaluationError
 from mlrek.evaluation import Reported, Task
-from mlrek.metrics.left_out import Sampling
-from mlrek.metrics.segmentation import AGGREGATE_NAMES, compute_segmentation, sum_areas
+from mlrek.metrics.compute import compute_metrics
+from mlrek.metrics.segmentation import sum_areas
 
-NO_RESAMPLES = Sampling(intervals=False)
+AGGREGATE_NAMES = ("mean_iou", "mean_dice", "pixel_precision", "pixel_recall", "pixel_f1")
 
 _COUNT = st.integers(0, 5)
 _AREA = st.tuples(_COUNT, _COUNT, _COUNT).filter(any)
@@ -58,7 +58,7 @@ def _values(metrics):
 @given(images=st.lists(_IMAGE, min_size=1, max_size=5))
 def test_averages_are_those_of_the_plain_loop(build_masks, images):
     """Every aggregate, and both other means of IoU."""
-    metrics = compute_segmentation(build_masks(images), NO_RESAMPLES)
+    metrics = compute_metrics(build_masks(images), intervals=False)
 
     assert tuple(metrics.aggregate) == AGGREGATE_NAMES
     assert _values(metrics) == pytest.approx(_loop(images), abs=1e-12, nan_ok=True)
@@ -66,8 +66,8 @@ def test_averages_are_those_of_the_plain_loop(build_masks, images):
 
 def test_three_meanings_of_average_iou_by_hand(build_masks):
     """One label: 1 of 2 pixels on one image, 9 of 10 on another, and a third image without."""
-    metrics = compute_segmentation(
-        build_masks([{0: (1, 1, 0)}, {0: (9, 0, 1)}, {}], n_labels=1), NO_RESAMPLES
+    metrics = compute_metrics(
+        build_masks([{0: (1, 1, 0)}, {0: (9, 0, 1)}, {}], n_labels=1), intervals=False
     )
 
     assert _values(metrics) == pytest.approx(
@@ -99,8 +99,8 @@ def test_a_resample_is_the_plain_loop_on_doubled_images(build_masks, images, dat
 
 def test_labels_have_their_own_scores(build_masks):
     """Pixels are counted, and IoU and Dice averaged over the images that have the label."""
-    scores = compute_segmentation(
-        build_masks([{0: (4, 1, 0), 1: (0, 2, 0)}, {0: (1, 0, 3)}]), NO_RESAMPLES
+    scores = compute_metrics(
+        build_masks([{0: (4, 1, 0), 1: (0, 2, 0)}, {0: (1, 0, 3)}]), intervals=False
     ).per_label
 
     assert scores.support.tolist() == [8, 0, 0]
@@ -115,9 +115,8 @@ def test_labels_have_their_own_scores(build_masks):
 
 def test_intervals_are_of_images_not_of_pixels(build_masks):
     """A million pixels of two images are two observations, too few for an interval."""
-    metrics = compute_segmentation(
-        build_masks([{0: (900_000, 100_000, 0)}, {0: (100_000, 900_000, 0)}], n_labels=1),
-        Sampling(),
+    metrics = compute_metrics(
+        build_masks([{0: (900_000, 100_000, 0)}, {0: (100_000, 900_000, 0)}], n_labels=1)
     )
 
     assert np.isnan(metrics.aggregate["mean_iou"].low)
@@ -128,7 +127,7 @@ def test_intervals_are_of_images_not_of_pixels(build_masks):
 def test_images_that_cannot_be_read_are_left_out_and_counted(build_masks):
     """Neither as right nor as wrong."""
     images = [{0: (1, 1, 0)}, {0: (0, 9, 9)}, {0: (1, 0, 0)}]
-    metrics = compute_segmentation(build_masks(images, readable=[True, False, True]), NO_RESAMPLES)
+    metrics = compute_metrics(build_masks(images, readable=[True, False, True]), intervals=False)
 
     assert metrics.aggregate["mean_iou"].value == 0.75
     assert metrics.test_images == 3
@@ -147,7 +146,7 @@ def test_images_that_cannot_be_read_are_left_out_and_counted(build_masks):
 )
 def test_what_cannot_be_computed_is_undefined_with_a_reason(build_masks, images, readable, reason):
     """Normal images alone, or no mask at all."""
-    metrics = compute_segmentation(build_masks(images, readable=readable), Sampling())
+    metrics = compute_metrics(build_masks(images, readable=readable))
 
     assert np.isnan(list(_values(metrics).values())).all()
     assert metrics.aggregate["mean_iou"].reason == reason
@@ -156,7 +155,7 @@ def test_what_cannot_be_computed_is_undefined_with_a_reason(build_masks, images,
 
 def test_undefined_scores_of_pixels_say_why(build_masks):
     """Nothing predicted: recall is 0, precision undefined."""
-    metrics = compute_segmentation(build_masks([{0: (0, 0, 7)}]), NO_RESAMPLES)
+    metrics = compute_metrics(build_masks([{0: (0, 0, 7)}]), intervals=False)
 
     assert metrics.aggregate["pixel_recall"].value == 0
     assert np.isnan(metrics.aggregate["pixel_precision"].value)
@@ -165,7 +164,7 @@ def test_undefined_scores_of_pixels_say_why(build_masks):
 
 def test_without_labels_everything_is_undefined(build_masks):
     """A test set of normal images, no label known."""
-    metrics = compute_segmentation(build_masks([{}], n_labels=0), NO_RESAMPLES)
+    metrics = compute_metrics(build_masks([{}], n_labels=0), intervals=False)
 
     assert np.isnan(list(_values(metrics).values())).all()
     assert metrics.per_label.support.tolist() == []
@@ -173,8 +172,8 @@ def test_without_labels_everything_is_undefined(build_masks):
 
 def test_rows_tell_which_image_has_which_label(build_masks):
     """In both masks, only predicted, or only true; by image, then label."""
-    rows = compute_segmentation(
-        build_masks([{1: (0, 3, 0), 0: (2, 1, 0)}, {2: (0, 0, 4)}]), NO_RESAMPLES
+    rows = compute_metrics(
+        build_masks([{1: (0, 3, 0), 0: (2, 1, 0)}, {2: (0, 0, 4)}]), intervals=False
     ).predictions
 
     assert rows.image_idx.tolist() == [0, 0, 1]
@@ -191,9 +190,7 @@ def test_reported_numbers_stand_beside_ours(build_masks):
         test_images=2,
         train_images=30,
     )
-    metrics = compute_segmentation(
-        build_masks([{0: (1, 1, 0)}, {}], reported=reported), NO_RESAMPLES
-    )
+    metrics = compute_metrics(build_masks([{0: (1, 1, 0)}, {}], reported=reported), intervals=False)
 
     rows = {row.name: (row.reported, row.computed, row.agrees) for row in metrics.reconciliation}
     assert rows["test_images"] == (2, 2, True)
@@ -218,7 +215,7 @@ def test_numbers_do_not_depend_on_the_order_of_images(build_masks):
         [images[i] for i in order], images=[names[i] for i in order], readable=readable[order]
     )
 
-    expected, actual = (compute_segmentation(e, Sampling()) for e in (one, other))
+    expected, actual = (compute_metrics(e) for e in (one, other))
     for name, number in expected.aggregate.items():
         shuffled = actual.aggregate[name]
         assert (number.value, number.low, number.high) == pytest.approx(
@@ -229,7 +226,7 @@ def test_numbers_do_not_depend_on_the_order_of_images(build_masks):
 def test_a_segmentation_without_masks_is_refused(build):
     """Nothing else in an evaluation can stand in for them."""
     with pytest.raises(EvaluationError, match="without counts of pixels"):
-        compute_segmentation(build([[]], [[]], task=Task.SEGMENTATION), NO_RESAMPLES)
+        compute_metrics(build([[]], [[]], task=Task.SEGMENTATION), intervals=False)
 
 
 def test_iou_of_a_label_is_jackknifed_over_images(build_masks):
@@ -241,7 +238,7 @@ def test_iou_of_a_label_is_jackknifed_over_images(build_masks):
     reach = stats.sem(iou) / (mean * (1 - mean))
     few, many = stats.t.ppf(0.975, [degrees, 11])
 
-    scores = compute_segmentation(build_masks(areas, n_labels=1), Sampling()).per_label
+    scores = compute_metrics(build_masks(areas, n_labels=1)).per_label
 
     expected = expit(logit(mean) + np.array([-many, few]) * reach)
     assert (scores.iou_low[0], scores.iou_high[0]) == pytest.approx(tuple(expected), abs=1e-6)
