@@ -6,7 +6,7 @@ while the version runs, and a running version costs money by the hour. Nothing h
 """
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -223,67 +223,39 @@ def _make_frame(rows: Sequence[Row]) -> pd.DataFrame:
 # ---- what AWS answered ---------------------------------------------------------------------
 
 
+_THROTTLED = (
+    "{name}: AWS keeps throttling; ask for fewer images at once, "
+    "start the version with more inference units, or raise AWS_MAX_ATTEMPTS"
+)
+_ANSWERS = {
+    "ResourceNotReadyException": (
+        "the version is not running: {arn}\n"
+        "Start it with:\n"
+        "  aws rekognition start-project-version --project-version-arn {arn} "
+        "--min-inference-units 1 --region {region}\n"
+        "It then costs money for every hour until it is stopped:\n"
+        "  aws rekognition stop-project-version --project-version-arn {arn} --region {region}\n"
+        "Starting takes minutes, and nothing here ever starts a version."
+    ),
+    "ResourceNotFoundException": "the version does not exist in this account any more: {arn}",
+    "AccessDeniedException": "access denied; this needs rekognition:DetectCustomLabels on {arn}",
+    "InvalidS3ObjectException": (
+        "{name}: the service cannot read it; the object must exist in a bucket of the region "
+        "{region}, and the caller needs s3:GetObject on it"
+    ),
+    "InvalidImageFormatException": "{name}: neither JPEG nor PNG, or damaged",
+    "ImageTooLargeException": "{name}: too large for the service; make it smaller",
+    "ThrottlingException": _THROTTLED,
+    "ProvisionedThroughputExceededException": _THROTTLED,
+    "LimitExceededException": _THROTTLED,
+}
+
+
 def _explain(exc: Any, name: str, config: Mapping[str, Any]) -> str:
     error = exc.response.get("Error", {})
-    explain = _ANSWERS.get(error.get("Code", ""))
-    said = f" [{error.get('Code')}: {error.get('Message')}]"
-    return (explain(name, config) if explain else f"{name}: AWS refuses") + said
-
-
-def _not_running(_name: str, config: Mapping[str, Any]) -> str:
-    arn, region = config["version_arn"], config["region"]
-    return (
-        f"the version is not running: {arn}\n"
-        "Start it with:\n"
-        f"  aws rekognition start-project-version --project-version-arn {arn} "
-        f"--min-inference-units 1 --region {region}\n"
-        "It then costs money for every hour until it is stopped:\n"
-        f"  aws rekognition stop-project-version --project-version-arn {arn} --region {region}\n"
-        "Starting takes minutes, and nothing here ever starts a version."
-    )
-
-
-def _gone(_name: str, config: Mapping[str, Any]) -> str:
-    return f"the version does not exist in this account any more: {config['version_arn']}"
-
-
-def _denied(_name: str, config: Mapping[str, Any]) -> str:
-    return f"access denied; this needs rekognition:DetectCustomLabels on {config['version_arn']}"
-
-
-def _no_object(name: str, config: Mapping[str, Any]) -> str:
-    return (
-        f"{name}: the service cannot read it; the object must exist in a bucket of the region "
-        f"{config['region']}, and the caller needs s3:GetObject on it"
-    )
-
-
-def _no_format(name: str, _config: Mapping[str, Any]) -> str:
-    return f"{name}: neither JPEG nor PNG, or damaged"
-
-
-def _too_large(name: str, _config: Mapping[str, Any]) -> str:
-    return f"{name}: too large for the service; make it smaller"
-
-
-def _throttled(name: str, _config: Mapping[str, Any]) -> str:
-    return (
-        f"{name}: AWS keeps throttling; ask for fewer images at once, "
-        "start the version with more inference units, or raise AWS_MAX_ATTEMPTS"
-    )
-
-
-_ANSWERS: dict[str, Callable[[str, Mapping[str, Any]], str]] = {
-    "ResourceNotReadyException": _not_running,
-    "ResourceNotFoundException": _gone,
-    "AccessDeniedException": _denied,
-    "InvalidS3ObjectException": _no_object,
-    "InvalidImageFormatException": _no_format,
-    "ImageTooLargeException": _too_large,
-    "ThrottlingException": _throttled,
-    "ProvisionedThroughputExceededException": _throttled,
-    "LimitExceededException": _throttled,
-}
+    answer = _ANSWERS.get(error.get("Code", ""), "{name}: AWS refuses")
+    told = answer.format(name=name, arn=config["version_arn"], region=config["region"])
+    return f"{told} [{error.get('Code')}: {error.get('Message')}]"
 
 
 set_model(ServedVersion())
