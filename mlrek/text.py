@@ -211,15 +211,13 @@ def span(
     return " to ".join(fmt(end, digits, signed=signed) for end in (low, high))
 
 
-def fmt_with(
-    value: float | None, low: float | None, high: float | None, digits: int = 3, ends: int = 2
-) -> str:
+def fmt_with(value: float | None, low: float | None, high: float | None, ends: int = 2) -> str:
     """A number with its interval, where it has one, in one narrow cell.
 
     >>> fmt_with(0.93236, 0.912, 0.9484), fmt_with(0.5, None, None), fmt_with(None, 0.1, 0.2)
     ('0.932 (0.91–0.95)', '0.500', '—')
     """
-    whole, around = fmt(value, digits), span(low, high, ends, undefined="")
+    whole, around = fmt(value), span(low, high, ends, undefined="")
     return f"{whole} ({around.replace(' to ', '–')})" if around and whole != UNDEFINED else whole
 
 

@@ -308,9 +308,7 @@ def _count_kept(folds: Folds) -> FloatArray:
     return np.append(0, -sizes).astype(np.float64) + len(folds.part)
 
 
-def fit_across(
-    pairs: Pairs, assumed: FloatArray, folds: Folds, support: IntArray | None = None
-) -> CrossFit:
+def fit_across(pairs: Pairs, assumed: FloatArray, folds: Folds) -> CrossFit:
     """Count every image at the thresholds that the other folds choose.
 
     Of each label and fold the threshold is the one with the best F1 on the other folds, the highest
@@ -321,14 +319,11 @@ def fit_across(
         assumed: The assumed threshold of each label, (n_labels,); NaN: the label is never predicted
             where the other folds do not choose one.
         folds: Of the images of `pairs`.
-        support: Of each label the true ones in each part, (n_labels, N_PARTS), where not every one
-            has a record.
     """
     part = folds.part[pairs.image_idx]
-    if support is None:
-        true = pairs.label_idx[pairs.is_true] * N_PARTS + part[pairs.is_true]
-        support = np.bincount(true, minlength=pairs.n_labels * N_PARTS)
-        support = support.reshape(pairs.n_labels, N_PARTS)
+    true = pairs.label_idx[pairs.is_true] * N_PARTS + part[pairs.is_true]
+    support = np.bincount(true, minlength=pairs.n_labels * N_PARTS)
+    support = support.reshape(pairs.n_labels, N_PARTS)
     codes = pairs.label_idx.astype(np.min_scalar_type(pairs.n_labels))  # short ones sort faster
     order = np.argsort(codes, kind="stable")
     ends = np.cumsum(np.bincount(pairs.label_idx, minlength=pairs.n_labels))

@@ -351,7 +351,7 @@ def say_missing(metric: Metric, numbers: Numbers) -> str:
     return f"the evaluation has no number {str(metric)!r}{hint}"
 
 
-def say_needed(needed: ImagesNeeded | None, limit: str = "it") -> str:
+def say_needed(needed: ImagesNeeded | None) -> str:
     """The estimate in words, rounded up to two digits; '' where there is none.
 
     Nothing is said of the side on which the truth lies: nobody knows.
@@ -363,7 +363,7 @@ def say_needed(needed: ImagesNeeded | None, limit: str = "it") -> str:
         return ""
     return (
         f"; {say_range(*needed.ends)} test images would tell a true distance of "
-        f"{say_number(needed.distance)} from {limit} (80 % power, estimate)"
+        f"{say_number(needed.distance)} from it (80 % power, estimate)"
     )
 
 

@@ -95,7 +95,6 @@ def digest_images(
     *,
     folder: str = "",
     sizes: Collection[int] | None = None,
-    patience: Patience = BRIEF,
 ) -> Iterator[Digest | None]:
     """Size and SHA-256 of images on this machine in order, None for one that is not there.
 
@@ -107,14 +106,13 @@ def digest_images(
         uris: The images.
         folder: Where they are, '' for where the version's files are.
         sizes: Files of any other size are not read, and have no SHA-256.
-        patience: When to stop looking.
     """
     digester = _Digester(
         folders=(folder,) if folder else tuple(_list_places(entry)),
         follows_links=bool(folder),
         sizes=sizes,
     )
-    return _ask(digester.digest, uris, patience)
+    return _ask(digester.digest, uris, BRIEF)
 
 
 class _Finder:

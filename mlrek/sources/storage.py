@@ -120,13 +120,13 @@ def path_exists(text: str) -> bool:
         raise _explain(text, exc) from exc
 
 
-def read_bytes(storage: Storage, uri: str, version_id: str = "") -> bytes:
+def read_bytes(storage: Storage, uri: str) -> bytes:
     """The whole content of a file that is one document.
 
     Raises:
         SourceError: It is longer than any document is.
     """
-    return join_document(uri, storage.read(uri, version_id))
+    return join_document(uri, storage.read(uri))
 
 
 def join_document(uri: str, chunks: Iterable[bytes]) -> bytes:
