@@ -93,7 +93,6 @@ def collect_google(
     data_files: Mapping[str, GoogleRole],
     *,
     settings: GoogleSettings | None = None,
-    evaluation_id: str = "",
 ) -> GoogleCollection:
     """Every version in a tree of Google's files; a broken one spoils no other.
 
@@ -102,11 +101,9 @@ def collect_google(
         data_files: The roles of the files with a line per image, likewise; they belong to the
             version whose evaluation lies nearest.
         settings: The thresholds at which published numbers are read.
-        evaluation_id: The evaluation that counts where a version has several and this is one of
-            them; otherwise the newest one does.
     """
     resources = read_resources(documents)
-    drafts = _draft_versions(resources, evaluation_id)
+    drafts = _draft_versions(resources)
     roles = {file: _role_of_document(data, file) for file, data in documents.items()}
     broken = [file for file in resources.broken if roles[file] in _EVALUATION_ROLES]
     for file in broken:
@@ -135,7 +132,7 @@ def _role_of_document(data: bytes, file: str) -> GoogleRole:
     return GoogleRole.EVALUATIONS if role is None or role.is_data else role
 
 
-def _draft_versions(resources: Resources, evaluation_id: str) -> list[Draft]:
+def _draft_versions(resources: Resources) -> list[Draft]:
     """Every version with its evaluations; of no known model, each evaluation is one by its file."""
     directory = Directory(resources)
     grouped: dict[tuple[ModelKey | None, str], list[PublishedEvaluation]] = {}
@@ -143,7 +140,7 @@ def _draft_versions(resources: Resources, evaluation_id: str) -> list[Draft]:
         grouped.setdefault((one.key, one.number if one.key else one.file), []).append(one)
     drafts = []
     for key, number in dict.fromkeys((*grouped, *directory.list_versions())):
-        own = _order_evaluations(grouped.get((key, number), []), evaluation_id)
+        own = sorted(grouped.get((key, number), []), key=_evaluation_order, reverse=True)
         draft = directory.describe(key, number) if key else _make_up_version(own[0])
         _add_evaluations(draft, own)
         drafts.append(draft)
@@ -371,19 +368,9 @@ def _describe_nameless(file: str, content: Resource, directory: Directory) -> Pu
 # ---- versions in the making ----------------------------------------------------------------
 
 
-def _order_evaluations(
-    evaluations: list[PublishedEvaluation], evaluation_id: str
-) -> list[PublishedEvaluation]:
-    """The one that counts first: the chosen one, else the newest that holds anything."""
-    return sorted(
-        evaluations,
-        key=lambda one: (
-            one.id == evaluation_id,
-            bool(one.overall or one.labels),
-            one.created_ms or 0,
-        ),
-        reverse=True,
-    )
+def _evaluation_order(one: PublishedEvaluation) -> tuple[bool, int]:
+    """Sorts to the end the one that counts: the newest that holds anything."""
+    return bool(one.overall or one.labels), one.created_ms or 0
 
 
 def _add_evaluations(draft: Draft, evaluations: Sequence[PublishedEvaluation]) -> None:

@@ -295,14 +295,6 @@ def test_newest_evaluation_counts(collect, vertex):
     assert any("'510' counts; the others: '509'" in warning for warning in found.warnings)
 
 
-def test_chosen_evaluation_counts(collect, vertex):
-    """The evaluation that is asked for counts where a version has it."""
-    newer = vertex({"auPrc": 0.8}, number="510", createTime="2025-07-01T00:00:00Z")
-    files = {"e.json": {"modelEvaluations": [newer, vertex(AREA)]}}
-    (found,) = collect(files, evaluation_id="509").versions
-    assert found.numbers.reported.aggregate["average_precision"] == 0.9
-
-
 def test_copies_of_an_evaluation(collect, vertex):
     """The same evaluation in two files counts once; another content is told."""
     same = collect({"a.json": vertex(AREA), "b.json": {"modelEvaluations": [vertex(AREA)]}})
