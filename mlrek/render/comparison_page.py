@@ -25,7 +25,7 @@ from mlrek.render.comparison import (
     tabulate_why,
 )
 from mlrek.render.doubts import show_doubts
-from mlrek.render.report import MAX_BYTES, render_page
+from mlrek.render.report import MAX_BYTES, SHRINKS, render_page
 from mlrek.render.report_data import round_number
 from mlrek.render.report_images import Thumbnails, read_thumbnails
 from mlrek.text import display_label, escape_unencodable
@@ -36,7 +36,6 @@ MAX_IMAGES: Final = 6_000
 MAX_MOVES: Final = 20_000
 """Images behind the cells of the confusion that a page holds."""
 
-_SHRINKS: Final = (1.0, 0.4, 0.1, 0.0)
 _MAX_LABELS: Final = 400
 _KINDS: Final = ("broken", "fixed", "changed")
 
@@ -53,7 +52,7 @@ def describe_comparison(
     """
     facts = _describe_facts(comparison)
     thumbnails: Mapping[str, str] | None = None
-    for shrink in _SHRINKS:
+    for shrink in SHRINKS:
         images = _list_images(comparison, shrink)
         if thumbnails is None:
             thumbnails = _read(candidate, images, read_images)
@@ -76,12 +75,12 @@ def _describe_data(
     prefix = commonprefix(images) if len(images) > 1 else ""  # noqa: RUF071 (cut at a slash)
     prefix = prefix[: prefix.rfind("/") + 1]
     return {
-        "names": [_clean(v.name) for v in (comparison.baseline, comparison.candidate)],
+        "names": [escape_unencodable(v.name) for v in (comparison.baseline, comparison.candidate)],
         "labels": labels,
         "own": comparison.confusion.n_own if comparison.confusion else 0,
         "images": {
-            "prefix": _clean(prefix),
-            "names": [_clean(image.removeprefix(prefix)) for image in images],
+            "prefix": escape_unencodable(prefix),
+            "names": [escape_unencodable(image.removeprefix(prefix)) for image in images],
             "thumbnails": {str(places[i]): uri for i, uri in thumbnails.items() if i in places},
         },
         "changes": {
@@ -153,7 +152,7 @@ def _list_label_deltas(comparison: Comparison) -> list[Json]:
 def _describe_delta(difference: Difference, name: str, p: float | None = None) -> Json:
     numbers = ("baseline", "candidate", "difference", "low", "high")
     return {
-        "name": _clean(name),
+        "name": escape_unencodable(name),
         **{number: round_number(getattr(difference, number)) for number in numbers},
         "p": round_number(difference.p if p is None else p),
         "holm": "" if p is None or isnan(p) else format_p(p),
@@ -208,7 +207,7 @@ def _name_labels(comparison: Comparison) -> list[Json]:
     own: tuple[str, ...] = ()
     if comparison.confusion is not None and comparison.confusion.n_own:
         own = comparison.confusion.labels[-comparison.confusion.n_own :]
-    return [*(_clean(display_label(label)) for label in comparison.labels), *own]
+    return [*(escape_unencodable(display_label(label)) for label in comparison.labels), *own]
 
 
 def _read(
@@ -221,7 +220,3 @@ def _read(
     order = np.array([rows[image] for image in images if image in rows], dtype=np.int64)
     found: Thumbnails = read_thumbnails(candidate, order, read_images)
     return {candidate.images[row]: thumbnail.data_uri for row, thumbnail in found.by_image.items()}
-
-
-def _clean(text: str) -> str:
-    return escape_unencodable(text)

@@ -74,9 +74,8 @@ _ESCAPED: Final = str.maketrans(
     {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
 )
 
-__all__ = ["MAX_BYTES", "describe_report"]
-
-_SHRINKS: Final = (1.0, 0.4, 0.1, 0.0)
+SHRINKS: Final = (1.0, 0.4, 0.1, 0.0)
+"""Shares of its images that a page tries to hold, until it is small enough."""
 
 
 def describe_report(
@@ -102,7 +101,7 @@ def describe_report(
         evaluation, metrics, remarks=remarks, digest=test_set_digest, logged_at=logged_at
     )
     thumbnails = None
-    for shrink in _SHRINKS:
+    for shrink in SHRINKS:
         contents = _choose_contents(evaluation, metrics, Budget().scale(shrink))
         if thumbnails is None:
             thumbnails = _read_thumbnails(evaluation, contents, read_images)
@@ -146,9 +145,9 @@ def describe_facts(
     """All that the template fills in, as plain text."""
     version = evaluation.version
     return {
-        "title": _clean(f"{version.name} · {version.project.name}"),
-        "version": _clean(version.name),
-        "project": _clean(version.project.name),
+        "title": escape_unencodable(f"{version.name} · {version.project.name}"),
+        "version": escape_unencodable(version.name),
+        "project": escape_unencodable(version.project.name),
         "provider": _PROVIDERS.get(version.project.provider.value, version.project.provider.value),
         "task": _TASKS[metrics.task],
         "trained": fmt_date(version.training_end_ms or version.training_start_ms),
@@ -163,13 +162,13 @@ def describe_facts(
         "said_labels": _describe_said_labels(metrics),
         "errors": dict(metrics.errors),
         "doubts": show_doubts(list_doubts(evaluation, metrics)),
-        "warnings": [*map(_clean, remarks)],
-        "definitions": describe_metrics(metrics.task, _clean(evaluation.pos_label)),
+        "warnings": [*map(escape_unencodable, remarks)],
+        "definitions": describe_metrics(metrics.task, escape_unencodable(evaluation.pos_label)),
         "rule": metrics.prediction_rule,
         "records": metrics.records.value if metrics.records else "",
         "provenance": [*_describe_provenance(evaluation, digest, logged_at)],
         "files": [
-            (file.role, _clean(file.uri), f"{file.size:,} bytes", file.sha256)
+            (file.role, escape_unencodable(file.uri), f"{file.size:,} bytes", file.sha256)
             for file in evaluation.files
         ],
         "has_curves": bool(evaluation.reported.curves)
@@ -233,7 +232,7 @@ def _describe_said(metrics: Metrics) -> Iterator[dict[str, str]]:
                 "reported": _number(number.reported),
                 "computed": _number(number.computed),
                 "verdict": verdict,
-                "rule": _clean(number.rule),
+                "rule": escape_unencodable(number.rule),
             }
 
 
@@ -262,7 +261,7 @@ def _describe_provenance(
         "logged": logged_at,
         "by": f"mlrek {__version__}",
     }
-    yield from ((name, _clean(text)) for name, text in rows.items() if text)
+    yield from ((name, escape_unencodable(text)) for name, text in rows.items() if text)
 
 
 def _number(value: float) -> str:
@@ -273,10 +272,6 @@ def _time(milliseconds: int | None) -> str:
     if milliseconds is None:
         return ""
     return datetime.fromtimestamp(milliseconds / 1000, UTC).isoformat(" ", "seconds")
-
-
-def _clean(text: str) -> str:
-    return escape_unencodable(text)
 
 
 def render_page(
