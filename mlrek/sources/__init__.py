@@ -16,7 +16,7 @@ from mlrek.evaluation import Evaluation
 from mlrek.formats.doubts import complete_doubts
 from mlrek.metrics.reported import DEFAULT_THRESHOLD
 from mlrek.metrics.test_set import hide_signatures
-from mlrek.sources import google, rekognition, saved_lookout
+from mlrek.sources import google, lookout, rekognition
 from mlrek.sources.aws import AwsClients, AwsOptions
 from mlrek.sources.contents import choose_storage, read_contents
 from mlrek.sources.description import make_up_version, parse_arn
@@ -364,10 +364,10 @@ FILE_FORMATS: Mapping[str, FileFormat] = MappingProxyType(
             looked_for="EvaluationResultSummary-….json and TestingGroundTruth-….json",
             read_test_images=rekognition.read_test_images,
         ),
-        saved_lookout.FORMAT: FileFormat(
-            find=saved_lookout.find_versions,
-            load=saved_lookout.load_evaluation,
-            roles=saved_lookout.ROLES,
+        lookout.FORMAT: FileFormat(
+            find=lookout.find_versions,
+            load=lookout.load_evaluation,
+            roles=lookout.ROLES,
             looked_for="EvaluationResult-….json and EvaluationManifest-….json",
         ),
         google.FORMAT: FileFormat(
