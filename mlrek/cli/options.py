@@ -126,7 +126,7 @@ class RegisteringCommand(TyperCommand):
         return [*before, f"{FLAG}=", *after]
 
     def _has_sources(self, ctx: "Context", args: list[str]) -> bool:
-        """Whether any argument is among the words; wrong ones are told of when it counts."""
+        """Whether any argument is among the words; wrong ones are reported when it counts."""
         from typer._click.exceptions import UsageError as WrongUsage
 
         parser = self.make_parser(ctx)

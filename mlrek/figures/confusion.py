@@ -199,7 +199,7 @@ def count_in_thousands(count: int) -> str:
 
 
 def add_names(figure: Figure, names: Sequence[str], heatmap: Heatmap, layout: Layout) -> None:
-    """Labels beside the rows and below the columns, and our own names, quieter."""
+    """Labels left of the rows and below the columns, and our own names, quieter."""
     fitted = fit_names(names, layout.name_width, layout.name_size)
     shown = [(fitted[i], INK) for i in heatmap.shown]
     rows = [*shown, *((name, QUIET) for name in heatmap.own_rows)]

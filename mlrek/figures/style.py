@@ -384,9 +384,9 @@ def add_plot(figure: Figure, top: float, height: float, titles: tuple[str, str])
         _add_tick(figure, box, tick)
     titled: dict[str, Any] = {"size": TEXT_SIZE, "color": QUIET, "horizontalalignment": "center"}
     below = (box.left + box.width / 2, box.top + box.height + 56)
-    beside = (MARGIN + TEXT_SIZE / 2, box.top + box.height / 2)
+    side = (MARGIN + TEXT_SIZE / 2, box.top + box.height / 2)
     add_text(figure, below, titles[0], **titled)
-    add_text(figure, beside, titles[1], rotation=90, **titled)
+    add_text(figure, side, titles[1], rotation=90, **titled)
     return axes
 
 
@@ -434,12 +434,12 @@ def add_legend(figure: Figure, lines: Sequence[Line], top: float, columns: Seque
 
 
 def _add_tick(figure: Figure, box: Box, tick: float) -> None:
-    """The number of a tick below and beside the plot."""
+    """The number of a tick below and left of the plot."""
     below = (box.left + tick * box.width, box.top + box.height + 22)
-    beside = (box.left - 12, box.top + (1 - tick) * box.height)
+    side = (box.left - 12, box.top + (1 - tick) * box.height)
     add_text(figure, below, f"{tick:g}", size=TEXT_SIZE, horizontalalignment="center")
     numbered: dict[str, Any] = {"size": TEXT_SIZE, "verticalalignment": "center_baseline"}
-    add_text(figure, beside, f"{tick:g}", horizontalalignment="right", **numbered)
+    add_text(figure, side, f"{tick:g}", horizontalalignment="right", **numbered)
 
 
 def _wrap_note(note: str) -> list[str]:

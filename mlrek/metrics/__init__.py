@@ -134,7 +134,7 @@ class Predictions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reconciled:
-    """A number the provider reported beside what mlrek computes by the same rule."""
+    """A number the provider reported, and what mlrek computes by the same rule."""
 
     name: str  # as in `reported/…`; per label `f1/<label>`
     reported: float
@@ -150,7 +150,7 @@ class Metrics:
     `crossfit` and `crossfit_per_label` are numbers at thresholds that the other images chose.
     `extra` are numbers that stand in `evaluation.json` alone; `errors` counts the mistakes of a
     detection by kind; `baseline` are the aggregates of the model that this one was adapted from.
-    `doubts` are those that show when the numbers are made, beside the evaluation's own.
+    `doubts` are those that show when the numbers are made; the evaluation has its own.
     """
 
     task: Task

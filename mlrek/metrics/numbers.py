@@ -300,7 +300,7 @@ HEADLINES: Mapping[Task, tuple[str, ...]] = MappingProxyType(
 Terminal, notes, pages, comparison and charts show these.
 """
 SERVICE_F1: Final = "reported/f1"
-"""What stands beside them where the service reports it, and for them where nothing is computed."""
+"""Shown with them where the service reports it, and in their place where nothing is computed."""
 
 _WORDS: Final = MappingProxyType(
     {

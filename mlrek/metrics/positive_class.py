@@ -1,6 +1,6 @@
 """Numbers of one label against the other, where the provider calls one of two the positive class.
 
-They stand beside the averages over both labels, and are scikit-learn's for `pos_label`.
+They are given as well as the averages over both labels, and are scikit-learn's for `pos_label`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -244,7 +244,7 @@ def _compute_areas(ranked: RankedScores, weights: Weights) -> dict[str, FloatArr
 
 
 def _reconcile(evaluation: Evaluation, numbers: Mapping[str, Number]) -> Iterator[Reconciled]:
-    """What was reported beside the areas, and beside the scores of the provider's own decisions."""
+    """What was reported, with the areas and with the scores of the provider's own decisions."""
     decided = _score_decisions(evaluation)
     for name, reported in evaluation.reported.aggregate.items():
         if name not in NAMES:

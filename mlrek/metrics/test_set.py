@@ -92,7 +92,7 @@ class _Columns:
 
 
 DIGEST_LENGTH = 32
-"""Hexadecimal digits of the digest that runs bear as a tag."""
+"""Hexadecimal digits of the digest that runs have as a tag."""
 
 
 def hide_signatures(evaluation: Evaluation) -> Evaluation:

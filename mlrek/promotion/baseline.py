@@ -289,7 +289,7 @@ def _find_run(runs: Iterable[LoggedRun], version_arn: str) -> LoggedRun | None:
 
 
 def is_champion(candidate: Referred, baseline: str, alias: str, registry: Registry) -> bool:
-    """Whether a candidate bears an alias already, of its model or of the baseline's.
+    """Whether a candidate has an alias already, of its model or of the baseline's.
 
     Raises:
         TrackingError: MLflow cannot be reached or refuses.
@@ -349,7 +349,7 @@ def is_superseded(version: Referred, registry: Registry) -> bool:
 
 
 def _list_models(candidate: Referred, baseline: str, registry: Registry) -> list[str]:
-    """The registered models whose alias the candidate may bear."""
+    """The registered models whose alias the candidate may have."""
     if candidate.registered is not None:
         return [candidate.registered.name]
     model = MODEL_URI.fullmatch(baseline)
@@ -411,7 +411,7 @@ def _find_promotion(name: str, alias: str, candidate: Referred, registry: Regist
     tags = registry.get_model_tags(name)
     for tag in (PROMOTED + alias, PREVIOUS + alias):
         if tag in tags:
-            return f"models:/{name} bears the tag {tag}"
+            return f"models:/{name} has the tag {tag}"
     own = candidate.registered
     for version in registry.list_versions(name):
         is_own = own is not None and int(own.version) == version.number
@@ -421,7 +421,7 @@ def _find_promotion(name: str, alias: str, candidate: Referred, registry: Regist
 
 
 def _was_promoted(version: ModelVersion, alias: str, registry: Registry) -> bool:
-    """Whether a version bears an approval that was not left by a check alone."""
+    """Whether a version has an approval that was not left by a check alone."""
     if version.tags.get(VALIDATION) != ValidationStatus.APPROVED:
         return False
     is_checked = bool(version.run_id) and registry.store.has_artifacts(

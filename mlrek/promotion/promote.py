@@ -55,7 +55,7 @@ REPORTS: Final = (
     "report.html",
     "threshold_curves.csv",
 )
-"""Reports of a run's numbers whose content a sealed decision fixes, beside the evaluation."""
+"""Reports of a run's numbers whose content a sealed decision fixes, as well as the evaluation."""
 CURVES: Final = "curve/"
 
 MODEL_NAME = re.compile(r"(?:models:/)?(?P<name>[^/:@]+)(?:@(?P<alias>[\w-]+)|/\d+)?")
@@ -338,7 +338,7 @@ def seal_decision(
         forgive: What an undecided verdict is taken for.
 
     Returns:
-        The decision's SHA-256, which the registered version is to bear.
+        The decision's SHA-256, which the registered version is to have.
 
     Raises:
         TrackingError: MLflow cannot be reached or refuses: then nothing is sealed.

@@ -44,7 +44,7 @@ COPIED_TAGS = (
     *("provider", "task", "test_set_digest"),
 )
 MODEL_NUMBERS = ("aggregate/", "at_threshold/", "reported/")
-"""The run's numbers that its model bears: each is a column of the table of models. Curves would
+"""The run's numbers that its model has: each is a column of the table of models. Curves would
 show their last step there, the threshold 100 %."""
 VERSION_TAGS = ("version_name", "version_arn", "project_arn")
 """Tags of a model version besides its numbers: few, since a page shows those of all versions."""
@@ -221,7 +221,7 @@ def _log_model(registry: Registry, run: LoggedRun) -> str:
 def _log_numbers(registry: Registry, run: LoggedRun, model_id: str) -> None:
     """The run's numbers once more as the model's, on the run's test set.
 
-    MLflow writes them to the run as well; with the time that they bear there nothing new is added.
+    MLflow writes them to the run as well; with the time that they have there nothing new is added.
     The page of models has columns of their own for each name of a test set, and each version's
     manifest has a name of its own. So equal test sets are named alike here and others are not,
     after the project and the digest, which that page does not tell apart.

@@ -92,7 +92,7 @@ def say_verdict(decision: Decision, forgive: Forgive = "") -> str:
     statuses = [check.status for check in decision.checks]
     n, name = len(statuses), decision.candidate.version
     if decision.already_champion:
-        return f"passed: {name} bears the alias already, so there is nothing to decide"
+        return f"passed: {name} has the alias already, so there is nothing to decide"
     n_failed, n_undecided = (statuses.count(s) for s in (Status.FAILED, Status.UNDECIDED))
     if n_failed:
         open_too = f", {n_undecided} undecided" if n_undecided else ""
@@ -300,7 +300,7 @@ def write_junit(decision: "Decision", policy: str, forgive: "Forgive" = "") -> b
 def _choose_element(check: "Check", decision: "Decision", forgive: "Forgive") -> str:
     """The element that says how a check ended, '' for one that passed.
 
-    Of a version that bears the alias already nothing is decided, so nothing fails a job.
+    Of a version that has the alias already nothing is decided, so nothing fails a job.
     """
     element = _ELEMENTS.get(check.status.value, "")
     if element and decision.already_champion:

@@ -56,7 +56,7 @@ def describe_tables(
 ) -> dict[str, bytes]:
     """Every text file of a run by its artifact path; one without a meaning is left out.
 
-    The arguments beside the results go into `evaluation.json`; see `describe_evaluation`.
+    The arguments other than the results go into `evaluation.json`; see `describe_evaluation`.
     MLflow's own table, `predictions.json`, has the columns of `describe_predictions`.
     """
     document = describe_evaluation(

@@ -220,7 +220,7 @@ def _percent(share: float) -> float:
 
 
 def _describe_said(metrics: Metrics) -> Iterator[dict[str, str]]:
-    """What the provider says of all labels together, beside what was computed by the same rule."""
+    """What the provider says of all labels together, with what was computed by the same rule."""
     verdicts = {True: "agrees", False: "differs", None: ""}
     whole = [n for n in metrics.reconciliation if "/" not in n.name and n.name != "train_images"]
     seen = {(number.name, number.agrees): number for number in whole}  # of equal ones the last
@@ -280,9 +280,9 @@ def render_page(
     """The page as one file in UTF-8.
 
     Args:
-        template: A template beside this module.
+        template: A template in this module's `assets`.
         data: What the scripts find in `<script id="data">`.
-        scripts: Scripts beside this module, run in this order in one scope.
+        scripts: Scripts in the same folder, run in this order in one scope.
         facts: What the template fills in; text is escaped there.
     """
     from markupsafe import Markup

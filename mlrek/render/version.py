@@ -185,7 +185,7 @@ def _list_headline(shown: Shown) -> Iterator[Table]:
 
 
 def _list_at_thresholds(shown: Shown) -> Iterator[Table]:
-    """The service's own numbers beside those that are computed at its thresholds."""
+    """The service's own numbers next to those that are computed at its thresholds."""
     reported, at_threshold = shown.evaluation.reported.aggregate, shown.metrics.at_threshold
     crossfit, rows = shown.metrics.crossfit, []
     for name in dict.fromkeys((*reported, *MAIN_SCORES)):

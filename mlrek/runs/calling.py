@@ -181,8 +181,8 @@ def _alone(path: Path) -> Iterator[None]:
     place = path.resolve()
     if path.is_dir() or not place.parent.is_dir():
         raise SourceError(str(path), "cannot be written: name a file in a folder that is there")
-    beside = place.with_name(f".{place.name}.lock")  # a temporary folder is anybody's
-    lock = FileLock(beside)
+    locked = place.with_name(f".{place.name}.lock")  # a temporary folder is anybody's
+    lock = FileLock(locked)
     try:
         lock.acquire(timeout=0)
     except Timeout as exc:
@@ -193,7 +193,7 @@ def _alone(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        beside.unlink(missing_ok=True)
+        locked.unlink(missing_ok=True)
         lock.release()
 
 

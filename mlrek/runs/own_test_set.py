@@ -1,6 +1,6 @@
-"""The story of `mlrek evaluate`: a version, a test set of one's own, its answers -> a run of it.
+"""Runs `mlrek evaluate`: a version and its answers on your own test set -> another run of it.
 
-A run on a test set of one's own bears the tag `mlrek.exam` (the test set's digest). It never counts
+A run on your own test set has the tag `mlrek.exam` (the test set's digest). It never counts
 as *the* run of its version, which is the one on the provider's test set.
 """
 
@@ -86,7 +86,7 @@ class OwnTestSetOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnEvaluation:
-    """A version's evaluation on a test set of one's own, not logged yet.
+    """A version's evaluation on your own test set, not logged yet.
 
     `read_images` gives the content of test images for pictures, where they are within reach;
     `find_contents` tells what their bytes are, without being part of what makes it another run.
@@ -101,7 +101,7 @@ class OwnEvaluation:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OwnTestSetResult:
-    """What became of a test set of one's own: `action` is `created`, `unchanged` or `replaced`.
+    """What became of your own test set: `action` is `created`, `unchanged` or `replaced`.
 
     `others` are the runs of other versions on the same test set, by training start. `has_view`: the
     experiment keeps mlrek's view of its pages. `kept` says why a run that knows more was not
@@ -189,17 +189,17 @@ def _find_images(
     images, version = options.options.images, own.evaluation.version
     if images == NO_IMAGES:
         return own
-    beside = VersionEntry(version=version, parts=(Part(role=TRUTH_ROLE, uri=options.manifest),))
+    manifest = VersionEntry(version=version, parts=(Part(role=TRUTH_ROLE, uri=options.manifest),))
     folder = "" if images == AUTO_IMAGES else images
     read = (
         partial(read_images_below, open_storage(folder, AwsClients(options.aws)), folder)
         if folder
-        else partial(read_images, reader.storage, beside)
+        else partial(read_images, reader.storage, manifest)
     )
     find = partial(
         read_contents,
         choose_storage(reader.storage, folder, AwsClients(options.aws)),
-        beside,
+        manifest,
         own.evaluation.images,
         find_trained=list_trained,
         folder=folder,
@@ -269,7 +269,7 @@ def describe_own_run(
         read_images=own.read_images,
     )
     note = described.tags["mlflow.note.content"]
-    sentence = f"On a test set of one's own, {escape_markdown(own.name)}, not the provider's."
+    sentence = f"On your own test set, {escape_markdown(own.name)}, not the provider's."
     tags = {
         OWN_TEST_SET_TAG: own.digest,
         OWN_TEST_SET_NAME_TAG: own.name,

@@ -89,7 +89,7 @@ class ProjectResult:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SyncResult:
-    """What became of everything that was asked for. `tracking_uri` bears no user or password."""
+    """What became of everything that was asked for. `tracking_uri` has no user or password."""
 
     tracking_uri: str
     projects: tuple[ProjectResult, ...]

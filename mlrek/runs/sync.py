@@ -58,12 +58,12 @@ if TYPE_CHECKING:
 class _Place:
     """Where a project's runs are and which there are, or why they cannot be there.
 
-    `beside` are all runs of versions in that experiment, also of other projects.
+    `neighbours` are all runs of versions in that experiment, also of other projects.
     """
 
     experiment_id: str = ""
     runs: tuple[LoggedRun, ...] = ()
-    beside: tuple[LoggedRun, ...] = ()
+    neighbours: tuple[LoggedRun, ...] = ()
     trouble: TrackingError | None = None
 
 
@@ -130,7 +130,7 @@ def list_entries(
 
 
 def _stand_for(source: Source, error: SourceError) -> VersionEntry:
-    """What stands for all versions of a source that cannot be listed beside others that can."""
+    """One result for all versions of a source that cannot be listed while others can."""
     project = Project(provider=Provider.REKOGNITION, arn=source.uri, name=source.uri)
     version = Version(project=project, arn=source.uri, name=ANY_VERSION)
     return VersionEntry(version=version, refused=str(error))
@@ -306,7 +306,7 @@ def _open_place(
     own = tuple(run for run in listed[place] if is_same_project(run.project_arn, project.arn))
     if not options.dry_run:
         _write_fuller_arn(store, experiment, project, own)
-    return _Place(experiment_id=place, runs=own, beside=listed[place])
+    return _Place(experiment_id=place, runs=own, neighbours=listed[place])
 
 
 def _begin(
@@ -484,13 +484,13 @@ def _finish_projects(
         if result.run is not None and result.action in {"created", "replaced"}
     }
     for experiment_id, projects in by_experiment.items():
-        beside = next(iter(projects.values())).beside
+        neighbours = next(iter(projects.values())).neighbours
         if experiment_id in changed:
-            beside = store.list_version_runs(experiment_id)
-        complete = [run for run in beside if run.is_complete]
+            neighbours = store.list_version_runs(experiment_id)
+        complete = [run for run in neighbours if run.is_complete]
         experiment = store.get_experiment(experiment_id)
         if writes:
-            clean_up(store, experiment_id, beside)
+            clean_up(store, experiment_id, neighbours)
             write_overview(store, experiment, complete, is_changed=experiment_id in changed)
         has_view = VIEW_TAG in experiment.tags or (writes and bool(complete))
         for project in projects:

@@ -162,10 +162,10 @@ class SavedVersions:
         return _keep_one_each(found)
 
     def _find_versions_of_file(self) -> list[VersionEntry]:
-        """The versions that a single file belongs to, with what lies beside it."""
+        """The versions that a single file belongs to, with what lies next to it."""
         folder = parent_uri(self.uri)
-        beside = list(self.storage.list_files(folder, deep=False))
-        entries = _find_entries(Tree(self.storage, beside, self.uri))
+        files = list(self.storage.list_files(folder, deep=False))
+        entries = _find_entries(Tree(self.storage, files, self.uri))
         own = [entry for entry in entries if self.uri in {part.uri for part in entry.parts}]
         if not own and self.uri == join_uri(folder, VERSION_FILE):
             own = entries

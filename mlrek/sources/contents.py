@@ -76,7 +76,7 @@ def read_contents(
 
 
 def choose_storage(storage: Storage, folder: str, clients: AwsClients) -> Storage:
-    """Where to ask for images: in S3 where somebody names a folder there, else beside the files."""
+    """Where to ask for images: in S3 if somebody names a folder there, else next to the files."""
     return open_storage(folder, clients) if folder.startswith(S3_SCHEME) else storage
 
 

@@ -279,8 +279,8 @@ def load_evaluation(entry: VersionEntry, reader: PartReader) -> Evaluation:
         part.uri: reader.read(part) for part in entry.parts if not GoogleRole(part.role).is_data
     }
     if entry.description:
-        beside = parent_uri(entry.parts[0].uri) if entry.parts else ""
-        documents.setdefault(join_uri(beside, VERSION_FILE), entry.description)
+        folder = parent_uri(entry.parts[0].uri) if entry.parts else ""
+        documents.setdefault(join_uri(folder, VERSION_FILE), entry.description)
     collection = collect_google(
         documents, {}, settings=GoogleSettings(threshold=reader.options.threshold)
     )
@@ -326,7 +326,7 @@ def _sniff(tree: Tree, file: StoredFile) -> tuple[str, GoogleRole] | None:
 def _find_spoilt(
     tree: Tree, folders: Collection[str], known: Collection[str]
 ) -> Iterator[tuple[str, GoogleRole]]:
-    """Files beside Google's that bear its names and hold no JSON, or an error: empty, a pointer."""
+    """Files next to Google's with its names that hold no JSON, or an error: empty, a pointer."""
     for file in tree.files:
         name = PurePosixPath(file.name).name
         role = next((role for form, role in _NAMED if form.match(name)), None)
@@ -381,7 +381,7 @@ def _list_evaluations(found: GoogleVersion) -> Iterator[EvaluationEntry]:
 
 
 def _list_parts(found: GoogleVersion) -> Iterator[Part]:
-    """Its files, without those that only hold its description beside others'."""
+    """Its files, without those that only hold its description next to others'."""
     for name, role in found.parts.items():
         if role is not GoogleRole.MODELS or not found.description:
             yield Part(role=role, uri=name, origin=name)

@@ -35,7 +35,7 @@ MAX_SIZE: Final = 32 << 20
 """Bytes of an image: the services take half of it. Larger ones are not read."""
 
 SMALL_SIZE: Final = 4 << 20
-"""Bytes of an image that is read beside others; larger ones are read one by one."""
+"""Bytes of an image that is read together with others; larger ones are read one by one."""
 
 T = TypeVar("T")
 
@@ -289,7 +289,7 @@ def _list_places(entry: VersionEntry) -> list[str]:
 def _list_folders(entry: VersionEntry) -> list[str]:
     """Where images may lie: the folder of the evaluation's first file, and its archive's.
 
-    No other folder: what lies beside the folder of a stranger's manifest is none of its business.
+    No other folder: what lies next to the folder of a stranger's manifest is none of its business.
     """
     folder = entry.parts[0].uri.replace("\\", "/").rpartition("/")[0] if entry.parts else ""
     if not folder.rstrip("/") or folder.endswith(":/"):  # `s3:/` of a bucket alone

@@ -242,7 +242,7 @@ _READ: Mapping[Role, Callable[[Tree, _SavedFile], _SavedFile]] = {
 
 
 def _name_all(found: Sequence[_SavedFile]) -> Iterator[_SavedFile]:
-    """Every file with its version: its own, that of its twin by name, the only one beside it."""
+    """Every file with its version: its own, its namesake's, or the only one in its folder."""
     by_name: dict[tuple[str, str], Version] = {}
     by_folder: dict[str, dict[str, Version]] = {}
     for one in found:
@@ -251,13 +251,13 @@ def _name_all(found: Sequence[_SavedFile]) -> Iterator[_SavedFile]:
             by_name.setdefault((one.version.project.name, one.version.name), one.version)
     for one in found:
         named = parse_lookout_name(PurePosixPath(one.file.name).name)
-        beside = list(by_folder.get(one.folder, {}).values())
+        neighbours = list(by_folder.get(one.folder, {}).values())
         if one.version is not None:
             yield one
         elif named and (named.project_name, named.version_name) in by_name:
             yield replace(one, version=by_name[named.project_name, named.version_name])
-        elif not named and len(beside) == 1:
-            yield replace(one, version=beside[0])
+        elif not named and len(neighbours) == 1:
+            yield replace(one, version=neighbours[0])
         elif named:
             yield replace(one, version=_make_up(named.project_name, named.version_name))
         else:
@@ -315,7 +315,7 @@ def _identify(
         return version, ()
     warning = (
         f"{group[0].file.uri}: nothing tells which version this is, so it is called {version.arn}; "
-        "put the version's EvaluationResult-….json beside it to give it its own name"
+        "put the version's EvaluationResult-….json next to it to give it its own name"
     )
     return version, (warning,)
 

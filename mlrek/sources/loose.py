@@ -1,6 +1,6 @@
 """Evaluation files that no description comes with, as people download them from the console.
 
-They are known by their content, whatever they are called; one that bears the service's name and
+They are known by their content, whatever they are called; one that has the service's name and
 holds something else is broken, not overlooked. A summary and a manifest belong together when they
 lie in one folder and share the end of their names, or are the only ones there.
 """
@@ -49,7 +49,7 @@ _BROWSER_COUNTER = re.compile(r" ?\([0-9]+\)$")
 class LooseFile:
     """A summary or manifest. `summary` is what a summary says, `broken` why nothing can be read.
 
-    `project` is the one that an archive around it names; `notes` are of copies beside it.
+    `project` is the one that an archive around it names; `notes` are of copies next to it.
     """
 
     file: StoredFile
@@ -133,24 +133,24 @@ def list_loose(
     known, missed = _know(told), list(unread)
     return [
         _name_missed(_make_entry(pair, known), [said for place, said in missed if place == folder])
-        for folder, beside in by_folder.items()
-        for pair in pair_files(beside)
+        for folder, files in by_folder.items()
+        for pair in pair_files(files)
     ]
 
 
-def pair_files(beside: list[LooseFile]) -> list[list[LooseFile]]:
+def pair_files(files: list[LooseFile]) -> list[list[LooseFile]]:
     """The files of one folder, by version: each alone or with its twin."""
     by_version: dict[str, list[LooseFile]] = {}
-    for file in beside:
+    for file in files:
         by_version.setdefault(file.stem, []).append(file)
     by_version = {stem: list(_drop_spoilt(alike)) for stem, alike in by_version.items()}
-    beside = [file for alike in by_version.values() for file in alike]
+    files = [file for alike in by_version.values() for file in alike]
     pairs = [alike for alike in by_version.values() if _are_twins(alike)]
-    readable = [file for file in beside if file.role in EVALUATION_ROLES]
+    readable = [file for file in files if file.role in EVALUATION_ROLES]
     if not pairs and _are_twins(readable) and not all(f.is_named_by_service for f in readable):
         pairs = [readable]
     paired = {file.file.uri for pair in pairs for file in pair}
-    return [*pairs, *([file] for file in beside if file.file.uri not in paired)]
+    return [*pairs, *([file] for file in files if file.file.uri not in paired)]
 
 
 def make_up_project(folder: str) -> Project:
@@ -171,7 +171,7 @@ def _strip_ends(name: str) -> str:
 
 
 def _drop_spoilt(alike: list[LooseFile]) -> Iterator[LooseFile]:
-    """Files of one version, without those that cannot be read beside a copy that can."""
+    """Files of one version, without those that cannot be read while a copy can."""
     readable = {file.role for file in alike if not file.broken}
     for file in alike:
         if file.broken and file.role in readable:
@@ -186,7 +186,7 @@ def _are_twins(files: list[LooseFile]) -> bool:
 
 
 def _name_missed(entry: VersionEntry, unread: list[str]) -> VersionEntry:
-    """The entry with what cannot be read beside it, where one of its files is missed."""
+    """The entry with what cannot be read next to it, where one of its files is missed."""
     if len(entry.parts) == len(EVALUATION_ROLES) or entry.refused:
         return entry
     return replace(entry, warnings=(*entry.warnings, *unread))
@@ -201,7 +201,7 @@ class _Known:
 
 
 def _know(told: Iterable[Version]) -> _Known:
-    """What is known of the versions that are told of, without names that several bear."""
+    """What the descriptions say of versions, without names that several have."""
     projects: dict[str, Project] = {}
     arns: dict[str, dict[str, Version]] = {}
     for version in told:
@@ -270,7 +270,7 @@ def _identify(file: LooseFile, version_arn: str, known: _Known) -> tuple[Version
     else:
         warning = (
             f"nothing tells which version this is, so it is called {version.arn}; put the "
-            "version's EvaluationResultSummary-….json beside it to give it its own name"
+            "version's EvaluationResultSummary-….json next to it to give it its own name"
         )
     return version, (f"{uri}: {warning}",)
 

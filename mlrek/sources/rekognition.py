@@ -250,7 +250,7 @@ def find_versions(tree: Tree) -> Found:
         return inspect_file(tree, file, tree.find_around(file).project)
 
     described = dict(read_all(read_version, filter(is_description, tree.files)))
-    beside = [file for file in tree.files if parent_uri(file.uri) in described]
+    nearby = [file for file in tree.files if parent_uri(file.uri) in described]
     unknown = [
         file
         for file in tree.files
@@ -267,7 +267,7 @@ def find_versions(tree: Tree) -> Found:
     versions = list_loose(loose, told, filter(None, unread))
     return Found(
         entries=[*described.values(), *add_descriptions(versions, entries)],
-        taken=_uris(beside) | taken,
+        taken=_uris(nearby) | taken,
     )
 
 

@@ -201,7 +201,7 @@ def is_hidden(name: str) -> bool:
 class Walk:
     """Watches over a search through folders: says where it is, and stops it in the wrong place.
 
-    Pictures do not count: thousands may lie beside an evaluation.
+    Pictures do not count: thousands may lie next to an evaluation.
     """
 
     uri: str

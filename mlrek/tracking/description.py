@@ -123,7 +123,7 @@ class GridPicture:
 class RunDescription:
     """Everything a run of one version holds. `files` are artifact path -> content.
 
-    `picture` is shown on the charts page as `picture_key`; `grid` are further ones beside it.
+    `picture` is shown on the charts page as `picture_key`; `grid` are further ones next to it.
     `knows` is not logged: it is held against what the run before it knows.
     """
 

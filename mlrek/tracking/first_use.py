@@ -2,7 +2,7 @@
 
 MLflow sets a new database up in a hundred steps that cannot be taken back, in the file itself. Two
 processes that meet there, or one that is killed, leave a file that no MLflow opens any more. So it
-is made beside its name and moved there; what guards it lies beside it too, since processes with
+is made next to its name and moved there; what guards it lies there too, since processes with
 temporary folders of their own share nothing else.
 """
 
@@ -83,7 +83,7 @@ _URI: Final = re.compile(r"sqlite(?:\+pysqlite)?:///(?P<path>[^?]*)(?P<query>\?.
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK})
 _REBUILT: Final = ("-journal", "-wal", "-shm")
-"""What sqlite keeps beside a database: of one that is gone, it would be played into a new one."""
+"""What sqlite keeps next to a database: of one that is gone, it would be played into a new one."""
 _EVER_THERE: Final = {"experiments": "experiment_id <> 0", "workspaces": "name <> 'default'"}
 """Tables of a store without content that have rows; what further rows fulfil."""
 
@@ -277,7 +277,7 @@ def _sign(path: Path) -> tuple[int, int]:
 
 @contextlib.contextmanager
 def _build(uri: str, path: Path) -> Iterator[Path]:
-    """A complete database without runs, in a file beside `path`; what is left of it goes."""
+    """A complete database without runs, in a file next to `path`; what is left of it goes."""
     from mlflow.store.tracking import DEFAULT_LOCAL_FILE_AND_ARTIFACT_PATH
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
@@ -307,7 +307,7 @@ def _place(part: Path, path: Path) -> None:
 
 
 def _take_over(path: Path) -> None:
-    """Let sqlite finish with what a killed process left, so that nothing of it is beside."""
+    """Let sqlite finish with what a killed process left, so that nothing of it is left there."""
     with contextlib.closing(sqlite3.connect(path, timeout=1, isolation_level=None)) as database:
         database.execute("BEGIN EXCLUSIVE")
         database.execute("ROLLBACK")

@@ -122,9 +122,9 @@ class Store:
         return tuple(found)
 
     def list_runs(self, experiment_id: str, tags: Mapping[str, str]) -> tuple[LoggedRun, ...]:
-        """Every run, complete or not, that bears all of `tags`.
+        """Every run, complete or not, that has all of `tags`.
 
-        Runs on a test set of one's own are there only when `tags` names one (`OWN_TEST_SET_TAG`).
+        Runs on your own test set are there only when `tags` names one (`OWN_TEST_SET_TAG`).
         """
         query = " and ".join(_describe_condition(key, value) for key, value in tags.items())
         found = self._search_runs(experiment_id, query)
@@ -137,7 +137,7 @@ class Store:
         return tuple(run for run in found if not run.own_test_set)
 
     def list_own_test_set_runs(self, experiment_id: str) -> tuple[LoggedRun, ...]:
-        """Every run on a test set of one's own, complete or not."""
+        """Every run on your own test set, complete or not."""
         return tuple(self._search_runs(experiment_id, f"tags.`{OWN_TEST_SET_TAG}` LIKE '%'"))
 
     def list_tagged_runs(self, tag: str, part: str, experiment_id: str) -> tuple[LoggedRun, ...]:
@@ -465,8 +465,8 @@ class Store:
         if description.picture is not None:
             self.client.log_image(run_id, description.picture, key=description.picture_key, step=0)
             files |= self._name_grid(run_id, description.grid)
-        with ThreadPoolExecutor(max_workers=1) as beside:
-            sent = beside.submit(self._log_files, run_id, files) if self._is_served else None
+        with ThreadPoolExecutor(max_workers=1) as thread:
+            sent = thread.submit(self._log_files, run_id, files) if self._is_served else None
             self._log_numbers(run_id, description)
             if description.dataset is not None:
                 self._log_dataset(run_id, description.dataset)

@@ -1,7 +1,7 @@
 """How long does it take to compare two versions image by image, and how much memory?
 
 Prints a line for each size: seconds and peak memory of `compare_versions` with 1,000 resamples and
-every number it has, and beside it a plain bootstrap with numpy: a loop that draws images by index,
+every number it has, and next to it a plain bootstrap with numpy: a loop that draws images by index,
 counts macro-F1, and sorts the scores of each label for both areas (some resamples, scaled up).
 
     python tests/benchmarks/bench_compare.py --sizes 20000x20 100000x20 10000x250

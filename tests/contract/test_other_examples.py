@@ -1,4 +1,4 @@
-"""The examples beside the digits: rebuilt byte for byte, and consistent in other libraries' eyes.
+"""The examples other than the digits: rebuilt byte for byte, and consistent for other libraries.
 
 Everything is read with `json` alone, so that nothing of mlrek judges its own examples.
 """

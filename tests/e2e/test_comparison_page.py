@@ -204,7 +204,7 @@ def test_enter_on_a_cell_lists_its_images(open_pair, hundred):
 
 
 def test_better_is_blue_and_worse_is_orange(open_pair, hundred):
-    """More on the diagonal is better, more beside it worse, in the matrix and the page's words."""
+    """More on the diagonal is better, more off it worse, in the matrix and the page's words."""
     page = open_pair(*hundred)
     cells = page.run(
         "return [...document.querySelectorAll('#matrix td.full')].map(c => ["

@@ -1,4 +1,4 @@
-"""`mlrek evaluate` as a process: versions on a test set of one's own, against real stores."""
+"""`mlrek evaluate` as a process: versions on your own test set, against real stores."""
 
 import json
 import shutil
@@ -26,7 +26,7 @@ def store(new_store) -> str:
 
 @pytest.fixture
 def holdout(digits, tmp_path):
-    """A manifest of one's own of 200 digits, and what two versions answered on them."""
+    """Your own manifest of 200 digits, and what two versions answered on them."""
     lines = {version: read_manifest(digits, version)[:200] for version in VERSIONS}
     truth = {line["source-ref"]: true_label(line) for line in lines[VERSIONS[0]]}
     manifest = tmp_path / "holdout.manifest"

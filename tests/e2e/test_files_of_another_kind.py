@@ -1,4 +1,4 @@
-"""A file that bears a service's name and holds something else fails its version; its run stays."""
+"""A file that has a service's name and holds something else fails its version; its run stays."""
 
 import gzip
 import json

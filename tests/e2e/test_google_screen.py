@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def example(digits):
-    """The shipped example, with batch predictions and ground truth beside the evaluations."""
+    """The shipped example, with batch predictions and ground truth next to the evaluations."""
     return digits.parent / "automl-flowers"
 
 

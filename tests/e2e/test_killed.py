@@ -44,7 +44,7 @@ def new_folder(tmp_path, empty_store):
 
 @pytest.fixture
 def undisturbed(warm, project, new_folder):
-    """What a sync alone leaves in the store, and how much CPU it takes beside another one."""
+    """What a sync alone leaves in the store, and how much CPU it takes next to another one."""
 
     def sync(n: int) -> tuple[dict, float]:
         folder = new_folder(f"alone-{n}")

@@ -33,7 +33,7 @@ def uri(tmp_path) -> str:
 
 @pytest.fixture
 def holdout(digits, tmp_path) -> Path:
-    """The images that v2 and v4 both answered, with their truth, and the answers beside."""
+    """The images that v2 and v4 both answered, with their truth, and the answers next to them."""
     found = {version: read_answers(digits, version) for version in ("v2-linear", SPLIT)}
     shared = sorted(set(found["v2-linear"]) & set(found[SPLIT]))
     truth = {image: found[SPLIT][image][0] for image in shared}

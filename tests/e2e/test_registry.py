@@ -53,7 +53,7 @@ def test_versions_are_registered_by_age_and_a_second_sync_writes_nothing(
 
 
 def test_runs_that_are_there_already_are_registered(run_mlrek, digits, digits_store):
-    """Under a name of one's own; without `--register` nothing is."""
+    """Under your own name; without `--register` nothing is."""
     plain = run_mlrek("sync", digits, "--tracking-uri", digits_store, "--json")
     named = run_mlrek("sync", digits, "--register=mine", "--tracking-uri", digits_store, "--json")
     shown = run_mlrek("sync", digits, "--register", "mine", "--tracking-uri", digits_store)

@@ -110,7 +110,7 @@ def move_slider(page, step: int) -> None:
 
 
 def read_numbers(page) -> dict[str, float | None]:
-    """The numbers beside the slider, in full."""
+    """The numbers next to the slider, in full."""
     texts = page.run(
         "return Object.fromEntries([...document.querySelectorAll('#threshold-numbers data')]"
         ".map(d => [d.id.slice(3), d.value]))"

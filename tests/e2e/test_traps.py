@@ -121,7 +121,7 @@ def test_a_baseline_that_is_not_there_is_undecided(decide, tmp_path, baseline):
 
 @pytest.mark.parametrize("check", [NO_WORSE, '[[better]]\nmetric = "aggregate/accuracy"\n'])
 def test_a_comparison_with_nobody_is_an_invalid_policy(decide, tmp_path, check):
-    """Row 2: whatever floors stand beside it."""
+    """Row 2: whatever floors are next to it."""
     ended = decide(save_two(tmp_path / "p", (380, 390)), check + ACCURACY.format(0.1))
 
     assert ended.codes == (2, 2)
@@ -283,7 +283,7 @@ def test_a_label_that_was_lost_is_named_where_the_whole_passes(decide, tmp_path)
 
 
 def test_another_versions_summary_promotes_nobody(decide, tmp_path):
-    """Row 14: the numbers of a better version lie beside the manifest."""
+    """Row 14: the numbers of a better version lie next to the manifest."""
     good, poor = make_test(*answer(400, 399), TWO), make_test(*answer(400, 351), TWO)
     arn = "arn:aws:rekognition:us-east-1:111122223333:project/parts/version/v9/1690479999999"
     borrowed = replace(poor, summary_of=arn, changed={"F1Score": 0.997})

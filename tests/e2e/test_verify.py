@@ -272,7 +272,7 @@ def change_tag(project: Project) -> None:
 
 
 def replace_run(project: Project) -> None:
-    """The alias stands for a version of another run that bears the same tag."""
+    """The alias stands for a version of another run that has the same tag."""
     run, seal = project.find_run(3), project.read_seal(2)
     made = project.client.create_model_version("parts", run.info.artifact_uri, run.info.run_id)
     project.client.set_model_version_tag("parts", made.version, "mlrek.decision", seal)

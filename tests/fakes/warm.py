@@ -43,7 +43,7 @@ PRELOADED = (
     "sklearn.metrics",
     "sqlalchemy.dialects.sqlite",
 )
-"""Beside all modules of `mlrek`: what they import where they use it."""
+"""In addition to all modules of `mlrek`: what they import where they use it."""
 FIRST_LOOK_S, LAST_LOOK_S = 0.004, 0.05
 
 

@@ -1,7 +1,7 @@
 """A small, seeded part of the proof: 500 test sets a setting, on the code as it is.
 
 `run_all.py` is the whole. Coverage and each side hold the goals of the contract up to three errors
-of the simulation; what misses them bears `interval_short` and is not counted here.
+of the simulation; what misses them has `interval_short` and is not counted here.
 """
 
 import numpy as np

@@ -23,10 +23,10 @@ from mlrek.evaluation import (
 from mlrek.metrics.test_set import test_set_digest as digest_of
 
 
-def evaluate(exam, label_list=("a", "b"), records=(), **changes):
+def evaluate(test_set, label_list=("a", "b"), records=(), **changes):
     """An evaluation of (uri, true labels) with records (image, label, confidence)."""
-    codes = [sorted(label_list.index(name) for name in names) for _, names in exam]
-    per_image = [sorted(r[1:] for r in records if r[0] == i) for i in range(len(exam))]
+    codes = [sorted(label_list.index(name) for name in names) for _, names in test_set]
+    per_image = [sorted(r[1:] for r in records if r[0] == i) for i in range(len(test_set))]
     rows = [row for image in per_image for row in image]
     version = Version(
         project=Project(provider=Provider.REKOGNITION, arn="p", name="p"), arn="v", name="v"
@@ -35,7 +35,7 @@ def evaluate(exam, label_list=("a", "b"), records=(), **changes):
         "version": version,
         "task": Task.CLASSIFICATION,
         "labels": label_list,
-        "images": tuple(uri for uri, _ in exam),
+        "images": tuple(uri for uri, _ in test_set),
         "truth": LabelSets(
             offsets=np.cumsum([0, *map(len, codes)]),
             label_idx=np.array(list(chain.from_iterable(codes)), np.int64),
@@ -51,38 +51,38 @@ def evaluate(exam, label_list=("a", "b"), records=(), **changes):
     return Evaluation(**(values | changes))
 
 
-EXAM = (("s3://b/1", ("a",)), ("s3://b/2", ("b",)), ("s3://b/3", ("a", "b")))
+TEST_SET = (("s3://b/1", ("a",)), ("s3://b/2", ("b",)), ("s3://b/3", ("a", "b")))
 
 
-@given(st.permutations(EXAM), st.permutations(("a", "b", "c")))
+@given(st.permutations(TEST_SET), st.permutations(("a", "b", "c")))
 def test_order_of_images_and_labels_does_not_change_the_test_set(images, labels):
-    """The exam is the same, however it is written down."""
-    assert digest_of(evaluate(images, tuple(labels))) == digest_of(evaluate(EXAM))
+    """The test set is the same, however it is written down."""
+    assert digest_of(evaluate(images, tuple(labels))) == digest_of(evaluate(TEST_SET))
 
 
 @pytest.mark.parametrize(
     "other",
     [
-        EXAM[:2],
-        (EXAM[0], EXAM[1], ("s3://b/3", ("a",))),
-        (EXAM[0], EXAM[1], ("s3://b/4", ("a", "b"))),
-        (("s3://b/1", ()), *EXAM[1:]),
+        TEST_SET[:2],
+        (TEST_SET[0], TEST_SET[1], ("s3://b/3", ("a",))),
+        (TEST_SET[0], TEST_SET[1], ("s3://b/4", ("a", "b"))),
+        (("s3://b/1", ()), *TEST_SET[1:]),
     ],
 )
 def test_another_image_or_truth_is_another_test_set(other):
     """One image fewer, relabelled, renamed, or without truth."""
-    assert digest_of(evaluate(other)) != digest_of(evaluate(EXAM))
+    assert digest_of(evaluate(other)) != digest_of(evaluate(TEST_SET))
 
 
 def test_a_copy_of_a_line_is_the_same_test_set():
     """Distinct images count, not lines."""
-    assert digest_of(evaluate((*EXAM, EXAM[0]))) == digest_of(evaluate(EXAM))
+    assert digest_of(evaluate((*TEST_SET, TEST_SET[0]))) == digest_of(evaluate(TEST_SET))
 
 
 def test_predictions_do_not_change_the_test_set():
     """Two versions tested on the same images share it."""
-    one = evaluate(EXAM, records=[(0, 0, 0.9)])
-    two = evaluate(EXAM, records=[(0, 1, 0.2), (2, 0, 0.4)])
+    one = evaluate(TEST_SET, records=[(0, 0, 0.9)])
+    two = evaluate(TEST_SET, records=[(0, 1, 0.2), (2, 0, 0.4)])
 
     assert digest_of(one) == digest_of(two)
     assert len(digest_of(one)) == 32
@@ -100,7 +100,7 @@ def test_true_masks_belong_to_the_test_set_and_predicted_ones_do_not():
             readable=np.ones(3, np.bool_),
             **{name: np.array(values, np.int64) for name, values in counts.items()},
         )
-        return digest_of(evaluate(EXAM, task=Task.SEGMENTATION, masks=masks))
+        return digest_of(evaluate(TEST_SET, task=Task.SEGMENTATION, masks=masks))
 
     assert with_masks([5, 0], [0, 9], [1, 7]) == with_masks([6, 7], [3, 0], [0, 0])
     assert with_masks([5, 0], [0, 9], [1, 7]) != with_masks([5, 0], [0, 9], [2, 7])
@@ -118,7 +118,7 @@ def test_true_masks_belong_to_the_test_set_and_predicted_ones_do_not():
 )
 def test_records_are_complete_top1_or_partial(records, kind):
     """Every label on every image; one an image; anything else."""
-    assert evaluate(EXAM[:2], records=records).records_kind == kind
+    assert evaluate(TEST_SET[:2], records=records).records_kind == kind
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_records_are_complete_top1_or_partial(records, kind):
 def test_columns_that_contradict_each_other_are_refused(changes):
     """A doubled label, a missing threshold, a missing image, a code without label."""
     with pytest.raises(EvaluationError):
-        evaluate(EXAM, **changes)
+        evaluate(TEST_SET, **changes)
 
 
 def test_labels_of_an_image_are_sorted_and_distinct():
@@ -147,7 +147,7 @@ def test_a_confidence_lies_between_0_and_1():
     """A percentage or NaN never becomes a record."""
     for confidence in (95.0, -0.1, np.nan):
         with pytest.raises(EvaluationError):
-            evaluate(EXAM, records=[(0, 0, confidence)])
+            evaluate(TEST_SET, records=[(0, 0, confidence)])
 
 
 def test_label_order_is_the_providers_then_alphabetical():

@@ -1,5 +1,6 @@
-"""The rooms of the package: few names at the root, few modules, imports in one direction."""
+"""The rooms: few names at the root, few modules, imports in one direction, one word per idea."""
 
+import re
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -8,8 +9,25 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 PACKAGE = ROOT / "mlrek"
+TESTS = ROOT / "tests"
 AT_THE_ROOT = 18
 MODULES = 146
+FORBIDDEN = {
+    r"exams?": "test set",
+    r"one's own": "your own",
+    r"told of": "reported, named",
+    r"bears?": "has",
+    r"beside": "next to, with, as well as",
+}
+"""House words, and what is said instead: in code, texts, tests and pages."""
+KEPT = re.compile(
+    r"mlrek\.exam(_name)?\b"  # tags of runs
+    r'|"exam": [\[{]'  # `evaluate --json`, and what identifies a run on your own test set
+    r'|\["exam"\]'
+    r'|or "exam"'  # the name of a test set that has none: part of that identity
+    r"|\bexam(\.manifest|/0\.jpg)"  # data of a test
+)
+"""Where the word "exam" stays: old runs and other programs read it."""
 
 
 @pytest.fixture(scope="module")
@@ -36,3 +54,20 @@ def test_no_module_imports_itself_over_others(imports):
     order = list(TopologicalSorter(imports).static_order())
 
     assert len(order) == len(imports)
+
+
+@pytest.mark.parametrize("word", FORBIDDEN)
+def test_house_words_are_not_used(word):
+    """One word per idea, in plain English."""
+    pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / ".github").glob("*.md")]
+    code = [path for kind in ("py", "html", "js") for path in PACKAGE.rglob(f"*.{kind}")]
+    tests = [path for path in TESTS.rglob("*.py") if path != Path(__file__)]
+    said = re.compile(rf"\b{word}\b", re.IGNORECASE)
+    found = {
+        str(path.relative_to(ROOT)): line
+        for path in (*pages, *(ROOT / "examples").glob("*.md"), *code, *tests)
+        for line in KEPT.sub("", path.read_text()).splitlines()
+        if said.search(line)
+    }
+
+    assert found == {}, f"say instead: {FORBIDDEN[word]}"

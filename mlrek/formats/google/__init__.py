@@ -2,7 +2,7 @@
 
 `sniff_google` tells what a file is, `collect_google` finds the versions in a tree of files, and
 `parse_google` makes the evaluation of one: Google's own numbers, and, where batch predictions and
-ground truth lie beside them, what was predicted for each test image.
+ground truth lie next to them, what was predicted for each test image.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence

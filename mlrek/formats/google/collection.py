@@ -231,12 +231,12 @@ def _without_repeats(found: Iterable[Found]) -> list[Found]:
 
 
 def _fill_placeholders(evaluations: Iterable[Found], slices: Iterable[Found]) -> Iterator[Found]:
-    """Name an evaluation that was copied with MODEL_ID for its id after the slices beside it."""
+    """Name an evaluation that was copied with MODEL_ID as its id by the slices in its folder."""
     for evaluation in evaluations:
         folder = dirname(evaluation.file)
-        beside = {one.name._replace(slice_id="") for one in slices if dirname(one.file) == folder}
-        if evaluation.name.has_placeholder and len(beside) == 1:
-            yield evaluation._replace(name=beside.pop())
+        named = {one.name._replace(slice_id="") for one in slices if dirname(one.file) == folder}
+        if evaluation.name.has_placeholder and len(named) == 1:
+            yield evaluation._replace(name=named.pop())
         else:
             yield evaluation
 
@@ -343,7 +343,7 @@ def _make_label_part(found: Found) -> PublishedPart | None:
 
 
 def _describe_nameless(file: str, content: Resource, directory: Directory) -> PublishedEvaluation:
-    """Metrics that were saved without the resource around: a model described beside is theirs."""
+    """Metrics saved without their resource: of the one model that is described in the folder."""
     key, number = directory.find_only_version(file) or (None, "")
     is_legacy, stem = bool(content.legacy_metrics), splitext(basename(file))[0]
     part = PublishedPart(
@@ -396,7 +396,7 @@ def _make_up_version(evaluation: PublishedEvaluation) -> Draft:
     version = _version_of_file(evaluation.file, provider)
     warning = (
         f"{evaluation.file}: nothing tells which model this is of, so it is called {version.arn}; "
-        "save the whole evaluation with its name, or put the model's JSON beside it"
+        "save the whole evaluation with its name, or put the model's JSON next to it"
     )
     return Draft(version=version, files=(evaluation.file,), warnings=[warning])
 

@@ -118,7 +118,7 @@ class Directory:
         default = self._resolve_alias(key, DEFAULT)
         return default, (
             f"{taken} the {'default one' if default == DEFAULT else f'default one, {default}'}, as "
-            "the service does; put the version's own JSON (models.get) beside it to tell"
+            "the service does; put the version's own JSON (models.get) next to it to tell"
         )
 
     def describe(self, key: ModelKey, number: str) -> Draft:
@@ -145,7 +145,7 @@ class Directory:
             return ""
         return (
             f"evaluation {name.evaluation} was taken for version {number}, the only one described "
-            "here, but is older than that; put its own version's JSON (models.get) beside it"
+            "here, but is older than that; put its own version's JSON (models.get) next to it"
         )
 
     def _find_jobs(self, key: ModelKey, number: str) -> Iterator[Found]:

@@ -1,7 +1,7 @@
 """What Google published of one evaluation, overall and per label -> the provider's own numbers.
 
 The numbers stand in lists over confidence thresholds. A number that is 0 is left out of the JSON;
-what is undefined looks the same, and is told from 0 by the counts beside it.
+what is undefined looks the same, and is told from 0 by the counts next to it.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -141,7 +141,7 @@ class Grid:
 
 
 class PublishedMatrix(NamedTuple):
-    """A confusion matrix of counts, rows true, columns predicted; `ids` stand beside `names`."""
+    """A confusion matrix of counts, rows true, columns predicted; `ids` go with `names`."""
 
     ids: tuple[str, ...]
     names: tuple[str, ...]

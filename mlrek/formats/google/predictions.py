@@ -341,7 +341,7 @@ class _PredictionReader:
         if (found.boxes and len(found.boxes) < len(found.labels)) or (
             self._is_decided and has_boxes != self.columns.has_boxes
         ):
-            raise ValueError("boxes stand beside labels of whole images: these are two models'")
+            raise ValueError("boxes are given with labels of whole images: these are two models'")
         self.columns.has_boxes, self._is_decided = has_boxes, True
 
 

@@ -81,7 +81,7 @@ class Objects:
     warnings: tuple[str, ...]
 
 
-_IMAGES_AT_ONCE = 20_000  # so that what sorting needs beside the columns does not grow
+_IMAGES_AT_ONCE = 20_000  # so that what sorting needs on top of the columns does not grow
 
 __all__ = [
     "Document",

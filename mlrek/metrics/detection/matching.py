@@ -248,7 +248,7 @@ def _pair_block(
     truth: IntArray,
     min_iou: float,
 ) -> BoxPairs:
-    for axis in (0, 1):  # most boxes of an image are beside or above one another
+    for axis in (0, 1):  # most boxes of an image are apart, to the side or above
         start = np.maximum(detections_xyxy[detection, axis], truth_xyxy[truth, axis])
         end = np.minimum(detections_xyxy[detection, axis + 2], truth_xyxy[truth, axis + 2])
         meets = np.flatnonzero(end > start)  # many times faster than a mask

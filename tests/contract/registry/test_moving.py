@@ -199,7 +199,7 @@ def assert_all_tell_the_truth(registry: Registry, name: str, told: dict) -> None
 
 
 def test_where_mlflow_is_slow_others_are_waited_for_longer(registry, name, monkeypatch):
-    """A second, or three times as long as one's own move took."""
+    """A second, or three times as long as the own move took."""
     time, waits = [1000.0], []
     clock = Clock(now=lambda: time[0], sleep=waits.append)
     set_alias = Registry.set_alias

@@ -196,14 +196,14 @@ def test_what_may_not_be_listed_costs_one_warning(s3_server, ask, monkeypatch, s
     s3_server.put("pets", "1.png", b"x")
     s3_server.proxy.fail("/theirs", status, code)
     theirs = ["s3://theirs/1.png", "s3://theirs/a/2.png"]
-    alone, beside = ask(theirs), ask([*theirs, "s3://pets/1.png"])
+    alone, together = ask(theirs), ask([*theirs, "s3://pets/1.png"])
 
-    for found in (alone, beside):
+    for found in (alone, together):
         assert [text.startswith(UNKNOWN) and said in text for text in found.warnings] == (
             [True] if said else []
         )
     assert alone.contents is None
-    assert beside.contents.is_known.tolist() == [False, False, True]
+    assert together.contents.is_known.tolist() == [False, False, True]
 
 
 def test_only_images_in_s3_are_listed(s3_server, ask):
@@ -275,7 +275,7 @@ def test_a_disk_tells_size_and_digest(tmp_path, ask_disk):
 
 
 def test_pictures_elsewhere_on_a_disk_are_not_looked_for(tmp_path, ask_disk, monkeypatch):
-    """Neither beside the folder, nor behind a link out of it, nor in S3: no AWS is asked."""
+    """Neither next to the folder, nor behind a link out of it, nor in S3: no AWS is asked."""
     put(tmp_path / "q", a=b"a")
     put(tmp_path, b=b"b")
     (tmp_path / "p").mkdir()

@@ -51,7 +51,7 @@ def test_on_a_disk_images_lie_below_the_manifests_folder(tmp_path, place):
 
 @pytest.mark.parametrize("place", [".", "images"])
 def test_or_in_the_archive(tmp_path, place):
-    """What stands beside `project.json` belongs to all versions of an archive."""
+    """What lies next to `project.json` belongs to all versions of an archive."""
     put_images(tmp_path / "saved" / place)
     (tmp_path / "saved" / "project.json").write_text("{}")
     entry = make_entry(str(tmp_path / "saved" / "versions" / "v1" / "manifest.json"))

@@ -37,7 +37,7 @@ def test_a_lone_manifest_asks_for_its_summary(tmp_path):
     (tmp_path / "m.json").write_bytes(make_manifest())
     (warning,) = _list_only(tmp_path).warnings
 
-    assert "put the version's EvaluationResultSummary-….json beside it" in warning
+    assert "put the version's EvaluationResultSummary-….json next to it" in warning
 
 
 def test_a_summary_without_an_arn_is_not_asked_for(tmp_path):
@@ -48,7 +48,7 @@ def test_a_summary_without_an_arn_is_not_asked_for(tmp_path):
     (tmp_path / "m.json").write_bytes(make_manifest())
     (warning,) = _list_only(tmp_path).warnings
 
-    assert "beside it" not in warning
+    assert "next to it" not in warning
     assert "s.json: has no ProjectVersionArn" in warning
 
 

@@ -161,7 +161,7 @@ def test_a_denied_file_harms_no_other_version(name, s3_server):
 
 @pytest.mark.parametrize("name", [name for name in PROVIDERS if "-" in name or name == "vertex"])
 def test_names_of_files_do_not_matter(name, tmp_path):
-    """Recognised by content, unless a description beside them names them."""
+    """Recognised by content, unless a description next to them names them."""
     for number, (file, content) in enumerate(_files(name).items()):
         path = tmp_path / file
         kept = path.name if path.suffix == ".png" or "predictions" in file else f"{number}.json"

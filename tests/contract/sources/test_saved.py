@@ -259,7 +259,7 @@ def test_a_single_file_of_something_else_is_refused(save, content):
 
 
 def test_a_broken_summary_fails_alone(save):
-    """The other version is read; the broken one keeps the name and project that its files bear."""
+    """The other version is read; the broken one keeps the name and project that its files have."""
     files = _download()
     files["EvaluationResultSummary-pets-v2.json"] = make_summary(version_arn("v2"))[:-9]
     source = save(files)
@@ -469,7 +469,7 @@ def test_a_summary_that_no_name_contradicts_tells_the_version(save, names):
 
 @pytest.mark.parametrize("content", [b"", b"{", b"<html>login</html>"])
 def test_a_broken_summary_fails_under_the_arn_that_something_else_tells(save, content):
-    """A description beside it, for one."""
+    """A description next to it, for one."""
     described = json.dumps([describe(version_arn("v2", 5))], default=str).encode()
     files = {SUMMARY_V2: content, MANIFEST_V2: make_manifest(), "described.json": described}
     (entry,) = save(files).list_versions()

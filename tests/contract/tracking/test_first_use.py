@@ -66,7 +66,7 @@ def impatient(monkeypatch):
 
 
 def test_a_new_database_is_complete_and_alone(database):
-    """Its default experiment keeps artifacts where MLflow itself would; nothing lies beside it."""
+    """Its default experiment keeps artifacts where MLflow itself would; nothing lies next to it."""
     store = connect(uri(database))
 
     assert names(database.parent) == ["mlflow.db"]
@@ -83,7 +83,7 @@ def test_an_empty_file_becomes_a_database(database, impatient):
 
 
 def test_what_sqlite_kept_of_a_database_that_is_gone_is_not_played_into_a_new_one(database):
-    """Its journal lies beside."""
+    """Its journal lies next to it."""
     database.parent.mkdir()
     database.with_name("mlflow.db-journal").write_bytes(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" * 64)
 

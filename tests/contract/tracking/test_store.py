@@ -305,7 +305,7 @@ def test_a_model_that_is_not_registered_is_told_from_other_trouble(store, projec
 
 
 def test_tags_of_a_registered_version(store, project):
-    """What an alias names can be tagged, and bears its tag."""
+    """What an alias names can be tagged, and has its tag."""
     name = f"model-{project.name}"
     store.client.create_registered_model(name)
     store.client.create_model_version(name, "s3://bucket/model")
@@ -321,7 +321,7 @@ def test_tags_of_a_registered_version(store, project):
 def test_a_run_on_ones_own_test_set_is_seen_by_those_alone_who_ask(
     store, experiment_id, description, project
 ):
-    """It stands beside the version's run: nobody takes it for that one, or deletes it for it."""
+    """It is kept next to the version's run: nobody takes it for that one, or deletes it for it."""
     described = replace(description, tags={**description.tags, OWN_TEST_SET_TAG: "d1"})
     on_own_set = store.get_run(store.write_run(experiment_id, described).run_id)
     own = store.get_run(store.write_run(experiment_id, description).run_id)

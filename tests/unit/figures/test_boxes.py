@@ -22,7 +22,7 @@ def scenes(request):
 
 
 def test_the_worst_images_are_drawn_with_their_boxes(scenes):
-    """Twelve scenes, read from the folder beside the archive."""
+    """Twelve scenes, read from the folder next to the archive."""
     source, entry, evaluation, predictions = scenes
     asked = []
 

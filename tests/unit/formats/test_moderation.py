@@ -65,7 +65,7 @@ def summary():
 
 
 def test_answers_of_both_models(read, describe):
-    """Several labels an image; the base model's answers stand beside, on the same images."""
+    """Several labels an image; the base model's answers are kept as well, on the same images."""
     evaluation = read(
         [
             _line([GORE], adapter=[(GORE, 95.5), (WEAPONS, 5)], base=[(WEAPONS, 60)]),

@@ -201,7 +201,7 @@ def test_several_attributes_of_truth(read, rows):
 
 
 def test_records_decide_the_task(read, make_line):
-    """Whole-image labels beside records of boxes are no truth of boxes, which is counted."""
+    """Whole-image labels next to records of boxes are no truth of boxes, which is counted."""
     lines = [_line(make_line(records=()), _found((*CAP, 0.9, "FP"))), make_line(image="s3://b/2")]
     evaluation = read(lines)
     assert evaluation.task == Task.DETECTION

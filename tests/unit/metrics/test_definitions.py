@@ -1,4 +1,4 @@
-"""Definitions stand beside their numbers."""
+"""Definitions are given with their numbers."""
 
 from dataclasses import replace
 

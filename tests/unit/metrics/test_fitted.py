@@ -37,7 +37,7 @@ def test_rekognitions_own_test_set_is_always_doubted():
 
 
 def test_comparisons_see_it_too():
-    """The numbers that a comparison makes bear the doubt."""
+    """The numbers that a comparison makes have the doubt."""
     assert FITTED in {doubt.kind for doubt in compute_numbers(build(), PredictionRule.TOP1).doubts}
 
 
@@ -98,7 +98,7 @@ def test_an_adapters_threshold_was_entered():
 
 
 def test_your_own_test_set_is_not_doubted():
-    """Answers on images of one's own: the thresholds come from elsewhere."""
+    """Answers on your own images: the thresholds come from elsewhere."""
     answers = SourceFile(role="responses", uri="answers.jsonl", size=1, sha256="0")
 
     assert find_fitted(replace(build(), files=(answers,))) == []

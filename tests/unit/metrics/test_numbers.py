@@ -174,7 +174,7 @@ def test_a_new_number_of_labels_stands_on_every_surface(digits_numbers):
 
 
 def test_interval_and_reason_come_with_the_number(digits_numbers):
-    """Each row bears the whole number: its value, the ends of its interval, or why it has none."""
+    """Each row has the whole number: its value, the ends of its interval, or why it has none."""
     evaluation, metrics = digits_numbers
     rows = {(row.name, row.label): row.number for row in list_numbers(evaluation, metrics)}
     scores, label = metrics.per_label, metrics.labels[3]

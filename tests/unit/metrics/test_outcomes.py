@@ -59,7 +59,7 @@ def list_rows():
 
 
 def test_one_label_for_another_is_wrong_of_both(list_rows):
-    """It is a miss of the true label, with that one's own confidence, and false of the other."""
+    """It is a miss of the true label, with that record's confidence, and false of the other."""
     rows = list_rows([(0, A, B, 0.7)], records=[((A, 0.2), (B, 0.7))])
     assert rows == [(A, 0, "FN", 0.2), (B, 0, "FP", 0.7)]
 

@@ -1,4 +1,4 @@
-"""Reported numbers beside computed ones."""
+"""Reported numbers next to computed ones."""
 
 from math import isnan
 

@@ -273,7 +273,7 @@ def test_a_calibration_error_with_a_confidence_is_the_debiased_one(confidence, l
 
 
 def test_calibration_errors_are_compared_debiased():
-    """The plain ones stand beside them."""
+    """The plain ones are given with them."""
     differences = (
         make_difference(name=ECE, baseline=0.06, candidate=0.05),
         make_difference(

@@ -23,7 +23,7 @@ def test_a_huge_folder_without_evaluations_is_given_up(tmp_path, monkeypatch):
 
 
 def test_a_huge_folder_with_an_evaluation_is_read(tmp_path, monkeypatch):
-    """Thousands of pictures lie beside many."""
+    """Thousands of pictures lie next to many."""
     monkeypatch.setattr(storage, "MAX_SEARCHED", 20)
     fill(tmp_path / "a", 30)
     (tmp_path / "TestingGroundTruth-p-v1.json").touch()

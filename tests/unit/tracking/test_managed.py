@@ -34,7 +34,7 @@ class Client:
     ],
 )
 def test_each_kind_has_a_request_of_its_own(uri, kind, named):
-    """A tracking server is named, an app bears its ARN."""
+    """A tracking server is named, an app has its ARN."""
     client = Client()
     page = create_page(uri, client)
 

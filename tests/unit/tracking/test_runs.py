@@ -12,7 +12,7 @@ def logged(run_id, *, arn="v1", key="k", complete=True, at="2026-01-01", start_m
 
 
 def test_a_run_that_is_not_complete_counts_for_nothing():
-    """Neither alone nor beside a complete one."""
+    """Neither alone nor next to a complete one."""
     half = logged("a", complete=False)
 
     assert current_run([half]) is None

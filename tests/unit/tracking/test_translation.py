@@ -31,7 +31,7 @@ def test_a_missing_driver_is_named():
 
 
 def test_versions_that_do_not_go_together_are_no_missing_module():
-    """MLflow 3.8 beside SQLAlchemy 2.1."""
+    """MLflow 3.8 with SQLAlchemy 2.1."""
     words = "cannot import name 'FallbackAsyncAdaptedQueuePool' from 'sqlalchemy.pool'"
     said = _translated(ImportError(f"{words} (/x/__init__.py)", name="sqlalchemy.pool"))
 

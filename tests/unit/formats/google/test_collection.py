@@ -450,10 +450,10 @@ def test_broken_other_file(collect, vertex):
 
 
 def test_metrics_alone(collect, data, vertex_model):
-    """Metrics without their evaluation are the model's beside them, else have a made-up name."""
+    """Metrics without their evaluation are the model's next to them, else have a made-up name."""
     text = (data / "python-aiplatform-fixture" / "metrics.json").read_bytes()
-    beside = collect({"v/metrics.json": text, "v/model.json": vertex_model()})
-    assert (arns(beside), bool(beside.versions[0].numbers)) == (["8321@2"], True)
+    found = collect({"v/metrics.json": text, "v/model.json": vertex_model()})
+    assert (arns(found), bool(found.versions[0].numbers)) == (["8321@2"], True)
     (alone,) = collect({"v/metrics.json": text}).versions
     assert alone.version.arn == "local:project/v/version/metrics"
     assert any("nothing tells which model" in warning for warning in alone.warnings)
@@ -522,7 +522,7 @@ def test_data_files_by_folder(collect, vertex):
 
 
 def test_nearer_truth_counts(collect, vertex):
-    """The truth beside a version's evaluation goes before one further up."""
+    """The truth next to a version's evaluation goes before one further up."""
     files = {"e/e.json": vertex(AREA), "e/p.jsonl": PREDICTION, "e/t.csv": TRUTH, "t.csv": TRUTH}
     collection = collect(files)
     assert parts(collection.versions[0], GoogleRole.TRUTH) == ("e/t.csv",)

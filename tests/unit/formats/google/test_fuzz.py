@@ -119,7 +119,7 @@ def test_deep_nesting(opening):
 
 
 def test_document_that_looks_like_data():
-    """A document is no file of images, whatever stands in it beside a model."""
+    """A document is no file of images, whatever is in it next to a model."""
     text = b'{"name": "projects/1/locations/l/models/2", "imageGcsUri": null}'
     (found,) = collect_google({"x.json": text}, {}).versions
     assert list(found.parts.values()) == [GoogleRole.EVALUATIONS]

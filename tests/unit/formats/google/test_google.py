@@ -267,7 +267,7 @@ def test_no_use_is_told(files, read_one):
 
 
 def test_some_uses_are_not_told(files, read_one):
-    """Beside marked test images, those without a mark are left out and counted."""
+    """Next to marked test images, those without a mark are left out and counted."""
     files["t.jsonl"] += (know("gs://b/3", "dog", use="unassigned"),)
     evaluation = read_one(files)
     assert len(evaluation.images) == 2

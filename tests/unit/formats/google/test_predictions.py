@@ -116,7 +116,7 @@ def test_real_samples(parse, data):
     labels, boxes = map(json.loads, text.splitlines())
     assert scores(parse(labels)) == [("cat", 0.7), ("dog", 0.5)]
     assert parse(boxes).boxes.tolist() == [0.1, 0.3, 0.2, 0.4, 0.2, 0.4, 0.3, 0.5]
-    with pytest.raises(ParseError, match=r"p\.jsonl:2: boxes stand beside labels"):
+    with pytest.raises(ParseError, match=r"p\.jsonl:2: boxes are given with labels"):
         parse(labels, boxes)
 
 
@@ -182,7 +182,7 @@ MALFORMED = [
                 },
             },
         ),
-        "boxes stand beside labels",
+        "boxes are given with labels",
     ),
 ]
 

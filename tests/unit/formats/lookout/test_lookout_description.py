@@ -1,4 +1,4 @@
-"""Reading the description of a model, which an archive keeps beside the files."""
+"""Reading the description of a model, which an archive keeps next to the files."""
 
 import json
 

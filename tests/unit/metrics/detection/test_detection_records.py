@@ -249,7 +249,7 @@ def test_labels_have_wilson_intervals(build):
 
 
 def test_labels_beside_what_the_provider_reported(build):
-    """Each number of a label stands beside ours; one that we do not know is not computed."""
+    """Each number of a label is given next to ours; one that we do not know is not computed."""
     reported = Reported(
         per_label={"a": {"precision": 0.6, "threshold": 0.5, "test_images": 1, "other": 0.1}}
     )

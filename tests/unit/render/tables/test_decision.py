@@ -107,7 +107,7 @@ def test_json_has_the_keys_that_are_promised(decision):
 
 
 def test_json_of_a_label(decision):
-    """The label by its raw name, beside the number's."""
+    """The label by its raw name, next to the number's."""
     (check,) = [c for c in describe_decision(decision)["checks"] if c["label"]]
 
     assert (check["metric"], check["label"], check["status"]) == ("label_recall", NASTY, "failed")

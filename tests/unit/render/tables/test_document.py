@@ -168,7 +168,7 @@ def test_an_undefined_number_is_null_with_its_reason(document):
 
 
 def test_labels_have_their_raw_names(document):
-    """With their metric key beside it, and null where undefined."""
+    """With their metric key next to it, and null where undefined."""
     assert document["labels"] == ["a", "b/c"]
     first, second = document["per_label"]
     assert (first["label"], first["support"], first["recall"]) == ("a", 4, 0.75)

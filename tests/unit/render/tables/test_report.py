@@ -85,7 +85,7 @@ def test_document_equals_scikit_learns(sklearn_metrics):
 
 
 def test_rows_of_the_published_run_are_rightly_named(sklearn_metrics):
-    """The recorded report has the scores of `closet` beside `living space`, and so on."""
+    """The recorded report has the scores of `closet` next to `living space`, and so on."""
     names = [name for name, _ in ROOMS]
     y_true = [code for code, (_, n) in enumerate(ROOMS) for _ in range(n)]
     y_pred = list(y_true)
