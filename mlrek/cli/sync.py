@@ -145,16 +145,18 @@ def _run(
     sources: list[str], tracking_uri: str, options: "SyncOptions", output: Output
 ) -> "SyncResult":
     from mlrek.cli.output import show_progress
-    from mlrek.runs.sync import sync as run_sync
+    from mlrek.runs.sync import sync_sources
 
     with show_progress(output) as progress:
-        return run_sync(sources, tracking_uri, options, progress, environ=os.environ)
+        return sync_sources(sources, tracking_uri, options, progress, environ=os.environ)
 
 
 def _report(result: "SyncResult", output: Output) -> None:
-    from mlrek.runs.results import gather_warnings, list_blocks, list_hints, list_links
+    from mlrek.runs.results import gather_warnings, list_hints, list_links, list_sync_blocks
 
-    output.show(list_blocks(result, wide=output.width >= WIDE), lambda: describe_result(result))
+    output.show(
+        list_sync_blocks(result, wide=output.width >= WIDE), lambda: describe_result(result)
+    )
     if not output.as_json:
         output.warn(gather_warnings(result.versions))
         output.show(list_links(result))

@@ -159,7 +159,7 @@ class Why:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class ImageAnswer:
     """What a version said of an image; `confidence` NaN where it has none."""
 
     labels: tuple[str, ...]
@@ -172,8 +172,8 @@ class ImageChange:
 
     image: str
     truth: tuple[str, ...]
-    baseline: Answer
-    candidate: Answer
+    baseline: ImageAnswer
+    candidate: ImageAnswer
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -34,7 +34,7 @@ from mlrek.comparison.pairing import (
     warn,
 )
 from mlrek.comparison.rows import Rows
-from mlrek.comparison.why import Pair, Shared, explain
+from mlrek.comparison.why import Pair, Shared, explain_change
 from mlrek.errors import IncomparableError, UsageError
 from mlrek.evaluation import (
     BoolArray,
@@ -158,7 +158,9 @@ def compare_versions(
                 group_by=settings.group_by,
             )
         ),
-        why=explain(scopes.whole, scopes.pairing.test_sets, partial(_pair_up, scopes, settings)),
+        why=explain_change(
+            scopes.whole, scopes.pairing.test_sets, partial(_pair_up, scopes, settings)
+        ),
     )
     if scopes.images:
         return _compare_images(comparison, scopes, settings)

@@ -7,7 +7,14 @@ from typing import Final, TypeAlias
 
 import numpy as np
 
-from mlrek.comparison import Answer, ConfusionDifference, Difference, Evidence, ImageChange, Scope
+from mlrek.comparison import (
+    ConfusionDifference,
+    Difference,
+    Evidence,
+    ImageAnswer,
+    ImageChange,
+    Scope,
+)
 from mlrek.comparison.judgements import judge_pairs, judge_shares, with_evidence
 from mlrek.comparison.left_out import FoundEvidence, find_evidence
 from mlrek.comparison.measured import Measured, list_values
@@ -267,10 +274,10 @@ def find_changes(
     return fixed, broken, changed
 
 
-def _list_answers(gathered: _Gathered, labels: tuple[str, ...]) -> dict[int, Answer]:
+def _list_answers(gathered: _Gathered, labels: tuple[str, ...]) -> dict[int, ImageAnswer]:
     """What was predicted; several labels have the confidence of the least sure."""
     return {
-        image: Answer(
+        image: ImageAnswer(
             labels=tuple([labels[code] for code in sorted(y_pred)]),
             confidence=min(confidence, default=nan),
         )

@@ -17,7 +17,7 @@ import scipy.sparse as sp
 from mlrek.comparison import Evidence
 from mlrek.comparison.measured import Measured
 from mlrek.comparison.pairing import PairUnits, Setting
-from mlrek.comparison.rows import HAMMING, CountSums, Key, Values, score_labels
+from mlrek.comparison.rows import HAMMING, CountSums, Key, Values, compute_label_scores
 from mlrek.evaluation import BoolArray, FloatArray, IntArray, Task
 from mlrek.metrics.areas import MIN_OF_KIND, explain_kind
 from mlrek.metrics.counts import LabelCounts
@@ -285,7 +285,7 @@ def _leave_out_labels(counted: tuple["_CountedUnits", "_CountedUnits"], setting:
     found = []
     for one, columns in zip(counted, imagined.columns, strict=True):
         added = one.add(columns)
-        values, left_out = (score_labels(counts) for counts in (added.whole, added.without))
+        values, left_out = (compute_label_scores(counts) for counts in (added.whole, added.without))
         occurs = one.totals.sum(axis=0) > 0
         found.append(
             (

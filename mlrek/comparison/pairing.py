@@ -20,7 +20,7 @@ from mlrek.evaluation import (
     Reported,
     order_labels,
 )
-from mlrek.metrics.test_set import digest_images, take_images
+from mlrek.metrics.test_set import identify_images, take_images
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -215,7 +215,7 @@ def _code_truth(evaluation: Evaluation, image_idx: IntArray, labels: tuple[str, 
 
 def _compare_digests(baseline: Evaluation, candidate: Evaluation) -> _Matched:
     """By the digest of each image with its truth."""
-    digests = digest_images(baseline), digest_images(candidate)
+    digests = identify_images(baseline), identify_images(candidate)
     places = [{image: i for i, image in enumerate(e.images)} for e in (baseline, candidate)]
     shared = _share(*places)
     idx = [np.array([p[image] for image in shared], dtype=np.int64) for p in places]

@@ -148,11 +148,11 @@ class Measure:
         values: Values = {}
         for statistic in self.statistics:
             if len(statistic.order):
-                values |= statistic.compute(take_rows(weights, statistic.order))
+                values |= statistic.compute(take_weights(weights, statistic.order))
         return values
 
 
-def take_rows(weights: Weights, order: IntArray) -> Weights:
+def take_weights(weights: Weights, order: IntArray) -> Weights:
     """The weights in that order; they themselves where it is their own, as it mostly is."""
     is_own = len(order) == len(weights) and np.array_equal(order, np.arange(len(order)))
     return weights if is_own else weights[order]
@@ -172,7 +172,7 @@ def name_aggregate(statistic: Statistic) -> Scorer:
     return compute
 
 
-def score_labels(counts: LabelCounts) -> Values:
+def compute_label_scores(counts: LabelCounts) -> Values:
     """Precision, recall and F1 of each label, of counts (n, n_labels): (n,) each."""
     values: Values = {}
     for score in LABEL_SCORES:

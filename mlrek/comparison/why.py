@@ -195,7 +195,7 @@ class _Scores:
         return divide((self.f1 * known).sum(axis=1), n)
 
 
-def explain(
+def explain_change(
     whole: tuple[Measured, Measured], sets: TestSets, prepare: Callable[[], Pair]
 ) -> dict[str, Why]:
     """The parts of the change of macro-F1, of that at the thresholds, and of the provider's F1.

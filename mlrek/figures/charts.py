@@ -24,7 +24,7 @@ from mlrek.figures.style import (
     TEXT_SIZE,
     WIDTH,
     Box,
-    Line,
+    Curve,
     add_axes,
     add_header,
     add_legend,
@@ -72,9 +72,9 @@ def draw_threshold_curves(curves: ThresholdCurves, *, version: str, images: int)
     best = None if curves.stops_at or np.isnan(f1).all() else int(np.nanargmax(f1))
     legend = "F1" if best is None else f"F1, best {f1[best]:.3f} at {curves.thresholds[best]:.2f}"
     lines = [
-        Line(points=_over(curves, precision), colour=PALETTE[0], legend="precision"),
-        Line(points=_over(curves, recall), colour=PALETTE[1], legend="recall", style="dashed"),
-        Line(points=_over(curves, f1), colour=INK, legend=legend, width=4.5),
+        Curve(points=_over(curves, precision), colour=PALETTE[0], legend="precision"),
+        Curve(points=_over(curves, recall), colour=PALETTE[1], legend="recall", style="dashed"),
+        Curve(points=_over(curves, f1), colour=INK, legend=legend, width=4.5),
     ]
     plot_top = HEADER + LEGEND_ROW + MARGIN
     bottom = plot_top + _THRESHOLD_PLOT + BELOW_PLOT
@@ -176,7 +176,7 @@ def _mark(axes: Axes, x: float, y: float) -> None:
     )
 
 
-def _label_lines(curves: Sequence[PrecisionRecallCurve]) -> tuple[list[Line], list[Line]]:
+def _label_lines(curves: Sequence[PrecisionRecallCurve]) -> tuple[list[Curve], list[Curve]]:
     """The pale lines, and in label order the coloured ones.
 
     The look of a label follows from its place, so that it is the same in every version.
@@ -203,7 +203,7 @@ def _choose_style(place: int) -> str:
     return _STYLES[(2 * turn + turn // 2 + (colour >= _FIRST_COLOURS)) % len(_STYLES)]
 
 
-def _over_recall(curve: PrecisionRecallCurve, name: str, colour: str, *, width: float) -> Line:
+def _over_recall(curve: PrecisionRecallCurve, name: str, colour: str, *, width: float) -> Curve:
     """A curve as the steps that its average precision is the area of.
 
     Before the first hit there is no area: precision and recall are both 0.
@@ -212,7 +212,7 @@ def _over_recall(curve: PrecisionRecallCurve, name: str, colour: str, *, width: 
     recall = np.concatenate([[0.0], np.repeat(curve.recall[hit], 2)])[: 2 * hit.sum()]
     precision = np.repeat(curve.precision[hit], 2)
     average = curve.average_precision
-    return Line(
+    return Curve(
         points=np.column_stack([recall, precision]),
         colour=colour,
         legend=name if isnan(average) or not name else f"{name}, AP {average:.3f}",
@@ -220,9 +220,9 @@ def _over_recall(curve: PrecisionRecallCurve, name: str, colour: str, *, width: 
     )
 
 
-def _describe_pale(n: int) -> list[Line]:
+def _describe_pale(n: int) -> list[Curve]:
     text = f"{n} more label{'' if n == 1 else 's'}"
-    return [Line(points=np.empty((0, 2)), colour=_PALE, legend=text, width=1.5)] if n else []
+    return [Curve(points=np.empty((0, 2)), colour=_PALE, legend=text, width=1.5)] if n else []
 
 
 def _choose_labels(iou: FloatArray) -> IntArray:

@@ -21,7 +21,7 @@ from mlrek.figures.style import (
     TEXT_SIZE,
     WIDTH,
     Box,
-    Line,
+    Curve,
     add_axes,
     add_header,
     add_legend,
@@ -127,7 +127,7 @@ def draw_boxes(
         return None
     nothing = np.empty((0, 2))
     legend = [
-        Line(points=nothing, colour=colour, style=style, legend=title)
+        Curve(points=nothing, colour=colour, style=style, legend=title)
         for title, (colour, style) in zip(
             ("found", "false alarm", "missed"), _BOX_LOOKS.values(), strict=True
         )
@@ -163,7 +163,7 @@ def draw_masks(evaluation: Evaluation, read_images: ReadImages | None = None) ->
     ]
     nothing = np.empty((0, 2))
     legend = [
-        Line(points=nothing, colour=colour, legend=title, width=_SWATCH)
+        Curve(points=nothing, colour=colour, legend=title, width=_SWATCH)
         for title, colour in _MASK_LOOKS.values()
     ]
     figure = _new_figure(evaluation, scenes, "least agreement first", legend, _MASK_LAYOUT)
@@ -236,7 +236,7 @@ def _new_figure(
     evaluation: Evaluation,
     scenes: Sequence[_Scene],
     order: str,
-    legend: Sequence[Line],
+    legend: Sequence[Curve],
     layout: _Layout,
 ) -> Figure:
     """The page without its images: the title, how many there are, and what the colours mean."""

@@ -117,7 +117,7 @@ _TICKS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Line:
+class Curve:
     """A curve, (n, 2) with NaN where it is broken, and what the legend says of it ('': nothing)."""
 
     points: NDArray[np.float64]
@@ -390,7 +390,7 @@ def add_plot(figure: Figure, top: float, height: float, titles: tuple[str, str])
     return axes
 
 
-def draw_line(axes: Axes, line: Line) -> None:
+def draw_line(axes: Axes, line: Curve) -> None:
     """Draw a curve; the axes keep their limits."""
     axes.plot(
         *line.points.T,
@@ -417,7 +417,9 @@ def add_notes(figure: Figure, note: str, top: float) -> None:
         add_text(figure, (MARGIN, top + (i + 0.5) * NOTE_ROW), row, size=TEXT_SIZE)
 
 
-def add_legend(figure: Figure, lines: Sequence[Line], top: float, columns: Sequence[float]) -> None:
+def add_legend(
+    figure: Figure, lines: Sequence[Curve], top: float, columns: Sequence[float]
+) -> None:
     """A sample and a name for each line, row by row.
 
     Names must fit already; `columns` is where each column begins.

@@ -14,7 +14,7 @@ from msgspec.json import Decoder
 
 from mlrek.errors import ParseError
 from mlrek.evaluation import BoolArray, Doubt, DoubtKind, FloatArray, IntArray, LabelSets
-from mlrek.formats.json_text import join_some, say_first, show
+from mlrek.formats.json_text import join_some, quoted, say_first
 from mlrek.formats.lines import iter_json_lines
 
 T = TypeVar("T")
@@ -114,7 +114,7 @@ def read_lines(
 
 def malformed(what: str, found: object, expected: str) -> ValueError:
     """The error of a line that has something else where `expected` belongs."""
-    return ValueError(f"{what} is {show(found)}, not {expected}")
+    return ValueError(f"{what} is {quoted(found)}, not {expected}")
 
 
 def check_place(what: str, found: object, expected: str = "the place of an image") -> str:

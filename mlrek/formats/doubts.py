@@ -20,7 +20,7 @@ from mlrek.evaluation import (
     Reported,
     Task,
 )
-from mlrek.formats.json_text import join_some, say_first, show, show_some
+from mlrek.formats.json_text import join_some, quoted, quoted_some, say_first
 from mlrek.metrics.decisions import AVERAGE_NAMES
 from mlrek.metrics.test_set import doubt_images, take_images
 
@@ -78,7 +78,7 @@ def _take_impossible_out(evaluation: Evaluation) -> Evaluation:
     found = dict(_find_impossible(evaluation.reported))
     if not found:
         return evaluation
-    named = join_some([f"{show(name)} {value:.6g}" for name, value in found.items()])
+    named = join_some([f"{quoted(name)} {value:.6g}" for name, value in found.items()])
     doubt = Doubt(
         kind=DoubtKind.REPORTED_DIFFERS,
         text=(
@@ -146,7 +146,7 @@ def doubt_training(evaluation: Evaluation) -> Iterator[Doubt]:
     total = len(set(evaluation.images))
     text = (
         f"{evaluation.version.name} was trained on {len(seen):,} of its {total:,} test images: "
-        f"{show_some(seen)}"
+        f"{quoted_some(seen)}"
     )
     yield from doubt_images(DoubtKind.SEEN_IN_TRAINING, seen, total, text)
 
@@ -168,7 +168,7 @@ def settle_images(
     """
     images, n_images = evaluation.images, len(evaluation.images)
     unknown = [*(images[i] for i in np.flatnonzero(~is_labelled)), *unlabelled]
-    missed = [show(images[i]) for i in np.flatnonzero(is_labelled & ~is_answered)]
+    missed = [quoted(images[i]) for i in np.flatnonzero(is_labelled & ~is_answered)]
     n_known = n_images + len(unlabelled) - len(unknown)
     if n_known < n_images:
         evaluation = take_images(evaluation, np.flatnonzero(is_labelled))
@@ -206,7 +206,7 @@ def doubt_foreign(what: str, named: str, task: Task) -> Doubt:
     return Doubt(
         kind=DoubtKind.FOREIGN_SUMMARY,
         text=(
-            f"the {what} is of another version, {show(named)}: neither its numbers nor its "
+            f"the {what} is of another version, {quoted(named)}: neither its numbers nor its "
             "thresholds are used"
         ),
         touches=(*find_decided(task), "reported/*", "label_reported_*"),
@@ -241,7 +241,7 @@ def show_spellings(found: Sequence[str], wanted: Sequence[str]) -> str:
     first = wanted[0]
     name = _last_part(first)
     alike = next((image for image in found if _last_part(image) == name), found[0])
-    return f"{show(alike)} and {show(first)}"
+    return f"{quoted(alike)} and {quoted(first)}"
 
 
 def _last_part(image: str) -> str:
@@ -321,7 +321,7 @@ def doubt_modified(evaluation: Evaluation, contents: Contents) -> Iterator[Doubt
     text = (
         f"{len(late):,} of {total:,} test images were written after {evaluation.version.name} was "
         f"trained and tested ({ended:%Y-%m-%d %H:%M} UTC): its numbers may be of other pictures: "
-        f"{show_some(late)}"
+        f"{quoted_some(late)}"
     )
     yield from doubt_images(DoubtKind.PICTURES_CHANGED, late, total, text)
 
@@ -336,6 +336,6 @@ def doubt_different(images: Sequence[str], n_known: int) -> Iterator[Doubt]:
     text = (
         f"{len(images):,} of {n_known:,} shared images whose content is known held another picture "
         "when the other version was logged (size or digest differ): the versions were not tested "
-        f"on the same pictures: {show_some(images)}"
+        f"on the same pictures: {quoted_some(images)}"
     )
     yield from doubt_images(DoubtKind.PICTURES_CHANGED, images, n_known, text)

@@ -152,7 +152,7 @@ def decode_json(decoder: Decoder[T], text: bytes) -> T:
         raise ValueError("not valid JSON: nested too deeply") from exc
 
 
-def show(value: object) -> str:
+def quoted(value: object) -> str:
     """An untrusted value for a message: quoted, control characters escaped, cut when long."""
     return _SHORT.repr(value)
 
@@ -162,9 +162,9 @@ def join_some(said: Sequence[str], mark: str = "; ", most: int = 3) -> str:
     return mark.join((*said[:most], "…") if len(said) > most else said)
 
 
-def show_some(values: Sequence[object]) -> str:
+def quoted_some(values: Sequence[object]) -> str:
     """The first three of untrusted values, and a sign that there are more."""
-    return join_some([*map(show, values[:4])], ", ")
+    return join_some([*map(quoted, values[:4])], ", ")
 
 
 def say_first(n: int, of: int, what: str, first: object) -> str:
@@ -173,7 +173,7 @@ def say_first(n: int, of: int, what: str, first: object) -> str:
     >>> say_first(2, 9, "images have no size", "a.jpg")
     "2 of 9 images have no size; first: 'a.jpg'"
     """
-    return f"{n} of {of} {what}; first: {show(first)}"
+    return f"{n} of {of} {what}; first: {quoted(first)}"
 
 
 def _decode(decoder: Decoder[T], text: bytes) -> T:
@@ -235,7 +235,7 @@ def describe_bytes(head: bytes) -> str:
         begin = codecs.getincrementaldecoder("utf-8")().decode(text)
     except UnicodeDecodeError:
         return "is no text in UTF-8; save it as UTF-8"
-    return f"is text, not JSON; it begins with {show(begin[:_SHOWN])}"
+    return f"is text, not JSON; it begins with {quoted(begin[:_SHOWN])}"
 
 
 def describe_spoilt(head: bytes) -> str:
@@ -264,7 +264,7 @@ def describe_document(head: bytes) -> str:
     """What a file is that should begin something which it does not: never ''."""
     if said := describe_bytes(head):
         return said
-    begin = show(_strip(head)[:_SHOWN].decode("utf-8", "ignore"))
+    begin = quoted(_strip(head)[:_SHOWN].decode("utf-8", "ignore"))
     return f"is JSON of another kind; it begins with {begin}"
 
 
@@ -274,7 +274,7 @@ def describe_other(head: bytes, *, of_lines: bool) -> str:
     return said or describe_document(head)
 
 
-def explain(data: bytes, exc: ValueError, *, what: str) -> str:
+def say_unreadable(data: bytes, exc: ValueError, *, what: str) -> str:
     """Why a document cannot be read as `what`: what it is instead, else what the decoder said."""
     said = describe_bytes(data[:HEAD_BYTES])
     return f"is not {what}: {f'it {said}' if said else exc}"

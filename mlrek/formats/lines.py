@@ -22,10 +22,10 @@ from mlrek.formats.json_text import (
     NotANumber,
     decode_json,
     describe_lines,
-    explain,
     find_encoding,
     is_gzip,
-    show,
+    quoted,
+    say_unreadable,
 )
 
 MAX_LINE_BYTES = 16 * 1024 * 1024
@@ -344,7 +344,7 @@ def decode_document(decoder: Decoder[T], uri: str, data: bytes, what: str) -> T:
     try:
         return decode_json(decoder, data.removeprefix(BYTE_ORDER_MARK))
     except ValueError as exc:
-        raise ParseError(uri, 0, explain(data, exc, what=what)) from exc
+        raise ParseError(uri, 0, say_unreadable(data, exc, what=what)) from exc
 
 
 def decode_summary(decoder: Decoder[T], uri: str, data: bytes, what: str) -> T:
@@ -376,7 +376,7 @@ def keep_count(value: Count) -> int | None:
 def warn_time(uri: str, text: str | float | None, end_ms: int | None) -> Iterator[str]:
     """Yield a warning where the end of the evaluation is told, but is not a time."""
     if text and end_ms is None:
-        yield f"{uri}: the end of the evaluation is not a time and was left out: {show(text)}"
+        yield f"{uri}: the end of the evaluation is not a time and was left out: {quoted(text)}"
 
 
 def warn_repeated(uri: str, labels: Sequence[str]) -> Iterator[str]:

@@ -41,7 +41,7 @@ from mlrek.formats.columns import (
     read_lines,
 )
 from mlrek.formats.doubts import doubt_unanswered, find_decided, show_spellings
-from mlrek.formats.json_text import LabelName, say_first, show, show_some
+from mlrek.formats.json_text import LabelName, quoted, quoted_some, say_first
 from mlrek.formats.lines import unfold_lines
 from mlrek.formats.truth import GroundTruth
 from mlrek.metrics.decisions import DEFAULT_THRESHOLD
@@ -176,7 +176,7 @@ class _Reader:
         rows = ((codes.get(label.name), _share(label), _corners(label)) for label in labels)
         if sorted(map(repr, rows)) != sorted(map(repr, self._read_rows(i))):
             raise RefusedError(
-                f"answers {show(image)} in another way than line {earlier}: keep one of them"
+                f"answers {quoted(image)} in another way than line {earlier}: keep one of them"
             )
 
     def _read_rows(self, i: int) -> Iterator[tuple[int, float, tuple[float, ...]]]:
@@ -191,7 +191,7 @@ class _Reader:
     def _check_version(self, line: _Line) -> None:
         arn = line.version_arn
         if arn and self.version_arns and arn not in self.version_arns:
-            raise RefusedError(f"is the answer of another version: {show(arn)}; use its own file")
+            raise RefusedError(f"is the answer of another version: {quoted(arn)}; use its own file")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -397,7 +397,7 @@ def _place_boxes(truth: GroundTruth, rows: _Rows, true_codes: IntArray) -> Detec
 
 def _check(wrong: BoolArray, truth: GroundTruth, image_idx: IntArray, what: str) -> None:
     if n := np.count_nonzero(wrong):
-        first = show(truth.images[image_idx[int(np.argmax(wrong))]])
+        first = quoted(truth.images[image_idx[int(np.argmax(wrong))]])
         n_images = len(np.unique(image_idx[wrong]))
         raise EvaluationError(f"{n} boxes on {n_images} images: {what}; first: {first}")
 
@@ -405,7 +405,9 @@ def _check(wrong: BoolArray, truth: GroundTruth, image_idx: IntArray, what: str)
 def _doubt_unanswered(images: Sequence[str], responses: Responses) -> Iterator[Doubt]:
     answered, distinct = set(responses.images), dict.fromkeys(images)
     missed = [
-        f"{show(image)}: {responses.errors[image]}" if image in responses.errors else show(image)
+        f"{quoted(image)}: {responses.errors[image]}"
+        if image in responses.errors
+        else quoted(image)
         for image in distinct
         if image not in answered
     ]
@@ -425,7 +427,7 @@ def _warn_labels(version: Evaluation, labels: Sequence[str]) -> Iterator[str]:
     if unknown:
         yield (
             f"{len(unknown)} of {len(labels)} labels of the manifest are none of the version's and "
-            f"can only be missed: {show_some(unknown)}"
+            f"can only be missed: {quoted_some(unknown)}"
         )
 
 

@@ -75,7 +75,7 @@ from mlrek.evaluation import (
 )
 from mlrek.formats.columns import find_offsets
 from mlrek.formats.doubts import complete_doubts, doubt_unanswered
-from mlrek.formats.json_text import show
+from mlrek.formats.json_text import quoted
 
 _CORNERS = ("left", "top", "right", "bottom")
 _PIXELS = ("tp", "fp", "fn")
@@ -156,7 +156,7 @@ def dump_evaluation(evaluation: Evaluation) -> bytes:
     return sink.getvalue()
 
 
-def load_evaluation(data: bytes) -> Evaluation:
+def load_stored(data: bytes) -> Evaluation:
     """The evaluation that `dump_evaluation` wrote, by this version or an earlier one.
 
     Raises:
@@ -195,7 +195,7 @@ def _doubt_anew(evaluation: Evaluation) -> Evaluation:
     unanswered: Iterator[Doubt] = iter(())
     if evaluation.task is Task.CLASSIFICATION:
         places = np.flatnonzero(evaluation.records.counts == 0)
-        missed = list(dict.fromkeys(show(evaluation.images[i]) for i in places))
+        missed = list(dict.fromkeys(quoted(evaluation.images[i]) for i in places))
         unanswered = doubt_unanswered(missed, len(set(evaluation.images)))
     return complete_doubts(replace(evaluation, doubts=(_UNKNOWN, *unanswered)))
 

@@ -19,8 +19,8 @@ from mlrek.metrics.intervals import (
     Statistic,
     Tails,
     compute_interval,
+    compute_statistic,
     compute_wilson,
-    evaluate,
     explain_few,
     find_form,
     jackknife,
@@ -170,7 +170,7 @@ def estimate_statistic(
     statistic: Statistic, units: Units, undefined: Mapping[str, str]
 ) -> dict[str, Number]:
     """All numbers of a statistic of image weights, with intervals; units in its order of images."""
-    values = evaluate(statistic, len(units.unit_idx))
+    values = compute_statistic(statistic, len(units.unit_idx))
     numbers = _list_values(values, undefined, units.lacking)
     if units.lacking:
         return numbers
@@ -193,7 +193,7 @@ def estimate_interpolated(
     chance, which falls slower than 1 / n, so the jackknife finds a part of it; twice what it finds
     is taken off the lower end, nothing off the upper one (see `tests/proof/README.md`).
     """
-    values = evaluate(statistic, len(units.unit_idx))
+    values = compute_statistic(statistic, len(units.unit_idx))
     numbers = _list_values(values, undefined, units.lacking)
     if units.lacking:
         return numbers

@@ -419,7 +419,7 @@ def explain_few(name: str, support: IntArray, n_units: int, what: str = "images"
         n_units: All of them.
         what: What the units are.
     """
-    moves = find_moves(name, support)
+    moves = compute_moves(name, support)
     if moves is None:
         return ""
     degrees = find_degrees(support, moves)
@@ -444,7 +444,7 @@ def may_lack_labels(name: str, support: IntArray) -> bool:
     return bool(np.count_nonzero(support <= 1) > MAX_SINGLES * len(support))
 
 
-def find_moves(name: str, support: IntArray) -> FloatArray | None:
+def compute_moves(name: str, support: IntArray) -> FloatArray | None:
     """How far one wrong image of each label moves a number, up to a factor, (n_labels,).
 
     None for numbers in which every image weighs alike. The correlations weigh labels by the
@@ -465,7 +465,7 @@ def count_drawn(weights: NDArray[Any]) -> NDArray[Any]:
     return np.asarray(weights.sum(axis=0, dtype=np.float32 if small else np.float64))
 
 
-def evaluate(statistic: Statistic, n_images: int) -> dict[str, FloatArray]:
+def compute_statistic(statistic: Statistic, n_images: int) -> dict[str, FloatArray]:
     """The values of a statistic on the images as they are, each of shape ()."""
     return {
         name: value[0]

@@ -26,7 +26,7 @@ from mlrek.metrics.counts import (
 )
 from mlrek.metrics.decisions import decide_records, predict
 from mlrek.metrics.estimates import estimate_statistic
-from mlrek.metrics.intervals import Plan, Statistic, Weights, evaluate
+from mlrek.metrics.intervals import Plan, Statistic, Weights, compute_statistic
 from mlrek.metrics.left_out import Sampling, Units, score_labels
 from mlrek.metrics.ranking import RankedScores, rank_scores
 from mlrek.metrics.reported import TOLERANCE
@@ -164,7 +164,7 @@ def _estimate_areas(
     undefined: Mapping[str, str],
 ) -> dict[str, Number]:
     """ROC AUC and average precision of the confidence in the positive class."""
-    values = {name: float(v) for name, v in evaluate(statistic, pairs.n_images).items()}
+    values = {name: float(v) for name, v in compute_statistic(statistic, pairs.n_images).items()}
     numbers = {
         name: Number(value=value, reason=undefined[name] if isnan(value) else units.lacking)
         for name, value in values.items()

@@ -21,8 +21,8 @@ from mlrek.metrics.intervals import (
     Weights,
     compute_margin,
     compute_skewed_interval,
+    compute_statistic,
     count_drawn,
-    evaluate,
 )
 from mlrek.metrics.left_out import Units
 from mlrek.metrics.ranking import RankedPairs, Ranking
@@ -202,7 +202,7 @@ def _estimate_calibration(pairs: Pairs, sample: Sample, units: Units) -> dict[st
     plan = _plan_calibration_error(pairs, sample)
     if isinstance(plan, str):
         return dict.fromkeys(NAMES[:2], Number(value=nan, reason=plan))
-    value = float(evaluate(plan, pairs.n_images)["ece"])
+    value = float(compute_statistic(plan, pairs.n_images)["ece"])
     confidence, is_right, predicted = _select_predictions(sample)
     bins = bin_predictions(confidence, is_right)
     effect = (
@@ -238,7 +238,7 @@ def _estimate_log_loss(pairs: Pairs, ranking: Ranking, units: Units, n_wrong: in
     if isinstance(losses, str):
         return Number(value=nan, reason=losses)
     value = float(
-        evaluate(mean_of_images("log_loss", losses, pairs.places), len(losses))["log_loss"]
+        compute_statistic(mean_of_images("log_loss", losses, pairs.places), len(losses))["log_loss"]
     )
     if units.lacking:
         return Number(value=value, reason=units.lacking)

@@ -130,10 +130,10 @@ def digest_test_set(evaluation: Evaluation) -> str:
     """The whole SHA-256 that `test_set_digest` begins, in hexadecimal digits; '' without images."""
     if not evaluation.has_images:
         return ""
-    return sha256(b"".join(sorted(digest_images(count_once(evaluation))))).hexdigest()
+    return sha256(b"".join(sorted(identify_images(count_once(evaluation))))).hexdigest()
 
 
-def digest_images(evaluation: Evaluation) -> list[bytes]:
+def identify_images(evaluation: Evaluation) -> list[bytes]:
     """Identity of each image with its truth, as `test_set_digest` takes them together."""
     names = [label.encode("utf-8", "surrogatepass") for label in evaluation.labels]
     alphabetical = np.argsort(np.argsort(np.array(names, dtype=object)))

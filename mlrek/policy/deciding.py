@@ -26,7 +26,12 @@ from mlrek.policy import (
     TestImages,
 )
 from mlrek.policy.floors import check_floor
-from mlrek.policy.reading import judge_looks, list_doubts, list_floor_doubts, list_relative_doubts
+from mlrek.policy.reading import (
+    judge_looks,
+    list_decision_doubts,
+    list_floor_doubts,
+    list_relative_doubts,
+)
 from mlrek.policy.relative import Footing, check_relative, say_worse_labels
 
 MAX_NAMES: Final = 5
@@ -64,7 +69,7 @@ def decide(
         checks=checks,
         already_champion=candidate.is_champion,
         looks=judge_looks(looks, policy),
-        doubts=list_doubts(candidate, opponent),
+        doubts=list_decision_doubts(candidate, opponent),
         warnings=() if candidate.is_champion else tuple(_warn(policy, opponent, checks, worse)),
     )
 

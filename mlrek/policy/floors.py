@@ -38,7 +38,7 @@ _Label = TypeVar("_Label")
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class CheckAnswer:
     """What becomes of one number or difference; `low` and `high` are of a difference."""
 
     status: Status
@@ -149,7 +149,7 @@ def _check(question: _Question, reading: Reading, candidate: Candidate) -> Check
     figure = _find_figure(reading.metric, candidate, floor.confidence)
     if figure is None:
         numbers = candidate.numbers
-        answer = Answer(status=Status.UNDECIDED, reason=say_missing(reading.metric, numbers))
+        answer = CheckAnswer(status=Status.UNDECIDED, reason=say_missing(reading.metric, numbers))
     else:
         answer = _answer(figure, question, candidate.test_images.total)
     reason = "; ".join(filter(None, (answer.reason, _say_reading(reading, candidate))))
@@ -213,21 +213,23 @@ def _has_width(figure: Figure) -> bool:
     return figure.low < figure.high
 
 
-def _answer(figure: Figure, question: _Question, n_images: int | None) -> Answer:
+def _answer(figure: Figure, question: _Question, n_images: int | None) -> CheckAnswer:
     """Hold a number against one limit."""
     limit, sign, confidence = question.limit, question.sign, question.floor.confidence
     if isnan(figure.value):
-        return Answer(status=Status.UNDECIDED, reason=figure.reason or "the number is undefined")
+        return CheckAnswer(
+            status=Status.UNDECIDED, reason=figure.reason or "the number is undefined"
+        )
     if isnan(confidence):
         is_in = sign * (figure.value - limit) >= 0
-        return Answer(status=Status.PASSED) if is_in else _fail(figure, limit, sign)
+        return CheckAnswer(status=Status.PASSED) if is_in else _fail(figure, limit, sign)
     if not _has_width(figure):
         why = figure.reason or "no interval of this number can be computed"
         reason = f"{why}; leave out confidence to check the value itself"
-        return Answer(status=Status.UNDECIDED, reason=reason)
+        return CheckAnswer(status=Status.UNDECIDED, reason=reason)
     worst, best = (figure.low, figure.high) if sign > 0 else (figure.high, figure.low)
     if sign * (worst - limit) >= 0:
-        return Answer(status=Status.PASSED)
+        return CheckAnswer(status=Status.PASSED)
     if sign * (best - limit) < 0:
         return _fail_by_interval(figure, question)
     return _undecided(figure, limit, confidence, n_images)
@@ -247,7 +249,9 @@ def _say_reading(reading: Reading, candidate: Candidate) -> str:
     )
 
 
-def _undecided(figure: Figure, limit: float, confidence: float, n_images: int | None) -> Answer:
+def _undecided(
+    figure: Figure, limit: float, confidence: float, n_images: int | None
+) -> CheckAnswer:
     error = (figure.high - figure.low) / 2 / compute_margin(confidence)
     needed = None
     if n_images:
@@ -258,7 +262,7 @@ def _undecided(figure: Figure, limit: float, confidence: float, n_images: int | 
         f"{say_number(figure.high)} holds the limit {say_number(limit)}"
         f"{say_needed(needed)}"
     )
-    return Answer(status=Status.UNDECIDED, reason=reason, images_needed=needed)
+    return CheckAnswer(status=Status.UNDECIDED, reason=reason, images_needed=needed)
 
 
 def range_variance(value: float, n_images: int) -> tuple[float, float, float]:
@@ -274,24 +278,24 @@ def range_variance(value: float, n_images: int) -> tuple[float, float, float]:
     return min(ends), value * (1 - value), widest
 
 
-def _fail(figure: Figure, limit: float, sign: int) -> Answer:
+def _fail(figure: Figure, limit: float, sign: int) -> CheckAnswer:
     side = "below the minimum" if sign > 0 else "above the maximum"
     value, limit_text = say_apart(figure.value, limit)
     amount = say_number(abs(figure.value - limit))
-    return Answer(status=Status.FAILED, reason=f"{value} is {amount} {side} {limit_text}")
+    return CheckAnswer(status=Status.FAILED, reason=f"{value} is {amount} {side} {limit_text}")
 
 
-def _fail_by_interval(figure: Figure, question: _Question) -> Answer:
+def _fail_by_interval(figure: Figure, question: _Question) -> CheckAnswer:
     side = "below the minimum" if question.sign > 0 else "above the maximum"
     reason = (
         f"the whole {say_percent(question.floor.confidence)} interval, {say_number(figure.low)} to "
         f"{say_number(figure.high)}, lies {side} {say_number(question.limit)}"
     )
-    return Answer(status=Status.FAILED, reason=reason)
+    return CheckAnswer(status=Status.FAILED, reason=reason)
 
 
 def _describe(
-    question: _Question, reading: Reading, figure: Figure | None, answer: Answer
+    question: _Question, reading: Reading, figure: Figure | None, answer: CheckAnswer
 ) -> Check:
     """The interval is told where the floor asks for one."""
     shows_interval = figure is not None and question.has_interval

@@ -142,7 +142,7 @@ def list_relative_doubts(candidate: Candidate, opponent: Opponent) -> tuple[Doub
     )
 
 
-def list_doubts(candidate: Candidate, opponent: Opponent) -> tuple[Doubt, ...]:
+def list_decision_doubts(candidate: Candidate, opponent: Opponent) -> tuple[Doubt, ...]:
     """Every doubt that a decision knows of, whether it stops anything or not."""
     found = opponent.comparison.doubts if opponent.comparison else ()
     return _merge((*candidate.doubts, *found))

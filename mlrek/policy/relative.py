@@ -35,7 +35,7 @@ from mlrek.policy import (
     Status,
     TestSetPolicy,
 )
-from mlrek.policy.floors import Answer, expand_labels, find_failing, range_variance
+from mlrek.policy.floors import CheckAnswer, expand_labels, find_failing, range_variance
 from mlrek.policy.reading import (
     CROSSFIT_NOTE,
     Reading,
@@ -80,10 +80,12 @@ def check_relative(
     """One check, or one for each label that either version has."""
     opponent = footing.opponent
     if opponent.absent:
-        yield _describe(asked, asked.metric, Answer(Status.IGNORED, opponent.absent), candidate)
+        yield _describe(
+            asked, asked.metric, CheckAnswer(Status.IGNORED, opponent.absent), candidate
+        )
         return
     if opponent.comparison is None:
-        answer = Answer(Status.UNDECIDED, f"not comparable: {footing.incomparable}")
+        answer = CheckAnswer(Status.UNDECIDED, f"not comparable: {footing.incomparable}")
         yield _describe(asked, asked.metric, answer, candidate, is_comparable=False)
         return
     comparison = opponent.comparison
@@ -134,10 +136,10 @@ def _check(
 ) -> Check:
     metric = reading.asked
     if footing.incomparable:
-        answer = Answer(Status.UNDECIDED, f"not comparable: {footing.incomparable}")
+        answer = CheckAnswer(Status.UNDECIDED, f"not comparable: {footing.incomparable}")
         return _describe(asked, metric, answer, candidate, found, is_comparable=False)
     if found is None:
-        answer = Answer(Status.UNDECIDED, _say_no_difference(reading.metric, candidate))
+        answer = CheckAnswer(Status.UNDECIDED, _say_no_difference(reading.metric, candidate))
         return _describe(asked, metric, answer, candidate)
     images = _describe_images(found, candidate, footing.opponent)
     answer = _answer(asked, found, images)
@@ -185,12 +187,12 @@ def _find_failing(
 
 
 def _hold_to_look(
-    answer: Answer,
+    answer: CheckAnswer,
     asked: NoWorse | Better,
     found: Difference,
     looks: Looks | None,
     images: "_Images | None",
-) -> Answer:
+) -> CheckAnswer:
     """What would pass, held to the confidence of the candidate's place among all that were checked.
 
     Without a place it does not pass: candidates that nobody counts could be tried without end.
@@ -256,12 +258,12 @@ def _describe_images(found: Difference, candidate: Candidate, opponent: Opponent
     return _Images(n, find_spread_range(min(n_changed, n), n))
 
 
-def _answer(asked: NoWorse | Better, found: Difference, images: _Images | None) -> Answer:
+def _answer(asked: NoWorse | Better, found: Difference, images: _Images | None) -> CheckAnswer:
     if isnan(found.difference):
-        return Answer(Status.UNDECIDED, found.reason or _say_undefined(found))
+        return CheckAnswer(Status.UNDECIDED, found.reason or _say_undefined(found))
     if found.evidence is None:
         why = found.reason or "nothing tells how sure this difference is"
-        return Answer(Status.UNDECIDED, f"{why}: check it with a [[floor]] instead")
+        return CheckAnswer(Status.UNDECIDED, f"{why}: check it with a [[floor]] instead")
     low, high = found.evidence.interval(asked.confidence)
     if isnan(low) or isnan(high) or high - low <= _NO_WIDTH:
         why = found.reason or (
@@ -269,15 +271,15 @@ def _answer(asked: NoWorse | Better, found: Difference, images: _Images | None) 
             "images, not certainty"
         )
         more = "" if why == FITTED_ALIKE else "; test both versions on more images"
-        return Answer(Status.UNDECIDED, f"{why}{more}", low, high)
+        return CheckAnswer(Status.UNDECIDED, f"{why}{more}", low, high)
     low, high = min(low, found.difference), max(high, found.difference)
     worst, best = (-high, -low) if found.less_is_better else (low, high)
     allowed = -asked.margin
     if worst > allowed:
-        return Answer(Status.PASSED, "", low, high)
+        return CheckAnswer(Status.PASSED, "", low, high)
     is_better = isinstance(asked, Better)
     if best < allowed or (is_better and best <= allowed):
-        return Answer(Status.FAILED, _say_failed(asked, found, low, high), low, high)
+        return CheckAnswer(Status.FAILED, _say_failed(asked, found, low, high), low, high)
     return _undecided(asked, found, (low, high), images)
 
 
@@ -286,7 +288,7 @@ def _undecided(
     found: Difference,
     interval: tuple[float, float],
     images: _Images | None,
-) -> Answer:
+) -> CheckAnswer:
     """What would decide it: by the margin, where the policy names one."""
     limit = _limit(asked, found.name)
     error = _spread(found, interval, asked.confidence)
@@ -295,7 +297,7 @@ def _undecided(
         f"the change may be {_say_interval(asked, *interval)}, on either side of "
         f"{say_change(limit)}{say_needed(needed)}"
     )
-    return Answer(Status.UNDECIDED, reason, *interval, needed)
+    return CheckAnswer(Status.UNDECIDED, reason, *interval, needed)
 
 
 def _estimate(images: _Images | None, error: float, asked: NoWorse | Better) -> ImagesNeeded | None:
@@ -349,7 +351,7 @@ def _limit(asked: NoWorse | Better, name: str) -> float:
 def _describe(
     asked: NoWorse | Better,
     metric: Metric,
-    answer: Answer,
+    answer: CheckAnswer,
     candidate: Candidate,
     found: Difference | None = None,
     *,

@@ -14,7 +14,7 @@ from typing import TypeAlias
 from mlrek.errors import RunNotFoundError, SourceNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Evaluation
 from mlrek.figures.pictures import ReadImages
-from mlrek.formats.stored import load_evaluation
+from mlrek.formats.stored import load_stored
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.reported import DEFAULT_THRESHOLD
 from mlrek.metrics.test_set import count_once, test_set_digest
@@ -146,9 +146,7 @@ def parse_run(run: LoggedRun, content: bytes) -> Referred:
     Raises:
         EvaluationError: It is not what it should be.
     """
-    return Referred(
-        evaluation=count_once(load_evaluation(content)), run=run, sha256=digest(content)
-    )
+    return Referred(evaluation=count_once(load_stored(content)), run=run, sha256=digest(content))
 
 
 def find_logged_run(evaluation: Evaluation, store: Store) -> LoggedRun | None:

@@ -7,9 +7,9 @@ from typing import Final
 
 from mlrek.comparison import (
     LABEL_DECISIONS,
-    Answer,
     Comparison,
     Difference,
+    ImageAnswer,
     ImageChange,
     Judgement,
     Scope,
@@ -143,7 +143,7 @@ def find_headline(comparison: Comparison) -> Difference | None:
     return next((d for d in found if d is not None and not isnan(d.difference)), None)
 
 
-def list_headlines(comparison: Comparison, scope: Scope) -> list[Difference]:
+def list_shown_differences(comparison: Comparison, scope: Scope) -> list[Difference]:
     """The numbers that people are shown, of one scope; what is reported is of whole test sets."""
     is_whole = scope is Scope.WHOLE or comparison.test_sets.verdict is Verdict.SAME
     found = [
@@ -214,7 +214,7 @@ def _list_names(comparison: Comparison) -> tuple[str, ...]:
     return (*(f"aggregate/{name}" for name in HEADLINES[comparison.task]), *ALSO_COMPARED)
 
 
-def _answer_cells(answer: Answer) -> tuple[str, str]:
+def _answer_cells(answer: ImageAnswer) -> tuple[str, str]:
     confidence = "" if isnan(answer.confidence) else repr(answer.confidence)
     return join_labels(answer.labels), confidence
 
@@ -359,7 +359,10 @@ def tabulate_numbers(
     return [
         _tabulate(
             [_SCOPES[scope], *names, "difference", "95 % interval", "p"],
-            [_number_row(difference, digits) for difference in list_headlines(comparison, scope)],
+            [
+                _number_row(difference, digits)
+                for difference in list_shown_differences(comparison, scope)
+            ],
         )
         for scope in list_scopes(comparison)
     ]
@@ -474,7 +477,7 @@ def _rate_sureness(change: ImageChange) -> float:
     return -1.0 if isnan(confidence) else confidence
 
 
-def _say_answer(answer: Answer) -> str:
+def _say_answer(answer: ImageAnswer) -> str:
     sure = "" if isnan(answer.confidence) else f" {answer.confidence:.2f}"
     return join_labels(answer.labels) + sure
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from mlrek.comparison import Answer, Comparison, Difference, ImageChange
+from mlrek.comparison import Comparison, Difference, ImageAnswer, ImageChange
 from mlrek.evaluation import Evaluation
 from mlrek.figures.pictures import ReadImages
 from mlrek.metrics.numbers import name_metric
@@ -16,8 +16,8 @@ from mlrek.metrics.paired_tests import format_p
 from mlrek.render import Json
 from mlrek.render.comparison import (
     VERDICTS,
-    list_headlines,
     list_label_rows,
+    list_shown_differences,
     list_why_notes,
     say_settling,
     say_verdict,
@@ -136,7 +136,7 @@ def _list_deltas(comparison: Comparison) -> list[Json]:
     """The numbers of the dot-and-whisker chart."""
     return [
         _describe_delta(difference, name_metric(difference.name))
-        for difference in list_headlines(comparison, comparison.scope)
+        for difference in list_shown_differences(comparison, comparison.scope)
         if not isnan(difference.difference)
     ]
 
@@ -163,7 +163,7 @@ def _describe_delta(difference: Difference, name: str, p: float | None = None) -
 def _describe_change(
     change: ImageChange, places: Mapping[str, int], codes: Mapping[str, int]
 ) -> Json:
-    def describe(answer: Answer) -> list[Json]:
+    def describe(answer: ImageAnswer) -> list[Json]:
         return [[codes[label] for label in answer.labels], round_number(answer.confidence, 4)]
 
     truth: list[Json] = [codes[label] for label in change.truth]

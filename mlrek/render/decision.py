@@ -115,7 +115,7 @@ def say_verdict(decision: Decision, forgive: Forgive = "") -> str:
     return f"undecided: {name} may not be promoted yet: {said}{kept}"
 
 
-def say_needed(decision: Decision) -> str:
+def say_images_needed(decision: Decision) -> str:
     """The images that would settle it, in words; '' where nothing tells."""
     images = decision.images_needed_range
     if decision.verdict != Status.UNDECIDED or images is None:
@@ -186,10 +186,10 @@ def list_notes(decision: Decision) -> list[Note]:
             groups.setdefault((check.status, check.reason), []).append(check)
     told = [Note(_say_reason(alike), kind=status.value) for (status, _), alike in groups.items()]
     told.sort(key=lambda note: note.kind == Status.PASSED)
-    return [*told, *(Note(text, kind="doubt") for text in list_doubts(decision))]
+    return [*told, *(Note(text, kind="doubt") for text in say_doubts(decision))]
 
 
-def list_doubts(decision: Decision) -> list[str]:
+def say_doubts(decision: Decision) -> list[str]:
     """Every doubt in words."""
     return [f"{doubt.kind.value}: {say_doubt(doubt)}" for doubt in decision.doubts]
 
@@ -198,7 +198,7 @@ def decision_blocks(decision: Decision, forgive: Forgive, width: int) -> list[Bl
     """What a terminal of so many columns shows: the verdict is its last line."""
     checks = _tabulate(decision, str, DIGITS if width >= _WIDE else DIGITS - 1)
     notes = list_notes(decision)
-    rest = say_looks(decision), say_needed(decision), say_verdict(decision, forgive)
+    rest = say_looks(decision), say_images_needed(decision), say_verdict(decision, forgive)
     blocks: list[Block] = [
         Line(say_versions(decision)),
         Line(),
@@ -219,7 +219,7 @@ def write_decision_markdown(decision: Decision, forgive: Forgive = "") -> str:
         _tabulate(decision, _SIGNS.__getitem__),
         *list_notes(decision),
         *([Note(looks, kind="looks")] if looks else []),
-        Line(say_needed(decision)),
+        Line(say_images_needed(decision)),
         *(Note(warning, kind="warning") for warning in decision.warnings),
     ]
     return render_markdown(blocks)
@@ -290,7 +290,7 @@ def write_junit(decision: "Decision", policy: str, forgive: "Forgive" = "") -> b
     for check, name, element in zip(decision.checks, names, outcomes, strict=True):
         _add_case(suite, check, name, element)
     ET.SubElement(suite, "system-out").text = _clean(say_verdict(decision, forgive))
-    doubts = (f"doubt: {text}" for text in list_doubts(decision))
+    doubts = (f"doubt: {text}" for text in say_doubts(decision))
     ET.SubElement(suite, "system-err").text = _clean("\n".join((*doubts, *decision.warnings)))
     ET.indent(root)
     written: bytes = ET.tostring(root, encoding="utf-8", xml_declaration=True)

@@ -23,7 +23,7 @@ from mlrek.metrics.numbers import (
 )
 from mlrek.render import Json
 from mlrek.render.doubts import show_doubts
-from mlrek.render.report_data import Contents, describe_page
+from mlrek.render.report_data import PageImages, describe_page
 from mlrek.render.report_images import (
     Budget,
     Thumbnails,
@@ -112,12 +112,12 @@ def describe_report(
     return page
 
 
-def _choose_contents(evaluation: Evaluation, metrics: Metrics, budget: Budget) -> Contents:
+def _choose_contents(evaluation: Evaluation, metrics: Metrics, budget: Budget) -> PageImages:
     """The images that the page knows of, and what is to be found on all of them."""
     if metrics.predictions is None:
-        return Contents()
+        return PageImages()
     images = choose_images(evaluation, metrics.predictions, budget)
-    return Contents(
+    return PageImages(
         images=images,
         outcomes=list_outcomes(evaluation, metrics.predictions),
         suspects=find_suspects(metrics.predictions, metrics.task, images),
@@ -126,7 +126,7 @@ def _choose_contents(evaluation: Evaluation, metrics: Metrics, budget: Budget) -
 
 
 def _read_thumbnails(
-    evaluation: Evaluation, contents: Contents, read_images: ReadImages | None
+    evaluation: Evaluation, contents: PageImages, read_images: ReadImages | None
 ) -> Thumbnails:
     if read_images is None or contents.outcomes is None:
         return Thumbnails()

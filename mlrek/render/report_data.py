@@ -45,7 +45,7 @@ _COUNTED: Final = {Task.DETECTION: "boxes", Task.SEGMENTATION: "pixels"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Contents:
+class PageImages:
     """The images that a page knows of, in the order of their interest, and what it says of them.
 
     `suspects` are rows of the predictions; `outcomes` are those of all images.
@@ -58,7 +58,7 @@ class Contents:
 
 
 def describe_page(
-    evaluation: Evaluation, metrics: Metrics, contents: Contents, thumbnails: Thumbnails
+    evaluation: Evaluation, metrics: Metrics, contents: PageImages, thumbnails: Thumbnails
 ) -> dict[str, Json]:
     """The document that is embedded in a page; what a task has no meaning for is null."""
     images = np.sort(contents.images)
@@ -240,7 +240,7 @@ def _describe_images(
 
 
 def _describe_rows(
-    evaluation: Evaluation, metrics: Metrics, contents: Contents, thumbnails: Thumbnails
+    evaluation: Evaluation, metrics: Metrics, contents: PageImages, thumbnails: Thumbnails
 ) -> dict[str, Json] | None:
     """The predictions on the images of the page, and which rows are suspect."""
     predictions = metrics.predictions
@@ -276,7 +276,7 @@ def _describe_box_columns(
 
 
 def _describe_records(
-    evaluation: Evaluation, metrics: Metrics, contents: Contents
+    evaluation: Evaluation, metrics: Metrics, contents: PageImages
 ) -> dict[str, Json] | None:
     """True labels of the page's images, and recorded ones: for galleries at any threshold.
 

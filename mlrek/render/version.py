@@ -80,7 +80,7 @@ class Shown:
         return self.chosen.stops_at if self.chosen and is_shown else ""
 
 
-def list_blocks(shown: Shown) -> Iterator[Block]:
+def list_version_blocks(shown: Shown) -> Iterator[Block]:
     """The evaluation for a person."""
     yield from _list_title(shown)
     yield from _list_doubts(shown)

@@ -17,7 +17,7 @@ from mlrek.sources.entries import VersionEntry
 from mlrek.text import fmt, fmt_date, fmt_with
 from mlrek.tracking import LoggedRun
 from mlrek.tracking.description import Options
-from mlrek.tracking.notes import find_changes, find_task, test_set_letters
+from mlrek.tracking.notes import compute_changes, find_task, test_set_letters
 from mlrek.tracking.store import Store
 from mlrek.tracking.view import Links, is_local_store
 
@@ -180,7 +180,7 @@ def _find_left_aliases(registry: Registry, results: Sequence[VersionResult]) -> 
                 )
 
 
-def list_blocks(result: "SyncResult", *, wide: bool) -> Iterator[Block]:
+def list_sync_blocks(result: "SyncResult", *, wide: bool) -> Iterator[Block]:
     """The table of each project, then what did not work, then the registered models."""
     for project in result.projects:
         results = [r for r in result.versions if r.entry.version.project == project.project]
@@ -240,7 +240,7 @@ def _list_project(
         return
     letters = test_set_letters(project.runs)
     first, second = HEADLINES[find_task(project.runs)][:2]
-    changes = find_changes(project.runs, f"aggregate/{first}")
+    changes = compute_changes(project.runs, f"aggregate/{first}")
     actions = {r.run.run_id: r.action for r in results if r.run is not None}
     main, numbers = name_metric(first), [name_metric(second), f"change in\n{name_metric(first)}"]
     numbers.append("service\nF1")

@@ -136,7 +136,7 @@ def _stand_for(source: Source, error: SourceError) -> VersionEntry:
     return VersionEntry(version=version, refused=str(error))
 
 
-def sync(
+def sync_sources(
     sources: Sequence[str],
     tracking_uri: str,
     options: SyncOptions,

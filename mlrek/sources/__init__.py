@@ -46,7 +46,7 @@ from mlrek.sources.rekognition import (
 )
 from mlrek.sources.s3 import S3Storage
 from mlrek.sources.storage import LocalStorage, Storage, join_uri, parent_uri, path_exists
-from mlrek.sources.tree import VERSION_FILE, VERSIONS_FOLDER, Found, Tree
+from mlrek.sources.tree import VERSION_FILE, VERSIONS_FOLDER, FoundVersions, Tree
 from mlrek.text import escape_unencodable
 
 MISSING = "missing"
@@ -345,7 +345,7 @@ class FileFormat:
     the threshold that was asked for. `read_test_images` asks a file where no listing tells them.
     """
 
-    find: Callable[[Tree], Found]
+    find: Callable[[Tree], FoundVersions]
     load: Callable[[VersionEntry, PartReader], Evaluation]
     roles: Collection[str]
     looked_for: str

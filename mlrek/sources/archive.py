@@ -34,7 +34,7 @@ from mlrek.sources.tree import (
     VERSION_FILE,
     VERSIONS_FOLDER,
     ProjectFile,
-    fold_name,
+    fold_file_name,
     make_safe_name,
     place_parts,
     read_project,
@@ -281,7 +281,7 @@ def place_projects(folder: Path, projects: Iterable[Project]) -> Mapping[Project
     projects = tuple(dict.fromkeys(projects))
     here = _read_project_arn(folder / PROJECT_FILE)
     below = {
-        fold_name(head.parent.name): _read_project_arn(head)
+        fold_file_name(head.parent.name): _read_project_arn(head)
         for head in sorted(folder.glob(f"*/{PROJECT_FILE}"))
     }
     if len(projects) == 1 and projects[0].arn not in below.values():
@@ -304,7 +304,7 @@ def place_versions(folder: Path, versions: Iterable[Version]) -> Mapping[str, Pa
     """
     root = folder / VERSIONS_FOLDER
     taken = {
-        fold_name(file.parent.name): _read_version_arn(file)
+        fold_file_name(file.parent.name): _read_version_arn(file)
         for file in sorted(root.glob(f"*/{VERSION_FILE}"))
     }
     return {version.arn: root / _take(version.name, version.arn, taken) for version in versions}
@@ -314,8 +314,8 @@ def _take(name: str, arn: str, taken: dict[str, str]) -> str:
     """A safe folder name that nothing else than `arn` has; it is taken from then on."""
     plain = make_safe_name(name)
     unique = f"{plain}-{sha256(arn.encode()).hexdigest()[:8]}"
-    chosen = plain if taken.get(fold_name(plain), arn) in ("", arn) else unique
-    taken[fold_name(chosen)] = arn
+    chosen = plain if taken.get(fold_file_name(plain), arn) in ("", arn) else unique
+    taken[fold_file_name(chosen)] = arn
     return chosen
 
 

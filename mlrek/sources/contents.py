@@ -93,10 +93,10 @@ def keep_contents(
         earlier: The run's `evaluation.parquet`.
         is_services: See `add_found`.
     """
-    from mlrek.formats.stored import load_evaluation
+    from mlrek.formats.stored import load_stored
 
     try:
-        known = load_evaluation(earlier)
+        known = load_stored(earlier)
     except EvaluationError:
         return None
     files = [{(one.role, one.sha256) for one in each.files} for each in (evaluation, known)]

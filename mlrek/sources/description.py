@@ -20,11 +20,11 @@ from mlrek.evaluation import Project, Provider, Version
 from mlrek.formats.json_text import (
     NotANumber,
     decode_json,
-    explain,
     find_encoding,
     parse_timestamp,
     peek_inside,
-    show,
+    quoted,
+    say_unreadable,
 )
 from mlrek.formats.sniff import Role
 from mlrek.sources.entries import Part, VersionEntry
@@ -149,10 +149,12 @@ def describe_version(data: bytes, *, uri: str, project: Project | None = None) -
     try:
         file = decode_json(_DECODER, data.removeprefix(b"\xef\xbb\xbf"))
     except ValueError as exc:
-        raise ParseError(uri, 0, explain(data, exc, what="the description of a version")) from exc
+        raise ParseError(
+            uri, 0, say_unreadable(data, exc, what="the description of a version")
+        ) from exc
     version = parse_version_arn(file.project_version_arn or "")
     if version is None:
-        said = show(file.project_version_arn)
+        said = quoted(file.project_version_arn)
         raise ParseError(uri, 0, f"ProjectVersionArn is not the ARN of a version: {said}")
     parts = tuple(dict.fromkeys(_list_parts(file)))
     reported = _report(file.evaluation_result or _EvaluationResult())
@@ -214,7 +216,7 @@ def _check_times(uri: str, file: _Description) -> Iterator[str]:
     }
     for name, time in times.items():
         if time not in {None, ""} and parse_timestamp(time) is None:
-            yield f"{uri}: {name} is not a time and was left out: {show(time)}"
+            yield f"{uri}: {name} is not a time and was left out: {quoted(time)}"
 
 
 def _list_parts(file: _Description) -> Iterator[Part]:

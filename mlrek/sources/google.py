@@ -34,7 +34,7 @@ from mlrek.formats.json_text import describe_bytes
 from mlrek.formats.sniff import Service, sniff_inside
 from mlrek.sources.entries import EvaluationEntry, Part, PartReader, VersionEntry
 from mlrek.sources.storage import FileState, StoredFile, join_uri, parent_uri
-from mlrek.sources.tree import VERSION_FILE, Found, Tree, is_description, read_all
+from mlrek.sources.tree import VERSION_FILE, FoundVersions, Tree, is_description, read_all
 
 if TYPE_CHECKING:
     from requests import Response, Session
@@ -255,14 +255,14 @@ class LiveModel:
         return f"{said}@{model.get('versionId') or 'default'}"
 
 
-def find_versions(tree: Tree) -> Found:
+def find_versions(tree: Tree) -> FoundVersions:
     """Every version that any file of the tree tells of, whatever the files are called."""
     roles = dict(read_all(lambda file: _sniff(tree, file), tree.files))
     roles.update(_find_spoilt(tree, {parent_uri(uri) for uri in roles}, roles))
     documents = [file for file in tree.files if file.uri in roles and not roles[file.uri].is_data]
     data = {uri: role for uri, role in roles.items() if role.is_data}
     contents = dict(read_all(lambda file: (file.uri, tree.read(file)), documents))
-    return Found(entries=make_entries(contents, data), taken=frozenset(roles))
+    return FoundVersions(entries=make_entries(contents, data), taken=frozenset(roles))
 
 
 def make_entries(

@@ -53,7 +53,7 @@ class Digest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class Deadline:
     """When to stop asking: a run must not wait for pictures.
 
     The first images are asked for one by one; where `first` of them in a row cannot be read, none
@@ -66,13 +66,13 @@ class Patience:
     seconds: float = 20.0
 
 
-BRIEF: Final = Patience()
-LONG: Final = Patience(seconds=60.0)
+BRIEF: Final = Deadline()
+LONG: Final = Deadline(seconds=60.0)
 """For a folder that somebody named."""
 
 
 def read_images(
-    storage: Storage, entry: VersionEntry, uris: Sequence[str], patience: Patience = BRIEF
+    storage: Storage, entry: VersionEntry, uris: Sequence[str], patience: Deadline = BRIEF
 ) -> Iterator[bytes]:
     """The content of each image in order; b'' for one that is not there, or may not be read.
 
@@ -83,7 +83,7 @@ def read_images(
 
 
 def read_images_below(
-    storage: Storage, folder: str, uris: Sequence[str], patience: Patience = LONG
+    storage: Storage, folder: str, uris: Sequence[str], patience: Deadline = LONG
 ) -> Iterator[bytes]:
     """The same of images in one folder, each under the longest end of its path that is there."""
     return _read(_Finder(storage, [folder], trusts_uris=False), uris, patience)
@@ -224,7 +224,7 @@ def _measure(path: str) -> int | None:
     return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
-def _read(finder: _Finder, uris: Sequence[str], patience: Patience) -> Iterator[bytes]:
+def _read(finder: _Finder, uris: Sequence[str], patience: Deadline) -> Iterator[bytes]:
     """The content of images in order; b'' for one that is not there."""
 
     def settle(uri: str, small: bytes | None) -> bytes:
@@ -236,7 +236,7 @@ def _read(finder: _Finder, uris: Sequence[str], patience: Patience) -> Iterator[
 def _ask(
     ask: Callable[[str], T | None],
     uris: Sequence[str],
-    patience: Patience,
+    patience: Deadline,
     settle: Callable[[str, T | None], T | None] = lambda _, found: found,
 ) -> Iterator[T | None]:
     """What is found of images in order, a window of them asked at once; None once patience is over.

@@ -35,7 +35,7 @@ from mlrek.sources.storage import (
     parse_s3_uri,
     read_bytes,
 )
-from mlrek.sources.tree import Found, Tree, inspect, is_description, place_parts, read_all
+from mlrek.sources.tree import FoundVersions, Tree, inspect, is_description, place_parts, read_all
 from mlrek.text import escape_unencodable
 
 READERS = 8
@@ -144,7 +144,7 @@ class _SavedFile:
         return parent_uri(self.file.uri)
 
 
-def find_versions(tree: Tree) -> Found:
+def find_versions(tree: Tree) -> FoundVersions:
     """Every version that a file of the tree is of; manifests are read by their heads alone."""
     found = read_all(lambda file: _inspect(tree, file), tree.files)
     groups: dict[tuple[str, str], list[_SavedFile]] = {}
@@ -152,7 +152,7 @@ def find_versions(tree: Tree) -> Found:
         arn = one.version.arn if one.version else ""
         groups.setdefault((one.folder, arn), []).append(one)
     entries = [_make_entry(group, tree) for group in _join_descriptions(groups)]
-    return Found(entries=entries, taken=frozenset(one.file.uri for one in found))
+    return FoundVersions(entries=entries, taken=frozenset(one.file.uri for one in found))
 
 
 def load_evaluation(entry: VersionEntry, reader: PartReader) -> Evaluation:

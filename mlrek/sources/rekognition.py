@@ -41,7 +41,7 @@ from mlrek.sources.loose import (
     seems_evaluation,
 )
 from mlrek.sources.storage import S3_SCHEME, StoredFile, join_document, parent_uri, parse_s3_uri
-from mlrek.sources.tree import Found, Tree, is_description, place_parts, read_all
+from mlrek.sources.tree import FoundVersions, Tree, is_description, place_parts, read_all
 
 if TYPE_CHECKING:
     from mypy_boto3_rekognition.literals import CustomizationFeatureType
@@ -240,7 +240,7 @@ _NO_MANIFEST = "there is no manifest, so nothing can be computed from images ({s
 _NO_SUMMARY = "there is no summary, and so no thresholds and reported numbers ({said})"
 
 
-def find_versions(tree: Tree) -> Found:
+def find_versions(tree: Tree) -> FoundVersions:
     """Described versions first, then loose files in the folders that describe none."""
 
     def read_version(file: StoredFile) -> tuple[str, VersionEntry] | None:
@@ -265,7 +265,7 @@ def find_versions(tree: Tree) -> Found:
     taken = known | answers.keys()
     unread = (describe_unread(tree, file) for file in unknown if file.uri not in taken)
     versions = list_loose(loose, told, filter(None, unread))
-    return Found(
+    return FoundVersions(
         entries=[*described.values(), *add_descriptions(versions, entries)],
         taken=_uris(nearby) | taken,
     )

@@ -14,7 +14,7 @@ from msgspec.json import Decoder
 
 from mlrek.errors import ParseError, SourceError, SourceNotFoundError
 from mlrek.evaluation import Project, Provider
-from mlrek.formats.json_text import HEAD_BYTES, decode_json, describe_other, explain
+from mlrek.formats.json_text import HEAD_BYTES, decode_json, describe_other, say_unreadable
 from mlrek.formats.lines import BYTE_ORDER_MARK
 from mlrek.formats.sniff import FileKind, Role, Service, sniff, sniff_inside
 from mlrek.sources.entries import Part, VersionEntry
@@ -60,7 +60,7 @@ class Around:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Found:
+class FoundVersions:
     """What a finder made of a tree: the versions, and the files (URIs) that are nobody else's."""
 
     entries: Sequence[VersionEntry]
@@ -239,7 +239,7 @@ def read_project(storage: Storage, uri: str) -> Project | None:
             provider=Provider(said.provider), arn=said.project_arn, name=said.project_name
         )
     except ValueError as exc:
-        raise ParseError(uri, 0, explain(data, exc, what="the head of an archive")) from exc
+        raise ParseError(uri, 0, say_unreadable(data, exc, what="the head of an archive")) from exc
 
 
 def _read_around(storage: Storage, uri: str) -> Around:
@@ -278,18 +278,20 @@ def name_files(keys: Sequence[str], *, taken: Collection[str] = ()) -> tuple[str
     >>> name_files(["a/x.json", "b/X.json", "c/"])
     ('x.json', 'X-2.json', '_')
     """
-    used = {fold_name(name) for name in taken}
+    used = {fold_file_name(name) for name in taken}
     names = []
     for key in keys:
         name = next(
-            n for n in _variants(make_safe_name(key.rpartition("/")[2])) if fold_name(n) not in used
+            n
+            for n in _variants(make_safe_name(key.rpartition("/")[2]))
+            if fold_file_name(n) not in used
         )
-        used.add(fold_name(name))
+        used.add(fold_file_name(name))
         names.append(name)
     return tuple(names)
 
 
-def fold_name(name: str) -> str:
+def fold_file_name(name: str) -> str:
     """What two names have in common that a disk may take for the same."""
     return unicodedata.normalize("NFC", name).casefold()
 

@@ -332,10 +332,10 @@ def read_earlier(store: "Store | None", run: LoggedRun | None) -> bytes:
 
 def _read_knowledge(store: "Store", run: LoggedRun) -> Knowledge:
     """What a run knows by its own file; by its params where that cannot be read."""
-    from mlrek.formats.stored import load_evaluation
+    from mlrek.formats.stored import load_stored
 
     try:
-        return compute_knowledge(load_evaluation(store.read_artifact(run.run_id, STORED_PATH)))
+        return compute_knowledge(load_stored(store.read_artifact(run.run_id, STORED_PATH)))
     except (TrackingError, EvaluationError):
         images = run.params.get("test_images", "")
         return Knowledge(images=int(images) if images.isascii() and images.isdigit() else 1)

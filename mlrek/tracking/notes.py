@@ -80,7 +80,7 @@ def _list_project(runs: Sequence[LoggedRun]) -> Iterator[Block]:
     """A plain sentence, a table of the versions by training start, what to mind when comparing."""
     versions = "1 version" if len(runs) == 1 else f"{len(runs)} versions"
     letters, shown = test_set_letters(runs), list_shown(runs)
-    changes = find_changes(runs, shown[0]) if shown else {}
+    changes = compute_changes(runs, shown[0]) if shown else {}
     columns = {
         "version": lambda run: run.tags.get("version_name", ""),
         "trained": lambda run: fmt_date(run.start_ms),
@@ -106,7 +106,7 @@ def _list_own(runs: Sequence[LoggedRun]) -> Iterator[Block]:
         "test images": lambda run: run.params.get("test_images", ""),
     }
     yield Line(f"On your own test sets, {_SIGNATURE}; versions compare within each:")
-    yield _tabulate(runs, columns, shown, find_changes(runs, shown[0]) if shown else {})
+    yield _tabulate(runs, columns, shown, compute_changes(runs, shown[0]) if shown else {})
 
 
 def _tabulate(
@@ -142,7 +142,7 @@ def _choose_current(runs: Iterable[LoggedRun]) -> list[LoggedRun]:
     return [run for group in groups for run in group]
 
 
-def find_changes(runs: Sequence[LoggedRun], metric: str) -> dict[str, float]:
+def compute_changes(runs: Sequence[LoggedRun], metric: str) -> dict[str, float]:
     """By run id: how much the number differs from that of the run before with the same test set."""
     before: dict[str, float] = {}
     changes: dict[str, float] = {}

@@ -15,7 +15,7 @@ from mlrek.formats.lookout import (
 )
 from mlrek.formats.predictions import parse_responses
 from mlrek.formats.rekognition import ManifestInput, parse_evaluation, parse_summary
-from mlrek.formats.stored import load_evaluation
+from mlrek.formats.stored import load_stored
 from mlrek.formats.truth import parse_ground_truth
 from mlrek.policy.parsing import parse_policy
 from mlrek.promotion.compare import parse_label_map
@@ -113,7 +113,7 @@ PARSERS: dict[str, Parser] = {
         _lines(data), skip_bad_lines=True
     ),
     "responses": lambda data: parse_responses(_lines(data)),
-    "stored evaluation": load_evaluation,
+    "stored evaluation": load_stored,
     "policy": _text(parse_policy),
     "label map": _text(parse_label_map),
 }

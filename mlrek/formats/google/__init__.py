@@ -49,7 +49,7 @@ from mlrek.formats.google.predictions import (
     parse_predictions,
     parse_truth,
 )
-from mlrek.formats.json_text import show
+from mlrek.formats.json_text import quoted
 from mlrek.metrics.decisions import DEFAULT_THRESHOLD
 from mlrek.metrics.doubts import BOX_AREAS
 from mlrek.metrics.test_set import doubt_contradicted, doubt_repeated
@@ -376,7 +376,7 @@ def _match_unpredicted(
             matches.unmarked.append(image)
             continue
         said = predictions.failed.get(image)
-        matches.missed.append(f"{show(image)}: {said}" if said else show(image))
+        matches.missed.append(f"{quoted(image)}: {said}" if said else quoted(image))
         matches.predicted.append(-1)
         matches.true.append(row)
 
@@ -488,7 +488,7 @@ def _warn_matches(matches: _Matches) -> Iterator[str]:
         (matches.not_test, "predicted images are no test images by the truth and are left out"),
     ):
         if images:
-            yield f"{len(images)} {what}; first: {show(images[0])}"
+            yield f"{len(images)} {what}; first: {quoted(images[0])}"
 
 
 def _warn_uses(uses: IntArray, is_test: BoolArray) -> Iterator[str]:

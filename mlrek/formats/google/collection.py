@@ -17,7 +17,7 @@ from mlrek.formats.google.documents import (
     EVALUATIONS,
     MODELS,
     SLICES,
-    Found,
+    FoundResource,
     GoogleName,
     GoogleRole,
     ModelKey,
@@ -36,7 +36,7 @@ from mlrek.formats.google.metrics import (
     PublishedPart,
     read_published,
 )
-from mlrek.formats.json_text import HEAD_BYTES, parse_timestamp, peek_inside, show
+from mlrek.formats.json_text import HEAD_BYTES, parse_timestamp, peek_inside, quoted
 
 _EVALUATION_ROLES = frozenset((GoogleRole.EVALUATIONS, GoogleRole.SLICES))
 _PER_LABEL = "annotationSpec"
@@ -179,7 +179,7 @@ def _read_numbers(draft: Draft, settings: GoogleSettings) -> tuple[PublishedNumb
     """The published numbers, or why they cannot be read."""
     chosen, *others = draft.evaluations
     if not chosen.overall and not chosen.labels:
-        return None, f"{chosen.file}: evaluation {show(chosen.id)} holds no metrics"
+        return None, f"{chosen.file}: evaluation {quoted(chosen.id)} holds no metrics"
     is_first = all((chosen.created_ms or 0) <= (one.created_ms or 0) for one in others)
     try:
         numbers = read_published(
@@ -222,15 +222,17 @@ def _list_evaluations(resources: Resources, directory: Directory) -> Iterator[Pu
         yield _describe_nameless(file, content, directory)
 
 
-def _without_repeats(found: Iterable[Found]) -> list[Found]:
+def _without_repeats(found: Iterable[FoundResource]) -> list[FoundResource]:
     """The first of each name."""
-    first: dict[GoogleName, Found] = {}
+    first: dict[GoogleName, FoundResource] = {}
     for one in found:
         first.setdefault(one.name, one)
     return list(first.values())
 
 
-def _fill_placeholders(evaluations: Iterable[Found], slices: Iterable[Found]) -> Iterator[Found]:
+def _fill_placeholders(
+    evaluations: Iterable[FoundResource], slices: Iterable[FoundResource]
+) -> Iterator[FoundResource]:
     """Name an evaluation that was copied with MODEL_ID as its id by the slices in its folder."""
     for evaluation in evaluations:
         folder = dirname(evaluation.file)
@@ -241,9 +243,9 @@ def _fill_placeholders(evaluations: Iterable[Found], slices: Iterable[Found]) ->
             yield evaluation
 
 
-def _group_legacy(found: Iterable[Found]) -> Iterator[PublishedEvaluation]:
+def _group_legacy(found: Iterable[FoundResource]) -> Iterator[PublishedEvaluation]:
     """One evaluation a model: overall and each label are evaluations of their own there."""
-    by_model: dict[ModelKey, list[Found]] = {}
+    by_model: dict[ModelKey, list[FoundResource]] = {}
     for one in found:
         by_model.setdefault(one.name.key, []).append(one)
     for key, evaluations in by_model.items():
@@ -276,10 +278,10 @@ def _preference(part: PublishedPart) -> tuple[float, int]:
 
 
 def _group_slices(
-    evaluations: Iterable[Found], slices: Iterable[Found], directory: Directory
+    evaluations: Iterable[FoundResource], slices: Iterable[FoundResource], directory: Directory
 ) -> Iterator[PublishedEvaluation]:
     """An evaluation with its slices; of slices alone, an evaluation without an overall part."""
-    by_name: dict[tuple[ModelKey, str], list[Found]] = {}
+    by_name: dict[tuple[ModelKey, str], list[FoundResource]] = {}
     for one in slices:
         by_name.setdefault((one.name.key, one.name.evaluation), []).append(one)
     for evaluation in evaluations:
@@ -290,7 +292,7 @@ def _group_slices(
 
 
 def _describe(
-    evaluation: Found | None, slices: Sequence[Found], directory: Directory
+    evaluation: FoundResource | None, slices: Sequence[FoundResource], directory: Directory
 ) -> PublishedEvaluation:
     first = evaluation or slices[0]
     created_ms = parse_timestamp(first.content.create_time)
@@ -313,7 +315,7 @@ def _describe(
     )
 
 
-def _make_part(found: Found) -> PublishedPart | None:
+def _make_part(found: FoundResource) -> PublishedPart | None:
     """What an evaluation tells, of all labels or, in the legacy service, of one; None: nothing."""
     content, is_legacy = found.content, found.name.is_legacy_evaluation
     if not content.any_metrics:
@@ -332,7 +334,7 @@ def _make_part(found: Found) -> PublishedPart | None:
     )
 
 
-def _make_label_part(found: Found) -> PublishedPart | None:
+def _make_label_part(found: FoundResource) -> PublishedPart | None:
     """The part of a label; None for a slice that the user cut otherwise."""
     cut = found.content.slice or Details()
     label = f"{cut.value:g}" if isinstance(cut.value, float) else cut.value
@@ -379,7 +381,7 @@ def _add_evaluations(draft: Draft, evaluations: Sequence[PublishedEvaluation]) -
     if evaluations:
         draft.warnings += evaluations[0].warnings
     if len(evaluations) > 1:
-        chosen, *others = (show(one.id) for one in evaluations)
+        chosen, *others = (quoted(one.id) for one in evaluations)
         draft.warnings.append(
             f"there are {len(evaluations)} evaluations of this version; {chosen} counts; the "
             f"others: {', '.join(others)}"
@@ -578,7 +580,7 @@ def _natural(file: str) -> list[tuple[int, str]]:
 
 def _warn_repeats(resources: Resources) -> Iterator[str]:
     """Evaluations that stand in several files, with different content."""
-    first: dict[GoogleName, Found] = {}
+    first: dict[GoogleName, FoundResource] = {}
     for one in (*resources.of(EVALUATIONS), *resources.of(SLICES)):
         known = first.setdefault(one.name, one)
         if known.raw != one.raw and not one.name.has_placeholder:
@@ -596,10 +598,10 @@ def _warn_renamed(versions: Iterable[GoogleVersion]) -> Iterator[str]:
             names.setdefault((found.version.project.arn, label_id), {})[label] = None
     for (project_arn, label_id), labels in names.items():
         if len(labels) > 1:
-            said = ", ".join(map(show, labels))
+            said = ", ".join(map(quoted, labels))
             yield (
-                f"{project_arn}: label {show(label_id)} has several names in its versions: {said}; "
-                "versions are compared by name"
+                f"{project_arn}: label {quoted(label_id)} has several names in its versions: "
+                f"{said}; versions are compared by name"
             )
 
 

@@ -14,8 +14,8 @@ from msgspec import UNSET, Raw
 from msgspec.json import Decoder
 
 from mlrek.errors import ParseError
-from mlrek.formats.google.json import Answer, Peek, Resource, to_camel_case, to_camel_key
-from mlrek.formats.json_text import decode_json, explain, show
+from mlrek.formats.google.json import AnswerPage, Peek, Resource, to_camel_case, to_camel_key
+from mlrek.formats.json_text import decode_json, quoted, say_unreadable
 from mlrek.formats.lines import BYTE_ORDER_MARK
 
 HEAD_BYTES = 1 << 16
@@ -258,14 +258,14 @@ _SNAKE_KEY = re.compile(
     rb"|evaluation_metrics|confidence_metrics|confidence_metrics_entry|bounding_box_metrics"
     rb'|bounding_box_metrics_entries)"\s*:'
 )
-_LIST_KEYS = frozenset(Answer.__struct_encode_fields__) - {"nextPageToken"}
+_LIST_KEYS = frozenset(AnswerPage.__struct_encode_fields__) - {"nextPageToken"}
 _ENVELOPE = Decoder(dict[str, Raw] | list[Raw])
 _ITEMS = Decoder(list[Raw])
 _PEEK = Decoder(Peek)
 _RESOURCE = Decoder(Resource, strict=False)
 
 
-class Found(NamedTuple):
+class FoundResource(NamedTuple):
     """A resource, its name, the file it stands in, and its own bytes there."""
 
     file: str
@@ -282,12 +282,12 @@ class Resources:
     read; `pages` are the lists that files hold a page of, and whether it is the last one.
     """
 
-    found: list[Found] = field(default_factory=list)
+    found: list[FoundResource] = field(default_factory=list)
     nameless: list[tuple[str, Resource]] = field(default_factory=list)
     broken: dict[str, ParseError] = field(default_factory=dict)
     pages: list[tuple[str, str, bool]] = field(default_factory=list)
 
-    def of(self, kind: str) -> list[Found]:
+    def of(self, kind: str) -> list[FoundResource]:
         """Those of one kind, such as `MODELS`."""
         return [found for found in self.found if found.name.kind == kind]
 
@@ -299,7 +299,7 @@ def read_resources(documents: Mapping[str, bytes]) -> Resources:
         try:
             _read_document(resources, file, data)
         except ValueError as exc:
-            reason = explain(data, exc, what="what Google writes")
+            reason = say_unreadable(data, exc, what="what Google writes")
             resources.broken[file] = ParseError(file, 0, reason)
     _agree_on_projects(resources)
     return resources
@@ -334,7 +334,7 @@ def _add_resource(resources: Resources, file: str, raw: bytes) -> None:
     if name is None:
         resources.nameless.append((file, _read_nameless(peek, raw)))
     elif name.kind in _ROLES:
-        resources.found.append(Found(file, name, raw, decode_json(_RESOURCE, raw)))
+        resources.found.append(FoundResource(file, name, raw, decode_json(_RESOURCE, raw)))
 
 
 def _read_nameless(peek: Peek, raw: bytes) -> Resource:
@@ -347,9 +347,9 @@ def _read_nameless(peek: Peek, raw: bytes) -> Resource:
     evaluation = decode_json(_RESOURCE, raw)
     if not evaluation.any_metrics:
         if peek.error is not UNSET:
-            said = show(bytes(peek.error)[:200].decode("utf-8", "replace"))
+            said = quoted(bytes(peek.error)[:200].decode("utf-8", "replace"))
             raise ValueError(f"it is an error that the service answered: {said}")
-        raise ValueError(f"name is no resource of Google's: {show(peek.name)}")
+        raise ValueError(f"name is no resource of Google's: {quoted(peek.name)}")
     return evaluation
 
 

@@ -11,7 +11,7 @@ from mlrek.formats.google.documents import (
     JOBS,
     MODELS,
     PIPELINES,
-    Found,
+    FoundResource,
     GoogleName,
     ModelKey,
     Resources,
@@ -74,7 +74,7 @@ class Directory:
     """Resources by what they are of. A version's number is '' for a legacy model."""
 
     def __init__(self, resources: Resources) -> None:
-        self._models: dict[ModelKey, list[Found]] = {}
+        self._models: dict[ModelKey, list[FoundResource]] = {}
         for model in resources.of(MODELS):
             self._models.setdefault(model.name.key, []).append(model)
         self._datasets = {found.name.key: found for found in resources.of(DATASETS)}
@@ -148,7 +148,7 @@ class Directory:
             "here, but is older than that; put its own version's JSON (models.get) next to it"
         )
 
-    def _find_jobs(self, key: ModelKey, number: str) -> Iterator[Found]:
+    def _find_jobs(self, key: ModelKey, number: str) -> Iterator[FoundResource]:
         """The batch predictions that were made with a version."""
         for found in self._jobs:
             name = parse_google_name(found.content.model or "")
@@ -228,7 +228,9 @@ class Directory:
             warnings=[f"{arn}: {_NO_VERSION}"],
         )
 
-    def _describe_training(self, project: Project, arn: str, number: str, found: Found) -> Draft:
+    def _describe_training(
+        self, project: Project, arn: str, number: str, found: FoundResource
+    ) -> Draft:
         model = found.content
         pipeline_name = parse_google_name(model.training_pipeline or "")
         pipeline = self._pipelines.get(pipeline_name.key) if pipeline_name else None
@@ -269,17 +271,17 @@ def folders_above(file: str) -> Iterator[str]:
     yield ""
 
 
-def _is_legacy(key: ModelKey, models: Sequence[Found]) -> bool:
+def _is_legacy(key: ModelKey, models: Sequence[FoundResource]) -> bool:
     return key.is_legacy or any(
         found.content.dataset_id or found.content.train_cost is not None for found in models
     )
 
 
-def _number_of(found: Found) -> str:
+def _number_of(found: FoundResource) -> str:
     return found.name.version or str(found.content.version_id or "") or DEFAULT
 
 
-def _trained_ms(found: Found) -> int | None:
+def _trained_ms(found: FoundResource) -> int | None:
     return parse_timestamp(found.content.version_create_time or found.content.create_time)
 
 

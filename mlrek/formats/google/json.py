@@ -106,7 +106,7 @@ class TruthLine(Shape):
 # ---- an answer, and the resources in it ----------------------------------------------------
 
 
-class Answer(Shape):
+class AnswerPage(Shape):
     """The lists of resources that the services answer with, a page at a time."""
 
     model: Raw | UnsetType = UNSET
@@ -266,7 +266,7 @@ class Matrix(Shape):
     rows: list[list[Count] | MatrixRow] | None = None
 
 
-class Metrics(Shape):
+class GoogleMetrics(Shape):
     """The metrics of an evaluation, or of one label."""
 
     au_prc: Number = None

@@ -16,11 +16,19 @@ from msgspec.structs import astuple
 from mlrek.errors import ParseError
 from mlrek.evaluation import BoolArray, FloatArray, Reported, ReportedCurve, Task
 from mlrek.formats.google.documents import ModelKey
-from mlrek.formats.google.json import Count, GridEntry, IouEntry, Matrix, MatrixRow, Metrics, Number
-from mlrek.formats.json_text import decode_json, show
+from mlrek.formats.google.json import (
+    Count,
+    GoogleMetrics,
+    GridEntry,
+    IouEntry,
+    Matrix,
+    MatrixRow,
+    Number,
+)
+from mlrek.formats.json_text import decode_json, quoted
 from mlrek.metrics.reported import SAME_THRESHOLD, nearest_index
 
-_METRICS = Decoder(Metrics, strict=False)
+_METRICS = Decoder(GoogleMetrics, strict=False)
 _READ_SCHEMAS = ("classification_metrics", "object_detection_metrics")
 _N_NAMED = 3
 _ONE_LABEL = 1e-4  # how far the mean number of labels an image may be from 1 by rounding
@@ -75,12 +83,14 @@ class PublishedPart:
         """
         schema = self.schema.rpartition("/")[2]
         if schema and not any(known in schema for known in _READ_SCHEMAS):
-            reason = f"evaluation {show(self.id)} holds {show(schema)}, not those of an image model"
+            reason = (
+                f"evaluation {quoted(self.id)} holds {quoted(schema)}, not those of an image model"
+            )
             raise ParseError(self.file, 0, reason)
         try:
             return parse_metrics(self.metrics, is_legacy=self.is_legacy)
         except ValueError as exc:
-            raise ParseError(self.file, 0, f"evaluation {show(self.id)}: {exc}") from exc
+            raise ParseError(self.file, 0, f"evaluation {quoted(self.id)}: {exc}") from exc
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -192,7 +202,7 @@ def name_of_iou(iou: float) -> str:
     return f"average_precision_{f'{round(iou * 100, 4):g}'.zfill(2).replace('.', '_')}"
 
 
-def _read_classification(metrics: Metrics, *, is_legacy: bool) -> PublishedMetrics:
+def _read_classification(metrics: GoogleMetrics, *, is_legacy: bool) -> PublishedMetrics:
     named = {
         "average_precision": finite(metrics.au_prc),
         "roc_auc": finite(metrics.au_roc),
@@ -212,7 +222,7 @@ def _read_classification(metrics: Metrics, *, is_legacy: bool) -> PublishedMetri
 
 
 def _read_detection(
-    metrics: Metrics, by_iou: Sequence[IouEntry], *, is_legacy: bool
+    metrics: GoogleMetrics, by_iou: Sequence[IouEntry], *, is_legacy: bool
 ) -> PublishedMetrics:
     boxes = metrics.evaluated_bounding_box_count or 0
     left_out = 0.0 if boxes and by_iou else None  # an average over no box is undefined
@@ -469,7 +479,7 @@ def _parse(evaluation: PublishedEvaluation, settings: GoogleSettings) -> _Parsed
     labels = tuple(dict.fromkeys((*listed, *(true for true, _, _ in matrix), *by_label)))
     if any(not label or "\0" in label for label in labels):
         file = (evaluation.overall or evaluation.labels[0]).file
-        raise ParseError(file, 0, f"evaluation {show(evaluation.id)} has a label without a name")
+        raise ParseError(file, 0, f"evaluation {quoted(evaluation.id)} has a label without a name")
     return _Parsed(
         overall=overall,
         by_label=by_label,
@@ -605,7 +615,7 @@ def _count_test_images(parsed: _Parsed, known_task: Task | None) -> int:
 def _warn_labels(evaluation: PublishedEvaluation, parsed: _Parsed) -> Iterator[str]:
     if evaluation.overall is None:
         yield (
-            f"evaluation {show(evaluation.id)}: only its labels are here, not the evaluation "
+            f"evaluation {quoted(evaluation.id)}: only its labels are here, not the evaluation "
             "itself; save it too, for the numbers of the whole model"
         )
     if repeated := len(evaluation.labels) - len(parsed.by_label):
@@ -650,7 +660,7 @@ def _warn_thresholds(parsed: _Parsed, settings: GoogleSettings) -> Iterator[str]
 
 
 def _say_labels(value: float, labels: list[str]) -> str:
-    named = [show(label) for label in labels if label]
+    named = [quoted(label) for label in labels if label]
     of_labels = named[0] if len(named) == 1 else f"{len(named)} labels"
     parts = (["all labels together"] if "" in labels else []) + ([of_labels] if named else [])
     return f"{value:g} ({' and '.join(parts)})"

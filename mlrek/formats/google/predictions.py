@@ -32,7 +32,7 @@ from mlrek.formats.google.json import (
     TruthLine,
     respell_lines,
 )
-from mlrek.formats.json_text import describe_spoilt, show
+from mlrek.formats.json_text import describe_spoilt, quoted
 from mlrek.formats.lines import BYTE_ORDER_MARK, MAX_LINE_BYTES, iter_blocks
 
 T = TypeVar("T")
@@ -239,20 +239,22 @@ def _iter_text(name: str, chunks: Iterable[bytes]) -> Iterator[str]:
 
 def _check_image(image: str) -> str:
     if not image or "\0" in image:
-        raise ValueError(f"names no image: {show(image)}")
+        raise ValueError(f"names no image: {quoted(image)}")
     return image
 
 
 def _check_label(label: str) -> str:
     if not label or "\0" in label:
-        raise ValueError(f"holds a label without a name: {show(label)}")
+        raise ValueError(f"holds a label without a name: {quoted(label)}")
     return label
 
 
 def _make_box(xs: Sequence[float], ys: Sequence[float]) -> Box:
     """The box around some corners."""
     if min(len(xs), len(ys)) < 2 or not all(map(isfinite, (*xs, *ys))):  # noqa: PLR2004 (corners)
-        raise ValueError(f"holds a box of no two corners: x {show(list(xs))}, y {show(list(ys))}")
+        raise ValueError(
+            f"holds a box of no two corners: x {quoted(list(xs))}, y {quoted(list(ys))}"
+        )
     return min(xs), min(ys), max(xs), max(ys)
 
 
@@ -289,7 +291,7 @@ class _PredictionReader:
             return
         found = self._read(line)
         if not all(0 <= confidence <= 1 for confidence in found.confidences):
-            raise ValueError(f"a confidence is not from 0 to 1: {show(found.confidences)}")
+            raise ValueError(f"a confidence is not from 0 to 1: {quoted(found.confidences)}")
         self._decide(found)
         self.columns.append_image(image, found.labels, found.boxes or ())
         self.columns.confidence.extend(found.confidences)
@@ -300,7 +302,7 @@ class _PredictionReader:
         if not isinstance(line.prediction, Prediction):
             raise ValueError(  # noqa: TRY004 (the line is malformed, not the program)
                 "prediction is not that of an image model trained by AutoML, which has "
-                f"displayNames and confidences: {show(line.prediction)}"
+                f"displayNames and confidences: {quoted(line.prediction)}"
             )
         return self._read_prediction(line.prediction)
 
@@ -353,13 +355,13 @@ def _image_of(line: PredictionLine) -> str:
 
 def _message_of(line: PredictionLine) -> str:
     said = line.status if line.error is None else line.error
-    return show(said.get("message") if isinstance(said, dict) else said)
+    return quoted(said.get("message") if isinstance(said, dict) else said)
 
 
 def _read_box(bbox: list[float]) -> Box:
     """Vertex AI's order is xMin, xMax, yMin, yMax."""
     if len(bbox) != _N_COORDINATES or bbox[0] > bbox[1] or bbox[2] > bbox[3]:
-        raise ValueError(f"a box is not xMin, xMax, yMin, yMax: {show(bbox)}")
+        raise ValueError(f"a box is not xMin, xMax, yMin, yMax: {quoted(bbox)}")
     return _make_box(bbox[:2], bbox[2:])
 
 
@@ -425,7 +427,7 @@ class _TruthReader:
         use = "" if "://" in cells[0] else cells.pop(0)
         name = _check_image(cells.pop(0) if cells else "")
         if "://" not in name:
-            raise ValueError(f"names no image: {show(name)}")
+            raise ValueError(f"names no image: {quoted(name)}")
         if self._has_boxes:
             labels = _read_box_cells(cells)
         else:
@@ -489,7 +491,7 @@ def _read_true_box(label: TrueLabel) -> _Label:
     name = _check_label(label.display_name)
     x_min, x_max, y_min, y_max = map(float, (label.x_min, label.x_max, label.y_min, label.y_max))
     if x_min > x_max or y_min > y_max or not (x_max or y_max):
-        raise ValueError(f"a box ends before it begins: {show((x_min, y_min, x_max, y_max))}")
+        raise ValueError(f"a box ends before it begins: {quoted((x_min, y_min, x_max, y_max))}")
     return name, _make_box((x_min, x_max), (y_min, y_max))
 
 

@@ -34,7 +34,7 @@ from mlrek.evaluation import (
 )
 from mlrek.formats.columns import add_up, warn_first
 from mlrek.formats.doubts import complete_doubts, doubt_foreign, settle_images
-from mlrek.formats.json_text import LabelName, parse_timestamp, show
+from mlrek.formats.json_text import LabelName, parse_timestamp, quoted
 from mlrek.formats.lines import (
     Count,
     Document,
@@ -357,7 +357,7 @@ def _doubt_version(
         if arn != version.arn:
             yield Doubt(
                 kind=DoubtKind.FOREIGN_SUMMARY,
-                text=f"the manifest holds the answers of another version: {show(arn)}",
+                text=f"the manifest holds the answers of another version: {quoted(arn)}",
             )
 
 
@@ -381,7 +381,7 @@ def parse_description(uri: str, data: bytes) -> LookoutDescription:
     model = answer.model_description or answer
     version = parse_lookout_version(model.model_arn or "")
     if version is None:
-        raise ParseError(uri, 0, f"ModelArn is not the ARN of a model: {show(model.model_arn)}")
+        raise ParseError(uri, 0, f"ModelArn is not the ARN of a model: {quoted(model.model_arn)}")
     scores = model.performance or _Performance()
     return LookoutDescription(
         version=replace(

@@ -13,7 +13,7 @@ from msgspec.json import Decoder
 from mlrek.errors import SourceError
 from mlrek.evaluation import Doubt, FloatArray, IntArray
 from mlrek.formats.columns import BadLines, ManifestInput, check_place, malformed, read_lines
-from mlrek.formats.json_text import show
+from mlrek.formats.json_text import quoted
 
 NORMAL, ANOMALY = "normal", "anomaly"
 CLASSES = (NORMAL, ANOMALY)
@@ -190,7 +190,7 @@ def _encode(classes: Iterable[Scalar]) -> IntArray:
 def _warn_other_classes(lines: Sequence[LineContent], classes: Sequence[Scalar]) -> Iterator[str]:
     others = [i for i, each in enumerate(classes) if each is not None and each not in CLASSES]
     if others:
-        first = f"{show(classes[others[0]])} of {show(lines[others[0]].image)}"
+        first = f"{quoted(classes[others[0]])} of {quoted(lines[others[0]].image)}"
         yield (
             f"{len(others)} of {len(lines)} images have a true class that is neither normal nor "
             f"anomaly and count as unlabelled, as with the service; first: {first}"
@@ -272,7 +272,9 @@ def _find_answer(attributes: Mapping[str, Attribute]) -> str:
         and name + _DETECTED not in attributes
     ]
     if len(answers) > 1:
-        raise ValueError(f"holds the answers of two models: {show(answers[0])}, {show(answers[1])}")
+        raise ValueError(
+            f"holds the answers of two models: {quoted(answers[0])}, {quoted(answers[1])}"
+        )
     return answers[0] if answers else ""
 
 
@@ -300,6 +302,6 @@ def _read_color(color: Color) -> tuple[str, Rgb]:
     label = color.name if color.class_name is None else color.class_name
     label = check_place("a class of internal-color-map", label, "a label")
     if not isinstance(color.hex_color, str) or not _HEX_COLOR.fullmatch(color.hex_color):
-        raise malformed(f"the colour of {show(label)}", color.hex_color, "a colour like #23a436")
+        raise malformed(f"the colour of {quoted(label)}", color.hex_color, "a colour like #23a436")
     red, green, blue = bytes.fromhex(color.hex_color[1:])
     return label, (red, green, blue)

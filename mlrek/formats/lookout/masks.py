@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from mlrek.errors import EvaluationError, SourceError
 from mlrek.evaluation import Doubt, DoubtKind, IntArray, MaskCounts
 from mlrek.formats.doubts import doubt_unanswered
-from mlrek.formats.json_text import join_some, say_first, show
+from mlrek.formats.json_text import join_some, quoted, say_first
 from mlrek.formats.lookout.manifest import (
     CLASSES,
     NO_CLASS,
@@ -122,7 +122,7 @@ def count_mask_pairs(
         try:
             counts.add(pair, parse_mask_pair(pair, files, codes))
         except (SourceError, EvaluationError) as exc:
-            refused.append(f"{show(manifest.images[pair.image_idx])}: {exc}")
+            refused.append(f"{quoted(manifest.images[pair.image_idx])}: {exc}")
     if len(refused) == len(pairs):
         return counts.finish(), [], list(_warn_refused(refused))
     doubts = (*_doubt_unknown(manifest, pairs), *_doubt_refused(refused, pairs))
@@ -254,7 +254,7 @@ def _doubt_unknown(manifest: LookoutManifest, pairs: Sequence[MaskPair]) -> Iter
             touches=PIXEL_NUMBERS,
         )
     missed = [
-        show(manifest.images[i])
+        quoted(manifest.images[i])
         for i in sorted(known)
         if manifest.predicted_masks[i] is None and manifest.y_pred[i] not in {_NORMAL, NO_CLASS}
     ]

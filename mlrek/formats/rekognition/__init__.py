@@ -33,7 +33,7 @@ from mlrek.formats.columns import (
     warn_first,
 )
 from mlrek.formats.doubts import complete_doubts, doubt_foreign, settle_images
-from mlrek.formats.json_text import say_first, show
+from mlrek.formats.json_text import quoted, say_first
 from mlrek.formats.lines import Document, check_described, peek_chunks
 from mlrek.formats.rekognition.line import (
     IS_ABSENT,
@@ -127,7 +127,7 @@ def parse_evaluation(
     if manifest is None and not described and not _is_own(version, found):
         raise EvaluationError(
             f"{version.arn}: there is no manifest, and the summary is of another version: "
-            f"{show(found.version_arn)}"
+            f"{quoted(found.version_arn)}"
         )
     evaluation = _read(version, manifest, told, skip_bad_lines=skip_bad_lines)
     evaluation = replace(
@@ -331,7 +331,7 @@ def _make_boxes(rows: BoxRows, label_idx: IntArray, n_images: int) -> Boxes:
         label_idx=label_idx[np.asarray(rows.label)],
         boxes_xyxy=np.asarray(rows.corners, dtype=np.float64).reshape(n, 4),
         confidence=np.full(n, nan) if is_truth else np.asarray(rows.confidence),
-        outcome=outcome if is_truth else find_outcomes(np.asarray(rows.flags)),
+        outcome=outcome if is_truth else decode_outcomes(np.asarray(rows.flags)),
     )
 
 
@@ -372,7 +372,7 @@ def _warn_flags(images: Sequence[str], records: Boxes) -> Iterator[str]:
     yield from warn_first(images, is_unclear, what, image_idx=records.image_idx)
 
 
-def find_outcomes(flags: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def decode_outcomes(flags: NDArray[np.uint8]) -> NDArray[np.uint8]:
     """The outcome that each record's flags name, (n,); `UNKNOWN` where not exactly one does."""
     outcomes: NDArray[np.uint8] = _OUTCOMES[flags & (len(_OUTCOMES) - 1)]
     return outcomes
@@ -480,6 +480,6 @@ def sort_records(
         offsets=offsets,
         label_idx=label_idx[:n],
         confidence=confidence[:n],
-        outcome=find_outcomes(flags[:n]),
+        outcome=decode_outcomes(flags[:n]),
     )
     return records, flags[:n]

@@ -13,7 +13,7 @@ from msgspec import field as key
 from msgspec.json import Decoder
 
 from mlrek.formats.columns import RefusedError, malformed
-from mlrek.formats.json_text import show
+from mlrek.formats.json_text import quoted
 
 # The bits of the column `flags`: what the service says of a record.
 IS_TRUE_POSITIVE = 1
@@ -363,7 +363,9 @@ def _find_classes(
     for class_id in class_ids:
         label = class_map.get(class_id)
         if not is_label(label):
-            raise malformed(f"class {show(class_id)} in the class-map of {name}", label, "a label")
+            raise malformed(
+                f"class {quoted(class_id)} in the class-map of {name}", label, "a label"
+            )
         by_id[class_id] = codes[label]
     return by_id
 

@@ -21,7 +21,7 @@ from msgspec.json import Decoder
 from mlrek.errors import ParseError
 from mlrek.evaluation import BoolArray, Doubt
 from mlrek.formats.columns import BadLines, ManifestInput, check_place, malformed
-from mlrek.formats.json_text import LabelName, join_some, show
+from mlrek.formats.json_text import LabelName, join_some, quoted
 from mlrek.formats.lines import (
     BYTE_ORDER_MARK,
     Block,
@@ -66,7 +66,7 @@ _SHARED = Decoder(tuple[_Truth, _Record, Value])
 
 
 @dataclass(slots=True)
-class Rows:
+class ManifestRows:
     """What counts on lines of a manifest; class names and images are not checked yet."""
 
     images: list[Any] = field(default_factory=list)
@@ -94,7 +94,7 @@ class AlikeLines:
         self._truth = [fields[name] for name in keys.truth]
         self._records = [fields[name] for name in keys.evaluation]
 
-    def decode(self, block: Block) -> Rows:
+    def decode(self, block: Block) -> ManifestRows:
         """What counts on the lines of a block.
 
         Raises:
@@ -103,7 +103,7 @@ class AlikeLines:
         lines = self._decoder.decode(block)
         if not lines:
             raise ValueError("other lines")
-        return Rows(
+        return ManifestRows(
             images=_gather(lines, [self._image]),
             true_counts=[len(self._truth)] * len(lines),
             truth=_gather(lines, self._truth),
@@ -188,14 +188,14 @@ class _Reader:
             return False
         return True
 
-    def _gather(self, lines: Sequence[Line]) -> Rows:
+    def _gather(self, lines: Sequence[Line]) -> ManifestRows:
         """What counts on lines of the usual kind.
 
         Raises:
             ValueError, TypeError, AttributeError: Some line is of another kind, or malformed;
                 `_read_each` finds it.
         """
-        rows = Rows()
+        rows = ManifestRows()
         for names, group in groupby(lines, key=tuple):
             keys, alike = self._find_keys(names), list(group)
             if keys.unnamed or STATE_KEY in names:
@@ -223,12 +223,12 @@ class _Reader:
                 truth, records = find_labels(line, keys)
                 boxes = find_boxes(line, keys, self.columns.label_codes)
                 image = [check_place(SOURCE_KEY, line.get(SOURCE_KEY))]
-                self._append(Rows(image, [len(truth)], truth, [len(records)], records))
+                self._append(ManifestRows(image, [len(truth)], truth, [len(records)], records))
                 self.columns.boxes.add(len(self.columns.images) - 1, *boxes)
             except ValueError as exc:
                 on_bad_line(line_number, exc)
 
-    def _append(self, rows: Rows) -> None:
+    def _append(self, rows: ManifestRows) -> None:
         """Append all rows, or none when a class name or an image is not what it should be."""
         columns, codes = self.columns, self.columns.label_codes
         true_label = [codes[metadata.class_name] for metadata in rows.truth]
@@ -411,7 +411,7 @@ def _keep(columns: ManifestColumns, is_kept: BoolArray) -> int:
 
 def _warn_left_out(n: int, names: list[str]) -> Iterator[str]:
     if n:
-        named = join_some([show(name) for name in names], ", ", _N_NAMED)
+        named = join_some([quoted(name) for name in names], ", ", _N_NAMED)
         yield (
             f"{n} answers of labels that the adapter was not trained on, and that are true on no "
             f"image, were left out: {named}"

@@ -30,7 +30,7 @@ from msgspec.json import Decoder
 from mlrek.errors import ParseError, UsageError
 from mlrek.evaluation import Boxes, Doubt, FloatArray, LabelSets, Task
 from mlrek.formats.columns import BadLines, ManifestInput, RefusedError, read_lines, warn_first
-from mlrek.formats.json_text import decode_json, join_some, show
+from mlrek.formats.json_text import decode_json, join_some, quoted
 from mlrek.formats.lines import unfold_lines
 from mlrek.formats.rekognition import find_used_labels, gather_objects, sort_truth
 from mlrek.formats.rekognition.line import LabelKeys, find_boxes
@@ -155,7 +155,7 @@ class _Reader:
             others = [name for name, kind in found.kinds.items() if kind in TRUTH]
             hint = f"; --attribute {others[0]} reads its other labels" if others else ""
             raise RefusedError(
-                f"{show(masks[0])} are masks, which your own test set cannot hold{hint}"
+                f"{quoted(masks[0])} are masks, which your own test set cannot hold{hint}"
             )
         return chosen
 
@@ -242,7 +242,7 @@ def _choose_kind(uri: str, reader: _Reader, bad_lines: BadLines) -> Kind:
         raise ParseError(uri, 0, f"holds no labelled image: of all {n_unlabelled} lines {reasons}")
     sets = {(kind, _name_set(name, kind)) for name, kind in chosen.items()}
     if len(sets) > 1:
-        listed = ", ".join(f"{show(name)} ({kind})" for name, kind in chosen.items())
+        listed = ", ".join(f"{quoted(name)} ({kind})" for name, kind in chosen.items())
         raise UsageError(
             f"{uri}: holds several kinds of truth; say which counts with --attribute NAME: {listed}"
         )
@@ -317,4 +317,4 @@ def _warn_pages(pages: Sequence[bool]) -> Iterator[str]:
 
 
 def _list_names(names: Iterable[str]) -> str:
-    return join_some([show(name) for name in sorted(names)], ", ", _MAX_NAMES)
+    return join_some([quoted(name) for name in sorted(names)], ", ", _MAX_NAMES)

@@ -13,7 +13,7 @@ from msgspec.json import Decoder, decode
 
 from mlrek.evaluation import Doubt, DoubtKind
 from mlrek.formats.columns import RefusedError, check_place, malformed
-from mlrek.formats.json_text import say_first, show
+from mlrek.formats.json_text import quoted, say_first
 from mlrek.formats.rekognition.line import DETAILS_KEY, Attribute, is_label
 
 TRAINING = "rekognition-custom-labels-training"
@@ -122,11 +122,11 @@ class Unlabelled:
         """Say which attributes lack their metadata, or the other way round, the most frequent."""
         for name, n in self.alone.most_common(_N_NAMED):
             yield (
-                f"{show(name + METADATA)} stands alone on {self._count(n)}: its attribute "
-                f"{show(name)} is missing"
+                f"{quoted(name + METADATA)} stands alone on {self._count(n)}: its attribute "
+                f"{quoted(name)} is missing"
             )
         for name, n in self.bare.most_common(_N_NAMED):
-            yield f"{show(name)} has no {show(name + METADATA)} on {self._count(n)}"
+            yield f"{quoted(name)} has no {quoted(name + METADATA)} on {self._count(n)}"
 
     def _count(self, n: int) -> str:
         return "all lines" if n == len(self.images) else f"{n} lines"
@@ -192,7 +192,7 @@ def find_classes(line: Line, name: str) -> list[str]:
     for number in numbers:
         label = names.get(str(number)) if isinstance(names, dict) else None
         if not is_label(label):
-            where = f"class {show(number)} in the class-map of {name}{METADATA}"
+            where = f"class {quoted(number)} in the class-map of {name}{METADATA}"
             raise malformed(where, label, "a label")
         labels.append(label)
     return labels

@@ -18,7 +18,7 @@ from mlrek.metrics import Number
 from mlrek.metrics.counts import divide
 from mlrek.metrics.detection.matching import MAX_AREA, MAX_DETECTIONS, NO_MATCH, SIZES, Scenes
 from mlrek.metrics.estimates import estimate_interpolated
-from mlrek.metrics.intervals import Plan, Weights, evaluate
+from mlrek.metrics.intervals import Plan, Weights, compute_statistic
 from mlrek.metrics.left_out import Units
 
 IOU_THRESHOLDS: Final = np.linspace(0.5, 0.95, 10)
@@ -275,7 +275,7 @@ def compute_optimistic(scenes: Scenes, places: IntArray) -> dict[str, Number]:
         f"{name}_optimistic": Number(
             value=float(value), reason=NO_TRUTH_REASON if np.isnan(value) else ""
         )
-        for name, value in evaluate(statistic, scenes.n_images).items()
+        for name, value in compute_statistic(statistic, scenes.n_images).items()
     }
 
 

@@ -8,7 +8,7 @@ from mlrek.errors import SourceInterruptedError
 from mlrek.evaluation import Project, Provider, Version
 from mlrek.sources import Part, VersionEntry
 from mlrek.sources.aws import AwsClients, AwsOptions
-from mlrek.sources.images import READERS, Patience, read_images, read_images_below
+from mlrek.sources.images import READERS, Deadline, read_images, read_images_below
 from mlrek.sources.s3 import S3Storage
 from mlrek.sources.storage import LocalStorage
 
@@ -154,8 +154,8 @@ def test_a_few_missing_images_do_not_stop_the_others(s3_server, in_s3):
     for i in (0, 1, 49):
         s3_server.put("pets", f"{i}.png", b"here")
 
-    patient = list(in_s3(uris, Patience(in_a_row=60)))
-    hasty = list(in_s3(uris, Patience(in_a_row=10)))
+    patient = list(in_s3(uris, Deadline(in_a_row=60)))
+    hasty = list(in_s3(uris, Deadline(in_a_row=10)))
 
     assert [i for i, content in enumerate(patient) if content] == [0, 1, 49]
     assert [i for i, content in enumerate(hasty) if content] == [0, 1]
@@ -168,7 +168,7 @@ def test_time_ends_the_reading(s3_server, in_s3):
     for i in range(40):
         s3_server.put("pets", f"{i}.png", b"here")
 
-    found = list(in_s3(uris, Patience(seconds=0)))
+    found = list(in_s3(uris, Deadline(seconds=0)))
 
     assert found == [b"here"] + [b""] * 39
     assert READERS < 39

@@ -9,7 +9,7 @@ import pytest
 from builders.evaluations import build_evaluation
 
 from mlrek.evaluation import Contents, DoubtKind, Evaluation, SourceFile
-from mlrek.formats.stored import dump_evaluation, load_evaluation
+from mlrek.formats.stored import dump_evaluation, load_stored
 from mlrek.runs.workers import Work, describe_read, is_in_parts, read_version
 from mlrek.sources import AwsOptions, VersionEntry, open_source
 from mlrek.tracking.description import NO_IMAGES, Options
@@ -96,5 +96,5 @@ def describe_again(
         earlier=earlier,
     )
     described = describe_read(work, read)
-    logged = load_evaluation(described.files["evaluation.parquet"])
+    logged = load_stored(described.files["evaluation.parquet"])
     return logged.contents, [doubt.kind for doubt in described.doubts]

@@ -18,7 +18,7 @@ from mlrek.evaluation import (
     Version,
 )
 from mlrek.metrics.compute import compute_metrics
-from mlrek.render.version import Shown, describe_shown, list_blocks
+from mlrek.render.version import Shown, describe_shown, list_version_blocks
 
 LABELS = ("(none)", "cat", "dog")
 
@@ -79,7 +79,7 @@ def test_without_numbers_there_is_no_table_of_them(evaluation, capsys):
         records=records,
         reported=Reported(aggregate={"f1": 0.75}),
     )
-    Output().show(list_blocks(Shown(evaluation=gone, metrics=compute_metrics(gone))))
+    Output().show(list_version_blocks(Shown(evaluation=gone, metrics=compute_metrics(gone))))
     shown = capsys.readouterr().out
 
     assert "0.7500" in shown
@@ -100,7 +100,9 @@ def test_numbers_at_fitted_thresholds_have_a_cross_fitted_one_beside_them(capsys
     metrics = compute_metrics(evaluation, intervals=False)
 
     for label in ("", "a"):
-        Output().show(list_blocks(Shown(evaluation=evaluation, metrics=metrics, label=label)))
+        Output().show(
+            list_version_blocks(Shown(evaluation=evaluation, metrics=metrics, label=label))
+        )
     told = capsys.readouterr().out
 
     assert f"{metrics.crossfit['f1_macro'].value:.4f}" in told

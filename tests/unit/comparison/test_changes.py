@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from mlrek.comparison import Answer, ImageChange
+from mlrek.comparison import ImageAnswer, ImageChange
 from mlrek.evaluation import Task
 
 
@@ -17,7 +17,7 @@ def test_images_that_changed_by_hand(build, compare):
     comparison = compare(baseline, candidate)
 
     def change(image, true, before, after):
-        answers = [Answer(labels=labels, confidence=c) for labels, c in (before, after)]
+        answers = [ImageAnswer(labels=labels, confidence=c) for labels, c in (before, after)]
         return ImageChange(image=image, truth=(true,), baseline=answers[0], candidate=answers[1])
 
     assert comparison.fixed == (change("e", "a", (("b",), 0.6), (("a",), 0.5)),)
@@ -26,7 +26,7 @@ def test_images_that_changed_by_hand(build, compare):
     assert other == change("c", "b", (("a",), 0.8), (("c",), 0.3))
     assert (empty.image, empty.truth, empty.baseline.labels) == ("a", ("c",), ())
     assert np.isnan(empty.baseline.confidence)
-    assert empty.candidate == Answer(labels=("a",), confidence=0.1)
+    assert empty.candidate == ImageAnswer(labels=("a",), confidence=0.1)
 
 
 def test_images_of_several_labels_that_changed_by_hand(build, compare):
@@ -39,5 +39,5 @@ def test_images_of_several_labels_that_changed_by_hand(build, compare):
 
     (fixed,), (broken,) = comparison.fixed, comparison.broken
     assert (fixed.image, fixed.truth, fixed.baseline.labels) == ("0", ("a", "b"), ("a",))
-    assert fixed.candidate == Answer(labels=("a", "b"), confidence=0.7)
+    assert fixed.candidate == ImageAnswer(labels=("a", "b"), confidence=0.7)
     assert (broken.image, broken.candidate.labels) == ("1", ("b", "c"))

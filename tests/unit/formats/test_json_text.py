@@ -4,7 +4,7 @@ import pytest
 from msgspec import Struct
 from msgspec.json import Decoder
 
-from mlrek.formats.json_text import decode_json, show
+from mlrek.formats.json_text import decode_json, quoted
 
 DECODER = Decoder(dict[str, float | str | None])
 
@@ -62,6 +62,6 @@ def test_search_for_constants_is_linear():
 
 def test_show_escapes_and_cuts():
     """A message cannot be forged by control characters, nor flooded."""
-    assert show("a\nb\x1b[31m") == r"'a\nb\x1b[31m'"
-    assert len(show("x" * 10_000)) <= 200
-    assert len(show([["x" * 1000] * 1000] * 1000)) < 10_000
+    assert quoted("a\nb\x1b[31m") == r"'a\nb\x1b[31m'"
+    assert len(quoted("x" * 10_000)) <= 200
+    assert len(quoted([["x" * 1000] * 1000] * 1000)) < 10_000

@@ -6,7 +6,7 @@ import pytest
 
 from mlrek.errors import ParseError
 from mlrek.formats import lines
-from mlrek.formats.stored import dump_evaluation, load_evaluation
+from mlrek.formats.stored import dump_evaluation, load_stored
 
 RECORD = "rekognition-custom-labels-evaluation-0-metadata"
 
@@ -55,7 +55,7 @@ def test_order_of_keys_does_not_matter(parse, make_line):
     first, second, third = (make_line(records=records, image=f"{n}") for n in range(3))
     turned = dict(reversed(third.items()))
     kept = parse([json.dumps(line).encode() for line in (first, second, turned)], 1)
-    evaluation = load_evaluation(kept)
+    evaluation = load_stored(kept)
     assert evaluation.records.confidence.tolist() == [0.9, 0.1] * 3
 
 

@@ -35,7 +35,7 @@ from mlrek.evaluation import (
     Task,
     Version,
 )
-from mlrek.formats.stored import MAX_HEADER, dump_evaluation, load_evaluation
+from mlrek.formats.stored import MAX_HEADER, dump_evaluation, load_stored
 
 _TEXT = st.text(st.characters(codec="utf-8"), max_size=6)
 _NUMBER = st.floats(allow_nan=False, allow_infinity=False)
@@ -237,12 +237,12 @@ def evaluation() -> Evaluation:
 @settings(max_examples=50, deadline=None)  # the first write starts Arrow's threads
 def test_what_is_written_is_read(evaluation):
     """Every field of an evaluation comes back as it was."""
-    assert _plain(load_evaluation(dump_evaluation(evaluation))) == _plain(evaluation)
+    assert _plain(load_stored(dump_evaluation(evaluation))) == _plain(evaluation)
 
 
 def test_types_of_columns_come_back(evaluation):
     """Codes are integers, confidences doubles, as in an evaluation that was parsed."""
-    loaded = load_evaluation(dump_evaluation(evaluation))
+    loaded = load_stored(dump_evaluation(evaluation))
     assert loaded.truth.label_idx.dtype == np.int32
     assert loaded.records.offsets.dtype == np.int64
     assert loaded.records.confidence.dtype == np.float64
@@ -299,7 +299,7 @@ def test_numbers_alone(evaluation):
     )
     for task in Task:
         bare = replace(evaluation, task=task, images=(), truth=empty, records=records)
-        assert _plain(load_evaluation(dump_evaluation(bare))) == _plain(bare)
+        assert _plain(load_stored(dump_evaluation(bare))) == _plain(bare)
 
 
 def _with_everything(evaluation):
@@ -398,7 +398,7 @@ def test_damaged_further_column_is_refused(evaluation, name, column, reason):
     index = table.schema.get_field_index(name)
     parquet.write_table(table.set_column(index, name, pa.array(column)), sink)
     with pytest.raises(EvaluationError, match=reason):
-        load_evaluation(sink.getvalue())
+        load_stored(sink.getvalue())
 
 
 def _rewrite(data, **header):
@@ -413,13 +413,13 @@ def test_later_schema_says_to_upgrade(evaluation):
     """A file of a later version is not misread, even when its header has another shape."""
     data = _rewrite(dump_evaluation(evaluation), schema_version=3, labels={"a": 1})
     with pytest.raises(EvaluationError, match=r"has schema 3, .*upgrade it"):
-        load_evaluation(data)
+        load_stored(data)
 
 
 def test_unknown_keys_of_the_header_are_ignored(evaluation):
     """A later version may add what this one need not know."""
     data = _rewrite(dump_evaluation(evaluation), more=[1])
-    assert _plain(load_evaluation(data)) == _plain(evaluation)
+    assert _plain(load_stored(data)) == _plain(evaluation)
 
 
 def _table(**columns):
@@ -434,7 +434,7 @@ def _table(**columns):
 def test_another_file_is_refused(data):
     """What mlrek did not write is no evaluation."""
     with pytest.raises(EvaluationError, match=r"this is no evaluation\.parquet that can be read"):
-        load_evaluation(data)
+        load_stored(data)
 
 
 def test_missing_column_is_refused(evaluation):
@@ -443,7 +443,7 @@ def test_missing_column_is_refused(evaluation):
     sink = io.BytesIO()
     parquet.write_table(table.drop_columns(["outcome"]), sink)
     with pytest.raises(EvaluationError, match="outcome"):
-        load_evaluation(sink.getvalue())
+        load_stored(sink.getvalue())
 
 
 @pytest.mark.parametrize(
@@ -466,7 +466,7 @@ def test_damaged_column_is_refused(evaluation, name, column, reason):
     index = table.schema.get_field_index(name)
     parquet.write_table(table.set_column(index, name, pa.array(column)), sink)
     with pytest.raises(EvaluationError, match=reason):
-        load_evaluation(sink.getvalue())
+        load_stored(sink.getvalue())
 
 
 @given(st.floats(0, 1, exclude_max=True))
@@ -474,13 +474,13 @@ def test_cut_file_is_refused(evaluation, share):
     """A download that broke off is an error of mlrek's, never another."""
     data = dump_evaluation(evaluation)
     with pytest.raises(MlrekError):
-        load_evaluation(data[: int(share * len(data))])
+        load_stored(data[: int(share * len(data))])
 
 
 def test_first_schema_is_read_forever(evaluation):
     """The file that schema 1 was introduced with reads as it was meant; it had no doubts."""
     folder = Path(__file__).parents[2] / "data" / "stored"
-    loaded = load_evaluation((folder / "evaluation-schema-1.parquet").read_bytes())
+    loaded = load_stored((folder / "evaluation-schema-1.parquet").read_bytes())
     assert [doubt.kind for doubt in loaded.doubts] == [DoubtKind.DOUBTS_UNKNOWN]
     assert _plain(replace(loaded, doubts=())) == _plain(evaluation)
 
@@ -488,7 +488,7 @@ def test_first_schema_is_read_forever(evaluation):
 def test_contents_are_read_forever(evaluation):
     """Schema 2, as it was when contents of images came to it; masks are put in order of images."""
     folder = Path(__file__).parents[2] / "data" / "stored"
-    loaded = load_evaluation((folder / "evaluation-schema-2-contents.parquet").read_bytes())
+    loaded = load_stored((folder / "evaluation-schema-2-contents.parquet").read_bytes())
     expected = _with_everything(evaluation)
     assert _plain(replace(loaded, masks=None)) == _plain(replace(expected, masks=None))
     assert loaded.masks.tp.tolist() == [1, 7]
@@ -506,18 +506,18 @@ def test_doubts_are_kept(evaluation):
         ),
     )
     stored = dump_evaluation(replace(evaluation, doubts=doubts))
-    assert load_evaluation(stored).doubts == doubts
+    assert load_stored(stored).doubts == doubts
 
 
 def test_a_summary_that_would_fill_the_memory_is_refused(evaluation):
     """A few kilobytes may stand for gigabytes."""
     bomb = base64.b64encode(zlib.compress(bytes(MAX_HEADER + 1))).decode()
     with pytest.raises(EvaluationError, match="summary is larger than 256 MiB"):
-        load_evaluation(_rewrite(dump_evaluation(evaluation), summary=bomb))
+        load_stored(_rewrite(dump_evaluation(evaluation), summary=bomb))
 
 
 def test_columns_that_would_fill_the_memory_are_refused(evaluation, monkeypatch):
     """The sizes that a file declares are read before its columns."""
     monkeypatch.setattr("mlrek.formats.stored.MAX_CONTENT", 100)
     with pytest.raises(EvaluationError, match="its columns would take more"):
-        load_evaluation(dump_evaluation(evaluation))
+        load_stored(dump_evaluation(evaluation))

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.metrics import log_loss
 
-from mlrek.metrics.intervals import evaluate
+from mlrek.metrics.intervals import compute_statistic
 from mlrek.metrics.probabilities import (
     calibration_error,
     count_not_summing_to_one,
@@ -68,7 +68,7 @@ def test_calibration_error_is_its_definition(drawn):
     confidence, is_right = (np.array(column) for column in zip(*drawn, strict=True))
     n = len(confidence)
 
-    values = evaluate(calibration_error(confidence, is_right, np.arange(n), n), n)
+    values = compute_statistic(calibration_error(confidence, is_right, np.arange(n), n), n)
 
     assert values["ece"] == pytest.approx(_expected_error(confidence, is_right))
 
@@ -82,4 +82,4 @@ def test_calibration_error_by_hand():
         np.array([0.9, 0.92, 0.5]), np.array([True, False, True]), np.arange(3), 4
     )
 
-    assert evaluate(statistic, 4)["ece"] == pytest.approx((0.82 + 0.5) / 3)
+    assert compute_statistic(statistic, 4)["ece"] == pytest.approx((0.82 + 0.5) / 3)

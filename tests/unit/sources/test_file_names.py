@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlrek.sources.tree import MAX_BYTES, fold_name, make_safe_name, name_files
+from mlrek.sources.tree import MAX_BYTES, fold_file_name, make_safe_name, name_files
 
 EVIL = [
     "../../x",
@@ -77,7 +77,7 @@ def test_taken_names_are_not_given():
 def test_no_key_leaves_the_folder(keys):
     """Every name is one part, of Linux and of Windows paths, not hidden, and there only once."""
     names = name_files(keys)
-    assert len({fold_name(name) for name in names}) == len(keys)
+    assert len({fold_file_name(name) for name in names}) == len(keys)
     for name in names:
         assert Path("folder", name).parent == Path("folder")
         assert PureWindowsPath("folder", name).parent == PureWindowsPath("folder")

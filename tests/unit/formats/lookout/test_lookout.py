@@ -17,7 +17,7 @@ from mlrek.formats.lookout import (
     parse_lookout_name,
 )
 from mlrek.formats.sniff import sniff
-from mlrek.formats.stored import dump_evaluation, load_evaluation
+from mlrek.formats.stored import dump_evaluation, load_stored
 from mlrek.metrics.compute import compute_metrics
 
 # Test images of three real models from the surest anomaly to the surest normal one, `a` and `n`
@@ -73,7 +73,7 @@ def test_real_numbers_follow_from_images(read_lookout, make_image, real_rows, pr
 def test_evaluation_is_stored_whole(read_lookout, make_image):
     """With its positive class, so that stored runs give the same numbers."""
     evaluation = read_lookout([make_image("anomaly", "normal", 0.7), make_image("normal")])
-    again = load_evaluation(dump_evaluation(evaluation))
+    again = load_stored(dump_evaluation(evaluation))
     assert again.pos_label == "anomaly"
     assert again.warnings == evaluation.warnings
     ours, theirs = (compute_metrics(e, intervals=False).aggregate for e in (again, evaluation))
