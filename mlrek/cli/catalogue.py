@@ -38,7 +38,7 @@ def projects(
     ]
     output.show(
         [Table(["project", "status", "created", "ARN"], rows)],
-        lambda: {"projects": [*map(_describe_project, found)]},
+        lambda: {"projects": [*map(_build_project, found)]},
     )
     if not (found or output.as_json):
         output.hint("No projects here; another --region or --profile?")
@@ -60,7 +60,7 @@ def versions(
     with_evaluations = len(listed) == 1 or output.verbose
     output.show(
         _list_blocks(listed, short=output.width < WIDE, with_evaluations=with_evaluations),
-        lambda: {"versions": [*map(_describe_version, listed)]},
+        lambda: {"versions": [*map(_build_version, listed)]},
     )
     if not (listed or output.as_json):
         output.hint("This project has no versions yet.")
@@ -90,7 +90,7 @@ def archive(
     ]
     output.show(
         [Table(["version", "", "files", "MB", ""], rows, numeric=frozenset({"files", "MB"}))],
-        lambda: {"versions": [*map(_describe_saved, saved)]},
+        lambda: {"versions": [*map(_build_saved, saved)]},
     )
     for result in saved:
         output.warn(f"{result.version.name}: {warning}" for warning in result.warnings)
@@ -143,7 +143,7 @@ def _list_cells(row: "ListedVersion", *, several: bool, short: bool) -> list[str
     ]
 
 
-def _describe_project(listed: "ListedProject") -> dict[str, Any]:
+def _build_project(listed: "ListedProject") -> dict[str, Any]:
     return {
         "name": listed.project.name,
         "project_arn": listed.project.arn,
@@ -153,7 +153,7 @@ def _describe_project(listed: "ListedProject") -> dict[str, Any]:
     }
 
 
-def _describe_version(row: "ListedVersion") -> dict[str, Any]:
+def _build_version(row: "ListedVersion") -> dict[str, Any]:
     version = row.entry.version
     return {
         "project_arn": version.project.arn,
@@ -180,7 +180,7 @@ def _describe_version(row: "ListedVersion") -> dict[str, Any]:
     }
 
 
-def _describe_saved(result: "ArchivedVersion") -> dict[str, Any]:
+def _build_saved(result: "ArchivedVersion") -> dict[str, Any]:
     return {
         "project_arn": result.version.project.arn,
         "version": result.version.name,

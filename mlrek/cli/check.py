@@ -83,7 +83,7 @@ def check(
     """
     from mlrek.promotion.check import Asking, check_version, read_policy
     from mlrek.promotion.promote import keep_decision
-    from mlrek.render.decision import decision_blocks, describe_decision, write_decision_markdown
+    from mlrek.render.decision import build_decision_json, decision_blocks, write_decision_markdown
     from mlrek.runs.log import RUN_VARIABLE, mark_project_run
     from mlrek.tracking.connection import connect
 
@@ -100,7 +100,7 @@ def check(
         forgive=undecided or "",
     )
     blocks = decision_blocks(decision, undecided or "", output.width)
-    output.show(blocks, lambda: describe_decision(decision))
+    output.show(blocks, lambda: build_decision_json(decision))
     output.warn(decision.warnings)
     text = write_decision_markdown(decision, undecided or "")
     _write_files(decision, asked, undecided or "", text, junit=junit, markdown=markdown)
@@ -123,7 +123,7 @@ def report_to_github(
     """
     if environ.get("GITHUB_ACTIONS") != "true":
         return
-    for line in describe_annotations(decision, policy, forgive):
+    for line in render_annotations(decision, policy, forgive):
         write_command(line)
     if path := environ.get("GITHUB_STEP_SUMMARY"):
         try:
@@ -133,7 +133,7 @@ def report_to_github(
             sys.stderr.write(f"warning: the job's summary cannot be written: {exc.strerror}\n")
 
 
-def describe_annotations(decision: "Decision", policy: str, forgive: "Forgive" = "") -> list[str]:
+def render_annotations(decision: "Decision", policy: str, forgive: "Forgive" = "") -> list[str]:
     """A workflow command for each check that did not pass, and one for the verdict.
 
     What failed comes first: of many, GitHub shows the first ones.

@@ -82,7 +82,7 @@ def compare(
 
     Example: mlrek compare models:/digits@champion models:/digits/7
     """
-    from mlrek.promotion.compare import describe_compared
+    from mlrek.promotion.compare import build_compared_json
 
     if html and len(candidates) > 1:
         raise UsageError("--html is the page of one candidate; name only one")
@@ -96,7 +96,7 @@ def compare(
     )
     _write_files(compared, markdown, html)
     compared = _keep(compared, tracking_uri, output) if log else compared
-    output.show(_list_blocks(compared, output.width), lambda: describe_compared(compared))
+    output.show(_list_blocks(compared, output.width), lambda: build_compared_json(compared))
     if not output.as_json:
         output.warn(_list_remarks(compared))
     if not any(comparison.test_sets.shared for comparison in compared.comparisons):
@@ -173,11 +173,11 @@ def _list_remarks(compared: "Compared") -> "Iterator[str]":
 
 def _write_files(compared: "Compared", markdown: str, html: str) -> None:
     """What was asked for in files of its own."""
-    from mlrek.promotion.compare import describe_page
+    from mlrek.promotion.compare import render_comparison
     from mlrek.render.comparison import write_summary
 
     if markdown:
         text = "\n".join(map(write_summary, compared.comparisons))
         write_file("--markdown", markdown, text.encode("utf-8", "backslashreplace"))
     if html:
-        write_file("--html", html, describe_page(compared))
+        write_file("--html", html, render_comparison(compared))

@@ -113,7 +113,7 @@ def evaluate(
             list_trained=referred.list_trained,
         )
     result = log_own_test_set(store, own, options, os.environ)
-    output.show(_list_blocks(result), lambda: describe_result(result, options, store))
+    output.show(_list_blocks(result), lambda: build_evaluate_json(result, options, store))
     if not output.as_json:
         output.warn(result.warnings)
         for other in result.others:
@@ -123,11 +123,11 @@ def evaluate(
             )
 
 
-def describe_result(
+def build_evaluate_json(
     result: "OwnTestSetResult", options: "OwnTestSetOptions", store: "Store"
 ) -> dict[str, Any]:
     """The stable JSON form: that of a sync with one version, and which test set it was."""
-    from mlrek.render.doubts import describe_doubt
+    from mlrek.render.doubts import build_doubt_json
     from mlrek.tracking import read_doubts
     from mlrek.tracking.translation import hide_userinfo
     from mlrek.tracking.view import build_links
@@ -161,7 +161,7 @@ def describe_result(
                 "experiment_id": result.experiment_id,
                 "task": result.run.tags.get("task"),
                 "reason": result.reason or None,
-                "doubts": [describe_doubt(doubt) for doubt in read_doubts(result.run, store)],
+                "doubts": [build_doubt_json(doubt) for doubt in read_doubts(result.run, store)],
                 "warnings": list(result.warnings),
                 "exam": {
                     "name": result.own.name,

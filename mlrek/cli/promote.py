@@ -133,7 +133,7 @@ def _confirm(promotion: "Promotion") -> bool:
         raise UsageError(
             f"{move.uri} is not moved: nobody is there to ask; to move it without asking, add --yes"
         )
-    return typer.confirm(f"Move {_describe_move(promotion)}?", err=True)
+    return typer.confirm(f"Move {_say_move(promotion)}?", err=True)
 
 
 def _tell(promotion: "Promotion", outcome: str, output: Output, undecided: "Forgive") -> None:
@@ -141,10 +141,10 @@ def _tell(promotion: "Promotion", outcome: str, output: Output, undecided: "Forg
     from mlrek.render import Line
 
     reason = promotion.moved.reason if promotion.moved else ""
-    said = [_SENTENCES[outcome].format(move=_describe_move(promotion), reason=reason)]
+    said = [_SENTENCES[outcome].format(move=_say_move(promotion), reason=reason)]
     if outcome == "moved" and promotion.move.decision:
         said.append(f"The decision is sealed as {promotion.move.decision} (SHA-256).")
-    output.show(map(Line, said), lambda: _describe(promotion, outcome))
+    output.show(map(Line, said), lambda: _build_json(promotion, outcome))
     code = promotion.exit_code(undecided)
     if code or outcome in {"overtaken", "declined"}:
         raise typer.Exit(code or EXIT_FAILED)
@@ -161,7 +161,7 @@ _SENTENCES = {
 }
 
 
-def _describe_move(promotion: "Promotion") -> str:
+def _say_move(promotion: "Promotion") -> str:
     """The alias, from where, to where: `models:/m@champion from version 1 (v1) to 2 (v2)`."""
     move = promotion.move
     before = f"from version {move.before} " if move.before else ""
@@ -169,16 +169,16 @@ def _describe_move(promotion: "Promotion") -> str:
     return f"{move.uri} {before}to version {move.version.number}{name}"
 
 
-def _describe(promotion: "Promotion", outcome: str) -> dict[str, Any]:
+def _build_json(promotion: "Promotion", outcome: str) -> dict[str, Any]:
     """The stable JSON form: the gate's answer, and what became of the alias."""
-    from mlrek.render.decision import describe_decision
+    from mlrek.render.decision import build_decision_json
 
     move, moved = promotion.move, promotion.moved
     empty: dict[str, Any] = dict.fromkeys(
         ("verdict", "candidate", "baseline", "images_needed", "images_needed_range", "looks")
     )
     empty |= {"checks": [], "already_champion": False, "doubts": [], "warnings": []}
-    answer = describe_decision(promotion.decision) if promotion.decision else empty
+    answer = build_decision_json(promotion.decision) if promotion.decision else empty
     return {
         **answer,
         "promotion": {

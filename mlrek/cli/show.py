@@ -48,7 +48,7 @@ def show(
     from mlrek.metrics.thresholds import compute_at_chosen_threshold
     from mlrek.promotion import load_version
     from mlrek.render.tables import LabelOutcome
-    from mlrek.render.version import Shown, describe_shown, list_version_blocks
+    from mlrek.render.version import Shown, build_shown_json, list_version_blocks
     from mlrek.tracking.connection import connect_for_reading
 
     if outcome and not label:
@@ -80,7 +80,7 @@ def show(
             else None
         ),
     )
-    output.show(list_version_blocks(shown), lambda: describe_shown(shown))
+    output.show(list_version_blocks(shown), lambda: build_shown_json(shown))
     if not output.as_json:
         if shown.stops_at:
             output.hint(f"Mind: {shown.stops_at}.")

@@ -155,7 +155,7 @@ def _report(result: "SyncResult", output: Output) -> None:
     from mlrek.runs.results import gather_warnings, list_hints, list_links, list_sync_blocks
 
     output.show(
-        list_sync_blocks(result, wide=output.width >= WIDE), lambda: describe_result(result)
+        list_sync_blocks(result, wide=output.width >= WIDE), lambda: build_sync_json(result)
     )
     if not output.as_json:
         output.warn(gather_warnings(result.versions))
@@ -164,7 +164,7 @@ def _report(result: "SyncResult", output: Output) -> None:
         output.hint(hint)
 
 
-def describe_result(result: "SyncResult") -> dict[str, Any]:
+def build_sync_json(result: "SyncResult") -> dict[str, Any]:
     """The stable JSON form of a sync's result."""
     return {
         "tracking_uri": result.tracking_uri,
@@ -177,12 +177,12 @@ def describe_result(result: "SyncResult") -> dict[str, Any]:
             }
             for project in result.projects
         ],
-        "versions": [_describe_version(version) for version in result.versions],
+        "versions": [_build_version(version) for version in result.versions],
     }
 
 
-def _describe_version(result: "VersionResult") -> dict[str, Any]:
-    from mlrek.render.doubts import describe_doubt
+def _build_version(result: "VersionResult") -> dict[str, Any]:
+    from mlrek.render.doubts import build_doubt_json
 
     version, run, model = result.entry.version, result.run, result.model
     return {
@@ -195,6 +195,6 @@ def _describe_version(result: "VersionResult") -> dict[str, Any]:
         "task": run.tags.get("task") if run else None,
         "reason": result.unregistered or result.reason or None,
         "model": {"name": model.name, "version": model.number} if model else None,
-        "doubts": [describe_doubt(doubt) for doubt in result.doubts],
+        "doubts": [build_doubt_json(doubt) for doubt in result.doubts],
         "warnings": list(result.warnings),
     }

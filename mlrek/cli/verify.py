@@ -44,7 +44,7 @@ def verify(
 
     text = _read_policy(policy) if policy else None
     found = verify_version(version, Registry(connect(tracking_uri)), text)
-    output.show(_list_blocks(found), lambda: _describe(found))
+    output.show(_list_blocks(found), lambda: _build_json(found))
     if found.exit_code:
         raise typer.Exit(found.exit_code)
 
@@ -73,7 +73,7 @@ _SENTENCES = {
 }
 
 
-def _describe(found: "Verification") -> dict[str, Any]:
+def _build_json(found: "Verification") -> dict[str, Any]:
     """The stable JSON form."""
     predicate = found.statement.get("predicate", {})
     return {

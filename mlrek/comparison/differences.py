@@ -259,7 +259,7 @@ def find_changes(
     answers = [_list_answers(one, labels) for one in gathered]
     truth = _list_truth(gathered[1], labels)
 
-    def describe(i: int) -> ImageChange:
+    def build(i: int) -> ImageChange:
         return ImageChange(
             image=images[i],
             truth=truth[i],
@@ -268,7 +268,7 @@ def find_changes(
         )
 
     fixed, broken, both_wrong = (
-        tuple(describe(i) for i in np.flatnonzero(kind).tolist()) for kind in kinds
+        tuple(build(i) for i in np.flatnonzero(kind).tolist()) for kind in kinds
     )
     changed = tuple(c for c in both_wrong if c.baseline.labels != c.candidate.labels)
     return fixed, broken, changed

@@ -32,12 +32,12 @@ from mlrek.figures.style import (
     add_notes,
     add_plot,
     add_text,
-    describe_escapes,
-    describe_images,
     draw_line,
     fit_names,
     new_figure,
     notes_height,
+    say_escapes,
+    say_images,
 )
 from mlrek.metrics import LabelScores, Metrics, Number, PrecisionRecallCurve, ThresholdCurves
 from mlrek.metrics.counts import score_all_labels
@@ -49,7 +49,7 @@ _PALE: Final = "#c3cad3"
 _STYLES: Final = ("solid", "dashed", "dotted", "dashdot")
 _FIRST_COLOURS: Final = 4
 _NAME_WIDTH: Final = 332.0
-_AVERAGE_WIDTH: Final = 126.0  # `, AP 0.123` beside a name
+_AVERAGE_WIDTH: Final = 126.0  # `, AP 0.123` after a name
 
 _ROW: Final = 48.0
 _ROOMY_ROW: Final = 96.0
@@ -79,7 +79,7 @@ def draw_threshold_curves(curves: ThresholdCurves, *, version: str, images: int)
     plot_top = HEADER + LEGEND_ROW + MARGIN
     bottom = plot_top + _THRESHOLD_PLOT + BELOW_PLOT
     figure = new_figure(bottom + notes_height(curves.stops_at) + MARGIN / 2)
-    add_header(figure, version, f"{describe_images(images)} · all labels together (micro)")
+    add_header(figure, version, f"{say_images(images)} · all labels together (micro)")
     add_legend(figure, lines, HEADER, columns=(MARGIN, 232, 402))
     axes = add_plot(figure, plot_top, _THRESHOLD_PLOT, ("Confidence threshold", "Score"))
     for line in lines:
@@ -112,13 +112,13 @@ def draw_precision_recall(
     single = curves[1:]
     pale, coloured = _label_lines(single)
     bold = [_over_recall(curve, "micro", INK, width=5.5) for curve in curves[:1]]
-    legend = [*bold, *coloured, *_describe_pale(len(pale))]
+    legend = [*bold, *coloured, *_list_pale(len(pale))]
     plot_bottom = HEADER + _RECALL_PLOT + BELOW_PLOT + MARGIN / 4
     legend_bottom = plot_bottom + ceil(len(legend) / 2) * LEGEND_ROW + MARGIN / 4
     figure = new_figure(legend_bottom + notes_height(stops_at) + MARGIN / 2)
     of_labels = f"{len(single)} of {labels} labels" if len(single) < labels else f"{labels} labels"
-    escapes = describe_escapes([curve.label for curve in single])
-    add_header(figure, version, f"{describe_images(images)} · {of_labels}{escapes}")
+    escapes = say_escapes([curve.label for curve in single])
+    add_header(figure, version, f"{say_images(images)} · {of_labels}{escapes}")
     axes = add_plot(figure, HEADER, _RECALL_PLOT, ("Recall", "Precision"))
     for line in (*pale, *coloured, *bold):
         draw_line(axes, line)
@@ -139,7 +139,7 @@ def draw_label_iou(metrics: Metrics, *, version: str) -> Figure | None:
     row = min(_ROOMY_ROW, max(_ROW, _ROOMY_PLOT / len(shown)))
     labels = [display_label(label) for label in metrics.labels]
     figure = new_figure(HEADER + _MEAN_LEGEND + len(shown) * row + _AXIS)
-    facts = _describe_facts(metrics, len(shown)) + describe_escapes(labels)
+    facts = _describe_facts(metrics, len(shown)) + say_escapes(labels)
     add_header(figure, version, facts)
     mean = metrics.aggregate.get("mean_iou", Number(value=np.nan))
     grid = Box(
@@ -220,7 +220,7 @@ def _over_recall(curve: PrecisionRecallCurve, name: str, colour: str, *, width: 
     )
 
 
-def _describe_pale(n: int) -> list[Curve]:
+def _list_pale(n: int) -> list[Curve]:
     text = f"{n} more label{'' if n == 1 else 's'}"
     return [Curve(points=np.empty((0, 2)), colour=_PALE, legend=text, width=1.5)] if n else []
 
@@ -235,7 +235,7 @@ def _describe_facts(metrics: Metrics, shown: int) -> str:
     n = len(metrics.labels)
     of_labels = f" · the {shown} smallest of {n} labels" if shown < n else ""
     has_line = " · line: 95 % interval" if not of_labels else ""
-    return f"{describe_images(metrics.test_images or 0)} · IoU{of_labels}{has_line}"
+    return f"{say_images(metrics.test_images or 0)} · IoU{of_labels}{has_line}"
 
 
 def _add_frame(figure: Figure, grid: Box, n: int) -> Axes:

@@ -27,11 +27,11 @@ from mlrek.figures.style import (
     add_lines,
     add_numerals,
     add_text,
-    describe_escapes,
-    describe_images,
     fit_name,
     fit_names,
     new_figure,
+    say_escapes,
+    say_images,
     text_width,
 )
 from mlrek.metrics import ConfusionMatrix
@@ -124,14 +124,14 @@ def draw_confusion_matrix(
         top_labels: Draw so many labels, those with most mistakes in their row and column (ties to
             the first); 0: all, up to 25.
     """
-    heatmap = describe_heatmap(confusion, labels, top_labels)
+    heatmap = build_heatmap(confusion, labels, top_labels)
     names = [display_label(label) for label in confusion.rows[:labels]]
     background = [name for name in confusion.rows[labels:] if name == BACKGROUND_LABEL]
     layout = plan_layout(names, top_labels or MAX_LABELS, background)
     figure = new_figure(layout.height, scale=layout.scale)
-    add_header(figure, version, _describe_facts(heatmap, images) + describe_escapes(names))
+    add_header(figure, version, _say_facts(heatmap, images) + say_escapes(names))
     if heatmap.counts.size:
-        _add_grid(add_axes(figure, layout.grid), _describe_cells(heatmap, layout.grid), heatmap)
+        _add_grid(add_axes(figure, layout.grid), _compute_cells(heatmap, layout.grid), heatmap)
         add_names(figure, names, heatmap, layout)
     add_axis_titles(figure, layout)
     return figure
@@ -228,7 +228,7 @@ def add_axis_titles(figure: Figure, layout: Layout) -> None:
     add_text(figure, below, "Predicted", **look)
 
 
-def describe_heatmap(
+def build_heatmap(
     confusion: ConfusionMatrix, labels: int, top_labels: int = 0, shown: IntArray | None = None
 ) -> Heatmap:
     """Leave out empty rows and columns of our own, and pool all but the most confused labels.
@@ -278,7 +278,7 @@ def draw_confusion_difference(
 ) -> Figure:
     """Signed changes of counts, candidate minus baseline; cells without a change stay empty.
 
-    Blue is better (more on the diagonal, less beside it), orange worse; the darker, the larger the
+    Blue is better (more on the diagonal, less off it), orange worse; the darker, the larger the
     change. Past 25 labels those with most changes, and `(other)`.
 
     Args:
@@ -292,13 +292,13 @@ def draw_confusion_difference(
         counts=confusion.counts, rows=confusion.labels, columns=confusion.labels
     )
     sizes = replace(signed, counts=np.abs(confusion.counts))
-    heatmap = describe_heatmap(signed, labels, shown=describe_heatmap(sizes, labels).shown)
+    heatmap = build_heatmap(signed, labels, shown=build_heatmap(sizes, labels).shown)
     changes = heatmap.counts
     names = [display_label(label) for label in confusion.labels[:labels]]
     background = [name for name in confusion.labels[labels:] if name == BACKGROUND_LABEL]
     layout = plan_layout(names, MAX_LABELS, background)
     figure = new_figure(layout.height, scale=layout.scale)
-    facts = f"{describe_images(images)} · blue: better, orange: worse"
+    facts = f"{say_images(images)} · blue: better, orange: worse"
     add_header(figure, f"{candidate} - {baseline}", facts)
     if changes.size:
         _add_changes(add_axes(figure, layout.grid), layout.grid, changes, len(heatmap.shown))
@@ -307,13 +307,11 @@ def draw_confusion_difference(
     return figure
 
 
-def _describe_facts(heatmap: Heatmap, images: int) -> str:
+def _say_facts(heatmap: Heatmap, images: int) -> str:
     if not heatmap.pooled:
-        return f"{describe_images(images)} · % and colour: share of the row"
+        return f"{say_images(images)} · % and colour: share of the row"
     shown = len(heatmap.shown)
-    return (
-        f"{describe_images(images)} · the {shown} most confused of {shown + heatmap.pooled} labels"
-    )
+    return f"{say_images(images)} · the {shown} most confused of {shown + heatmap.pooled} labels"
 
 
 def _choose_rotation(longest: float, pitch: float, *, roomy: bool) -> int:
@@ -322,7 +320,7 @@ def _choose_rotation(longest: float, pitch: float, *, roomy: bool) -> int:
     return 0 if longest <= 0.9 * pitch else 45
 
 
-def _describe_cells(heatmap: Heatmap, grid: Box) -> _Cells:
+def _compute_cells(heatmap: Heatmap, grid: Box) -> _Cells:
     rows, columns = heatmap.counts.shape
     shares = heatmap.counts / np.maximum(heatmap.counts.sum(axis=1, keepdims=True), 1)
     colours = colour_cells(heatmap.counts)

@@ -198,7 +198,7 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     return buffer.getvalue()
 
 
-def describe_images(images: int) -> str:
+def say_images(images: int) -> str:
     """How many images a figure rests on, as its header says it."""
     return f"n = {images:,} image{'' if images == 1 else 's'}"
 
@@ -276,7 +276,7 @@ def fit_name(name: str, width: float, size: float, *, weight: str = "normal") ->
     return "".join((*pieces[:head], ELLIPSIS, *pieces[tail:]))
 
 
-def describe_escapes(names: Sequence[str]) -> str:
+def say_escapes(names: Sequence[str]) -> str:
     """A word on names that stand as code points for want of a font, '' where none does."""
     lacks = any(c.isprintable() and not is_drawable(c) for name in names for c in name)
     return r" · \u…: no font here" if lacks else ""

@@ -21,9 +21,9 @@ from mlrek.figures.confusion import (
     Layout,
     add_axis_titles,
     add_names,
+    build_heatmap,
     colour_cells,
     count_in_thousands,
-    describe_heatmap,
     find_dark,
     plan_layout,
 )
@@ -75,9 +75,9 @@ def draw_threshold_grid(
     """
     if not matrices:
         return {}
-    shown = describe_heatmap(base, labels, top_labels).shown
+    shown = build_heatmap(base, labels, top_labels).shown
     heatmaps = {
-        percent: describe_heatmap(matrix, labels, top_labels, shown)
+        percent: build_heatmap(matrix, labels, top_labels, shown)
         for percent, matrix in matrices.items()
     }
     first = next(iter(matrices.values()))

@@ -249,7 +249,7 @@ def _last_part(image: str) -> str:
     return unquote_plus(image).replace("\\", "/").rpartition("/")[2].casefold()
 
 
-def describe_prints(contents: Contents) -> list[tuple[Print, ...]]:
+def list_prints(contents: Contents) -> list[tuple[Print, ...]]:
     """By what each image's bytes are known again, none where they are not known or there are none.
 
     Equal ETags of equal sizes are of equal bytes whatever they are made of.

@@ -216,15 +216,15 @@ def parse_timestamp(time: str | float | None) -> int | None:
     return since if 0 <= since <= _END_MS else None
 
 
-def describe_bytes(head: bytes) -> str:
+def say_bytes(head: bytes) -> str:
     """What a file is that should begin a JSON text, and what to do; '' where it may be one.
 
-    >>> describe_bytes(b"version https://git-lfs.github.com/spec/v1")
+    >>> say_bytes(b"version https://git-lfs.github.com/spec/v1")
     'is a Git LFS pointer, not the file itself; run `git lfs pull`'
-    >>> describe_bytes(b'{"source-ref": "s3://b/1.jpg"}')
+    >>> say_bytes(b'{"source-ref": "s3://b/1.jpg"}')
     ''
     """
-    if said := describe_spoilt(head):
+    if said := say_spoilt(head):
         return said
     text = _strip(head)
     if _PYTHON.match(text):
@@ -238,45 +238,45 @@ def describe_bytes(head: bytes) -> str:
     return f"is text, not JSON; it begins with {quoted(begin[:_SHOWN])}"
 
 
-def describe_spoilt(head: bytes) -> str:
+def say_spoilt(head: bytes) -> str:
     """The same, but '' for any text: some line of it may be left out by those who ask for that."""
-    for describe in _DESCRIBE:
-        if said := describe(head):
+    for say in _KINDS:
+        if said := say(head):
             return said
     return ""
 
 
-def describe_lines(head: bytes) -> str:
+def say_lines(head: bytes) -> str:
     """What a file is that should hold one JSON value a line; '' where it may.
 
-    >>> describe_lines(b'[{"source-ref": "s3://b/1.jpg"}]')
+    >>> say_lines(b'[{"source-ref": "s3://b/1.jpg"}]')
     "is a JSON array, where one JSON value a line belongs; `jq -c '.[]' FILE` makes lines of it"
     """
     if not _strip(head):
         return ""  # whoever counts the lines says that there are none
-    if said := describe_spoilt(head):
+    if said := say_spoilt(head):
         return said
     text = _strip(head)
     return next((f"{said} makes lines of it" for form, said in _FORMS if form.match(text)), "")
 
 
-def describe_document(head: bytes) -> str:
+def say_document(head: bytes) -> str:
     """What a file is that should begin something which it does not: never ''."""
-    if said := describe_bytes(head):
+    if said := say_bytes(head):
         return said
     begin = quoted(_strip(head)[:_SHOWN].decode("utf-8", "ignore"))
     return f"is JSON of another kind; it begins with {begin}"
 
 
-def describe_other(head: bytes, *, of_lines: bool) -> str:
+def say_other(head: bytes, *, of_lines: bool) -> str:
     """The same; `of_lines`: of a file that should hold one JSON value a line."""
-    said = describe_lines(head) if of_lines and not describe_bytes(head) else ""
-    return said or describe_document(head)
+    said = say_lines(head) if of_lines and not say_bytes(head) else ""
+    return said or say_document(head)
 
 
 def say_unreadable(data: bytes, exc: ValueError, *, what: str) -> str:
     """Why a document cannot be read as `what`: what it is instead, else what the decoder said."""
-    said = describe_bytes(data[:HEAD_BYTES])
+    said = say_bytes(data[:HEAD_BYTES])
     return f"is not {what}: {f'it {said}' if said else exc}"
 
 
@@ -321,7 +321,7 @@ def _strip(head: bytes) -> bytes:
     return head.removeprefix(codecs.BOM_UTF8).lstrip()
 
 
-def _describe_nothing(head: bytes) -> str:
+def _say_nothing(head: bytes) -> str:
     if not head:
         return "is empty"
     if not head.strip(b"\0"):
@@ -329,21 +329,21 @@ def _describe_nothing(head: bytes) -> str:
     return "" if _strip(head) else "is empty but for blanks"
 
 
-def _describe_magic(head: bytes) -> str:
+def _say_magic(head: bytes) -> str:
     said = next((said for magic, said in _MAGIC if head.startswith(magic)), "")
     return said or (f"is a tar archive; {_PACKED}" if head[_TAR_MARK] == _TAR else "")
 
 
-def _describe_encoding(head: bytes) -> str:
+def _say_encoding(head: bytes) -> str:
     encoding = find_encoding(head)
     return f"is {encoding[:6].upper()} text; {_SAVE_AS_UTF8}" if encoding else ""
 
 
-def _describe_pointer(head: bytes) -> str:
+def _say_pointer(head: bytes) -> str:
     return next((said for form, said in _POINTERS if form.match(_strip(head))), "")
 
 
-def _describe_markup(head: bytes) -> str:
+def _say_markup(head: bytes) -> str:
     text = _strip(head)
     if not text.startswith(b"<"):
         return ""
@@ -357,16 +357,16 @@ def _describe_markup(head: bytes) -> str:
     return "is XML, not JSON"
 
 
-def _describe_binary(head: bytes) -> str:
+def _say_binary(head: bytes) -> str:
     has_zeros = b"\0" in head[:1000] and not _strip(head).startswith(_JSON_BEGINS)
     return "is binary data, not JSON" if has_zeros else ""
 
 
-_DESCRIBE: Final[tuple[Callable[[bytes], str], ...]] = (
-    _describe_nothing,
-    _describe_magic,
-    _describe_encoding,
-    _describe_pointer,
-    _describe_markup,
-    _describe_binary,
+_KINDS: Final[tuple[Callable[[bytes], str], ...]] = (
+    _say_nothing,
+    _say_magic,
+    _say_encoding,
+    _say_pointer,
+    _say_markup,
+    _say_binary,
 )

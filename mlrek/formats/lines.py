@@ -21,10 +21,10 @@ from mlrek.formats.json_text import (
     HEAD_BYTES,
     NotANumber,
     decode_json,
-    describe_lines,
     find_encoding,
     is_gzip,
     quoted,
+    say_lines,
     say_unreadable,
 )
 
@@ -162,7 +162,7 @@ def iter_blocks(
             than lines.
     """
     head, chunks = peek_chunks(chunks)
-    if said := describe_lines(head):
+    if said := say_lines(head):
         raise ParseError(uri, 0, said)
     number = 1
     start: list[bytes] = []  # of a line whose end has not come yet; joined once, not piece by piece
@@ -223,7 +223,7 @@ def unfold_lines(
         head, chunks = peek_chunks(_recode(chunks, uri, encoding))
     text = head.removeprefix(BYTE_ORDER_MARK).lstrip()
     is_document = text.startswith((b"[", b'"')) or holds_values.match(text)
-    if is_document or (text.startswith(b"{") and describe_lines(head)):
+    if is_document or (text.startswith(b"{") and say_lines(head)):
         yield from _unfold_document(_join(chunks, uri), uri, unfold)
     else:
         yield from chunks

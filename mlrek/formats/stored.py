@@ -143,7 +143,7 @@ _SCHEMA_DECODER = json.Decoder(_SchemaVersion)
 def dump_evaluation(evaluation: Evaluation) -> bytes:
     """The evaluation as the bytes of a Parquet file; equal evaluations give equal bytes."""
     groups = [group for group in GROUPS if group.is_in(evaluation)]
-    header = json.encode(_describe(evaluation), enc_hook=_encode_array)
+    header = json.encode(_build_header(evaluation), enc_hook=_encode_array)
     schema = pa.unify_schemas([group.schema for group in groups])
     table = pa.Table.from_arrays(
         [column for group in groups for column in group.write(evaluation)],
@@ -233,7 +233,7 @@ def _decompress(summary: bytes) -> bytes:
     return content
 
 
-def _describe(evaluation: Evaluation) -> _Header:
+def _build_header(evaluation: Evaluation) -> _Header:
     return _Header(
         task=evaluation.task,
         labels=evaluation.labels,

@@ -27,7 +27,7 @@ from mlrek.metrics.curves import (
     compute_threshold_curves,
     warn_constant,
 )
-from mlrek.metrics.decisions import Sample, describe_predictions, predict
+from mlrek.metrics.decisions import Sample, list_predictions, predict
 from mlrek.metrics.estimates import estimate_counted, widen_means
 from mlrek.metrics.left_out import (
     CountsLeftOut,
@@ -109,10 +109,10 @@ def compute_classification(
         at_threshold_per_label=at_threshold.per_label,
         crossfit=crossfit.numbers,
         crossfit_per_label=crossfit.per_label,
-        confusion=_describe_matrix(matrix, labels),
+        confusion=_build_matrix(matrix, labels),
         curves=compute_threshold_curves(evaluation, ranked.pairs) if curves else None,
         precision_recall=compute_precision_recall(evaluation, ranked.pairs) if curves else (),
-        predictions=describe_predictions(sample),
+        predictions=list_predictions(sample),
         reconciliation=reconciled,
         extra=compute_consistency(sample) if units.asked and not units.are_groups else {},
         warnings=(
@@ -221,7 +221,7 @@ def _count_sample(sample: Sample, n_labels: int) -> NDArray[np.int64]:
     return count_pairs(sample.y_true[sample.counted], sample.y_pred[sample.counted], n_labels)
 
 
-def _describe_matrix(matrix: NDArray[np.int64], labels: tuple[str, ...]) -> ConfusionMatrix:
+def _build_matrix(matrix: NDArray[np.int64], labels: tuple[str, ...]) -> ConfusionMatrix:
     """The matrix, with the column `(none)` where some image has no prediction."""
     if matrix[:, -1].any():
         return ConfusionMatrix(counts=matrix, rows=labels, columns=(*labels, NONE_LABEL))

@@ -56,7 +56,7 @@ def compute_metrics(
     if not evaluation.has_images:
         counted = compute_from_counts(evaluation, sampling)
         if counted is None:
-            return _doubt(_describe_reported(evaluation, prediction_rule), evaluation)
+            return _doubt(_list_reported(evaluation, prediction_rule), evaluation)
         counted = _doubt(counted, evaluation)
         return _warn_unused(prediction_rule, counted, "published counts are of the top labels")
     compute = _COMPUTE[evaluation.task]
@@ -158,7 +158,7 @@ _COMPUTE: Mapping[Task, _Compute] = MappingProxyType(
 )
 
 
-def _describe_reported(evaluation: Evaluation, rule: PredictionRule) -> Metrics:
+def _list_reported(evaluation: Evaluation, rule: PredictionRule) -> Metrics:
     """Without images there is nothing but the provider's own numbers."""
     reconciled = reconcile(evaluation, Basis())
     return Metrics(

@@ -77,11 +77,11 @@ def compute_threshold_curves(evaluation: Evaluation, pairs: Pairs) -> ThresholdC
         tp=tp,
         fp=fp,
         fn=pairs.support - tp,
-        stops_at=describe_stop(evaluation),
+        stops_at=say_stop(evaluation),
     )
 
 
-def describe_stop(evaluation: Evaluation) -> str:
+def say_stop(evaluation: Evaluation) -> str:
     """Where the records stop, '' where they do not."""
     kind, n_records = evaluation.records_kind, len(evaluation.records.confidence)
     if kind == RecordsKind.COMPLETE:

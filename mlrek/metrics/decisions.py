@@ -199,7 +199,7 @@ def predict(evaluation: Evaluation, rule: PredictionRule) -> Sample:
     return _RULES[rule](evaluation, _one_true_label(evaluation))
 
 
-def describe_predictions(sample: Sample) -> Predictions:
+def list_predictions(sample: Sample) -> Predictions:
     """The rows of a sample, each with its outcome."""
     code = np.where(sample.is_right, 3, 2)
     code[sample.y_pred < 0] = 1

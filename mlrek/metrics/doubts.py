@@ -258,7 +258,7 @@ def doubt_fitted(evaluation: Evaluation, metrics: Metrics) -> Iterator[Doubt]:
         yield Doubt(
             kind=DoubtKind.THRESHOLDS_FITTED,
             text="the service chose its thresholds for the best F1 on this very test set: numbers "
-            f"at these thresholds are higher than new images will show; {_describe_way(metrics)}",
+            f"at these thresholds are higher than new images will show; {_say_way(metrics)}",
             count=metrics.test_images,
             of=metrics.test_images,
             touches=touches,
@@ -302,7 +302,7 @@ def _is_fitted(evaluation: Evaluation) -> bool:
     return is_rekognition and not is_adapter and not is_own
 
 
-def _describe_way(metrics: Metrics) -> str:
+def _say_way(metrics: Metrics) -> str:
     """What is read instead, or what can be done where nothing is."""
     number, fitted = metrics.crossfit.get("f1_macro"), metrics.at_threshold.get("f1_macro")
     if number is None or fitted is None or isnan(number.value):

@@ -108,13 +108,13 @@ def find_grouping(evaluation: Evaluation, metrics: Metrics) -> Grouping | None:
     images does not matter.
     """
     groups = _list_groups(evaluation.images)
-    outcomes = describe_outcomes(evaluation, metrics) if groups else None
+    outcomes = compute_outcomes(evaluation, metrics) if groups else None
     if outcomes is None or not any(
         find_effect(outcomes, group[outcomes.image_idx]) > MIN_EFFECT * _ALIKE
         for group in groups.values()
     ):
         return None
-    outcomes = describe_outcomes(
+    outcomes = compute_outcomes(
         evaluation, metrics, by_uri=True
     )  # so that no order of lines counts
     groups = _keep_enough(
@@ -145,7 +145,7 @@ def are_independent(evaluation: Evaluation, metrics: Metrics, groups: Sequence[s
     Groups that are too fine, such as of one image each, leave images together that are right and
     wrong together. Then the sums over what goes together vary more than the sums over its groups.
     """
-    outcomes = describe_outcomes(evaluation, metrics)
+    outcomes = compute_outcomes(evaluation, metrics)
     if outcomes is None:
         return True
     own = _number(np.unique(np.array(groups, dtype=object), return_inverse=True)[1])
@@ -280,7 +280,7 @@ GROUPINGS: Mapping[str, _Rule] = MappingProxyType(
 )
 
 
-def describe_outcomes(
+def compute_outcomes(
     evaluation: Evaluation, metrics: Metrics, *, by_uri: bool = False
 ) -> ImageOutcomes:
     """How right the images that count are, in their order or in that of their URIs.

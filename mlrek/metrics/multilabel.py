@@ -111,10 +111,10 @@ def compute_multilabel(
         at_threshold_per_label=at_threshold.per_label,
         crossfit=crossfit.numbers,
         crossfit_per_label=crossfit.per_label,
-        confusion=describe_decisions(counts, labels),
+        confusion=count_decisions(counts, labels),
         curves=compute_threshold_curves(evaluation, pairs) if curves else None,
         precision_recall=compute_precision_recall(evaluation, pairs) if curves else (),
-        predictions=describe_predictions(evaluation, pairs, decision.is_predicted),
+        predictions=list_label_predictions(evaluation, pairs, decision.is_predicted),
         reconciliation=reconciled,
         warnings=(
             *decision.warnings,
@@ -179,7 +179,7 @@ def _estimate_pooled(ranked: RankedPairs, units: Units) -> dict[str, Number]:
     return estimate_statistic(pooled, units.put_in_order(ranked.pairs.places), RANKING_REASONS)
 
 
-def describe_decisions(counts: LabelCounts, labels: Sequence[str]) -> ConfusionMatrix:
+def count_decisions(counts: LabelCounts, labels: Sequence[str]) -> ConfusionMatrix:
     """The decisions on each label as a matrix: no label is confused with another one.
 
     On the diagonal what is rightly predicted; in the column `(none)` what is true but not
@@ -193,7 +193,7 @@ def describe_decisions(counts: LabelCounts, labels: Sequence[str]) -> ConfusionM
     return ConfusionMatrix(counts=matrix, rows=names, columns=names)
 
 
-def describe_predictions(
+def list_label_predictions(
     evaluation: Evaluation, pairs: Pairs, is_predicted: BoolArray
 ) -> Predictions:
     """A row for each label of an image that is true or predicted; one for an image without any."""

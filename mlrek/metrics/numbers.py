@@ -12,7 +12,7 @@ from mlrek.evaluation import Evaluation, FloatArray, IntArray, Task
 from mlrek.metrics import LabelScores, Metrics, Number
 from mlrek.metrics.crossfit import LABEL_PREFIX
 from mlrek.metrics.detection.outcomes import BOX_ERRORS
-from mlrek.metrics.positive_class import describe_positive_class
+from mlrek.metrics.positive_class import define_positive_class
 
 MAIN_SCORES: Final = ("precision", "recall", "f1")
 NO_REPORTED_INTERVAL: Final = "the service reports no interval of its numbers"
@@ -426,17 +426,17 @@ def name_metric(name: str) -> str:
     return _spell(name)
 
 
-def describe_metrics(task: Task, pos_label: str = "") -> dict[str, str]:
+def list_definitions(task: Task, pos_label: str = "") -> dict[str, str]:
     """The definition of every number of a task, by the key it is logged under.
 
     Groups of keys that mean the same stand once: `label_<name>`, `interval`, `reported`. Where the
     provider names a positive class, `pos_label`, its numbers stand there too.
     """
-    own = describe_positive_class(pos_label) if pos_label else {}
+    own = define_positive_class(pos_label) if pos_label else {}
     positive = {f"aggregate/{name}": text for name, text in own.items()}
     if task in AREA_DEFINITIONS:
         return {**AREA_DEFINITIONS[task], **positive, "reported": REPORTED}
-    definitions = {f"aggregate/{name}": text for name, text in _describe_aggregate(task)}
+    definitions = {f"aggregate/{name}": text for name, text in _define_aggregate(task)}
     for score, average in _combine(("precision", "recall", "f1"), ("micro", "macro", "weighted")):
         definitions[f"at_threshold/{score}_{average}"] = (
             "predicted is every label whose confidence reaches its assumed threshold, one label "
@@ -532,7 +532,7 @@ def _spell(name: str) -> str:
     return " ".join(_WORDS.get(word, word) for word in name.split("_"))
 
 
-def _describe_aggregate(task: Task) -> Iterator[tuple[str, str]]:
+def _define_aggregate(task: Task) -> Iterator[tuple[str, str]]:
     averages, own = _TASKS[task]
     for score, average in _combine(_SCORES, averages):
         yield f"{score}_{average}", f"{_SCORES[score]}, {_AVERAGES[average]}"

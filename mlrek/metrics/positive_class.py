@@ -54,7 +54,7 @@ _DECIDED_RULE: Final = "positive class {pos_label}, as the provider decided each
 _AREA_RULE: Final = "positive class {pos_label}, over all confidences"
 
 
-def describe_positive_class(pos_label: str) -> dict[str, str]:
+def define_positive_class(pos_label: str) -> dict[str, str]:
     """What each number means, in plain words."""
     return {name: text.format(pos_label=repr(pos_label)) for name, text in _DEFINITIONS.items()}
 

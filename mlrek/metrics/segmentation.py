@@ -162,7 +162,7 @@ def compute_segmentation(evaluation: Evaluation, sampling: Sampling) -> Metrics:
         test_images=len(evaluation.images),
         aggregate={name: numbers[name] for name in AGGREGATE_NAMES},
         per_label=per_label,
-        predictions=_describe_areas(masks),
+        predictions=_list_areas(masks),
         reconciliation=_reconcile(evaluation, per_label, sums.mean_iou[:, 0]),
         extra={name: numbers[name] for name in EXTRA_NAMES},
         warnings=tuple(_warn_unreadable(masks)),
@@ -224,7 +224,7 @@ def _score(sums: LabelSums, numbers: dict[str, Number]) -> LabelScores:
     )
 
 
-def _describe_areas(masks: MaskCounts) -> Predictions:
+def _list_areas(masks: MaskCounts) -> Predictions:
     """A row for each label of an image that either mask has."""
     is_true, is_pred = masks.tp + masks.fn > 0, masks.tp + masks.fp > 0
     outcome = np.select([is_true & is_pred, is_pred], ["TP", "FP"], "FN")

@@ -275,7 +275,7 @@ def _choose_lines(evaluation: Evaluation, lines_of: dict[str, list[int]]) -> dic
     """Of each image in several lines the one that counts, or that none does."""
     several = {image: lines for image, lines in lines_of.items() if len(lines) > 1}
     rows = np.array([line for lines in several.values() for line in lines], dtype=np.int64)
-    described = _describe_lines(take_images(evaluation, rows))
+    described = _list_lines(take_images(evaluation, rows))
     content = dict(zip(rows.tolist(), described, strict=True))
     return {
         image: _LEFT_OUT
@@ -296,7 +296,7 @@ def _is_contradicted(lines: Sequence[_Line]) -> bool:
     return len({line.truth for line in lines}) > 1 or len(areas) > 1
 
 
-def _describe_lines(evaluation: Evaluation) -> Iterator[_Line]:
+def _list_lines(evaluation: Evaluation) -> Iterator[_Line]:
     truth = _Columns(len(evaluation.images), evaluation.labels)
     records = _Columns(len(evaluation.images), evaluation.labels)
     truth.add_sorted(evaluation.truth)
@@ -308,7 +308,7 @@ def _describe_lines(evaluation: Evaluation) -> Iterator[_Line]:
         records.add(evaluation.detections.records, *_columns_of(evaluation.detections.records))
         records.add_images(*evaluation.detections.image_sizes.T)
         records.add(evaluation.detections.truth, *evaluation.detections.truth.boxes_xyxy.T)
-    areas = _describe_areas(evaluation, records)
+    areas = _list_areas(evaluation, records)
     if evaluation.seen_in_training is not None:
         records.add_images(evaluation.seen_in_training)
     for said, area, answered in zip(truth.encode(), areas, records.encode(), strict=True):
@@ -319,7 +319,7 @@ def _columns_of(boxes: Boxes) -> tuple[NDArray[Any], ...]:
     return (boxes.confidence, *boxes.boxes_xyxy.T, boxes.outcome)
 
 
-def _describe_areas(evaluation: Evaluation, records: "_Columns") -> list[bytes | None]:
+def _list_areas(evaluation: Evaluation, records: "_Columns") -> list[bytes | None]:
     """True pixels by image; what the masks found is added to the records."""
     if evaluation.masks is None:
         return [b""] * len(evaluation.images)

@@ -11,14 +11,14 @@ import numpy as np
 from mlrek.evaluation import Evaluation, IntArray, RecordsKind, Task
 from mlrek.metrics import ConfusionMatrix, LabelScores, PredictionRule, ThresholdCurves
 from mlrek.metrics.counts import Pairs, count_pairs, count_predicted, divide, pair_records
-from mlrek.metrics.curves import N_STEPS, describe_stop
+from mlrek.metrics.curves import N_STEPS, say_stop
 from mlrek.metrics.decisions import decide_records, predict
 from mlrek.metrics.detection import IOU_THRESHOLD, pair_detections
 from mlrek.metrics.detection.matching import arrange_boxes
-from mlrek.metrics.detection.outcomes import decide_boxes, describe_confusion, find_outcomes
+from mlrek.metrics.detection.outcomes import count_confusion, decide_boxes, find_outcomes
 from mlrek.metrics.intervals import CONFIDENCE
 from mlrek.metrics.left_out import score_labels
-from mlrek.metrics.multilabel import describe_decisions
+from mlrek.metrics.multilabel import count_decisions
 from mlrek.text import NONE_LABEL
 
 PERCENTS: Final = tuple(range(0, 101, 10))
@@ -140,7 +140,7 @@ def _of_label_sets(evaluation: Evaluation) -> _Matrices:
         eligible = decide_records(evaluation).is_predicted
     for percent in PERCENTS:
         counts = count_predicted(pairs, eligible & (pairs.confidence >= percent / 100))
-        yield percent, describe_decisions(counts, evaluation.labels)
+        yield percent, count_decisions(counts, evaluation.labels)
 
 
 def _of_boxes(evaluation: Evaluation) -> _Matrices:
@@ -153,7 +153,7 @@ def _of_boxes(evaluation: Evaluation) -> _Matrices:
         outcomes = find_outcomes(
             scenes.keep(scenes.found.confidence >= percent / 100), IOU_THRESHOLD
         )
-        yield percent, describe_confusion(outcomes, evaluation.labels)
+        yield percent, count_confusion(outcomes, evaluation.labels)
 
 
 _COMPUTE: Final[Mapping[Task, Callable[[Evaluation], _Matrices]]] = MappingProxyType(
@@ -193,7 +193,7 @@ def _pair(evaluation: Evaluation) -> tuple[Pairs, str]:
         return pair_detections(evaluation, evaluation.detections)
     has_truth = evaluation.truth.counts > 0
     keep = has_truth if evaluation.task == Task.CLASSIFICATION else None
-    return pair_records(evaluation, keep), describe_stop(evaluation)
+    return pair_records(evaluation, keep), say_stop(evaluation)
 
 
 def count_least(goal: float, confidence: float = CONFIDENCE) -> int:

@@ -153,7 +153,7 @@ def _check(question: _Question, reading: Reading, candidate: Candidate) -> Check
     else:
         answer = _answer(figure, question, candidate.test_images.total)
     reason = "; ".join(filter(None, (answer.reason, _say_reading(reading, candidate))))
-    return _describe(question, reading, figure, replace(answer, reason=reason))
+    return _build_check(question, reading, figure, replace(answer, reason=reason))
 
 
 def _find_figure(metric: Metric, candidate: Candidate, confidence: float) -> Figure | None:
@@ -294,7 +294,7 @@ def _fail_by_interval(figure: Figure, question: _Question) -> CheckAnswer:
     return CheckAnswer(status=Status.FAILED, reason=reason)
 
 
-def _describe(
+def _build_check(
     question: _Question, reading: Reading, figure: Figure | None, answer: CheckAnswer
 ) -> Check:
     """The interval is told where the floor asks for one."""

@@ -80,13 +80,13 @@ def check_relative(
     """One check, or one for each label that either version has."""
     opponent = footing.opponent
     if opponent.absent:
-        yield _describe(
+        yield _build_check(
             asked, asked.metric, CheckAnswer(Status.IGNORED, opponent.absent), candidate
         )
         return
     if opponent.comparison is None:
         answer = CheckAnswer(Status.UNDECIDED, f"not comparable: {footing.incomparable}")
-        yield _describe(asked, asked.metric, answer, candidate, is_comparable=False)
+        yield _build_check(asked, asked.metric, answer, candidate, is_comparable=False)
         return
     comparison = opponent.comparison
     scope = _scope(footing.asked.same, comparison)
@@ -137,11 +137,11 @@ def _check(
     metric = reading.asked
     if footing.incomparable:
         answer = CheckAnswer(Status.UNDECIDED, f"not comparable: {footing.incomparable}")
-        return _describe(asked, metric, answer, candidate, found, is_comparable=False)
+        return _build_check(asked, metric, answer, candidate, found, is_comparable=False)
     if found is None:
         answer = CheckAnswer(Status.UNDECIDED, _say_no_difference(reading.metric, candidate))
-        return _describe(asked, metric, answer, candidate)
-    images = _describe_images(found, candidate, footing.opponent)
+        return _build_check(asked, metric, answer, candidate)
+    images = _count_images(found, candidate, footing.opponent)
     answer = _answer(asked, found, images)
     if answer.status == Status.PASSED and footing.asked.adjust_for_looks:
         answer = _hold_to_look(answer, asked, found, footing.looks, images)
@@ -154,7 +154,7 @@ def _check(
     alike = ONLY_THRESHOLDS if footing.opponent.differs_in_thresholds and not is_told else ""
     reason = "; ".join(filter(None, (answer.reason, note, remark, alike)))
     answer = replace(answer, reason=reason)
-    return _describe(asked, metric, answer, candidate, found)
+    return _build_check(asked, metric, answer, candidate, found)
 
 
 def _say_reading(reading: Reading, comparison: Comparison | None, scope: Scope) -> str:
@@ -245,7 +245,7 @@ class _Images:
     spread: tuple[float, float, float]
 
 
-def _describe_images(found: Difference, candidate: Candidate, opponent: Opponent) -> _Images | None:
+def _count_images(found: Difference, candidate: Candidate, opponent: Opponent) -> _Images | None:
     """On shared images the versions differ on some; alone each is right on some."""
     comparison, shared = opponent.comparison, opponent.shared_images
     is_shared = found.scope == Scope.SHARED and comparison is not None
@@ -348,7 +348,7 @@ def _limit(asked: NoWorse | Better, name: str) -> float:
     return asked.margin if less_is_better else 0.0 - asked.margin
 
 
-def _describe(
+def _build_check(
     asked: NoWorse | Better,
     metric: Metric,
     answer: CheckAnswer,

@@ -48,7 +48,7 @@ from mlrek.promotion.baseline import (
 )
 from mlrek.registry.door import DEFAULT_ALIAS, VALIDATION, Registry, ValidationStatus, check_alias
 from mlrek.render import write_json
-from mlrek.render.decision import describe_decision
+from mlrek.render.decision import build_decision_json
 from mlrek.sources import AwsOptions
 from mlrek.sources.storage import read_small_text
 from mlrek.tracking import RegisteredVersion
@@ -132,7 +132,7 @@ def check_version(
     referred = replace(referred, registered=referred.registered or asking.registered)
     if referred.run is not None and not referred.run.is_logged:
         raise TrackingError(say_incomplete(referred.run.run_id))
-    described = _describe_candidate(referred, policy.test_set.group_by, store)
+    described = _compute_candidate(referred, policy.test_set.group_by, store)
     if referred.run is not None and is_champion(
         referred, policy.baseline, asking.alias, Registry(store())
     ):
@@ -161,7 +161,7 @@ def decide_again(
         baseline: What it was compared with, None where there was none.
         looks: What was kept of the looks, in its JSON form.
     """
-    described = _describe_candidate(candidate, policy.test_set.group_by, None)
+    described = _compute_candidate(candidate, policy.test_set.group_by, None)
     if baseline is not None:
         opponent = compare_sides(policy, baseline, candidate)
     elif policy.baseline:
@@ -182,7 +182,7 @@ def read_sealed_policy(sealed: Mapping[str, Any]) -> Policy:
     return _group(policy, sealed["group_by"] or "")
 
 
-def _describe_candidate(
+def _compute_candidate(
     referred: Referred, group_by: str, store: Callable[[], Store] | None
 ) -> Candidate:
     """The candidate's numbers, made anew from its evaluation by the rules of today.
@@ -267,7 +267,7 @@ def _count_looks(
 def _note(decision: Decision, policy: Policy, referred: Referred, store: Store) -> Decision:
     """Keep the answer where the candidate is; the answer stands when that is not allowed."""
     try:
-        content = write_json(describe_decision(decision))
+        content = write_json(build_decision_json(decision))
         store.write_artifact(referred.run_id, _result_path(policy), content)
         if referred.registered is not None:
             tags = {VALIDATION: _VALIDATED[decision.verdict].value}

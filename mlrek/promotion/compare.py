@@ -28,12 +28,12 @@ from mlrek.promotion import (
 )
 from mlrek.render import Json, number_or_null, write_json
 from mlrek.render.comparison import (
-    describe_candidate,
-    describe_version,
+    build_candidate_json,
+    build_version_json,
     write_fixed_broken,
     write_summary,
 )
-from mlrek.render.comparison_page import describe_comparison
+from mlrek.render.comparison_page import render_comparison_page
 from mlrek.sources import AwsOptions
 from mlrek.sources.aws import AwsClients
 from mlrek.sources.images import read_images_below
@@ -136,11 +136,11 @@ def describe_files(compared: Compared, i: int) -> dict[str, bytes]:
     """What the run of candidate `i` keeps of its comparison, by file name."""
     comparison, run_id = compared.comparisons[i], compared.runs[i + 1]
     files = {
-        "comparison.html": describe_page(compared, i),
+        "comparison.html": render_comparison(compared, i),
         "comparison.json": write_json(
             {
-                "baseline": describe_version(comparison.baseline, compared.runs[0]),
-                "candidates": [describe_candidate(comparison, run_id)],
+                "baseline": build_version_json(comparison.baseline, compared.runs[0]),
+                "candidates": [build_candidate_json(comparison, run_id)],
             }
         ),
         "fixed_broken.csv": write_fixed_broken(comparison),
@@ -152,21 +152,21 @@ def describe_files(compared: Compared, i: int) -> dict[str, bytes]:
     return files
 
 
-def describe_page(compared: Compared, i: int = 0) -> bytes:
+def render_comparison(compared: Compared, i: int = 0) -> bytes:
     """The page of candidate `i` against the baseline."""
     evaluation, read_images = compared.evaluations[i + 1], compared.read_images[i + 1]
-    return describe_comparison(compared.comparisons[i], evaluation, read_images)
+    return render_comparison_page(compared.comparisons[i], evaluation, read_images)
 
 
-def describe_compared(compared: Compared) -> dict[str, Json]:
+def build_compared_json(compared: Compared) -> dict[str, Json]:
     """The stable JSON form that `mlrek compare --json` prints."""
     return {
-        "baseline": describe_version(compared.evaluations[0].version, compared.runs[0]),
+        "baseline": build_version_json(compared.evaluations[0].version, compared.runs[0]),
         "candidates": [
-            describe_candidate(comparison, run_id)
+            build_candidate_json(comparison, run_id)
             for comparison, run_id in zip(compared.comparisons, compared.runs[1:], strict=True)
         ],
-        "all_versions": _describe_several(compared.several),
+        "all_versions": _build_several(compared.several),
     }
 
 
@@ -247,7 +247,7 @@ def _choose_images(referred: Referred, images: str, aws: AwsOptions) -> ReadImag
     return partial(read_images_below, open_storage(images, AwsClients(aws)), images)
 
 
-def _describe_several(several: Several | None) -> dict[str, Json] | None:
+def _build_several(several: Several | None) -> dict[str, Json] | None:
     if several is None:
         return None
     return {

@@ -25,14 +25,14 @@ from mlrek.registry.moving import (
     Move,
     Moved,
     MoveOutcome,
-    describe_overtaken,
     find_previous,
+    say_overtaken,
 )
 from mlrek.render.decision import (
     BASELINE,
     CANDIDATE,
     Circumstances,
-    describe_statement,
+    build_statement,
     name_file,
     read_statement,
     write_statement,
@@ -139,7 +139,7 @@ def check_promotion(
     checked = replace(promotion, decision=decision)
     if now == move.before:
         return checked
-    overtaken = Moved(outcome=MoveOutcome.OVERTAKEN, now=now, reason=describe_overtaken(move, now))
+    overtaken = Moved(outcome=MoveOutcome.OVERTAKEN, now=now, reason=say_overtaken(move, now))
     return replace(checked, moved=overtaken)
 
 
@@ -299,7 +299,7 @@ def keep_decision(
     around = Circumstances(
         decided_at=_say_time(now), log_schema=LOG_SCHEMA, alias=alias, forgive=forgive
     )
-    content = write_statement(describe_statement(decision, policy, around))
+    content = write_statement(build_statement(decision, policy, around))
     if path:
         try:
             Path(path).write_bytes(content)
@@ -352,7 +352,7 @@ def seal_decision(
         files={side: _digest_reports(one, store) for side, one in sides.items() if one},
         metrics={side: _list_metrics(one, store) for side, one in sides.items() if one},
     )
-    content = write_statement(describe_statement(decision, policy, around))
+    content = write_statement(build_statement(decision, policy, around))
     seal = digest(content)
     runs = _list_runs((run_id, decision.candidate.run_id))
     for place in runs:

@@ -251,7 +251,7 @@ def _decide_again(predicate: Sealed, sides: Mapping[str, Referred]) -> Finding:
         )
         return _unknown("answer", reason)
     from mlrek.promotion.check import decide_again, read_sealed_policy
-    from mlrek.render.decision import describe_decision
+    from mlrek.render.decision import build_decision_json
 
     try:
         policy = read_sealed_policy(predicate["policy"])
@@ -259,7 +259,7 @@ def _decide_again(predicate: Sealed, sides: Mapping[str, Referred]) -> Finding:
         decision = decide_again(policy, sides[CANDIDATE], sides.get(BASELINE), looks)
     except MlrekError as exc:
         return _unknown("answer", f"it cannot be decided again: {exc}")
-    again = describe_decision(decision)
+    again = build_decision_json(decision)
     changed = _list_changes(predicate, again)
     if not changed:
         return _holds("answer")

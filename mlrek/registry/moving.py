@@ -97,7 +97,7 @@ def move_alias(registry: Registry, move: Move, clock: Clock | None = None) -> Mo
         reason = f"somebody else moved {move.uri} to version {wanted} meanwhile"
         return Moved(outcome=MoveOutcome.UNCHANGED, now=now, reason=reason)
     if not is_moved:
-        return Moved(outcome=MoveOutcome.OVERTAKEN, now=now, reason=describe_overtaken(move, now))
+        return Moved(outcome=MoveOutcome.OVERTAKEN, now=now, reason=say_overtaken(move, now))
     reason = (
         f"{move.uri} was moved to version {wanted}, but somebody else moved it on to "
         f"{f'version {now}' if now else 'nothing'} at once; it is left as they wanted"
@@ -127,7 +127,7 @@ def find_previous(registry: Registry, name: str, alias: str) -> Move:
     return Move(version=version, alias=alias, before=now, goes_back=True)
 
 
-def describe_overtaken(move: Move, now: int | None) -> str:
+def say_overtaken(move: Move, now: int | None) -> str:
     """Why nothing was moved: the alias is not what the candidate was checked against."""
     was = f"version {move.before}" if move.before else "not set"
     new = f"version {now}" if now else "not set any more"

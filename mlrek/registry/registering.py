@@ -120,7 +120,7 @@ def _create(registry: Registry, name: str, run: LoggedRun) -> ModelVersion:
         model_id=model_id,
         run_id=run.run_id,
         tags=_describe_tags(run),
-        description=_describe_version(run),
+        description=_render_note(run),
     )
 
 
@@ -151,7 +151,7 @@ def _describe_tags(run: LoggedRun) -> dict[str, str]:
     return tags | {name: run.tags[name] for name in VERSION_TAGS if name in run.tags}
 
 
-def _describe_version(run: LoggedRun) -> str:
+def _render_note(run: LoggedRun) -> str:
     """The run's own note; where the model can be called, how to load it."""
     note = run.tags.get("mlflow.note.content", "")
     is_live = run.tags.get("provider") == "rekognition"

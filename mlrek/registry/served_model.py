@@ -61,7 +61,7 @@ class ServedVersion(PythonModel):
         _check_provider(self.config)
         images = _list_images(model_input)
         least = _read_confidence(params)
-        requests = [_describe_image(image, i) for i, image in enumerate(images)]
+        requests = [_prepare_image(image, i) for i, image in enumerate(images)]
         if not requests:
             return _make_frame([])
         detect = partial(_detect, _make_client(self.config["region"]), self.config, least)
@@ -118,7 +118,7 @@ def _read_confidence(params: Mapping[str, Any] | None) -> float | None:
     return round(float(least) * 100, 4)  # 0.55 * 100 is more than 55
 
 
-def _describe_image(image: Any, place: int) -> tuple[str, Any]:
+def _prepare_image(image: Any, place: int) -> tuple[str, Any]:
     """What an image is called in the result, and what is sent: bytes, a path, or an S3 object."""
     if isinstance(image, bytes | bytearray | memoryview):
         content = bytes(image)

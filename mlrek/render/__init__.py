@@ -137,7 +137,7 @@ def number_or_null(value: float) -> float | None:
     return value if isfinite(value) else None
 
 
-def describe_fields(record: object, *names: str) -> dict[str, Json]:
+def build_fields(record: object, *names: str) -> dict[str, Json]:
     """These fields as JSON; a number that is not finite and a text that is empty are null."""
     return {name: _describe_field(getattr(record, name)) for name in names}
 

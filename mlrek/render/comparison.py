@@ -28,12 +28,12 @@ from mlrek.render import (
     Line,
     Note,
     Table,
-    describe_fields,
+    build_fields,
     number_or_null,
     render_csv,
     render_markdown,
 )
-from mlrek.render.doubts import describe_doubt, say_doubt
+from mlrek.render.doubts import build_doubt_json, say_doubt
 from mlrek.text import display_label, fmt, span
 
 PARTS: Final[Mapping[str, str]] = {
@@ -85,22 +85,22 @@ _MAX_SUMMARY_CONFUSIONS: Final = 20
 _MAX_LABELS: Final = 15
 
 
-def describe_version(version: Version, run_id: str) -> dict[str, Json]:
+def build_version_json(version: Version, run_id: str) -> dict[str, Json]:
     """Which version a document is about."""
     return {"version": version.name, "version_arn": version.arn, "run_id": run_id or None}
 
 
-def describe_candidate(comparison: Comparison, run_id: str = "") -> dict[str, Json]:
+def build_candidate_json(comparison: Comparison, run_id: str = "") -> dict[str, Json]:
     """One candidate against the baseline, as in `mlrek compare --json`."""
     settling = comparison.settling
     needed = settling.needed if settling else None
     return {
-        **describe_version(comparison.candidate, run_id),
+        **build_version_json(comparison.candidate, run_id),
         "task": comparison.task.value,
-        "test_set": describe_fields(comparison.test_sets, *_TEST_SETS),
-        "metrics": [describe_difference(difference) for difference in comparison.differences],
-        **{kind: [*map(_describe_change, getattr(comparison, kind))] for kind in CHANGES},
-        "why": {name: _describe_why(why) for name, why in comparison.why.items()},
+        "test_set": build_fields(comparison.test_sets, *_TEST_SETS),
+        "metrics": [build_difference_json(difference) for difference in comparison.differences],
+        **{kind: [*map(_build_change, getattr(comparison, kind))] for kind in CHANGES},
+        "why": {name: _build_why(why) for name, why in comparison.why.items()},
         "confusion_difference": [
             {"true": true, "predicted": predicted, "difference": n}
             for true, predicted, n in rank_confusions(comparison)
@@ -112,14 +112,14 @@ def describe_candidate(comparison: Comparison, run_id: str = "") -> dict[str, Js
             "baseline": _count_leaked(comparison, "baseline_leakage"),
             "candidate": _count_leaked(comparison, "candidate_leakage"),
         },
-        "doubts": [describe_doubt(doubt) for doubt in comparison.doubts],
+        "doubts": [build_doubt_json(doubt) for doubt in comparison.doubts],
         "warnings": list(comparison.warnings),
     }
 
 
-def describe_difference(difference: Difference) -> dict[str, Json]:
+def build_difference_json(difference: Difference) -> dict[str, Json]:
     """One number of both versions; what does not exist is null."""
-    return describe_fields(difference, *_DIFFERENCE)
+    return build_fields(difference, *_DIFFERENCE)
 
 
 def write_fixed_broken(comparison: Comparison) -> bytes:
@@ -219,24 +219,24 @@ def _answer_cells(answer: ImageAnswer) -> tuple[str, str]:
     return join_labels(answer.labels), confidence
 
 
-def _describe_change(change: ImageChange) -> dict[str, Json]:
+def _build_change(change: ImageChange) -> dict[str, Json]:
     return {
-        **describe_fields(change, "image", "truth"),
-        "baseline": describe_fields(change.baseline, "labels", "confidence"),
-        "candidate": describe_fields(change.candidate, "labels", "confidence"),
+        **build_fields(change, "image", "truth"),
+        "baseline": build_fields(change.baseline, "labels", "confidence"),
+        "candidate": build_fields(change.candidate, "labels", "confidence"),
     }
 
 
-def _describe_why(why: Why) -> dict[str, Json]:
-    intervals = {part: _describe_interval(why.intervals.get(part)) for part in PARTS}
+def _build_why(why: Why) -> dict[str, Json]:
+    intervals = {part: _build_interval(why.intervals.get(part)) for part in PARTS}
     return {
-        **describe_fields(why, *PARTS, "total"),
+        **build_fields(why, *PARTS, "total"),
         "intervals": intervals,
         "note": why.note or None,
     }
 
 
-def _describe_interval(interval: tuple[float, float] | None) -> Json:
+def _build_interval(interval: tuple[float, float] | None) -> Json:
     """Both ends, or null where there is none."""
     if interval is None or any(map(isnan, interval)):
         return None

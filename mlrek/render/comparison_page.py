@@ -40,7 +40,7 @@ _MAX_LABELS: Final = 400
 _KINDS: Final = ("broken", "fixed", "changed")
 
 
-def describe_comparison(
+def render_comparison_page(
     comparison: Comparison, candidate: Evaluation, read_images: ReadImages | None = None
 ) -> bytes:
     """The page of one candidate against its baseline, at most `MAX_BYTES`.
@@ -50,21 +50,21 @@ def describe_comparison(
         candidate: The candidate's evaluation, which has the images.
         read_images: Reads the images that are shown small; without it names stand for them.
     """
-    facts = _describe_facts(comparison)
+    facts = _build_facts(comparison)
     thumbnails: Mapping[str, str] | None = None
     for shrink in SHRINKS:
         images = _list_images(comparison, shrink)
         if thumbnails is None:
             thumbnails = _read(candidate, images, read_images)
         kept = dict(islice(thumbnails.items(), round(len(thumbnails) * shrink)))
-        data = _describe_data(comparison, images, kept, shrink)
+        data = _build_data(comparison, images, kept, shrink)
         page = render_page("comparison.html", data, scripts=("parts.js", "comparison.js"), **facts)
         if len(page) <= MAX_BYTES:
             break
     return page
 
 
-def _describe_data(
+def _build_data(
     comparison: Comparison, images: Sequence[str], thumbnails: Mapping[str, str], share: float
 ) -> dict[str, Json]:
     """What the script works on, of so large a share of the images at most."""
@@ -84,7 +84,7 @@ def _describe_data(
             "thumbnails": {str(places[i]): uri for i, uri in thumbnails.items() if i in places},
         },
         "changes": {
-            kind: [_describe_change(c, places, codes) for c in changes[kind]] for kind in _KINDS
+            kind: [_build_change(c, places, codes) for c in changes[kind]] for kind in _KINDS
         },
         "totals": {kind: len(getattr(comparison, kind)) for kind in _KINDS},
         "cells": _list_cells(comparison),
@@ -102,7 +102,7 @@ def _list_images(comparison: Comparison, share: float) -> list[str]:
     return list(dict.fromkeys((*changed, *_list_moved(comparison, share))))
 
 
-def _describe_facts(comparison: Comparison) -> dict[str, Any]:
+def _build_facts(comparison: Comparison) -> dict[str, Any]:
     """All that the template fills in, as plain text."""
     sets = comparison.test_sets
     baseline, candidate = comparison.baseline.name, comparison.candidate.name
@@ -135,7 +135,7 @@ def _describe_facts(comparison: Comparison) -> dict[str, Any]:
 def _list_deltas(comparison: Comparison) -> list[Json]:
     """The numbers of the dot-and-whisker chart."""
     return [
-        _describe_delta(difference, name_metric(difference.name))
+        _build_delta(difference, name_metric(difference.name))
         for difference in list_shown_differences(comparison, comparison.scope)
         if not isnan(difference.difference)
     ]
@@ -144,12 +144,12 @@ def _list_deltas(comparison: Comparison) -> list[Json]:
 def _list_label_deltas(comparison: Comparison) -> list[Json]:
     """F1 of each label (of masks: IoU), those that changed most first."""
     return [
-        _describe_delta(difference, display_label(difference.label), p)
+        _build_delta(difference, display_label(difference.label), p)
         for difference, p in list_label_rows(comparison)[:_MAX_LABELS]
     ]
 
 
-def _describe_delta(difference: Difference, name: str, p: float | None = None) -> Json:
+def _build_delta(difference: Difference, name: str, p: float | None = None) -> Json:
     numbers = ("baseline", "candidate", "difference", "low", "high")
     return {
         "name": escape_unencodable(name),
@@ -160,18 +160,16 @@ def _describe_delta(difference: Difference, name: str, p: float | None = None) -
     }
 
 
-def _describe_change(
-    change: ImageChange, places: Mapping[str, int], codes: Mapping[str, int]
-) -> Json:
-    def describe(answer: ImageAnswer) -> list[Json]:
+def _build_change(change: ImageChange, places: Mapping[str, int], codes: Mapping[str, int]) -> Json:
+    def build(answer: ImageAnswer) -> list[Json]:
         return [[codes[label] for label in answer.labels], round_number(answer.confidence, 4)]
 
     truth: list[Json] = [codes[label] for label in change.truth]
     return [
         places[change.image],
         truth,
-        *describe(change.baseline),
-        *describe(change.candidate),
+        *build(change.baseline),
+        *build(change.candidate),
     ]
 
 

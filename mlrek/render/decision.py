@@ -21,10 +21,10 @@ from mlrek.render import (
     Line,
     Note,
     Table,
-    describe_fields,
+    build_fields,
     render_markdown,
 )
-from mlrek.render.doubts import describe_doubt, say_doubt
+from mlrek.render.doubts import build_doubt_json, say_doubt
 from mlrek.text import fmt, hide_secrets, span
 
 COLUMNS = ("check", "metric", "label", "value", "baseline", "limit", "interval", "verdict")
@@ -71,18 +71,18 @@ class Circumstances:
     metrics: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
 
-def describe_decision(decision: Decision) -> dict[str, Json]:
+def build_decision_json(decision: Decision) -> dict[str, Json]:
     """The stable JSON form of a decision; a number that does not exist is null."""
     return {
         "verdict": decision.verdict.value,
-        "candidate": _describe_identity(decision.candidate),
-        "baseline": _describe_identity(decision.baseline) if decision.baseline else None,
-        "checks": [_describe_check(check) for check in decision.checks],
+        "candidate": _build_identity(decision.candidate),
+        "baseline": _build_identity(decision.baseline) if decision.baseline else None,
+        "checks": [_build_check(check) for check in decision.checks],
         "images_needed": decision.images_needed,
         "images_needed_range": [*images] if (images := decision.images_needed_range) else None,
         "already_champion": decision.already_champion,
-        "looks": _describe_looks(decision.looks) if decision.looks else None,
-        "doubts": [describe_doubt(doubt) for doubt in decision.doubts],
+        "looks": _build_looks(decision.looks) if decision.looks else None,
+        "doubts": [build_doubt_json(doubt) for doubt in decision.doubts],
         "warnings": list(decision.warnings),
     }
 
@@ -239,26 +239,26 @@ def _say_reason(alike: Sequence[Check]) -> str:
     return f"{name_check(alike[0])}{more}: {alike[0].reason}"
 
 
-def _describe_looks(looks: Looks) -> dict[str, Json]:
+def _build_looks(looks: Looks) -> dict[str, Json]:
     """`k` is the candidate's place; null where it is not counted, and `note` says why."""
     return {
         "count": looks.count,
         "k": looks.k or None,
-        **describe_fields(looks, "chance", "adjusted"),
+        **build_fields(looks, "chance", "adjusted"),
         "note": looks.unknown or None,
     }
 
 
-def _describe_identity(identity: VersionIdentity) -> dict[str, Json]:
-    return describe_fields(identity, "version", "version_arn", "run_id")
+def _build_identity(identity: VersionIdentity) -> dict[str, Json]:
+    return build_fields(identity, "version", "version_arn", "run_id")
 
 
-def _describe_check(check: Check) -> dict[str, Json]:
+def _build_check(check: Check) -> dict[str, Json]:
     return {
         "kind": check.kind.value,
         "metric": check.metric.name,
         "label": check.metric.label or None,
-        **describe_fields(check, "status", "value", "baseline", "limit", "low", "high", "reason"),
+        **build_fields(check, "status", "value", "baseline", "limit", "low", "high", "reason"),
     }
 
 
@@ -284,7 +284,7 @@ def write_junit(decision: "Decision", policy: str, forgive: "Forgive" = "") -> b
     }
     suite = ET.SubElement(root, "testsuite", described)
     properties = ET.SubElement(suite, "properties")
-    for name, value in _describe(decision, policy).items():
+    for name, value in _build_properties(decision, policy).items():
         ET.SubElement(properties, "property", name=name, value=_clean(value))
     names = _name_cases(decision.checks)
     for check, name, element in zip(decision.checks, names, outcomes, strict=True):
@@ -338,16 +338,16 @@ def _add_case(suite: ET.Element, check: "Check", name: str, element: str) -> Non
     said = ET.SubElement(case, element, message=message)
     if element != "skipped":
         said.set("type", check.status.value)
-        said.text = f"{message}\n{_clean(_describe_numbers(check))}"
+        said.text = f"{message}\n{_clean(_say_numbers(check))}"
 
 
-def _describe_numbers(check: "Check") -> str:
+def _say_numbers(check: "Check") -> str:
     value, baseline, limit, interval = format_cells(check)[3:7]
     named = {"value": value, "baseline": baseline, "limit": limit, "interval": interval}
     return ", ".join(f"{name} {cell}" for name, cell in named.items() if cell)
 
 
-def _describe(decision: "Decision", policy: str) -> dict[str, str]:
+def _build_properties(decision: "Decision", policy: str) -> dict[str, str]:
     described = {"policy": policy, "verdict": decision.verdict.value}
     for role, identity in (("candidate", decision.candidate), ("baseline", decision.baseline)):
         if identity is not None:
@@ -362,12 +362,12 @@ def _clean(text: str) -> str:
     return _NO_XML.sub("\ufffd", text)
 
 
-def describe_statement(decision: Decision, policy: Policy, around: Circumstances) -> Document:
+def build_statement(decision: Decision, policy: Policy, around: Circumstances) -> Document:
     """The statement on a decision, without what is secret in any of its texts."""
-    answer = describe_decision(decision)
+    answer = build_decision_json(decision)
     for side, identity in ((CANDIDATE, decision.candidate), (BASELINE, decision.baseline)):
         if identity is not None:
-            answer[side] = _describe_side(identity, side, around)
+            answer[side] = _build_side(identity, side, around)
     text = hide_secrets(policy.text)
     predicate: Document = {
         **answer,
@@ -471,7 +471,7 @@ def _list_subjects(decision: Decision) -> Iterator[tuple[str, str]]:
         yield f"{BASELINE}/{TEST_SET}", baseline.test_set_sha256
 
 
-def _describe_side(identity: VersionIdentity, side: str, around: Circumstances) -> Document:
+def _build_side(identity: VersionIdentity, side: str, around: Circumstances) -> Document:
     return {
         "version": identity.version,
         "version_arn": identity.version_arn,

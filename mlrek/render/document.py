@@ -14,8 +14,8 @@ from mlrek.metrics import ConfusionMatrix, Metrics, Reconciled, ThresholdCurves
 from mlrek.metrics.counts import score_all_labels, score_counts
 from mlrek.metrics.numbers import (
     NUMBER_GROUPS,
-    describe_metrics,
     find_definition,
+    list_definitions,
     list_label_columns,
     list_numbers,
 )
@@ -27,9 +27,9 @@ from mlrek.render import (
     write_csv,
     write_json,
 )
-from mlrek.render.doubts import describe_doubt, order_doubts
+from mlrek.render.doubts import build_doubt_json, order_doubts
 from mlrek.render.tables import (
-    describe_report,
+    build_report,
     format_report,
     list_outcomes,
     report_document,
@@ -92,7 +92,7 @@ def describe_evaluation(
         settings: Further options that numbers depend on (seed and number of resamples, …).
         warnings: Everything a reader must know, in plain words.
     """
-    definitions = describe_metrics(metrics.task, evaluation.pos_label)
+    definitions = list_definitions(metrics.task, evaluation.pos_label)
     doubts = order_doubts(list_doubts(evaluation, metrics))
     return {
         "schema_version": SCHEMA_VERSION,
@@ -123,7 +123,7 @@ def describe_evaluation(
         "confusion_matrix": _describe_confusion(metrics.confusion),
         "curves": _describe_curves(metrics.curves),
         "reconciliation": [_describe_reconciled(number) for number in metrics.reconciliation],
-        "doubts": [describe_doubt(doubt) for doubt in doubts],
+        "doubts": [build_doubt_json(doubt) for doubt in doubts],
         "warnings": list(warnings),
         "definitions": dict(definitions),
     }
@@ -140,7 +140,7 @@ def _write_confusion(metrics: Metrics) -> dict[str, bytes]:
 
 
 def _write_report(metrics: Metrics) -> dict[str, bytes]:
-    report = describe_report(metrics)
+    report = build_report(metrics)
     if report is None:
         return {}
     return {

@@ -51,7 +51,7 @@ _MAX_TOUCHED: Final = 6
 _CROSSFIT: Final = "crossfit/"
 
 
-def describe_doubt(doubt: Doubt) -> dict[str, Json]:
+def build_doubt_json(doubt: Doubt) -> dict[str, Json]:
     """The stable JSON form of a doubt; what is not counted, and whose it is not, is null."""
     return {
         "kind": doubt.kind.value,
@@ -65,7 +65,7 @@ def describe_doubt(doubt: Doubt) -> dict[str, Json]:
 
 
 def parse_doubt(described: Mapping[str, Any]) -> Doubt:
-    """The doubt that `describe_doubt` made this of.
+    """The doubt that `build_doubt_json` made this of.
 
     Raises:
         ValueError: The kind or effect is none that this version of mlrek knows.
@@ -117,17 +117,17 @@ def _say_pattern(pattern: str) -> str:
     return f"{name_metric(number.rstrip(EVERYTHING))} of {whose}{how}"
 
 
-def describe_warnings(evaluation: Evaluation, metrics: Metrics) -> tuple[str, ...]:
+def list_warnings(evaluation: Evaluation, metrics: Metrics) -> tuple[str, ...]:
     """Everything a reader must know: what weakens the numbers first, then all other remarks.
 
     One line each, whatever stands in the names of files and labels.
     """
     doubts = order_doubts(list_doubts(evaluation, metrics))
     said = [escape_unprintable(doubt.text) for doubt in doubts]
-    return tuple(dict.fromkeys((*said, *describe_remarks(evaluation, metrics))))
+    return tuple(dict.fromkeys((*said, *list_version_remarks(evaluation, metrics))))
 
 
-def describe_remarks(evaluation: Evaluation, metrics: Metrics) -> tuple[str, ...]:
+def list_version_remarks(evaluation: Evaluation, metrics: Metrics) -> tuple[str, ...]:
     """What weakens no number: of the reading, the computing, and what is undefined."""
     warnings = (
         *evaluation.warnings,

@@ -16,14 +16,14 @@ from mlrek.figures.pictures import ReadImages
 from mlrek.metrics import Metrics, Number
 from mlrek.metrics.numbers import (
     NUMBER_GROUPS,
-    describe_metrics,
+    list_definitions,
     list_headlines,
     list_numbers,
     name_metric,
 )
 from mlrek.render import Json
 from mlrek.render.doubts import show_doubts
-from mlrek.render.report_data import PageImages, describe_page
+from mlrek.render.report_data import PageImages, build_page_json
 from mlrek.render.report_images import (
     Budget,
     Thumbnails,
@@ -78,7 +78,7 @@ SHRINKS: Final = (1.0, 0.4, 0.1, 0.0)
 """Shares of its images that a page tries to hold, until it is small enough."""
 
 
-def describe_report(
+def render_report(
     evaluation: Evaluation,
     metrics: Metrics,
     *,
@@ -97,7 +97,7 @@ def describe_report(
         logged_at: When, in ISO 8601.
         read_images: Reads the images that are shown small; without it names stand for them.
     """
-    facts = describe_facts(
+    facts = build_facts(
         evaluation, metrics, remarks=remarks, digest=test_set_digest, logged_at=logged_at
     )
     thumbnails = None
@@ -105,7 +105,7 @@ def describe_report(
         contents = _choose_contents(evaluation, metrics, Budget().scale(shrink))
         if thumbnails is None:
             thumbnails = _read_thumbnails(evaluation, contents, read_images)
-        data = describe_page(evaluation, metrics, contents, thumbnails.scale(shrink))
+        data = build_page_json(evaluation, metrics, contents, thumbnails.scale(shrink))
         page = render_page("report.html", data, scripts=("parts.js", "report.js"), **facts)
         if len(page) <= MAX_BYTES:
             break
@@ -134,7 +134,7 @@ def _read_thumbnails(
     return read_thumbnails(evaluation, order, read_images)
 
 
-def describe_facts(
+def build_facts(
     evaluation: Evaluation,
     metrics: Metrics,
     *,
@@ -156,17 +156,17 @@ def describe_facts(
         "train_images": evaluation.reported.train_images,
         "digest": digest,
         "has_images": evaluation.has_images,
-        "headline": list(_describe_headline(evaluation, metrics)),
+        "headline": list(_list_headlines(evaluation, metrics)),
         "numbers": [_show(*pair) for pair in _all_numbers(evaluation, metrics)],
-        "said": [*_describe_said(metrics)],
-        "said_labels": _describe_said_labels(metrics),
+        "said": [*_list_said(metrics)],
+        "said_labels": _count_said_labels(metrics),
         "errors": dict(metrics.errors),
         "doubts": show_doubts(list_doubts(evaluation, metrics)),
         "warnings": [*map(escape_unencodable, remarks)],
-        "definitions": describe_metrics(metrics.task, escape_unencodable(evaluation.pos_label)),
+        "definitions": list_definitions(metrics.task, escape_unencodable(evaluation.pos_label)),
         "rule": metrics.prediction_rule,
         "records": metrics.records.value if metrics.records else "",
-        "provenance": [*_describe_provenance(evaluation, digest, logged_at)],
+        "provenance": [*_list_provenance(evaluation, digest, logged_at)],
         "files": [
             (file.role, escape_unencodable(file.uri), f"{file.size:,} bytes", file.sha256)
             for file in evaluation.files
@@ -178,7 +178,7 @@ def describe_facts(
     }
 
 
-def _describe_headline(evaluation: Evaluation, metrics: Metrics) -> Iterator[ShownNumber]:
+def _list_headlines(evaluation: Evaluation, metrics: Metrics) -> Iterator[ShownNumber]:
     """The few numbers that say most; without images those of the provider."""
     headlines = list_headlines(metrics)
     for name, number in headlines.items():
@@ -219,7 +219,7 @@ def _percent(share: float) -> float:
     return round(100 * min(max(share, 0.0), 1.0), 2)
 
 
-def _describe_said(metrics: Metrics) -> Iterator[dict[str, str]]:
+def _list_said(metrics: Metrics) -> Iterator[dict[str, str]]:
     """What the provider says of all labels together, with what was computed by the same rule."""
     verdicts = {True: "agrees", False: "differs", None: ""}
     whole = [n for n in metrics.reconciliation if "/" not in n.name and n.name != "train_images"]
@@ -236,7 +236,7 @@ def _describe_said(metrics: Metrics) -> Iterator[dict[str, str]]:
             }
 
 
-def _describe_said_labels(metrics: Metrics) -> dict[str, int]:
+def _count_said_labels(metrics: Metrics) -> dict[str, int]:
     """How many of the numbers of single labels and cells agree."""
     parts = [number for number in metrics.reconciliation if "/" in number.name]
     return {
@@ -246,7 +246,7 @@ def _describe_said_labels(metrics: Metrics) -> dict[str, int]:
     }
 
 
-def _describe_provenance(
+def _list_provenance(
     evaluation: Evaluation, digest: str, logged_at: str
 ) -> Iterator[tuple[str, str]]:
     version = evaluation.version

@@ -18,9 +18,9 @@ from mlrek.render import Json
 from mlrek.render.document import label_columns
 from mlrek.render.report_images import (
     Thumbnails,
-    describe_boxes,
-    describe_frames,
-    describe_masks,
+    build_boxes,
+    build_masks,
+    compute_frames,
     find_records,
     select_rows,
 )
@@ -57,7 +57,7 @@ class PageImages:
     max_pairs: int = 0
 
 
-def describe_page(
+def build_page_json(
     evaluation: Evaluation, metrics: Metrics, contents: PageImages, thumbnails: Thumbnails
 ) -> dict[str, Json]:
     """The document that is embedded in a page; what a task has no meaning for is null."""
@@ -69,21 +69,21 @@ def describe_page(
         "rule": metrics.prediction_rule,
         "labels": [escape_unencodable(display_label(label)) for label in metrics.labels],
         "thresholds": round_numbers(evaluation.thresholds),
-        "columns": _describe_columns(evaluation, metrics),
-        "curves": _describe_curves(evaluation, metrics),
-        "published": _describe_published(evaluation),
-        "precision_recall": _describe_precision_recall(metrics),
-        "matrix": describe_matrix(metrics.confusion, len(metrics.labels)),
-        "calibration": _describe_calibration(metrics),
-        "images": _describe_images(evaluation, images, thumbnails),
-        "masks": describe_masks(evaluation, images),
-        "rows": _describe_rows(evaluation, metrics, contents, thumbnails),
-        "records": _describe_records(evaluation, metrics, contents),
+        "columns": _build_columns(evaluation, metrics),
+        "curves": _build_curves(evaluation, metrics),
+        "published": _build_published(evaluation),
+        "precision_recall": _build_precision_recall(metrics),
+        "matrix": build_matrix_json(metrics.confusion, len(metrics.labels)),
+        "calibration": _build_calibration(metrics),
+        "images": _build_images(evaluation, images, thumbnails),
+        "masks": build_masks(evaluation, images),
+        "rows": _build_rows(evaluation, metrics, contents, thumbnails),
+        "records": _build_records(evaluation, metrics, contents),
         "outcome_totals": _count_outcomes(contents.outcomes, len(metrics.labels)),
     }
 
 
-def _describe_columns(evaluation: Evaluation, metrics: Metrics) -> dict[str, Json]:
+def _build_columns(evaluation: Evaluation, metrics: Metrics) -> dict[str, Json]:
     """The columns of `per_label.csv` that hold anything; counts by name, whole."""
     if metrics.per_label is None and not evaluation.reported.per_label:
         return {}
@@ -98,7 +98,7 @@ def _is_whole(name: str, values: FloatArray | IntArray) -> bool:
     return name in _COUNT_COLUMNS and bool(np.issubdtype(values.dtype, np.integer))
 
 
-def _describe_curves(evaluation: Evaluation, metrics: Metrics) -> dict[str, Json] | None:
+def _build_curves(evaluation: Evaluation, metrics: Metrics) -> dict[str, Json] | None:
     """Counts at the thresholds 0 to 100 percent of each label.
 
     `from_step` is the lowest threshold from which on the records are complete (null: none is), of
@@ -121,12 +121,12 @@ def _describe_curves(evaluation: Evaluation, metrics: Metrics) -> dict[str, Json
         "stops_at": curves.stops_at,
         "from_step": max(known) if known and len(known) == len(steps) else None,
         "from_steps": [*steps],
-        "advice": _describe_advice(evaluation, curves, steps),
+        "advice": _build_advice(evaluation, curves, steps),
         "images": _count_images(evaluation) if complete else None,
     }
 
 
-def _describe_advice(
+def _build_advice(
     evaluation: Evaluation, curves: ThresholdCurves, steps: list[int | None]
 ) -> dict[str, Json]:
     """The threshold from which on each precision can be promised, of all labels and of each.
@@ -170,7 +170,7 @@ def _count_images(evaluation: Evaluation) -> int:
     return len(evaluation.images)
 
 
-def _describe_published(evaluation: Evaluation) -> dict[str, Json]:
+def _build_published(evaluation: Evaluation) -> dict[str, Json]:
     """The provider's own numbers over thresholds by label code, -1 of all labels together."""
     codes = {label: code for code, label in enumerate(("", *evaluation.labels), start=-1)}
     return {
@@ -189,7 +189,7 @@ def _thin(values: FloatArray) -> FloatArray:
     return values[::step]
 
 
-def _describe_precision_recall(metrics: Metrics) -> list[Json]:
+def _build_precision_recall(metrics: Metrics) -> list[Json]:
     """Points of each curve; `label` is a code, -1 of all labels together."""
     codes = {label: code for code, label in enumerate(metrics.labels)}
     return [
@@ -203,7 +203,7 @@ def _describe_precision_recall(metrics: Metrics) -> list[Json]:
     ]
 
 
-def _describe_calibration(metrics: Metrics) -> dict[str, Json] | None:
+def _build_calibration(metrics: Metrics) -> dict[str, Json] | None:
     """The bins of `ece`; only where that is computed."""
     ece, predictions = metrics.aggregate.get("ece"), metrics.predictions
     if ece is None or not ece.is_defined or predictions is None:
@@ -219,7 +219,7 @@ def _describe_calibration(metrics: Metrics) -> dict[str, Json] | None:
     }
 
 
-def _describe_images(
+def _build_images(
     evaluation: Evaluation, images: IntArray, thumbnails: Thumbnails
 ) -> dict[str, Json]:
     """Names without what all begin with; thumbnails by place among the images of the page."""
@@ -239,7 +239,7 @@ def _describe_images(
     }
 
 
-def _describe_rows(
+def _build_rows(
     evaluation: Evaluation, metrics: Metrics, contents: PageImages, thumbnails: Thumbnails
 ) -> dict[str, Json] | None:
     """The predictions on the images of the page, and which rows are suspect."""
@@ -254,11 +254,11 @@ def _describe_rows(
         "predicted": predictions.y_pred[rows].tolist(),
         "confidence": encode_confidence(predictions.confidence[rows]).tolist(),
         "suspects": np.searchsorted(rows, contents.suspects).tolist(),
-        **_describe_box_columns(evaluation, predictions, rows, images, thumbnails),
+        **_build_box_columns(evaluation, predictions, rows, images, thumbnails),
     }
 
 
-def _describe_box_columns(
+def _build_box_columns(
     evaluation: Evaluation,
     predictions: Predictions,
     rows: IntArray,
@@ -267,15 +267,15 @@ def _describe_box_columns(
 ) -> dict[str, Json]:
     if predictions.boxes_xyxy is None or evaluation.detections is None:
         return {}
-    frames = describe_frames(evaluation, predictions, images, thumbnails)
+    frames = compute_frames(evaluation, predictions, images, thumbnails)
     return {
         "frames": [*np.rint(frames).astype(np.int64).ravel().tolist()],
-        "boxes": describe_boxes(evaluation, predictions, rows, images, frames),
+        "boxes": build_boxes(evaluation, predictions, rows, images, frames),
         "errors": [predictions.error[row] for row in rows.tolist()] if predictions.error else [],
     }
 
 
-def _describe_records(
+def _build_records(
     evaluation: Evaluation, metrics: Metrics, contents: PageImages
 ) -> dict[str, Json] | None:
     """True labels of the page's images, and recorded ones: for galleries at any threshold.
@@ -353,7 +353,7 @@ def _encode(number: int) -> str:
     return text
 
 
-def describe_matrix(confusion: ConfusionMatrix | None, n_labels: int) -> dict[str, Json] | None:
+def build_matrix_json(confusion: ConfusionMatrix | None, n_labels: int) -> dict[str, Json] | None:
     """Cells that are not empty, row by row, as `[column, count, column, count, …]`.
 
     Past `MAX_CELLS` the largest ones; `left_out` counts what the others hold. `own_rows` and

@@ -277,7 +277,7 @@ def _shrink(content: bytes, side: int, *, turns: bool) -> Thumbnail | None:
     return use_picture(content, shrink, max_pixels=MAX_PIXELS) if content else None
 
 
-def describe_frames(
+def compute_frames(
     evaluation: Evaluation, predictions: Predictions, images: IntArray, thumbnails: Thumbnails
 ) -> FloatArray:
     """Width and height of each image in pixels, (n_images, 2): known, read, or those of its boxes.
@@ -303,7 +303,7 @@ def describe_frames(
     return np.maximum(frames, 1)
 
 
-def describe_boxes(
+def build_boxes(
     evaluation: Evaluation,
     predictions: Predictions,
     rows: IntArray,
@@ -337,7 +337,7 @@ def _find_extents(predictions: Predictions, n_images: int) -> FloatArray:
     return extents
 
 
-def describe_masks(evaluation: Evaluation, images: IntArray) -> dict[str, Json]:
+def build_masks(evaluation: Evaluation, images: IntArray) -> dict[str, Json]:
     """Data URIs by place among the images, as many as fit; none of an image without masks.
 
     Args:

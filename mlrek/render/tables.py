@@ -278,7 +278,7 @@ def _find_confidence(
     return np.where(found, np.append(records.confidence, np.nan)[place], np.nan)
 
 
-def describe_report(metrics: Metrics) -> ClassificationReport | None:
+def build_report(metrics: Metrics) -> ClassificationReport | None:
     """The report of a classification, of one label an image or several; None without any image.
 
     Boxes and areas have none.

@@ -18,9 +18,9 @@ from mlrek.render import Block, Line, Table
 from mlrek.render.document import display_names, label_columns, rank_mistakes
 from mlrek.render.doubts import (
     EFFECT_WORDS,
-    describe_doubt,
-    describe_remarks,
-    describe_warnings,
+    build_doubt_json,
+    list_version_remarks,
+    list_warnings,
     order_doubts,
     say_touched,
 )
@@ -71,7 +71,7 @@ class Shown:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What a reader must know besides the doubts; nothing more of a list of images."""
-        return () if self.outcome else describe_remarks(self.evaluation, self.metrics)
+        return () if self.outcome else list_version_remarks(self.evaluation, self.metrics)
 
     @property
     def stops_at(self) -> str:
@@ -93,7 +93,7 @@ def list_version_blocks(shown: Shown) -> Iterator[Block]:
                 yield from (block, Line())
 
 
-def describe_shown(shown: Shown) -> dict[str, Any]:
+def build_shown_json(shown: Shown) -> dict[str, Any]:
     """The stable JSON form."""
     evaluation, metrics = shown.evaluation, shown.metrics
     version = evaluation.version
@@ -107,14 +107,14 @@ def describe_shown(shown: Shown) -> dict[str, Any]:
         "test_set_digest": test_set_digest(evaluation) or None,
         "prediction_rule": metrics.prediction_rule or None,
         "records": metrics.records.value if metrics.records else None,
-        **_describe_numbers(shown),
-        "labels": [_describe_label(shown, name) for name in labels],
+        **_build_numbers(shown),
+        "labels": [_build_label(shown, name) for name in labels],
         "most_confused": [
             {"true": true, "predicted": predicted, "count": count}
             for true, predicted, count in _confusions(shown)
         ],
-        "threshold": _describe_chosen(shown),
-        "published": _describe_published(shown.published),
+        "threshold": _build_chosen(shown),
+        "published": _build_published(shown.published),
         "outcome": shown.outcome,
         "images": (
             [
@@ -124,8 +124,8 @@ def describe_shown(shown: Shown) -> dict[str, Any]:
             if shown.outcome
             else None
         ),
-        "doubts": [describe_doubt(doubt) for doubt in shown.doubts],
-        "warnings": list(describe_warnings(evaluation, metrics)),
+        "doubts": [build_doubt_json(doubt) for doubt in shown.doubts],
+        "warnings": list(list_warnings(evaluation, metrics)),
     }
 
 
@@ -322,7 +322,7 @@ def _confusions(shown: Shown) -> list[tuple[str, str, int]]:
     ]
 
 
-def _describe_numbers(shown: Shown) -> dict[str, Any]:
+def _build_numbers(shown: Shown) -> dict[str, Any]:
     """The numbers of all labels together by group; counts and reported numbers stand alone."""
     groups: dict[str, dict[str, Any]] = {group: {} for group in (*NUMBER_GROUPS, *ALONE)}
     for row in list_numbers(shown.evaluation, shown.metrics):
@@ -339,18 +339,18 @@ def _describe_numbers(shown: Shown) -> dict[str, Any]:
     return groups | {group: groups[group] or None for group in MAY_BE_NONE}
 
 
-def _describe_label(shown: Shown, label: str) -> dict[str, Any]:
+def _build_label(shown: Shown, label: str) -> dict[str, Any]:
     i = shown.evaluation.labels.index(label)
     return {
         "label": label,
         "assumed_threshold": float(shown.evaluation.thresholds[i]),
-        "computed": _describe_computed(shown, i),
-        "at_threshold": _describe_scores(shown.metrics.at_threshold_per_label, i),
+        "computed": _build_computed(shown, i),
+        "at_threshold": _build_scores(shown.metrics.at_threshold_per_label, i),
         "reported": dict(shown.evaluation.reported.per_label.get(label, {})) or None,
     }
 
 
-def _describe_computed(shown: Shown, i: int) -> dict[str, Any] | None:
+def _build_computed(shown: Shown, i: int) -> dict[str, Any] | None:
     """All that is computed of a label, with the ends of intervals."""
     if shown.metrics.per_label is None:
         return None
@@ -362,14 +362,14 @@ def _describe_computed(shown: Shown, i: int) -> dict[str, Any] | None:
     }
 
 
-def _describe_scores(scores: LabelScores | None, i: int) -> dict[str, Any] | None:
+def _build_scores(scores: LabelScores | None, i: int) -> dict[str, Any] | None:
     if scores is None:
         return None
     names = ("support", *_COUNTS, *MAIN_SCORES, "ap", "roc_auc")
     return {name: getattr(scores, name)[i].item() for name in names}
 
 
-def _describe_chosen(shown: Shown) -> dict[str, Any] | None:
+def _build_chosen(shown: Shown) -> dict[str, Any] | None:
     chosen = shown.chosen
     if chosen is None:
         return None
@@ -377,11 +377,11 @@ def _describe_chosen(shown: Shown) -> dict[str, Any] | None:
     described: dict[str, Any] = overall | {"stops_at": chosen.stops_at or None}
     if shown.label:
         i = shown.evaluation.labels.index(shown.label)
-        described["label"] = _describe_scores(chosen.per_label, i)
+        described["label"] = _build_scores(chosen.per_label, i)
     return described
 
 
-def _describe_published(published: ReportedAt | None) -> dict[str, Any] | None:
+def _build_published(published: ReportedAt | None) -> dict[str, Any] | None:
     if published is None:
         return None
     return {

@@ -17,8 +17,8 @@ from mlrek.metrics.test_set import count_once, test_set_digest
 from mlrek.metrics.thresholds import compute_threshold_matrices
 from mlrek.render import Json, write_json
 from mlrek.render.document import describe_tables
-from mlrek.render.doubts import describe_remarks, describe_warnings, order_doubts
-from mlrek.render.report import describe_report
+from mlrek.render.doubts import list_version_remarks, list_warnings, order_doubts
+from mlrek.render.report import render_report
 from mlrek.render.tables import describe_predictions
 from mlrek.runs import release_memory
 from mlrek.tracking.description import (
@@ -82,10 +82,10 @@ def describe_run(
             **{path: encode_png(pixels) for path, pixels in pictures.items()},
             "evaluation.parquet": dump_evaluation(published),
             **_describe_data(evaluation, metrics, options, digest),
-            "report.html": describe_report(
+            "report.html": render_report(
                 evaluation,
                 metrics,
-                remarks=describe_remarks(evaluation, metrics),
+                remarks=list_version_remarks(evaluation, metrics),
                 test_set_digest=digest,
                 logged_at=logged_at,
                 read_images=read_images,
@@ -134,7 +134,7 @@ def _describe_data(
         metrics,
         test_set_digest=digest,
         settings={**options.describe(), **_UNUSED},
-        warnings=describe_warnings(evaluation, metrics),
+        warnings=list_warnings(evaluation, metrics),
     )
     if metrics.predictions is not None:
         files["predictions.json"] = _write_table(evaluation, metrics)

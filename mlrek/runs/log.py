@@ -19,7 +19,7 @@ from mlrek.tracking.description import (
     find_loss,
     say_kept,
 )
-from mlrek.tracking.notes import NOTE_TAG, describe_experiment_note, is_outdated
+from mlrek.tracking.notes import NOTE_TAG, is_outdated, render_experiment_note
 from mlrek.tracking.store import Store
 from mlrek.tracking.view import COLOUR_TAG, VIEW_TAG, choose_colours, describe_view
 
@@ -143,7 +143,7 @@ def write_overview(
     for run, colour in choose_colours(runs):
         store.set_run_tags(run.run_id, {COLOUR_TAG: colour})
     own = store.list_own_test_set_runs(experiment.experiment_id) if is_changed else ()
-    tags, note = {VIEW_TAG: describe_view(runs)}, describe_experiment_note(complete, own)
+    tags, note = {VIEW_TAG: describe_view(runs)}, render_experiment_note(complete, own)
     if is_changed or is_outdated(experiment.tags.get(NOTE_TAG, ""), note):
         tags[NOTE_TAG] = note
     store.set_experiment_tags(experiment, tags)
@@ -152,7 +152,7 @@ def write_overview(
 def write_note(store: Store, experiment: "Experiment") -> None:
     """Bring the note of an experiment up to date; one of somebody's own stays."""
     experiment_id = experiment.experiment_id
-    note = describe_experiment_note(
+    note = render_experiment_note(
         store.list_version_runs(experiment_id), store.list_own_test_set_runs(experiment_id)
     )
     if is_outdated(experiment.tags.get(NOTE_TAG, ""), note):

@@ -180,10 +180,10 @@ def sync_sources(
         tracking_uri=hide_userinfo(store.tracking_uri if store else tracking_uri),
         projects=projects,
         versions=versions,
-        hints=(*_describe_upgrade(jobs, versions), *hints),
+        hints=(*_say_upgrade(jobs, versions), *hints),
     )
     if store and not options.dry_run and (around := environ.get(RUN_VARIABLE)):
-        mark_project_run(store, around, _describe_result(result))
+        mark_project_run(store, around, _say_result(result))
     return result
 
 
@@ -344,13 +344,13 @@ def _sync_version(job: _Job, *, options: SyncOptions, tools: _Tools) -> VersionR
     except MlrekError as exc:
         result = VersionResult(entry=job.entry, action="failed", reason=str(exc))
     except Exception as exc:  # noqa: BLE001 - whatever it is, it never stops the other versions
-        result = VersionResult(entry=job.entry, action="failed", reason=_describe_fault(exc))
+        result = VersionResult(entry=job.entry, action="failed", reason=_say_fault(exc))
     result = replace(result, experiment_id=job.place.experiment_id)
     tools.progress.finish_version(result)
     return result
 
 
-def _describe_fault(exc: Exception) -> str:
+def _say_fault(exc: Exception) -> str:
     """One line about what mlrek did not expect, without secrets; the traceback under --verbose."""
     logging.getLogger("mlrek").info("", exc_info=exc)
     frames = traceback.extract_tb(exc.__traceback__)
@@ -447,7 +447,7 @@ def _log(job: _Job, description: RunDescription, tools: _Tools) -> VersionResult
     return replace(result, run=logged.run, reason=logged.reason)
 
 
-def _describe_upgrade(jobs: Sequence[_Job], results: Sequence[VersionResult]) -> tuple[str, ...]:
+def _say_upgrade(jobs: Sequence[_Job], results: Sequence[VersionResult]) -> tuple[str, ...]:
     """What is said once, by the first sync after an update of mlrek that logs versions again."""
     pairs = zip(jobs, results, strict=True)
     again = [job for job, result in pairs if result.action == "replaced" and job.target.is_outdated]
@@ -529,7 +529,7 @@ def _name_runs_that_count(
     )
 
 
-def _describe_result(result: SyncResult) -> str:
+def _say_result(result: SyncResult) -> str:
     """What became of a sync, for the run that `mlflow run` opened around it."""
     actions = [version.action for version in result.versions]
     summary = ", ".join(f"{actions.count(a)} {a}" for a in dict.fromkeys(actions)) or "no versions"

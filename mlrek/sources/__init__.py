@@ -38,11 +38,11 @@ from mlrek.sources.rekognition import (
     LiveVersion,
     NamedProject,
     OneOfAll,
-    describe_projects,
     find_seen,
     is_project_name,
     list_projects,
     list_trained,
+    read_projects,
 )
 from mlrek.sources.s3 import S3Storage
 from mlrek.sources.storage import LocalStorage, Storage, join_uri, parent_uri, path_exists
@@ -221,7 +221,7 @@ def open_all_projects(aws: AwsOptions) -> list[StoredSource]:
         StoredSource(
             uri=listed.project.arn, catalogue=OneOfAll(clients, listed.project), storage=storage
         )
-        for listed in describe_projects(clients)
+        for listed in read_projects(clients)
     ]
 
 

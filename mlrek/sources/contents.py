@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from mlrek.errors import EvaluationError, SourceError, SourceNotFoundError
 from mlrek.evaluation import BoolArray, Contents, Evaluation
-from mlrek.formats.doubts import Print, add_contents, add_copies, describe_prints
+from mlrek.formats.doubts import Print, add_contents, add_copies, list_prints
 from mlrek.sources.aws import AwsClients
 from mlrek.sources.entries import FoundContents, VersionEntry
 from mlrek.sources.images import Digest, digest_images
@@ -142,7 +142,7 @@ def _list(
     try:
         said = _find(lister, wanted)
     except PagesSpentError as exc:
-        return FoundContents(warnings=(_describe_unknown(exc),))
+        return FoundContents(warnings=(_say_unknown(exc),))
     found = {place: lister.found[place] for place in places.values() if place in lister.found}
     if not found:
         return FoundContents(warnings=tuple(said[:1]))
@@ -175,7 +175,7 @@ def _find(lister: Lister, wanted: Mapping[str, Collection[str]]) -> list[str]:
         except SourceNotFoundError:
             continue  # they are elsewhere
         except SourceError as exc:
-            said.append(_describe_unknown(exc))
+            said.append(_say_unknown(exc))
     return said
 
 
@@ -262,7 +262,7 @@ def _count_pages(wanted: Mapping[str, Collection[str]]) -> int:
     return PAGES + PAGES_A_THOUSAND * sum(map(len, wanted.values())) // 1000
 
 
-def _describe_unknown(exc: SourceError) -> str:
+def _say_unknown(exc: SourceError) -> str:
     return f"{_UNKNOWN}: {exc}"
 
 
@@ -331,5 +331,5 @@ def _column(
 
 def _find_copied(contents: Contents, prints: Collection[Print]) -> BoolArray:
     """Which images have bytes that are known from elsewhere, (n_images,)."""
-    own = describe_prints(contents)
+    own = list_prints(contents)
     return np.array([any(one in prints for one in ones) for ones in own], dtype=np.bool_)

@@ -135,7 +135,7 @@ _BLANKS = re.compile(r"\s*")
 _NOT_HERE = "its evaluation files are not here"
 
 
-def describe_version(data: bytes, *, uri: str, project: Project | None = None) -> VersionEntry:
+def parse_version(data: bytes, *, uri: str, project: Project | None = None) -> VersionEntry:
     """What a version's description says.
 
     Args:
@@ -160,7 +160,7 @@ def describe_version(data: bytes, *, uri: str, project: Project | None = None) -
     reported = _report(file.evaluation_result or _EvaluationResult())
     names_evaluation = bool(reported) or any(part.role in EVALUATION_ROLES for part in parts)
     return VersionEntry(
-        version=_describe_training(
+        version=_parse_training(
             file, choose_project(version, (project, *(find_project(part.uri) for part in parts)))
         ),
         parts=parts,
@@ -195,7 +195,7 @@ def make_up_version(project: Project, name: str) -> Version:
     return Version(project=project, arn=f"{prefix}/version/{name}", name=name)
 
 
-def _describe_training(file: _Description, version: Version) -> Version:
+def _parse_training(file: _Description, version: Version) -> Version:
     start = parse_timestamp(file.creation_timestamp)
     seconds = file.billable_training_time_in_seconds
     return replace(
@@ -274,7 +274,7 @@ def read_answer(tree: Tree, file: StoredFile) -> list[VersionEntry]:
         text = data.decode(find_encoding(data) or "utf-8-sig")
         for document in _split_documents(text):
             described = _list_descriptions(document)
-            found.extend(describe_version(one, uri=file.uri) for one in described)
+            found.extend(parse_version(one, uri=file.uri) for one in described)
     return found
 
 

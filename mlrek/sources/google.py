@@ -30,7 +30,7 @@ from mlrek.formats.google import (
     parse_google,
     parse_google_name,
 )
-from mlrek.formats.json_text import describe_bytes
+from mlrek.formats.json_text import say_bytes
 from mlrek.formats.sniff import Service, sniff_inside
 from mlrek.sources.entries import EvaluationEntry, Part, PartReader, VersionEntry
 from mlrek.sources.storage import FileState, StoredFile, join_uri, parent_uri
@@ -334,7 +334,7 @@ def _find_spoilt(
             continue
         with suppress(SourceError):  # what cannot be read at all is told by the caller
             head = tree.read_head(file)
-            if describe_bytes(head) or _ERROR.match(head):
+            if say_bytes(head) or _ERROR.match(head):
                 yield file.uri, role
 
 

@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 
 from mlrek.errors import SourceError
 from mlrek.evaluation import Project, Provider, Version
-from mlrek.formats.json_text import describe_spoilt
+from mlrek.formats.json_text import say_spoilt
 from mlrek.formats.rekognition import Summary, parse_summary
 from mlrek.formats.sniff import Role, Service
 from mlrek.sources.description import (
@@ -104,10 +104,10 @@ def inspect_file(tree: Tree, file: StoredFile, project: Project | None) -> Loose
         return replace(found, broken=str(exc)) if named else None
 
 
-def describe_unread(tree: Tree, file: StoredFile) -> tuple[str, str] | None:
+def find_unread(tree: Tree, file: StoredFile) -> tuple[str, str] | None:
     """The folder of a file that holds no text or a web page, and what it is; None for others."""
     with suppress(SourceError):  # what cannot be read at all is told by the caller
-        if said := describe_spoilt(tree.read_head(file)):
+        if said := say_spoilt(tree.read_head(file)):
             return str(PurePosixPath(file.name).parent), f"{file.uri}: {said}"
     return None
 

@@ -25,16 +25,16 @@ from mlrek.sources.description import (
     EVALUATION_ROLES,
     RekognitionArn,
     add_descriptions,
-    describe_version,
     is_answer,
     make_up_version,
     parse_project_arn,
+    parse_version,
     read_answer,
 )
 from mlrek.sources.entries import PartReader, SeenInTraining, VersionEntry, chain_lines
 from mlrek.sources.loose import (
     LooseFile,
-    describe_unread,
+    find_unread,
     inspect_file,
     list_loose,
     make_up_project,
@@ -79,7 +79,7 @@ class LiveProject:
     def list_versions(self) -> list[VersionEntry]:
         """Every version of the project, all pages."""
         project = _make_project(self.arn.text, self.arn.project_name)
-        return _describe_versions(self.clients, project)
+        return _read_versions(self.clients, project)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class OneOfAll:
     def list_versions(self) -> list[VersionEntry]:
         """Every version of the project; one entry that says why, where they cannot be listed."""
         try:
-            return _describe_versions(self.clients, self.project)
+            return _read_versions(self.clients, self.project)
         except SourceError as exc:
             version = Version(project=self.project, arn=self.project.arn, name=ANY_VERSION)
             return [VersionEntry(version=version, refused=str(exc))]
@@ -108,7 +108,7 @@ class NamedProject:
     def list_versions(self) -> list[VersionEntry]:
         """Every version of the project, all pages."""
         uri = f"Rekognition project {self.name!r} (there is no such folder)"
-        return _describe_versions(self.clients, _find_project(self.clients, self.name, uri))
+        return _read_versions(self.clients, _find_project(self.clients, self.name, uri))
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +121,7 @@ class LiveVersion:
     def list_versions(self) -> list[VersionEntry]:
         """The version alone."""
         project = _find_project(self.clients, self.arn.project_name, self.arn.text)
-        for entry in _describe_versions(self.clients, project, self.arn.version_name):
+        for entry in _read_versions(self.clients, project, self.arn.version_name):
             if entry.version.arn == self.arn.text:
                 return [entry]
         raise SourceNotFoundError(
@@ -221,12 +221,12 @@ def list_projects(options: AwsOptions) -> list[ListedProject]:
     Raises:
         SourceError: AWS cannot be asked or denies it.
     """
-    return describe_projects(AwsClients(options))
+    return read_projects(AwsClients(options))
 
 
-def describe_projects(clients: AwsClients) -> list[ListedProject]:
+def read_projects(clients: AwsClients) -> list[ListedProject]:
     """Like `list_projects`, asked with clients that are there already."""
-    found = _describe_projects(clients, uri="Rekognition projects")
+    found = _read_projects(clients, uri="Rekognition projects")
     return sorted(found, key=lambda listed: (listed.project.name, listed.project.arn))
 
 
@@ -263,7 +263,7 @@ def find_versions(tree: Tree) -> FoundVersions:
     entries = [entry for of_file in answers.values() for entry in of_file]
     told = [entry.version for entry in (*described.values(), *entries)]
     taken = known | answers.keys()
-    unread = (describe_unread(tree, file) for file in unknown if file.uri not in taken)
+    unread = (find_unread(tree, file) for file in unknown if file.uri not in taken)
     versions = list_loose(loose, told, filter(None, unread))
     return FoundVersions(
         entries=[*described.values(), *add_descriptions(versions, entries)],
@@ -341,7 +341,7 @@ def list_trained(entry: VersionEntry, reader: PartReader) -> set[str]:
 def _find_project(clients: AwsClients, name: str, uri: str) -> Project:
     listed = [
         listed.project
-        for listed in _describe_projects(clients, uri=uri, name=name)
+        for listed in _read_projects(clients, uri=uri, name=name)
         if listed.project.name == name
     ]
     if not listed:
@@ -357,7 +357,7 @@ def _find_project(clients: AwsClients, name: str, uri: str) -> Project:
     return listed[0]
 
 
-def _describe_projects(clients: AwsClients, *, uri: str, name: str = "") -> list[ListedProject]:
+def _read_projects(clients: AwsClients, *, uri: str, name: str = "") -> list[ListedProject]:
     wanted: dict[str, Any] = {"ProjectNames": [name]} if name else {}
     try:
         with asking_aws(uri, needs=NEEDS_PROJECTS):
@@ -367,10 +367,10 @@ def _describe_projects(clients: AwsClients, *, uri: str, name: str = "") -> list
             descriptions = [item for page in pages for item in page.get("ProjectDescriptions", [])]
     except SourceNotFoundError:
         return []
-    return [_describe_project(description) for description in descriptions]
+    return [_parse_project(description) for description in descriptions]
 
 
-def _describe_project(description: "ProjectDescriptionTypeDef") -> ListedProject:
+def _parse_project(description: "ProjectDescriptionTypeDef") -> ListedProject:
     arn = description.get("ProjectArn", "")
     created = description.get("CreationTimestamp")
     return ListedProject(
@@ -381,7 +381,7 @@ def _describe_project(description: "ProjectDescriptionTypeDef") -> ListedProject
     )
 
 
-def _describe_versions(clients: AwsClients, project: Project, name: str = "") -> list[VersionEntry]:
+def _read_versions(clients: AwsClients, project: Project, name: str = "") -> list[VersionEntry]:
     wanted: dict[str, Any] = {"VersionNames": [name]} if name else {}
     with asking_aws(project.arn, needs=NEEDS_VERSIONS):
         pages = clients.rekognition.get_paginator("describe_project_versions").paginate(
@@ -397,7 +397,7 @@ def _make_entry(description: Mapping[str, object], project: Project) -> VersionE
     data = (text + "\n").encode("utf-8", "surrogatepass")
     arn = str(description.get("ProjectVersionArn") or f"{project.arn}/version/unknown")
     try:
-        return describe_version(data, uri=arn, project=project)
+        return parse_version(data, uri=arn, project=project)
     except ParseError as exc:
         version = Version(project=project, arn=arn, name=arn)
         return VersionEntry(version=version, description=data, refused=str(exc))
@@ -434,7 +434,7 @@ def _read_version(tree: Tree, file: StoredFile) -> tuple[str, VersionEntry] | No
         data = tree.read(file)
         if around.project is None and b"ProjectVersionArn" not in data:
             return None
-        entry = describe_version(data, uri=file.uri, project=around.project)
+        entry = parse_version(data, uri=file.uri, project=around.project)
     except SourceError as exc:
         project = around.project or make_up_project(folder)
         version = make_up_version(project, PurePath(folder).name)

@@ -282,7 +282,7 @@ class Lister:
             items, others = page.get("Contents", []), self._list_others(bucket)
             for item in items:
                 if (key := item["Key"]) in known or key in others:
-                    self.found[bucket, key] = _describe(item)
+                    self.found[bucket, key] = _parse_item(item)
             if not page["IsTruncated"]:
                 return
             last = items[-1]["Key"] if items else after
@@ -382,7 +382,7 @@ def _climb(folder: str) -> str:
     return folder[: folder[:-1].rfind("/") + 1]
 
 
-def _describe(item: Any) -> ListedObject:
+def _parse_item(item: Any) -> ListedObject:
     return ListedObject(
         size=item["Size"],
         etag=item.get("ETag", "").strip('"'),

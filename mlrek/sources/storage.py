@@ -236,7 +236,7 @@ class LocalStorage:
         """See `Storage`; links to folders are not followed."""
         root = Path(uri)
         if root.is_file():
-            yield _describe_file(root, root.name)
+            yield _stat_file(root, root.name)
             return
         _check_kind(root)
         walk = Walk(uri)
@@ -247,7 +247,7 @@ class LocalStorage:
             for name in (name for name in names if not is_hidden(name)):
                 path = Path(folder, name)
                 if path.is_file():
-                    yield _describe_file(path, path.relative_to(root).as_posix())
+                    yield _stat_file(path, path.relative_to(root).as_posix())
 
     def read(
         self,
@@ -298,7 +298,7 @@ def _check_kind(path: Path) -> None:
         raise SourceError(str(path), "is no plain file; save its content in a file first")
 
 
-def _describe_file(path: Path, name: str) -> StoredFile:
+def _stat_file(path: Path, name: str) -> StoredFile:
     return StoredFile(uri=str(path), name=name, size=path.stat().st_size)
 
 

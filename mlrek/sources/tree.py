@@ -14,7 +14,7 @@ from msgspec.json import Decoder
 
 from mlrek.errors import ParseError, SourceError, SourceNotFoundError
 from mlrek.evaluation import Project, Provider
-from mlrek.formats.json_text import HEAD_BYTES, decode_json, describe_other, say_unreadable
+from mlrek.formats.json_text import HEAD_BYTES, decode_json, say_other, say_unreadable
 from mlrek.formats.lines import BYTE_ORDER_MARK
 from mlrek.formats.sniff import FileKind, Role, Service, sniff, sniff_inside
 from mlrek.sources.entries import Part, VersionEntry
@@ -176,7 +176,7 @@ def inspect(
         packed = named or (None if role else _sniff_packed(head, file, service))
         if packed is None or packed not in wanted:
             return None
-        return Seen(role=packed, broken=f"{file.uri}: {_describe_other(head, role, packed)}")
+        return Seen(role=packed, broken=f"{file.uri}: {_say_other(head, role, packed)}")
     except SourceError as exc:
         known = role or named
         return None if known is None else Seen(role=known, broken=str(exc))
@@ -187,10 +187,10 @@ def _sniff_packed(head: bytes, file: StoredFile, service: Service) -> Role | Non
     return Role(kind.role) if kind and kind.service is service else None
 
 
-def _describe_other(head: bytes, found: Role | None, named: Role) -> str:
+def _say_other(head: bytes, found: Role | None, named: Role) -> str:
     """What a file is that should be another one of the service's."""
     if found is None:
-        return describe_other(head, of_lines=named is Role.MANIFEST)
+        return say_other(head, of_lines=named is Role.MANIFEST)
     return f"holds another file of the service's ({found.replace('_', ' ')}) under this name"
 
 

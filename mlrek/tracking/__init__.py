@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from mlrek.errors import TrackingError
 from mlrek.evaluation import Doubt
-from mlrek.render.doubts import describe_doubt, parse_doubt
+from mlrek.render.doubts import build_doubt_json, parse_doubt
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -191,7 +191,7 @@ def write_doubts_tag(doubts: Sequence[Doubt]) -> str:
     """The doubts as ASCII JSON, '' for none; more than a tag holds: where they are."""
     if not doubts:
         return ""
-    text = json.dumps([describe_doubt(doubt) for doubt in doubts], separators=(",", ":"))
+    text = json.dumps([build_doubt_json(doubt) for doubt in doubts], separators=(",", ":"))
     return text if len(text) <= MAX_TAG else DOCUMENT
 
 

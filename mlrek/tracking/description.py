@@ -19,10 +19,10 @@ from mlrek.metrics.counts import score_all_labels
 from mlrek.metrics.crossfit import LOGGED_NAMES, PREFIX
 from mlrek.metrics.numbers import NumberRow, list_headlines, list_numbers
 from mlrek.metrics.reported import DEFAULT_THRESHOLD
-from mlrek.render.doubts import describe_remarks, describe_warnings, order_doubts
+from mlrek.render.doubts import list_version_remarks, list_warnings, order_doubts
 from mlrek.text import metric_key_labels
 from mlrek.tracking import DOUBTS_TAG, LOG_SCHEMA_TAG, MAX_TAG, LoggedRun, write_doubts_tag
-from mlrek.tracking.notes import describe_note
+from mlrek.tracking.notes import render_note
 
 if TYPE_CHECKING:
     from mlrek.tracking.store import Store
@@ -226,9 +226,9 @@ def describe_tags(evaluation: Evaluation, metrics: Metrics, identity: Identity) 
         LOG_SCHEMA_TAG: str(LOG_SCHEMA),
         "mlrek.logged_at": identity.logged_at,
         DOUBTS_TAG: write_doubts_tag(order_doubts(list_doubts(evaluation, metrics))),
-        "mlrek.warnings": _cut_lines(describe_warnings(evaluation, metrics)),
-        "mlflow.note.content": describe_note(
-            evaluation, metrics, describe_remarks(evaluation, metrics)
+        "mlrek.warnings": _cut_lines(list_warnings(evaluation, metrics)),
+        "mlflow.note.content": render_note(
+            evaluation, metrics, list_version_remarks(evaluation, metrics)
         ),
     }
     return {name: value for name, value in tags.items() if value}

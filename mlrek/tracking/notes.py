@@ -31,7 +31,7 @@ _MAX_WARNING: Final = 400
 _MAX_DOUBTS: Final = 6
 
 
-def describe_experiment_note(runs: Iterable[LoggedRun], own: Iterable[LoggedRun] = ()) -> str:
+def render_experiment_note(runs: Iterable[LoggedRun], own: Iterable[LoggedRun] = ()) -> str:
     """What there is of each project in an experiment, of all the runs that it holds.
 
     `own` are those on your own test sets, of all of them.
@@ -164,15 +164,15 @@ def _letter(i: int) -> str:
     return ascii_uppercase[i] if i < len(ascii_uppercase) else f"#{i + 1}"
 
 
-def describe_note(evaluation: Evaluation, metrics: Metrics, remarks: Sequence[str]) -> str:
+def render_note(evaluation: Evaluation, metrics: Metrics, remarks: Sequence[str]) -> str:
     """A plain sentence; the numbers; the weakest spot; doubts, remarks; where to look."""
     doubts = order_doubts(list_doubts(evaluation, metrics))
     return "\n".join(
         (
             _introduce(evaluation, metrics),
             "",
-            *(f"- {line}" for line in _describe_findings(evaluation, metrics)),
-            *(f"- {line}" for line in _describe_doubts(doubts)),
+            *(f"- {line}" for line in _say_findings(evaluation, metrics)),
+            *(f"- {line}" for line in _say_doubts(doubts)),
             *(f"- {line}" for line in _beware(remarks, has_doubts=bool(doubts))),
             f"- {WHERE_TO_LOOK}",
         )
@@ -188,7 +188,7 @@ def _introduce(evaluation: Evaluation, metrics: Metrics) -> str:
     return f"Version {name} of {project}, tested on {images} images{of_labels}."
 
 
-def _describe_findings(evaluation: Evaluation, metrics: Metrics) -> Iterator[str]:
+def _say_findings(evaluation: Evaluation, metrics: Metrics) -> Iterator[str]:
     said = [
         f"{name_metric(name)} {_in_words(number)}"
         for name, number in list_headlines(metrics).items()
@@ -245,7 +245,7 @@ def _find_confusion(metrics: Metrics) -> str:
     return f"Most frequent mistake: {true} taken for {_name(confusion.columns[column])} {shown}."
 
 
-def _describe_doubts(doubts: Sequence[Doubt]) -> Iterator[str]:
+def _say_doubts(doubts: Sequence[Doubt]) -> Iterator[str]:
     """What weakens the numbers, those that stop a check first."""
     for doubt in doubts[:_MAX_DOUBTS]:
         touched = escape_markdown(say_touched(doubt.touches))

@@ -126,7 +126,7 @@ class Store:
 
         Runs on your own test set are there only when `tags` names one (`OWN_TEST_SET_TAG`).
         """
-        query = " and ".join(_describe_condition(key, value) for key, value in tags.items())
+        query = " and ".join(_build_condition(key, value) for key, value in tags.items())
         found = self._search_runs(experiment_id, query)
         same = (run for run in found if tags.items() <= run.tags.items())
         return tuple(run for run in same if OWN_TEST_SET_TAG in tags or not run.own_test_set)
@@ -455,7 +455,7 @@ class Store:
     def _find_renamed(self, project: Project) -> "Experiment | None":
         """The experiment that had the default name; of several, the first that was made."""
         tags = {"project_arn": project.arn, NAMED_TAG: NAMED_BY_DEFAULT}
-        query = " and ".join(_describe_condition(key, value) for key, value in tags.items())
+        query = " and ".join(_build_condition(key, value) for key, value in tags.items())
         found = self.client.search_experiments(filter_string=query)
         same = [experiment for experiment in found if tags.items() <= experiment.tags.items()]
         return min(same, key=lambda experiment: experiment.creation_time or 0, default=None)
@@ -616,7 +616,7 @@ def name_account(project: Project) -> str:
     return f"{account}-{region}" if known else sha256(project.arn.encode()).hexdigest()[:8]
 
 
-def _describe_condition(key: str, value: str) -> str:
+def _build_condition(key: str, value: str) -> str:
     """A condition that a run with this tag fulfils, others perhaps too.
 
     MLflow's query language has no escape: a value with both quotes cannot be written in it. And

@@ -65,11 +65,11 @@ def draw(evaluation: Evaluation, metrics: Metrics) -> None:
 
 def tabulate(evaluation: Evaluation, metrics: Metrics) -> None:
     """Every other file of the run."""
-    from mlrek.render.report import describe_report
+    from mlrek.render.report import render_report
     from mlrek.runs.content import _describe_data
 
     _describe_data(evaluation, metrics, Options(), "0" * 32)
-    describe_report(evaluation, metrics, test_set_digest="0" * 32)
+    render_report(evaluation, metrics, test_set_digest="0" * 32)
 
 
 def measure(run, *args) -> float:

@@ -11,8 +11,8 @@ from fakes.large_evaluation import make_large_evaluation
 
 from mlrek.comparison.compare import CompareSettings, Side, compare_versions
 from mlrek.metrics.compute import compute_metrics
-from mlrek.render.comparison_page import describe_comparison
-from mlrek.render.report import describe_report
+from mlrek.render.comparison_page import render_comparison_page
+from mlrek.render.report import render_report
 
 pytestmark = pytest.mark.browser
 
@@ -129,7 +129,7 @@ def open_pair(page, tmp_path):
         sides = (Side(evaluation=side) for side in (baseline, candidate))
         comparison = compare_versions(*sides, CompareSettings())
         path = tmp_path / "comparison.html"
-        path.write_bytes(describe_comparison(comparison, candidate))
+        path.write_bytes(render_comparison_page(comparison, candidate))
         page.browser.get(path.as_uri())
         page.wait_until_drawn()
         return page
@@ -271,8 +271,8 @@ def test_pictures_that_lie_in_google_storage_are_said_to_be_unread(page, tmp_pat
             *(Side(evaluation=side) for side in sides), CompareSettings(intervals=False)
         )
         pages = {
-            "report": describe_report(sides[1], compute_metrics(sides[1], intervals=False)),
-            "comparison": describe_comparison(comparison, sides[1]),
+            "report": render_report(sides[1], compute_metrics(sides[1], intervals=False)),
+            "comparison": render_comparison_page(comparison, sides[1]),
         }
         for kind, content in pages.items():
             path = tmp_path / f"{scheme}-{kind}.html"

@@ -15,7 +15,7 @@ from statsmodels.stats.proportion import proportion_confint
 
 from mlrek.evaluation import Task
 from mlrek.metrics.compute import compute_metrics
-from mlrek.render.report import describe_report
+from mlrek.render.report import render_report
 from mlrek.sources import open_source
 
 pytestmark = pytest.mark.browser
@@ -179,7 +179,7 @@ def test_without_images_the_slider_shows_what_the_service_publishes(
     source = open_source(str(folder))
     evaluation = source.load(source.list_versions()[0])
     path = tmp_path / "report.html"
-    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation)))
+    path.write_bytes(render_report(evaluation, compute_metrics(evaluation)))
     page.browser.get_log("browser")
     page.browser.get(path.as_uri())
     page.screenshot("report-published")
@@ -294,7 +294,7 @@ def test_every_task_has_its_page(page, request, tmp_path, example):
     evaluation = source.load(entry)
     path = tmp_path / "report.html"
     path.write_bytes(
-        describe_report(
+        render_report(
             evaluation,
             compute_metrics(evaluation),
             read_images=partial(source.read_images, entry),
@@ -341,7 +341,7 @@ def test_the_advice_is_what_other_libraries_find(page, tmp_path):
     """
     evaluation, truth, scores = _draw_several(400, 3)
     path = tmp_path / "report.html"
-    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation, intervals=False)))
+    path.write_bytes(render_report(evaluation, compute_metrics(evaluation, intervals=False)))
 
     def score(function, step, label=slice(None)):
         predicted = scores[:, label].ravel() >= step / 100
@@ -408,7 +408,7 @@ def test_records_without_advice_say_why_once_and_offer_the_service_s_own(page, t
         thresholds=[0.5, 0.625],
     )
     path = tmp_path / "report.html"
-    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation, intervals=False)))
+    path.write_bytes(render_report(evaluation, compute_metrics(evaluation, intervals=False)))
 
     page.browser.get(path.as_uri())
     advice = page.run("return document.getElementById('advice').textContent")
@@ -430,7 +430,7 @@ def test_what_cannot_be_promised_says_what_is_missing(page, tmp_path):
         labels=["good", "bad"],
     )
     path = tmp_path / "report.html"
-    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation, intervals=False)))
+    path.write_bytes(render_report(evaluation, compute_metrics(evaluation, intervals=False)))
 
     page.browser.get(path.as_uri())
     advice = page.run("return document.getElementById('advice').textContent")
@@ -452,7 +452,7 @@ def test_a_page_of_many_labels_is_there_within_a_second(page, tmp_path):
     """250 labels and 20,000 images; its thread takes no more CPU."""
     evaluation = make_large_evaluation(20_000, 250, 250)
     path = tmp_path / "report.html"
-    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation, intervals=False)))
+    path.write_bytes(render_report(evaluation, compute_metrics(evaluation, intervals=False)))
     took_s = page.measure_cpu_s(path.as_uri())
     page.screenshot("report-250-labels")
 
@@ -475,7 +475,7 @@ def test_nothing_scrolls_sideways(page, tmp_path, width, scheme):
     """Wide tables scroll in boxes of their own; looked at in both schemes."""
     evaluation = make_large_evaluation(2_000, 60, 4)
     path = tmp_path / "report.html"
-    path.write_bytes(describe_report(evaluation, compute_metrics(evaluation, intervals=False)))
+    path.write_bytes(render_report(evaluation, compute_metrics(evaluation, intervals=False)))
     command = page.browser.execute_cdp_cmd
     screen = {"width": width, "height": 1400, "deviceScaleFactor": 1, "mobile": False}
     command("Emulation.setDeviceMetricsOverride", screen)

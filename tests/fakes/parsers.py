@@ -19,7 +19,7 @@ from mlrek.formats.stored import load_stored
 from mlrek.formats.truth import parse_ground_truth
 from mlrek.policy.parsing import parse_policy
 from mlrek.promotion.compare import parse_label_map
-from mlrek.sources.description import describe_version
+from mlrek.sources.description import parse_version
 
 ROOT = Path(__file__).parents[2]
 DATA, EXAMPLES = ROOT / "tests" / "data", ROOT / "examples"
@@ -96,7 +96,7 @@ PARSERS: dict[str, Parser] = {
     "rekognition manifest": _parse_manifest,
     "rekognition manifest, bad lines left out": lambda data: _parse_manifest(data, skip=True),
     "rekognition summary": lambda data: parse_summary("x", data),
-    "rekognition description": lambda data: describe_version(data, uri="x", project=PROJECT),
+    "rekognition description": lambda data: parse_version(data, uri="x", project=PROJECT),
     "moderation answers": _parse_answers,
     "lookout manifest": lambda data: parse_lookout_evaluation(
         VERSION, manifest=LookoutInput(uri="x", chunks=[data])

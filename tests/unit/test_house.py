@@ -1,6 +1,8 @@
 """The rooms: few names at the root, few modules, imports in one direction, one word per idea."""
 
+import ast
 import re
+from collections import defaultdict
 from graphlib import TopologicalSorter
 from pathlib import Path
 
@@ -54,6 +56,18 @@ def test_no_module_imports_itself_over_others(imports):
     order = list(TopologicalSorter(imports).static_order())
 
     assert len(order) == len(imports)
+
+
+def test_public_names_of_rooms_differ():
+    """No two rooms call different things alike; the entry point is no room."""
+    rooms = defaultdict(set)
+    for path in PACKAGE.rglob("*.py"):
+        room = path.relative_to(PACKAGE).parts[0].removesuffix(".py")
+        for node in ast.parse(path.read_text()).body:
+            if isinstance(node, ast.ClassDef | ast.FunctionDef) and not node.name.startswith("_"):
+                rooms[node.name] |= {room} - {"__main__"}
+
+    assert {name: found for name, found in rooms.items() if len(found) > 1} == {}
 
 
 @pytest.mark.parametrize("word", FORBIDDEN)

@@ -141,7 +141,7 @@ def _draft_versions(resources: Resources) -> list[Draft]:
     drafts = []
     for key, number in dict.fromkeys((*grouped, *directory.list_versions())):
         own = sorted(grouped.get((key, number), []), key=_evaluation_order, reverse=True)
-        draft = directory.describe(key, number) if key else _make_up_version(own[0])
+        draft = directory.draft(key, number) if key else _make_up_version(own[0])
         _add_evaluations(draft, own)
         drafts.append(draft)
     return drafts
@@ -219,7 +219,7 @@ def _list_evaluations(resources: Resources, directory: Directory) -> Iterator[Pu
     newer = (one for one in found if not one.name.is_legacy_evaluation)
     yield from _group_slices(newer, slices, directory)
     for file, content in resources.nameless:
-        yield _describe_nameless(file, content, directory)
+        yield _build_nameless(file, content, directory)
 
 
 def _without_repeats(found: Iterable[FoundResource]) -> list[FoundResource]:
@@ -286,12 +286,12 @@ def _group_slices(
         by_name.setdefault((one.name.key, one.name.evaluation), []).append(one)
     for evaluation in evaluations:
         own = by_name.pop((evaluation.name.key, evaluation.name.evaluation), [])
-        yield _describe(evaluation, own, directory)
+        yield _build_published(evaluation, own, directory)
     for own in by_name.values():
-        yield _describe(None, own, directory)
+        yield _build_published(None, own, directory)
 
 
-def _describe(
+def _build_published(
     evaluation: FoundResource | None, slices: Sequence[FoundResource], directory: Directory
 ) -> PublishedEvaluation:
     first = evaluation or slices[0]
@@ -344,7 +344,7 @@ def _make_label_part(found: FoundResource) -> PublishedPart | None:
     return replace(part, id=found.name.slice_id, label=label, label_id="", test_images=None)
 
 
-def _describe_nameless(file: str, content: Resource, directory: Directory) -> PublishedEvaluation:
+def _build_nameless(file: str, content: Resource, directory: Directory) -> PublishedEvaluation:
     """Metrics saved without their resource: of the one model that is described in the folder."""
     key, number = directory.find_only_version(file) or (None, "")
     is_legacy, stem = bool(content.legacy_metrics), splitext(basename(file))[0]

@@ -121,9 +121,9 @@ class Directory:
             "the service does; put the version's own JSON (models.get) next to it to tell"
         )
 
-    def describe(self, key: ModelKey, number: str) -> Draft:
+    def draft(self, key: ModelKey, number: str) -> Draft:
         """All that the resources tell of a version."""
-        draft = self._describe_legacy(key) if key in self._legacy else self._describe(key, number)
+        draft = self._draft_legacy(key) if key in self._legacy else self._draft(key, number)
         folders = {dirname(found.file) for found in self._models.get(key, ())}
         jobs = list(self._find_jobs(key, number))
         draft.folders = frozenset(f for f in folders if self._numbers(key, f) == {number})
@@ -182,7 +182,7 @@ class Directory:
             if end is not None and abs(created_ms - end) <= _TRAINED_WITHIN_MS
         ]
 
-    def _describe_legacy(self, key: ModelKey) -> Draft:
+    def _draft_legacy(self, key: ModelKey) -> Draft:
         found = next(iter(self._models.get(key, ())), None)
         if found is None:
             project = Project(provider=Provider.AUTOML, arn=key.arn, name=key.id)
@@ -214,21 +214,21 @@ class Directory:
             files=(found.file, *([dataset.file] if dataset else [])),
         )
 
-    def _describe(self, key: ModelKey, number: str) -> Draft:
+    def _draft(self, key: ModelKey, number: str) -> Draft:
         models = {_number_of(model): model for model in reversed(self._models.get(key, ()))}
         named = models.get(self._resolve_alias(key, DEFAULT)) or next(iter(models.values()), None)
         name = (named and named.content.display_name) or key.id
         project = Project(provider=Provider.VERTEX, arn=key.arn, name=name)
         arn = f"{key.arn}@{number}"
         if found := models.get(number):
-            return self._describe_training(project, arn, number, found)
+            return self._draft_training(project, arn, number, found)
         return Draft(
             version=Version(project=project, arn=arn, name=number),
             files=(named.file,) if named else (),
             warnings=[f"{arn}: {_NO_VERSION}"],
         )
 
-    def _describe_training(
+    def _draft_training(
         self, project: Project, arn: str, number: str, found: FoundResource
     ) -> Draft:
         model = found.content

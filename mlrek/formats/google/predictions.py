@@ -32,7 +32,7 @@ from mlrek.formats.google.json import (
     TruthLine,
     respell_lines,
 )
-from mlrek.formats.json_text import describe_spoilt, quoted
+from mlrek.formats.json_text import quoted, say_spoilt
 from mlrek.formats.lines import BYTE_ORDER_MARK, MAX_LINE_BYTES, iter_blocks
 
 T = TypeVar("T")
@@ -168,7 +168,7 @@ def parse_truth(
     bad_lines, n_read = BadLines(skip=skip_bad_lines), 0
     for name, all_chunks in inputs:
         head, chunks = _peek(all_chunks)
-        if head and (said := describe_spoilt(head)):
+        if head and (said := say_spoilt(head)):
             raise ParseError(name, 0, said)
         if head.startswith(b"{"):
             n_read += _read_json_lines(name, chunks, _TRUTH, reader.read_line, bad_lines)

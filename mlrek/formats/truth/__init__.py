@@ -251,7 +251,7 @@ def _choose_kind(uri: str, reader: _Reader, bad_lines: BadLines) -> Kind:
 
 def _explain_none(reader: _Reader) -> str:
     """Why no line has a label: half an attribute, one of a kind that is not read, or none."""
-    halves = "; ".join(reader.unlabelled.describe_halves())
+    halves = "; ".join(reader.unlabelled.say_halves())
     kinds = _list_names(reader.passed.get(Kind.UNKNOWN, ()))
     others = f"{kinds} are of another kind (of videos, texts, a task of your own?)" if kinds else ""
     said = "no attribute with metadata of a known kind"

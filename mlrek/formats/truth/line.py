@@ -110,7 +110,7 @@ class Unlabelled:
             f"lines of the test set are of images that nobody has labelled ({reasons}), and are "
             "left out"
         )
-        halves = "".join(f"; {said}" for said in self.describe_halves())
+        halves = "".join(f"; {said}" for said in self.say_halves())
         yield Doubt(
             kind=DoubtKind.TRUTH_UNKNOWN,
             text=say_first(n, of, what, self.images[0]) + halves,
@@ -118,7 +118,7 @@ class Unlabelled:
             of=of,
         )
 
-    def describe_halves(self) -> Iterator[str]:
+    def say_halves(self) -> Iterator[str]:
         """Say which attributes lack their metadata, or the other way round, the most frequent."""
         for name, n in self.alone.most_common(_N_NAMED):
             yield (

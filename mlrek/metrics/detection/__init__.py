@@ -34,12 +34,12 @@ from mlrek.metrics.detection.ap import (
 from mlrek.metrics.detection.matching import NO_MATCH, Scenes, arrange_boxes, warn_sizes
 from mlrek.metrics.detection.outcomes import (
     BoxDecision,
+    count_confusion,
     count_flags,
     decide_boxes,
-    describe_boxes,
-    describe_confusion,
     find_outcomes,
     list_box_decisions,
+    list_box_predictions,
     list_flag_decisions,
 )
 from mlrek.metrics.left_out import (
@@ -129,7 +129,7 @@ def compute_detection(
     places, units = order_images(evaluation.images), sampling.find_units(len(evaluation.images))
     numbers, label_ap = compute_box_numbers(ranked, places, units)
     outcomes = find_outcomes(predictions, IOU_THRESHOLD)
-    confusion, errors = describe_confusion(outcomes, labels), outcomes.errors.count()
+    confusion, errors = count_confusion(outcomes, labels), outcomes.errors.count()
     matched = _Matched(
         counts=_count_confusion(confusion),
         left_out=leave_out_decisions(
@@ -154,11 +154,11 @@ def compute_detection(
         per_label=matched.score(matched.counts, matched.left_out),
         at_threshold_per_label=at_threshold.per_label,
         confusion=confusion,
-        curves=_describe_curves(evaluation, decision, pairs) if curves else None,
-        precision_recall=_describe_precision_recall(evaluation, pairs, label_ap) if curves else (),
-        predictions=describe_boxes(outcomes),
+        curves=_compute_curves(evaluation, decision, pairs) if curves else None,
+        precision_recall=_compute_precision_recall(evaluation, pairs, label_ap) if curves else (),
+        predictions=list_box_predictions(outcomes),
         reconciliation=reconciled,
-        extra=_describe_extra(decision, scenes, places),
+        extra=_compute_extra(decision, scenes, places),
         errors=errors,
         warnings=(
             *decision.warnings,
@@ -179,7 +179,7 @@ def pair_detections(evaluation: Evaluation, detections: Detections) -> tuple[Pai
     if decision.kind != RecordsKind.COMPLETE:
         scenes = scenes.keep(decision.is_predicted[scenes.records])
     pairs = _pair_found(scenes, order_images(evaluation.images))
-    return pairs, _describe_stop(evaluation, decision, len(pairs.confidence))
+    return pairs, _say_stop(evaluation, decision, len(pairs.confidence))
 
 
 def match_predictions(evaluation: Evaluation) -> Predictions:
@@ -193,7 +193,7 @@ def match_predictions(evaluation: Evaluation) -> Predictions:
     n_labels = len(evaluation.labels)
     scenes = arrange_boxes(detections, decision.is_detection, n_labels, IOU_THRESHOLD)
     predicted = scenes.keep(decision.is_predicted[scenes.records])
-    return describe_boxes(find_outcomes(predicted, IOU_THRESHOLD))
+    return list_box_predictions(find_outcomes(predicted, IOU_THRESHOLD))
 
 
 def _find_boxes(evaluation: Evaluation) -> Detections:
@@ -255,19 +255,17 @@ def _pair_found(scenes: Scenes, places: IntArray) -> Pairs:
     )
 
 
-def _describe_curves(
-    evaluation: Evaluation, decision: BoxDecision, pairs: Pairs
-) -> ThresholdCurves:
+def _compute_curves(evaluation: Evaluation, decision: BoxDecision, pairs: Pairs) -> ThresholdCurves:
     """Counts over the confidence. Greedy matching in falling confidence needs no second pass.
 
     What a detection finds depends on surer ones alone, so that leaving out less sure ones changes
     nothing.
     """
     curves = compute_threshold_curves(evaluation, pairs)
-    return replace(curves, stops_at=_describe_stop(evaluation, decision, len(pairs.confidence)))
+    return replace(curves, stops_at=_say_stop(evaluation, decision, len(pairs.confidence)))
 
 
-def _describe_stop(evaluation: Evaluation, decision: BoxDecision, n_found: int) -> str:
+def _say_stop(evaluation: Evaluation, decision: BoxDecision, n_found: int) -> str:
     if not n_found:
         return "no box is found on any image"
     if decision.kind == RecordsKind.COMPLETE:
@@ -280,7 +278,7 @@ def _describe_stop(evaluation: Evaluation, decision: BoxDecision, n_found: int) 
     return f"below the assumed thresholds ({span}) the boxes are incomplete, and none counts"
 
 
-def _describe_precision_recall(
+def _compute_precision_recall(
     evaluation: Evaluation, pairs: Pairs, label_ap: LabelAp
 ) -> tuple[PrecisionRecallCurve, ...]:
     """Curves at the IoU of our matching, 0.50; the area of a label is COCO's at that."""
@@ -292,7 +290,7 @@ def _describe_precision_recall(
     )
 
 
-def _describe_extra(decision: BoxDecision, scenes: Scenes, places: IntArray) -> dict[str, Number]:
+def _compute_extra(decision: BoxDecision, scenes: Scenes, places: IntArray) -> dict[str, Number]:
     """Of partial records the averages with the matched boxes below the threshold."""
     if decision.kind == RecordsKind.PARTIAL and not decision.is_predicted[scenes.records].all():
         return compute_optimistic(scenes, places)

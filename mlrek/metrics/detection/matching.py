@@ -305,7 +305,7 @@ def arrange_boxes(
         min_iou: The least overlap that matters (above 0).
     """
     truth, found = (
-        _describe(boxes, detections) for boxes in (detections.truth, detections.records)
+        _build_table(boxes, detections) for boxes in (detections.truth, detections.records)
     )
     rows = np.flatnonzero(is_detection)
     cells = found.image_idx[rows] * n_labels + found.label_idx[rows]
@@ -334,7 +334,7 @@ def warn_sizes(detections: Detections) -> Iterator[str]:
         )
 
 
-def _describe(boxes: Boxes, detections: Detections) -> BoxTable:
+def _build_table(boxes: Boxes, detections: Detections) -> BoxTable:
     image_idx = boxes.image_idx
     return BoxTable(
         image_idx=image_idx,

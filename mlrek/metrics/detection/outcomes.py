@@ -146,7 +146,7 @@ def list_box_decisions(outcomes: BoxOutcomes) -> Decisions:
     )
 
 
-def describe_confusion(outcomes: BoxOutcomes, labels: tuple[str, ...]) -> ConfusionMatrix:
+def count_confusion(outcomes: BoxOutcomes, labels: tuple[str, ...]) -> ConfusionMatrix:
     """Counts of boxes, rows true, columns predicted.
 
     In the row `(background)` what is predicted where no true box is, in its column what is missed.
@@ -160,7 +160,7 @@ def describe_confusion(outcomes: BoxOutcomes, labels: tuple[str, ...]) -> Confus
     return ConfusionMatrix(counts=counts, rows=names, columns=names)
 
 
-def describe_boxes(outcomes: BoxOutcomes) -> Predictions:
+def list_box_predictions(outcomes: BoxOutcomes) -> Predictions:
     """A row for each predicted box, and one for each true box that none has found.
 
     By image; predictions in falling confidence, then what is missed. A box that found one of

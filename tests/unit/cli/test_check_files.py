@@ -6,7 +6,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from builders.policies import F1, make_candidate, make_opponent, run
 
-from mlrek.cli.check import describe_annotations, report_to_github
+from mlrek.cli.check import render_annotations, report_to_github
 from mlrek.policy import Figure
 from mlrek.render.decision import write_junit
 
@@ -109,7 +109,7 @@ def test_junit_tells_checks_of_one_number_apart():
 
 def test_an_annotation_is_one_line_whatever_a_label_is_called(decision):
     """No name ends the command, begins another, or passes for an escape."""
-    lines = describe_annotations(decision, "dir,a:b/p.toml")
+    lines = render_annotations(decision, "dir,a:b/p.toml")
 
     assert len(lines) == 4 + 1 - 1  # two ignored ones have one reason; the last is the verdict
     for line in lines:
@@ -127,7 +127,7 @@ def test_an_annotation_is_one_line_whatever_a_label_is_called(decision):
 def test_the_verdict_s_annotation_agrees_with_the_exit_code(forgive, level, may):
     """What `--undecided` says holds there too."""
     open_ = run('[[floor]]\nmetric = "aggregate/none"\nmin = 0.5\n')
-    verdict = describe_annotations(open_, "p.toml", forgive)[-1]
+    verdict = render_annotations(open_, "p.toml", forgive)[-1]
 
     assert verdict.startswith(f"::{level} ")
     assert may in verdict
@@ -137,7 +137,7 @@ def test_what_failed_is_annotated_first():
     """GitHub shows ten annotations: no failure is hidden behind what is undecided."""
     toml = "".join(f'[[floor]]\nmetric = "aggregate/{c * 9}"\nmin = 0.5\n' for c in "bcdghijkl")
     toml += f'[[floor]]\nmetric = "{F1}"\nmin = 0.99\n'
-    lines = describe_annotations(run(toml, make_candidate({F1: Figure(value=0.9)})), "p.toml")
+    lines = render_annotations(run(toml, make_candidate({F1: Figure(value=0.9)})), "p.toml")
 
     assert lines[0].startswith("::error")
     assert len(lines) == 10

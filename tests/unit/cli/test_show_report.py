@@ -18,7 +18,7 @@ from mlrek.evaluation import (
     Version,
 )
 from mlrek.metrics.compute import compute_metrics
-from mlrek.render.version import Shown, describe_shown, list_version_blocks
+from mlrek.render.version import Shown, build_shown_json, list_version_blocks
 
 LABELS = ("(none)", "cat", "dog")
 
@@ -56,7 +56,7 @@ def test_a_label_named_like_our_own_row_is_another(evaluation, label, confused):
     """To miss an image of it is a mistake, and it is told by its quotes."""
     shown = Shown(evaluation=evaluation, metrics=compute_metrics(evaluation), label=label)
 
-    assert describe_shown(shown)["most_confused"] == [
+    assert build_shown_json(shown)["most_confused"] == [
         {"true": true, "predicted": predicted, "count": count}
         for true, predicted, count in confused
     ]

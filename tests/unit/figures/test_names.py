@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from mlrek.figures import style as names_module
 from mlrek.figures.style import (
-    describe_escapes,
     families_for,
     fit_name,
     fit_names,
     is_drawable,
+    say_escapes,
     text_width,
     wrap_text,
 )
@@ -62,12 +62,12 @@ def test_characters_without_a_font_are_escaped(monkeypatch):
 
 def test_a_figure_says_when_names_stand_as_code_points(monkeypatch):
     """Once for all names, and only for want of a font: a line break is no such case."""
-    assert describe_escapes(["roses", "日本 \n" if is_drawable("日") else "a\nb"]) == ""
+    assert say_escapes(["roses", "日本 \n" if is_drawable("日") else "a\nb"]) == ""
 
     monkeypatch.setattr(names_module, "is_drawable", lambda character: character.isascii())
-    assert describe_escapes(["roses", "日本", "バラ"]) == r" · \u…: no font here"
-    assert describe_escapes(["roses", "a\nb"]) == ""
-    assert describe_escapes([]) == ""
+    assert say_escapes(["roses", "日本", "バラ"]) == r" · \u…: no font here"
+    assert say_escapes(["roses", "a\nb"]) == ""
+    assert say_escapes([]) == ""
 
 
 def test_an_escape_is_never_cut(monkeypatch):

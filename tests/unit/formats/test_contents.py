@@ -11,9 +11,9 @@ from mlrek.evaluation import Contents, DoubtKind
 from mlrek.formats.doubts import (
     add_contents,
     add_copies,
-    describe_prints,
     doubt_different,
     find_different,
+    list_prints,
 )
 from mlrek.metrics import test_set as identity
 from mlrek.tracking.description import Options, compute_evaluation_key
@@ -88,7 +88,7 @@ def test_bytes_are_known_again_by_size_and_digest():
     contents = make_contents(
         in_s3(f"{ONE}-2", is_md5=False), on_disk("ab"), in_s3(ONE, size=0), UNKNOWN
     )
-    assert describe_prints(contents) == [((5, f"{ONE}-2"),), ((5, "ab"),), (), ()]
+    assert list_prints(contents) == [((5, f"{ONE}-2"),), ((5, "ab"),), (), ()]
 
 
 def test_columns_of_unequal_length_are_refused():

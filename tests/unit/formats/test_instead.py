@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from mlrek.formats.json_text import describe_bytes, describe_lines, describe_other, peek_inside
+from mlrek.formats.json_text import peek_inside, say_bytes, say_lines, say_other
 
 LINE = b'{"source-ref": "s3://b/1.jpg", "a": 1}'
 
@@ -34,13 +34,13 @@ LINE = b'{"source-ref": "s3://b/1.jpg", "a": 1}'
 )
 def test_each_kind_has_its_words(head, said):
     """One function names what is found, for all readers."""
-    assert said in describe_bytes(head)
+    assert said in say_bytes(head)
 
 
 @pytest.mark.parametrize("head", [LINE, b"\xef\xbb\xbf" + LINE, b" [1]", b'"x"', b"{\n"])
 def test_what_may_be_json_is_not_described(head):
     """Whoever reads it says what is wrong with it."""
-    assert describe_bytes(head) == ""
+    assert say_bytes(head) == ""
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_what_may_be_json_is_not_described(head):
 )
 def test_one_document_is_told_with_the_command_that_makes_lines_of_it(head, command):
     """A file that is whole is never called cut."""
-    assert f"`{command}` makes lines of it" in describe_lines(head)
+    assert f"`{command}` makes lines of it" in say_lines(head)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def test_one_document_is_told_with_the_command_that_makes_lines_of_it(head, comm
 )
 def test_lines_of_which_some_are_bad_are_lines(head):
     """They can be left out, one by one."""
-    assert describe_lines(head) == ""
+    assert say_lines(head) == ""
 
 
 def test_looking_inside_is_bounded():
@@ -87,4 +87,4 @@ def test_looking_inside_is_bounded():
 )
 def test_a_file_of_another_kind_is_told_by_what_it_should_be(head, of_lines, said):
     """An array is no file of lines, and there is a command that makes lines of it."""
-    assert describe_other(head, of_lines=of_lines).startswith(said)
+    assert say_other(head, of_lines=of_lines).startswith(said)

@@ -7,7 +7,7 @@ import pytest
 
 from mlrek.evaluation import Boxes, Detections, MaskCounts, Task
 from mlrek.metrics.compute import compute_metrics
-from mlrek.metrics.numbers import describe_metrics
+from mlrek.metrics.numbers import list_definitions
 
 NONE = np.empty(0, dtype=np.int64)
 NO_BOXES = Boxes(
@@ -36,7 +36,7 @@ def test_every_number_has_a_definition(build, task):
     """And no definition is without a number."""
     metrics = compute_metrics(build([[0]], [[(0, 0.9)]], task=task))
 
-    definitions = describe_metrics(task)
+    definitions = list_definitions(task)
 
     aggregate = {name for name in definitions if name.startswith("aggregate/")}
     assert aggregate == {f"aggregate/{name}" for name in metrics.aggregate}
@@ -50,7 +50,7 @@ def test_every_number_of_boxes_and_areas_has_a_definition(build, kind):
     """Also those that stand in `evaluation.json` alone."""
     metrics = compute_metrics(replace(build([[]], [[]]), task=Task(kind), **EMPTY[kind]))
 
-    definitions = describe_metrics(Task(kind))
+    definitions = list_definitions(Task(kind))
 
     named = {name for name in definitions if name.startswith("aggregate/")}
     assert named == {f"aggregate/{name}" for name in metrics.aggregate}

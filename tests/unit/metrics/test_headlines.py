@@ -3,7 +3,7 @@
 import pytest
 
 from mlrek.evaluation import Task
-from mlrek.metrics.numbers import HEADLINES, describe_metrics, name_metric
+from mlrek.metrics.numbers import HEADLINES, list_definitions, name_metric
 
 
 @pytest.mark.parametrize("task", list(Task))
@@ -12,7 +12,7 @@ def test_each_task_has_at_most_six_headline_numbers_that_it_defines(task):
     names = HEADLINES[task]
 
     assert 1 <= len(names) <= 6
-    assert {f"aggregate/{name}" for name in names} <= describe_metrics(task).keys()
+    assert {f"aggregate/{name}" for name in names} <= list_definitions(task).keys()
 
 
 @pytest.mark.parametrize(

@@ -9,13 +9,13 @@ from mlrek.comparison.measured import list_values
 from mlrek.metrics import LabelScores, Number
 from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.crossfit import LOGGED_NAMES
-from mlrek.metrics.numbers import describe_metrics as describe_definitions
 from mlrek.metrics.numbers import find_definition, list_numbers
+from mlrek.metrics.numbers import list_definitions as describe_definitions
 from mlrek.policy import Metric
 from mlrek.policy.reading import collect_numbers
 from mlrek.render.document import describe_evaluation, write_per_label
-from mlrek.render.report import describe_facts
-from mlrek.render.version import Shown, describe_shown
+from mlrek.render.report import build_facts
+from mlrek.render.version import Shown, build_shown_json
 from mlrek.sources import AwsOptions, open_source
 from mlrek.text import metric_key_labels
 from mlrek.tracking.description import describe_metrics
@@ -77,7 +77,7 @@ def names_of_document(evaluation, metrics):
 
 def names_of_show(evaluation, metrics):
     """The same of `show --json`, without single labels."""
-    shown = describe_shown(Shown(evaluation=evaluation, metrics=metrics))
+    shown = build_shown_json(Shown(evaluation=evaluation, metrics=metrics))
     groups = ("aggregate", "at_threshold", "crossfit", "base_model", "extra", "errors", *PLAIN)
     return {(f"{group}/{name}", "") for group in groups for name in shown[group] or {}}
 
@@ -128,7 +128,7 @@ def test_a_new_number_stands_on_every_surface(digits_numbers):
     evaluation, metrics = digits_numbers
     metrics = replace(metrics, aggregate={**metrics.aggregate, "made_up": Number(value=0.125)})
     points = {point.key: point.value for point in describe_metrics(evaluation, metrics)}
-    facts = describe_facts(evaluation, metrics, remarks=(), digest="", logged_at="")
+    facts = build_facts(evaluation, metrics, remarks=(), digest="", logged_at="")
     surfaces = {
         "document": ("aggregate/made_up", "") in names_of_document(evaluation, metrics),
         "show": ("aggregate/made_up", "") in names_of_show(evaluation, metrics),
@@ -161,7 +161,7 @@ def test_a_new_number_of_labels_stands_on_every_surface(digits_numbers):
     document = describe_evaluation(
         evaluation, metrics, test_set_digest="", settings={}, warnings=()
     )
-    shown = describe_shown(Shown(evaluation=evaluation, metrics=metrics))["labels"][0]["computed"]
+    shown = build_shown_json(Shown(evaluation=evaluation, metrics=metrics))["labels"][0]["computed"]
     header = write_per_label(evaluation, metrics).decode("utf-8-sig").splitlines()[0].split(",")
     expected = {"made_up": 0.25, "made_up_low": 0.125, "made_up_high": 0.5}
     assert expected.items() <= document["per_label"][0].items()

@@ -19,7 +19,7 @@ from statsmodels.stats.proportion import proportion_confint
 from mlrek.evaluation import DoubtKind, Provider, Reported, Task
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics
-from mlrek.metrics.numbers import describe_metrics
+from mlrek.metrics.numbers import list_definitions
 
 NAMES = ("precision", "recall", "f1", "roc_auc", "average_precision")
 GOOD, BAD = 0, 1
@@ -167,6 +167,6 @@ def test_notebook_rule_says_that_the_top_label_counts(judge):
 def test_every_number_has_a_definition(judge):
     """With the name of the class in it."""
     numbers = judge([(BAD, 0.9)]).aggregate
-    definitions = describe_metrics(Task.CLASSIFICATION, "bad")
+    definitions = list_definitions(Task.CLASSIFICATION, "bad")
     assert {f"aggregate/{name}" for name in numbers} <= definitions.keys()
     assert all("'bad'" in definitions[f"aggregate/{name}"] for name in NAMES)

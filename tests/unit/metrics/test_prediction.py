@@ -7,7 +7,7 @@ import pytest
 
 from mlrek.errors import EvaluationError
 from mlrek.metrics import PredictionRule
-from mlrek.metrics.decisions import describe_predictions, predict
+from mlrek.metrics.decisions import list_predictions, predict
 
 NAN = float("nan")
 
@@ -125,7 +125,7 @@ def test_every_image_stands_in_the_predictions(build):
     """Each with its outcome, in image order."""
     evaluation = build([[0], [1], [2], []], [[(0, 0.9)], [(0, 0.7)], [], [(1, 0.8)]])
 
-    rows = describe_predictions(predict(evaluation, PredictionRule.TOP1))
+    rows = list_predictions(predict(evaluation, PredictionRule.TOP1))
 
     assert rows.image_idx.tolist() == [0, 1, 2, 3]
     assert rows.y_true.tolist() == [0, 1, 2, -1]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from mlrek.errors import ParseError
 from mlrek.sources import VersionEntry
-from mlrek.sources.description import describe_version
+from mlrek.sources.description import parse_version
 
 SCALARS = st.none() | st.booleans() | st.integers() | st.floats() | st.text()
 JSON = st.recursive(SCALARS, lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner))
@@ -42,21 +42,21 @@ def test_any_value_in_any_place_is_read_or_refused(path, value):
         node = node[key]
     node[path[-1]] = value
     with suppress(ParseError):
-        assert isinstance(describe_version(_to_json(description), uri="v1"), VersionEntry)
+        assert isinstance(parse_version(_to_json(description), uri="v1"), VersionEntry)
 
 
 @given(st.binary())
 def test_any_bytes_are_read_or_refused(data):
     """Also what is no JSON at all."""
     with suppress(ParseError):
-        assert isinstance(describe_version(data, uri="x"), VersionEntry)
+        assert isinstance(parse_version(data, uri="x"), VersionEntry)
 
 
 def test_a_reported_f1_that_is_no_number_is_none():
     """NaN, as some writers spell a number that does not exist."""
     description = describe(version_arn("v1"))
     description["EvaluationResult"]["F1Score"] = float("nan")
-    assert describe_version(_to_json(description), uri="v1").reported == {}
+    assert parse_version(_to_json(description), uri="v1").reported == {}
 
 
 def test_a_file_that_is_named_twice_is_read_once():
@@ -64,5 +64,5 @@ def test_a_file_that_is_named_twice_is_read_once():
     description = describe(version_arn("v1"))
     assets = description["TestingDataResult"]["Output"]["Assets"]
     assets.append(assets[0])
-    parts = describe_version(_to_json(description), uri="v1").parts
+    parts = parse_version(_to_json(description), uri="v1").parts
     assert [part.role for part in parts].count("manifest") == 1

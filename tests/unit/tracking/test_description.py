@@ -8,7 +8,7 @@ from mlflow.utils.validation import _validate_metric_name
 
 from mlrek.evaluation import Doubt, DoubtKind, Reported, ReportedCurve
 from mlrek.metrics import Number
-from mlrek.render.doubts import describe_warnings
+from mlrek.render.doubts import list_warnings
 from mlrek.tracking import MAX_TAG
 from mlrek.tracking.description import (
     MAX_METRIC_KEYS,
@@ -21,7 +21,7 @@ from mlrek.tracking.description import (
     describe_state,
     describe_tags,
 )
-from mlrek.tracking.notes import describe_note
+from mlrek.tracking.notes import render_note
 
 
 def tags_of(evaluation, metrics):
@@ -45,7 +45,7 @@ def test_metrics_stand_under_their_contract_keys(make_evaluation, make_metrics):
 def test_an_undefined_number_is_left_out_and_named_with_its_reason(make_evaluation, make_metrics):
     """NaN is never logged; the warnings say which number is missing and why."""
     keys = {p.key for p in describe_metrics(make_evaluation(), make_metrics())}
-    warnings = describe_warnings(make_evaluation(), make_metrics())
+    warnings = list_warnings(make_evaluation(), make_metrics())
 
     assert "aggregate/mcc" not in keys
     assert "not logged: aggregate/mcc: only one label was predicted" in warnings
@@ -103,7 +103,7 @@ def test_tags_identify_the_version_and_leave_completeness_to_the_writer(
 
 def test_note_escapes_names_from_outside(make_evaluation, make_metrics):
     """A warning that quotes a hostile label is text, not markdown."""
-    note = describe_note(make_evaluation(), make_metrics(), ["label <b>*x*</b>|"])
+    note = render_note(make_evaluation(), make_metrics(), ["label <b>*x*</b>|"])
 
     assert note.startswith("Version v1 of digits, tested on 2 images with 2 labels.")
     assert "\\<b\\>\\*x\\*\\</b\\>\\|" in note
@@ -113,7 +113,7 @@ def test_note_escapes_the_names_of_version_and_project(make_evaluation, make_met
     """In an archive they may be anything."""
     version = make_evaluation().version
     version = replace(version, name="[v](x)", project=replace(version.project, name="<b>\nx"))
-    note = describe_note(make_evaluation(version=version), make_metrics(), [])
+    note = render_note(make_evaluation(version=version), make_metrics(), [])
 
     assert note.startswith(r"Version \[v\](x) of \<b\> x, tested on ")
 
@@ -122,7 +122,7 @@ def test_a_warning_is_one_line(make_evaluation, make_metrics):
     """The tag holds one a line, and a path may hold line breaks."""
     evaluation = make_evaluation(warnings=("a\nb.json: gone", "\x1b[31mred\u2028"))
 
-    assert describe_warnings(evaluation, make_metrics())[:2] == (
+    assert list_warnings(evaluation, make_metrics())[:2] == (
         r"a\nb.json: gone",
         r"\x1b[31mred\u2028",
     )
@@ -131,7 +131,7 @@ def test_a_warning_is_one_line(make_evaluation, make_metrics):
 def test_a_missing_interval_is_said_once(make_evaluation, make_metrics):
     """The reason alone would not say what is missing."""
     number = Number(value=1.0, reason="no interval: too few images")
-    warnings = describe_warnings(make_evaluation(), make_metrics(aggregate={"mcc": number}))
+    warnings = list_warnings(make_evaluation(), make_metrics(aggregate={"mcc": number}))
 
     assert "no interval for mcc: too few images" in warnings
 
@@ -290,7 +290,7 @@ def test_the_note_says_doubts_with_what_they_stop(make_evaluation, make_metrics)
     doubt = Doubt(
         kind=DoubtKind.LINES_SKIPPED, text="<b>\nx", touches=("aggregate/*", "label_recall/a|b")
     )
-    note = describe_note(make_evaluation(doubts=(doubt,)), make_metrics(), ["a remark"])
+    note = render_note(make_evaluation(doubts=(doubt,)), make_metrics(), ["a remark"])
 
     assert "- Doubt (stops checks; the computed numbers, recall of a\\|b): \\<b\\>\\\\nx.\n" in note
     assert "- Beware: a remark." in note

@@ -6,7 +6,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from mlrek.tracking import LoggedRun
-from mlrek.tracking.notes import describe_experiment_note
+from mlrek.tracking.notes import render_experiment_note
 from mlrek.tracking.notes import test_set_letters as letters_of
 from mlrek.tracking.view import build_links
 
@@ -73,7 +73,7 @@ def test_experiment_note_has_a_table_for_each_project():
         for i, names in enumerate([("cats", "v1"), ("dogs", "v1"), ("cats", "v2")])
     ]
     runs += [LoggedRun(run_id="x", start_ms=9, tags=_tags("cats", "v3") | {"mlrek.complete": ""})]
-    note = describe_experiment_note(runs)
+    note = render_experiment_note(runs)
 
     assert note.index("cats: 2 versions,") < note.index("dogs: 1 version,")
     assert note.count("| v1 |") == 2
@@ -93,7 +93,7 @@ def test_experiment_note_tells_changes_within_a_test_set():
             (("v1", "x", 0.5), ("v2", "y", 0.9), ("v3", "x", 0.625))
         )
     ]
-    lines = describe_experiment_note(runs).splitlines()
+    lines = render_experiment_note(runs).splitlines()
 
     assert [line.split("|")[5:7] for line in lines if line.startswith("| v")][1:] == [
         [" 0.500 ", "  "],
@@ -114,7 +114,7 @@ def test_experiment_note_marks_different_test_sets():
         )
         for name, digest in (("v1", "x"), ("v2", "y"), ("v3", "x"))
     ]
-    note = describe_experiment_note(runs)
+    note = render_experiment_note(runs)
 
     assert note.splitlines()[0] == "Evaluations of my\\|project: 3 versions, logged by mlrek."
     assert "| v2 | 2023-11-14 | 10 | B | 0.500 |  | 0.250 |" in note
@@ -146,9 +146,9 @@ def test_experiment_note_has_a_table_of_own_test_sets():
             ("v1", "a", "1", 0.25),
         )
     ]
-    first, second = describe_experiment_note(runs, own).split("\n\nOn your own test sets")
+    first, second = render_experiment_note(runs, own).split("\n\nOn your own test sets")
 
-    assert first == describe_experiment_note(runs)
+    assert first == render_experiment_note(runs)
     assert second.splitlines()[2:] == [
         "| own test set | version | test images | accuracy | change in accuracy |",
         "| --- | --- | --- | --- | --- |",

@@ -3,7 +3,7 @@
 import numpy as np
 
 from mlrek.metrics import ConfusionMatrix
-from mlrek.tracking.notes import describe_note
+from mlrek.tracking.notes import render_note
 
 
 def matrix(counts, own=()):
@@ -15,7 +15,7 @@ def matrix(counts, own=()):
 def test_a_note_is_five_lines(make_evaluation, make_metrics):
     """A plain sentence, then the findings; nothing more to read."""
     metrics = make_metrics(confusion=matrix([[5, 1], [3, 4]]))
-    lines = [line for line in describe_note(make_evaluation(), metrics, ["w"]).splitlines() if line]
+    lines = [line for line in render_note(make_evaluation(), metrics, ["w"]).splitlines() if line]
 
     assert len(lines) == 5
     assert lines[0] == "Version v1 of digits, tested on 2 images with 2 labels."
@@ -24,7 +24,7 @@ def test_a_note_is_five_lines(make_evaluation, make_metrics):
 
 def test_numbers_come_with_their_interval_and_the_service_s_own(make_evaluation, make_metrics):
     """In words."""
-    note = describe_note(make_evaluation(), make_metrics(), [])
+    note = render_note(make_evaluation(), make_metrics(), [])
 
     assert (
         "- Accuracy 0.500 (95 % interval: 0.100 to 0.900); the service itself says F1 0.750."
@@ -34,7 +34,7 @@ def test_numbers_come_with_their_interval_and_the_service_s_own(make_evaluation,
 
 def test_the_largest_confusion_is_named(make_evaluation, make_metrics):
     """With its count and the images of the true label."""
-    note = describe_note(make_evaluation(), make_metrics(confusion=matrix([[5, 1], [3, 4]])), [])
+    note = render_note(make_evaluation(), make_metrics(confusion=matrix([[5, 1], [3, 4]])), [])
 
     assert "Most frequent mistake: “b” taken for “a” (3 of 7)." in note
 
@@ -45,7 +45,7 @@ def test_what_is_not_found_or_not_there_is_no_confusion_of_labels(make_evaluatio
     invented = matrix([[5, 0, 0], [0, 4, 0], [1, 0, 0]], ("(none)",))
 
     def note(confusion):
-        return describe_note(make_evaluation(), make_metrics(confusion=confusion), [])
+        return render_note(make_evaluation(), make_metrics(confusion=confusion), [])
 
     assert "Most frequent mistake: “b” not found (2 of 6)." in note(missed)
     assert "Most frequent mistake: “a” seen where it is not (1 times)." in note(invented)
@@ -53,17 +53,17 @@ def test_what_is_not_found_or_not_there_is_no_confusion_of_labels(make_evaluatio
 
 def test_a_version_without_mistakes_says_so(make_evaluation, make_metrics):
     """No label is named where there is nothing to name."""
-    note = describe_note(make_evaluation(), make_metrics(confusion=matrix([[5, 0], [0, 4]])), [])
+    note = render_note(make_evaluation(), make_metrics(confusion=matrix([[5, 0], [0, 4]])), [])
 
     assert "No label is mistaken for another." in note
 
 
 def test_the_first_warning_is_told_and_the_others_counted(make_evaluation, make_metrics):
     """All of them stand in a tag."""
-    note = describe_note(make_evaluation(), make_metrics(), ["one", "two", "three"])
+    note = render_note(make_evaluation(), make_metrics(), ["one", "two", "three"])
 
     assert "- Beware: one (and 2 more in the tag `mlrek.warnings`)." in note
-    assert "- Nothing to beware of." in describe_note(make_evaluation(), make_metrics(), [])
+    assert "- Nothing to beware of." in render_note(make_evaluation(), make_metrics(), [])
 
 
 def test_hostile_label_names_are_text(make_evaluation, make_metrics):
@@ -71,6 +71,6 @@ def test_hostile_label_names_are_text(make_evaluation, make_metrics):
     names = ("<script>", "a|b")
     confusion = ConfusionMatrix(counts=np.array([[1, 2], [0, 1]]), rows=names, columns=names)
     metrics = make_metrics(labels=names, confusion=confusion)
-    note = describe_note(make_evaluation(labels=names), metrics, [])
+    note = render_note(make_evaluation(labels=names), metrics, [])
 
     assert "“\\<script\\>” taken for “a\\|b” (2 of 3)" in note

@@ -17,7 +17,7 @@ from mlrek.evaluation import (
     Version,
 )
 from mlrek.metrics.compute import compute_metrics
-from mlrek.render.report import describe_report
+from mlrek.render.report import render_report
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +69,7 @@ def page_of():
 
     def make(evaluation, **options):
         metrics = compute_metrics(evaluation)
-        return describe_report(evaluation, metrics, **options).decode()
+        return render_report(evaluation, metrics, **options).decode()
 
     return make
 

@@ -12,7 +12,7 @@ from PIL import Image
 from mlrek.comparison import Scope
 from mlrek.comparison.compare import CompareSettings, Side, compare_versions
 from mlrek.render.comparison import write_summary
-from mlrek.render.comparison_page import MAX_IMAGES, MAX_MOVES, describe_comparison
+from mlrek.render.comparison_page import MAX_IMAGES, MAX_MOVES, render_comparison_page
 from mlrek.render.report import MAX_BYTES
 
 HOSTILE = ("<script>alert(1)</script>", "</script><!--", "\"'>\u202ex", "{{ 7 * 7 }}", "x" * 256)
@@ -66,14 +66,14 @@ def test_page_and_summary_show_the_parts_with_their_intervals():
     shown = f"{100 * why.model:+.2f} ({100 * low:+.1f} to {100 * high:+.1f})"
 
     assert 0 < low < why.model < high
-    assert f'<td class="n">{shown}</td>' in describe_comparison(comparison, new).decode()
+    assert f'<td class="n">{shown}</td>' in render_comparison_page(comparison, new).decode()
     assert "| points of change | F1 macro |" in write_summary(comparison)
     assert f"| the model | {shown} |" in write_summary(comparison)
 
 
 def test_the_galleries_hold_what_was_fixed_broken_and_changed(pair, data_of):
     """By image: truth, the baseline's answer and the candidate's, each with its confidence."""
-    data = data_of(describe_comparison(compare(*pair), pair[1]).decode())
+    data = data_of(render_comparison_page(compare(*pair), pair[1]).decode())
     changes = {
         kind: [[data["images"]["names"][change[0]], *change[1:]] for change in found]
         for kind, found in data["changes"].items()
@@ -90,7 +90,7 @@ def test_the_galleries_hold_what_was_fixed_broken_and_changed(pair, data_of):
 
 def test_the_cells_hold_the_images_that_moved(pair, data_of):
     """Image 0 left (a, b) for (a, a); every count is what its moves add up to."""
-    data = data_of(describe_comparison(compare(*pair), pair[1]).decode())
+    data = data_of(render_comparison_page(compare(*pair), pair[1]).decode())
     names = data["images"]["names"]
     moves = {(names[i], row, column, change) for i, row, column, change in data["moves"]}
     sums = {}
@@ -105,7 +105,7 @@ def test_the_cells_hold_the_images_that_moved(pair, data_of):
 def test_the_numbers_are_those_of_the_comparison(pair, data_of):
     """The chart of differences, and the table below it."""
     comparison = compare(*pair)
-    page = describe_comparison(comparison, pair[1]).decode()
+    page = render_comparison_page(comparison, pair[1]).decode()
     data = data_of(page)
     by_name = {d.name: d for d in comparison.differences if d.scope is Scope.SHARED and not d.label}
     accuracy = next(delta for delta in data["deltas"] if delta["name"] == "accuracy")
@@ -120,7 +120,7 @@ def test_the_numbers_are_those_of_the_comparison(pair, data_of):
 
 def test_the_page_says_what_the_two_are_and_were_tested_on(pair):
     """Names, the verdict before all, and the test sets."""
-    page = describe_comparison(compare(*pair), pair[1]).decode()
+    page = render_comparison_page(compare(*pair), pair[1]).decode()
 
     assert "<title>new against old" in page
     assert page.index('id="verdict"') < page.index('id="numbers"') < page.index('id="images"')
@@ -135,7 +135,7 @@ def test_hostile_names_are_text(data_of):
     options = {"labels": HOSTILE, "images": images}
     old = named(build(y_true, [1, 1, 2, 3, 4], **options), HOSTILE[1])
     new = named(build(y_true, [0, 2, 2, 3, 0], **options), HOSTILE[0])
-    page = describe_comparison(compare(old, new), new).decode()
+    page = render_comparison_page(compare(old, new), new).decode()
     data = data_of(page)
 
     assert data["labels"][:5] == list(HOSTILE)
@@ -159,7 +159,7 @@ def test_a_large_comparison_is_cut_and_says_so(large, data_of):
             Image.fromarray(pixels).save(buffer, "PNG", compress_level=0)
             yield buffer.getvalue()
 
-    page = describe_comparison(comparison, candidate, read)
+    page = render_comparison_page(comparison, candidate, read)
     data = data_of(page.decode())
 
     assert len(page) <= MAX_BYTES
@@ -177,7 +177,7 @@ def test_names_without_end_do_not_make_it_larger(data_of):
     images = [f"{row.tobytes().hex()}.png" for row in rng.integers(0, 256, (n, 200), np.uint8)]
     options = {"n_labels": 2, "images": images}
     old, new = build([0] * n, [0] * n, **options), build([0] * n, [1] * n, **options)
-    page = describe_comparison(compare(old, new), new)
+    page = render_comparison_page(compare(old, new), new)
 
     assert len(page) <= MAX_BYTES
     assert data_of(page.decode())["totals"]["broken"] == n
@@ -193,7 +193,7 @@ def test_pictures_belong_to_their_images(pair, data_of):
         Image.new("RGB", (8, 8), "red").save(buffer, "PNG")
         return [b"", *[buffer.getvalue()] * (len(uris) - 1)]
 
-    data = data_of(describe_comparison(compare(*pair), pair[1], read).decode())
+    data = data_of(render_comparison_page(compare(*pair), pair[1], read).decode())
     with_picture = {data["images"]["names"][int(i)] for i in data["images"]["thumbnails"]}
 
     assert with_picture == set(asked[1:])
@@ -204,7 +204,7 @@ def test_a_comparison_without_shared_images_has_a_page(pair, data_of):
     """Nothing was fixed or broken, and the page says why."""
     old, new = pair
     other = replace(new, images=tuple(f"other-{i}" for i in range(6)))
-    page = describe_comparison(compare(old, other), other).decode()
+    page = render_comparison_page(compare(old, other), other).decode()
 
     assert data_of(page)["totals"] == {"broken": 0, "fixed": 0, "changed": 0}
     assert data_of(page)["cells"] == []

@@ -8,7 +8,7 @@ from fakes.large_evaluation import make_large_evaluation
 
 from mlrek.evaluation import Doubt, DoubtKind
 from mlrek.metrics.compute import compute_metrics
-from mlrek.render.report import MAX_BYTES, describe_report
+from mlrek.render.report import MAX_BYTES, render_report
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -102,7 +102,7 @@ def test_a_template_in_a_name_is_not_run(hostile, page_of):
 def test_the_page_is_small_whatever_the_evaluation(data_of, images, labels, records):
     """At most 3 MB, and it tells of how many images it knows."""
     evaluation = make_large_evaluation(images, labels, records)
-    page = describe_report(evaluation, compute_metrics(evaluation, intervals=False))
+    page = render_report(evaluation, compute_metrics(evaluation, intervals=False))
 
     assert len(page) <= MAX_BYTES
     held = data_of(page.decode())["images"]
@@ -131,7 +131,7 @@ def test_doubts_stand_before_the_remarks_and_hostile_text_in_them_is_text(evalua
     evaluation = evaluate(truth, [[(i, 0.9)] for i in range(len(HOSTILE))], HOSTILE)
     evaluation = replace(evaluation, doubts=doubts)
     metrics = compute_metrics(evaluation, intervals=False)
-    page = describe_report(evaluation, metrics, remarks=("only a remark",)).decode()
+    page = render_report(evaluation, metrics, remarks=("only a remark",)).decode()
     elements = _Elements(page)
 
     assert not {tag for tag, _ in elements.found} & {"img", "iframe"}

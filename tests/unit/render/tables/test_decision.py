@@ -17,8 +17,8 @@ from builders.policies import (
 from mlrek.policy import Figure, Looks
 from mlrek.render import Note, write_json
 from mlrek.render.decision import (
+    build_decision_json,
     decision_blocks,
-    describe_decision,
     format_cells,
     list_notes,
     say_verdict,
@@ -101,14 +101,14 @@ def decision():
 def test_json_has_the_keys_that_are_promised(decision):
     """With and without a baseline; a missing number is null."""
     for one in (decision, run(TOML)):
-        document = json.loads(write_json(describe_decision(one)))
+        document = json.loads(write_json(build_decision_json(one)))
         jsonschema.validate(document, SCHEMA)
         assert document["checks"][0]["value"] is None
 
 
 def test_json_of_a_label(decision):
     """The label by its raw name, next to the number's."""
-    (check,) = [c for c in describe_decision(decision)["checks"] if c["label"]]
+    (check,) = [c for c in build_decision_json(decision)["checks"] if c["label"]]
 
     assert (check["metric"], check["label"], check["status"]) == ("label_recall", NASTY, "failed")
     assert (check["value"], check["limit"], check["baseline"]) == (0.4, 0.5, None)

@@ -3,7 +3,7 @@
 import pytest
 
 from mlrek.evaluation import Doubt, DoubtKind, Effect
-from mlrek.render.doubts import describe_doubt, order_doubts, parse_doubt, say_touched
+from mlrek.render.doubts import build_doubt_json, order_doubts, parse_doubt, say_touched
 
 
 def test_a_doubt_has_its_count_its_side_and_what_it_touches():
@@ -17,7 +17,7 @@ def test_a_doubt_has_its_count_its_side_and_what_it_touches():
         side="candidate",
     )
 
-    assert describe_doubt(doubt) == {
+    assert build_doubt_json(doubt) == {
         "kind": "lines_skipped",
         "side": "candidate",
         "count": 3,
@@ -32,7 +32,7 @@ def test_what_is_not_counted_is_null():
     """And so is whose it is; an effect of its own goes before that of its kind."""
     doubt = Doubt(kind=DoubtKind.UNANSWERED, text="x", own_effect=Effect.STOPS_RELATIVE)
 
-    described = describe_doubt(doubt)
+    described = build_doubt_json(doubt)
 
     assert (described["side"], described["count"], described["of"]) == (None, None, None)
     assert described["touches"] == ["*"]
@@ -51,7 +51,7 @@ def test_a_doubt_comes_back_from_its_json():
         own_effect=Effect.STOPS_RELATIVE,
     )
 
-    assert parse_doubt(describe_doubt(doubt)) == doubt
+    assert parse_doubt(build_doubt_json(doubt)) == doubt
 
 
 def test_what_stops_is_shown_first_and_each_doubt_once():

@@ -8,7 +8,7 @@ from sklearn.metrics import classification_report
 
 from mlrek.evaluation import Task
 from mlrek.render import write_json
-from mlrek.render.tables import describe_report, format_report, report_document
+from mlrek.render.tables import build_report, format_report, report_document
 
 LABELS = ("rose", "tiger lily", "daisy", "a rather long name of a label")
 
@@ -55,7 +55,7 @@ def test_text_equals_scikit_learns(pairs, digits, sklearn_metrics):
     """
     y_true, y_pred = (np.array(column) for column in zip((0, 0), *pairs, strict=True))
     metrics, occurring = sklearn_metrics(y_true, y_pred, LABELS)
-    text = format_report(describe_report(metrics), digits=digits)
+    text = format_report(build_report(metrics), digits=digits)
     assert text == sklearn_text(y_true, y_pred, occurring, digits)
 
 
@@ -67,7 +67,7 @@ def test_text_equals_scikit_learns_for_several_labels_an_image(seed, n, sklearn_
     y_true, y_pred = rng.integers(0, 2, (2, n, len(LABELS)))
     y_true[0, 0] = 1
     metrics, occurring = sklearn_metrics(y_true, y_pred, LABELS, task=Task.MULTILABEL)
-    text = format_report(describe_report(metrics))
+    text = format_report(build_report(metrics))
     assert text == sklearn_text(y_true, y_pred, occurring)
 
 
@@ -78,7 +78,7 @@ def test_document_equals_scikit_learns(sklearn_metrics):
     expected = classification_report(
         y_true, y_pred, target_names=LABELS, output_dict=True, zero_division=0
     )
-    document = report_document(describe_report(metrics))
+    document = report_document(build_report(metrics))
     assert list(document) == list(expected)
     for name, numbers in expected.items():
         assert document[name] == pytest.approx(numbers, abs=1e-12), name
@@ -92,7 +92,7 @@ def test_rows_of_the_published_run_are_rightly_named(sklearn_metrics):
     y_pred[y_true.index(names.index("bathroom"))] = names.index("bedroom")
     y_pred[y_true.index(names.index("bedroom"))] = names.index("living space")
     metrics, _ = sklearn_metrics(y_true, y_pred, tuple(names))
-    assert format_report(describe_report(metrics)) == (
+    assert format_report(build_report(metrics)) == (
         "              precision    recall  f1-score   support\n"
         "\n"
         "    backyard       1.00      1.00      1.00         2\n"
@@ -114,14 +114,14 @@ def test_rows_of_the_published_run_are_rightly_named(sklearn_metrics):
 def test_labels_that_never_occur_have_no_row(sklearn_metrics):
     """Neither true nor predicted: no row, as scikit-learn chooses its rows."""
     metrics, _ = sklearn_metrics([0, 2], [0, 2], LABELS)
-    report = describe_report(metrics)
+    report = build_report(metrics)
     assert [row.name for row in report.labels] == ["rose", "daisy"]
 
 
 def test_a_missing_prediction_makes_accuracy_micro(sklearn_metrics):
     """Precision and recall differ then, so both are printed."""
     metrics, _ = sklearn_metrics([0, 1], [0, len(LABELS)], LABELS)
-    assert [row.name for row in describe_report(metrics).averages] == [
+    assert [row.name for row in build_report(metrics).averages] == [
         "micro avg",
         "macro avg",
         "weighted avg",
@@ -131,7 +131,7 @@ def test_a_missing_prediction_makes_accuracy_micro(sklearn_metrics):
 def test_labels_named_like_averages_are_quoted_in_the_document(sklearn_metrics):
     """A label called accuracy does not overwrite the accuracy, nor the other way round."""
     metrics, _ = sklearn_metrics([0, 1, 1], [0, 1, 0], ("accuracy", "macro avg"))
-    document = report_document(describe_report(metrics))
+    document = report_document(build_report(metrics))
     assert list(document) == ['"accuracy"', '"macro avg"', "accuracy", "macro avg", "weighted avg"]
     assert document["accuracy"] == pytest.approx(2 / 3)
     assert document['"accuracy"']["recall"] == 1
@@ -140,7 +140,7 @@ def test_labels_named_like_averages_are_quoted_in_the_document(sklearn_metrics):
 def test_a_label_named_accuracy_has_all_its_scores(sklearn_metrics):
     """The line of a label is complete whatever its name."""
     metrics, _ = sklearn_metrics([0, 1, 1], [0, 1, 0], ("accuracy", "b"))
-    lines = format_report(describe_report(metrics)).splitlines()
+    lines = format_report(build_report(metrics)).splitlines()
     assert lines[2].split() == ["accuracy", "0.50", "1.00", "0.67", "1"]
     assert lines[5].split() == ["accuracy", "0.67", "3"]
 
@@ -148,7 +148,7 @@ def test_a_label_named_accuracy_has_all_its_scores(sklearn_metrics):
 def test_names_cannot_break_the_lines(sklearn_metrics):
     """A line feed in a name is written as an escape in the text, as itself in the document."""
     metrics, _ = sklearn_metrics([0, 1], [0, 1], ("a\nb", "(none)"))
-    report = describe_report(metrics)
+    report = build_report(metrics)
     lines = format_report(report).splitlines()
     assert lines[2].split()[0] == "a\\nb"
     assert lines[3].split()[0] == '"(none)"'
@@ -159,5 +159,5 @@ def test_names_cannot_break_the_lines(sklearn_metrics):
 @pytest.mark.parametrize("labels", [(), ("a", "b")])
 def test_nothing_to_report(labels, make_metrics, make_scores):
     """Without any image there is no report; scikit-learn's fails there."""
-    assert describe_report(make_metrics(labels)) is None
-    assert describe_report(make_metrics(labels, per_label=make_scores(len(labels)))) is None
+    assert build_report(make_metrics(labels)) is None
+    assert build_report(make_metrics(labels, per_label=make_scores(len(labels)))) is None

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mlrek.policy.parsing import parse_policy
 from mlrek.render.decision import (
     Circumstances,
-    describe_statement,
+    build_statement,
     digest_policy,
     read_statement,
     write_statement,
@@ -28,7 +28,7 @@ AROUND = Circumstances(
 
 def make_statement() -> dict:
     """A decision on a literal candidate."""
-    return describe_statement(run(POLICY), parse_policy(POLICY), AROUND)
+    return build_statement(run(POLICY), parse_policy(POLICY), AROUND)
 
 
 def test_what_is_written_is_read_again_and_has_one_form():
