@@ -4,7 +4,6 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from hashlib import sha256
 from math import isnan, nan
 from typing import Final
 from unicodedata import category, digit, is_normalized, normalize
@@ -332,7 +331,7 @@ def _free_key(label: str, taken: set[str]) -> str:
     seed = _utf8(label)
     while not taken.isdisjoint(fold_name(key)):
         key = _cut(own_key, seed)
-        seed = sha256(seed).digest()
+        seed = _hash(seed)
     return key
 
 
@@ -348,7 +347,14 @@ def _simplify(character: str) -> str:
 
 
 def _cut(key: str, seed: bytes) -> str:
-    return f"{key[:_CUT_LENGTH]}_{sha256(seed).hexdigest()[:_DIGEST_LENGTH]}"
+    return f"{key[:_CUT_LENGTH]}_{_hash(seed).hex()[:_DIGEST_LENGTH]}"
+
+
+def _hash(seed: bytes) -> bytes:
+    """SHA-256; `mlrek --help` does without importing it."""
+    from hashlib import sha256
+
+    return sha256(seed).digest()
 
 
 def _escape(characters: str) -> str:

@@ -289,7 +289,7 @@ def run_there(
     """What is said when the cluster runs a function, in a process of its own."""
     script = f"""
 import os
-from mlrek import cluster
+from mlrek.runs import workers as cluster
 from mlrek.errors import MlrekError
 from mlrek.sources.storage import LocalStorage
 cluster.{patience}
