@@ -1,4 +1,4 @@
-"""Two evaluations -> their comparison: the one entry to this package."""
+"""Two evaluations, or several, -> their comparison: the one entry to this package."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace

@@ -1,1 +1,1 @@
-"""bytes -> Evaluation. Pure, one module a provider: no network, no paths."""
+"""bytes -> Evaluation. Pure, one folder a provider: no network, no paths."""

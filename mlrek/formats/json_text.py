@@ -1,4 +1,4 @@
-"""One JSON text -> a typed value, and any value -> text that is safe to print in a message."""
+"""JSON text -> typed values and times; text for messages; what a file is instead of JSON."""
 
 import codecs
 import re

@@ -1,4 +1,4 @@
-"""The story of `mlrek compare`: read the versions, compare them, keep the answer in the runs."""
+"""Runs `mlrek compare`: read the versions, compare them, keep the answer in the runs."""
 
 import csv
 import json

@@ -1,4 +1,4 @@
-"""The one reader and writer of MLflow's model registry."""
+"""The one reader and writer of MLflow's model registry, and names of versions in it."""
 
 import contextlib
 import re

@@ -1,4 +1,4 @@
-"""A comparison as JSON and as CSV, and what of it people are shown."""
+"""A comparison as JSON, as CSV, and as the blocks that people are shown."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import chain

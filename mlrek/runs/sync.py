@@ -1,4 +1,4 @@
-"""The story of a sync: read, compute, draw, log. It only joins what other modules do."""
+"""Runs `mlrek sync`: read, compute, draw, log, one version after the other or several at once."""
 
 import logging
 import os

@@ -1,4 +1,4 @@
-"""JSON documents of Google's services: what a file is, and the resources that stand in it.
+"""JSON documents of Google's services: what a file is, and the resources that it holds.
 
 A document is one resource, a list, or an answer with a list inside. Resources are told apart by
 their names (`projects/P/locations/L/models/M@2/…`), files by their first bytes.
