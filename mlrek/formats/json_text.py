@@ -145,11 +145,20 @@ def decode_json(decoder: Decoder[T], text: bytes) -> T:
         raise
     except ValueError as exc:
         said = _ENDS_EARLY if str(exc) == "Input data was truncated" else str(exc)
-        if isinstance(exc, UnicodeDecodeError):
+        if not _is_utf8(text):
             said = "it is no text in UTF-8; save the file as UTF-8"
         raise ValueError(f"not valid JSON: {said}") from exc
     except RecursionError as exc:
         raise ValueError("not valid JSON: nested too deeply") from exc
+
+
+def _is_utf8(text: bytes) -> bool:
+    """Whether it is; asked of the text, as the decoder's releases report it in different words."""
+    try:
+        text.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def quoted(value: object) -> str:
