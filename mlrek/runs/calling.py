@@ -1,6 +1,6 @@
 """Asking a running version about images, and keeping each answer in a file as it comes.
 
-The file is JSON Lines as `mlrek.formats.predictions` describes it. What stands in it already is not
+The file is JSON Lines as `mlrek.formats.predictions.responses` describes it. What stands in it already is not
 asked again, so that whatever stops the work, the next run goes on with what is missing.
 """
 
@@ -16,7 +16,7 @@ from typing import Any, Protocol
 
 from mlrek.errors import SourceError
 from mlrek.formats.columns import ManifestInput
-from mlrek.formats.predictions import parse_responses
+from mlrek.formats.predictions.responses import parse_responses
 from mlrek.sources.rekognition import Answered
 
 SECONDS_A_CALL = 0.4  # of one image at one inference unit, roughly

@@ -17,7 +17,8 @@ from mlrek.evaluation import Evaluation, Provider
 from mlrek.figures.pictures import ReadImages
 from mlrek.formats.columns import ManifestInput
 from mlrek.formats.doubts import complete_doubts
-from mlrek.formats.predictions import join_own_test_set, parse_responses
+from mlrek.formats.predictions.join import join_own_test_set
+from mlrek.formats.predictions.responses import parse_responses
 from mlrek.formats.truth import GroundTruth, parse_ground_truth
 from mlrek.metrics.test_set import hide_signatures, test_set_digest
 from mlrek.runs.calling import Watch, call_missing

@@ -13,7 +13,7 @@ from mlrek.formats.lookout import (
     parse_description,
     parse_lookout_evaluation,
 )
-from mlrek.formats.predictions import parse_responses
+from mlrek.formats.predictions.responses import parse_responses
 from mlrek.formats.rekognition import ManifestInput, parse_evaluation, parse_summary
 from mlrek.formats.stored import load_stored
 from mlrek.formats.truth import parse_ground_truth

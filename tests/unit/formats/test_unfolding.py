@@ -10,7 +10,7 @@ import pytest
 
 from mlrek.errors import ParseError
 from mlrek.formats import lines as unfolding
-from mlrek.formats.predictions import parse_responses
+from mlrek.formats.predictions.responses import parse_responses
 from mlrek.formats.rekognition import ManifestInput
 from mlrek.formats.truth import parse_ground_truth
 

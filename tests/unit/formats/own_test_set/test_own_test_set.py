@@ -24,7 +24,8 @@ from mlrek.evaluation import (
     Task,
     Version,
 )
-from mlrek.formats.predictions import join_own_test_set, parse_responses
+from mlrek.formats.predictions.join import join_own_test_set
+from mlrek.formats.predictions.responses import parse_responses
 from mlrek.formats.rekognition import ManifestInput
 from mlrek.formats.truth import parse_ground_truth
 from mlrek.metrics.test_set import test_set_digest as compute_digest

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from mlrek.errors import MlrekError, ParseError
 from mlrek.evaluation import DoubtKind
-from mlrek.formats.predictions import parse_responses
+from mlrek.formats.predictions.responses import parse_responses
 from mlrek.formats.rekognition import ManifestInput
 
 URI = "answers.jsonl"
