@@ -21,12 +21,13 @@ BoolArray: TypeAlias = NDArray[np.bool_]
 
 
 class Provider(StrEnum):
-    """The service that trained the model."""
+    """The service that trained the model; `CUSTOM` for one from anywhere else."""
 
     REKOGNITION = "rekognition"
     LOOKOUT = "lookoutvision"
     AUTOML = "automl-vision"
     VERTEX = "vertex-ai"
+    CUSTOM = "custom"
 
 
 class Task(StrEnum):
@@ -386,11 +387,12 @@ class Evaluation:
     readable manifest there are none, and only `reported` speaks. `detections` and `masks` exist for
     their tasks, whose `truth` and `records` may be empty. `pos_label` is the positive class where
     the provider names one. `baseline` are the records of the model that this one was adapted from,
-    on the same images, where the provider publishes them. `seen_in_training` (n_images,) tells
-    which test images the version was trained on, None where nothing tells; `contents` what the
-    bytes of the test images were when the version was logged, None where nobody asked. `summary`
-    is the provider's summary file, byte for byte. `doubts` are facts that weaken its numbers;
-    `warnings` are remarks that weaken none.
+    on the same images, where the provider publishes them. `is_scored` tells whether records have
+    confidences of their own; where not, each is 1 and says nothing. `seen_in_training` (n_images,)
+    tells which test images the version was trained on, None where nothing tells; `contents` what
+    the bytes of the test images were when the version was logged, None where nobody asked.
+    `summary` is the provider's summary file, byte for byte. `doubts` are facts that weaken its
+    numbers; `warnings` are remarks that weaken none.
     """
 
     version: Version
@@ -403,6 +405,7 @@ class Evaluation:
     detections: Detections | None = None
     masks: MaskCounts | None = None
     baseline: Records | None = None
+    is_scored: bool = True
     seen_in_training: BoolArray | None = None
     contents: Contents | None = None
     pos_label: str = ""

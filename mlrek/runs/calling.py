@@ -1,7 +1,8 @@
 """Asking a running version about images, and keeping each answer in a file as it comes.
 
-The file is JSON Lines as `mlrek.formats.predictions.responses` describes it. What stands in it already is not
-asked again, so that whatever stops the work, the next run goes on with what is missing.
+The file is JSON Lines as `mlrek.formats.predictions.responses` describes it. What stands in it
+already is not asked again, so that whatever stops the work, the next run goes on with what is
+missing.
 """
 
 import json

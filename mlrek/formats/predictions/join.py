@@ -21,6 +21,7 @@ from mlrek.evaluation import (
     Reported,
     SourceFile,
     Task,
+    Version,
     order_labels,
 )
 from mlrek.formats.columns import (
@@ -31,6 +32,7 @@ from mlrek.formats.columns import (
 )
 from mlrek.formats.doubts import doubt_unanswered, find_decided, show_spellings
 from mlrek.formats.json_text import quoted, quoted_some, say_first
+from mlrek.formats.predictions import Answers, JoinOptions
 from mlrek.formats.predictions.responses import Responses
 from mlrek.formats.truth import GroundTruth
 from mlrek.metrics.decisions import DEFAULT_THRESHOLD
@@ -299,3 +301,23 @@ def _doubt_cut(responses: Responses, task: Task, thresholds: FloatArray) -> Iter
             touches=find_decided(task),
             own_effect=Effect.STOPS,
         )
+
+
+def join_answers(
+    version: Version, truth: GroundTruth, answers: Answers, options: JoinOptions
+) -> Evaluation:
+    """The evaluation of a model from anywhere.
+
+    Labels stand in the order of the truth, then in that of the answers.
+
+    Args:
+        version: Whose answers they are.
+        truth: The images and what is true of them.
+        answers: What the model said.
+        options: How the two come together.
+
+    Raises:
+        EvaluationError: They do not fit together, or no join of them can be trusted.
+        UsageError: The task is open, and nobody said which.
+    """
+    raise NotImplementedError

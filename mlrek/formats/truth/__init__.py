@@ -59,11 +59,14 @@ _ITEMS = Decoder(list[Raw])
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroundTruth:
-    """What a manifest says of its images, in file order; labels alphabetically.
+    """What files say is true of their images, in file order.
 
-    `boxes` and `image_sizes` (n_images, 2), width and height in pixels, NaN where not told, are
-    there for detection. `unlabelled` are further images of the file, of which nobody knows what is
-    true; `doubts` count them.
+    Labels stand in the order of a list in the file, else alphabetically. `boxes` and `image_sizes`
+    (n_images, 2), width and height in pixels, NaN where not told, are there for detection;
+    `normalized` tells whether corners are shares of these. `unlabelled` are further images of the
+    file, of which nobody knows what is true; `doubts` count them. `lacks_ending`: images are named
+    without the ending of their file. `image_ids` and `label_ids` are the ids by which answers may
+    name an image or a label instead.
     """
 
     task: Task
@@ -73,6 +76,10 @@ class GroundTruth:
     boxes: Boxes | None = None
     image_sizes: FloatArray | None = None
     unlabelled: frozenset[str] = frozenset()
+    normalized: bool = False
+    lacks_ending: bool = False
+    image_ids: Mapping[str, str] = field(default_factory=dict)
+    label_ids: Mapping[str, str] = field(default_factory=dict)
     doubts: tuple[Doubt, ...] = ()
     warnings: tuple[str, ...] = ()
 
