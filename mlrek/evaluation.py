@@ -271,6 +271,12 @@ class Boxes:
     `offsets` (n_images + 1,); `label_idx`, `confidence` (0 to 1; NaN for truth) and `outcome`
     (codes of `Outcome`) all (n,); `boxes_xyxy` (n, 4) in pixels of the image, or as shares of its
     width and height where the provider writes those (`Detections.normalized`).
+
+    What some files tell besides, all (n,), None where they do not: `is_crowd`, a true box stands
+    for many objects, so that no prediction in it counts, and neither does the box; `areas` in
+    square pixels, which decide what is small and large, where it is not width times height; `sizes`
+    (n, 2), width and height to the last bit, where corners do not give them; `masks`, the pixels of
+    each object as the `counts` of COCO's compressed RLE, which are then compared instead of boxes.
     """
 
     offsets: IntArray
@@ -278,11 +284,18 @@ class Boxes:
     boxes_xyxy: FloatArray
     confidence: FloatArray
     outcome: NDArray[np.uint8]
+    is_crowd: BoolArray | None = None
+    areas: FloatArray | None = None
+    sizes: FloatArray | None = None
+    masks: tuple[bytes, ...] | None = None
 
     def __post_init__(self) -> None:
         n = len(self.label_idx)
         _check_offsets(self.offsets, n)
-        if self.boxes_xyxy.shape != (n, 4) or not len(self.confidence) == len(self.outcome) == n:
+        further = (self.is_crowd, self.areas, self.sizes, self.masks)
+        lengths = {n, *(len(column) for column in further if column is not None)}
+        lengths |= {len(self.confidence), len(self.outcome)}
+        if self.boxes_xyxy.shape != (n, 4) or lengths != {n}:
             raise EvaluationError("boxes: columns of unequal length")
         if not np.all(np.isfinite(self.boxes_xyxy)):
             raise EvaluationError("boxes: a coordinate is not finite")
@@ -293,6 +306,27 @@ class Boxes:
     def image_idx(self) -> IntArray:
         """The image of each box, (n,)."""
         return np.repeat(np.arange(len(self.offsets) - 1), np.diff(self.offsets))
+
+    @property
+    def counted(self) -> IntArray:
+        """The rows that count, rising: all but crowds."""
+        if self.is_crowd is None:
+            return np.arange(len(self.label_idx))
+        return np.flatnonzero(~self.is_crowd)
+
+    def take(self, rows: IntArray, offsets: IntArray) -> "Boxes":
+        """The boxes of `rows` in that order, which `offsets` divide into images."""
+        return Boxes(
+            offsets=offsets,
+            label_idx=self.label_idx[rows],
+            boxes_xyxy=self.boxes_xyxy[rows],
+            confidence=self.confidence[rows],
+            outcome=self.outcome[rows],
+            is_crowd=None if self.is_crowd is None else self.is_crowd[rows],
+            areas=None if self.areas is None else self.areas[rows],
+            sizes=None if self.sizes is None else self.sizes[rows],
+            masks=None if self.masks is None else tuple(self.masks[i] for i in rows.tolist()),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -306,6 +340,18 @@ class Detections:
     records: Boxes
     image_sizes: FloatArray
     normalized: bool = False
+
+    def __post_init__(self) -> None:
+        if (self.truth.masks is None) != (self.records.masks is None):
+            raise EvaluationError("boxes: true and found ones have masks, or neither has")
+        n_boxes = np.diff(self.truth.offsets) + np.diff(self.records.offsets)
+        if self.has_masks and np.isnan(self.image_sizes[n_boxes > 0]).any():
+            raise EvaluationError("boxes: masks of an image of unknown size")
+
+    @property
+    def has_masks(self) -> bool:
+        """Whether masks are compared instead of boxes."""
+        return self.truth.masks is not None
 
 
 class MaskPixel(IntEnum):

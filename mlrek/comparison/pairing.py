@@ -317,7 +317,10 @@ def with_truth_of(evaluation: Evaluation, other: Evaluation) -> Evaluation:
     """The evaluation with the truth of another one of the same images and label codes."""
     detections = evaluation.detections
     if detections is not None and other.detections is not None:
-        detections = replace(detections, truth=other.detections.truth)
+        truth, records = other.detections.truth, detections.records
+        if truth.masks is None or records.masks is None:  # then boxes are what can be compared
+            truth, records = replace(truth, masks=None), replace(records, masks=None)
+        detections = replace(detections, truth=truth, records=records)
     return replace(evaluation, truth=other.truth, detections=detections)
 
 

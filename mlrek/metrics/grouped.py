@@ -343,7 +343,7 @@ def _list_labels(evaluation: Evaluation) -> sp.csr_array:
     pairs = [(evaluation.truth.image_idx, evaluation.truth.label_idx)]
     if evaluation.detections is not None:
         boxes = evaluation.detections.truth
-        pairs.append((boxes.image_idx, boxes.label_idx))
+        pairs.append((boxes.image_idx[boxes.counted], boxes.label_idx[boxes.counted]))
     if evaluation.masks is not None:
         masks = evaluation.masks
         is_true = masks.tp + masks.fn > 0

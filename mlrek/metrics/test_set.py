@@ -164,12 +164,19 @@ def _name_boxes(evaluation: Evaluation, image: int) -> list[bytes]:
         return []
     truth = evaluation.detections.truth
     mine = slice(truth.offsets[image], truth.offsets[image + 1])
+    columns = truth.label_idx[mine], truth.boxes_xyxy[mine], *_list_further(truth, mine)
     return sorted(
-        repr((evaluation.labels[code], *corners)).encode("utf-8", "surrogatepass")
-        for code, corners in zip(
-            truth.label_idx[mine].tolist(), truth.boxes_xyxy[mine].tolist(), strict=True
-        )
+        repr((evaluation.labels[code], *corners, *further)).encode("utf-8", "surrogatepass")
+        for code, corners, *further in zip(*(column.tolist() for column in columns), strict=True)
     )
+
+
+def _list_further(boxes: Boxes, rows: slice = slice(None)) -> Iterator[NDArray[Any]]:
+    """What is said of boxes besides label, place and confidence, where anything is; each (n,)."""
+    if boxes.is_crowd is not None:
+        yield boxes.is_crowd[rows]
+    if boxes.masks is not None:
+        yield np.array([mask.decode("latin-1") for mask in boxes.masks[rows]], dtype=object)
 
 
 def _name_areas(evaluation: Evaluation) -> dict[int, list[bytes]]:
@@ -304,10 +311,11 @@ def _list_lines(evaluation: Evaluation) -> Iterator[_Line]:
         if of_labels is not None:
             records.add_sorted(of_labels, of_labels.confidence, of_labels.outcome)
     if evaluation.detections is not None:
-        truth.add_sorted(evaluation.detections.truth, *evaluation.detections.truth.boxes_xyxy.T)
-        records.add(evaluation.detections.records, *_columns_of(evaluation.detections.records))
+        true, found = evaluation.detections.truth, evaluation.detections.records
+        truth.add_sorted(true, *true.boxes_xyxy.T, *_list_further(true))
+        records.add(found, *_columns_of(found), *_list_further(found))
         records.add_images(*evaluation.detections.image_sizes.T)
-        records.add(evaluation.detections.truth, *evaluation.detections.truth.boxes_xyxy.T)
+        records.add(true, *true.boxes_xyxy.T)
     areas = _list_areas(evaluation, records)
     if evaluation.seen_in_training is not None:
         records.add_images(evaluation.seen_in_training)
@@ -393,13 +401,7 @@ def _take_detections(detections: Detections | None, image_idx: IntArray) -> Dete
 
 def _take_boxes(boxes: Boxes, image_idx: IntArray) -> Boxes:
     rows, offsets = take_rows(boxes.offsets, image_idx)
-    return Boxes(
-        offsets=offsets,
-        label_idx=boxes.label_idx[rows],
-        boxes_xyxy=boxes.boxes_xyxy[rows],
-        confidence=boxes.confidence[rows],
-        outcome=boxes.outcome[rows],
-    )
+    return boxes.take(rows, offsets)
 
 
 def _take_masks(masks: MaskCounts | None, image_idx: IntArray) -> MaskCounts | None:

@@ -290,7 +290,7 @@ def _true_pairs(evaluation: Evaluation) -> tuple[IntArray, IntArray]:
     pairs = [(evaluation.truth.image_idx, evaluation.truth.label_idx)]
     if evaluation.detections is not None:
         truth = evaluation.detections.truth
-        pairs.append((truth.image_idx, truth.label_idx))
+        pairs.append((truth.image_idx[truth.counted], truth.label_idx[truth.counted]))
     if evaluation.masks is not None:
         masks = evaluation.masks
         is_true = np.asarray(masks.tp + masks.fn) > 0
