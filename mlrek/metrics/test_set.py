@@ -393,13 +393,14 @@ def _take_detections(detections: Detections | None, image_idx: IntArray) -> Dete
         return None
     return replace(
         detections,
-        truth=_take_boxes(detections.truth, image_idx),
-        records=_take_boxes(detections.records, image_idx),
+        truth=take_boxes(detections.truth, image_idx),
+        records=take_boxes(detections.records, image_idx),
         image_sizes=detections.image_sizes[image_idx],
     )
 
 
-def _take_boxes(boxes: Boxes, image_idx: IntArray) -> Boxes:
+def take_boxes(boxes: Boxes, image_idx: IntArray) -> Boxes:
+    """The boxes of these images, in their order."""
     rows, offsets = take_rows(boxes.offsets, image_idx)
     return boxes.take(rows, offsets)
 

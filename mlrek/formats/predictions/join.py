@@ -1,11 +1,12 @@
-"""A version on your own test set: truth and answers -> an evaluation like any other."""
+"""Truth and answers -> an evaluation like any other: of a version, or of a model from anywhere."""
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
 
-from mlrek.errors import EvaluationError
+from mlrek.errors import EvaluationError, UsageError
 from mlrek.evaluation import (
     BoolArray,
     Boxes,
@@ -33,11 +34,24 @@ from mlrek.formats.columns import (
 from mlrek.formats.doubts import doubt_unanswered, find_decided, show_spellings
 from mlrek.formats.json_text import quoted, quoted_some, say_first
 from mlrek.formats.predictions import Answers, JoinOptions
+from mlrek.formats.predictions.images import match_images
+from mlrek.formats.predictions.labels import (
+    choose_thresholds,
+    find_true_names,
+    warn_alike,
+    warn_foreign,
+)
 from mlrek.formats.predictions.responses import Responses
 from mlrek.formats.truth import GroundTruth
 from mlrek.metrics.decisions import DEFAULT_THRESHOLD
 from mlrek.metrics.doubts import BOX_AREAS, doubt_shared
-from mlrek.metrics.test_set import take_rows
+from mlrek.metrics.test_set import take_boxes, take_images, take_rows
+
+_SUM_TOLERANCE: Final = 1e-3
+_NO_SIZE: Final = (
+    "the truth has pixels, the predictions shares of the image (or the other way round), and the "
+    "size of the image is not known: give width and height in one of the files"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -318,6 +332,163 @@ def join_answers(
 
     Raises:
         EvaluationError: They do not fit together, or no join of them can be trusted.
-        UsageError: The task is open, and nobody said which.
+        UsageError: The task that was asked for is not theirs.
     """
-    raise NotImplementedError
+    task, said = _find_task(truth, answers, options)
+    matched = match_images(truth, answers, options, task)
+    names = find_true_names(truth, answers, options)
+    labels = tuple(dict.fromkeys((*truth.labels, *names)))
+    codes = place_labels(names, labels)
+    thresholds, of_thresholds = choose_thresholds(answers, names, labels, options)
+    is_detection = task is Task.DETECTION
+    records, repeated = _sort_rows(
+        _take_answers(answers, matched.answer, codes), len(labels), keep=not is_detection
+    )
+    true_codes = place_labels(truth.labels, labels)
+    evaluation = Evaluation(
+        version=version,
+        task=task,
+        labels=labels,
+        images=truth.images,
+        truth=make_label_sets(
+            truth.truth.image_idx,
+            true_codes[truth.truth.label_idx],
+            n_images=len(truth.images),
+            n_labels=len(labels),
+        ),
+        records=records,
+        thresholds=thresholds,
+        detections=(
+            _place_found(truth, answers, matched.answer, true_codes, codes)
+            if is_detection
+            else None
+        ),
+        is_scored=answers.is_scored,
+        doubts=(*truth.doubts, *answers.doubts, *matched.doubts),
+        warnings=(
+            *truth.warnings,
+            *answers.warnings,
+            *said,
+            *matched.warnings,
+            *warn_alike(truth.labels, names),
+            *warn_foreign(truth.labels, names),
+            *of_thresholds,
+            *repeated,
+        ),
+    )
+    if matched.is_kept.all():
+        return evaluation
+    return take_images(evaluation, np.flatnonzero(matched.is_kept))
+
+
+def _find_task(
+    truth: GroundTruth, answers: Answers, options: JoinOptions
+) -> tuple[Task, tuple[str, ...]]:
+    """The task that the data show, and what is to be said where they leave it open.
+
+    Raises:
+        EvaluationError: One side has boxes, the other labels of the whole image.
+        UsageError: Another task is asked for than the data can be of.
+    """
+    has_boxes, finds_boxes = truth.boxes is not None, answers.boxes is not None
+    if has_boxes != finds_boxes:
+        true, found = ("boxes" if one else "labels of images" for one in (has_boxes, finds_boxes))
+        raise EvaluationError(
+            f"the truth has {true}, but the predictions have {found}: give files of one kind"
+        )
+    has_several = bool(np.any(truth.truth.counts > 1))
+    possible = {
+        True: (Task.DETECTION,),
+        False: (Task.MULTILABEL,) if has_several else (Task.CLASSIFICATION, Task.MULTILABEL),
+    }[has_boxes]
+    if options.task is not None:
+        if options.task not in possible:
+            raise UsageError(_say_impossible(options.task, possible, has_boxes=has_boxes))
+        return options.task, ()
+    if len(possible) == 1 or truth.task is Task.MULTILABEL:
+        return truth.task if len(possible) > 1 else possible[0], ()
+    return _choose_open(answers)
+
+
+def _say_impossible(task: Task, possible: Sequence[Task], *, has_boxes: bool) -> str:
+    shows = "there are boxes" if has_boxes else "there are no boxes"
+    if task is Task.CLASSIFICATION and not has_boxes:
+        shows = "some images have several true labels"
+    return f"--task {task}: {shows}; the data are of {' or '.join(possible)}"
+
+
+def _choose_open(answers: Answers) -> tuple[Task, tuple[str, ...]]:
+    """The task of images with one true label each: it shows in the answers, where it shows."""
+    counts = np.diff(answers.offsets)
+    n_several = np.count_nonzero(counts > 1)
+    if not answers.is_scored:
+        if not n_several:
+            return Task.CLASSIFICATION, ()
+        said = "predictions name several labels, so each image may have several (--task multilabel)"
+        return Task.MULTILABEL, (f"{n_several} of {len(counts)} {said}",)
+    sums = np.bincount(answers.image_idx, answers.confidence, minlength=len(counts))
+    if not (n_over := np.count_nonzero(sums > 1 + _SUM_TOLERANCE)):
+        return Task.CLASSIFICATION, ()
+    said = (
+        "predictions have confidences that sum to more than 1, as where an image may have several "
+        "labels: they are taken for one label an image, as the truth has one; --task multilabel "
+        "says otherwise"
+    )
+    return Task.CLASSIFICATION, (f"{n_over} of {len(counts)} {said}",)
+
+
+def _take_answers(answers: Answers, answer: IntArray, codes: IntArray) -> _Rows:
+    """The rows of each image's answer, (n_images,); -1: none."""
+    rows, offsets = take_rows(np.append(answers.offsets, answers.offsets[-1]), answer)
+    return _Rows(
+        offsets=offsets,
+        code=codes[answers.label_idx[rows]],
+        confidence=answers.confidence[rows],
+        has_box=np.zeros(len(rows), dtype=np.bool_),
+        corners=np.zeros((0, 4)),
+    )
+
+
+def _place_found(
+    truth: GroundTruth, answers: Answers, answer: IntArray, true_codes: IntArray, codes: IntArray
+) -> Detections:
+    """True and found boxes in the form of the true ones: pixels, or shares of the image's size.
+
+    Raises:
+        EvaluationError: One side has pixels, the other shares, and sizes of images are unknown.
+    """
+    assert truth.boxes is not None  # noqa: S101 - for the type checker: `_find_task` saw to it
+    assert answers.boxes is not None  # noqa: S101 - same
+    offsets = answers.boxes.offsets
+    found = take_boxes(replace(answers.boxes, offsets=np.append(offsets, offsets[-1])), answer)
+    sizes = _merge_sizes(truth, answers, answer)
+    corners = found.boxes_xyxy
+    if truth.normalized != answers.normalized:
+        scale = np.tile(sizes, 2)[found.image_idx]
+        unknown = np.asarray(np.isnan(scale).any(axis=1))
+        _check(unknown, truth, found.image_idx, _NO_SIZE)
+        corners = corners * scale if answers.normalized else corners / scale
+    return Detections(
+        truth=replace(truth.boxes, label_idx=true_codes[truth.boxes.label_idx].astype(np.int32)),
+        records=replace(
+            found, label_idx=codes[found.label_idx].astype(np.int32), boxes_xyxy=corners
+        ),
+        image_sizes=sizes,
+        normalized=truth.normalized,
+    )
+
+
+def _merge_sizes(truth: GroundTruth, answers: Answers, answer: IntArray) -> FloatArray:
+    """Width and height of each image, (n_images, 2): as the truth has them, else the answers."""
+    unknown = np.full((1, 2), np.nan)
+    told = np.vstack(
+        [
+            u
+            if (u := answers.image_sizes) is not None
+            else np.full((len(answers.images), 2), np.nan),
+            unknown,
+        ]
+    )[answer]
+    if truth.image_sizes is None:
+        return told
+    return np.where(np.isnan(truth.image_sizes), told, truth.image_sizes)

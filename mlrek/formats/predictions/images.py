@@ -1,0 +1,354 @@
+"""Which answer is of which image of the truth, whatever the two files call it."""
+
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, TypeAlias
+from unicodedata import normalize
+from urllib.parse import unquote, unquote_plus
+
+import numpy as np
+
+from mlrek.errors import EvaluationError
+from mlrek.evaluation import BoolArray, Doubt, DoubtKind, IntArray, Task
+from mlrek.formats.doubts import doubt_unanswered, show_spellings
+from mlrek.formats.json_text import quoted, quoted_some, say_first
+from mlrek.formats.predictions import Answers, JoinOptions, Match, Unmatched
+from mlrek.formats.truth import GroundTruth
+from mlrek.text import strip_signature
+
+_ENDING: Final = re.compile(r"(?<=[^./\\])\.\w{1,5}\Z")
+
+_Found: TypeAlias = list[str | None]
+"""The image of the truth that each answer is of; '' for one that nobody has labelled."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MatchedImages:
+    """The answer of each image of the truth, (n_images,): its position, -1 for none.
+
+    `is_kept` (n_images,) tells which images are evaluated at all.
+    """
+
+    answer: IntArray
+    is_kept: BoolArray
+    doubts: tuple[Doubt, ...] = ()
+    warnings: tuple[str, ...] = ()
+
+
+def match_images(
+    truth: GroundTruth, answers: Answers, options: JoinOptions, task: Task
+) -> MatchedImages:
+    """The answer of each image.
+
+    Of boxes, an image that the answers do not name is one on which nothing was found, as long as
+    they name at least half of the images.
+
+    Raises:
+        EvaluationError: No image has an answer, a name is of several images, an image has two
+            different answers, or images of only one side are left and nobody said what they mean.
+    """
+    asked = [*answers.images, *answers.errors]
+    if not asked:
+        raise EvaluationError("the predictions are of no image at all: give the model's answers")
+    names = [*map(strip_signature, truth.images)]
+    found, said = _find_images(truth, [*dict.fromkeys(names)], answers, options, asked)
+    place = _place_answers(answers, found[: len(answers.images)])
+    reasons = dict(zip(found[len(answers.images) :], answers.errors.values(), strict=True))
+    is_missing = np.array([n not in place and n not in reasons for n in names], dtype=np.bool_)
+    if is_missing.all():
+        raise EvaluationError(_say_none(asked, truth.images, answers))
+    missing = [*dict.fromkeys(names[i] for i in np.flatnonzero(is_missing))]
+    strangers = [name for name, image in zip(asked, found, strict=True) if image is None]
+    n_names, drops = len(set(names)), options.unmatched is Unmatched.DROP
+    are_empty = task is Task.DETECTION and not drops and 2 * len(missing) <= n_names
+    if options.unmatched is Unmatched.ERROR:
+        _refuse_unmatched(names, asked, [] if are_empty else missing, strangers)
+    unanswered = {name: reasons[name] for name in dict.fromkeys(names) if name in reasons}
+    if not drops and not are_empty:
+        unanswered |= dict.fromkeys(missing, "")
+    return MatchedImages(
+        answer=np.array([place.get(name, -1) for name in names], dtype=np.int64),
+        is_kept=~is_missing if drops else np.ones(len(names), dtype=np.bool_),
+        doubts=(
+            *(_doubt_dropped(missing, n_names) if drops else ()),
+            *doubt_unanswered([*map(_say_why, unanswered.items())], n_names),
+        ),
+        warnings=(
+            *said,
+            *_warn_some(
+                strangers,
+                len(asked),
+                "predictions are of images that the truth does not hold, and are left out",
+            ),
+            *_warn_some(
+                missing if are_empty else [],
+                n_names,
+                "images have no box in the predictions: nothing was found on them",
+            ),
+        ),
+    )
+
+
+def _say_why(item: tuple[str, str]) -> str:
+    image, reason = item
+    return f"{quoted(image)}: {reason}" if reason else quoted(image)
+
+
+def _warn_some(names: Sequence[str], of: int, what: str) -> Iterator[str]:
+    if names:
+        yield say_first(len(names), of, what, names[0])
+
+
+def _doubt_dropped(missing: Sequence[str], n_names: int) -> Iterator[Doubt]:
+    if missing:
+        yield Doubt(
+            kind=DoubtKind.IMAGES_MISSING,
+            text=f"{len(missing)} of {n_names} images of the truth have no prediction and are left "
+            f"out (--unmatched drop): {quoted_some(missing)}",
+            count=len(missing),
+            of=n_names,
+        )
+
+
+def _find_images(
+    truth: GroundTruth,
+    names: Sequence[str],
+    answers: Answers,
+    options: JoinOptions,
+    asked: Sequence[str],
+) -> tuple[_Found, list[str]]:
+    """The image of each answer, and what is to be said of how it was found."""
+    hidden = [*map(strip_signature, truth.unlabelled)]
+    if answers.by_id:
+        return _find_by_id(truth, names, hidden, asked)
+    asked = [*map(strip_signature, asked)]
+    if truth.lacks_ending or answers.lacks_ending:
+        said = "images are joined by file name without its ending, since one side has none"
+        return _find_by(_find_stem, names, hidden, asked), [said]
+    if options.match is Match.NAME:
+        return _find_by_name(names, hidden, asked)
+    known = dict.fromkeys(hidden, "") | {name: name for name in names}
+    return [known.get(name) for name in asked], []
+
+
+def _find_by_id(
+    truth: GroundTruth, names: Sequence[str], hidden: Sequence[str], asked: Sequence[str]
+) -> tuple[_Found, list[str]]:
+    """By the ids of the truth, else by file name or its stem, as some tools write for an id."""
+    if not truth.image_ids:
+        raise EvaluationError(
+            "the predictions name images by id, but the truth gives its images no ids: give the "
+            "COCO file with the true boxes as truth"
+        )
+    by_id = {key: strip_signature(image) for key, image in truth.image_ids.items()}
+    known = set(names)
+    found: _Found = [
+        (image if image in known else "") if (image := by_id.get(name)) else None for name in asked
+    ]
+    rest = [i for i, image in enumerate(found) if image is None]
+    n_named = 0
+    for key in (_find_name, _find_stem):
+        index = {key(name): name for name in (*hidden, *names)}
+        for i in rest:
+            if found[i] is None and (image := index.get(key(asked[i]))):
+                found[i] = image if image in known else ""
+                n_named += 1
+    if not n_named:
+        return found, []
+    first = next(asked[i] for i in rest if found[i] is not None)
+    what = "ids of images in the predictions are none of the truth's, and are read as file names"
+    return found, [say_first(n_named, len(asked), what, first)]
+
+
+def _find_by_name(
+    names: Sequence[str], hidden: Sequence[str], asked: Sequence[str]
+) -> tuple[_Found, list[str]]:
+    """By the name of the file; what is left by names that differ only in how they are written."""
+    found = _find_by(_find_name, names, hidden, asked)
+    taken = {image for image in found if image}
+    left = [i for i, image in enumerate(found) if image is None]
+    loose = _list_unique(_fold_name, [name for name in names if name not in taken])
+    wanted = _list_unique(_fold_name, [asked[i] for i in left])
+    alike = [
+        (asked[i], i, loose[key])
+        for i in left
+        if (key := _fold_name(asked[i])) in loose and key in wanted
+    ]
+    for _, i, image in alike:
+        found[i] = image
+    said = ["images are joined by file name (--match name)"]
+    if alike:
+        name, _, image = alike[0]
+        said.append(
+            f"{len(alike)} of {len(asked)} file names are written differently on both sides "
+            f"({say_difference(name, image)}) and taken for the same: "
+            f"{quoted(_find_name(name))} and {quoted(_find_name(image))}"
+        )
+    return found, said
+
+
+def _find_by(
+    key: Callable[[str], str], names: Sequence[str], hidden: Sequence[str], asked: Sequence[str]
+) -> _Found:
+    """By a part of the name.
+
+    Raises:
+        EvaluationError: Two images of one side share it.
+    """
+    _check_unique(key, [*names, *hidden], "truth")
+    _check_unique(key, asked, "predictions")
+    known = {key(name): "" for name in hidden} | {key(name): name for name in names}
+    return [known.get(key(name)) for name in asked]
+
+
+def _check_unique(key: Callable[[str], str], names: Iterable[str], side: str) -> None:
+    first: dict[str, str] = {}
+    for name in names:
+        if (other := first.setdefault(key(name), name)) != name:
+            raise EvaluationError(
+                f"images cannot be joined by file name: {quoted(key(name))} is the name of "
+                f"several in the {side}, as of {quoted(other)} and {quoted(name)}; write both "
+                "sides with folders and join by URI (--match uri)"
+            )
+
+
+def _list_unique(key: Callable[[str], str], names: Iterable[str]) -> dict[str, str]:
+    """The name of each key that only one name has."""
+    index: dict[str, set[str]] = {}
+    for name in names:
+        index.setdefault(key(name), set()).add(name)
+    return {k: next(iter(found)) for k, found in index.items() if len(found) == 1}
+
+
+def _find_name(image: str) -> str:
+    """The name of the file: what stands behind the last slash, without the query of an address."""
+    if image.startswith(("http://", "https://")):
+        image = image.partition("?")[0].partition("#")[0]
+    return image.replace("\\", "/").rpartition("/")[2]
+
+
+def _find_stem(image: str) -> str:
+    return _ENDING.sub("", _find_name(image))
+
+
+def _fold_name(image: str) -> str:
+    """A file name without case, outer blanks, percent-encoding, and how accents are composed."""
+    return normalize("NFC", unquote_plus(_find_name(image))).casefold().strip()
+
+
+def _place_answers(answers: Answers, found: _Found) -> dict[str, int]:
+    """The answer of each image.
+
+    Raises:
+        EvaluationError: An image has two, and they differ.
+    """
+    place: dict[str, int] = {}
+    for i, image in enumerate(found):
+        other = place.setdefault(image, i) if image else i
+        if other != i and _list_rows(answers, i) != _list_rows(answers, other):
+            raise EvaluationError(
+                f"the predictions answer {quoted(image)} twice, in different ways: keep one of them"
+            )
+    return place
+
+
+def _list_rows(answers: Answers, i: int) -> list[tuple[float, ...]]:
+    """What an answer says, in an order of its own."""
+    if answers.boxes is not None:
+        boxes = answers.boxes
+        rows = slice(boxes.offsets[i], boxes.offsets[i + 1])
+        columns = (boxes.label_idx[rows], boxes.confidence[rows], *boxes.boxes_xyxy[rows].T)
+    else:
+        rows = slice(answers.offsets[i], answers.offsets[i + 1])
+        columns = (answers.label_idx[rows], answers.confidence[rows])
+    return sorted(zip(*(column.tolist() for column in columns), strict=True))
+
+
+def _refuse_unmatched(
+    names: Sequence[str],
+    asked: Sequence[str],
+    missing: Sequence[str],
+    strangers: Sequence[str],
+) -> None:
+    """Images of only one side mean nothing until somebody says what.
+
+    Raises:
+        EvaluationError: There are some.
+    """
+    said = [
+        *_warn_some(missing, len(set(names)), "images of the truth have no prediction"),
+        *_warn_some(
+            strangers, len(asked), "predictions are of images that the truth does not hold"
+        ),
+    ]
+    if said:
+        spelt = f" ({_say_spelling(strangers, missing)})" if strangers and missing else ""
+        raise EvaluationError(
+            f"{'; '.join(said)}{spelt}; say what they mean: --unmatched drop leaves them out, "
+            "--unmatched miss counts images without a prediction as misses"
+        )
+
+
+def _say_none(asked: Sequence[str], names: Sequence[str], answers: Answers) -> str:
+    if answers.by_id:
+        return (
+            "not one prediction is of an image of the truth: predictions have the image ids "
+            f"{quoted_some(asked)}, which the truth does not know; give the predictions of this "
+            "test set"
+        )
+    return (
+        "not one prediction is of an image of the truth: predictions and truth write "
+        f"{_say_spelling(asked, names)}"
+    )
+
+
+def _say_spelling(asked: Sequence[str], names: Sequence[str]) -> str:
+    """How both sides write an image, how that differs, and what mends it."""
+    shown = show_spellings(asked, names)
+    ours = names[0]
+    alike = next((name for name in asked if _fold_name(name) == _fold_name(ours)), None)
+    if alike is None:
+        stem = next(
+            (
+                n
+                for n in asked
+                if _ENDING.sub("", _fold_name(n)) == _ENDING.sub("", _fold_name(ours))
+            ),
+            None,
+        )
+        if stem is None:
+            return f"{shown}; give the predictions of this test set"
+        return (
+            f"{quoted(stem)} and {quoted(ours)}, which differ in their ending: write file "
+            "names in the predictions as in the truth"
+        )
+    return (
+        f"{shown}, which differ in {say_difference(alike, ours)}; --match name joins by file name"
+    )
+
+
+def say_difference(one: str, other: str) -> str:
+    """In what two spellings of an image differ, in words.
+
+    >>> say_difference("a%20b.jpg", "a b.jpg"), say_difference("x/1.jpg", "y/1.jpg")
+    ('percent-encoding', 'their folder')
+    """
+    for what, plain in _PLAIN.items():
+        if plain(one) == plain(other):
+            return what
+    names = _find_name(one), _find_name(other)
+    if names[0] == names[1]:
+        return "their folder"
+    return f"their folder and {say_difference(*names)}" if names != (one, other) else "spelling"
+
+
+_PLAIN: Final[Mapping[str, Callable[[str], str]]] = {
+    "blanks at the ends": str.strip,
+    "how accents are composed (NFC, NFD)": lambda name: normalize("NFC", name),
+    "case": str.casefold,
+    "slashes and backslashes": lambda name: name.replace("\\", "/"),
+    "./ or / at the beginning": lambda name: name.removeprefix("./").lstrip("/"),
+    "percent-encoding": unquote,
+    "percent-encoding (+ for a blank)": unquote_plus,
+}

@@ -1,0 +1,54 @@
+"""Truth and the answers of a model from anywhere -> an evaluation."""
+
+import pytest
+from builders.answers import VERSION, make_answers, make_truth
+
+from mlrek.errors import EvaluationError
+from mlrek.formats.predictions import JoinOptions, Match, Unmatched
+from mlrek.formats.predictions.join import join_answers
+
+
+def test_answers_find_their_images_whatever_their_order():
+    """Each image has the answer of its own name, and labels stand in the truth's order."""
+    truth = make_truth([("s3://b/1.jpg", "cat"), ("s3://b/2.jpg", "dog")])
+    answers = make_answers(
+        [("s3://b/2.jpg", {"dog": 0.75, "cat": 0.25}), ("s3://b/1.jpg", {"dog": 0.5, "cat": 0.5})]
+    )
+
+    joined = join_answers(VERSION, truth, answers, JoinOptions())
+
+    assert joined.labels == ("cat", "dog")
+    assert joined.images == ("s3://b/1.jpg", "s3://b/2.jpg")
+    assert joined.records.confidence.tolist() == [0.5, 0.5, 0.25, 0.75]
+
+
+def test_images_of_another_folder_join_by_name_when_asked():
+    """Other folders are refused with both spellings, and joined by file name on demand."""
+    truth = make_truth([("s3://b/1.jpg", "cat"), ("s3://b/2.jpg", "dog")])
+    answers = make_answers([("x/1.jpg", {"cat": 0.75}), ("x/2.jpg", {"cat": 0.75})])
+
+    with pytest.raises(EvaluationError, match=r"'x/1.jpg' and 's3://b/1.jpg'.* --match name"):
+        join_answers(VERSION, truth, answers, JoinOptions())
+    joined = join_answers(VERSION, truth, answers, JoinOptions(match=Match.NAME))
+
+    assert joined.records.counts.tolist() == [1, 1]
+    assert "images are joined by file name (--match name)" in joined.warnings
+
+
+@pytest.mark.parametrize(
+    ("unmatched", "images"),
+    [(Unmatched.DROP, ("2",)), (Unmatched.MISS, ("1", "2"))],
+)
+def test_images_of_one_side_mean_what_is_said(unmatched, images):
+    """Left out, or a miss for those of the truth; counted either way."""
+    truth = make_truth([("1", "cat"), ("2", "dog")])
+    answers = make_answers([("2", {"dog": 0.75}), ("3", {"dog": 0.75})])
+
+    with pytest.raises(EvaluationError, match="1 of 2 images of the truth have no prediction"):
+        join_answers(VERSION, truth, answers, JoinOptions())
+    joined = join_answers(VERSION, truth, answers, JoinOptions(unmatched=unmatched))
+
+    assert joined.images == images
+    assert len(joined.doubts) == 1
+    assert joined.doubts[0].count == 1
+    assert any(said.startswith("1 of 2 predictions are of images") for said in joined.warnings)
