@@ -3,7 +3,6 @@
 import contextlib
 import json
 import logging
-import math
 import sys
 import time
 import traceback
@@ -98,8 +97,10 @@ class Output:
 
     def document(self, value: Mapping[str, Any]) -> None:
         """Print one JSON document; a number that does not exist is null."""
+        from mlrek.render import null_undefined
+
         is_utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
-        typer.echo(json.dumps(_strict(value), indent=2, ensure_ascii=not is_utf8))
+        typer.echo(json.dumps(null_undefined(value), indent=2, ensure_ascii=not is_utf8))
 
     def line(self, text: str = "") -> None:
         """One line of the result; long links are not wrapped."""
@@ -419,14 +420,3 @@ def _console(*, stderr: bool) -> "Console":
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else PIPE_WIDTH
     return Console(stderr=stderr, width=width, highlight=False, markup=False, soft_wrap=False)
-
-
-def _strict(value: Any) -> Any:
-    """JSON without NaN: what does not exist is null."""
-    if isinstance(value, Mapping):
-        return {key: _strict(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_strict(item) for item in value]
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value

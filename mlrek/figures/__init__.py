@@ -1,7 +1,7 @@
 """Results -> matplotlib figures: no pyplot, no files."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Final
 
 from mlrek.comparison import Comparison
 from mlrek.evaluation import Evaluation, Task
@@ -22,8 +22,15 @@ def draw_pictures(metrics: Metrics, *, version: str, top_labels: int = 0) -> dic
     """
     from mlrek.figures.style import render_rgb
 
-    figures = _draw_figures(metrics, version, top_labels)
-    return {path: render_rgb(figure) for path, figure in figures}
+    drawn = ((path, draw(metrics, version, top_labels)) for path, draw in _FIGURES.items())
+    return {path: render_rgb(figure) for path, figure in drawn if figure is not None}
+
+
+def draw_figure(
+    path: str, metrics: Metrics, *, version: str, top_labels: int = 0
+) -> "Figure | None":
+    """The picture of a run with that artifact path; None where it has no meaning."""
+    return _FIGURES[path](metrics, version, top_labels)
 
 
 def draw_threshold_pictures(
@@ -81,38 +88,53 @@ def draw_difference(comparison: Comparison) -> Pixels | None:
     return render_rgb(figure)
 
 
-def _draw_figures(
-    metrics: Metrics, version: str, top_labels: int
-) -> Iterator[tuple[str, "Figure"]]:
-    # matplotlib takes half a second to import
-    from mlrek.figures.charts import draw_label_iou, draw_precision_recall, draw_threshold_curves
+def _draw_iou(metrics: Metrics, version: str, _top_labels: int) -> "Figure | None":
+    from mlrek.figures.charts import draw_label_iou
+
+    return draw_label_iou(metrics, version=version)
+
+
+def _draw_matrix(metrics: Metrics, version: str, top_labels: int) -> "Figure | None":
+    if metrics.confusion is None or not metrics.confusion.counts.any():
+        return None
     from mlrek.figures.confusion import draw_confusion_matrix
 
-    if iou := draw_label_iou(metrics, version=version):
-        yield "label_iou.png", iou
-    images, labels = metrics.test_images or 0, len(metrics.labels)
-    stops_at = metrics.curves.stops_at if metrics.curves else ""
-    if metrics.confusion is not None and metrics.confusion.counts.any():
-        n = int(metrics.confusion.counts.sum()) if metrics.task == Task.CLASSIFICATION else images
-        yield (
-            "confusion_matrix.png",
-            draw_confusion_matrix(
-                metrics.confusion, labels=labels, version=version, images=n, top_labels=top_labels
-            ),
-        )
-    if metrics.curves is not None and labels:
-        yield (
-            "threshold_curves.png",
-            draw_threshold_curves(metrics.curves, version=version, images=images),
-        )
-    if metrics.precision_recall:
-        yield (
-            "precision_recall.png",
-            draw_precision_recall(
-                metrics.precision_recall,
-                labels=labels,
-                version=version,
-                images=images,
-                stops_at=stops_at,
-            ),
-        )
+    counted = int(metrics.confusion.counts.sum())
+    return draw_confusion_matrix(
+        metrics.confusion,
+        labels=len(metrics.labels),
+        version=version,
+        images=counted if metrics.task == Task.CLASSIFICATION else metrics.test_images or 0,
+        top_labels=top_labels,
+    )
+
+
+def _draw_curves(metrics: Metrics, version: str, _top_labels: int) -> "Figure | None":
+    if metrics.curves is None or not metrics.labels:
+        return None
+    from mlrek.figures.charts import draw_threshold_curves
+
+    return draw_threshold_curves(metrics.curves, version=version, images=metrics.test_images or 0)
+
+
+def _draw_recall(metrics: Metrics, version: str, _top_labels: int) -> "Figure | None":
+    if not metrics.precision_recall:
+        return None
+    from mlrek.figures.charts import draw_precision_recall
+
+    return draw_precision_recall(
+        metrics.precision_recall,
+        labels=len(metrics.labels),
+        version=version,
+        images=metrics.test_images or 0,
+        stops_at=metrics.curves.stops_at if metrics.curves else "",
+    )
+
+
+_FIGURES: Final[Mapping[str, Callable[[Metrics, str, int], "Figure | None"]]] = {
+    "label_iou.png": _draw_iou,
+    "confusion_matrix.png": _draw_matrix,
+    "threshold_curves.png": _draw_curves,
+    "precision_recall.png": _draw_recall,
+}
+"""What draws each picture; matplotlib takes half a second to import."""

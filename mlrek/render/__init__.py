@@ -137,6 +137,15 @@ def number_or_null(value: float) -> float | None:
     return value if isfinite(value) else None
 
 
+def null_undefined(value: Any) -> Any:
+    """A document as JSON has it: what is not finite is null, and tuples are lists."""
+    if isinstance(value, Mapping):
+        return {key: null_undefined(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [null_undefined(item) for item in value]
+    return number_or_null(value) if isinstance(value, float) else value
+
+
 def build_fields(record: object, *names: str) -> dict[str, Json]:
     """These fields as JSON; a number that is not finite and a text that is empty are null."""
     return {name: _describe_field(getattr(record, name)) for name in names}
