@@ -181,9 +181,8 @@ def _sum_flags(evaluation: Evaluation, codes: IntArray, n_labels: int) -> CountS
         images[decision.is_matched] * n_labels + label_idx[decision.is_matched],
         minlength=n_images * n_labels,
     )
-    true = np.bincount(
-        truth.image_idx * n_labels + codes[truth.label_idx], minlength=n_images * n_labels
-    )
+    cells = truth.image_idx * n_labels + codes[truth.label_idx]
+    true = np.bincount(cells[truth.counted], minlength=n_images * n_labels)
     support = np.maximum(own, true)
     cells = np.repeat(np.arange(len(support)), support)
     return sum_cells(

@@ -243,6 +243,7 @@ def _count_confusion(confusion: ConfusionMatrix) -> LabelCounts:
 
 def _pair_found(scenes: Scenes, places: IntArray) -> Pairs:
     """Detections as recorded pairs; one is true when it has found a true box of its label."""
+    scenes = scenes.drop_crowds(IOU_THRESHOLD)
     found = scenes.found
     return Pairs(
         n_images=scenes.n_images,
@@ -345,6 +346,6 @@ def reconcile_boxes(
 def _count_images(detections: Detections, n_labels: int) -> FloatArray:
     """Images with a true box of each label, (n_labels,)."""
     truth = detections.truth
-    cells = np.sort(truth.image_idx * n_labels + truth.label_idx)
+    cells = np.sort((truth.image_idx * n_labels + truth.label_idx)[truth.counted])
     is_first = np.diff(cells, prepend=-1) > 0
     return np.bincount(cells[is_first] % max(n_labels, 1), minlength=n_labels).astype(np.float64)

@@ -285,11 +285,13 @@ def rank_boxes(
     """Detections in order at each IoU threshold, boxes of other sizes left out.
 
     Equal confidences go by the URIs of their images, then in the provider's order.
-    A true box of another size is no miss, and neither it nor a detection that finds it counts; a
-    detection of another size that finds nothing does not count either.
+    A true box of another size, or a crowd, is no miss, and neither it nor a detection that finds it
+    counts; a detection of another size that finds nothing does not count either.
     """
     truth, found = scenes.truth, scenes.found
     ignored, outside = truth.lies_outside(area_range), found.lies_outside(area_range)
+    if truth.is_crowd is not None:
+        ignored |= truth.is_crowd
     rows = np.flatnonzero(scenes.rank < MAX_DETECTIONS)
     keys = places[found.image_idx[rows]], -found.confidence[rows], found.label_idx[rows]
     rows = rows[np.lexsort(keys)]

@@ -5,14 +5,16 @@ is columns: groups by the hundred thousand are matched side by side, and a loop 
 places of contested boxes within their group.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlrek.evaluation import BoolArray, Boxes, Detections, FloatArray, IntArray
+
+ObjectArray: TypeAlias = NDArray[np.object_]
 
 NO_MATCH: Final = -1
 _MAX_BLOCK: Final = 2**18  # pairs whose overlaps are computed at once
@@ -34,6 +36,10 @@ class BoxPairs:
         """The pairs of `keep` (n,)."""
         return self.take(np.flatnonzero(keep))
 
+    def reach(self, min_iou: float) -> "BoxPairs":
+        """The pairs that overlap by at least `min_iou`."""
+        return self.select(self.iou >= min_iou)
+
     def take(self, rows: IntArray) -> "BoxPairs":
         """The pairs of `rows`, in that order."""
         return BoxPairs(detection=self.detection[rows], truth=self.truth[rows], iou=self.iou[rows])
@@ -53,12 +59,20 @@ MAX_DETECTIONS: Final = 100
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BoxTable:
-    """Boxes of all images: `image_idx`, `label_idx`, `confidence` (n,), `boxes_xyxy` (n, 4)."""
+    """Boxes of all images: `image_idx`, `label_idx`, `confidence` (n,), `boxes_xyxy` (n, 4).
+
+    `is_crowd`, `areas` and `sizes` are as in `Boxes`, in pixels; `masks` (n,) are COCO's compressed
+    RLE, `{"size": [height, width], "counts": bytes}`.
+    """
 
     image_idx: IntArray
     label_idx: IntArray
     boxes_xyxy: FloatArray
     confidence: FloatArray
+    is_crowd: BoolArray | None = None
+    areas: FloatArray | None = None
+    sizes: FloatArray | None = None
+    masks: ObjectArray | None = None
 
     def take(self, rows: IntArray) -> "BoxTable":
         """The boxes of `rows`, in that order."""
@@ -67,11 +81,23 @@ class BoxTable:
             label_idx=self.label_idx[rows],
             boxes_xyxy=self.boxes_xyxy[rows],
             confidence=self.confidence[rows],
+            is_crowd=None if self.is_crowd is None else self.is_crowd[rows],
+            areas=None if self.areas is None else self.areas[rows],
+            sizes=None if self.sizes is None else self.sizes[rows],
+            masks=None if self.masks is None else self.masks[rows],
         )
+
+    def measure(self, rows: IntArray) -> FloatArray:
+        """Width and height of the boxes of `rows`, (len(rows), 2)."""
+        if self.sizes is not None:
+            return self.sizes[rows]
+        return np.asarray(self.boxes_xyxy[rows, 2:] - self.boxes_xyxy[rows, :2])
 
     def lies_outside(self, area_range: tuple[float, float]) -> BoolArray:
         """Whether the area of each box is less or greater than the range, (n,)."""
-        areas = compute_areas(self.boxes_xyxy)
+        areas = self.areas
+        if areas is None:
+            areas = self.measure(np.arange(len(self.label_idx))).prod(axis=1)
         return np.asarray((areas < area_range[0]) | (areas > area_range[1]))
 
 
@@ -108,7 +134,10 @@ class Scenes:
 
     def count_images(self) -> IntArray:
         """Images that have a true box of each label, (n_labels,)."""
-        cells = np.unique(self.truth.image_idx * self.n_labels + self.truth.label_idx)
+        cells = self.truth.image_idx * self.n_labels + self.truth.label_idx
+        if self.truth.is_crowd is not None:
+            cells = cells[~self.truth.is_crowd]
+        cells = np.unique(cells)
         return np.bincount(cells % max(1, self.n_labels), minlength=self.n_labels)
 
     def keep(self, kept: BoolArray) -> "Scenes":
@@ -126,65 +155,56 @@ class Scenes:
     def match(self, iou_thresholds: FloatArray, ignored: BoolArray | None = None) -> IntArray:
         """Match detections with true boxes of their label, as `match_boxes` says."""
         return match_boxes(
-            self.pairs, self.cells, len(self.truth.label_idx), iou_thresholds, ignored
+            self.pairs,
+            self.cells,
+            len(self.truth.label_idx),
+            iou_thresholds,
+            ignored,
+            self.truth.is_crowd,
         )
 
-
-def compute_areas(boxes_xyxy: FloatArray) -> FloatArray:
-    """Width times height, (n,)."""
-    width, height = (boxes_xyxy[:, 2:] - boxes_xyxy[:, :2]).T
-    return np.asarray(width * height)
-
-
-def compute_iou(a_xyxy: FloatArray, b_xyxy: FloatArray) -> FloatArray:
-    """Intersection over union, row by row; 0 where boxes only touch.
-
-    Rounds as pycocotools does, which keeps a corner, a width and a height.
-
-    >>> compute_iou(np.array([[0.0, 0, 2, 2]]), np.array([[1.0, 0, 3, 2]]))
-    array([0.33333333])
-    """
-    (a_start, a_size), (b_start, b_size) = (
-        (boxes[:, :2], boxes[:, 2:] - boxes[:, :2]) for boxes in (a_xyxy, b_xyxy)
-    )
-    overlap = np.minimum(a_start + a_size, b_start + b_size) - np.maximum(a_start, b_start)
-    intersection = overlap.prod(axis=1)
-    union = a_size.prod(axis=1) + b_size.prod(axis=1) - intersection
-    iou = np.zeros(len(overlap))
-    np.divide(intersection, union, out=iou, where=(overlap > 0).all(axis=1))
-    return iou
+    def drop_crowds(self, iou_threshold: float) -> "Scenes":
+        """The same without crowds, and without the detections that find one: neither counts."""
+        crowds = self.truth.is_crowd
+        if crowds is None:
+            return self
+        found = self.match(np.array([iou_threshold]))[0]
+        scenes = self.keep(~np.append(crowds, False)[found])
+        pairs, places = scenes.pairs.select(~crowds[scenes.pairs.truth]), np.cumsum(~crowds) - 1
+        truth = replace(self.truth.take(np.flatnonzero(~crowds)), is_crowd=None)
+        return replace(scenes, truth=truth, pairs=replace(pairs, truth=places[pairs.truth]))
 
 
 def pair_boxes(
-    detections_xyxy: FloatArray,
-    detection_group: IntArray,
-    truth_xyxy: FloatArray,
+    found: BoxTable,
+    found_group: IntArray,
+    truth: BoxTable,
     truth_group: IntArray,
     min_iou: float,
 ) -> BoxPairs:
     """All pairs of one group whose intersection over union is at least `min_iou` (above 0).
 
+    Of a crowd it is the intersection over the area of the predicted box. Masks are compared where
+    there are any, else boxes, rounded as pycocotools does, which keeps a corner, width and height.
+
     Args:
-        detections_xyxy: Predicted boxes, (n_detections, 4).
-        detection_group: The group of each, (n_detections,).
-        truth_xyxy: True boxes, (n_truth, 4).
+        found: Predicted boxes.
+        found_group: The group of each, (n_found,); rising where there are masks.
+        truth: True boxes.
         truth_group: The group of each, (n_truth,).
         min_iou: What a pair must reach.
     """
+    if found.masks is not None and truth.masks is not None:
+        return _pair_masks(found, found_group, truth, truth_group).reach(min_iou)
     by_group = np.argsort(truth_group, kind="stable")
     first, last = (
-        np.searchsorted(truth_group[by_group], detection_group, side=side)
-        for side in ("left", "right")
+        np.searchsorted(truth_group[by_group], found_group, side=side) for side in ("left", "right")
     )
     blocks = [
-        _pair_block(detections_xyxy, truth_xyxy, detection, by_group[place], min_iou)
+        _pair_block(found, truth, detection, by_group[place]).reach(min_iou)
         for detection, place in _list_pairs(first, last - first)
     ]
-    return BoxPairs(
-        detection=np.concatenate([block.detection for block in blocks]),
-        truth=np.concatenate([block.truth for block in blocks]),
-        iou=np.concatenate([block.iou for block in blocks]),
-    )
+    return _join_pairs(blocks)
 
 
 def match_boxes(
@@ -193,11 +213,12 @@ def match_boxes(
     n_truth: int,
     iou_thresholds: FloatArray,
     ignored: BoolArray | None = None,
+    crowds: BoolArray | None = None,
 ) -> NDArray[np.int32]:
     """Match greedily: each detection, in falling confidence, takes the best true box still free.
 
     The best is the one with the greatest overlap, ties to the later one; an ignored true box only
-    when no other reaches the threshold. This is COCO's protocol without crowds.
+    when no other reaches the threshold. A crowd is always free. This is COCO's protocol.
 
     Args:
         pairs: What overlaps, at least by the lowest threshold.
@@ -205,7 +226,8 @@ def match_boxes(
             stand in falling confidence.
         n_truth: Number of true boxes.
         iou_thresholds: What an overlap must reach, (n_thresholds,).
-        ignored: The true boxes that come last, (n_truth,); none without it.
+        ignored: The true boxes that come last, (n_truth,), crowds among them; without it these.
+        crowds: The true boxes that stand for many objects, (n_truth,); none without it.
 
     Returns:
         The true box of each detection at each threshold, (n_thresholds, n_detections);
@@ -219,8 +241,11 @@ def match_boxes(
     reached = alone.iou >= iou_thresholds[:, np.newaxis]
     matches[:, alone.detection] = np.where(reached, alone.truth, NO_MATCH)
     taken = np.zeros((len(iou_thresholds), n_truth), dtype=np.bool_)
-    for turn in _take_turns(_prefer(pairs.select(contested), ignored), detection_group):
+    last = crowds if ignored is None else ignored
+    for turn in _take_turns(_prefer(pairs.select(contested), last), detection_group):
         _match_turn(turn, iou_thresholds, matches, taken)
+        if crowds is not None:
+            taken[:, crowds] = False
     return matches
 
 
@@ -241,20 +266,67 @@ def _list_pairs(first: IntArray, n: IntArray) -> Iterator[tuple[IntArray, IntArr
             return
 
 
-def _pair_block(
-    detections_xyxy: FloatArray,
-    truth_xyxy: FloatArray,
-    detection: IntArray,
-    truth: IntArray,
-    min_iou: float,
-) -> BoxPairs:
+def _pair_block(found: BoxTable, truth: BoxTable, a: IntArray, b: IntArray) -> BoxPairs:
+    """The overlap of boxes of the rows `a` of `found` and `b` of `truth`, where they meet."""
+    a_xyxy, b_xyxy = found.boxes_xyxy, truth.boxes_xyxy
     for axis in (0, 1):  # most boxes of an image are apart, to the side or above
-        start = np.maximum(detections_xyxy[detection, axis], truth_xyxy[truth, axis])
-        end = np.minimum(detections_xyxy[detection, axis + 2], truth_xyxy[truth, axis + 2])
+        start = np.maximum(a_xyxy[a, axis], b_xyxy[b, axis])
+        end = np.minimum(a_xyxy[a, axis + 2], b_xyxy[b, axis + 2])
         meets = np.flatnonzero(end > start)  # many times faster than a mask
-        detection, truth = detection[meets], truth[meets]
-    iou = compute_iou(detections_xyxy[detection], truth_xyxy[truth])
-    return BoxPairs(detection=detection, truth=truth, iou=iou).select(iou >= min_iou)
+        a, b = a[meets], b[meets]
+    return BoxPairs(detection=a, truth=b, iou=_compute_iou(found, truth, a, b))
+
+
+def _compute_iou(found: BoxTable, truth: BoxTable, a: IntArray, b: IntArray) -> FloatArray:
+    """Intersection over union, row by row; of a crowd over the found box. 0 where they touch."""
+    a_start, a_size = found.boxes_xyxy[a, :2], found.measure(a)
+    b_start, b_size = truth.boxes_xyxy[b, :2], truth.measure(b)
+    overlap = np.minimum(a_start + a_size, b_start + b_size) - np.maximum(a_start, b_start)
+    intersection, a_area = overlap.prod(axis=1), a_size.prod(axis=1)
+    union = a_area + b_size.prod(axis=1) - intersection
+    if truth.is_crowd is not None:
+        union = np.where(truth.is_crowd[b], a_area, union)
+    iou = np.zeros(len(overlap))
+    np.divide(intersection, union, out=iou, where=(overlap > 0).all(axis=1))
+    return iou
+
+
+def _pair_masks(
+    found: BoxTable, found_group: IntArray, truth: BoxTable, truth_group: IntArray
+) -> BoxPairs:
+    """The overlap of all masks of one group, by pycocotools."""
+    from pycocotools import mask  # 30 ms, for masks alone
+
+    assert found.masks is not None  # noqa: S101 - for the type checker
+    assert truth.masks is not None  # noqa: S101 - same
+    crowds = np.zeros(len(truth_group)) if truth.is_crowd is None else truth.is_crowd
+    by_group, blocks = _list_groups(truth_group), []
+    for group, a in _list_groups(found_group).items():
+        if group in by_group:
+            b = by_group[group]
+            iou = mask.iou(list(found.masks[a]), list(truth.masks[b]), crowds[b].tolist())
+            blocks.append(
+                BoxPairs(
+                    detection=np.repeat(a, len(b)), truth=np.tile(b, len(a)), iou=np.ravel(iou)
+                )
+            )
+    return _join_pairs(blocks)
+
+
+def _list_groups(groups: IntArray) -> dict[int, IntArray]:
+    """The rows of each group, groups rising."""
+    order = np.argsort(groups, kind="stable")
+    starts = np.flatnonzero(np.diff(groups[order], prepend=NO_MATCH))
+    return dict(zip(groups[order][starts].tolist(), np.split(order, starts[1:]), strict=False))
+
+
+def _join_pairs(blocks: Sequence[BoxPairs]) -> BoxPairs:
+    rows, none = np.zeros(0, dtype=np.int64), np.zeros(0)
+    return BoxPairs(
+        detection=np.concatenate([rows, *(block.detection for block in blocks)]),
+        truth=np.concatenate([rows, *(block.truth for block in blocks)]),
+        iou=np.concatenate([none, *(block.iou for block in blocks)]),
+    )
 
 
 def _prefer(pairs: BoxPairs, ignored: BoolArray | None) -> BoxPairs:
@@ -318,7 +390,7 @@ def arrange_boxes(
         found=found,
         records=rows,
         cells=cells,
-        pairs=pair_boxes(found.boxes_xyxy, cells, truth.boxes_xyxy, true_cells, min_iou),
+        pairs=pair_boxes(found, cells, truth, true_cells, min_iou),
         n_images=len(detections.truth.offsets) - 1,
         n_labels=n_labels,
         has_sizes=not detections.normalized or not _lacks_size(detections).any(),
@@ -341,7 +413,22 @@ def _build_table(boxes: Boxes, detections: Detections) -> BoxTable:
         label_idx=boxes.label_idx,
         boxes_xyxy=_to_pixels(boxes.boxes_xyxy, image_idx, detections),
         confidence=boxes.confidence,
+        is_crowd=boxes.is_crowd,
+        areas=boxes.areas,
+        sizes=boxes.sizes,
+        masks=_frame_masks(boxes, detections),
     )
+
+
+def _frame_masks(boxes: Boxes, detections: Detections) -> ObjectArray | None:
+    """Masks with the size of their image, as pycocotools takes them, (n,)."""
+    if boxes.masks is None:
+        return None
+    sizes = np.nan_to_num(detections.image_sizes[:, ::-1]).astype(np.int64).tolist()
+    masks = np.empty(len(boxes.masks), dtype=object)
+    for row, (image, counts) in enumerate(zip(boxes.image_idx.tolist(), boxes.masks, strict=True)):
+        masks[row] = {"size": sizes[image], "counts": counts}
+    return masks
 
 
 def _to_pixels(boxes_xyxy: FloatArray, image_idx: IntArray, detections: Detections) -> FloatArray:

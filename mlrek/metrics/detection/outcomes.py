@@ -16,6 +16,7 @@ from mlrek.evaluation import (
     FloatArray,
     IntArray,
     Outcome,
+    Provider,
     RecordsKind,
 )
 from mlrek.metrics import ConfusionMatrix, Predictions
@@ -108,21 +109,19 @@ def find_outcomes(scenes: Scenes, iou_threshold: float) -> BoxOutcomes:
 
     Both times greedily, in falling confidence, each prediction taking the true box still free with
     the greatest overlap of at least `iou_threshold`. So a true box goes to a prediction of its own
-    label if one reaches it, and only what then is left counts as confused.
+    label if one reaches it, and only what then is left counts as confused. Crowds, and predictions
+    that find one of their label, are left out.
 
     Args:
         scenes: True boxes and the predictions alone.
         iou_threshold: The overlap that finds a true box.
     """
+    scenes = scenes.drop_crowds(iou_threshold)
     truth, order = scenes.truth, np.lexsort((-scenes.found.confidence, scenes.found.image_idx))
     predicted = scenes.found.take(order)
     matches = scenes.match(np.array([iou_threshold]))[0, order]
     pairs = pair_boxes(
-        predicted.boxes_xyxy,
-        predicted.image_idx,
-        truth.boxes_xyxy,
-        truth.image_idx,
-        min(iou_threshold, BACKGROUND_IOU),
+        predicted, predicted.image_idx, truth, truth.image_idx, min(iou_threshold, BACKGROUND_IOU)
     )
     same_label = predicted.label_idx[pairs.detection] == truth.label_idx[pairs.truth]
     overlaps = pairs.iou >= BACKGROUND_IOU
@@ -297,6 +296,8 @@ def decide_boxes(evaluation: Evaluation, records: Boxes) -> BoxDecision:
     flagged_predicted = np.asarray((outcome == Outcome.TP) | (outcome == Outcome.FP))
     reaches = records.confidence >= np.where(has_threshold, thresholds, DEFAULT_THRESHOLD)
     is_detection = records.confidence > 0
+    if evaluation.version.project.provider is Provider.CUSTOM:  # has no placeholders of its own
+        is_detection |= (records.confidence == 0) & ~is_flagged
     by_flag = ~has_threshold & is_flagged
     is_predicted = is_detection & np.where(by_flag, flagged_predicted, reaches)
     contradicts = is_flagged & has_threshold & is_detection & (flagged_predicted != is_predicted)
@@ -376,12 +377,13 @@ def list_flag_decisions(
 
 def _find_unrecorded(truth: Boxes, own: Counted, n_labels: int) -> tuple[IntArray, IntArray]:
     """Image and label of as many true boxes as `count_flags` finds without a record."""
-    n_images = len(truth.offsets) - 1
-    true = np.bincount(truth.label_idx, minlength=n_labels)
+    n_images, counted = len(truth.offsets) - 1, truth.counted
+    images, labels = truth.image_idx[counted], truth.label_idx[counted]
+    true = np.bincount(labels, minlength=n_labels)
     n_missing = np.maximum(true - np.bincount(own.label_idx, minlength=n_labels), 0)
     shape = (n_images * max(1, n_labels),)
     lacking = np.zeros(shape, dtype=np.int64)
-    np.add.at(lacking, truth.image_idx * n_labels + truth.label_idx, 1)
+    np.add.at(lacking, images * n_labels + labels, 1)
     np.subtract.at(lacking, own.image_idx * n_labels + own.label_idx, 1)
     cells = np.repeat(np.arange(shape[0]), np.maximum(lacking, 0))
     cells = cells[np.lexsort((cells, cells % max(1, n_labels)))]

@@ -10,7 +10,7 @@ from mlrek.metrics.detection import matching
 from mlrek.metrics.detection.matching import (
     NO_MATCH,
     BoxPairs,
-    compute_iou,
+    BoxTable,
     match_boxes,
     pair_boxes,
 )
@@ -33,6 +33,18 @@ def _grouped_boxes(draw):
     return columns
 
 
+def _tabulate(boxes, **further):
+    n = len(boxes)
+    codes = np.zeros(n, dtype=int)
+    return BoxTable(
+        image_idx=codes, label_idx=codes, boxes_xyxy=boxes, confidence=np.ones(n), **further
+    )
+
+
+def _pair(found, found_group, truth, truth_group, min_iou):
+    return pair_boxes(_tabulate(found), found_group, _tabulate(truth), truth_group, min_iou)
+
+
 def _overlap(a, b):
     width = min(a[2], b[2]) - max(a[0], b[0])
     height = min(a[3], b[3]) - max(a[1], b[1])
@@ -42,17 +54,45 @@ def _overlap(a, b):
     return width * height / (sum(areas) - width * height)
 
 
-@given(st.lists(st.tuples(_BOXES, _BOXES), min_size=1))
-def test_iou_is_pycocotools(pairs):
-    """Also of boxes that touch, are equal, or have no area."""
-    a, b = (np.array(boxes, dtype=float) for boxes in zip(*pairs, strict=True))
-    a_xywh, b_xywh = (np.hstack([x[:, :2], x[:, 2:] - x[:, :2]]) for x in (a, b))
-    expected = [
-        mask.iou(x[np.newaxis], y[np.newaxis], [0])[0, 0]
-        for x, y in zip(a_xywh, b_xywh, strict=True)
-    ]
+_TENTHS = st.builds(lambda *xywh: tuple(x / 10 for x in xywh), *[st.integers(0, 40)] * 4)
 
-    assert compute_iou(a, b).tolist() == expected
+
+@given(st.lists(st.tuples(_TENTHS, _TENTHS, st.booleans()), min_size=1))
+def test_iou_is_pycocotools(rows):
+    """To the last bit, also of crowds and of boxes that touch, are equal, or have no area."""
+    a, b, crowd = (np.array(column) for column in zip(*rows, strict=True))
+    expected = [
+        mask.iou(x[np.newaxis], y[np.newaxis], [c])[0, 0]
+        for x, y, c in zip(a, b, crowd, strict=True)
+    ]
+    group = np.arange(len(rows))
+    found, truth = (np.hstack([x[:, :2], x[:, :2] + x[:, 2:]]) for x in (a, b))
+
+    pairs = pair_boxes(
+        _tabulate(found, sizes=a[:, 2:]),
+        group,
+        _tabulate(truth, sizes=b[:, 2:], is_crowd=crowd),
+        group,
+        1e-9,
+    )
+
+    meets = [row for row, iou in enumerate(expected) if iou >= 1e-9]
+    assert pairs.detection.tolist() == pairs.truth.tolist() == meets
+    assert pairs.iou.tolist() == [expected[row] for row in meets]
+
+
+def test_a_crowd_is_found_many_times():
+    """A true object beats the crowd around it, which all others find."""
+    pairs = BoxPairs(
+        detection=np.array([0, 0, 1, 1, 2]),
+        truth=np.array([0, 1, 0, 1, 0]),
+        iou=np.array([1, 0.6, 1, 0.9, 0.8]),
+    )
+    crowds = np.array([True, False])
+
+    matches = match_boxes(pairs, np.zeros(3, dtype=int), 2, np.array([0.5]), crowds=crowds)
+
+    assert matches.tolist() == [[1, 0, 0]]
 
 
 @given(_grouped_boxes(), st.sampled_from([0.1, 0.5, 1.0]))
@@ -66,7 +106,7 @@ def test_pairs_are_those_of_one_group_that_overlap_enough(columns, min_iou):
         if found_group[i] == truth_group[j] and _overlap(found[i], truth[j]) >= min_iou
     ]
 
-    pairs = pair_boxes(found, found_group, truth, truth_group, min_iou)
+    pairs = _pair(found, found_group, truth, truth_group, min_iou)
 
     assert list(zip(pairs.detection, pairs.truth, pairs.iou, strict=True)) == expected
 
@@ -75,11 +115,11 @@ def test_pairs_are_those_of_one_group_that_overlap_enough(columns, min_iou):
 def test_pairs_do_not_depend_on_the_size_of_blocks(columns, block):
     """Blocks only bound the memory."""
     found, found_group, truth, truth_group = columns
-    expected = pair_boxes(found, found_group, truth, truth_group, 0.1)
+    expected = _pair(found, found_group, truth, truth_group, 0.1)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(matching, "_MAX_BLOCK", block)
-        pairs = pair_boxes(found, found_group, truth, truth_group, 0.1)
+        pairs = _pair(found, found_group, truth, truth_group, 0.1)
 
     assert pairs.detection.tolist() == expected.detection.tolist()
     assert pairs.truth.tolist() == expected.truth.tolist()
@@ -96,7 +136,7 @@ def test_matching_is_the_plain_greedy_loop(columns, data):
     ignored = ignored.astype(bool)
 
     matches = match_boxes(
-        pair_boxes(found, found_group, truth, truth_group, 0.3),
+        _pair(found, found_group, truth, truth_group, 0.3),
         found_group,
         len(truth),
         THRESHOLDS,
@@ -132,7 +172,7 @@ def test_a_surer_detection_keeps_its_box():
     found = np.array([[1.0, 0, 11, 10], [0, 0, 10, 10]])
     group = np.zeros(2, dtype=int)
 
-    matches = match_boxes(pair_boxes(found, group, truth, group, 0.5), group, 2, np.array([0.5]))
+    matches = match_boxes(_pair(found, group, truth, group, 0.5), group, 2, np.array([0.5]))
 
     assert matches.tolist() == [[0, 1]]
 
@@ -141,7 +181,7 @@ def test_nothing_to_match():
     """No boxes at all is a case of its own."""
     none, no_group = np.empty((0, 4)), np.empty(0, dtype=int)
 
-    pairs = pair_boxes(none, no_group, none, no_group, 0.5)
+    pairs = _pair(none, no_group, none, no_group, 0.5)
 
     assert len(pairs.iou) == 0
     assert match_boxes(pairs, no_group, 0, THRESHOLDS).shape == (3, 0)
