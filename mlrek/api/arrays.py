@@ -1,0 +1,607 @@
+"""An evaluation from what a notebook holds: lists, numpy arrays, pandas columns and frames."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from hashlib import sha256
+from typing import Any, Final
+
+import numpy as np
+
+from mlrek.api.evaluated import EvaluatedVersion, view_evaluation
+from mlrek.api.given_boxes import BoxForm, are_boxes, read_boxes
+from mlrek.api.given_labels import (
+    MATRIX,
+    GivenColumn,
+    GivenLabels,
+    NamedLabels,
+    count_images,
+    find_indicators,
+    find_true,
+    find_wrong,
+    flatten_sets,
+    is_missing,
+    list_score_names,
+    name_indicators,
+    name_labels,
+    read_column,
+    read_scores,
+    read_thresholds_given,
+    to_column,
+    to_numbers,
+)
+from mlrek.errors import EvaluationError, UsageError
+from mlrek.evaluation import (
+    Boxes,
+    Evaluation,
+    FloatArray,
+    IntArray,
+    LabelSets,
+    Project,
+    Provider,
+    SourceFile,
+    Task,
+    Version,
+)
+from mlrek.formats.columns import make_label_sets
+from mlrek.formats.doubts import complete_doubts
+from mlrek.formats.json_text import quoted, quoted_some, say_first
+from mlrek.formats.predictions import Answers, JoinOptions, Unmatched
+from mlrek.formats.predictions.join import join_answers
+from mlrek.formats.truth import GroundTruth
+from mlrek.metrics.decisions import DEFAULT_THRESHOLD
+
+TRUTH_ROLE: Final = "ground_truth"
+PREDICTIONS_ROLE: Final = "predictions"
+_DEFAULT_PROJECT: Final = "python"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ArrayOptions:
+    """What arrays mean, and whose they are; each is explained at `evaluate`."""
+
+    labels: GivenLabels = None
+    images: object = None
+    boxes: str | None = None
+    image_sizes: object = None
+    task: str | None = None
+    thresholds: object = None
+    pos_label: object = None
+    unmatched: str = Unmatched.ERROR
+    project: str = _DEFAULT_PROJECT
+    version: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Given:
+    """Truth and answers; `said` are remarks on how they fit together."""
+
+    truth: GroundTruth
+    answers: Answers
+    said: tuple[str, ...] = ()
+
+
+def evaluate(  # noqa: PLR0913 - each is a word of its caller
+    y_true: Any,
+    y_pred: Any = None,
+    *,
+    y_score: Any = None,
+    labels: GivenLabels = None,
+    images: Sequence[object] | None = None,
+    boxes: str | None = None,
+    image_sizes: Any = None,
+    task: str | None = None,
+    thresholds: Any = None,
+    pos_label: object = None,
+    unmatched: str = "error",
+    project: str = _DEFAULT_PROJECT,
+    version: str = "",
+) -> EvaluatedVersion:
+    """The evaluation of any model, from its predictions in lists, numpy arrays, pandas or torch.
+
+    >>> import mlrek
+    >>> ev = mlrek.evaluate(["cat", "dog", "cat"], ["cat", "dog", "dog"])
+    >>> round(ev.metrics["aggregate/accuracy"].value, 3)
+    0.667
+
+    **One label an image**: `y_true` and `y_pred` (n,) hold names or numbers, with `labels` also the
+    positions of names. **Several labels**: a matrix of 0 and 1 (n, n_labels), a frame of such
+    columns, or a list with a list or set of labels for each image. **Boxes**: a list with an entry
+    for each image, either as torchvision's `{"boxes": (k, 4), "labels": (k,), "scores": (k,)}` or a
+    list of `(label, x1, y1, x2, y2, score)`; true boxes have no score, and may have `iscrowd` and
+    `area` in their dict. Rows belong together by their position, as in scikit-learn.
+
+    Args:
+        y_true: What is true of each image.
+        y_pred: What the model predicted, in the same form. With `y_score` too, the scores decide
+            what is predicted; on how many images `y_pred` says something else is a warning.
+        y_score: Its confidences, fractions from 0 to 1: (n, n_labels) with the columns in the order
+            of `labels`, as `predict_proba` gives them; a frame whose columns are the labels, in any
+            order; (n,) for the second of two labels. Without it numbers that need confidences are
+            undefined, with their reason.
+        labels: The labels in their order, as `classes_` of a scikit-learn model; or a dict from
+            number to name. None: all that occur, sorted, as scikit-learn has them.
+        images: A name for each image, all different: what other evaluations of the same images are
+            matched by. None: `0` to `n-1`.
+        boxes: What four numbers of a box are: `xyxy` (left, top, right, bottom; the default),
+            `xywh` (left, top, width, height, as in COCO) or `cxcywh` (centre, width, height, as in
+            YOLO); in pixels, or as shares of the image's size where none goes past 1.
+        image_sizes: Width and height in pixels of each image (n, 2), or of all (2,).
+        task: `classification`, `multilabel` or `detection`; None: what `y_true` looks like.
+        thresholds: From which confidence a label is predicted, 0 to 1: one for all, one for each in
+            the order of `labels`, or a dict by label. Of one label an image only
+            `at_threshold/…` reads them; of several labels all that is predicted, with 0.5 where
+            none is given.
+        pos_label: The positive one of two labels, whose own numbers are then listed too.
+        unmatched: What an image without a prediction (None or NaN in `y_pred`) means: `error`,
+            `miss` or `drop`.
+        project: A name, or the ARN of a project whose version this is, too.
+        version: The version's name; '': one made from the content, another for other predictions.
+
+    Returns:
+        Numbers with 95 % intervals, tables, figures and the report.
+
+    Raises:
+        EvaluationError: What is given contradicts itself: unequal lengths, NaN, unknown labels,
+            percent, an image twice, …; the message names the argument and says what to do.
+        UsageError: An option is not what it should be, or there is nothing to evaluate.
+    """
+    options = ArrayOptions(
+        labels=labels,
+        images=images,
+        boxes=boxes,
+        image_sizes=image_sizes,
+        task=task,
+        thresholds=thresholds,
+        pos_label=pos_label,
+        unmatched=unmatched,
+        project=project,
+        version=version,
+    )
+    return view_evaluation(build_evaluation(y_true, y_pred, y_score, options))
+
+
+def build_evaluation(y_true: Any, y_pred: Any, y_score: Any, options: ArrayOptions) -> Evaluation:
+    """The evaluation of what a model said of images, each a row of all that is given.
+
+    Raises:
+        EvaluationError: What is given contradicts itself, or is not what it should be.
+        UsageError: An option is not what it should be, or there is nothing to evaluate.
+    """
+    images = _name_images(options.images, count_images("y_true", y_true))
+    task = _choose_task(y_true, options)
+    _check_given(y_true, y_pred, y_score, len(images))
+    given = _READERS[task](y_true, y_pred, y_score, images, options)
+    thresholds = read_thresholds_given(options.thresholds, given.truth.labels)
+    unmatched = Unmatched(choose("unmatched", options.unmatched, Unmatched))
+    join = JoinOptions(task=task, unmatched=unmatched, thresholds=thresholds)
+    files = tuple(_digest(given, thresholds, options))
+    evaluation = join_answers(_name_version(options, files), given.truth, given.answers, join)
+    return complete_doubts(
+        replace(
+            evaluation,
+            files=files,
+            pos_label=_find_pos_label(options.pos_label, evaluation.labels),
+            warnings=(*evaluation.warnings, *given.said, *_say_unnamed(options)),
+        )
+    )
+
+
+def _choose_task(y_true: Any, options: ArrayOptions) -> Task:
+    """The task that was asked for, else what the truth looks like."""
+    if options.task is not None:
+        return Task(choose("task", options.task, _READERS))
+    if options.boxes is not None or are_boxes(y_true):
+        return Task.DETECTION
+    return Task.MULTILABEL if _has_several(y_true) else Task.CLASSIFICATION
+
+
+def _has_several(y_true: Any) -> bool:
+    """Whether an image may have several labels: a matrix, a frame, or lists or sets of labels."""
+    shape = getattr(y_true, "shape", None)
+    if shape is not None and len(shape) == MATRIX:
+        return int(shape[1]) != 1
+    return any(isinstance(row, list | tuple | set | frozenset | np.ndarray) for row in y_true)
+
+
+def _name_images(images: object, n_images: int) -> tuple[str, ...]:
+    """The images as they are named, else `0` to `n-1`.
+
+    Raises:
+        EvaluationError: Another number of images is named, one twice, or one not at all.
+    """
+    if images is None:
+        return tuple(map(str, range(n_images)))
+    given = to_column("images", images).tolist()
+    _check_length("images", len(given), n_images)
+    if any(is_missing(image) or image == "" for image in given):
+        raise EvaluationError("images: an image has no name")
+    names = tuple(map(str, given))
+    if len(set(names)) < len(names):
+        seen: set[str] = set()
+        twice = [name for name in names if name in seen or seen.add(name)]  # type: ignore[func-returns-value]
+        raise EvaluationError(
+            f"images: {say_first(len(twice), len(names), 'stand there a second time', twice[0])}; "
+            "keep one row for each image"
+        )
+    return names
+
+
+def _check_given(y_true: Any, y_pred: Any, y_score: Any, n_images: int) -> None:
+    """See that there are predictions, of as many images, and of the same ones.
+
+    Raises:
+        UsageError: There is neither `y_pred` nor `y_score`.
+        EvaluationError: They differ in length, or in the index of their rows.
+    """
+    if y_pred is None and y_score is None:
+        raise UsageError("give what the model said: y_pred (labels) or y_score (confidences)")
+    for name, given in (("y_pred", y_pred), ("y_score", y_score)):
+        if given is None:
+            continue
+        n = count_images(name, given)
+        if name == "y_pred" or not isinstance(given, list):  # a list may hold an array a label
+            _check_length(name, n, n_images)
+        _check_index(name, y_true, given)
+
+
+def _check_length(name: str, n: int, n_images: int) -> None:
+    if n != n_images:
+        raise EvaluationError(
+            f"y_true has {n_images:,} images, {name} {n:,}: they differ in length"
+        )
+
+
+def _check_index(name: str, y_true: Any, given: Any) -> None:
+    """Refuse two pandas objects whose rows have other names, or the same in another order.
+
+    An index that only counts says nothing, unless the other one holds the same numbers.
+    """
+    one: Any = getattr(y_true, "index", None)
+    other: Any = getattr(given, "index", None)
+    if not (hasattr(one, "equals") and hasattr(other, "equals")) or one.equals(other):
+        return
+    counted = [list(rows) == list(range(len(rows))) for rows in (one, other)]
+    if any(counted) and set(one) != set(other):
+        return
+    raise EvaluationError(
+        f"the rows of y_true and {name} have another index: bring them into one order "
+        f"({name}.loc[y_true.index]), or give {name}.to_numpy() if they are already"
+    )
+
+
+def _read_classes(
+    y_true: Any, y_pred: Any, y_score: Any, images: tuple[str, ...], options: ArrayOptions
+) -> _Given:
+    """One label for each image."""
+    true = _require_all(_read_one_label("y_true", y_true), images)
+    pred = [] if y_pred is None else [_read_one_label("y_pred", y_pred)]
+    labels = name_labels(options.labels, (true, *pred), list_score_names(y_score))
+    y_true_codes = labels.place(true)
+    truth = GroundTruth(
+        task=Task.CLASSIFICATION,
+        labels=labels.names,
+        images=images,
+        truth=LabelSets(
+            offsets=np.arange(len(images) + 1), label_idx=y_true_codes.astype(np.int32)
+        ),
+    )
+    codes = labels.place(pred[0]) if pred else np.full(len(images), -1)
+    if y_score is None:
+        return _Given(truth=truth, answers=_answer_once(images, labels.names, codes, options))
+    scores = read_scores(y_score, len(images), labels)
+    answers = _answer_all(images, labels.names, scores)
+    return _Given(truth=truth, answers=answers, said=tuple(_say_wrong(images, codes, scores)))
+
+
+def _read_one_label(name: str, given: Any) -> GivenColumn:
+    """A column of labels; of a matrix with one 1 a row the column that it is in.
+
+    Raises:
+        EvaluationError: It is no column of labels.
+    """
+    matrix = find_indicators(name, given) if _has_several(given) else None
+    if matrix is None or not np.all(matrix.sum(axis=1) == 1):
+        return read_column(name, given)
+    values = name_indicators(given, matrix.shape[1], None)
+    return GivenColumn(name=name, values=values, code=find_true(matrix)[1])
+
+
+def _require_all(column: GivenColumn, images: Sequence[str]) -> GivenColumn:
+    missing = np.flatnonzero(column.code < 0)
+    if len(missing):
+        said = say_first(len(missing), len(images), "images have no label", images[missing[0]])
+        raise EvaluationError(f"{column.name}: {said}; leave out what nobody has labelled")
+    return column
+
+
+def _answer_once(
+    images: tuple[str, ...], labels: tuple[str, ...], codes: IntArray, options: ArrayOptions
+) -> Answers:
+    """One label of each image without a confidence.
+
+    Raises:
+        EvaluationError: Images have none, and nobody said what that means.
+    """
+    answered = np.flatnonzero(codes >= 0)
+    if len(answered) < len(images) and options.unmatched == Unmatched.ERROR:
+        first = images[int(np.argmax(codes < 0))]
+        said = say_first(len(images) - len(answered), len(images), "images have no label", first)
+        raise EvaluationError(
+            f"y_pred: {said}; unmatched='miss' counts them as misses, 'drop' leaves them out"
+        )
+    return Answers(
+        images=tuple(images[i] for i in answered),
+        labels=labels,
+        offsets=np.arange(len(answered) + 1),
+        label_idx=codes[answered].astype(np.int32),
+        confidence=np.ones(len(answered)),
+        is_scored=False,
+    )
+
+
+def _answer_all(images: tuple[str, ...], labels: tuple[str, ...], scores: FloatArray) -> Answers:
+    """A confidence of each label on each image."""
+    n_images, n_labels = scores.shape
+    return Answers(
+        images=images,
+        labels=labels,
+        offsets=np.arange(n_images + 1) * n_labels,
+        label_idx=np.tile(np.arange(n_labels, dtype=np.int32), n_images),
+        confidence=scores.reshape(-1),
+    )
+
+
+def _say_wrong(images: Sequence[str], codes: IntArray, scores: FloatArray) -> Iterator[str]:
+    """That predicted labels are not those with the highest score."""
+    wrong = find_wrong(codes, scores)
+    if n_wrong := int(np.count_nonzero(wrong)):
+        what = "images y_pred is not the label with the highest y_score, which counts as predicted"
+        yield f"of {say_first(n_wrong, len(images), what, images[int(np.argmax(wrong))])}"
+
+
+def _read_several(
+    y_true: Any, y_pred: Any, y_score: Any, images: tuple[str, ...], options: ArrayOptions
+) -> _Given:
+    """Any number of labels for each image."""
+    true = _read_sets("y_true", y_true, options.labels)
+    pred = None if y_pred is None else _read_sets("y_pred", y_pred, options.labels)
+    if pred is not None and len({len(sets.columns) for sets in (true, pred) if sets.columns}) > 1:
+        raise EvaluationError(
+            f"y_true has {len(true.columns)} columns, y_pred {len(pred.columns)}: each is a label"
+        )
+    columns = [sets.column for sets in (true, pred) if sets is not None]
+    order = true.columns or (pred.columns if pred else ()) or list_score_names(y_score)
+    labels = name_labels(options.labels, columns, order)
+    truth = GroundTruth(
+        task=Task.MULTILABEL,
+        labels=labels.names,
+        images=images,
+        truth=true.place(labels, len(images)),
+    )
+    sets = None if pred is None else pred.place(labels, len(images))
+    if y_score is not None:
+        scores = read_scores(y_score, len(images), labels)
+        said = () if sets is None else _say_undecided(images, sets, scores, labels, options)
+        return _Given(
+            truth=truth, answers=_answer_all(images, labels.names, scores), said=tuple(said)
+        )
+    assert sets is not None  # noqa: S101 - `_check_given` saw to it
+    answers = Answers(
+        images=images,
+        labels=labels.names,
+        offsets=sets.offsets,
+        label_idx=sets.label_idx,
+        confidence=np.ones(len(sets.label_idx)),
+        is_scored=False,
+    )
+    return _Given(truth=truth, answers=answers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Sets:
+    """Labels of images: those of image `image_idx` (n,) are in `column`.
+
+    `columns` are all labels of a matrix of 0 and 1, in their order.
+    """
+
+    image_idx: IntArray
+    column: GivenColumn
+    columns: tuple[int | str, ...] = ()
+
+    def place(self, labels: NamedLabels, n_images: int) -> LabelSets:
+        return make_label_sets(
+            self.image_idx,
+            labels.place(self.column),
+            n_images=n_images,
+            n_labels=len(labels.names),
+        )
+
+
+def _read_sets(name: str, given: Any, labels: GivenLabels) -> _Sets:
+    """The labels of each image, of a matrix of 0 and 1, or of lists or sets."""
+    matrix = find_indicators(name, given)
+    is_list = isinstance(given, list | tuple)
+    if matrix is None and getattr(given, "ndim", 1) == MATRIX:
+        raise EvaluationError(f"{name}: a matrix of labels holds 0 and 1 alone")
+    if matrix is None or (is_list and labels is not None and matrix.shape[1] != len(labels)):
+        column, counts = flatten_sets(name, given)
+        return _Sets(image_idx=np.repeat(np.arange(len(counts)), counts), column=column)
+    columns = name_indicators(given, matrix.shape[1], labels)
+    image_idx, code = find_true(matrix)
+    column = GivenColumn(name=name, values=columns, code=code)
+    return _Sets(image_idx=image_idx, column=column, columns=columns)
+
+
+def _say_undecided(
+    images: Sequence[str],
+    sets: LabelSets,
+    scores: FloatArray,
+    labels: NamedLabels,
+    options: ArrayOptions,
+) -> Iterator[str]:
+    """That predicted labels are not those with a score from their threshold on."""
+    given = read_thresholds_given(options.thresholds, labels.names)
+    thresholds = np.array([given.get(name, DEFAULT_THRESHOLD) for name in labels.names])
+    predicted = np.zeros(scores.shape, dtype=np.bool_)
+    predicted[sets.image_idx, sets.label_idx] = True
+    wrong = np.any(predicted != (scores >= thresholds), axis=1)
+    if n_wrong := int(np.count_nonzero(wrong)):
+        what = (
+            "images y_pred is not what y_score says at the thresholds, by which labels count as "
+            "predicted (`thresholds=`; 0.5 where none is given)"
+        )
+        yield f"of {say_first(n_wrong, len(images), what, images[int(np.argmax(wrong))])}"
+
+
+def _read_objects(
+    y_true: Any, y_pred: Any, y_score: Any, images: tuple[str, ...], options: ArrayOptions
+) -> _Given:
+    """Boxes on each image."""
+    if y_score is not None or y_pred is None:
+        raise UsageError("give found boxes as y_pred, each with its score; y_score is for labels")
+    form = _find_form(options.boxes)
+    true = read_boxes("y_true", y_true, form, are_found=False)
+    found = read_boxes("y_pred", y_pred, form, are_found=True)
+    labels = name_labels(options.labels, (true.column, found.column))
+    sizes = _read_sizes(options.image_sizes, len(images))
+    boxes = true.place(labels)
+    truth = GroundTruth(
+        task=Task.DETECTION,
+        labels=labels.names,
+        images=images,
+        truth=_list_labels(boxes, len(labels.names)),
+        boxes=boxes,
+        image_sizes=sizes,
+        normalized=true.are_shares,
+    )
+    answers = Answers(
+        images=images,
+        labels=labels.names,
+        offsets=np.zeros(len(images) + 1, dtype=np.int64),
+        label_idx=np.zeros(0, dtype=np.int32),
+        confidence=np.zeros(0),
+        is_scored=found.scores is not None or not len(found.corners),
+        boxes=_fill(found.place(labels)),
+        image_sizes=sizes,
+        normalized=found.are_shares if len(found.corners) else true.are_shares,
+    )
+    return _Given(truth=truth, answers=answers)
+
+
+def _fill(boxes: Boxes) -> Boxes:
+    """Found boxes, all as sure as can be where nothing tells how sure they are."""
+    return replace(boxes, confidence=np.nan_to_num(boxes.confidence, nan=1.0))
+
+
+def _find_form(boxes: str | None) -> BoxForm:
+    return BoxForm.XYXY if boxes is None else BoxForm(choose("boxes", boxes, BoxForm))
+
+
+def _read_sizes(given: object, n_images: int) -> FloatArray:
+    """Width and height of each image, (n_images, 2); NaN where nobody says."""
+    if given is None:
+        return np.full((n_images, 2), np.nan)
+    sizes = to_numbers("image_sizes", given)
+    if sizes.shape == (2,):
+        sizes = np.tile(sizes, (n_images, 1))
+    if sizes.shape != (n_images, 2) or np.any(sizes <= 0):
+        raise EvaluationError(
+            f"image_sizes: has the shape {sizes.shape}; give width and height in pixels, of each "
+            f"image ({n_images}, 2), or once for all"
+        )
+    return sizes
+
+
+def _list_labels(boxes: Boxes, n_labels: int) -> LabelSets:
+    rows = boxes.counted
+    return make_label_sets(
+        boxes.image_idx[rows],
+        boxes.label_idx[rows].astype(np.int64),
+        n_images=len(boxes.offsets) - 1,
+        n_labels=n_labels,
+    )
+
+
+def _find_pos_label(given: object, labels: Sequence[str]) -> str:
+    if given is None:
+        return ""
+    return choose("pos_label", str(given), labels)
+
+
+def _say_unnamed(options: ArrayOptions) -> Iterator[str]:
+    if options.images is None:
+        yield (
+            "the images have no names and are counted from 0: compare only with evaluations of "
+            "the same images in the same order, or name them with `images=`"
+        )
+
+
+def _name_version(options: ArrayOptions, files: Sequence[SourceFile]) -> Version:
+    """The version that was named, else one by the content, so that another model is another one."""
+    digest = sha256("".join(file.sha256 for file in files).encode()).hexdigest()
+    name = options.version or f"model-{digest[:8]}"
+    arn = options.project if _is_arn(options.project) else f"mlrek:project/{options.project}"
+    project = Project(provider=Provider.CUSTOM, arn=arn, name=options.project)
+    return Version(project=project, arn=f"{project.arn}/custom/{name}", name=name)
+
+
+def _is_arn(project: str) -> bool:
+    return project.startswith("arn:")
+
+
+def choose(name: str, given: object, known: Iterable[str]) -> str:
+    """What is given, where it is one of what is known.
+
+    Raises:
+        UsageError: It is not.
+    """
+    words = list(map(str, known))
+    if given not in words:
+        raise UsageError(f"{name}: {quoted(given)} is none of {quoted_some(words)}")
+    return str(given)
+
+
+def _digest(
+    given: _Given, thresholds: dict[str, float], options: ArrayOptions
+) -> Iterator[SourceFile]:
+    """What tells this truth and these predictions from others, as files have it."""
+    truth, answers = given.truth, given.answers
+    columns = (truth.truth.offsets, truth.truth.label_idx, *_list_columns(truth.boxes))
+    yield _name_file(TRUTH_ROLE, "y_true", (truth.images, truth.labels), columns)
+    texts = (
+        answers.images,
+        answers.labels,
+        (truth.task, str(options.pos_label), repr(sorted(thresholds.items()))),
+    )
+    columns = (
+        answers.offsets,
+        answers.label_idx,
+        answers.confidence,
+        *_list_columns(answers.boxes),
+    )
+    yield _name_file(PREDICTIONS_ROLE, "y_pred", texts, columns)
+
+
+def _list_columns(boxes: Boxes | None) -> tuple[np.ndarray[Any, Any], ...]:
+    if boxes is None:
+        return ()
+    return boxes.offsets, boxes.label_idx, boxes.boxes_xyxy, boxes.confidence
+
+
+def _name_file(
+    role: str, uri: str, texts: Sequence[Sequence[str]], columns: Sequence[np.ndarray[Any, Any]]
+) -> SourceFile:
+    content = repr(texts).encode("utf-8", "surrogatepass")
+    parts = [column.astype("<f8", copy=False).tobytes() for column in columns]
+    digest = sha256(content)
+    for part in parts:
+        digest.update(part)
+    size = len(content) + sum(map(len, parts))
+    return SourceFile(role=role, uri=uri, size=size, sha256=digest.hexdigest())
+
+
+_READERS: Final = {
+    Task.CLASSIFICATION: _read_classes,
+    Task.MULTILABEL: _read_several,
+    Task.DETECTION: _read_objects,
+}
