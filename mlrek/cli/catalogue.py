@@ -69,6 +69,17 @@ def versions(
 def archive(
     source: opt.SourceArgument,
     folder: Annotated[str, typer.Argument(metavar="FOLDER", help="Where to save.")],
+    version: Annotated[
+        str,
+        typer.Option(
+            "--version",
+            metavar="NAME",
+            help="Of predictions: what the version is called.",
+            show_default=False,
+        ),
+    ] = "",
+    *,
+    foreign: opt.Foreign,
     account: opt.Account,
     output: Output,
 ) -> None:
@@ -79,10 +90,13 @@ def archive(
     from pathlib import Path
 
     from mlrek.render import Table
-    from mlrek.sources import open_source
+    from mlrek.sources import open_predictions, open_source
     from mlrek.sources.archive import write_archive
 
-    opened = open_source(source, account.aws)
+    if foreign.is_given or version:
+        opened = open_predictions(source, foreign.choose([version] if version else []), account.aws)
+    else:
+        opened = open_source(source, account.aws)
     saved = write_archive(opened, Path(folder))
     rows = [
         [r.version.name, r.action, str(len(r.files)), f"{r.size / 1e6:,.1f}", r.reason]

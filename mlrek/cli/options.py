@@ -1,6 +1,6 @@
 """Options that several commands share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from functools import wraps
 from inspect import Signature, signature
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from typer._click import Context
 
     from mlrek.sources import AwsOptions
+    from mlrek.sources.custom import CustomOptions
 
 
 SourceArgument = Annotated[
@@ -100,6 +101,109 @@ class Account:
         return AwsOptions(region=self.region, profile=self.profile)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """A model from anywhere: what its predictions are; each field is an option."""
+
+    truth: Annotated[
+        str,
+        typer.Option(
+            "--truth",
+            metavar="TEST_SET",
+            help="What is true of the images, in any form; without it the SOURCE holds that too.",
+            show_default=False,
+        ),
+    ] = ""
+    project: Annotated[
+        str,
+        typer.Option(
+            "--project",
+            metavar="ARN|NAME",
+            help="Of predictions: the project that the model belongs to, an ARN or a new name.",
+            show_default=False,
+        ),
+    ] = ""
+    task: Annotated[
+        Literal["classification", "multilabel", "detection", ""],
+        typer.Option(
+            "--task",
+            metavar="classification|multilabel|detection",
+            help="Of predictions: what the model answers, where the data leave it open.",
+            show_default=False,
+        ),
+    ] = ""
+    match: Annotated[
+        Literal["uri", "name", ""],
+        typer.Option(
+            "--match",
+            metavar="uri|name",
+            help="Images of predictions and truth are the same by URI (default), or by file name.",
+            show_default=False,
+        ),
+    ] = ""
+    unmatched: Annotated[
+        Literal["error", "drop", "miss", ""],
+        typer.Option(
+            "--unmatched",
+            metavar="error|drop|miss",
+            help="Images that only one side has: an error (default), left out, or missed.",
+            show_default=False,
+        ),
+    ] = ""
+    thresholds: Annotated[
+        str,
+        typer.Option(
+            "--thresholds",
+            metavar="FILE",
+            help="From where on each label counts as predicted, a table label,threshold.",
+            show_default=False,
+        ),
+    ] = ""
+    label_map: Annotated[
+        str,
+        typer.Option(
+            "--label-map",
+            metavar="FILE",
+            help="What the labels of predictions are called in the truth, a table.",
+            show_default=False,
+        ),
+    ] = ""
+    attribute: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--attribute",
+            metavar="NAME",
+            help="Of a manifest as --truth only this label attribute counts (repeatable).",
+            show_default=False,
+        ),
+    ] = None
+
+    @property
+    def is_given(self) -> bool:
+        """Whether any of them says that the SOURCE is predictions."""
+        return any(getattr(self, field.name) for field in fields(self))
+
+    def choose(self, versions: "Sequence[str]") -> "CustomOptions":
+        """The same as sources take them; `versions` are the names of the one version."""
+        from mlrek.evaluation import Task
+        from mlrek.formats.predictions import Match, Unmatched
+        from mlrek.sources.custom import CustomOptions
+
+        if len(versions) > 1:
+            raise UsageError("predictions are of one version: give --version once")
+        return CustomOptions(
+            project=self.project,
+            version="".join(versions),
+            truth=self.truth,
+            attributes=tuple(self.attribute or ()),
+            task=Task(self.task) if self.task else None,
+            match=Match(self.match or Match.URI),
+            unmatched=Unmatched(self.unmatched or Unmatched.ERROR),
+            thresholds=self.thresholds,
+            label_map=self.label_map,
+        )
+
+
 FLAG = "--register"
 _NOT_IN_NAMES = frozenset("/\\:")
 
@@ -138,9 +242,9 @@ class RegisteringCommand(TyperCommand):
 
 
 def with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The command as Typer takes it: an option for each field of its `Account` and `Output`."""
+    """The command as Typer takes it: an option for each field of the groups that it asks for."""
     own = signature(command).parameters.values()
-    shared = {p.name: p.annotation for p in own if p.annotation in {Account, Output}}
+    shared = {p.name: p.annotation for p in own if p.annotation in {Account, Foreign, Output}}
 
     @wraps(command)
     def run(**given: Any) -> None:

@@ -26,12 +26,21 @@ class Rule(StrEnum):
     NOTEBOOK = "notebook"
 
 
+def _print_formats(wanted: bool) -> None:
+    if wanted:
+        from mlrek.formats.forms import write_help
+
+        typer.echo(write_help())
+        raise typer.Exit
+
+
 def sync(
     sources: Annotated[
         list[str] | None,
         typer.Argument(
             metavar="SOURCE...",
-            help="Rekognition project ARN or name, version ARN, s3:// prefix, folder or file.",
+            help="Rekognition project ARN or name, version ARN, s3:// prefix, folder or file; or, "
+            "with --project and --version, the predictions of any model.",
             show_default=False,
         ),
     ] = None,
@@ -41,8 +50,21 @@ def sync(
     ] = False,
     version: Annotated[
         list[str] | None,
-        typer.Option("--version", metavar="NAME", help="Only this version (repeatable)."),
+        typer.Option(
+            "--version",
+            metavar="NAME",
+            help="Only this version (repeatable); of predictions: what the version is called.",
+        ),
     ] = None,
+    _help_formats: Annotated[
+        bool,
+        typer.Option(
+            "--help-formats",
+            callback=_print_formats,
+            is_eager=True,
+            help="List the forms of predictions and truth that are read.",
+        ),
+    ] = False,
     tracking_uri: opt.TrackingUri = "",
     experiment: opt.Experiment = "",
     jobs: Annotated[
@@ -95,6 +117,7 @@ def sync(
     ] = 0,
     images: opt.Images = "auto",
     *,
+    foreign: opt.Foreign,
     account: opt.Account,
     output: Output,
 ) -> None:
@@ -104,6 +127,8 @@ def sync(
     confusion matrix, the classification report and the curves. A second sync writes nothing.
 
     Example: mlrek sync arn:aws:rekognition:eu-west-1:111122223333:project/digits/1690474772815
+
+    A model from anywhere: mlrek sync predictions.csv --truth test.csv --project pets --version v3
     """
     from mlrek.registry.door import check_name
     from mlrek.runs.results import SyncOptions
@@ -112,12 +137,17 @@ def sync(
 
     if not (sources or all_projects):
         raise UsageError("name a SOURCE, or give --all-projects; `mlrek sync --help` tells more")
+    versions = tuple(filter(None, version or ()))
+    custom = foreign.choose(versions) if foreign.is_given else None
+    if custom and (all_projects or len(sources or ()) != 1):
+        raise UsageError("predictions are one SOURCE: a file, or a folder")
     result = _run(
         sources or [],
         tracking_uri,
         SyncOptions(
             experiment=experiment,
-            versions=tuple(filter(None, version or ())),
+            versions=versions,
+            custom=custom,
             all_projects=all_projects,
             jobs=jobs or default_jobs(),
             scheduler=scheduler,

@@ -254,7 +254,7 @@ def doubt_fitted(evaluation: Evaluation, metrics: Metrics) -> Iterator[Doubt]:
             if not set(touches) <= set(doubt.touches):
                 yield replace(doubt, touches=touches)
             return
-    if _is_fitted(evaluation):
+    if is_fitted(evaluation):
         yield Doubt(
             kind=DoubtKind.THRESHOLDS_FITTED,
             text="the service chose its thresholds for the best F1 on this very test set: numbers "
@@ -274,7 +274,7 @@ def doubt_shared(version: Evaluation, images: Sequence[str], task: Task) -> Iter
         task: Of the evaluation on your own test set.
     """
     shared = len(set(images) & set(version.images))
-    if _is_fitted(version) and shared and shared >= MIN_SHARED * len(set(images)):
+    if is_fitted(version) and shared and shared >= MIN_SHARED * len(set(images)):
         yield Doubt(
             kind=DoubtKind.THRESHOLDS_FITTED,
             text=f"{shared} of these {len(set(images))} images are among those on which the "
@@ -295,7 +295,8 @@ def find_touched(task: Task, prediction_rule: str) -> tuple[str, ...]:
     return _AT_THRESHOLDS
 
 
-def _is_fitted(evaluation: Evaluation) -> bool:
+def is_fitted(evaluation: Evaluation) -> bool:
+    """Whether the service chose the version's thresholds on the images of this evaluation."""
     is_adapter = evaluation.baseline is not None or evaluation.reported.baseline is not None
     is_own = any(file.role == RESPONSES_ROLE for file in evaluation.files)
     is_rekognition = evaluation.version.project.provider is Provider.REKOGNITION

@@ -12,6 +12,7 @@ from mlrek.registry.door import ModelVersion, Registry
 from mlrek.registry.registering import register_run
 from mlrek.render import Block, Line, Table
 from mlrek.sources import AwsOptions
+from mlrek.sources.custom import CustomOptions
 from mlrek.sources.description import AUTO_SPLIT
 from mlrek.sources.entries import VersionEntry
 from mlrek.text import fmt, fmt_date, fmt_with
@@ -41,7 +42,9 @@ class SyncOptions:
 
     `model_name` is the registered model for all versions; '': one for each project, by its name.
     `all_projects` adds every project of the account and region to the sources; `scheduler` is the
-    address of a Dask cluster whose workers read and compute, '' for this machine.
+    address of a Dask cluster whose workers read and compute, '' for this machine. With `custom`
+    the one source is files of predictions of a model from anywhere. `model_uri` is the model that
+    is registered for it, where it can be called.
     """
 
     experiment: str = ""
@@ -53,6 +56,8 @@ class SyncOptions:
     force: bool = False
     register: bool = False
     model_name: str = ""
+    model_uri: str = ""
+    custom: CustomOptions | None = None
     options: Options = field(default_factory=Options)
     aws: AwsOptions = field(default_factory=AwsOptions)
 

@@ -32,7 +32,8 @@ from mlrek.runs.log import (
 )
 from mlrek.runs.results import Progress, ProjectResult, SyncOptions, SyncResult, VersionResult
 from mlrek.runs.workers import Work, Workers, count_bytes
-from mlrek.sources import FILE_FORMATS, open_all_projects, open_source
+from mlrek.sources import FILE_FORMATS, open_all_projects, open_predictions, open_source
+from mlrek.sources.custom import CustomOptions, is_made_up
 from mlrek.sources.entries import Source, VersionEntry
 from mlrek.sources.rekognition import ANY_VERSION
 from mlrek.sources.storage import path_exists
@@ -155,6 +156,7 @@ def sync_sources(
     """
     with Workers(options.jobs, options.scheduler) as workers:
         entries = list_entries(_open_sources(sources, options), options.versions)
+        _check_named(entries)
         progress.start(len(entries))
         workers.expect(sum(not (entry.skipped or entry.refused) for _, entry in entries))
         with ThreadPoolExecutor(max_workers=1) as ahead:  # MLflow takes seconds to import
@@ -189,11 +191,43 @@ def sync_sources(
 
 def _open_sources(sources: Sequence[str], options: SyncOptions) -> Iterator[Source]:
     """Those that are named, then every project of the account where all are asked for."""
+    far = bool(options.scheduler)  # workers are at home in other folders
     for text in sources:
-        far = options.scheduler and path_exists(text)  # workers are at home in other folders
-        yield open_source(str(Path(text).resolve()) if far else text, options.aws)
+        place = _resolve(text) if far else text
+        if options.custom is None:
+            yield open_source(place, options.aws)
+        else:
+            custom = _resolve_places(options.custom) if far else options.custom
+            yield open_predictions(place, custom, options.aws)
     if options.all_projects:
         yield from open_all_projects(options.aws)
+
+
+def _resolve(place: str) -> str:
+    return str(Path(place).resolve()) if place and path_exists(place) else place
+
+
+def _resolve_places(custom: CustomOptions) -> CustomOptions:
+    return replace(
+        custom,
+        truth=_resolve(custom.truth),
+        thresholds=_resolve(custom.thresholds),
+        label_map=_resolve(custom.label_map),
+    )
+
+
+def _check_named(entries: Iterable[tuple[Source, VersionEntry]]) -> None:
+    """Refuse to log predictions of which nobody said whose they are.
+
+    Raises:
+        UsageError: There are some.
+    """
+    for source, entry in entries:
+        if is_made_up(entry.version):
+            raise UsageError(
+                f"{source.uri}: whose predictions are they? name the model with --project ARN or "
+                "NAME and --version NAME"
+            )
 
 
 def _plan(

@@ -16,7 +16,7 @@ from mlrek.evaluation import Evaluation
 from mlrek.formats.doubts import complete_doubts
 from mlrek.metrics.reported import DEFAULT_THRESHOLD
 from mlrek.metrics.test_set import hide_signatures
-from mlrek.sources import google, lookout, rekognition
+from mlrek.sources import custom, google, lookout, rekognition
 from mlrek.sources.aws import AwsClients, AwsOptions
 from mlrek.sources.contents import choose_storage, read_contents
 from mlrek.sources.description import make_up_version, parse_arn
@@ -75,13 +75,14 @@ class StoredSource:
     def read_state(self, entry: VersionEntry) -> Mapping[str, str]:
         """See `Source`; the provider's own places are the keys, wherever the copies are."""
         known = FILE_FORMATS[entry.format]
-        return {
+        states = {
             part.origin or part.uri: _read_part_state(
                 self.storage, part, is_optional=part.role in known.optional_roles
             )
             for part in entry.parts
             if part.role in {*known.roles, *known.optional_roles}
         }
+        return {**states, **known.describe_state(entry)}
 
     def load(
         self,
@@ -169,6 +170,7 @@ class SavedVersions:
         own = [entry for entry in entries if self.uri in {part.uri for part in entry.parts}]
         if not own and self.uri == join_uri(folder, VERSION_FILE):
             own = entries
+        own = own or custom.find_self_contained(self.storage, self.uri)
         if not own:
             looked_for = "; ".join(known.looked_for for known in FILE_FORMATS.values())
             reason = f"is no file of an evaluation; name one ({looked_for}), or a folder"
@@ -185,6 +187,7 @@ __all__ = [
     "VersionEntry",
     "list_projects",
     "open_all_projects",
+    "open_predictions",
     "open_source",
 ]
 
@@ -205,6 +208,40 @@ def open_source(text: str, aws: AwsOptions | None = None) -> StoredSource:
         if form.match(text):
             return open_form(text, aws or AwsOptions())
     return _open_path_or_name(text, aws or AwsOptions())
+
+
+def open_predictions(
+    text: str, options: custom.CustomOptions, aws: AwsOptions | None = None
+) -> StoredSource:
+    """The one version that files of predictions are; nothing is read yet.
+
+    Args:
+        text: A file or folder of predictions, or `s3://bucket/key`.
+        options: Whose they are, and what is true.
+        aws: Region and profile.
+
+    Raises:
+        UsageError: The version is not named, or a place is none that is read.
+        SourceNotFoundError: A file or folder does not exist.
+    """
+    version = custom.name_version(options)
+    places = [text, *options.places.values()]
+    for place in places:
+        _check_place(place)
+    storage = custom.choose_storage_for(places, AwsClients(aws or AwsOptions()))
+    catalogue = custom.CustomVersion(
+        storage=storage, predictions=text, options=options, version=version
+    )
+    return StoredSource(uri=text, catalogue=catalogue, storage=storage)
+
+
+def _check_place(text: str) -> None:
+    if text.startswith("s3://"):
+        return
+    if "://" in text:
+        raise UsageError(f"{text}: {_NO_PLACE}")
+    if not (text and path_exists(text)):
+        raise SourceNotFoundError(text or "''", "no such file or folder")
 
 
 def open_all_projects(aws: AwsOptions) -> list[StoredSource]:
@@ -335,6 +372,10 @@ def _not_told(_entry: VersionEntry, _reader: PartReader) -> int | None:
     return None
 
 
+def _nothing_more(_entry: VersionEntry) -> Mapping[str, str]:
+    return {}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileFormat:
     """What there is to do with the files of one provider.
@@ -343,6 +384,7 @@ class FileFormat:
     `optional_roles` of those that add something and may be out of reach. `looked_for` names files
     for people. `reads_threshold` tells whether published numbers depend on
     the threshold that was asked for. `read_test_images` asks a file where no listing tells them.
+    `describe_state` tells what else, besides the files, makes it another evaluation.
     """
 
     find: Callable[[Tree], FoundVersions]
@@ -352,10 +394,18 @@ class FileFormat:
     optional_roles: Collection[str] = ()
     reads_threshold: bool = False
     read_test_images: Callable[[VersionEntry, PartReader], int | None] = _not_told
+    describe_state: Callable[[VersionEntry], Mapping[str, str]] = _nothing_more
 
 
 FILE_FORMATS: Mapping[str, FileFormat] = MappingProxyType(
     {
+        custom.FORMAT: FileFormat(
+            find=custom.find_versions,
+            load=custom.load_evaluation,
+            roles=custom.ROLES,
+            looked_for="a model's predictions with their truth (`mlrek sync --help-formats`)",
+            describe_state=custom.read_options_state,
+        ),
         rekognition.FORMAT: FileFormat(
             find=rekognition.find_versions,
             load=rekognition.load_evaluation,
@@ -382,6 +432,8 @@ FILE_FORMATS: Mapping[str, FileFormat] = MappingProxyType(
 """By `VersionEntry.format`. Each finder sees the files that those before it did not take."""
 
 
+_NO_PLACE = "is no place mlrek reads from; give an ARN, s3://bucket/prefix, a folder or a file"
+
 _FORMS: tuple[tuple[re.Pattern[str], Callable[[str, AwsOptions], StoredSource]], ...] = (
     (re.compile(r"arn:[^:]*:rekognition:"), _open_arn),
     (
@@ -396,8 +448,6 @@ _FORMS: tuple[tuple[re.Pattern[str], Callable[[str, AwsOptions], StoredSource]],
     (re.compile(r"s3://[^/]"), _open_s3),
     (
         re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://"),
-        _refuse(
-            "is no place mlrek reads from; give an ARN, s3://bucket/prefix, a folder or a file"
-        ),
+        _refuse(_NO_PLACE),
     ),
 )

@@ -19,12 +19,12 @@ from threading import Event
 from typing import BinaryIO
 from uuid import uuid4
 
-from msgspec import DecodeError, Struct
+from msgspec import DecodeError, Struct, field
 from msgspec.json import Decoder, encode
 from msgspec.json import format as format_json
 
 from mlrek.errors import MlrekError, SourceError, SourceNotFoundError
-from mlrek.evaluation import Project, Version
+from mlrek.evaluation import Project, Provider, Version
 from mlrek.formats.lines import BYTE_ORDER_MARK
 from mlrek.sources import FILE_FORMATS, StoredSource
 from mlrek.sources.entries import OnBytes, Part, VersionEntry
@@ -42,8 +42,9 @@ from mlrek.sources.tree import (
 from mlrek.text import escape_unencodable
 
 
-class _Identity(Struct, rename="pascal"):
-    project_version_arn: str | None = None
+class _Identity(Struct):
+    project_version_arn: str | None = field(name="ProjectVersionArn", default=None)
+    version_arn: str | None = None  # of a model from anywhere
 
 
 _IDENTITY_DECODER = Decoder(_Identity)
@@ -205,8 +206,13 @@ def _save_all(
 
 
 def _write_project(project: Project, folder: Path, source_uri: str) -> None:
+    """Write the head of a project's archive; a service's own stays where its models are joined."""
     from mlrek import __version__
 
+    known = read_project(LocalStorage(), str(folder / PROJECT_FILE))
+    is_guest = project.provider is Provider.CUSTOM
+    if is_guest and known and known.provider is not Provider.CUSTOM:
+        return
     head = ProjectFile(
         provider=project.provider.value,
         project_arn=project.arn,
@@ -327,6 +333,7 @@ def _read_project_arn(file: Path) -> str:
 def _read_version_arn(file: Path) -> str:
     try:
         data = file.read_bytes().removeprefix(BYTE_ORDER_MARK)
-        return _IDENTITY_DECODER.decode(data).project_version_arn or ""
+        said = _IDENTITY_DECODER.decode(data)
     except (OSError, DecodeError):
         return ""
+    return said.project_version_arn or said.version_arn or ""

@@ -1,9 +1,11 @@
 """What a source knows of a version before any evaluation file is read."""
 
+from collections import deque
 from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import chain
 from typing import Protocol, Self
 
 from mlrek.errors import SourceError, SourceNotFoundError
@@ -177,6 +179,7 @@ class PartReader:
         self.gone: list[str] = []
         self._on_bytes = on_bytes
         self._measured: list[_Measured] = []
+        self._streamed: dict[Part, list[_Measured]] = {}
         self._more: list[SourceFile] = []
 
     @property
@@ -188,7 +191,7 @@ class PartReader:
         return self
 
     def __exit__(self, *_error: object) -> None:
-        for file in self._measured:
+        for file in (*self._measured, *chain.from_iterable(self._streamed.values())):
             file.close()
 
     def open(self, part: Part) -> Iterable[bytes]:
@@ -200,6 +203,22 @@ class PartReader:
         chunks = self.storage.read(part.uri, part.version_id)
         self._measured.append(_Measured(part, chunks, self._on_bytes))
         return self._measured[-1]
+
+    def stream(self, part: Part) -> Iterable[bytes]:
+        """The chunks of a file that `files` does not name, which may be read again and in part."""
+        chunks = self.storage.read(part.uri, part.version_id)
+        measured = _Measured(part, chunks, self._on_bytes)
+        self._streamed.setdefault(part, []).append(measured)
+        return measured
+
+    def describe_streamed(self, part: Part) -> SourceFile:
+        """Such a file as a whole; read to its end where nobody has done that."""
+        whole = next((file for file in self._streamed.get(part, ()) if file.is_whole), None)
+        if whole is None:
+            whole = _Measured(part, self.storage.read(part.uri, part.version_id), self._on_bytes)
+            deque(whole, maxlen=0)
+            self._streamed.setdefault(part, []).append(whole)
+        return whole.describe()
 
     def open_if_there(self, part: Part, loss: str) -> Iterable[bytes] | None:
         """The chunks of a file; None when it is gone, which `loss` says ({said}: why)."""

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from mlrek import __version__
 from mlrek.comparison.doubts import list_doubts
 from mlrek.errors import EvaluationError, TrackingError
-from mlrek.evaluation import Doubt, DoubtKind, Evaluation, Reported
+from mlrek.evaluation import Doubt, DoubtKind, Evaluation, Provider, Reported
 from mlrek.metrics import Metrics, ThresholdCurves
 from mlrek.metrics.counts import score_all_labels
 from mlrek.metrics.crossfit import LOGGED_NAMES, PREFIX
@@ -248,7 +248,9 @@ def describe_params(evaluation: Evaluation, metrics: Metrics) -> dict[str, str]:
 
 def describe_dataset(evaluation: Evaluation, digest: str) -> DatasetInput | None:
     """The test set as dataset input; equal digests mean equal test sets."""
-    manifest = next((file for file in evaluation.files if file.role in TEST_SET_ROLES), None)
+    is_custom = evaluation.version.project.provider is Provider.CUSTOM
+    roles = (*TEST_SET_ROLES, *(("predictions",) if is_custom else ()))  # they may hold the truth
+    manifest = next((file for file in evaluation.files if file.role in roles), None)
     if manifest is None:
         return None
     name = manifest.uri.replace("\\", "/").rstrip("/").rpartition("/")[2]

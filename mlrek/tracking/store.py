@@ -13,7 +13,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from mlrek.errors import ModelNotFoundError, RunNotFoundError, TrackingError, UsageError
-from mlrek.evaluation import Project
+from mlrek.evaluation import Project, Provider
 from mlrek.metrics.test_set import is_same_project
 from mlrek.tracking import (
     COMPLETE_TAG,
@@ -608,7 +608,12 @@ def _table_tag(description: RunDescription) -> dict[str, str]:
 
 
 def name_account(project: Project) -> str:
-    """Account and region of an ARN, project and location of Google's name, else a digest."""
+    """Account and region of an ARN, project and location of Google's name, else a digest.
+
+    A project that no service has is known by that.
+    """
+    if project.arn.startswith("mlrek:"):
+        return Provider.CUSTOM.value
     _, _, service, region, account, *_ = (*project.arn.split(":"), "", "", "", "", "")
     if not (service and region and account):
         _, account, _, region, *_ = (*project.arn.split("/"), "", "", "", "")
