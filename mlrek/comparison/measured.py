@@ -32,6 +32,7 @@ from mlrek.metrics.detection import IOU_THRESHOLD
 from mlrek.metrics.detection.ap import (
     ALL_SIZES,
     IOU_THRESHOLDS,
+    RECALL,
     RankedDetections,
     average_areas,
     plan_sizes,
@@ -145,10 +146,12 @@ def measure_detection(
         scenes = scenes.keep(decision.is_predicted[scenes.records])
     places = order_images(evaluation.images)
     ranked = rank_boxes(scenes, places, ALL_SIZES)
-    statistics: list[Scorer] = [
-        partial(_average_boxes, ranked, codes),
-        *name_aggregates(plan_sizes(scenes, places)),
-    ]
+    statistics: list[Scorer] = [partial(_recall_boxes, ranked)]
+    if evaluation.is_scored:
+        statistics = [
+            partial(_average_boxes, ranked, codes),
+            *name_aggregates(plan_sizes(scenes, places)),
+        ]
     order, labels = np.argsort(places), sum_rows(rows, n_labels)
     flagged = decision.is_flagged.all()
     return Measure(
@@ -167,6 +170,12 @@ def _average_boxes(ranked: Sequence[RankedDetections], codes: IntArray, weights:
     averages = average_areas(computed)
     values: Values = {(f"aggregate/{name}", None): mean for name, mean in averages.items()}
     return values | {("label_ap", code): ap[i] for i, code in enumerate(codes.tolist())}
+
+
+def _recall_boxes(ranked: Sequence[RankedDetections], weights: Weights) -> Values:
+    """What needs no confidences."""
+    averages = average_areas([one.compute(weights) for one in ranked])
+    return {(f"aggregate/{RECALL}", None): averages[RECALL]}
 
 
 def _sum_flags(evaluation: Evaluation, codes: IntArray, n_labels: int) -> CountSums:

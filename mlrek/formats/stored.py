@@ -37,7 +37,8 @@ knows the training images, or what the bytes of its test images were:
 A code is a position in `labels`. The schema's metadata holds one JSON object under `mlrek`:
 `schema_version`, `task`, `labels`, `thresholds` (null: not published), `pos_label` ('': none),
 `normalized` (whether corners are shares of the image's width and height, else they are pixels),
-`version` with its project, `reported`, `files`, `doubts` (since schema 2), `warnings`, and
+`version` with its project, `reported`, `files`, `is_scored` (false where the predictions hold no
+confidences and each stands as 1; else it is not there), `doubts` (since schema 2), `warnings`, and
 `summary`, the provider's file as base64 of zlib.
 """
 
@@ -50,7 +51,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-from msgspec import MsgspecError, Struct, json
+from msgspec import UNSET, MsgspecError, Struct, UnsetType, json
 from numpy.typing import NDArray
 from pyarrow import parquet
 
@@ -131,6 +132,7 @@ class _Header(Struct, kw_only=True):
     version: Version
     reported: Reported
     files: tuple[SourceFile, ...]
+    is_scored: bool | UnsetType = UNSET  # not there where records have confidences
     doubts: tuple[Doubt, ...] = ()
     warnings: tuple[str, ...]
     summary: bytes
@@ -182,6 +184,7 @@ def load_stored(data: bytes) -> Evaluation:
         pos_label=header.pos_label,
         reported=header.reported,
         files=header.files,
+        is_scored=header.is_scored is not False,
         doubts=header.doubts,
         warnings=header.warnings,
         summary=summary,
@@ -243,6 +246,7 @@ def _build_header(evaluation: Evaluation) -> _Header:
         version=evaluation.version,
         reported=evaluation.reported,
         files=evaluation.files,
+        is_scored=UNSET if evaluation.is_scored else False,
         doubts=evaluation.doubts,
         warnings=evaluation.warnings,
         summary=zlib.compress(evaluation.summary),

@@ -7,11 +7,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import isnan, nan
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlrek.evaluation import Doubt, FloatArray, IntArray, RecordsKind, Task
+
+NO_CONFIDENCES: Final = "the predictions hold no confidences"
+"""Why there is no number that needs them (`Evaluation.is_scored`)."""
 
 
 class PredictionRule(StrEnum):

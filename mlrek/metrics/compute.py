@@ -60,7 +60,7 @@ def compute_metrics(
         counted = _doubt(counted, evaluation)
         return _warn_unused(prediction_rule, counted, "published counts are of the top labels")
     compute = _COMPUTE[evaluation.task]
-    metrics = compute(evaluation, prediction_rule, sampling)
+    metrics = compute(evaluation, prediction_rule, sampling, curves=evaluation.is_scored)
     if evaluation.baseline is not None:
         base = replace(evaluation, records=evaluation.baseline, reported=Reported(), baseline=None)
         numbers = compute(base, prediction_rule, sampling, curves=False).aggregate

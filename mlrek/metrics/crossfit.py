@@ -217,7 +217,7 @@ def fit_evaluation(
     """
     unknown = np.isnan(evaluation.thresholds)
     is_lacking = unknown.all() or np.any(unknown & (pairs.support > 0))
-    is_complete = evaluation.records_kind == RecordsKind.COMPLETE
+    is_complete = evaluation.is_scored and evaluation.records_kind == RecordsKind.COMPLETE
     if evaluation.task not in CROSSFIT_NAMES or is_lacking or not (is_complete and pairs.n_images):
         return None
     folds = deal_folds(tuple(compress(groups or evaluation.images, find_counted(evaluation))))

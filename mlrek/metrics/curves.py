@@ -127,7 +127,8 @@ def compute_precision_recall(
 def warn_constant(evaluation: Evaluation, pairs: Pairs) -> Iterator[str]:
     """Confidences that do not vary draw no curve; of complete records that is a doubt."""
     confidence = pairs.confidence
-    if evaluation.records_kind == RecordsKind.COMPLETE or len(confidence) <= 1:
+    is_complete = evaluation.records_kind == RecordsKind.COMPLETE
+    if is_complete or len(confidence) <= 1 or not evaluation.is_scored:
         return
     if confidence.min() == confidence.max():
         said = f"all {len(confidence)} records have the confidence {confidence[0]:.6g}"

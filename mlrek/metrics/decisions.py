@@ -252,7 +252,8 @@ def _predict_notebook(evaluation: Evaluation, y_true: IntArray) -> Sample:
     image_idx = np.concatenate([records.image_idx, without])
     order = np.argsort(image_idx, kind="stable")
     y_pred = np.concatenate([records.label_idx, none])[order]
-    confidence = np.concatenate([records.confidence, np.full(len(without), nan)])[order]
+    known = records.confidence if evaluation.is_scored else np.full(len(records.confidence), nan)
+    confidence = np.concatenate([known, np.full(len(without), nan)])[order]
     image_idx = image_idx[order]
     n = np.count_nonzero(y_true[without] >= 0)
     return Sample(
@@ -297,7 +298,8 @@ def _choose(
     confidence = np.full(len(chosen), nan)
     has_one = chosen >= 0
     y_pred[has_one] = records.label_idx[chosen[has_one]]
-    confidence[has_one] = records.confidence[chosen[has_one]]
+    if evaluation.is_scored:
+        confidence[has_one] = records.confidence[chosen[has_one]]
     return Sample(
         rule=rule,
         image_idx=np.arange(len(chosen)),

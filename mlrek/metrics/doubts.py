@@ -184,7 +184,7 @@ def _distance(number: Reconciled) -> tuple[float, str]:
 
 def _doubt_boxes(evaluation: Evaluation, metrics: Metrics) -> Iterator[Doubt]:
     """Of partial boxes average precision is a lower bound; with the matched ones it flatters."""
-    detections = evaluation.detections
+    detections = evaluation.detections if evaluation.is_scored else None
     if metrics.records is not RecordsKind.PARTIAL or detections is None:
         return
     if not np.any(detections.records.confidence > 0):
@@ -212,7 +212,8 @@ def _doubt_boxes(evaluation: Evaluation, metrics: Metrics) -> Iterator[Doubt]:
 def _doubt_top_only(evaluation: Evaluation, metrics: Metrics) -> Iterator[Doubt]:
     """Counts images where a label below the top one may reach its threshold unseen."""
     records, n_labels = evaluation.records, len(evaluation.labels)
-    if metrics.records is not RecordsKind.TOP1 or not len(records.confidence) or n_labels <= 1:
+    is_top1 = evaluation.is_scored and metrics.records is RecordsKind.TOP1
+    if not is_top1 or not len(records.confidence) or n_labels <= 1:
         return
     default = DEFAULT_THRESHOLD if metrics.task is Task.MULTILABEL else np.inf
     thresholds = np.nan_to_num(evaluation.thresholds, nan=default)

@@ -212,7 +212,8 @@ def list_label_predictions(
     )
     n_others = len(unrecorded), len(empty)
     outcome = np.concatenate([outcome, np.repeat([_FN, _TN], n_others)])
-    confidence = np.concatenate([pairs.confidence[shown], np.full(sum(n_others), nan)])
+    known = pairs.confidence[shown] if evaluation.is_scored else np.full(shown.sum(), nan)
+    confidence = np.concatenate([known, np.full(sum(n_others), nan)])
     order = np.lexsort((label_idx, image_idx))
     outcome, label_idx = outcome[order], label_idx[order]
     return Predictions(

@@ -13,7 +13,7 @@ from typing import Final
 import numpy as np
 
 from mlrek.evaluation import Evaluation, FloatArray, IntArray
-from mlrek.metrics import Metrics, Number, PredictionRule, Reconciled
+from mlrek.metrics import NO_CONFIDENCES, Metrics, Number, PredictionRule, Reconciled
 from mlrek.metrics.areas import estimate_area
 from mlrek.metrics.counts import (
     NO_TRUTH_REASON,
@@ -227,6 +227,8 @@ def _warn_notebook(evaluation: Evaluation, rule: PredictionRule) -> Iterator[str
 
 
 def _plan_areas(evaluation: Evaluation, pairs: Pairs) -> Plan:
+    if not evaluation.is_scored:
+        return NO_CONFIDENCES
     rows = pairs.label_idx == evaluation.labels.index(evaluation.pos_label)
     if n_missing := pairs.n_images - np.count_nonzero(rows):
         return (

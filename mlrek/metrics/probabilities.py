@@ -10,7 +10,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from mlrek.evaluation import BoolArray, FloatArray, IntArray
-from mlrek.metrics import Number, PredictionRule
+from mlrek.metrics import NO_CONFIDENCES, Number, PredictionRule
 from mlrek.metrics.areas import Areas
 from mlrek.metrics.counts import NO_TRUTH_REASON, Pairs, divide
 from mlrek.metrics.decisions import Sample
@@ -220,7 +220,8 @@ def _estimate_calibration(pairs: Pairs, sample: Sample, units: Units) -> dict[st
 def compute_consistency(sample: Sample) -> dict[str, Number]:
     """The p of the test that the confidences are calibrated, where there are predictions."""
     confidence, is_right, _ = _select_predictions(sample)
-    if sample.rule == PredictionRule.NOTEBOOK or not len(confidence):
+    is_lacking = not len(confidence) or np.isnan(confidence).any()
+    if sample.rule == PredictionRule.NOTEBOOK or is_lacking:
         return {}
     return {CONSISTENCY: Number(value=check_consistency(confidence, is_right))}
 
@@ -262,6 +263,8 @@ def _plan_calibration_error(pairs: Pairs, sample: Sample) -> Plan:
     confidence, is_right, predicted = _select_predictions(sample)
     if not len(confidence):
         return _NO_PREDICTION
+    if np.isnan(confidence).any():
+        return NO_CONFIDENCES
     return calibration_error(confidence, is_right, pairs.places[predicted], pairs.n_images)
 
 

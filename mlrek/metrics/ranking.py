@@ -12,6 +12,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray, RecordsKind, Task
+from mlrek.metrics import NO_CONFIDENCES
 from mlrek.metrics.counts import Pairs, divide, pair_records
 from mlrek.metrics.intervals import EXACT_FLOAT32, MAX_BLOCK, Statistic, Weights, count_drawn
 
@@ -163,6 +164,8 @@ class Ranking:
 
 def rank_records(evaluation: Evaluation, pairs: Pairs) -> Ranking:
     """The order of the scores of each label, of complete records only."""
+    if not evaluation.is_scored:
+        return Ranking(missing=NO_CONFIDENCES)
     kind = evaluation.records_kind
     if kind != RecordsKind.COMPLETE:
         return Ranking(

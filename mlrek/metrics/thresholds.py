@@ -8,8 +8,15 @@ from typing import Final
 
 import numpy as np
 
+from mlrek.errors import EvaluationError
 from mlrek.evaluation import Evaluation, IntArray, RecordsKind, Task
-from mlrek.metrics import ConfusionMatrix, LabelScores, PredictionRule, ThresholdCurves
+from mlrek.metrics import (
+    NO_CONFIDENCES,
+    ConfusionMatrix,
+    LabelScores,
+    PredictionRule,
+    ThresholdCurves,
+)
 from mlrek.metrics.counts import Pairs, count_pairs, count_predicted, divide, pair_records
 from mlrek.metrics.curves import N_STEPS, say_stop
 from mlrek.metrics.decisions import decide_records, predict
@@ -94,10 +101,11 @@ def compute_threshold_matrices(evaluation: Evaluation) -> ThresholdMatrices:
     One label an image: the top label where its confidence reaches the threshold, else `(none)`; an
     image whose top label is not published had it below its assumed threshold, so that lower ones
     are left out. Several labels or boxes: all that reach the threshold. Where the records below the
-    assumed thresholds are incomplete, only what also reaches its assumed one.
+    assumed thresholds are incomplete, only what also reaches its assumed one. None without
+    confidences.
     """
     compute = _COMPUTE.get(evaluation.task)
-    if compute is None or not evaluation.has_images:
+    if compute is None or not evaluation.has_images or not evaluation.is_scored:
         return ThresholdMatrices(matrices={}, rule="")
     is_partial = _is_partial(evaluation)
     rule = "own threshold and confidence" if is_partial else "confidence"
@@ -169,7 +177,14 @@ def compute_at_chosen_threshold(evaluation: Evaluation, threshold: float) -> AtC
     """One label against the rest at `threshold` (0 to 1); an absent record is not predicted.
 
     Of a detection boxes count, as in its curves.
+
+    Raises:
+        EvaluationError: The predictions hold no confidences.
     """
+    if not evaluation.is_scored:
+        raise EvaluationError(
+            f"{evaluation.version.name}: {NO_CONFIDENCES}, so that no other threshold can be tried"
+        )
     pairs, stops_at = _pair(evaluation)
     counts = count_predicted(pairs, pairs.confidence >= threshold)
     unknown = np.full(pairs.n_labels, nan)

@@ -43,11 +43,16 @@ from mlrek.formats.predictions.labels import (
 )
 from mlrek.formats.predictions.responses import Responses
 from mlrek.formats.truth import GroundTruth
+from mlrek.metrics import NO_CONFIDENCES
 from mlrek.metrics.decisions import DEFAULT_THRESHOLD
 from mlrek.metrics.doubts import BOX_AREAS, doubt_shared
 from mlrek.metrics.test_set import take_boxes, take_images, take_rows
 
 _SUM_TOLERANCE: Final = 1e-3
+_NOT_SCORED: Final = (
+    f"{NO_CONFIDENCES}: calibration, log loss, average precision, areas under curves, curves, "
+    "advice on thresholds and cross-fitted values are left out"
+)
 _NO_SIZE: Final = (
     "the truth has pixels, the predictions shares of the image (or the other way round), and the "
     "size of the image is not known: give width and height in one of the files"
@@ -369,6 +374,7 @@ def join_answers(
             *truth.warnings,
             *answers.warnings,
             *said,
+            *(() if answers.is_scored else (_NOT_SCORED,)),
             *matched.warnings,
             *warn_alike(truth.labels, names),
             *warn_foreign(truth.labels, names),

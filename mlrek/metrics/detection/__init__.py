@@ -30,10 +30,12 @@ from mlrek.metrics.detection.ap import (
     LabelAp,
     compute_box_numbers,
     compute_optimistic,
+    leave_areas_out,
 )
 from mlrek.metrics.detection.matching import NO_MATCH, Scenes, arrange_boxes, warn_sizes
 from mlrek.metrics.detection.outcomes import (
     BoxDecision,
+    BoxOutcomes,
     count_confusion,
     count_flags,
     decide_boxes,
@@ -128,6 +130,8 @@ def compute_detection(
     ranked = scenes if decision.kind == RecordsKind.COMPLETE else predictions
     places, units = order_images(evaluation.images), sampling.find_units(len(evaluation.images))
     numbers, label_ap = compute_box_numbers(ranked, places, units)
+    if not evaluation.is_scored:
+        numbers, label_ap = leave_areas_out(numbers, label_ap)
     outcomes = find_outcomes(predictions, IOU_THRESHOLD)
     confusion, errors = count_confusion(outcomes, labels), outcomes.errors.count()
     matched = _Matched(
@@ -156,9 +160,9 @@ def compute_detection(
         confusion=confusion,
         curves=_compute_curves(evaluation, decision, pairs) if curves else None,
         precision_recall=_compute_precision_recall(evaluation, pairs, label_ap) if curves else (),
-        predictions=list_box_predictions(outcomes),
+        predictions=_list_predictions(evaluation, outcomes),
         reconciliation=reconciled,
-        extra=_compute_extra(decision, scenes, places),
+        extra=_compute_extra(decision, scenes, places) if evaluation.is_scored else {},
         errors=errors,
         warnings=(
             *decision.warnings,
@@ -193,7 +197,15 @@ def match_predictions(evaluation: Evaluation) -> Predictions:
     n_labels = len(evaluation.labels)
     scenes = arrange_boxes(detections, decision.is_detection, n_labels, IOU_THRESHOLD)
     predicted = scenes.keep(decision.is_predicted[scenes.records])
-    return list_box_predictions(find_outcomes(predicted, IOU_THRESHOLD))
+    return _list_predictions(evaluation, find_outcomes(predicted, IOU_THRESHOLD))
+
+
+def _list_predictions(evaluation: Evaluation, outcomes: BoxOutcomes) -> Predictions:
+    """Without confidences where the answers have none."""
+    predictions = list_box_predictions(outcomes)
+    if evaluation.is_scored:
+        return predictions
+    return replace(predictions, confidence=np.full(len(predictions.confidence), nan))
 
 
 def _find_boxes(evaluation: Evaluation) -> Detections:

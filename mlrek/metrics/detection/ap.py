@@ -4,7 +4,7 @@ What the protocol needs of ranked detections is how many are hits and misses in 
 a sparse matrix of runs times image weights gives the values of the test set and of its resamples.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from math import isqrt, nan
@@ -14,7 +14,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from mlrek.evaluation import BoolArray, FloatArray, IntArray
-from mlrek.metrics import Number
+from mlrek.metrics import NO_CONFIDENCES, Number
 from mlrek.metrics.counts import divide
 from mlrek.metrics.detection.matching import MAX_AREA, MAX_DETECTIONS, NO_MATCH, SIZES, Scenes
 from mlrek.metrics.estimates import estimate_interpolated
@@ -24,6 +24,8 @@ from mlrek.metrics.left_out import Units
 IOU_THRESHOLDS: Final = np.linspace(0.5, 0.95, 10)
 AP_50: Final = 0
 AP_75: Final = 5
+RECALL: Final = "ar_100"
+"""Of the averages the one that ranks no boxes."""
 _RECALL_STEPS: Final = 100
 _RECALL_STEP: Final = 0.01  # times i this is numpy's linspace(0, 1, 101), to the last bit
 _MAX_BLOCK: Final = 2**17  # numbers worked on at once: a few such arrays stay near the processor
@@ -209,7 +211,7 @@ def average_areas(computed: Sequence[tuple[FloatArray, FloatArray]]) -> dict[str
         "ap": ap.mean(axis=0),
         "ap_50": ap[AP_50],
         "ap_75": ap[AP_75],
-        "ar_100": recall.mean(axis=0),
+        RECALL: recall.mean(axis=0),
     }
 
 
@@ -253,6 +255,18 @@ def compute_box_numbers(
         ap_low=np.where(few, nan, np.array([number.low for number in ap], dtype=np.float64)),
         ap_high=np.where(few, nan, np.array([number.high for number in ap], dtype=np.float64)),
         ap_50=ap_50,
+    )
+
+
+def leave_areas_out(
+    numbers: Mapping[str, Number], label_ap: LabelAp
+) -> tuple[dict[str, Number], LabelAp]:
+    """What `compute_box_numbers` gives, of boxes that have no confidences to rank them by."""
+    unknown = np.full(len(label_ap.ap), nan)
+    left_out = Number(value=nan, reason=NO_CONFIDENCES)
+    return (
+        {name: number if name == RECALL else left_out for name, number in numbers.items()},
+        LabelAp(ap=unknown, ap_low=unknown, ap_high=unknown, ap_50=unknown),
     )
 
 
