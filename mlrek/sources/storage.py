@@ -3,9 +3,9 @@
 A place is `s3://bucket/key` with the raw key (nothing is escaped), or a path on this machine.
 """
 
+import logging
 import os
 import re
-import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -17,6 +17,7 @@ from typing import Protocol
 
 from mlrek.errors import SourceError, SourceNotFoundError
 
+_LOG = logging.getLogger("mlrek")
 CHUNK = 1 << 20  # bytes read at a time
 S3_SCHEME = "s3://"
 _ACCESS_POINT = re.compile(
@@ -219,7 +220,7 @@ class Walk:
         self.n_files += sum(not _PICTURE.search(name) for name in names)
         self.has_evaluation = self.has_evaluation or any(map(_EVALUATION_NAME.search, names))
         if time.monotonic() > self.says_at:
-            sys.stderr.write(f"looking through {self.uri}: {self.n_files} files so far\n")
+            _LOG.warning("looking through %s: %s files so far", self.uri, self.n_files)
             self.says_at = float("inf")
         if self.n_files > MAX_SEARCHED and not self.has_evaluation:
             raise SourceError(

@@ -30,12 +30,12 @@ def test_a_huge_folder_with_an_evaluation_is_read(tmp_path, monkeypatch):
     assert len(list(storage.LocalStorage().list_files(str(tmp_path)))) == 31
 
 
-def test_a_long_search_says_where_it_looks(tmp_path, monkeypatch, capsys):
+def test_a_long_search_says_where_it_looks(tmp_path, monkeypatch, caplog):
     """Once, also where nobody sits at a terminal."""
     monkeypatch.setattr(storage, "SAID_AFTER_S", -1.0)
     fill(tmp_path / "a", 3)
     list(storage.LocalStorage().list_files(str(tmp_path)))
-    assert capsys.readouterr().err.startswith(f"looking through {tmp_path}: ")
+    assert caplog.messages[0].startswith(f"looking through {tmp_path}: ")
 
 
 def test_pictures_do_not_count(tmp_path, monkeypatch):
