@@ -112,9 +112,6 @@ def connect(tracking_uri: str = "") -> Store:
     Raises:
         TrackingError: It cannot be reached, or refuses the user.
     """
-    os.environ.setdefault(
-        "MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true"
-    )  # stdout is the result's
     check_address(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", ""))
     import mlflow
 

@@ -475,8 +475,17 @@ class Store:
             else:
                 sent.result()
         end_ms = description.end_ms or description.start_ms
-        self.client.set_terminated(run_id, "FINISHED", end_time=end_ms)
+        self._finish(run_id, end_ms)
         self.client.set_tag(run_id, COMPLETE_TAG, "true")
+
+    def _finish(self, run_id: str, end_ms: int | None) -> None:
+        """Set a run's end, without `set_terminated`, which prints the run's address to stdout."""
+        from mlflow.entities import RunStatus
+
+        store = self.client._tracking_client.store  # noqa: SLF001 - nothing public takes an end
+        store.update_run_info(
+            run_id, RunStatus.FINISHED, end_ms or int(time.time() * 1000), run_name=None
+        )
 
     def _name_grid(self, run_id: str, grid: Sequence[GridPicture]) -> dict[str, bytes]:
         """Further pictures as files, named as MLflow has just named those of the first picture.
