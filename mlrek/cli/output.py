@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from typer._click import Context  # pragma: no cover - a name for the type checker only
 
     from mlrek.render import Block
-    from mlrek.runs.results import VersionResult
+    from mlrek.runs.results import Progress, VersionResult
 
 
 PIPE_WIDTH = 160
@@ -220,19 +220,6 @@ class HarmlessStream(TextIOWrapper):
 SHOW_AFTER_S = 1.0
 
 
-class SilentProgress:
-    """Says nothing: for pipes, --quiet and --json."""
-
-    def start(self, versions: int) -> None:
-        """Nothing to show."""
-
-    def on_bytes(self, n: int) -> None:
-        """Nothing to show."""
-
-    def finish_version(self, result: "VersionResult") -> None:
-        """Nothing to show."""
-
-
 class BarProgress:
     """A bar of versions with the bytes read so far."""
 
@@ -353,14 +340,17 @@ def write_command(line: str) -> None:
 
 
 @contextlib.contextmanager
-def show_progress(output: Output) -> Iterator[SilentProgress | BarProgress]:
+def show_progress(output: Output) -> "Iterator[Progress]":
     """A progress bar where somebody watches, else silence."""
     if not output.shows_progress or output.as_json:
+        from mlrek.runs.results import SilentProgress
+
         yield SilentProgress()
         return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
+    from rich.progress import Progress as RichProgress
 
-    bar = Progress(
+    bar = RichProgress(
         TextColumn("{task.description}", markup=False),
         BarColumn(),
         MofNCompleteColumn(),

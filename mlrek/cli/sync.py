@@ -1,9 +1,8 @@
 """`mlrek sync`: the main job."""
 
 import os
-from dataclasses import asdict
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +11,7 @@ from mlrek.cli.output import EXIT_FAILED, Output
 from mlrek.errors import UsageError
 
 if TYPE_CHECKING:
-    from mlrek.runs.results import SyncOptions, SyncResult, VersionResult
+    from mlrek.runs.results import SyncOptions, SyncResult
 
 WIDE = 92
 """Columns of a terminal from which on the training's date has room."""
@@ -182,7 +181,13 @@ def _run(
 
 
 def _report(result: "SyncResult", output: Output) -> None:
-    from mlrek.runs.results import gather_warnings, list_hints, list_links, list_sync_blocks
+    from mlrek.runs.results import (
+        build_sync_json,
+        gather_warnings,
+        list_hints,
+        list_links,
+        list_sync_blocks,
+    )
 
     output.show(
         list_sync_blocks(result, wide=output.width >= WIDE), lambda: build_sync_json(result)
@@ -192,39 +197,3 @@ def _report(result: "SyncResult", output: Output) -> None:
         output.show(list_links(result))
     for hint in list_hints(result):
         output.hint(hint)
-
-
-def build_sync_json(result: "SyncResult") -> dict[str, Any]:
-    """The stable JSON form of a sync's result."""
-    return {
-        "tracking_uri": result.tracking_uri,
-        "projects": [
-            {
-                "project_arn": project.project.arn,
-                "experiment": project.experiment,
-                "experiment_id": project.experiment_id,
-                "links": asdict(project.links),
-            }
-            for project in result.projects
-        ],
-        "versions": [_build_version(version) for version in result.versions],
-    }
-
-
-def _build_version(result: "VersionResult") -> dict[str, Any]:
-    from mlrek.render.doubts import build_doubt_json
-
-    version, run, model = result.entry.version, result.run, result.model
-    return {
-        "project_arn": version.project.arn,
-        "version": version.name,
-        "version_arn": version.arn,
-        "action": result.action,
-        "run_id": run.run_id if run else None,
-        "experiment_id": result.experiment_id or None,
-        "task": run.tags.get("task") if run else None,
-        "reason": result.unregistered or result.reason or None,
-        "model": {"name": model.name, "version": model.number} if model else None,
-        "doubts": [build_doubt_json(doubt) for doubt in result.doubts],
-        "warnings": list(result.warnings),
-    }

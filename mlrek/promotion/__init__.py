@@ -43,19 +43,22 @@ FindSeen: TypeAlias = Callable[[Sequence[str]], SeenInTraining]
 class Referred:
     """An evaluation with the run it came from, None when it was read from a source.
 
-    `registered` is the registry's version by which it was named, if it was. `sha256` is that of the
-    run's `evaluation.parquet`, in hexadecimal digits. `find_seen` tells which images the version
-    was trained on, `list_trained` names all of these, and `read_images` reads them, where its
-    source is at hand.
+    `evaluation` has each image once, `published` every line, where those differ. `registered` is
+    the registry's version by which it was named, if it was. `sha256` is that of the run's
+    `evaluation.parquet`, in hexadecimal digits. `find_seen` tells which images the version was
+    trained on, `list_trained` names all of these, and `read_images` reads them, where its source
+    is at hand. `rule` is what counts as a prediction, where it was chosen.
     """
 
     evaluation: Evaluation
+    published: Evaluation | None = None
     run: LoggedRun | None = None
     registered: RegisteredVersion | None = None
     sha256: str = ""
     find_seen: FindSeen | None = None
     list_trained: Callable[[], Collection[str]] | None = None
     read_images: ReadImages | None = None
+    rule: PredictionRule | None = None
 
     @property
     def run_id(self) -> str:
@@ -64,7 +67,9 @@ class Referred:
 
     @property
     def prediction_rule(self) -> PredictionRule:
-        """The rule that the run's numbers were computed by."""
+        """The rule that was chosen, else that which the run's numbers were computed by."""
+        if self.rule is not None:
+            return self.rule
         rule = self.run.params.get("prediction_rule", "") if self.run else ""
         known = {one.value: one for one in PredictionRule}
         return known.get(rule, PredictionRule.TOP1)
@@ -109,9 +114,28 @@ def load_version(
         _check_uri(text)
         return _load_run(text, open_store())
     source, entry = find_entry(text, aws)
+    return load_entry(source, entry, skip_bad_lines=skip_bad_lines, threshold=threshold)
+
+
+def load_given(
+    version: str | Referred, aws: AwsOptions, open_store: Callable[[], Store]
+) -> Referred:
+    """What a VERSION names, as `load_version` reads it; what was read already is as it is."""
+    return version if isinstance(version, Referred) else load_version(version, aws, open_store)
+
+
+def load_entry(
+    source: Source, entry: VersionEntry, *, skip_bad_lines: bool = False, threshold: float
+) -> Referred:
+    """Read the evaluation of a version that its source has listed.
+
+    Raises:
+        SourceError: It cannot be read.
+    """
     evaluation = source.load(entry, skip_bad_lines=skip_bad_lines, threshold=threshold)
     return Referred(
         evaluation=count_once(evaluation),
+        published=evaluation,
         find_seen=partial(source.find_seen, entry),
         list_trained=partial(source.list_trained, entry),
         read_images=partial(source.read_images, entry),
@@ -146,7 +170,10 @@ def parse_run(run: LoggedRun, content: bytes) -> Referred:
     Raises:
         EvaluationError: It is not what it should be.
     """
-    return Referred(evaluation=count_once(load_stored(content)), run=run, sha256=digest(content))
+    stored = load_stored(content)
+    return Referred(
+        evaluation=count_once(stored), published=stored, run=run, sha256=digest(content)
+    )
 
 
 def find_logged_run(evaluation: Evaluation, store: Store) -> LoggedRun | None:

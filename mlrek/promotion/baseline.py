@@ -23,7 +23,7 @@ from mlrek.metrics.grouped import are_independent
 from mlrek.metrics.test_set import digest_test_set, take_images
 from mlrek.policy import Opponent, Policy, SameTestSet, TestSetPolicy, VersionIdentity
 from mlrek.policy.reading import count_test_images
-from mlrek.promotion import MODEL_URI, RUN_URI, Referred, load_version, read_run
+from mlrek.promotion import MODEL_URI, RUN_URI, Referred, load_given, read_run
 from mlrek.registry.door import (
     SUPERSEDED,
     VALIDATION,
@@ -49,9 +49,12 @@ def find_opponent(
     alias: str,
     aws: AwsOptions,
     open_store: Callable[[], Store],
+    *,
+    read: Referred | None = None,
 ) -> Opponent:
     """What the candidate is compared with, or why it is not.
 
+    `read` is the policy's baseline where it was read already.
     Only the alias that is to be moved may be missing, and only before the first promotion.
 
     Raises:
@@ -62,7 +65,7 @@ def find_opponent(
     if not baseline:
         return Opponent(incomparable="no baseline is named")
     try:
-        referred = load_version(baseline, aws, open_store)
+        referred = load_given(read or baseline, aws, open_store)
     except ModelNotFoundError:
         return explain_absence(baseline, candidate, alias, Registry(open_store()))
     except (SourceNotFoundError, RunNotFoundError) as exc:

@@ -32,7 +32,7 @@ from mlrek.promotion import (
     find_logged_run,
     find_look,
     list_looks,
-    load_version,
+    load_given,
     name_look,
     take_look,
 )
@@ -68,12 +68,13 @@ class Asking:
 
     `alias` is what would be moved to the candidate. `notes`: keep the answer in the candidate's
     run, and in the tag of a registered version. `registered` is what the candidate is registered
-    as, where its text does not tell.
+    as, where its text does not tell. `baseline` is the policy's, where it was read already.
     """
 
     alias: str = DEFAULT_ALIAS
     notes: bool = True
     registered: RegisteredVersion | None = None
+    baseline: Referred | None = None
 
 
 def read_policy(path: str, baseline: str = "", group_by: str = "") -> Policy:
@@ -102,7 +103,7 @@ def _group(policy: Policy, group_by: str) -> Policy:
 
 
 def check_version(
-    candidate: str,
+    candidate: str | Referred,
     policy: Policy,
     aws: AwsOptions,
     open_store: Callable[[], Store],
@@ -114,7 +115,7 @@ def check_version(
     one, where there is one. A candidate that has the alias already passes; nothing is written.
 
     Args:
-        candidate: A VERSION as typed.
+        candidate: A VERSION as typed, or as it was read.
         policy: What it must fulfil; its `baseline` is a VERSION as typed too.
         aws: Region and profile.
         open_store: Called for runs and models.
@@ -128,7 +129,7 @@ def check_version(
     asking = asking or Asking()
     check_alias(asking.alias)
     store = cache(open_store)
-    referred = load_version(candidate, aws, store)
+    referred = load_given(candidate, aws, store)
     referred = replace(referred, registered=referred.registered or asking.registered)
     if referred.run is not None and not referred.run.is_logged:
         raise TrackingError(say_incomplete(referred.run.run_id))
@@ -139,7 +140,7 @@ def check_version(
         reason = f"the candidate is already the {asking.alias}"
         described = replace(described, is_champion=True)
         return decide(policy, described, Opponent(absent=reason))
-    opponent = find_opponent(policy, referred, asking.alias, aws, store)
+    opponent = find_opponent(policy, referred, asking.alias, aws, store, read=asking.baseline)
     looks = _count_looks(policy, referred, opponent, store, asking.notes)
     decision = decide(policy, described, opponent, looks)
     if asking.notes and referred.run is not None:

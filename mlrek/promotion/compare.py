@@ -23,7 +23,7 @@ from mlrek.promotion import (
     Referred,
     find_logged_run,
     list_looks,
-    load_version,
+    load_given,
     name_look,
 )
 from mlrek.render import Json, number_or_null, write_json
@@ -66,7 +66,7 @@ class Compared:
 
 
 def compare_references(
-    versions: Sequence[str],
+    versions: Sequence[str | Referred],
     aws: AwsOptions,
     open_store: Callable[[], Store],
     settings: CompareSettings,
@@ -77,7 +77,7 @@ def compare_references(
     """Read the versions that were named and compare each candidate with the baseline.
 
     Args:
-        versions: The baseline and one or more candidates as typed.
+        versions: The baseline and one or more candidates as typed, or as they were read.
         aws: Region and profile.
         open_store: Called for runs and models only.
         settings: How to compare.
@@ -90,7 +90,7 @@ def compare_references(
         SourceError: An evaluation cannot be read.
         TrackingError: MLflow cannot be reached or refuses.
     """
-    referred = [load_version(text, aws, open_store) for text in versions]
+    referred = [load_given(version, aws, open_store) for version in versions]
     sides = [Side(evaluation=one.evaluation, rule=rule or one.prediction_rule) for one in referred]
     comparisons, several = compare_several(sides[0], sides[1:], settings)
     comparisons = tuple(

@@ -1,7 +1,7 @@
 """What became of a sync: results, registered versions, and what a person reads of them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from shlex import quote
 from typing import Protocol
 
@@ -10,7 +10,8 @@ from mlrek.evaluation import Doubt, Project
 from mlrek.metrics.numbers import HEADLINES, SERVICE_F1, name_metric
 from mlrek.registry.door import ModelVersion, Registry
 from mlrek.registry.registering import register_run
-from mlrek.render import Block, Line, Table
+from mlrek.render import Block, Json, Line, Table
+from mlrek.render.doubts import build_doubt_json
 from mlrek.sources import AwsOptions
 from mlrek.sources.custom import CustomOptions
 from mlrek.sources.description import AUTO_SPLIT
@@ -34,6 +35,19 @@ class Progress(Protocol):
 
     def finish_version(self, result: "VersionResult") -> None:
         """One version is done."""
+
+
+class SilentProgress:
+    """Says nothing: for pipes, --quiet, --json and Python."""
+
+    def start(self, versions: int) -> None:
+        """Nothing to show."""
+
+    def on_bytes(self, n: int) -> None:
+        """Nothing to show."""
+
+    def finish_version(self, result: "VersionResult") -> None:
+        """Nothing to show."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +119,40 @@ class SyncResult:
     def any_failed(self) -> bool:
         """Whether a version's evaluation could not be read, logged or registered."""
         return any(v.action == "failed" or v.unregistered for v in self.versions)
+
+
+def build_sync_json(result: SyncResult) -> dict[str, Json]:
+    """The stable JSON form of a sync's result."""
+    return {
+        "tracking_uri": result.tracking_uri,
+        "projects": [
+            {
+                "project_arn": project.project.arn,
+                "experiment": project.experiment,
+                "experiment_id": project.experiment_id,
+                "links": asdict(project.links),
+            }
+            for project in result.projects
+        ],
+        "versions": [_build_version(version) for version in result.versions],
+    }
+
+
+def _build_version(result: VersionResult) -> dict[str, Json]:
+    version, run, model = result.entry.version, result.run, result.model
+    return {
+        "project_arn": version.project.arn,
+        "version": version.name,
+        "version_arn": version.arn,
+        "action": result.action,
+        "run_id": run.run_id if run else None,
+        "experiment_id": result.experiment_id or None,
+        "task": run.tags.get("task") if run else None,
+        "reason": result.unregistered or result.reason or None,
+        "model": {"name": model.name, "version": model.number} if model else None,
+        "doubts": [build_doubt_json(doubt) for doubt in result.doubts],
+        "warnings": list(result.warnings),
+    }
 
 
 LOGGED = frozenset({"created", "unchanged", "replaced"})

@@ -154,8 +154,21 @@ def sync_sources(
         TrackingError: MLflow cannot be reached or refuses.
         UsageError: A source or version that was named does not exist.
     """
+    opened = _open_sources(sources, options)
+    return sync_opened(opened, tracking_uri, options, progress, environ=environ)
+
+
+def sync_opened(
+    sources: Iterable[Source],
+    tracking_uri: str,
+    options: SyncOptions,
+    progress: Progress,
+    *,
+    environ: Mapping[str, str],
+) -> SyncResult:
+    """Like `sync_sources`, of sources that are open."""
     with Workers(options.jobs, options.scheduler) as workers:
-        entries = list_entries(_open_sources(sources, options), options.versions)
+        entries = list_entries(sources, options.versions)
         _check_named(entries)
         progress.start(len(entries))
         workers.expect(sum(not (entry.skipped or entry.refused) for _, entry in entries))
