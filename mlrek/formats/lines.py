@@ -214,19 +214,29 @@ def unfold_lines(
     Raises:
         ParseError: It is packed or encoded in a way that cannot be read, or its JSON is broken.
     """
-    head, chunks = peek_chunks(chunks)
-    if is_gzip(head):
-        head, chunks = peek_chunks(_unpack(chunks, uri))
-        if is_gzip(head):
-            raise ParseError(uri, 0, "is compressed twice (gzip); unpack it with `gunzip`")
-    if encoding := find_encoding(head):
-        head, chunks = peek_chunks(_recode(chunks, uri, encoding))
+    head, chunks = open_text(chunks, uri)
     text = head.removeprefix(BYTE_ORDER_MARK).lstrip()
     is_document = text.startswith((b"[", b'"')) or holds_values.match(text)
     if is_document or (text.startswith(b"{") and say_lines(head)):
         yield from _unfold_document(_join(chunks, uri), uri, unfold)
     else:
         yield from chunks
+
+
+def open_text(chunks: Iterable[bytes], uri: str) -> tuple[bytes, Iterator[bytes]]:
+    """The first bytes of a file and all its chunks, unpacked and in UTF-8.
+
+    Raises:
+        ParseError: It is packed or encoded in a way that cannot be read.
+    """
+    head, read = peek_chunks(chunks)
+    if is_gzip(head):
+        head, read = peek_chunks(_unpack(read, uri))
+        if is_gzip(head):
+            raise ParseError(uri, 0, "is compressed twice (gzip); unpack it with `gunzip`")
+    if encoding := find_encoding(head):
+        head, read = peek_chunks(_recode(read, uri, encoding))
+    return head, read
 
 
 def _unpack(chunks: Iterable[bytes], uri: str) -> Iterator[bytes]:

@@ -41,6 +41,7 @@ from mlrek.formats.predictions.labels import (
     warn_alike,
     warn_foreign,
 )
+from mlrek.formats.predictions.masks import check_mask_sizes, choose_masks
 from mlrek.formats.predictions.responses import Responses
 from mlrek.formats.truth import GroundTruth
 from mlrek.metrics import NO_CONFIDENCES
@@ -340,6 +341,7 @@ def join_answers(
         UsageError: The task that was asked for is not theirs.
     """
     task, said = _find_task(truth, answers, options)
+    truth, answers, of_masks = choose_masks(truth, answers)
     matched = match_images(truth, answers, options, task)
     names = find_true_names(truth, answers, options)
     labels = tuple(dict.fromkeys((*truth.labels, *names)))
@@ -375,6 +377,7 @@ def join_answers(
             *answers.warnings,
             *said,
             *(() if answers.is_scored else (_NOT_SCORED,)),
+            *of_masks,
             *matched.warnings,
             *warn_alike(truth.labels, names),
             *warn_foreign(truth.labels, names),
@@ -497,4 +500,6 @@ def _merge_sizes(truth: GroundTruth, answers: Answers, answer: IntArray) -> Floa
     )[answer]
     if truth.image_sizes is None:
         return told
+    if answers.boxes is not None and answers.boxes.masks is not None:
+        check_mask_sizes(truth, told)
     return np.where(np.isnan(truth.image_sizes), told, truth.image_sizes)

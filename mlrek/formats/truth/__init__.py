@@ -19,7 +19,7 @@ may stand in an array, in answers of ListDatasetEntries as the AWS CLI prints th
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
@@ -66,7 +66,8 @@ class GroundTruth:
     `normalized` tells whether corners are shares of these. `unlabelled` are further images of the
     file, of which nobody knows what is true; `doubts` count them. `lacks_ending`: images are named
     without the ending of their file. `image_ids` and `label_ids` are the ids by which answers may
-    name an image or a label instead.
+    name an image or a label instead. `find_masks` gives the masks of `boxes`, where each has one:
+    they are encoded only where answers have masks too.
     """
 
     task: Task
@@ -75,6 +76,7 @@ class GroundTruth:
     truth: LabelSets
     boxes: Boxes | None = None
     image_sizes: FloatArray | None = None
+    find_masks: Callable[[], tuple[bytes, ...]] | None = None
     unlabelled: frozenset[str] = frozenset()
     normalized: bool = False
     lacks_ending: bool = False
