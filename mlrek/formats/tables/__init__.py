@@ -1,0 +1,48 @@
+"""Tables of truth and predictions in CSV, Parquet and JSON Lines, as people keep them.
+
+Long: a row for each label of an image, `image,label[,confidence]`, or for each box. Wide: a row for
+each image, `image,truth,predicted` or a column of scores for each label, `score_<label>`. Columns
+may have any order, and any of the names in `columns.COLUMN_NAMES`. Text may be packed (gzip), in
+UTF-16, with a byte-order mark, and parted by `,`, `;`, tab or `|`.
+"""
+
+from mlrek.formats.files import Files
+from mlrek.formats.predictions import Answers
+from mlrek.formats.tables.columns import list_column_names
+from mlrek.formats.truth import GroundTruth
+
+__all__ = [
+    "list_column_names",
+    "read_table_answers",
+    "read_table_truth",
+    "seems_table",
+]
+
+
+def seems_table(files: Files) -> bool:
+    """Whether there is a table of truth or predictions, by its content."""
+    from mlrek.formats.tables.batches import seems_one
+
+    return any(seems_one(files, name) for name in files.names)
+
+
+def read_table_answers(files: Files) -> Answers:
+    """What a table says that a model answered; with the truth, where the table has it too.
+
+    Raises:
+        ParseError: It is no table of predictions, or a row is wrong; the message names the row.
+    """
+    from mlrek.formats.tables.contents import read_answers
+
+    return read_answers(files)
+
+
+def read_table_truth(files: Files) -> GroundTruth:
+    """What a table says is true of its images.
+
+    Raises:
+        ParseError: It is no table of truth, or a row is wrong; the message names the row.
+    """
+    from mlrek.formats.tables.contents import read_truth
+
+    return read_truth(files)

@@ -1,0 +1,369 @@
+"""A table in CSV, Parquet or JSON Lines -> its columns, a bounded number of rows at a time."""
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute
+import pyarrow.csv
+from msgspec.json import Decoder, encode
+from pyarrow import parquet
+
+from mlrek.errors import ParseError
+from mlrek.formats.files import ITSELF, Files
+from mlrek.formats.json_text import HEAD_BYTES, peek_inside, quoted, say_spoilt
+from mlrek.formats.lines import BYTE_ORDER_MARK, iter_json_lines, open_text, unfold_lines
+from mlrek.formats.tables.columns import Header, names_images, read_header
+
+PARQUET_MARK: Final = b"PAR1"
+
+_BLOCK_BYTES: Final = 4 << 20
+_ROWS_AT_ONCE: Final = 128 * 1024
+_DELIMITERS: Final = ",;\t|"
+_NO_VALUES: Final = ("", "nan", "NaN", "NAN", "NA", "N/A", "null", "NULL", "None")
+_DECIMAL_COMMA: Final = re.compile(r"\s*[+-]?\d+,\d+\s*")
+_COCO: Final = frozenset(("image_id", "category_id", "bbox"))
+
+Columns = Sequence[pa.Array]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableFile:
+    """One file of rows: what its columns mean, and how to go through some of them.
+
+    `iter_batches` takes places of columns and yields these columns, some rows at a time.
+    """
+
+    uri: str
+    header: Header
+    iter_batches: Callable[[Sequence[int]], Iterator[Columns]]
+
+
+def seems_one(files: Files, name: str = ITSELF) -> bool:
+    """Whether one file holds a table of truth or predictions, by its content."""
+    head = files.read_head(name)
+    try:
+        if head.startswith(PARQUET_MARK):
+            return not _is_evaluation(files.read_whole(name))
+        inside = peek_inside(head).removeprefix(BYTE_ORDER_MARK).lstrip()
+        if say_spoilt(inside):
+            return False
+        if inside.startswith((b"{", b"[")):
+            return _seems_json(files.read(name))
+        _, names = split_names(_split_header("", files.read(name))[1])
+    except (ParseError, pa.ArrowException, OSError):
+        return False
+    return names_images(names)
+
+
+def _is_evaluation(data: bytes) -> bool:
+    """Whether a Parquet file is mlrek's own, which holds a whole evaluation."""
+    return b"mlrek" in (parquet.ParquetFile(pa.BufferReader(data)).schema_arrow.metadata or {})
+
+
+def _seems_json(chunks: Iterable[bytes]) -> bool:
+    """Whether the first rows are flat, name images and say something of them."""
+    first = next(_iter_rows("", chunks), (0, ()))[1]
+    names = {name for row in first for name in row}
+    is_flat = not any(isinstance(value, dict) for row in first for value in row.values())
+    return is_flat and names_images(tuple(names)) and not names >= _COCO
+
+
+def open_table(files: Files, name: str) -> TableFile:
+    """The table in a file, whatever its form.
+
+    Raises:
+        ParseError: It holds no table, or two columns that mean the same.
+    """
+    uri = f"{files.uri.rstrip('/')}/{name}" if name else files.uri
+    head = files.read_head(name)
+    if head.startswith(PARQUET_MARK):
+        return _open_parquet(uri, files.read_whole(name))
+    inside = peek_inside(head).removeprefix(BYTE_ORDER_MARK).lstrip()
+    if said := say_spoilt(inside):
+        raise ParseError(uri, 0, f"{said.replace(', not JSON', '')}; a table belongs here")
+    if inside.startswith((b"{", b"[")):
+        return _open_json(uri, files.read, name)
+    return _open_csv(uri, files.read, name)
+
+
+def _read_header(uri: str, names: Sequence[str]) -> Header:
+    try:
+        return read_header(names)
+    except ValueError as exc:
+        raise ParseError(uri, 0, str(exc)) from exc
+
+
+# ---- Parquet --------------------------------------------------------------------------------
+
+
+def _open_parquet(uri: str, data: bytes) -> TableFile:
+    try:
+        file = parquet.ParquetFile(pa.BufferReader(data))
+    except (pa.ArrowException, OSError) as exc:
+        raise _damaged(uri, exc) from exc
+    names = file.schema_arrow.names
+
+    def iter_batches(places: Sequence[int]) -> Iterator[Columns]:
+        wanted = [names[place] for place in places]
+        try:
+            for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=wanted):
+                yield [batch.column(batch.schema.get_field_index(name)) for name in wanted]
+        except (pa.ArrowException, OSError) as exc:
+            raise _damaged(uri, exc) from exc
+
+    return TableFile(uri=uri, header=_read_header(uri, names), iter_batches=iter_batches)
+
+
+def _damaged(uri: str, exc: Exception) -> ParseError:
+    return ParseError(uri, 0, f"is a Parquet file that cannot be read: {_first_line(exc)}")
+
+
+def _first_line(exc: Exception) -> str:
+    return quoted(str(exc).partition("\n")[0])
+
+
+# ---- CSV ------------------------------------------------------------------------------------
+
+
+class _Stream(io.RawIOBase):
+    """Chunks of bytes as a file."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks = iter(chunks)
+        self._rest = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._rest:
+            chunk = next(self._chunks, None)
+            if chunk is None:
+                return 0
+            self._rest = memoryview(chunk)
+        n = min(len(buffer), len(self._rest))
+        buffer[:n] = self._rest[:n]
+        self._rest = self._rest[n:]
+        return n
+
+
+def _open_csv(uri: str, read: Callable[[str], Iterable[bytes]], name: str) -> TableFile:
+    _, line = _split_header(uri, read(name))
+    delimiter, names = split_names(line)
+
+    def iter_batches(places: Sequence[int]) -> Iterator[Columns]:
+        body, _ = _split_header(uri, read(name))
+        texts = [str(place) for place in places]
+        bad: list[Any] = []
+
+        def stop(row: Any) -> str:
+            bad.append(row)
+            return "error"
+
+        options = {
+            "read_options": pyarrow.csv.ReadOptions(
+                column_names=[*map(str, range(len(names)))], block_size=_BLOCK_BYTES
+            ),
+            "parse_options": pyarrow.csv.ParseOptions(
+                delimiter=delimiter,
+                newlines_in_values=True,
+                invalid_row_handler=stop,
+            ),
+            "convert_options": pyarrow.csv.ConvertOptions(
+                include_columns=texts, column_types=dict.fromkeys(texts, pa.string())
+            ),
+        }
+        try:
+            for batch in _iter_csv(body, options):
+                yield [
+                    _mend_decimals(column) if delimiter != "," else column
+                    for column in batch.columns
+                ]
+        except pa.ArrowException as exc:
+            raise ParseError(uri, 0, _say_csv(exc, bad)) from exc
+
+    return TableFile(uri=uri, header=_read_header(uri, names), iter_batches=iter_batches)
+
+
+def _iter_csv(
+    body: "io.BufferedReader[Any]", options: Mapping[str, Any]
+) -> Iterator[pa.RecordBatch]:
+    if not body.peek(1):
+        return
+    with pyarrow.csv.open_csv(body, **options) as reader:
+        yield from reader
+
+
+def _mend_decimals(column: pa.Array) -> pa.Array:
+    """Numbers with a decimal comma, as they are written where `;` parts the columns."""
+    filled = [text for text in column[:1].to_pylist() if text]
+    if not filled or not _DECIMAL_COMMA.fullmatch(filled[0]):
+        return column
+    return pa.compute.replace_substring(column, ",", ".")
+
+
+def _say_csv(exc: pa.ArrowException, bad: Sequence[Any]) -> str:
+    if bad:
+        row = bad[0]
+        found, wanted = row.actual_columns, row.expected_columns
+        where = f"row {row.number}: " if row.number else ""
+        return f"{where}has {found} cells where the header has {wanted}: {quoted(row.text)}"
+    if "UTF8" in str(exc):
+        return "is no text in UTF-8; save it as UTF-8"
+    return f"is a CSV file that cannot be read: {_first_line(exc)}"
+
+
+def _split_header(uri: str, chunks: Iterable[bytes]) -> tuple["io.BufferedReader[Any]", bytes]:
+    """What follows the first line of a text, and that line.
+
+    Raises:
+        ParseError: There is no line, or its end is out of sight.
+    """
+    stream = io.BufferedReader(_Stream(open_text(chunks, uri)[1]), buffer_size=HEAD_BYTES)
+    lines = iter(stream.readline, b"")
+    line = next((line for line in lines if line.removeprefix(BYTE_ORDER_MARK).strip()), b"")
+    while line.count(b'"') % 2 and (more := stream.readline()):
+        line += more
+    if not line:
+        raise ParseError(uri, 0, "is empty: not one line")
+    return stream, line.removeprefix(BYTE_ORDER_MARK)
+
+
+def split_names(line: bytes) -> tuple[str, tuple[str, ...]]:
+    """The delimiter of a header, and its names: that by which most names are known."""
+    text = line.decode("utf-8", "replace").strip("\r\n")
+    found = {mark: _split(text, mark) for mark in _DELIMITERS}
+    return max(found.items(), key=lambda item: (_count_known(item[1]), len(item[1])))
+
+
+def _split(text: str, delimiter: str) -> tuple[str, ...]:
+    try:
+        rows = list(csv.reader([text], delimiter=delimiter))
+    except csv.Error:
+        return (text,)
+    return tuple(name.strip() for name in rows[0]) if rows else ()
+
+
+def _count_known(names: Sequence[str]) -> int:
+    try:
+        header = read_header(names)
+    except ValueError:
+        return len(names)
+    return len(header.roles) + len(header.scores) + len(header.hot)
+
+
+# ---- JSON Lines -----------------------------------------------------------------------------
+
+_ROWS = Decoder(dict[str, Any])
+_NOT_LISTED: Final = re.compile(rb"(?!)")
+
+
+def _open_json(uri: str, read: Callable[[str], Iterable[bytes]], name: str) -> TableFile:
+    first = next(_iter_rows(uri, read(name)), None)
+    if first is None:
+        raise ParseError(uri, 0, "is empty: not one line")
+    names = tuple(dict.fromkeys(key for row in first[1] for key in row))
+    header = _read_header(uri, names)
+
+    def iter_batches(places: Sequence[int]) -> Iterator[Columns]:
+        for number, rows in _iter_rows(uri, read(name)):
+            _check_names(uri, names, number, rows)
+            yield [make_array([row.get(names[place]) for row in rows]) for place in places]
+
+    return TableFile(uri=uri, header=header, iter_batches=iter_batches)
+
+
+def _iter_rows(uri: str, chunks: Iterable[bytes]) -> Iterator[tuple[int, Sequence[dict[str, Any]]]]:
+    def refuse(number: int, exc: ValueError) -> None:
+        raise ParseError(uri, number, str(exc)) from exc
+
+    return iter_json_lines(
+        _ROWS, unfold_lines(chunks, uri, lambda _: None, _NOT_LISTED), uri, refuse
+    )
+
+
+def _check_names(
+    uri: str, names: Sequence[str], number: int, rows: Sequence[dict[str, Any]]
+) -> None:
+    """Refuse a column that comes up after rows without it have been read."""
+    if set().union(*rows) <= set(names):
+        return
+    for i, row in enumerate(rows):
+        for name in row:
+            header = _read_header(uri, (name,))
+            if name not in names and name not in header.passed:
+                said = f"has {quoted(name)}, which the first rows of the file lack"
+                raise ParseError(uri, number + i, said)
+
+
+def make_array(values: Sequence[Any]) -> pa.Array:
+    """Values of JSON as a column; of several types all become text as JSON writes it."""
+    try:
+        return pa.array(values, from_pandas=True)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
+        return pa.array([_write(value) for value in values], pa.string())
+
+
+def _write(value: Any) -> str | None:
+    if value is None or isinstance(value, str):
+        return value
+    return encode(value).decode()
+
+
+# ---- columns --------------------------------------------------------------------------------
+
+
+def to_texts(values: pa.Array) -> list[str]:
+    """Distinct values as text, '' for none; a number as its shortest text."""
+    if pa.types.is_floating(values.type):
+        return ["" if v is None or v != v else repr(v) for v in values.to_pylist()]  # noqa: PLR0124 - NaN
+    return ["" if value is None else str(value) for value in values.to_pylist()]
+
+
+def read_flags(column: pa.Array) -> pa.Array:
+    """A column of 1 and 0 that may be written as `true` and `false`."""
+    try:
+        return column.cast(pa.bool_()).cast(pa.int8())
+    except pa.ArrowException:
+        return column
+
+
+def to_numbers(column: pa.Array) -> tuple[pa.Array, int]:
+    """A column as numbers, NaN for none; and the first place of something else, or -1."""
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return _parse_numbers(column)
+    if pa.types.is_boolean(column.type):
+        return column, 0
+    try:
+        return column.cast(pa.float64()), -1
+    except pa.ArrowException:
+        return column, 0
+
+
+def _parse_numbers(column: pa.Array) -> tuple[pa.Array, int]:
+    compute = pa.compute
+    try:
+        return column.cast(pa.float64()), -1
+    except pa.ArrowInvalid:
+        pass
+    trimmed = compute.utf8_trim_whitespace(column)
+    is_none = compute.is_in(trimmed, value_set=pa.array(_NO_VALUES))
+    filled = compute.if_else(is_none, pa.scalar(None, pa.string()), trimmed)
+    try:
+        return filled.cast(pa.float64()), -1
+    except pa.ArrowInvalid:
+        return column, _find_no_number(filled.to_pylist())
+
+
+def _find_no_number(texts: Sequence[str | None]) -> int:
+    for i, text in enumerate(texts):
+        try:
+            float(text or 0)
+        except ValueError:
+            return i
+    return 0

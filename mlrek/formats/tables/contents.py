@@ -1,0 +1,607 @@
+"""The rows of a table -> answers of a model, and what is true of its images."""
+
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import numpy as np
+
+from mlrek.errors import ParseError
+from mlrek.evaluation import BoolArray, Boxes, FloatArray, IntArray, LabelSets, Outcome, Task
+from mlrek.formats.columns import (
+    add_up,
+    find_offsets,
+    make_label_sets,
+    place_labels,
+    warn_first,
+)
+from mlrek.formats.files import Files
+from mlrek.formats.json_text import join_some, quoted, say_first
+from mlrek.formats.predictions import Answers
+from mlrek.formats.tables.columns import Header, Role
+from mlrek.formats.tables.numbers import (
+    TableBoxes,
+    find_boxes_of_rows,
+    find_thresholds,
+    has_boxes,
+    scale_confidences,
+)
+from mlrek.formats.tables.rows import (
+    LABELS,
+    NONE,
+    Cells,
+    TableRows,
+    count_rows_once,
+    read_rows,
+    say_lacking,
+)
+from mlrek.formats.truth import GroundTruth
+
+_NUMBERS: Final = frozenset(Role) - {*LABELS, Role.IMAGE_ID, Role.LABEL_ID, Role.BOX}
+_RARE: Final = 20
+"""One image in so many with several labels may be a slip."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Meaning:
+    """Which columns hold what a model says and what is true; None: none does.
+
+    `is_wide`: an image has one row.
+    """
+
+    answer: Role | None
+    truth: Role | None
+    is_wide: bool
+    warnings: tuple[str, ...] = ()
+
+
+def _find_meaning(header: Header) -> _Meaning:
+    """What the columns of labels mean, which depends on the others that are there.
+
+    Raises:
+        ValueError: It is open.
+    """
+    has_label, has_truth, has_predicted = (role in header for role in LABELS)
+    if has_label and has_truth and has_predicted:
+        names = ", ".join(header.name_of(role) for role in LABELS)
+        raise ValueError(f"columns {names} are one too many: keep the truth and the prediction")
+    is_wide = bool(header.scores or header.hot) or (has_predicted and (has_label or has_truth))
+    if not is_wide:
+        if has_label:
+            truth = Role.TRUTH if has_truth else None
+            return _Meaning(answer=Role.LABEL, truth=truth, is_wide=False)
+        if has_predicted:
+            return _Meaning(answer=Role.PREDICTED, truth=None, is_wide=False)
+        return _Meaning(answer=None, truth=Role.TRUTH if has_truth else None, is_wide=False)
+    answer = Role.PREDICTED if has_predicted else None
+    if has_label and has_truth:
+        return _Meaning(answer=Role.LABEL, truth=Role.TRUTH, is_wide=True)
+    if has_label:
+        other = header.name_of(Role.PREDICTED) if has_predicted else "the columns of scores"
+        said = f"{header.name_of(Role.LABEL)} is read as the truth, as {other} are the predictions"
+        return _Meaning(answer=answer, truth=Role.LABEL, is_wide=True, warnings=(said,))
+    return _Meaning(answer=answer, truth=Role.TRUTH if has_truth else None, is_wide=True)
+
+
+def _check_header(rows: TableRows) -> tuple[_Meaning, bool]:
+    """What the columns mean, and whether there are boxes.
+
+    Raises:
+        ParseError: It cannot be told.
+    """
+    try:
+        return _find_meaning(rows.header), has_boxes(rows.header)
+    except ValueError as exc:
+        raise ParseError(rows.uri, 0, str(exc)) from exc
+
+
+# ---- answers --------------------------------------------------------------------------------
+
+
+def read_answers(files: Files) -> Answers:
+    """What a table says that a model answered; see `read_table_answers`."""
+    rows = read_rows(files, {*LABELS, *_NUMBERS}, scores=True, hot=True)
+    meaning, is_boxes = _check_header(rows)
+    if meaning.answer is None and rows.scores is None:
+        raise ParseError(rows.uri, 0, _say_no_answers(rows.header))
+    if is_boxes and meaning.is_wide:
+        raise ParseError(rows.uri, 0, "has boxes and columns of several labels; write a box a row")
+    said: tuple[str, ...] = ()
+    if meaning.is_wide:
+        rows, said = count_rows_once(rows)
+    answers = (
+        _build_scores(rows, meaning)
+        if rows.scores is not None
+        else _build_boxes(rows, meaning)
+        if is_boxes
+        else _build_long(rows, meaning)
+    )
+    has_truth = meaning.truth is not None or rows.hot is not None
+    return replace(
+        answers,
+        truth=_build_truth(rows, meaning.truth, agrees=True) if has_truth else None,
+        warnings=(*rows.warnings, *meaning.warnings, *said, *_warn_labels(rows), *answers.warnings),
+    )
+
+
+def _say_no_answers(header: Header) -> str:
+    if Role.TRUTH in header or header.hot:
+        name = header.name_of(Role.TRUTH) if Role.TRUTH in header else "columns `truth_<label>`"
+        return (
+            f"holds the truth ({name}), but no predictions: needed is a column `label`, "
+            "`predicted` or `score_<label>`"
+        )
+    return say_lacking(header)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Labelled:
+    """The labels that a table gives to images: of each its row, image and code; all (n,)."""
+
+    row_idx: IntArray
+    image_idx: IntArray
+    code: IntArray
+    confidence: FloatArray
+
+    def select(self, kept: IntArray | BoolArray) -> "_Labelled":
+        """Some of them."""
+        return _Labelled(
+            row_idx=self.row_idx[kept],
+            image_idx=self.image_idx[kept],
+            code=self.code[kept],
+            confidence=self.confidence[kept],
+        )
+
+
+def _list_labelled(rows: TableRows, role: Role) -> tuple[_Labelled, tuple[str, ...]]:
+    """The labels in a column with their confidences as fractions, image by image in file order.
+
+    Raises:
+        ParseError: A label has no confidence, or a confidence no label.
+    """
+    cells = rows.cells[role]
+    given = rows.numbers.get(Role.CONFIDENCE)
+    confidence = _spread_confidences(rows, cells, given)
+    found = _Labelled(
+        row_idx=cells.row_idx,
+        image_idx=cells.spread(rows.image_idx),
+        code=cells.codes,
+        confidence=confidence,
+    )
+    warnings: tuple[str, ...] = ()
+    if given is not None:
+        _check_complete(rows, found)
+    if np.any(found.code == NONE):
+        found = found.select(found.code != NONE)
+    if given is not None:
+        name = rows.header.name_of(Role.CONFIDENCE)
+        scaled = scale_confidences(rows, found.confidence, found.row_idx, name)
+        found, warnings = replace(found, confidence=scaled.confidence), scaled.warnings
+    if np.any(np.diff(found.image_idx) < 0):
+        found = found.select(np.argsort(found.image_idx, kind="stable"))
+    return found, warnings
+
+
+def _spread_confidences(rows: TableRows, cells: Cells, given: FloatArray | None) -> FloatArray:
+    """A confidence for each label, where a cell may hold several of both; 1 without any."""
+    if given is None:
+        return np.ones(len(cells.codes))
+    if len(given) == len(cells.codes):
+        return given
+    if len(given) != len(rows.image_idx):
+        raise ParseError(rows.uri, 0, "has lists of labels and of confidences of unequal length")
+    return np.asarray(cells.spread(given))
+
+
+def _check_complete(rows: TableRows, found: _Labelled) -> None:
+    is_empty, has_none = found.code == NONE, np.isnan(found.confidence)
+    if not np.any(is_empty != has_none):
+        return
+    place = int(np.argmax(is_empty != has_none))
+    row, name = int(found.row_idx[place]), rows.header.name_of(Role.CONFIDENCE)
+    if has_none[place]:
+        raise rows.refuse(row, f"{name} is empty, which is not 0: give a number or drop the row")
+    raise rows.refuse(row, f"has a confidence ({found.confidence[place]:g}), but no label")
+
+
+def _build_long(rows: TableRows, meaning: _Meaning) -> Answers:
+    role = meaning.answer
+    assert role is not None  # noqa: S101 - for the type checker: `read_answers` saw to it
+    found, warnings = _list_labelled(rows, role)
+    found, repeated = _count_labels_once(rows, found)
+    labels, codes = _sort_labels(rows, found.code)
+    by_row = _first_codes(rows.cells[role], codes)
+    thresholds, said = find_thresholds(rows, by_row, len(labels))
+    return Answers(
+        images=rows.images,
+        labels=labels,
+        offsets=find_offsets(found.image_idx, len(rows.images)),
+        label_idx=codes[found.code],
+        confidence=found.confidence,
+        is_scored=Role.CONFIDENCE in rows.header,
+        predicted=_find_predicted(rows, role, codes) if meaning.is_wide else None,
+        thresholds=_name_thresholds(labels, thresholds),
+        warnings=(*warnings, *repeated, *said, *_warn_unanswered(rows, found)),
+    )
+
+
+def _first_codes(cells: Cells, codes: IntArray) -> IntArray | None:
+    """The label of each row, where each has one at most."""
+    return None if cells.counts is not None else np.append(codes, NONE)[cells.codes]
+
+
+def _find_predicted(rows: TableRows, role: Role, codes: IntArray) -> IntArray | None:
+    """The label of each image that a column names, where each has one at most."""
+    by_row = _first_codes(rows.cells[role], codes)
+    if by_row is None:
+        return None
+    predicted = np.full(len(rows.images), NONE, dtype=np.int64)
+    predicted[rows.image_idx] = by_row
+    return predicted
+
+
+def _name_thresholds(labels: Sequence[str], thresholds: FloatArray) -> dict[str, float]:
+    return {
+        label: value
+        for label, value in zip(labels, thresholds.tolist(), strict=True)
+        if not np.isnan(value)
+    }
+
+
+def _count_labels_once(rows: TableRows, found: _Labelled) -> tuple[_Labelled, tuple[str, ...]]:
+    """Each label of an image once.
+
+    Raises:
+        ParseError: An image has a label with two confidences.
+    """
+    keys = found.image_idx.astype(np.int64) * max(len(rows.labels), 1) + found.code
+    ordered = np.sort(keys)
+    if not np.any(ordered[1:] == ordered[:-1]):
+        return found, ()
+    order = np.argsort(keys, kind="stable")
+    is_again = np.diff(keys[order], prepend=-1) == 0
+    first = np.flatnonzero(~is_again)[np.cumsum(~is_again) - 1]
+    again, before = order[is_again], order[first[is_again]]
+    differs = found.confidence[again] != found.confidence[before]
+    if differs.any():
+        place = int(np.argmax(differs))
+        one, other = int(again[place]), int(before[place])
+        earlier = rows.name_row(int(found.row_idx[other]))
+        raise rows.refuse(
+            int(found.row_idx[one]),
+            f"gives label {quoted(rows.labels[found.code[one]])} confidence "
+            f"{found.confidence[one]:g}, but {earlier} gives it {found.confidence[other]:g}; keep "
+            "one of them",
+        )
+    image = rows.images[found.image_idx[again[0]]]
+    said = say_first(len(again), len(keys), "rows are there twice and count once", image)
+    return found.select(np.sort(order[~is_again])), (said,)
+
+
+def _warn_unanswered(rows: TableRows, found: _Labelled) -> Iterator[str]:
+    answered = np.zeros(len(rows.images), dtype=np.bool_)
+    answered[found.image_idx] = True
+    yield from warn_first(rows.images, ~answered, "images have a row without a prediction")
+
+
+# ---- scores ---------------------------------------------------------------------------------
+
+
+def _build_scores(rows: TableRows, meaning: _Meaning) -> Answers:
+    """Of columns of scores: complete records, in the order of the columns."""
+    assert rows.scores is not None  # noqa: S101 - for the type checker
+    scores = rows.scores
+    names = tuple(rows.header.scores)
+    missing = np.isnan(scores)
+    is_unanswered = np.asarray(missing.all(axis=1))
+    if np.any(partly := missing.any(axis=1) & ~is_unanswered):
+        row = int(np.argmax(partly))
+        column = rows.header.names[[*rows.header.scores.values()][int(np.argmax(missing[row]))]]
+        raise rows.refuse(row, f"{quoted(column)} is empty, which is not 0")
+    answered = np.flatnonzero(~is_unanswered)
+    of_row = np.repeat(answered, len(names))
+    scaled = scale_confidences(rows, scores[answered].ravel(), of_row, "a score")
+    labels, predicted = names, None
+    if meaning.answer is not None:
+        used = _list_used(rows, meaning.answer)
+        labels = (*names, *(label for label in used if label not in names))
+        predicted = _find_predicted(rows, meaning.answer, place_labels(rows.labels, labels))
+    thresholds, said = find_thresholds(rows, None, len(labels))
+    unanswered = warn_first(rows.images, is_unanswered, "images have no score at all")
+    return Answers(
+        images=rows.images,
+        labels=labels,
+        offsets=add_up(np.where(is_unanswered, 0, len(names))),
+        label_idx=np.tile(np.arange(len(names)), len(answered)),
+        confidence=scaled.confidence,
+        predicted=predicted,
+        thresholds=_name_thresholds(labels, thresholds),
+        warnings=(*scaled.warnings, *said, *unanswered),
+    )
+
+
+def _list_used(rows: TableRows, role: Role) -> list[str]:
+    """The labels that a column names, in label order."""
+    codes = rows.cells[role].codes
+    return sort_names([rows.labels[code] for code in np.unique(codes[codes != NONE])])
+
+
+# ---- boxes ----------------------------------------------------------------------------------
+
+
+def _build_boxes(rows: TableRows, meaning: _Meaning) -> Answers:
+    role = meaning.answer
+    assert role is not None  # noqa: S101 - for the type checker: `read_answers` saw to it
+    found, warnings = _list_labelled(rows, role)
+    boxes = find_boxes_of_rows(rows)
+    _check_boxed(rows, found, boxes)
+    labels, codes = _sort_labels(rows, found.code)
+    thresholds, said = find_thresholds(rows, _first_codes(rows.cells[role], codes), len(labels))
+    corners = boxes.boxes_xyxy[found.row_idx]
+    columns = _make_boxes(rows, found, codes, corners)
+    return Answers(
+        images=rows.images,
+        labels=labels,
+        offsets=columns.offsets,
+        label_idx=columns.label_idx,
+        confidence=columns.confidence,
+        is_scored=Role.CONFIDENCE in rows.header,
+        boxes=columns,
+        image_sizes=boxes.image_sizes,
+        normalized=boxes.normalized,
+        thresholds=_name_thresholds(labels, thresholds),
+        warnings=(
+            *warnings,
+            *boxes.warnings,
+            *_check_repeated(rows, found, corners),
+            *said,
+        ),
+    )
+
+
+def _make_boxes(rows: TableRows, found: _Labelled, codes: IntArray, corners: FloatArray) -> Boxes:
+    return Boxes(
+        offsets=find_offsets(found.image_idx, len(rows.images)),
+        label_idx=codes[found.code],
+        boxes_xyxy=corners,
+        confidence=found.confidence,
+        outcome=np.full(len(corners), Outcome.UNKNOWN, dtype=np.uint8),
+    )
+
+
+def _check_boxed(rows: TableRows, found: _Labelled, boxes: TableBoxes) -> None:
+    has_none = np.isnan(boxes.boxes_xyxy[:, 0])
+    if np.any(bare := has_none[found.row_idx]):
+        row = int(found.row_idx[int(np.argmax(bare))])
+        raise rows.refuse(row, "has a label, but no box")
+    is_bare = ~has_none
+    is_bare[found.row_idx] = False
+    if is_bare.any():
+        raise rows.refuse(int(np.argmax(is_bare)), "has a box, but no label")
+
+
+def _check_repeated(rows: TableRows, found: _Labelled, corners: FloatArray) -> Iterator[str]:
+    """Yield that equal boxes are there several times.
+
+    Raises:
+        ParseError: Half of them or more are: a file that holds everything twice.
+    """
+    numbers = np.column_stack([found.image_idx, found.code, corners, found.confidence])
+    order = np.lexsort(numbers.T)
+    ordered = numbers[order]
+    same = (ordered[1:] == ordered[:-1]) | (np.isnan(ordered[1:]) & np.isnan(ordered[:-1]))
+    again = order[1:][same.all(axis=1)]
+    if not len(again):
+        return
+    what = "rows repeat a box with all its numbers"
+    said = say_first(len(again), len(numbers), what, rows.images[found.image_idx[again.min()]])
+    if 2 * len(again) >= len(numbers):
+        raise ParseError(rows.uri, 0, f"{said}: does the file hold everything twice?")
+    yield f"{said}; each counts as a box of its own"
+
+
+# ---- truth ----------------------------------------------------------------------------------
+
+
+def read_truth(files: Files) -> GroundTruth:
+    """What a table says is true; see `read_table_truth`."""
+    roles = {*LABELS, *_NUMBERS} - {Role.CONFIDENCE, Role.THRESHOLD}
+    rows = read_rows(files, roles, scores=False, hot=True)
+    meaning, _ = _check_header(rows)
+    role = meaning.truth or (None if meaning.is_wide else meaning.answer)
+    if role is Role.PREDICTED or (role is None and rows.hot is None):
+        raise ParseError(rows.uri, 0, _say_no_truth(rows.header))
+    holds_answers = meaning.truth is not None and (meaning.answer is not None or rows.header.scores)
+    if not holds_answers and Role.CONFIDENCE in rows.header:
+        name = rows.header.name_of(Role.CONFIDENCE)
+        raise ParseError(
+            rows.uri,
+            0,
+            f"has confidences ({name}): these are predictions, not truth; name the "
+            "column of the truth `truth`, or leave the confidences out",
+        )
+    agrees, said = bool(holds_answers) or rows.hot is not None, tuple[str, ...]()
+    if agrees and meaning.is_wide:
+        rows, said = count_rows_once(rows)
+    passed = ("the predictions of the table are passed over: only its truth is read",)
+    truth = _build_truth(rows, role, agrees=agrees)
+    return replace(
+        truth,
+        warnings=(
+            *rows.warnings,
+            *(passed if holds_answers else ()),
+            *said,
+            *_warn_labels(rows),
+            *truth.warnings,
+        ),
+    )
+
+
+def _say_no_truth(header: Header) -> str:
+    if Role.PREDICTED in header or header.scores:
+        return "holds predictions, but no truth: needed is a column `truth` (or `label`)"
+    return say_lacking(header)
+
+
+def _build_truth(rows: TableRows, role: Role | None, *, agrees: bool) -> GroundTruth:
+    """Args: `role` is the column of true labels; None: columns of 1 and 0, one a label.
+
+    `agrees`: further rows of an image must say the same as the first.
+    """
+    if role is None:
+        return _build_hot(rows)
+    cells = rows.cells[role]
+    if agrees and cells.counts is None:
+        _check_agrees(rows, cells.codes)
+    is_boxes = has_boxes(rows.header) and not agrees
+    found = _Labelled(
+        row_idx=cells.row_idx,
+        image_idx=cells.spread(rows.image_idx),
+        code=cells.codes,
+        confidence=np.full(len(cells.codes), np.nan),
+    )
+    found = found.select(found.code != NONE)
+    found = found.select(np.argsort(found.image_idx, kind="stable"))
+    labels, codes = _sort_labels(rows, found.code)
+    sets = make_label_sets(
+        found.image_idx.astype(np.int64),
+        codes[found.code].astype(np.int64),
+        n_images=len(rows.images),
+        n_labels=len(labels),
+    )
+    if is_boxes:
+        return _build_true_boxes(rows, found, labels, codes, sets)
+    n_again = len(found.code) - len(sets.label_idx)
+    is_several = cells.counts is not None or bool(np.any(sets.counts > 1))
+    return GroundTruth(
+        task=Task.MULTILABEL if is_several else Task.CLASSIFICATION,
+        labels=labels,
+        images=rows.images,
+        truth=sets,
+        warnings=(
+            *_warn_again(rows, found, n_again, agrees=agrees),
+            *_warn_sets(rows, sets),
+        ),
+    )
+
+
+def _build_hot(rows: TableRows) -> GroundTruth:
+    assert rows.hot is not None  # noqa: S101 - for the type checker
+    row_idx, code = np.nonzero(rows.hot)
+    labels = tuple(rows.header.hot)
+    sets = make_label_sets(
+        rows.image_idx[row_idx].astype(np.int64),
+        code,
+        n_images=len(rows.images),
+        n_labels=len(labels),
+    )
+    return GroundTruth(
+        task=Task.CLASSIFICATION if np.all(sets.counts == 1) else Task.MULTILABEL,
+        labels=labels,
+        images=rows.images,
+        truth=sets,
+        warnings=tuple(_warn_sets(rows, sets)),
+    )
+
+
+def _build_true_boxes(
+    rows: TableRows, found: _Labelled, labels: tuple[str, ...], codes: IntArray, sets: LabelSets
+) -> GroundTruth:
+    boxes = find_boxes_of_rows(rows)
+    _check_boxed(rows, found, boxes)
+    corners = boxes.boxes_xyxy[found.row_idx]
+    return GroundTruth(
+        task=Task.DETECTION,
+        labels=labels,
+        images=rows.images,
+        truth=sets,
+        boxes=_make_boxes(rows, found, codes, corners),
+        image_sizes=boxes.image_sizes,
+        normalized=boxes.normalized,
+        warnings=(*boxes.warnings, *_check_repeated(rows, found, corners)),
+    )
+
+
+def _check_agrees(rows: TableRows, codes: IntArray) -> None:
+    """Refuse a table that gives an image two truths."""
+    first = np.zeros(len(rows.images), dtype=np.int64)
+    first[rows.image_idx[::-1]] = np.arange(len(codes))[::-1]
+    differs = codes != codes[first[rows.image_idx]]
+    if differs.any():
+        row = int(np.argmax(differs))
+        earlier = int(first[rows.image_idx[row]])
+        one, other = (quoted(_name(rows, codes[i])) for i in (row, earlier))
+        raise rows.refuse(row, f"its truth is {one}, but {other} in {rows.name_row(earlier)}")
+
+
+def _name(rows: TableRows, code: int) -> str:
+    return "" if code == NONE else rows.labels[code]
+
+
+def _warn_again(rows: TableRows, found: _Labelled, n_again: int, *, agrees: bool) -> Iterator[str]:
+    if not n_again or agrees:
+        return
+    keys = found.image_idx.astype(np.int64) * max(len(rows.labels), 1) + found.code
+    order = np.argsort(keys, kind="stable")
+    again = order[np.diff(keys[order], prepend=-1) == 0]
+    image = rows.images[found.image_idx[again.min()]]
+    yield say_first(n_again, len(keys), "rows are there twice and count once", image)
+
+
+def _warn_sets(rows: TableRows, sets: LabelSets) -> Iterator[str]:
+    """Yield how many images have no label, and how many have several where these are few."""
+    has_none, has_several = sets.counts == 0, sets.counts > 1
+    yield from warn_first(rows.images, has_none, "images are labelled as having no label")
+    if _count(has_several) * _RARE < len(rows.images):
+        yield from warn_first(rows.images, has_several, "images have several labels: all count")
+
+
+# ---- labels ---------------------------------------------------------------------------------
+
+
+def _count(found: BoolArray) -> int:
+    return int(np.count_nonzero(found))
+
+
+def _sort_labels(rows: TableRows, used: IntArray) -> tuple[tuple[str, ...], IntArray]:
+    """The labels that are used, in order, and the new code of each old one (-1: unused)."""
+    occurs = np.bincount(used, minlength=len(rows.labels)) > 0
+    labels = sort_names([rows.labels[code] for code in np.flatnonzero(occurs)])
+    return tuple(labels), place_labels(rows.labels, labels).astype(np.int32)
+
+
+def sort_names(labels: Sequence[str]) -> list[str]:
+    """Labels in alphabetical order; whole numbers by their value.
+
+    >>> sort_names(["10", "9"]), sort_names(["b", "10", "9"])
+    (['9', '10'], ['10', '9', 'b'])
+    """
+    if all(label.isascii() and label.lstrip("-").isdigit() for label in labels):
+        return sorted(labels, key=lambda label: (int(label), label))
+    return sorted(labels)
+
+
+def _warn_labels(rows: TableRows) -> Iterator[str]:
+    """Yield which labels of the table may be meant otherwise than they are written."""
+    labels = (*rows.labels, *rows.header.scores, *rows.header.hot)
+    yield from warn_alike(dict.fromkeys(labels))
+    if labels and {label.casefold() for label in rows.labels} <= {"true", "false"} and rows.labels:
+        yield "the labels are the truth values `True` and `False`, taken as names of labels"
+    known = set(rows.labels)
+    joined = [label for label in rows.labels if "|" in label and known >= set(label.split("|"))]
+    if joined:
+        yield (
+            f"{len(joined)} labels look like several joined by `|` and are taken as one label each:"
+            f" {quoted(joined[0])}; write lists where several are meant"
+        )
+
+
+def warn_alike(labels: Sequence[str] | dict[str, None]) -> Iterator[str]:
+    """Yield which labels differ in case or blanks alone; they are told apart."""
+    spellings = defaultdict(list)
+    for label in labels:
+        spellings["".join(label.split()).casefold()].append(label)
+    alike = [" and ".join(map(quoted, names)) for names in spellings.values() if len(names) > 1]
+    if alike:
+        yield f"labels that differ in case or blanks only are told apart: {join_some(alike)}"

@@ -1,0 +1,386 @@
+"""All rows of a table in memory: images and labels as codes, numbers as columns of floats."""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+import numpy as np
+import pyarrow as pa
+from msgspec import MsgspecError
+from msgspec.json import Decoder
+from numpy.typing import NDArray
+
+from mlrek.errors import ParseError
+from mlrek.evaluation import BoolArray, FloatArray, IntArray
+from mlrek.formats.files import ITSELF, Files
+from mlrek.formats.json_text import join_some, quoted, say_first
+from mlrek.formats.tables.batches import (
+    Columns,
+    TableFile,
+    open_table,
+    read_flags,
+    seems_one,
+    to_numbers,
+    to_texts,
+)
+from mlrek.formats.tables.columns import Header, Role
+from mlrek.metrics.test_set import take_rows
+
+LABELS: Final = (Role.LABEL, Role.TRUTH, Role.PREDICTED)
+"""Columns whose cells are labels."""
+
+NONE: Final = -1
+"""The code of an empty cell."""
+
+_LISTS: Final = Decoder(list[str])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cells:
+    """The labels in a column: codes, -1 for an empty cell; `counts` a row, None: one each."""
+
+    codes: IntArray
+    counts: IntArray | None = None
+
+    def spread(self, rows: NDArray[Any]) -> NDArray[Any]:
+        """What belongs to rows, (n_rows,), for each label: (n_labels,)."""
+        return rows if self.counts is None else np.repeat(rows, self.counts)
+
+    @property
+    def row_idx(self) -> IntArray:
+        """The row of each label."""
+        n = len(self.codes) if self.counts is None else len(self.counts)
+        return np.asarray(self.spread(np.arange(n)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TableRows:
+    """The rows of one table or of several with equal columns, in file order.
+
+    `images` stand in the order in which they come up, `image_idx` (n,) are places in them; codes
+    of `cells` are places in `labels`. `numbers` (n,) by role are NaN where a cell is empty;
+    `scores` (n, n_scores) and `hot` stand in the order of the header's columns.
+    """
+
+    header: Header
+    images: tuple[str, ...]
+    image_idx: IntArray
+    labels: tuple[str, ...]
+    cells: Mapping[Role, Cells]
+    numbers: Mapping[Role, FloatArray]
+    scores: FloatArray | None
+    hot: BoolArray | None
+    files: tuple[tuple[int, str], ...]
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def uri(self) -> str:
+        """The first file."""
+        return self.files[0][1]
+
+    def name_row(self, row: int) -> str:
+        """A row, by its number from 1 in its file and by its image."""
+        return f"row {self._find(row)[1]} ({quoted(self.images[self.image_idx[row]])})"
+
+    def refuse(self, row: int, said: str) -> ParseError:
+        """The error of a row."""
+        return ParseError(self._find(row)[0], 0, f"{self.name_row(row)}: {said}")
+
+    def _find(self, row: int) -> tuple[str, int]:
+        start, uri = max(file for file in self.files if file[0] <= row)
+        return uri, row - start + 1
+
+
+def read_rows(files: Files, roles: Collection[Role], *, scores: bool, hot: bool) -> TableRows:
+    """The rows of all tables at a place, with those of its columns that have one of the roles.
+
+    Raises:
+        ParseError: There is no table, it names no images, or a cell holds no number.
+    """
+    names, passed = choose_files(files)
+    tables = [open_table(files, name) for name in names]
+    header = tables[0].header
+    _check_alike(tables)
+    if Role.IMAGE not in header:
+        raise ParseError(tables[0].uri, 0, say_lacking(header))
+    gathered = _Gathered(header=header, roles=[role for role in header.roles if role in roles])
+    for table in tables:
+        gathered.read(table, scores=scores, hot=hot)
+    return gathered.finish((*passed, *header.warn()))
+
+
+def choose_files(files: Files) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The names of files that hold tables, and what is to be said of the others.
+
+    Raises:
+        ParseError: No file does.
+    """
+    if not files.is_folder:
+        return (ITSELF,), ()
+    found: list[str] = []
+    others: list[str] = []
+    for name in files.names:
+        (found if seems_one(files, name) else others).append(name)
+    if not found:
+        raise ParseError(files.uri, 0, "holds no table of images and labels")
+    if not others:
+        return tuple(found), ()
+    said = join_some([quoted(name) for name in others[:4]], ", ")
+    return tuple(found), (f"{len(others)} files that are no tables are passed over: {said}",)
+
+
+def _check_alike(tables: Sequence[TableFile]) -> None:
+    first = tables[0]
+    for table in tables:
+        if set(table.header.names) != set(first.header.names):
+            raise ParseError(table.uri, 0, f"has other columns than {quoted(first.uri)}")
+
+
+def say_lacking(header: Header) -> str:
+    """What a table has, where it lacks the columns that make it one of truth or predictions."""
+    shown = join_some([quoted(name) for name in header.names[:11]], ", ", 10)
+    return (
+        f"is no table of truth or predictions: its columns are {shown}; needed are `image` and "
+        "`label` (with `confidence`), or `image`, `truth`, `predicted` or `score_<label>`; "
+        "`mlrek sync --help-formats` lists the names that are read"
+    )
+
+
+@dataclass(slots=True)
+class _Codes:
+    """Codes of texts in the order in which they come up."""
+
+    codes: dict[str, int] = field(default_factory=dict)
+
+    def encode(self, column: pa.Array) -> IntArray:
+        """The code of each cell, -1 for an empty one."""
+        if pa.types.is_dictionary(column.type):
+            column = column.dictionary_decode()
+        if pa.types.is_null(column.type):
+            return np.full(len(column), NONE, dtype=np.int32)
+        coded = column.dictionary_encode()
+        codes = self.codes
+        places = [
+            codes.setdefault(text, len(codes)) if text else NONE
+            for text in to_texts(coded.dictionary)
+        ]
+        at = coded.indices.fill_null(len(places)).to_numpy(zero_copy_only=False)
+        return np.asarray(np.array([*places, NONE], dtype=np.int32)[at])
+
+
+@dataclass(slots=True, kw_only=True)
+class _Gathered:
+    """Columns as they grow, batch by batch."""
+
+    header: Header
+    roles: list[Role]
+    images: _Codes = field(default_factory=_Codes)
+    labels: _Codes = field(default_factory=_Codes)
+    image_idx: list[IntArray] = field(default_factory=list)
+    codes: dict[Role, list[IntArray]] = field(default_factory=dict)
+    counts: dict[Role, list[IntArray]] = field(default_factory=dict)
+    numbers: dict[Role, list[FloatArray]] = field(default_factory=dict)
+    scores: list[FloatArray] = field(default_factory=list)
+    hot: list[FloatArray] = field(default_factory=list)
+    files: list[tuple[int, str]] = field(default_factory=list)
+    n_rows: int = 0
+
+    def read(self, table: TableFile, *, scores: bool, hot: bool) -> None:
+        """Append the rows of a table."""
+        header = table.header
+        many = [*(header.scores if scores else ()), *(header.hot if hot else ())]
+        places = [header.roles[role] for role in self.roles]
+        places += [*header.scores.values()] if scores else []
+        places += [*header.hot.values()] if hot else []
+        n_scores = len(header.scores) if scores else 0
+        start = self.n_rows
+        self.files.append((start, table.uri))
+        for columns in table.iter_batches(places):
+            for role, column in zip(self.roles, columns, strict=False):
+                self._add(table, start, role, column)
+            if many:
+                matrix = self._stack(table, start, columns[len(self.roles) :], many, n_scores)
+                self.scores.append(matrix[:, :n_scores])
+                self.hot.append(matrix[:, n_scores:])
+            self.n_rows += len(columns[0])
+
+    def _add(self, table: TableFile, start: int, role: Role, column: pa.Array) -> None:
+        if role is Role.IMAGE:
+            codes = self.images.encode(column)
+            if np.any(codes == NONE):
+                row = self.n_rows - start + int(np.argmax(codes == NONE)) + 1
+                raise ParseError(table.uri, 0, f"row {row}: names no image")
+            self.image_idx.append(codes)
+        elif role in LABELS:
+            if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+                counts = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+                self.counts.setdefault(role, []).append(counts.astype(np.int32))
+                column = column.flatten()
+            self.codes.setdefault(role, []).append(self.labels.encode(column))
+        else:
+            numbers = self._convert(table, start, column, table.header.name_of(role))
+            self.numbers.setdefault(role, []).append(numbers)
+
+    def _stack(
+        self, table: TableFile, start: int, columns: Columns, names: Sequence[str], n_scores: int
+    ) -> FloatArray:
+        stacked = np.empty((len(columns[0]), len(columns)))
+        for i, (column, name) in enumerate(zip(columns, names, strict=True)):
+            told = column if i < n_scores else read_flags(column)
+            stacked[:, i] = self._convert(table, start, told, f"the column of {quoted(name)}")
+        return stacked
+
+    def _convert(self, table: TableFile, start: int, column: pa.Array, name: str) -> FloatArray:
+        """A column as numbers.
+
+        Raises:
+            ParseError: A cell holds something else.
+        """
+        if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
+            column = column.flatten()
+        numbers, bad = to_numbers(column)
+        if bad >= 0:
+            row, found = self.n_rows - start + bad + 1, column[bad].as_py()
+            raise ParseError(table.uri, 0, f"row {row}: {name} is {quoted(found)}, not a number")
+        return np.asarray(numbers.to_numpy(zero_copy_only=False), dtype=np.float64)
+
+    def finish(self, warnings: tuple[str, ...]) -> TableRows:
+        """All of it.
+
+        Raises:
+            ParseError: There is not one row.
+        """
+        if not self.n_rows:
+            raise ParseError(self.files[0][1], 0, "has a header, but not one row")
+        cells = {
+            role: Cells(
+                codes=np.concatenate(parts),
+                counts=np.concatenate(self.counts[role]) if role in self.counts else None,
+            )
+            for role, parts in self.codes.items()
+        }
+        labels, cells = _open_lists(tuple(self.labels.codes), cells)
+        return TableRows(
+            header=self.header,
+            images=_strip_zeros(tuple(self.images.codes)),
+            image_idx=_join(self.image_idx),
+            labels=_strip_zeros(labels),
+            cells=cells,
+            numbers={role: _join(parts) for role, parts in self.numbers.items()},
+            scores=_join(self.scores) if self.scores and self.scores[0].shape[1] else None,
+            hot=self._find_hot(),
+            files=tuple(self.files),
+            warnings=warnings,
+        )
+
+    def _find_hot(self) -> BoolArray | None:
+        if not self.hot or not self.hot[0].shape[1]:
+            return None
+        hot = _join(self.hot)
+        wrong = ~np.isin(hot, (0.0, 1.0))
+        if wrong.any():
+            row, place = np.unravel_index(int(np.argmax(wrong)), hot.shape)
+            name = quoted(self.header.names[[*self.header.hot.values()][int(place)]])
+            said = f"row {row + 1}: {name} is {hot[row, place]:g}, neither 1 nor 0"
+            raise ParseError(self.files[0][1], 0, said)
+        return np.asarray(hot == 1)
+
+
+def _join(parts: list[Any]) -> Any:
+    """One array of several, which are let go."""
+    joined = np.concatenate(parts) if len(parts) != 1 else parts[0]
+    parts.clear()
+    return joined
+
+
+def _open_lists(
+    texts: tuple[str, ...], cells: dict[Role, Cells]
+) -> tuple[tuple[str, ...], dict[Role, Cells]]:
+    """Labels that are each a list in JSON, as text holds several, one by one."""
+    lists = [*_decode_lists(texts)]
+    if not texts or len(lists) < len(texts) or any(c.counts is not None for c in cells.values()):
+        return texts, cells
+    codes: dict[str, int] = {}
+    flat = [codes.setdefault(label, len(codes)) for labels in lists for label in labels]
+    offsets = np.cumsum([0, *map(len, lists), 0])  # the last, empty, for -1
+    opened = {}
+    for role, found in cells.items():
+        taken, ends = take_rows(offsets, found.codes)
+        codes_of_cells = np.array(flat, dtype=np.int32)[taken]
+        opened[role] = Cells(codes=codes_of_cells, counts=np.diff(ends).astype(np.int32))
+    return tuple(codes), opened
+
+
+def _decode_lists(texts: Sequence[str]) -> Iterator[list[str]]:
+    for text in texts:
+        if not text.startswith("["):
+            return
+        try:
+            yield _LISTS.decode(text)
+        except MsgspecError:
+            return
+
+
+def _strip_zeros(texts: tuple[str, ...]) -> tuple[str, ...]:
+    """Whole numbers of a column of floats without their `.0`."""
+    if not all(text.endswith(".0") and text[:-2].lstrip("-").isdigit() for text in texts):
+        return texts
+    return tuple(text[:-2] for text in texts)
+
+
+def take(rows: TableRows, kept: IntArray) -> TableRows:
+    """Some of the rows, which have an image each; images that have none of them stay."""
+    cells = {}
+    for role, found in rows.cells.items():
+        if found.counts is None:
+            cells[role] = Cells(codes=found.codes[kept])
+            continue
+        offsets = np.append(0, np.cumsum(found.counts))
+        taken, _ = take_rows(offsets, kept)
+        cells[role] = Cells(codes=found.codes[taken], counts=found.counts[kept])
+    return replace(
+        rows,
+        image_idx=rows.image_idx[kept],
+        cells=cells,
+        numbers={role: column[kept] for role, column in rows.numbers.items()},
+        scores=None if rows.scores is None else rows.scores[kept],
+        hot=None if rows.hot is None else rows.hot[kept],
+    )
+
+
+def count_rows_once(rows: TableRows) -> tuple[TableRows, tuple[str, ...]]:
+    """A table with one row an image, of which an image that is there again counts once.
+
+    Raises:
+        ParseError: Two rows of an image differ.
+    """
+    n_rows, n_images = len(rows.image_idx), len(rows.images)
+    if n_rows == n_images:
+        return rows, ()
+    first = np.zeros(n_images, dtype=np.int64)
+    first[rows.image_idx[::-1]] = np.arange(n_rows)[::-1]
+    again = np.setdiff1d(np.arange(n_rows), first)
+    before = first[rows.image_idx[again]]
+    for row, earlier in zip(again.tolist(), before.tolist(), strict=True):
+        if not _is_same(rows, row, earlier):
+            said = f"differs from {rows.name_row(earlier)}, of the same image; keep one of them"
+            raise rows.refuse(row, said)
+    image = rows.images[int(rows.image_idx[again[0]])]
+    said = say_first(len(again), n_rows, "rows are there twice and count once", image)
+    return take(rows, np.sort(first)), (said,)
+
+
+def _is_same(rows: TableRows, row: int, earlier: int) -> bool:
+    columns = [*rows.numbers.values(), *(c for c in (rows.scores, rows.hot) if c is not None)]
+    if not all(np.array_equal(c[row], c[earlier], equal_nan=True) for c in columns):
+        return False
+    for cells in rows.cells.values():
+        if cells.counts is None:
+            if cells.codes[row] != cells.codes[earlier]:
+                return False
+            continue
+        ends = np.append(0, np.cumsum(cells.counts))
+        one, other = (set(cells.codes[ends[i] : ends[i + 1]].tolist()) for i in (row, earlier))
+        if one != other:
+            return False
+    return True
