@@ -22,6 +22,12 @@ knows the training images, or what the bytes of its test images were:
 | `true_box_label`                     | list of int32  | codes of true boxes                    |
 | `true_box_left`, `…_top`, …          | list of double | their corners                          |
 | `width`, `height`                    | double         | of the image in pixels; NaN: unknown   |
+| `true_box_crowd`                     | list of bool   | whether it stands for many objects     |
+| `true_box_area`, `box_area`          | list of double | square pixels, where they are not      |
+|                                      |                | width times height of the box          |
+| `true_box_width`, `…_height`,        | list of double | to the last bit, where corners do not  |
+| `box_width`, `box_height`            |                | give them                              |
+| `true_box_mask`, `box_mask`          | list of binary | `counts` of COCO's compressed RLE      |
 | `mask_readable`                      | bool           | whether both masks could be read       |
 | `mask_label`                         | list of int32  | codes of labels that either mask has   |
 | `mask_tp`, `mask_fp`, `mask_fn`      | list of int64  | pixels of each: in both masks, in the  |
@@ -80,6 +86,7 @@ from mlrek.formats.json_text import quoted
 
 _CORNERS = ("left", "top", "right", "bottom")
 _PIXELS = ("tp", "fp", "fn")
+_FURTHER = "detections."  # begins the keys of what only some boxes have
 _TEXTS_AT_ONCE = 10_000
 
 
@@ -172,7 +179,10 @@ def load_stored(data: bytes) -> Evaluation:
             table = file.read(columns=group.schema.names)
             columns |= group.read(table.select(group.schema.names).cast(group.schema))
         if "detections" in columns:
-            columns["detections"] = replace(columns["detections"], normalized=header.normalized)
+            further = [columns.pop(name) for name in [*columns] if name.startswith(_FURTHER)]
+            columns["detections"] = replace(
+                _add_further(columns["detections"], further), normalized=header.normalized
+            )
         summary = _decompress(header.summary)
     except (pa.ArrowException, OSError, MsgspecError, zlib.error, LookupError, ValueError) as exc:
         raise EvaluationError(f"this is no evaluation.parquet that can be read: {exc}") from exc
@@ -370,6 +380,57 @@ def _read_boxes(table: pa.Table) -> dict[str, Any]:
     return {"detections": Detections(truth=truth, records=records, image_sizes=sizes)}
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Further:
+    """A field of the true or the found boxes that few files have, with the rows of each image."""
+
+    side: str
+    field: str
+    offsets: IntArray
+    values: Any
+
+
+def _add_further(detections: Detections, further: Sequence[_Further]) -> Detections:
+    """The boxes with what else is told of them."""
+    sides = {"truth": detections.truth, "records": detections.records}
+    for one in further:
+        if not np.array_equal(one.offsets, sides[one.side].offsets):
+            raise ValueError("the columns of the boxes differ in length")
+        sides[one.side] = replace(sides[one.side], **{one.field: one.values})
+    return replace(detections, truth=sides["truth"], records=sides["records"])
+
+
+def _make_further(
+    side: str, field: str, names: Sequence[str], value_type: pa.DataType
+) -> ColumnGroup:
+    """The columns of a field of the true or the found boxes."""
+
+    def find(evaluation: Evaluation) -> Any:
+        return getattr(getattr(evaluation.detections, side, None), field, None)
+
+    def write(evaluation: Evaluation) -> list[pa.Array]:
+        offsets, values = getattr(evaluation.detections, side).offsets, find(evaluation)
+        if value_type == pa.binary():
+            values = np.array(values, dtype=object)
+        columns = [values] if len(names) == 1 else [*values.T]
+        return [_write_lists(offsets, column, value_type) for column in columns]
+
+    def read(table: pa.Table) -> dict[str, Any]:
+        offsets, columns = _read_rows(table, tuple(names), "boxes")
+        values: Any = columns[0] if len(names) == 1 else np.stack(columns, axis=1)
+        if value_type == pa.binary():
+            values = tuple(values.tolist())
+        further = _Further(side=side, field=field, offsets=offsets, values=values)
+        return {f"{_FURTHER}{side}.{field}": further}
+
+    return ColumnGroup(
+        schema=_schema(**{name: pa.list_(value_type) for name in names}),
+        is_in=lambda evaluation: find(evaluation) is not None,
+        write=write,
+        read=read,
+    )
+
+
 def _write_masks(evaluation: Evaluation) -> list[pa.Array]:
     masks = evaluation.masks
     assert masks is not None  # noqa: S101 - for the type checker
@@ -472,12 +533,22 @@ def _read_lists(table: pa.Table, name: str) -> tuple[IntArray, NDArray[Any]]:
     if lists.null_count or values.null_count:
         raise ValueError(f"column {name} has gaps")
     offsets = lists.offsets.to_numpy().astype(np.int64)
-    return offsets - offsets[0], values.to_numpy()
+    return offsets - offsets[0], values.to_numpy(zero_copy_only=False)
 
 
 def _schema(**types: pa.DataType) -> pa.Schema:
     return pa.schema(types)
 
+
+_FURTHER_GROUPS = (
+    _make_further("truth", "is_crowd", ["true_box_crowd"], pa.bool_()),
+    _make_further("truth", "areas", ["true_box_area"], pa.float64()),
+    _make_further("truth", "sizes", ["true_box_width", "true_box_height"], pa.float64()),
+    _make_further("truth", "masks", ["true_box_mask"], pa.binary()),
+    _make_further("records", "areas", ["box_area"], pa.float64()),
+    _make_further("records", "sizes", ["box_width", "box_height"], pa.float64()),
+    _make_further("records", "masks", ["box_mask"], pa.binary()),
+)
 
 GROUPS = (
     ColumnGroup(
@@ -545,4 +616,5 @@ GROUPS = (
         write=_write_contents,
         read=_read_contents,
     ),
+    *_FURTHER_GROUPS,
 )
