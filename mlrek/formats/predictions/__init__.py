@@ -25,8 +25,8 @@ class Answers:
     that the file itself names as an image's prediction, -1 where it names none; None where it has
     no such column. `thresholds` are those of the file, by label. `errors` are images without an
     answer, and why. `lacks_ending`: images are named without the ending of their file; `by_id`:
-    images and labels are ids of the truth (`image_ids`, `label_ids`). `truth` is there where the
-    file holds it too.
+    images and labels are ids of the truth (`image_ids`, `label_ids`); `by_class`: labels are its
+    class numbers (`class_names`). `truth` is there where the file holds it too.
     """
 
     images: tuple[str, ...]
@@ -43,6 +43,7 @@ class Answers:
     errors: Mapping[str, str] = field(default_factory=dict)
     lacks_ending: bool = False
     by_id: bool = False
+    by_class: bool = False
     truth: GroundTruth | None = None
     doubts: tuple[Doubt, ...] = ()
     warnings: tuple[str, ...] = ()

@@ -125,7 +125,10 @@ def _find_images(
     asked = [*map(strip_signature, asked)]
     if truth.lacks_ending or answers.lacks_ending:
         said = "images are joined by file name without its ending, since one side has none"
-        return _find_by(_find_stem, names, hidden, asked), [said]
+        key, asked_key = (
+            _find_name if side.lacks_ending else _find_stem for side in (truth, answers)
+        )
+        return _find_by(key, asked_key, names, hidden, asked), [said]
     if options.match is Match.NAME:
         return _find_by_name(names, hidden, asked)
     known = dict.fromkeys(hidden, "") | {name: name for name in names}
@@ -165,7 +168,7 @@ def _find_by_name(
     names: Sequence[str], hidden: Sequence[str], asked: Sequence[str]
 ) -> tuple[_Found, list[str]]:
     """By the name of the file; what is left by names that differ only in how they are written."""
-    found = _find_by(_find_name, names, hidden, asked)
+    found = _find_by(_find_name, _find_name, names, hidden, asked)
     taken = {image for image in found if image}
     left = [i for i, image in enumerate(found) if image is None]
     loose = _list_unique(_fold_name, [name for name in names if name not in taken])
@@ -189,17 +192,21 @@ def _find_by_name(
 
 
 def _find_by(
-    key: Callable[[str], str], names: Sequence[str], hidden: Sequence[str], asked: Sequence[str]
+    key: Callable[[str], str],
+    asked_key: Callable[[str], str],
+    names: Sequence[str],
+    hidden: Sequence[str],
+    asked: Sequence[str],
 ) -> _Found:
-    """By a part of the name.
+    """By a part of the name: `key` of the truth's, `asked_key` of the answers'.
 
     Raises:
         EvaluationError: Two images of one side share it.
     """
     _check_unique(key, [*names, *hidden], "truth")
-    _check_unique(key, asked, "predictions")
+    _check_unique(asked_key, asked, "predictions")
     known = {key(name): "" for name in hidden} | {key(name): name for name in names}
-    return [known.get(key(name)) for name in asked]
+    return [known.get(asked_key(name)) for name in asked]
 
 
 def _check_unique(key: Callable[[str], str], names: Iterable[str], side: str) -> None:

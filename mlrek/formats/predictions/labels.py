@@ -20,7 +20,7 @@ def find_true_names(truth: GroundTruth, answers: Answers, options: JoinOptions) 
         EvaluationError: The label map has a label that the answers do not, an id is unknown, or
             truth and answers have no label in common.
     """
-    ids = truth.label_ids if answers.by_id else {}
+    ids = truth.label_ids if answers.by_id else truth.class_names if answers.by_class else {}
     known = {*answers.labels, *(ids.get(label, label) for label in answers.labels)}
     if unknown := [label for label in options.label_map if label not in known]:
         raise EvaluationError(

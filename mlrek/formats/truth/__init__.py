@@ -67,7 +67,8 @@ class GroundTruth:
     file, of which nobody knows what is true; `doubts` count them. `lacks_ending`: images are named
     without the ending of their file. `image_ids` and `label_ids` are the ids by which answers may
     name an image or a label instead. `find_masks` gives the masks of `boxes`, where each has one:
-    they are encoded only where answers have masks too.
+    they are encoded only where answers have masks too. `class_names` are labels by the number that
+    YOLO writes for them.
     """
 
     task: Task
@@ -82,6 +83,7 @@ class GroundTruth:
     lacks_ending: bool = False
     image_ids: Mapping[str, str] = field(default_factory=dict)
     label_ids: Mapping[str, str] = field(default_factory=dict)
+    class_names: Mapping[str, str] = field(default_factory=dict)
     doubts: tuple[Doubt, ...] = ()
     warnings: tuple[str, ...] = ()
 
