@@ -65,7 +65,7 @@ _REPORTED: Final = ("reported/*", "label_reported_*")
 _TEST_IMAGES: Final = "test_images"
 _N_NAMED: Final = 3
 
-_TOUCHES: Final = (
+RANKED_NUMBERS: Final = (
     "aggregate/ap*",
     "aggregate/average_precision*",
     "aggregate/roc_auc*",
@@ -73,6 +73,8 @@ _TOUCHES: Final = (
     "label_roc_auc",
     "curve/*",
 )
+"""Numbers that need an order of records."""
+
 _RANKED: Final = ("ap", "average_precision", "roc_auc")
 """What names of numbers that need an order begin with."""
 
@@ -337,7 +339,7 @@ def doubt_constant(evaluation: Evaluation, metrics: Metrics) -> Iterator[Doubt]:
             ),
             count=len(confidence),
             of=len(confidence),
-            touches=_TOUCHES,
+            touches=RANKED_NUMBERS,
         )
 
 

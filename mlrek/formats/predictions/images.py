@@ -19,6 +19,8 @@ from mlrek.text import strip_signature
 
 _ENDING: Final = re.compile(r"(?<=[^./\\])\.\w{1,5}\Z")
 
+_BUCKET: Final = re.compile(r"\A(?:s3|gs)://[^/]+/")
+
 _Found: TypeAlias = list[str | None]
 """The image of the truth that each answer is of; '' for one that nobody has labelled."""
 
@@ -48,7 +50,7 @@ def match_images(
         EvaluationError: No image has an answer, a name is of several images, an image has two
             different answers, or images of only one side are left and nobody said what they mean.
     """
-    asked = [*answers.images, *answers.errors]
+    asked = [*map(strip_signature, (*answers.images, *answers.errors))]
     if not asked:
         raise EvaluationError("the predictions are of no image at all: give the model's answers")
     names = [*map(strip_signature, truth.images)]
@@ -122,7 +124,6 @@ def _find_images(
     hidden = [*map(strip_signature, truth.unlabelled)]
     if answers.by_id:
         return _find_by_id(truth, names, hidden, asked)
-    asked = [*map(strip_signature, asked)]
     if truth.lacks_ending or answers.lacks_ending:
         said = "images are joined by file name without its ending, since one side has none"
         key, asked_key = (
@@ -355,6 +356,7 @@ _PLAIN: Final[Mapping[str, Callable[[str], str]]] = {
     "how accents are composed (NFC, NFD)": lambda name: normalize("NFC", name),
     "case": str.casefold,
     "slashes and backslashes": lambda name: name.replace("\\", "/"),
+    "their bucket": lambda name: _BUCKET.sub("", name),
     "./ or / at the beginning": lambda name: name.removeprefix("./").lstrip("/"),
     "percent-encoding": unquote,
     "percent-encoding (+ for a blank)": unquote_plus,

@@ -34,6 +34,13 @@ from mlrek.formats.columns import (
 from mlrek.formats.doubts import doubt_unanswered, find_decided, show_spellings
 from mlrek.formats.json_text import quoted, quoted_some, say_first
 from mlrek.formats.predictions import Answers, JoinOptions
+from mlrek.formats.predictions.boxes import place_boxes
+from mlrek.formats.predictions.checks import (
+    check_truth_given,
+    doubt_names,
+    doubt_thresholds_given,
+    warn_contradicted,
+)
 from mlrek.formats.predictions.images import match_images
 from mlrek.formats.predictions.labels import (
     choose_thresholds,
@@ -41,22 +48,18 @@ from mlrek.formats.predictions.labels import (
     warn_alike,
     warn_foreign,
 )
-from mlrek.formats.predictions.masks import check_mask_sizes, choose_masks
+from mlrek.formats.predictions.masks import choose_masks
 from mlrek.formats.predictions.responses import Responses
 from mlrek.formats.truth import GroundTruth
 from mlrek.metrics import NO_CONFIDENCES
 from mlrek.metrics.decisions import DEFAULT_THRESHOLD
 from mlrek.metrics.doubts import BOX_AREAS, doubt_shared
-from mlrek.metrics.test_set import take_boxes, take_images, take_rows
+from mlrek.metrics.test_set import take_images, take_rows
 
 _SUM_TOLERANCE: Final = 1e-3
 _NOT_SCORED: Final = (
     f"{NO_CONFIDENCES}: calibration, log loss, average precision, areas under curves, curves, "
     "advice on thresholds and cross-fitted values are left out"
-)
-_NO_SIZE: Final = (
-    "the truth has pixels, the predictions shares of the image (or the other way round), and the "
-    "size of the image is not known: give width and height in one of the files"
 )
 
 
@@ -345,13 +348,15 @@ def join_answers(
     matched = match_images(truth, answers, options, task)
     names = find_true_names(truth, answers, options)
     labels = tuple(dict.fromkeys((*truth.labels, *names)))
-    codes = place_labels(names, labels)
+    codes, true_codes = place_labels(names, labels), place_labels(truth.labels, labels)
     thresholds, of_thresholds = choose_thresholds(answers, names, labels, options)
-    is_detection = task is Task.DETECTION
-    records, repeated = _sort_rows(
-        _take_answers(answers, matched.answer, codes), len(labels), keep=not is_detection
-    )
-    true_codes = place_labels(truth.labels, labels)
+    detections: Detections | None = None
+    of_boxes: tuple[str, ...] = ()
+    if task is Task.DETECTION:
+        detections, of_boxes = place_boxes(truth, answers, matched.answer)
+        detections = _recode(detections, true_codes, codes)
+    rows = _take_answers(answers, matched.answer, codes)
+    records, repeated = _sort_rows(rows, len(labels), keep=detections is None)
     evaluation = Evaluation(
         version=version,
         task=task,
@@ -365,13 +370,19 @@ def join_answers(
         ),
         records=records,
         thresholds=thresholds,
-        detections=(
-            _place_found(truth, answers, matched.answer, true_codes, codes)
-            if is_detection
-            else None
-        ),
+        detections=detections,
         is_scored=answers.is_scored,
-        doubts=(*truth.doubts, *answers.doubts, *matched.doubts),
+    )
+    check_truth_given(evaluation, answers)
+    found = (*doubt_names(evaluation), *doubt_thresholds_given(evaluation))
+    evaluation = replace(
+        evaluation,
+        doubts=(
+            *truth.doubts,
+            *answers.doubts,
+            *matched.doubts,
+            *(one for one in found if isinstance(one, Doubt)),
+        ),
         warnings=(
             *truth.warnings,
             *answers.warnings,
@@ -383,11 +394,37 @@ def join_answers(
             *warn_foreign(truth.labels, names),
             *of_thresholds,
             *repeated,
+            *of_boxes,
+            *_warn_named(evaluation, answers, matched.answer, codes),
+            *(one for one in found if isinstance(one, str)),
         ),
     )
     if matched.is_kept.all():
         return evaluation
     return take_images(evaluation, np.flatnonzero(matched.is_kept))
+
+
+def _recode(detections: Detections, true_codes: IntArray, codes: IntArray) -> Detections:
+    """The boxes with the codes of the evaluation."""
+    truth, found = detections.truth, detections.records
+    return replace(
+        detections,
+        truth=replace(truth, label_idx=true_codes[truth.label_idx].astype(np.int32)),
+        records=replace(found, label_idx=codes[found.label_idx].astype(np.int32)),
+    )
+
+
+def _warn_named(
+    evaluation: Evaluation, answers: Answers, answer: IntArray, codes: IntArray
+) -> Iterator[str]:
+    """That predicted labels of the file contradict its confidences."""
+    if answers.predicted is None or evaluation.task is not Task.CLASSIFICATION:
+        return
+    named = np.append(codes, -1)[np.append(answers.predicted, -1)[answer]]
+    if answers.is_scored:
+        yield from warn_contradicted(
+            evaluation.records, named, evaluation.images, evaluation.labels
+        )
 
 
 def _find_task(
@@ -456,50 +493,3 @@ def _take_answers(answers: Answers, answer: IntArray, codes: IntArray) -> _Rows:
         has_box=np.zeros(len(rows), dtype=np.bool_),
         corners=np.zeros((0, 4)),
     )
-
-
-def _place_found(
-    truth: GroundTruth, answers: Answers, answer: IntArray, true_codes: IntArray, codes: IntArray
-) -> Detections:
-    """True and found boxes in the form of the true ones: pixels, or shares of the image's size.
-
-    Raises:
-        EvaluationError: One side has pixels, the other shares, and sizes of images are unknown.
-    """
-    assert truth.boxes is not None  # noqa: S101 - for the type checker: `_find_task` saw to it
-    assert answers.boxes is not None  # noqa: S101 - same
-    offsets = answers.boxes.offsets
-    found = take_boxes(replace(answers.boxes, offsets=np.append(offsets, offsets[-1])), answer)
-    sizes = _merge_sizes(truth, answers, answer)
-    corners = found.boxes_xyxy
-    if truth.normalized != answers.normalized:
-        scale = np.tile(sizes, 2)[found.image_idx]
-        unknown = np.asarray(np.isnan(scale).any(axis=1))
-        _check(unknown, truth, found.image_idx, _NO_SIZE)
-        corners = corners * scale if answers.normalized else corners / scale
-    return Detections(
-        truth=replace(truth.boxes, label_idx=true_codes[truth.boxes.label_idx].astype(np.int32)),
-        records=replace(
-            found, label_idx=codes[found.label_idx].astype(np.int32), boxes_xyxy=corners
-        ),
-        image_sizes=sizes,
-        normalized=truth.normalized,
-    )
-
-
-def _merge_sizes(truth: GroundTruth, answers: Answers, answer: IntArray) -> FloatArray:
-    """Width and height of each image, (n_images, 2): as the truth has them, else the answers."""
-    unknown = np.full((1, 2), np.nan)
-    told = np.vstack(
-        [
-            u
-            if (u := answers.image_sizes) is not None
-            else np.full((len(answers.images), 2), np.nan),
-            unknown,
-        ]
-    )[answer]
-    if truth.image_sizes is None:
-        return told
-    if answers.boxes is not None and answers.boxes.masks is not None:
-        check_mask_sizes(truth, told)
-    return np.where(np.isnan(truth.image_sizes), told, truth.image_sizes)
