@@ -175,7 +175,8 @@ def build_evaluation(y_true: Any, y_pred: Any, y_score: Any, options: ArrayOptio
     unmatched = Unmatched(choose("unmatched", options.unmatched, Unmatched))
     join = JoinOptions(task=task, unmatched=unmatched, thresholds=thresholds)
     files = tuple(_digest(given, thresholds, options))
-    evaluation = join_answers(_name_version(options, files), given.truth, given.answers, join)
+    answers = replace(given.answers, truth=given.truth)  # so that they may be right everywhere
+    evaluation = join_answers(_name_version(options, files), given.truth, answers, join)
     return complete_doubts(
         replace(
             evaluation,

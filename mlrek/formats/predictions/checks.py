@@ -234,8 +234,8 @@ def _say_moved(labels: Sequence[str], moved: Mapping[int, int]) -> str:
     shift = ", each its neighbour in the list, as where indices begin at 0 and at 1,"
     return (
         f"{len(moved)} labels{shift if steps in ({1}, {-1}) else ''} seem to be called otherwise "
-        f"in the predictions than in the truth: {join_some(sorted(named), most=_MAX_NAMED)}; if so, give the names "
-        "by --label-map"
+        f"in the predictions than in the truth: {join_some(sorted(named), most=_MAX_NAMED)}; "
+        "--label-map renames them"
     )
 
 
