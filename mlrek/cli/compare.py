@@ -105,9 +105,9 @@ def compare(
 
 def _make_settings(label_map: str, group_by: str) -> "CompareSettings":
     from mlrek.comparison.compare import CompareSettings
-    from mlrek.promotion.compare import read_label_map
+    from mlrek.promotion.compare import load_label_map
 
-    names = read_label_map(label_map) if label_map else {}
+    names = load_label_map(label_map) if label_map else {}
     return CompareSettings(group_by=group_by, label_map=names)
 
 

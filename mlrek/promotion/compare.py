@@ -1,20 +1,18 @@
 """Runs `mlrek compare`: read the versions, compare them, keep the answer in the runs."""
 
-import csv
-import json
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from io import StringIO
 
 from mlrek.comparison import Comparison, Verdict
 from mlrek.comparison.compare import CompareSettings, Several, Side, compare_several
-from mlrek.errors import UsageError
+from mlrek.errors import ParseError, UsageError
 from mlrek.evaluation import Evaluation
 from mlrek.figures import draw_difference
 from mlrek.figures.pictures import ReadImages
 from mlrek.figures.style import encode_png
+from mlrek.formats.tables import read_label_map
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.test_set import test_set_digest
 from mlrek.policy import DEFAULT_CONFIDENCE
@@ -45,7 +43,6 @@ from mlrek.tracking.store import Store
 
 FOLDER = "comparison"
 _UNSAFE = re.compile(r"[^\w.-]+")
-_PAIR = 2
 SEVERAL_LOOKS = 2
 """From so many versions on it is said how many were checked on one test set."""
 
@@ -170,7 +167,7 @@ def build_compared_json(compared: Compared) -> dict[str, Json]:
     }
 
 
-def read_label_map(path: str) -> dict[str, str]:
+def load_label_map(path: str) -> dict[str, str]:
     """New label names by old ones, from a JSON object or a CSV file with two columns.
 
     Raises:
@@ -183,41 +180,10 @@ def read_label_map(path: str) -> dict[str, str]:
     except (OSError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or exc
         raise UsageError(f"{path}: the label map cannot be read: {reason}") from exc
-    return parse_label_map(text, uri=path)
-
-
-def parse_label_map(text: str, *, uri: str) -> dict[str, str]:
-    """New label names by old ones, from a JSON object or CSV with two columns.
-
-    Raises:
-        UsageError: It is something else.
-    """
-    names = _parse_json_map(text) if text.lstrip().startswith("{") else _parse_csv_map(text)
-    if not names:
-        raise UsageError(
-            f'{uri}: a label map is a JSON object {{"old": "new"}}, or CSV with the old and the '
-            "new name on each line"
-        )
-    return names
-
-
-def _parse_json_map(text: str) -> dict[str, str]:
     try:
-        names = json.loads(text)
-    except (ValueError, RecursionError):
-        return {}
-    is_map = isinstance(names, Mapping) and all(isinstance(name, str) for name in names.values())
-    return dict(names) if is_map else {}
-
-
-def _parse_csv_map(text: str) -> dict[str, str]:
-    try:
-        rows = [row for row in csv.reader(StringIO(text)) if row]
-    except csv.Error:
-        return {}
-    if any(len(row) != _PAIR for row in rows):
-        return {}
-    return {old: new for old, new in rows if (old, new) != ("old", "new")}
+        return read_label_map(text.encode(), path)
+    except ParseError as exc:
+        raise UsageError(str(exc)) from exc
 
 
 def _say_looks(

@@ -4,8 +4,11 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+from builders.tables import write_parquet
+
 from mlrek.errors import UsageError
 from mlrek.evaluation import Project, Provider, Version
+from mlrek.formats.files import ITSELF, Files
 from mlrek.formats.google import GoogleRole, collect_google, parse_google
 from mlrek.formats.lookout import (
     Document,
@@ -16,9 +19,14 @@ from mlrek.formats.lookout import (
 from mlrek.formats.predictions.responses import parse_responses
 from mlrek.formats.rekognition import ManifestInput, parse_evaluation, parse_summary
 from mlrek.formats.stored import load_stored
+from mlrek.formats.tables import (
+    read_label_map,
+    read_table_answers,
+    read_table_truth,
+    read_thresholds,
+)
 from mlrek.formats.truth import parse_ground_truth
 from mlrek.policy.parsing import parse_policy
-from mlrek.promotion.compare import parse_label_map
 from mlrek.sources.description import parse_version
 
 ROOT = Path(__file__).parents[2]
@@ -74,6 +82,10 @@ def _parse_answers(data: bytes) -> object:
     return parse_evaluation(VERSION, manifest=_lines(_MODERATED + data))
 
 
+def _file(data: bytes) -> Files:
+    return Files(uri="x", names=(ITSELF,), read=lambda _: [data])
+
+
 _COLORS = {
     "type": "groundtruth/semantic-segmentation",
     "internal-color-map": {"0": {"class-name": "scratch", "hex-color": "#ff0000"}},
@@ -115,7 +127,10 @@ PARSERS: dict[str, Parser] = {
     "responses": lambda data: parse_responses(_lines(data)),
     "stored evaluation": load_stored,
     "policy": _text(parse_policy),
-    "label map": _text(parse_label_map),
+    "label map": lambda data: read_label_map(data, "x"),
+    "thresholds": lambda data: read_thresholds(data, "x"),
+    "table of answers": lambda data: read_table_answers(_file(data)),
+    "table of truth": lambda data: read_table_truth(_file(data)),
 }
 
 
@@ -172,4 +187,12 @@ _SMALL = (
     *(json.dumps({"source-ref": "s3://b/1.jpg", **line}).encode() for line in _GROUND_TRUTH),
     b'{"image": "s3://b/1.jpg", "CustomLabels": [{"Name": "cat", "Confidence": 97.5}]}\n',
     b"old,new\ncat,kitten\n",
+    b"label,threshold\ncat,0.5\ndog,0.75\n",
+    b'image;class;score\n1.jpg;"a ""cat""";0,5\n2.jpg;dog;0,75\n',
+    b"image,truth,predicted,score_cat,score_dog\n1,cat,cat,90,10\n2,dog,cat,60.5,39.5\n",
+    b"image,truth_cat,truth_dog\n1,1,0\n2,true,false\n",
+    b"image,label,confidence,xmin,ymin,xmax,ymax\n1,cat,0.5,1,2,3,4\n2,dog,1,5,6,7.5,9\n",
+    b'{"image": "1", "label": ["cat", "dog"], "confidence": [0.5, 1]}\n{"image": "2"}\n',
+    b"image,predicted,truth,confidence,outcome\n1,cat,(none),0.5,no truth\n2,cat,cat,1,correct\n",
+    write_parquet({"image": ["1", "2"], "label": ["cat", "dog"], "confidence": [0.5, 1.0]}),
 )

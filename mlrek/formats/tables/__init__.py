@@ -9,12 +9,15 @@ UTF-16, with a byte-order mark, and parted by `,`, `;`, tab or `|`.
 from mlrek.formats.files import Files
 from mlrek.formats.predictions import Answers
 from mlrek.formats.tables.columns import list_column_names
+from mlrek.formats.tables.lists import read_label_map, read_thresholds
 from mlrek.formats.truth import GroundTruth
 
 __all__ = [
     "list_column_names",
+    "read_label_map",
     "read_table_answers",
     "read_table_truth",
+    "read_thresholds",
     "seems_table",
 ]
 
@@ -33,8 +36,10 @@ def read_table_answers(files: Files) -> Answers:
         ParseError: It is no table of predictions, or a row is wrong; the message names the row.
     """
     from mlrek.formats.tables.contents import read_answers
+    from mlrek.formats.tables.own import find_own_table, read_own_answers
 
-    return read_answers(files)
+    own = find_own_table(files)
+    return read_answers(files) if own is None else read_own_answers(files, own)
 
 
 def read_table_truth(files: Files) -> GroundTruth:
@@ -44,5 +49,7 @@ def read_table_truth(files: Files) -> GroundTruth:
         ParseError: It is no table of truth, or a row is wrong; the message names the row.
     """
     from mlrek.formats.tables.contents import read_truth
+    from mlrek.formats.tables.own import find_own_table, read_own_truth
 
-    return read_truth(files)
+    own = find_own_table(files)
+    return read_truth(files) if own is None else read_own_truth(files, own)

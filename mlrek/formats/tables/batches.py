@@ -1,6 +1,5 @@
 """A table in CSV, Parquet or JSON Lines -> its columns, a bounded number of rows at a time."""
 
-import csv
 import io
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,13 +16,12 @@ from mlrek.errors import ParseError
 from mlrek.formats.files import ITSELF, Files
 from mlrek.formats.json_text import HEAD_BYTES, peek_inside, quoted, say_spoilt
 from mlrek.formats.lines import BYTE_ORDER_MARK, iter_json_lines, open_text, unfold_lines
-from mlrek.formats.tables.columns import Header, names_images, read_header
+from mlrek.formats.tables.columns import Header, names_images, read_header, split_names
 
 PARQUET_MARK: Final = b"PAR1"
 
 _BLOCK_BYTES: Final = 4 << 20
 _ROWS_AT_ONCE: Final = 128 * 1024
-_DELIMITERS: Final = ",;\t|"
 _NO_VALUES: Final = ("", "nan", "NaN", "NAN", "NA", "N/A", "null", "NULL", "None")
 _DECIMAL_COMMA: Final = re.compile(r"\s*[+-]?\d+,\d+\s*")
 _COCO: Final = frozenset(("image_id", "category_id", "bbox"))
@@ -58,6 +56,14 @@ def seems_one(files: Files, name: str = ITSELF) -> bool:
     except (ParseError, pa.ArrowException, OSError):
         return False
     return names_images(names)
+
+
+def peek_names(files: Files, name: str = ITSELF) -> tuple[str, ...]:
+    """The names of the columns of a CSV file; () where it is something else."""
+    inside = peek_inside(files.read_head(name)).removeprefix(BYTE_ORDER_MARK).lstrip()
+    if say_spoilt(inside) or inside.startswith((b"{", b"[")):
+        return ()
+    return split_names(_split_header("", files.read(name))[1])[1]
 
 
 def _is_evaluation(data: bytes) -> bool:
@@ -234,29 +240,6 @@ def _split_header(uri: str, chunks: Iterable[bytes]) -> tuple["io.BufferedReader
     return stream, line.removeprefix(BYTE_ORDER_MARK)
 
 
-def split_names(line: bytes) -> tuple[str, tuple[str, ...]]:
-    """The delimiter of a header, and its names: that by which most names are known."""
-    text = line.decode("utf-8", "replace").strip("\r\n")
-    found = {mark: _split(text, mark) for mark in _DELIMITERS}
-    return max(found.items(), key=lambda item: (_count_known(item[1]), len(item[1])))
-
-
-def _split(text: str, delimiter: str) -> tuple[str, ...]:
-    try:
-        rows = list(csv.reader([text], delimiter=delimiter))
-    except csv.Error:
-        return (text,)
-    return tuple(name.strip() for name in rows[0]) if rows else ()
-
-
-def _count_known(names: Sequence[str]) -> int:
-    try:
-        header = read_header(names)
-    except ValueError:
-        return len(names)
-    return len(header.roles) + len(header.scores) + len(header.hot)
-
-
 # ---- JSON Lines -----------------------------------------------------------------------------
 
 _ROWS = Decoder(dict[str, Any])
@@ -333,7 +316,7 @@ def read_flags(column: pa.Array) -> pa.Array:
         return column
 
 
-def to_numbers(column: pa.Array) -> tuple[pa.Array, int]:
+def parse_column(column: pa.Array) -> tuple[pa.Array, int]:
     """A column as numbers, NaN for none; and the first place of something else, or -1."""
     if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
         return _parse_numbers(column)

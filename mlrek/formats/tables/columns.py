@@ -1,5 +1,6 @@
 """The names that people give to the columns of a table, and what each column means."""
 
+import csv
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -94,6 +95,7 @@ TRUTH_PREFIXES: Final = ("truth", "true", "y_true", "gt", "ground_truth", "actua
 
 CORNERS: Final = (Role.X_MIN, Role.Y_MIN, Role.X_MAX, Role.Y_MAX)
 
+_DELIMITERS: Final = ",;\t|"
 _MARKS: Final = re.compile(r"[\W_]+")
 _INDEX: Final = re.compile(
     r"(unnamed:?\s*\d+(\.\d+)*|index|level_\d+|__index_level_\d+__|)", re.IGNORECASE
@@ -212,6 +214,29 @@ def read_header(names: Sequence[str]) -> Header:
 
 _LABELS: Final = (Role.LABEL, Role.TRUTH, Role.PREDICTED, Role.LABEL_ID)
 _NAMED: Final = frozenset((Role.TRUTH, Role.PREDICTED))
+
+
+def split_names(line: bytes) -> tuple[str, tuple[str, ...]]:
+    """The delimiter of a header, and its names: that by which most names are known."""
+    text = line.decode("utf-8", "replace").strip("\r\n")
+    found = {mark: _split(text, mark) for mark in _DELIMITERS}
+    return max(found.items(), key=lambda item: (_count_known(item[1]), len(item[1])))
+
+
+def _split(text: str, delimiter: str) -> tuple[str, ...]:
+    try:
+        rows = list(csv.reader([text], delimiter=delimiter))
+    except csv.Error:
+        return (text,)
+    return tuple(name.strip() for name in rows[0]) if rows else ()
+
+
+def _count_known(names: Sequence[str]) -> int:
+    try:
+        header = read_header(names)
+    except ValueError:
+        return len(names)
+    return len(header.roles) + len(header.scores) + len(header.hot)
 
 
 def _place(places: dict[K, int], key: K, place: int, names: Sequence[str]) -> None:

@@ -339,15 +339,14 @@ def _build_boxes(rows: TableRows, meaning: _Meaning) -> Answers:
     labels, codes = _sort_labels(rows, found.code)
     thresholds, said = find_thresholds(rows, _first_codes(rows.cells[role], codes), len(labels))
     corners = boxes.boxes_xyxy[found.row_idx]
-    columns = _make_boxes(rows, found, codes, corners)
     return Answers(
         images=rows.images,
         labels=labels,
-        offsets=columns.offsets,
-        label_idx=columns.label_idx,
-        confidence=columns.confidence,
+        offsets=np.zeros(len(rows.images) + 1, dtype=np.int64),
+        label_idx=np.zeros(0, dtype=np.int32),
+        confidence=np.zeros(0),
         is_scored=Role.CONFIDENCE in rows.header,
-        boxes=columns,
+        boxes=_make_boxes(rows, found, codes, corners),
         image_sizes=boxes.image_sizes,
         normalized=boxes.normalized,
         thresholds=_name_thresholds(labels, thresholds),

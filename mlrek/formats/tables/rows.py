@@ -18,9 +18,9 @@ from mlrek.formats.tables.batches import (
     Columns,
     TableFile,
     open_table,
+    parse_column,
     read_flags,
     seems_one,
-    to_numbers,
     to_texts,
 )
 from mlrek.formats.tables.columns import Header, Role
@@ -147,7 +147,7 @@ def say_lacking(header: Header) -> str:
 
 
 @dataclass(slots=True)
-class _Codes:
+class TextCodes:
     """Codes of texts in the order in which they come up."""
 
     codes: dict[str, int] = field(default_factory=dict)
@@ -174,8 +174,8 @@ class _Gathered:
 
     header: Header
     roles: list[Role]
-    images: _Codes = field(default_factory=_Codes)
-    labels: _Codes = field(default_factory=_Codes)
+    images: TextCodes = field(default_factory=TextCodes)
+    labels: TextCodes = field(default_factory=TextCodes)
     image_idx: list[IntArray] = field(default_factory=list)
     codes: dict[Role, list[IntArray]] = field(default_factory=dict)
     counts: dict[Role, list[IntArray]] = field(default_factory=dict)
@@ -238,7 +238,7 @@ class _Gathered:
         """
         if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
             column = column.flatten()
-        numbers, bad = to_numbers(column)
+        numbers, bad = parse_column(column)
         if bad >= 0:
             row, found = self.n_rows - start + bad + 1, column[bad].as_py()
             raise ParseError(table.uri, 0, f"row {row}: {name} is {quoted(found)}, not a number")
