@@ -16,6 +16,7 @@ ITSELF: Final = ""
 class Files:
     """The files at a place: `names` are paths below `uri`, with `/`, sorted; `ITSELF` for one file.
 
+    What one file needs from next to it is in `names` too.
     `read` gives the content of a file by its name, in chunks of any size.
     """
 
@@ -26,7 +27,7 @@ class Files:
     @property
     def is_folder(self) -> bool:
         """Whether the place is a folder."""
-        return self.names != (ITSELF,)
+        return ITSELF not in self.names
 
     @cached_property
     def head(self) -> bytes:

@@ -18,6 +18,12 @@ from mlrek.formats.files import ITSELF, Files
 from mlrek.formats.json_text import join_some, peek_inside, quoted, say_spoilt
 from mlrek.formats.predictions import Answers
 from mlrek.formats.predictions.responses import Responses, parse_responses
+from mlrek.formats.tables import (
+    list_column_names,
+    read_table_answers,
+    read_table_truth,
+    seems_table,
+)
 from mlrek.formats.truth import GroundTruth, parse_ground_truth
 
 if TYPE_CHECKING:
@@ -230,6 +236,8 @@ def write_help() -> str:
             side for side, reads in (("truth", form.truth), ("predictions", form.answers)) if reads
         ]
         lines += [f"  {form.name}: {' and '.join(sides)}", f"      {form.looks}"]
+    lines += ["", "Names of columns in tables; capitals and what parts words do not matter:", ""]
+    lines += [f"  {what}: {', '.join(names)}" for what, names in list_column_names().items()]
     return "\n".join(lines)
 
 
@@ -372,6 +380,14 @@ FORMS: Final[tuple[FileForm, ...]] = (
         seems=_seems_manifest,
         truth=_read_manifest,
         has_attributes=True,
+    ),
+    FileForm(
+        name="a table in CSV, Parquet or JSON Lines",
+        looks="image,label[,confidence][,x_min,y_min,x_max,y_max]; image,truth,predicted; "
+        "image,score_<label>,…; predictions.csv of any run",
+        seems=seems_table,
+        truth=lambda files, _asked: read_table_truth(files),
+        answers=lambda files, _asked: read_table_answers(files),
     ),
 )
 """Each form once; the first that files seem to have counts."""

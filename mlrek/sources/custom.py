@@ -36,6 +36,7 @@ from mlrek.formats.json_text import decode_json, quoted, say_unreadable
 from mlrek.formats.lookout import parse_lookout_arn
 from mlrek.formats.predictions import Answers, JoinOptions, Match, Unmatched
 from mlrek.formats.predictions.join import join_answers
+from mlrek.formats.tables.columns import OWN_LABELS, OWN_TABLE
 from mlrek.formats.truth import GroundTruth
 from mlrek.metrics.doubts import find_touched, is_fitted
 from mlrek.sources.aws import AwsClients
@@ -411,9 +412,19 @@ def _list_files(storage: Storage, place: str) -> list[StoredFile]:
     """
     listed = sorted(storage.list_files(place), key=lambda file: file.name)
     itself = [file for file in listed if file.uri == place]
+    if itself and place.endswith(f"/{OWN_TABLE}"):
+        itself += _list_labels(storage, join_uri(parent_uri(place), OWN_LABELS))
     if not (itself or listed):
         raise SourceNotFoundError(place, "no such file, or an empty folder")
     return itself or listed
+
+
+def _list_labels(storage: Storage, place: str) -> list[StoredFile]:
+    """The list of labels next to mlrek's own table of predictions, where it is there."""
+    with suppress(SourceError):
+        found = [file for file in storage.list_files(place) if file.uri == place]
+        return [replace(file, name=OWN_LABELS) for file in found]
+    return []
 
 
 # ---- what they say -------------------------------------------------------------------------

@@ -87,6 +87,12 @@ COLUMN_NAMES: Final[Mapping[Role, tuple[str, ...]]] = MappingProxyType(
 )
 """The spellings that are read; capitals and what stands between words do not matter."""
 
+OWN_TABLE: Final = "predictions.csv"
+"""The table of predictions in each run of mlrek's."""
+
+OWN_LABELS: Final = "labels.json"
+"""The names and the order of labels, next to it."""
+
 SCORE_PREFIXES: Final = ("score", "scores", "prob", "probability", "proba", "confidence", "conf")
 """`<prefix>_<label>` is the column of one label's confidences."""
 

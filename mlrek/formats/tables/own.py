@@ -21,12 +21,11 @@ from mlrek.formats.json_text import quoted
 from mlrek.formats.lines import decode_document
 from mlrek.formats.predictions import Answers
 from mlrek.formats.tables.batches import open_table, parse_column, peek_names
+from mlrek.formats.tables.columns import OWN_LABELS, OWN_TABLE
 from mlrek.formats.tables.rows import NONE, TextCodes
 from mlrek.formats.truth import GroundTruth
 from mlrek.text import BACKGROUND_LABEL, NONE_LABEL
 
-OWN_TABLE: Final = "predictions.csv"
-OWN_LABELS: Final = "labels.json"
 OWN_NAMES: Final = ("image", "predicted", "truth", "confidence", "outcome")
 
 _IMAGE, _PREDICTED, _TRUTH, _CONFIDENCE, _OUTCOME = range(5)
