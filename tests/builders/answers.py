@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from mlrek.evaluation import LabelSets, Project, Provider, Task, Version
+from mlrek.evaluation import Boxes, LabelSets, Outcome, Project, Provider, Task, Version
 from mlrek.formats.predictions import Answers
 from mlrek.formats.truth import GroundTruth
 
@@ -45,6 +45,50 @@ def make_answers(
         label_idx=np.array([labels.index(n) for _, row in said for n in row], dtype=np.int32),
         confidence=np.array([c for _, row in said for c in row.values()], dtype=np.float64),
         **fields,
+    )
+
+
+def make_box_truth(
+    rows: Sequence[tuple[str, Sequence[tuple[str, Sequence[float]]]]], **fields: Any
+) -> GroundTruth:
+    """The true boxes of images: (label, corners) each."""
+    labels = tuple(sorted({label for _, boxes in rows for label, _ in boxes}))
+    n = len(rows)
+    fields.setdefault("image_sizes", np.full((n, 2), np.nan))
+    return GroundTruth(
+        task=Task.DETECTION,
+        labels=labels,
+        images=tuple(image for image, _ in rows),
+        truth=LabelSets(offsets=np.zeros(n + 1, dtype=np.int64), label_idx=np.zeros(0, np.int32)),
+        boxes=_list_boxes(labels, [[(*box, np.nan) for box in boxes] for _, boxes in rows]),
+        **fields,
+    )
+
+
+def make_box_answers(
+    rows: Sequence[tuple[str, Sequence[tuple[str, Sequence[float], float]]]], **fields: Any
+) -> Answers:
+    """Predicted boxes of images: (label, corners, confidence) each."""
+    labels = tuple(dict.fromkeys(label for _, boxes in rows for label, *_ in boxes))
+    return Answers(
+        images=tuple(image for image, _ in rows),
+        labels=labels,
+        offsets=np.zeros(len(rows) + 1, dtype=np.int64),
+        label_idx=np.zeros(0, dtype=np.int32),
+        confidence=np.zeros(0),
+        boxes=_list_boxes(labels, [boxes for _, boxes in rows]),
+        **fields,
+    )
+
+
+def _list_boxes(labels: Sequence[str], images: Sequence[Sequence[Any]]) -> Boxes:
+    rows = [box for boxes in images for box in boxes]
+    return Boxes(
+        offsets=np.cumsum([0, *map(len, images)]),
+        label_idx=np.array([labels.index(label) for label, *_ in rows], dtype=np.int32),
+        boxes_xyxy=np.array([corners for _, corners, _ in rows], dtype=np.float64).reshape(-1, 4),
+        confidence=np.array([confidence for *_, confidence in rows], dtype=np.float64),
+        outcome=np.full(len(rows), Outcome.UNKNOWN, dtype=np.uint8),
     )
 
 

@@ -26,8 +26,10 @@ _BEYOND: Final = 0.02
 
 _OVERLAP: Final = 0.5
 _FEW: Final = 0.1
-"""Share of the true boxes with an overlap, below which boxes do not belong together as they are."""
+"""Share of the true boxes with an overlap, below which that is worth a line."""
 _MANY: Final = 0.3
+_FAR_MORE: Final = 3
+"""What another reading of the numbers must give, and how many times as much as theirs."""
 _MIN_BOXES: Final = 5
 _MAX_IMAGES: Final = 1_000
 _MAX_ON_IMAGE: Final = 100
@@ -204,11 +206,11 @@ def _warn_overlap(sides: _Sides) -> Iterator[str]:
     if not n_true or not len(found.label_idx):
         return
     share = _share_found(truth, found)
-    if share >= _FEW:
+    if share > 1 / _FAR_MORE:
         return
     for what, read in _list_readings(sides, truth, found):
         other = _share_found(truth, replace(found, boxes_xyxy=read))
-        if other >= max(_MANY, 3 * share):
+        if other >= max(_MANY, _FAR_MORE * share):
             said = (
                 f"{share:.0%} of the true boxes have a predicted box that covers half of them; if "
                 f"predicted boxes were {what}, it would be {other:.0%}"
@@ -217,7 +219,7 @@ def _warn_overlap(sides: _Sides) -> Iterator[str]:
                 raise EvaluationError(f"{said}: write them as corners in pixels of the image")
             yield said
             return
-    if n_true >= _MIN_BOXES:
+    if n_true >= _MIN_BOXES and share < _FEW:
         yield (
             f"{share:.0%} of the true boxes have a predicted box that covers half of them: boxes "
             "of other images, in another scale, or of a model that finds nothing"
