@@ -14,7 +14,7 @@ from mlrek.api.given_labels import (
     GivenColumn,
     GivenLabels,
     NamedLabels,
-    count_images,
+    count_rows_given,
     find_indicators,
     find_true,
     find_wrong,
@@ -22,7 +22,7 @@ from mlrek.api.given_labels import (
     is_missing,
     list_score_names,
     name_indicators,
-    name_labels,
+    order_given_labels,
     read_column,
     read_scores,
     read_thresholds_given,
@@ -167,7 +167,7 @@ def build_evaluation(y_true: Any, y_pred: Any, y_score: Any, options: ArrayOptio
         EvaluationError: What is given contradicts itself, or is not what it should be.
         UsageError: An option is not what it should be, or there is nothing to evaluate.
     """
-    images = _name_images(options.images, count_images("y_true", y_true))
+    images = _name_images(options.images, count_rows_given("y_true", y_true))
     task = _choose_task(y_true, options)
     _check_given(y_true, y_pred, y_score, len(images))
     given = _READERS[task](y_true, y_pred, y_score, images, options)
@@ -239,7 +239,7 @@ def _check_given(y_true: Any, y_pred: Any, y_score: Any, n_images: int) -> None:
     for name, given in (("y_pred", y_pred), ("y_score", y_score)):
         if given is None:
             continue
-        n = count_images(name, given)
+        n = count_rows_given(name, given)
         if name == "y_pred" or not isinstance(given, list):  # a list may hold an array a label
             _check_length(name, n, n_images)
         _check_index(name, y_true, given)
@@ -276,7 +276,7 @@ def _read_classes(
     """One label for each image."""
     true = _require_all(_read_one_label("y_true", y_true), images)
     pred = [] if y_pred is None else [_read_one_label("y_pred", y_pred)]
-    labels = name_labels(options.labels, (true, *pred), list_score_names(y_score))
+    labels = order_given_labels(options.labels, (true, *pred), list_score_names(y_score))
     y_true_codes = labels.place(true)
     truth = GroundTruth(
         task=Task.CLASSIFICATION,
@@ -372,7 +372,7 @@ def _read_several(
         )
     columns = [sets.column for sets in (true, pred) if sets is not None]
     order = true.columns or (pred.columns if pred else ()) or list_score_names(y_score)
-    labels = name_labels(options.labels, columns, order)
+    labels = order_given_labels(options.labels, columns, order)
     truth = GroundTruth(
         task=Task.MULTILABEL,
         labels=labels.names,
@@ -463,7 +463,7 @@ def _read_objects(
     form = _find_form(options.boxes)
     true = read_boxes("y_true", y_true, form, are_found=False)
     found = read_boxes("y_pred", y_pred, form, are_found=True)
-    labels = name_labels(options.labels, (true.column, found.column))
+    labels = order_given_labels(options.labels, (true.column, found.column))
     sizes = _read_sizes(options.image_sizes, len(images))
     boxes = true.place(labels)
     truth = GroundTruth(

@@ -117,7 +117,7 @@ def to_array(name: str, given: object) -> NDArray[Any]:
     return array
 
 
-def count_images(name: str, given: object) -> int:
+def count_rows_given(name: str, given: object) -> int:
     """How many images there are.
 
     Raises:
@@ -132,7 +132,7 @@ def count_images(name: str, given: object) -> int:
     return n
 
 
-def name_labels(
+def order_given_labels(
     given: GivenLabels, columns: Sequence[GivenColumn], score_names: Sequence[LabelValue] = ()
 ) -> NamedLabels:
     """The labels as they are given, else those of the scores' columns, else all, sorted.
