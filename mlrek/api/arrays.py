@@ -77,6 +77,7 @@ class _Given:
 
     truth: GroundTruth
     answers: Answers
+    labels: NamedLabels
     said: tuple[str, ...] = ()
 
 
@@ -181,7 +182,7 @@ def build_evaluation(y_true: Any, y_pred: Any, y_score: Any, options: ArrayOptio
         replace(
             evaluation,
             files=files,
-            pos_label=_find_pos_label(options.pos_label, evaluation.labels),
+            pos_label=_find_pos_label(options.pos_label, given.labels),
             warnings=(*evaluation.warnings, *given.said, *_say_unnamed(options)),
         )
     )
@@ -288,10 +289,14 @@ def _read_classes(
     )
     codes = labels.place(pred[0]) if pred else np.full(len(images), -1)
     if y_score is None:
-        return _Given(truth=truth, answers=_answer_once(images, labels.names, codes, options))
+        return _Given(
+            labels=labels, truth=truth, answers=_answer_once(images, labels.names, codes, options)
+        )
     scores = read_scores(y_score, len(images), labels)
     answers = _answer_all(images, labels.names, scores)
-    return _Given(truth=truth, answers=answers, said=tuple(_say_wrong(images, codes, scores)))
+    return _Given(
+        labels=labels, truth=truth, answers=answers, said=tuple(_say_wrong(images, codes, scores))
+    )
 
 
 def _read_one_label(name: str, given: Any) -> GivenColumn:
@@ -384,7 +389,10 @@ def _read_several(
         scores = read_scores(y_score, len(images), labels)
         said = () if sets is None else _say_undecided(images, sets, scores, labels, options)
         return _Given(
-            truth=truth, answers=_answer_all(images, labels.names, scores), said=tuple(said)
+            labels=labels,
+            truth=truth,
+            answers=_answer_all(images, labels.names, scores),
+            said=tuple(said),
         )
     assert sets is not None  # noqa: S101 - `_check_given` saw to it
     answers = Answers(
@@ -395,7 +403,7 @@ def _read_several(
         confidence=np.ones(len(sets.label_idx)),
         is_scored=False,
     )
-    return _Given(truth=truth, answers=answers)
+    return _Given(labels=labels, truth=truth, answers=answers)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -486,7 +494,7 @@ def _read_objects(
         image_sizes=sizes,
         normalized=found.are_shares if len(found.corners) else true.are_shares,
     )
-    return _Given(truth=truth, answers=answers)
+    return _Given(labels=labels, truth=truth, answers=answers)
 
 
 def _fill(boxes: Boxes) -> Boxes:
@@ -523,10 +531,11 @@ def _list_labels(boxes: Boxes, n_labels: int) -> LabelSets:
     )
 
 
-def _find_pos_label(given: object, labels: Sequence[str]) -> str:
+def _find_pos_label(given: object, labels: NamedLabels) -> str:
+    """The label that stands for the positive one, '' where nobody named it."""
     if given is None:
         return ""
-    return choose("pos_label", str(given), labels)
+    return labels.names[int(labels.place(read_column("pos_label", [given]))[0])]
 
 
 def _say_unnamed(options: ArrayOptions) -> Iterator[str]:

@@ -398,15 +398,14 @@ def _sort_frame(frame: Any, labels: NamedLabels) -> Any:
     Raises:
         EvaluationError: It has other columns.
     """
-    names = [str(name) for name in list_score_names(frame)]
+    names = list_score_names(frame)
     if not names:
         return frame.to_numpy()
-    if sorted(names) != sorted(labels.names):
-        lacking = [name for name in labels.names if name not in names]
-        further = [name for name in names if name not in labels.names]
-        said = f"lacks {quoted_some(lacking)}" if lacking else f"has {quoted_some(further)} too"
-        raise EvaluationError(f"y_score: its columns are not the labels: it {said}")
-    return frame.to_numpy()[:, [names.index(name) for name in labels.names]]
+    column = GivenColumn(name="y_score", values=names, code=np.arange(len(names)))
+    places = labels.place(column)
+    if lacking := [n for i, n in enumerate(labels.names) if i not in places]:
+        raise EvaluationError(f"y_score: has no column for {quoted_some(lacking)}")
+    return frame.to_numpy()[:, np.argsort(places)]
 
 
 def _list_row(name: str, row: object) -> list[object]:

@@ -34,6 +34,8 @@ COMPLETE_TAG = "mlrek.complete"
 """Set last of all: a run without it counts for nothing."""
 SUPERSEDED_TAG = "mlrek.superseded"
 """Of a run that another one replaced, kept because the registry or a sealed decision names it."""
+HOSTED_TAG = "mlrek.hosted"
+"""Of a run that somebody else made, and that an evaluation was logged into: it is never deleted."""
 DECISION_TAG = "mlrek.decision"
 """Of a run, or a registered version, that a sealed decision names."""
 
@@ -116,6 +118,11 @@ class LoggedRun:
     def is_superseded(self) -> bool:
         """Whether it is only kept as evidence: no reader but the registry's counts it."""
         return self.tags.get(SUPERSEDED_TAG) == "true"
+
+    @property
+    def is_hosted(self) -> bool:
+        """Whether somebody else made it, and mlrek only logged an evaluation into it."""
+        return self.tags.get(HOSTED_TAG) == "true"
 
     @property
     def is_own(self) -> bool:

@@ -1,11 +1,13 @@
 """The one writer: everything mlrek reads from or writes to an MLflow tracking store."""
 
 import contextlib
+import json
 import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +19,7 @@ from mlrek.evaluation import Project, Provider
 from mlrek.metrics.test_set import is_same_project
 from mlrek.tracking import (
     COMPLETE_TAG,
+    HOSTED_TAG,
     LEFTOVER_AFTER_MS,
     OWN_TEST_SET_TAG,
     SUPERSEDED_TAG,
@@ -26,6 +29,7 @@ from mlrek.tracking import (
     is_evidence,
 )
 from mlrek.tracking.description import DatasetInput, GridPicture, MetricPoint, RunDescription
+from mlrek.tracking.notes import NOTE_TAG
 from mlrek.tracking.translation import find_workspace, is_missing_model, translate_errors
 from mlrek.tracking.view import (
     PICTURE_FOLDER,
@@ -52,6 +56,7 @@ MAX_EXPERIMENT_TAG = 20_000
 MAX_PLACES = 100
 """Experiments that one search of runs names; some servers take no more."""
 TABLE_PATH = "predictions.json"
+TABLES_TAG = "mlflow.loggedArtifacts"
 NAMED_TAG, NAMED_BY_DEFAULT = "mlrek.named", "by default"
 """The tag of an experiment that nobody chose a name for: it stays the project's under any name."""
 TAKEN = ("constraint", "Duplicate entry")
@@ -169,6 +174,23 @@ class Store:
             except TrackingError as exc:
                 self._expect_less(exc)
 
+    def fill_hosted_run(self, run_id: str, description: RunDescription) -> None:
+        """Log one version into a run that somebody else made and will end; complete at once, last.
+
+        Its name, its note and parameters of the same names stay as they are. What mlrek logged into
+        it before is replaced.
+
+        Raises:
+            TrackingError: MLflow cannot be reached or refuses, or the run is evidence.
+        """
+        while True:
+            try:
+                self._fill_hosted_run(run_id, fit_description(description, self._charset))
+            except TrackingError as exc:
+                self._expect_less(exc)
+            else:
+                return
+
     def write_fitting(self, write: Callable[[FitText], T]) -> T:
         """Write texts that people read; `write` gets what escapes those that do not fit.
 
@@ -205,6 +227,7 @@ class Store:
             run_id = created.info.run_id
             try:
                 self._fill_run(run_id, description)
+                self._complete_run(run_id, description)
             except BaseException:
                 with contextlib.suppress(Exception):  # the error that led here matters more
                     self.client.delete_run(run_id)
@@ -233,13 +256,15 @@ class Store:
         return current_run(self.list_runs(run.experiment_id, {"version_arn": run.version_arn}))
 
     def retire_runs(self, runs: Iterable[LoggedRun]) -> None:
-        """Take runs out of what counts: deleted, but for evidence, which is marked superseded.
+        """Take runs out of what counts: deleted, but for evidence and runs that others made.
+
+        These are marked superseded.
 
         A promotion may give the registered version of a run an alias while the run is deleted: so
         it is asked again afterwards, and the run comes back.
         """
         for run in runs:
-            if not self._is_evidence(run):
+            if not (run.is_hosted or self._is_evidence(run)):
                 self.delete_runs([run])
                 if not self._is_evidence(run):
                     continue
@@ -460,6 +485,32 @@ class Store:
         same = [experiment for experiment in found if tags.items() <= experiment.tags.items()]
         return min(same, key=lambda experiment: experiment.creation_time or 0, default=None)
 
+    def _fill_hosted_run(self, run_id: str, description: RunDescription) -> None:
+        from mlflow.entities import RunTag
+
+        with self._turn, translate_errors(self.tracking_uri):
+            earlier = _logged_run(self.client.get_run(run_id))
+            if earlier.is_logged:
+                self._unmark(earlier)
+            params = {k: v for k, v in description.params.items() if k not in earlier.params}
+            self._fill_run(run_id, replace(description, params=params))
+            tags = {**description.tags, **_table_tag(description, earlier.tags.get(TABLES_TAG, ""))}
+            if NOTE_TAG in earlier.tags and not earlier.is_logged:
+                del tags[NOTE_TAG]
+            tags |= {HOSTED_TAG: "true", COMPLETE_TAG: "true"}  # at once: half of them is no run
+            self.client.log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()])
+
+    def _unmark(self, run: LoggedRun) -> None:
+        """Take back that a run is a version's, before it becomes another's."""
+        if is_evidence(self.client, run.run_id):
+            raise TrackingError(
+                f"runs:/{run.run_id} holds an evaluation that a promotion rests on: log this one "
+                "into another run"
+            )
+        for tag in ("version_arn", "mlrek.version", COMPLETE_TAG):
+            if tag in run.tags:
+                self.client.delete_tag(run.run_id, tag)
+
     def _fill_run(self, run_id: str, description: RunDescription) -> None:
         files = dict(description.files)
         if description.picture is not None:
@@ -474,6 +525,8 @@ class Store:
                 self._log_files(run_id, files)
             else:
                 sent.result()
+
+    def _complete_run(self, run_id: str, description: RunDescription) -> None:
         end_ms = description.end_ms or description.start_ms
         self._finish(run_id, end_ms)
         self.client.set_tag(run_id, COMPLETE_TAG, "true")
@@ -519,8 +572,6 @@ class Store:
             params = []
 
     def _log_dataset(self, run_id: str, dataset: DatasetInput) -> None:
-        import json
-
         from mlflow.entities import Dataset, DatasetInput, InputTag
         from mlflow.exceptions import MlflowException
 
@@ -609,11 +660,16 @@ def _last_values(points: Iterable[MetricPoint]) -> dict[str, float]:
     return {point.key: point.value for point in sorted(points, key=lambda point: point.step)}
 
 
-def _table_tag(description: RunDescription) -> dict[str, str]:
-    """What `log_table` would set: makes MLflow's evaluation view read the file as a table."""
+def _table_tag(description: RunDescription, earlier: str = "") -> dict[str, str]:
+    """What `log_table` would set: makes MLflow's evaluation view read the file as a table.
+
+    `earlier` is the tag as it stands, with the tables of others.
+    """
     if TABLE_PATH not in description.files:
         return {}
-    return {"mlflow.loggedArtifacts": f'[{{"path": "{TABLE_PATH}", "type": "table"}}]'}
+    listed = json.loads(earlier) if earlier else []
+    others = [table for table in listed if table["path"] != TABLE_PATH]
+    return {TABLES_TAG: json.dumps([*others, {"path": TABLE_PATH, "type": "table"}])}
 
 
 def name_account(project: Project) -> str:

@@ -342,6 +342,7 @@ def test_images_name_the_test_set():
         ([[("a", 1, 1, 5, 5)]], [[("a", 1, 1, 5)]], {}, "y_pred[0]: holds ('a', 1, 1, 5); a box"),
         ([[("a", 1, 1, 5, 5)]], ["a"], {}, "y_pred[0]: is 'a', not a list, an array or a column"),
         ([{"boxes": [[1, 2, 3, 4]]}], [[]], {}, "y_true[0]: has no 'labels'"),
+        (["a", "b"], ["a", "b"], {"pos_label": "c"}, "pos_label: 1 of its labels are none of"),
     ],
 )
 def test_what_is_wrong_with_labels_is_said_in_one_line(y_true, y_pred, further, said):
@@ -384,7 +385,6 @@ def test_what_is_wrong_with_scores_is_said_in_one_line(y_score, said):
         ({"thresholds": 50}, "thresholds: 50 is no number from 0 to 1"),
         ({"thresholds": {"c": 0.5}}, "thresholds: no such labels: 'c'"),
         ({"thresholds": [0.5]}, "thresholds: 1 for 2 labels"),
-        ({"pos_label": "c"}, "pos_label: 'c' is none of 'a', 'b'"),
     ],
 )
 def test_options_are_refused_by_name(further, said):

@@ -1,0 +1,309 @@
+"""MLflow's evaluator `mlrek`: `mlflow.models.evaluate(…, evaluators=["mlrek"])` logs our numbers.
+
+MLflow finds the class here by its entry point, and gives it the run to log into.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from mlflow.models.evaluation.base import EvaluationArtifact, EvaluationResult, ModelEvaluator
+
+from mlrek.api.arrays import TRUTH_ROLE, ArrayOptions, build_evaluation, choose
+from mlrek.errors import EvaluationError, UsageError
+from mlrek.evaluation import Evaluation
+from mlrek.formats.json_text import quoted, quoted_some
+
+if TYPE_CHECKING:
+    from mlflow.pyfunc import PyFuncModel
+    from pandas import DataFrame
+
+    from mlrek.tracking.description import RunDescription
+    from mlrek.tracking.store import Store
+
+_logger = logging.getLogger(__name__)
+
+PREDICT_PROBA: Final = "predict_proba"
+_SCORE_PREFIX: Final = "score_"
+_CLASSIFIER: Final = "classifier"
+_CURVES: Final = ("curve/", "reported_curve/")
+_KEYS: Final = (
+    *("labels", "images", "scores", "thresholds", "pos_label"),
+    *("project", "version", "name"),
+)
+
+
+class FileArtifact(EvaluationArtifact):
+    """A file of the run; `content` are its bytes."""
+
+    def _save(self, output_artifact_path: str) -> None:
+        Path(output_artifact_path).write_bytes(self.content)
+
+    def _load_content_from_file(self, local_artifact_path: str) -> bytes:
+        content = Path(local_artifact_path).read_bytes()
+        self._content = content
+        return content
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Answered:
+    """What a model, or a table, says of the rows of a dataset."""
+
+    y_pred: Any = None
+    y_score: Any = None
+
+
+class MlrekEvaluator(ModelEvaluator):
+    """Evaluates what gives an image one label: a model of any flavour, or a table of predictions.
+
+    Logged into MLflow's run are metrics with their intervals, the pictures, tables and pages, and
+    the tags that `mlrek compare runs:/A runs:/B`, `mlrek check` and `mlrek.read` need. Keys of
+    `evaluator_config`, none of which must be given:
+
+    | key | what |
+    | --- | --- |
+    | `labels` | the labels in their order, or a dict from number to name, as in `mlrek.evaluate` |
+    | `images` | the column that names each image; the model does not get to see it |
+    | `scores` | `"predict_proba"`: the probabilities of a scikit-learn model (what is done anyway
+      where it has them), None: no confidences; or the names of columns, of the table or of what the
+      model returns, one for each label, in the order of the labels (`score_<label>` are found) |
+    | `thresholds`, `pos_label` | as in `mlrek.evaluate` |
+    | `project`, `version` | whose numbers they are: names, or the ARN of a project; else the
+      experiment, and the run's name with the beginning of its id |
+    | `name` | of the test set: it is logged as one more dataset, with the digest that tells equal
+      test sets from others |
+    """
+
+    @classmethod
+    def can_evaluate(
+        cls,
+        *,
+        model_type: str,
+        evaluator_config: Mapping[str, Any],  # noqa: ARG003 - MLflow gives it
+        **_further: object,
+    ) -> bool:
+        """Whether it is a classifier."""
+        return model_type == _CLASSIFIER
+
+    def evaluate(
+        self,
+        *,
+        dataset: Any,
+        run_id: str,
+        evaluator_config: Mapping[str, Any] | None,
+        model: "PyFuncModel | None" = None,
+        predictions: str | None = None,
+        **_further: object,
+    ) -> EvaluationResult:
+        """Evaluate, log into the run, and give back what was logged.
+
+        Raises:
+            EvaluationError: Truth and predictions contradict themselves, or each other.
+            UsageError: The configuration names what is not there.
+            TrackingError: MLflow cannot be reached or refuses.
+        """
+        from mlrek.runs.content import describe_run
+        from mlrek.tracking.description import Options
+
+        store, config = _open_store(), dict(evaluator_config or {})
+        _say_unknown(config)
+        answered = _predict(model, dataset.features_data, predictions, config)
+        if model is None:
+            answered = replace(answered, y_pred=_read_static(dataset))
+        options = _read_options(config, store, run_id, dataset.features_data)
+        evaluation = build_evaluation(
+            dataset.labels_data, answered.y_pred, answered.y_score, options
+        )
+        name = str(config.get("name") or "")
+        logged_at = datetime.now(UTC).isoformat()
+        description = describe_run(
+            _name_test_set(evaluation, name), Options(), state="", logged_at=logged_at
+        )
+        if not name:  # MLflow has logged the data under a name of its own
+            description = replace(description, dataset=None)
+        return _build_result(store, run_id, _log(store, run_id, description))
+
+
+def _open_store() -> "Store":
+    """The store that MLflow logs to."""
+    import mlflow
+
+    from mlrek.tracking.store import Store
+
+    return Store(mlflow.MlflowClient(), mlflow.get_tracking_uri())
+
+
+def _say_unknown(config: Mapping[str, Any]) -> None:
+    """Say which keys do nothing: MLflow gives all evaluators the same ones where none is named."""
+    if unknown := [key for key in config if key not in _KEYS]:
+        _logger.warning(
+            "mlrek does not know the keys %s of evaluator_config, and did not use them; it knows "
+            "%s",
+            quoted_some(unknown),
+            ", ".join(_KEYS),
+        )
+
+
+def _read_options(
+    config: Mapping[str, Any], store: "Store", run_id: str, features: Any
+) -> ArrayOptions:
+    run = store.client.get_run(run_id).info
+    experiment = store.get_experiment(run.experiment_id)
+    images = config.get("images")
+    return ArrayOptions(
+        labels=config.get("labels"),
+        images=_take_column(features, images, "images") if isinstance(images, str) else images,
+        thresholds=config.get("thresholds"),
+        pos_label=config.get("pos_label"),
+        project=config.get("project") or experiment.name,
+        version=config.get("version") or f"{run.run_name}-{run_id[:8]}",
+        task="classification",
+    )
+
+
+def _predict(
+    model: "PyFuncModel | None", features: Any, column: str | None, config: Mapping[str, Any]
+) -> _Answered:
+    """What the model says of the features, without the column that names the images."""
+    if model is None:
+        return _Answered(y_score=_take_scores(features, config))
+    images = config.get("images")
+    if isinstance(images, str):
+        _take_column(features, images, "images")
+        features = features.drop(columns=[images])
+    found = _split_output(model.predict(features), column, config)
+    raw = _find_raw(model)
+    if config.get("scores", PREDICT_PROBA) != PREDICT_PROBA or not hasattr(raw, PREDICT_PROBA):
+        return found
+    return replace(found, y_score=_name_columns(raw, raw.predict_proba(features)))
+
+
+def _find_raw(model: "PyFuncModel") -> Any:
+    """The model of its own library, where the flavour gives it out."""
+    get_raw_model: Callable[[], Any] | None = getattr(model, "get_raw_model", None)
+    try:
+        return get_raw_model() if get_raw_model else None
+    except NotImplementedError:
+        return None
+
+
+def _name_columns(raw: Any, probabilities: Any) -> Any:
+    """Probabilities under the classes that the model was trained on, where it names them."""
+    from pandas import DataFrame
+
+    classes = getattr(raw, "classes_", None)
+    if classes is None or len(classes) != np.shape(probabilities)[-1]:
+        return probabilities
+    return DataFrame(np.asarray(probabilities), columns=list(classes))
+
+
+def _split_output(output: Any, column: str | None, config: Mapping[str, Any]) -> _Answered:
+    """Predicted labels and scores of what a model returns: a column, a matrix of scores, a frame.
+
+    Raises:
+        UsageError: It is a frame, and nobody said which column holds the labels.
+    """
+    from pandas import DataFrame
+
+    if isinstance(output, list) and output and isinstance(output[0], Mapping):
+        output = DataFrame(output)
+    if not isinstance(output, DataFrame):
+        array = np.asarray(output)
+        is_scored = array.dtype.kind == "f" and not np.all(array == np.rint(array))
+        return _Answered(y_score=array) if is_scored else _Answered(y_pred=output)
+    if column is None and len(output.columns) == 1:
+        column = str(output.columns[0])
+    scores = _take_scores(output, config)
+    if column is None and scores is None:
+        raise UsageError(
+            f"the model returns the columns {quoted_some(list(output.columns))}: name the one with "
+            "the predicted labels as `predictions`, or those with scores in evaluator_config"
+        )
+    predicted = None if column is None else _take_column(output, column, "predictions")
+    return _Answered(y_pred=predicted, y_score=scores)
+
+
+def _take_scores(frame: Any, config: Mapping[str, Any]) -> "DataFrame | None":
+    """The columns of scores that the configuration names, else those called `score_<label>`."""
+    from pandas import DataFrame
+
+    scores = config.get("scores", PREDICT_PROBA)
+    columns = list(getattr(frame, "columns", ()))
+    if scores is None:
+        return None
+    if isinstance(scores, str):
+        choose("scores", scores, (PREDICT_PROBA, *map(str, columns)))
+        if scores in columns:
+            return DataFrame(_take_column(frame, scores, "scores"))
+        found = [c for c in columns if isinstance(c, str) and c.startswith(_SCORE_PREFIX)]
+        return DataFrame(frame[found]) if found else None
+    for name in scores:
+        _take_column(frame, name, "scores")
+    taken: DataFrame = frame[list(scores)]
+    labels = config.get("labels")
+    return taken if labels is None else taken.set_axis(range(len(scores)), axis=1)
+
+
+def _take_column(frame: Any, column: str, key: str) -> Any:
+    """A column of a frame.
+
+    Raises:
+        UsageError: It is not there.
+    """
+    columns = list(getattr(frame, "columns", ()))
+    if column not in columns:
+        there = quoted_some(columns) if columns else "none: the data are no frame"
+        raise UsageError(f"{key}: there is no column {quoted(column)}; there are {there}")
+    return frame[column]
+
+
+def _read_static(dataset: Any) -> Any:
+    """The column of predictions of a table.
+
+    Raises:
+        EvaluationError: Nobody named one.
+    """
+    if not dataset.has_predictions:
+        raise EvaluationError("there is neither a model nor a column of `predictions`")
+    return dataset.predictions_data
+
+
+def _name_test_set(evaluation: Evaluation, name: str) -> Evaluation:
+    files = (
+        replace(file, uri=name) if file.role == TRUTH_ROLE else file for file in evaluation.files
+    )
+    return replace(evaluation, files=tuple(files))
+
+
+def _log(store: "Store", run_id: str, description: "RunDescription") -> "RunDescription":
+    """Log what is not there yet, and give back what the run holds of it.
+
+    Numbers under the names of MLflow's own evaluator stay as that one has logged them.
+    """
+    from mlrek.tracking.description import EVALUATOR_NAMES
+
+    run = store.get_run(run_id)
+    is_same = run.is_logged and run.evaluation_key == description.tags["mlrek.evaluation_key"]
+    taken = set() if run.is_hosted else {*EVALUATOR_NAMES, "example_count"} & run.metrics.keys()
+    kept = tuple(point for point in description.metrics if point.key not in taken)
+    description = replace(description, metrics=kept)
+    if not is_same:
+        store.fill_hosted_run(run_id, description)
+    return description
+
+
+def _build_result(store: "Store", run_id: str, description: "RunDescription") -> EvaluationResult:
+    """The numbers that have one value, and the files."""
+    place = store.client.get_run(run_id).info.artifact_uri
+    metrics = {
+        point.key: point.value for point in description.metrics if not point.key.startswith(_CURVES)
+    }
+    artifacts = {
+        path: FileArtifact(f"{place}/{path}", content)  # type: ignore[no-untyped-call]
+        for path, content in description.files.items()
+    }
+    return EvaluationResult(metrics, artifacts, run_id)  # type: ignore[no-untyped-call]
