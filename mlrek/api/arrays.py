@@ -36,8 +36,6 @@ from mlrek.evaluation import (
     FloatArray,
     IntArray,
     LabelSets,
-    Project,
-    Provider,
     SourceFile,
     Task,
     Version,
@@ -49,9 +47,8 @@ from mlrek.formats.predictions import Answers, JoinOptions, Unmatched
 from mlrek.formats.predictions.join import join_answers
 from mlrek.formats.truth import GroundTruth
 from mlrek.metrics.decisions import DEFAULT_THRESHOLD
+from mlrek.sources.custom import PREDICTIONS, TRUTH, CustomOptions, name_version
 
-TRUTH_ROLE: Final = "ground_truth"
-PREDICTIONS_ROLE: Final = "predictions"
 _DEFAULT_PROJECT: Final = "python"
 
 
@@ -237,6 +234,8 @@ def _check_given(y_true: Any, y_pred: Any, y_score: Any, n_images: int) -> None:
     """
     if y_pred is None and y_score is None:
         raise UsageError("give what the model said: y_pred (labels) or y_score (confidences)")
+    if y_pred is y_true:
+        raise UsageError("y_pred is y_true itself: predictions would be right by definition")
     for name, given in (("y_pred", y_pred), ("y_score", y_score)):
         if given is None:
             continue
@@ -550,13 +549,7 @@ def _name_version(options: ArrayOptions, files: Sequence[SourceFile]) -> Version
     """The version that was named, else one by the content, so that another model is another one."""
     digest = sha256("".join(file.sha256 for file in files).encode()).hexdigest()
     name = options.version or f"model-{digest[:8]}"
-    arn = options.project if _is_arn(options.project) else f"mlrek:project/{options.project}"
-    project = Project(provider=Provider.CUSTOM, arn=arn, name=options.project)
-    return Version(project=project, arn=f"{project.arn}/custom/{name}", name=name)
-
-
-def _is_arn(project: str) -> bool:
-    return project.startswith("arn:")
+    return name_version(CustomOptions(project=options.project, version=name))
 
 
 def choose(name: str, given: object, known: Iterable[str]) -> str:
@@ -577,7 +570,7 @@ def _digest(
     """What tells this truth and these predictions from others, as files have it."""
     truth, answers = given.truth, given.answers
     columns = (truth.truth.offsets, truth.truth.label_idx, *_list_columns(truth.boxes))
-    yield _name_file(TRUTH_ROLE, "y_true", (truth.images, truth.labels), columns)
+    yield _name_file(TRUTH, "y_true", (truth.images, truth.labels), columns)
     texts = (
         answers.images,
         answers.labels,
@@ -589,7 +582,7 @@ def _digest(
         answers.confidence,
         *_list_columns(answers.boxes),
     )
-    yield _name_file(PREDICTIONS_ROLE, "y_pred", texts, columns)
+    yield _name_file(PREDICTIONS, "y_pred", texts, columns)
 
 
 def _list_columns(boxes: Boxes | None) -> tuple[np.ndarray[Any, Any], ...]:

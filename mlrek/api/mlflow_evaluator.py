@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from mlflow.models.evaluation.base import EvaluationArtifact, EvaluationResult, ModelEvaluator
 
-from mlrek.api.arrays import TRUTH_ROLE, ArrayOptions, build_evaluation, choose
+from mlrek.api.arrays import ArrayOptions, build_evaluation, choose
 from mlrek.errors import EvaluationError, UsageError
 from mlrek.evaluation import Evaluation
 from mlrek.formats.json_text import quoted, quoted_some
+from mlrek.sources.custom import TRUTH
 
 if TYPE_CHECKING:
     from mlflow.pyfunc import PyFuncModel
@@ -159,10 +160,15 @@ def _read_options(
         images=_take_column(features, images, "images") if isinstance(images, str) else images,
         thresholds=config.get("thresholds"),
         pos_label=config.get("pos_label"),
-        project=config.get("project") or experiment.name,
-        version=config.get("version") or f"{run.run_name}-{run_id[:8]}",
+        project=config.get("project") or _make_name(experiment.name),
+        version=config.get("version") or _make_name(f"{run.run_name}-{run_id[:8]}"),
         task="classification",
     )
+
+
+def _make_name(name: str) -> str:
+    """A name of MLflow's as one of ours, which has no slash."""
+    return "".join(c if c.isprintable() and c not in "/\\" else "-" for c in name).strip(" -")
 
 
 def _predict(
@@ -273,9 +279,7 @@ def _read_static(dataset: Any) -> Any:
 
 
 def _name_test_set(evaluation: Evaluation, name: str) -> Evaluation:
-    files = (
-        replace(file, uri=name) if file.role == TRUTH_ROLE else file for file in evaluation.files
-    )
+    files = (replace(file, uri=name) if file.role == TRUTH else file for file in evaluation.files)
     return replace(evaluation, files=tuple(files))
 
 
