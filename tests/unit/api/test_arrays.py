@@ -292,7 +292,7 @@ def test_another_model_is_another_version():
     """Without a name the version is named by the content: equal for equal predictions alone."""
     y_true = ["a", "b", "b"]
     first, same, other = (
-        evaluate(y_true, y_pred) for y_pred in (["a", "b", "a"], ["a", "b", "a"], y_true)
+        evaluate(y_true, y_pred) for y_pred in (["a", "b", "a"], ["a", "b", "a"], list(y_true))
     )
 
     assert first.version_arn == same.version_arn != other.version_arn
