@@ -13,8 +13,15 @@ import numpy as np
 
 from mlrek.errors import EvaluationError, ParseError, UsageError
 from mlrek.evaluation import Boxes, Doubt, DoubtKind, Outcome, Task
+from mlrek.formats.coco import (
+    read_coco_answers,
+    read_coco_truth,
+    seems_coco_answers,
+    seems_coco_truth,
+)
 from mlrek.formats.columns import ManifestInput, find_offsets, keep_most_confident
 from mlrek.formats.files import ITSELF, Files
+from mlrek.formats.folders import read_label_folders, seems_label_folders
 from mlrek.formats.json_text import join_some, peek_inside, quoted, say_spoilt
 from mlrek.formats.predictions import Answers
 from mlrek.formats.predictions.responses import Responses, parse_responses
@@ -25,6 +32,7 @@ from mlrek.formats.tables import (
     seems_table,
 )
 from mlrek.formats.truth import GroundTruth, parse_ground_truth
+from mlrek.formats.yolo import read_yolo_answers, read_yolo_truth, seems_yolo
 
 if TYPE_CHECKING:
     from mlrek.evaluation import Evaluation
@@ -380,6 +388,31 @@ FORMS: Final[tuple[FileForm, ...]] = (
         seems=_seems_manifest,
         truth=_read_manifest,
         has_attributes=True,
+    ),
+    FileForm(
+        name="COCO instances",
+        looks='{"images": […], "annotations": […], "categories": […]}: boxes, polygons, RLE masks',
+        seems=seems_coco_truth,
+        truth=lambda files, _: read_coco_truth(files),
+    ),
+    FileForm(
+        name="COCO results",
+        looks='[{"image_id": 1, "category_id": 1, "bbox": [x, y, w, h], "score": 0.9}]; RLE masks',
+        seems=seems_coco_answers,
+        answers=lambda files, _: read_coco_answers(files),
+    ),
+    FileForm(
+        name="a folder of YOLO",
+        looks="data.yaml, labels/NAME.txt: `class x y width height [confidence]`, images/NAME.jpg",
+        seems=seems_yolo,
+        truth=lambda files, _: read_yolo_truth(files),
+        answers=lambda files, _: read_yolo_answers(files),
+    ),
+    FileForm(
+        name="a folder per label",
+        looks="ROOT/cat/1.jpg, ROOT/dog/2.jpg",
+        seems=seems_label_folders,
+        truth=lambda files, _: read_label_folders(files),
     ),
     FileForm(
         name="a table in CSV, Parquet or JSON Lines",

@@ -391,7 +391,7 @@ class _Further:
 
 
 def _add_further(detections: Detections, further: Sequence[_Further]) -> Detections:
-    """The boxes with what else is told of them."""
+    """The boxes with what else is known about them."""
     sides = {"truth": detections.truth, "records": detections.records}
     for one in further:
         if not np.array_equal(one.offsets, sides[one.side].offsets):

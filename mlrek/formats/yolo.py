@@ -2,7 +2,7 @@
 
 | in the folder | means |
 | --- | --- |
-| `labels/NAME.txt`, or `NAME.txt` beside the images | the boxes of one image; an empty file: none |
+| `labels/NAME.txt`, or `NAME.txt` next to the images | the boxes of one image; an empty file: none |
 | a line `class x y width height` | a true box: its middle and size as shares of the image's |
 | a line `class x y width height confidence` | a found box |
 | `data.yaml` with `names`, or `classes.txt` | labels, by class number; without them numbers are labels |

@@ -19,12 +19,16 @@ def choose_masks(
     Raises:
         ParseError: A true mask is malformed.
     """
-    if truth.boxes is None or answers.boxes is None or answers.boxes.masks is None:
+    if truth.boxes is None or answers.boxes is None:
         return truth, answers, ()
-    if truth.find_masks is None:
+    if answers.boxes.masks is None:
+        return replace(truth, boxes=replace(truth.boxes, masks=None)), answers, ()
+    masked = truth.boxes
+    if truth.find_masks is not None:
+        masked = replace(masked, masks=truth.find_masks())
+    if masked.masks is None:
         said = "the truth has not a mask for each of its boxes: boxes are compared, not masks"
         return truth, replace(answers, boxes=replace(answers.boxes, masks=None)), (said,)
-    masked = replace(truth.boxes, masks=truth.find_masks())
     said = "truth and predictions have masks, which are compared instead of their boxes"
     return replace(truth, boxes=masked), answers, (said,)
 

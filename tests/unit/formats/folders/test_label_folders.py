@@ -67,5 +67,5 @@ def test_the_test_part_of_folders_counts():
     ],
 )
 def test_folders_of_labels_are_recognised(names, expected):
-    """By images in folders, which no boxes lie beside."""
+    """By images in folders, without boxes next to them."""
     assert seems_label_folders(give_images(*names)) is expected
