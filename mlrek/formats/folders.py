@@ -9,7 +9,7 @@ from mlrek.errors import ParseError
 from mlrek.evaluation import LabelSets, Task
 from mlrek.formats.files import Files
 from mlrek.formats.json_text import join_some, quoted, quoted_some, say_first
-from mlrek.formats.pictures_below import is_hidden, list_pictures
+from mlrek.formats.pictures_below import is_left_behind, list_pictures
 from mlrek.formats.truth import GroundTruth
 from mlrek.formats.yolo import seems_yolo
 
@@ -21,7 +21,7 @@ def seems_label_folders(files: Files) -> bool:
     """Whether a folder holds images, mostly in folders below it, and no boxes of YOLO."""
     if not files.is_folder:
         return False
-    names = [name for name in files.names if not is_hidden(name)]
+    names = [name for name in files.names if not is_left_behind(name)]
     pictures = [name for name in list_pictures(names) if "/" in name]
     is_most = len(pictures) > _MOST_OTHERS * len(names)
     return is_most and not seems_yolo(files)
@@ -88,7 +88,9 @@ def _warn_stray(
     if loose:
         what = "images lie in no folder of a label, and are left out"
         yield say_first(len(loose), len(loose) + len(labelled), what, loose[0])
-    others = [name for name in names if name not in {*loose, *labelled} and not is_hidden(name)]
+    others = [
+        name for name in names if name not in {*loose, *labelled} and not is_left_behind(name)
+    ]
     if others:
         yield say_first(len(others), len(names), "files are no images and are left out", others[0])
 
@@ -103,7 +105,7 @@ def _warn_nested(labelled: Mapping[str, str], part: str) -> Iterator[str]:
 def _warn_empty(names: Sequence[str], part: str, labels: Sequence[str]) -> Iterator[str]:
     """Folders with files, but no image; a folder without files is none for a store of objects."""
     tops = {name[len(part) :].split("/")[0] for name in names if "/" in name[len(part) :]}
-    if empty := sorted(top for top in tops - {*labels} if not is_hidden(top)):
+    if empty := sorted(top for top in tops - {*labels} if not is_left_behind(top)):
         yield f"folders hold no image and are no labels: {join_some([*map(quoted, empty)], ', ')}"
 
 

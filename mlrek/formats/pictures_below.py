@@ -16,7 +16,7 @@ _ORIENTATION: Final = 0x0112  # of EXIF
 _TURNED: Final = frozenset({5, 6, 7, 8})
 
 
-def is_hidden(name: str) -> bool:
+def is_left_behind(name: str) -> bool:
     """Whether a system or an editor left the file there: `.DS_Store`, `Thumbs.db` and the like."""
     parts = name.split("/")
     return any(part.startswith((".", "__MACOSX", "@eaDir")) for part in parts) or (
@@ -31,7 +31,7 @@ def is_picture(name: str) -> bool:
 
 def list_pictures(names: Iterable[str]) -> list[str]:
     """The pictures among names, without hidden ones."""
-    return [name for name in names if is_picture(name) and not is_hidden(name)]
+    return [name for name in names if is_picture(name) and not is_left_behind(name)]
 
 
 def read_size(files: Files, name: str) -> tuple[float, float] | None:

@@ -23,7 +23,7 @@ from mlrek.formats.columns import find_offsets
 from mlrek.formats.files import Files
 from mlrek.formats.json_text import quoted, quoted_some, say_first
 from mlrek.formats.lines import BYTE_ORDER_MARK
-from mlrek.formats.pictures_below import is_hidden, list_pictures, read_size
+from mlrek.formats.pictures_below import is_left_behind, list_pictures, read_size
 from mlrek.formats.predictions import Answers
 from mlrek.formats.truth import GroundTruth
 
@@ -153,7 +153,7 @@ def _list_texts(names: Iterable[str]) -> list[str]:
         name
         for name in names
         if name.endswith(".txt")
-        and not is_hidden(name)
+        and not is_left_behind(name)
         and PurePosixPath(name).name.casefold() not in _NO_BOXES
         and not PurePosixPath(name).name.casefold().startswith("readme")
     ]
@@ -331,7 +331,7 @@ def _find_unknown(
 
 def _find_settings(names: Iterable[str]) -> list[str]:
     """Files of settings, `data.yaml` first, then those that lie highest."""
-    found = [name for name in names if name.endswith(_SETTINGS) and not is_hidden(name)]
+    found = [name for name in names if name.endswith(_SETTINGS) and not is_left_behind(name)]
     return sorted(
         found, key=lambda name: (PurePosixPath(name).stem != "data", name.count("/"), name)
     )
