@@ -1,7 +1,7 @@
 """One version's evaluation as people hold it in Python: numbers, tables, figures, the page."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -23,6 +23,8 @@ from mlrek.render.document import display_names, label_columns
 from mlrek.render.doubts import list_version_remarks, list_warnings, order_doubts
 from mlrek.render.report import render_report
 from mlrek.render.version import Shown, build_shown_json
+from mlrek.sources import AwsOptions
+from mlrek.sources.entries import Source, VersionEntry
 from mlrek.text import fmt
 
 if TYPE_CHECKING:
@@ -92,6 +94,21 @@ class ThresholdNumbers(NumberMap):
         return f"<at threshold {self.threshold:g}: {shown}>"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Origin:
+    """Where an evaluation was read from, and how, so that it can be logged as `sync` logs it.
+
+    `state` is the identity of its files before they were read.
+    """
+
+    source: Source
+    entry: VersionEntry
+    state: Mapping[str, str]
+    skip_bad_lines: bool
+    threshold: float
+    aws: AwsOptions
+
+
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class EvaluatedVersion:
     """The evaluation of one version: what `mlrek.read` and `mlrek.evaluate` give.
@@ -104,16 +121,19 @@ class EvaluatedVersion:
             `aggregate/accuracy`, `label_f1/cat`, `at_threshold/…`, `reported/…`, …. Each has
             `value`, `low` and `high` (95 % interval, NaN where there is none) and `reason`, which
             says why an undefined one (NaN) is. All of them, also what a run has no room for.
+        referred: The evaluation with the run that it is from, as `mlrek.promotion` has it.
+        origin: The source that it was read from, None for a run, or for arrays.
     """
 
     metrics: NumberMap
-    _referred: Referred = field(repr=False)
-    _computed: Metrics = field(repr=False)
+    referred: Referred
+    origin: Origin | None = None
+    _computed: Metrics
 
     @property
     def evaluation(self) -> Evaluation:
         """What all this is computed from, each image once."""
-        return self._referred.evaluation
+        return self.referred.evaluation
 
     @property
     def version(self) -> str:
@@ -133,7 +153,7 @@ class EvaluatedVersion:
     @property
     def run_id(self) -> str | None:
         """The MLflow run that it was read from, None where it was read from elsewhere."""
-        return self._referred.run_id or None
+        return self.referred.run_id or None
 
     @property
     def task(self) -> str:
@@ -238,7 +258,7 @@ class EvaluatedVersion:
             UsageError: The threshold is no number from 0 to 1.
             EvaluationError: There are neither records of images nor published numbers.
         """
-        threshold = _check_threshold(threshold)
+        threshold = check_threshold(threshold)
         if self.evaluation.has_images:
             return _read_chosen(
                 compute_at_chosen_threshold(self.evaluation, threshold), self.evaluation.labels
@@ -259,7 +279,7 @@ class EvaluatedVersion:
             self._computed,
             remarks=list_version_remarks(self.evaluation, self._computed),
             test_set_digest=test_set_digest(self.evaluation),
-            read_images=self._referred.read_images,
+            read_images=self.referred.read_images,
         )
         return page.decode("utf-8")
 
@@ -321,21 +341,23 @@ class EvaluatedVersion:
 
 
 def view_evaluation(
-    evaluation: Evaluation, rule: PredictionRule = PredictionRule.TOP1
+    evaluation: Evaluation, rule: PredictionRule | None = None
 ) -> EvaluatedVersion:
     """An evaluation from anywhere as people hold it, with all its numbers computed."""
-    return view_referred(Referred(evaluation=count_once(evaluation)), rule)
+    once = count_once(evaluation)
+    return view_referred(Referred(evaluation=once, published=evaluation, rule=rule))
 
 
-def view_referred(referred: Referred, rule: PredictionRule | None = None) -> EvaluatedVersion:
-    """What a VERSION names as people hold it, by the rule that its run has, or by another one."""
-    rule = rule or referred.prediction_rule
-    metrics = compute_metrics(referred.evaluation, prediction_rule=rule)
+def view_referred(referred: Referred, origin: Origin | None = None) -> EvaluatedVersion:
+    """What a VERSION names as people hold it, by the prediction rule that it has."""
+    metrics = compute_metrics(referred.evaluation, prediction_rule=referred.prediction_rule)
     numbers = {
         f"{row.name}/{row.label}" if row.label else row.name: row.number
         for row in list_numbers(referred.evaluation, metrics)
     }
-    return EvaluatedVersion(metrics=NumberMap(numbers), _referred=referred, _computed=metrics)
+    return EvaluatedVersion(
+        metrics=NumberMap(numbers), referred=referred, origin=origin, _computed=metrics
+    )
 
 
 def frame_page(page: str) -> str:
@@ -414,7 +436,12 @@ def _normalize(counts: Any, normalize: Normalize | None) -> Any:
     return np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
 
 
-def _check_threshold(threshold: float) -> float:
+def check_threshold(threshold: float) -> float:
+    """A threshold as a number.
+
+    Raises:
+        UsageError: It is none from 0 to 1.
+    """
     try:
         value = float(threshold)
     except (TypeError, ValueError):

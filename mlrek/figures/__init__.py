@@ -72,20 +72,18 @@ def draw_mask_pictures(
     return {} if figure is None else {"masks.png": render_rgb(figure)}
 
 
-def draw_difference(comparison: Comparison) -> Pixels | None:
+def draw_difference(comparison: Comparison) -> "Figure | None":
     """What changed in the confusion matrix on shared images; None where there is no matrix."""
-    from mlrek.figures.confusion import draw_confusion_difference
-    from mlrek.figures.style import render_rgb
-
     if comparison.confusion is None:
         return None
-    figure = draw_confusion_difference(
+    from mlrek.figures.confusion import draw_confusion_difference
+
+    return draw_confusion_difference(
         comparison.confusion,
         baseline=comparison.baseline.name,
         candidate=comparison.candidate.name,
         images=comparison.test_sets.shared,
     )
-    return render_rgb(figure)
 
 
 def _draw_iou(metrics: Metrics, version: str, _top_labels: int) -> "Figure | None":

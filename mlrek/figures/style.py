@@ -127,9 +127,16 @@ class Curve:
     style: str = "solid"
 
 
+class Picture(Figure):
+    """A figure that notebooks show by itself: without pyplot nothing else tells them how."""
+
+    def _repr_png_(self) -> bytes:
+        return encode_png(render_rgb(self))
+
+
 def new_figure(height: float, *, scale: float = 1.0) -> Figure:
     """An empty figure, `WIDTH` by `height` points of `scale` pixels each."""
-    return Figure(figsize=(WIDTH / 72, height / 72), dpi=72 * scale, facecolor=PAPER)
+    return Picture(figsize=(WIDTH / 72, height / 72), dpi=72 * scale, facecolor=PAPER)
 
 
 def add_axes(figure: Figure, box: Box) -> Axes:

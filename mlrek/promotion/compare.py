@@ -11,7 +11,7 @@ from mlrek.errors import ParseError, UsageError
 from mlrek.evaluation import Evaluation
 from mlrek.figures import draw_difference
 from mlrek.figures.pictures import ReadImages
-from mlrek.figures.style import encode_png
+from mlrek.figures.style import encode_png, render_rgb
 from mlrek.formats.tables import read_label_map
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.test_set import test_set_digest
@@ -145,7 +145,7 @@ def describe_files(compared: Compared, i: int) -> dict[str, bytes]:
     }
     picture = draw_difference(comparison)
     if picture is not None:
-        files["confusion_difference.png"] = encode_png(picture)
+        files["confusion_difference.png"] = encode_png(render_rgb(picture))
     return files
 
 

@@ -106,6 +106,29 @@ class SageMakerClient(Protocol):
         """The signed page of an app."""
 
 
+_HUSHED: Final = {
+    "alembic": logging.WARNING,
+    "mlflow": logging.WARNING,
+    # it logs a traceback of what it raises, and that becomes a line of ours
+    "mlflow.store.db.utils": logging.CRITICAL,
+    # a plug-in of another kind of store that is installed complains at each request
+    "mlflow.tracking.request_header.registry": logging.ERROR,
+}
+"""Loggers of others, and from which level on they are heard."""
+
+
+@dataclass(slots=True)
+class _Loggers:
+    """Who has them hushed, and their levels before."""
+
+    lock: Lock = field(default_factory=Lock)
+    users: int = 0
+    levels: dict[str, int] = field(default_factory=dict)
+
+
+_LOGGERS: Final = _Loggers()
+
+
 def connect(tracking_uri: str = "") -> Store:
     """A store at `tracking_uri`, else MLflow's own default (MLFLOW_TRACKING_URI, a local file).
 
@@ -115,12 +138,8 @@ def connect(tracking_uri: str = "") -> Store:
     check_address(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", ""))
     import mlflow
 
-    for name in ("alembic", "mlflow"):  # after the import, which sets levels of its own
-        logging.getLogger(name).setLevel(logging.WARNING)
-    # it logs a traceback of what it raises, and that becomes a line of ours
-    logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)
-    # a plug-in of another kind of store that is installed complains at each request
-    logging.getLogger("mlflow.tracking.request_header.registry").setLevel(logging.ERROR)
+    for name, level in _HUSHED.items():  # after the import, which sets levels of its own
+        logging.getLogger(name).setLevel(level)
 
     uri = tracking_uri or _default_uri()
     remove_old_folders()
@@ -132,6 +151,27 @@ def connect(tracking_uri: str = "") -> Store:
         client = mlflow.MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)
     return Store(client, uri)
+
+
+@contextlib.contextmanager
+def keep_loggers() -> Iterator[None]:
+    """Leave the loggers of others in the end as MLflow has set them up, for who is no command.
+
+    Safe in threads: the last one to leave puts back what the first one found.
+    """
+    import mlflow  # sets up its own
+
+    with _LOGGERS.lock:
+        if not _LOGGERS.users:
+            _LOGGERS.levels = {name: logging.getLogger(name).level for name in _HUSHED}
+        _LOGGERS.users += 1
+    try:
+        yield
+    finally:
+        with _LOGGERS.lock:
+            _LOGGERS.users -= 1
+            for name, level in _LOGGERS.levels.items() if not _LOGGERS.users else ():
+                logging.getLogger(name).setLevel(level)
 
 
 def connect_existing(tracking_uri: str = "") -> Store | None:
