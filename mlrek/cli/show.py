@@ -44,11 +44,10 @@ def show(
     Example: mlrek show examples/digits#v2-linear --label eight --threshold 0.7
     """
     from mlrek.metrics.compute import compute_metrics
-    from mlrek.metrics.reported import DEFAULT_THRESHOLD, reported_at
-    from mlrek.metrics.thresholds import compute_at_chosen_threshold
+    from mlrek.metrics.reported import DEFAULT_THRESHOLD
     from mlrek.promotion import load_version
     from mlrek.render.tables import LabelOutcome
-    from mlrek.render.version import Shown, build_shown_json, list_version_blocks
+    from mlrek.render.version import build_shown_json, choose_shown, list_version_blocks
     from mlrek.tracking.connection import connect_for_reading
 
     if outcome and not label:
@@ -61,24 +60,12 @@ def show(
         threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
     ).evaluation
     _check_label(evaluation, label)
-    curves = evaluation.reported.curves
-    if threshold is None and curves:
-        threshold = DEFAULT_THRESHOLD
-    shown = Shown(
-        evaluation=evaluation,
-        metrics=compute_metrics(evaluation),
+    shown = choose_shown(
+        evaluation,
+        compute_metrics(evaluation),
         label=label,
         outcome=LabelOutcome(outcome) if outcome else None,
-        chosen=(
-            compute_at_chosen_threshold(evaluation, threshold)
-            if threshold is not None and evaluation.has_images
-            else None
-        ),
-        published=(
-            reported_at(curves[label], threshold)
-            if threshold is not None and label in curves
-            else None
-        ),
+        threshold=threshold,
     )
     output.show(list_version_blocks(shown), lambda: build_shown_json(shown))
     if not output.as_json:

@@ -11,9 +11,9 @@ from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import Doubt, Evaluation, Task
 from mlrek.metrics import LabelScores, Metrics
 from mlrek.metrics.numbers import MAIN_SCORES, NUMBER_GROUPS, list_headlines, list_numbers
-from mlrek.metrics.reported import ReportedAt
+from mlrek.metrics.reported import DEFAULT_THRESHOLD, ReportedAt, reported_at
 from mlrek.metrics.test_set import test_set_digest
-from mlrek.metrics.thresholds import AtChosenThreshold
+from mlrek.metrics.thresholds import AtChosenThreshold, compute_at_chosen_threshold
 from mlrek.render import Block, Line, Table
 from mlrek.render.document import display_names, label_columns, rank_mistakes
 from mlrek.render.doubts import (
@@ -78,6 +78,35 @@ class Shown:
         """Where the records stop short of the chosen threshold, '' where that does not matter."""
         is_shown = self.chosen and not (self.published or self.outcome)
         return self.chosen.stops_at if self.chosen and is_shown else ""
+
+
+def choose_shown(
+    evaluation: Evaluation,
+    metrics: Metrics,
+    *,
+    label: str = "",
+    outcome: LabelOutcome | None = None,
+    threshold: float | None = None,
+) -> Shown:
+    """What is shown of a version, or of one label of it.
+
+    Where the provider publishes numbers over thresholds, some threshold is always shown.
+    """
+    curves = evaluation.reported.curves
+    if threshold is None and curves:
+        threshold = DEFAULT_THRESHOLD
+    if threshold is None:
+        return Shown(evaluation=evaluation, metrics=metrics, label=label, outcome=outcome)
+    return Shown(
+        evaluation=evaluation,
+        metrics=metrics,
+        label=label,
+        outcome=outcome,
+        chosen=(
+            compute_at_chosen_threshold(evaluation, threshold) if evaluation.has_images else None
+        ),
+        published=reported_at(curves[label], threshold) if label in curves else None,
+    )
 
 
 def list_version_blocks(shown: Shown) -> Iterator[Block]:
