@@ -5,6 +5,7 @@ tells no lines of what it has read, so they are looked for in the text: the n-th
 then the key below it.
 """
 
+import json
 import re
 import tomllib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,6 +13,7 @@ from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from enum import StrEnum
 from math import inf, isnan
+from numbers import Integral
 from typing import Any, Final, NoReturn, TypeVar, get_args
 
 from msgspec import Meta, ValidationError, convert
@@ -189,6 +191,53 @@ def parse_policy(text: str, *, uri: str = "policy", baseline: str = "") -> Polic
             'version = "models:/NAME@champion", or name one with --baseline',
         )
     return policy
+
+
+def write_policy(document: Mapping[str, Any]) -> str:
+    """The text of a policy from its tables, as dicts, and its lists of tables.
+
+    What no policy has is written all the same: `parse_policy` then says what is wrong.
+
+    >>> print(write_policy({"floor": [{"metric": "aggregate/accuracy", "min": 0.9}]}))
+    [["floor"]]
+    "metric" = "aggregate/accuracy"
+    "min" = 0.9
+    <BLANKLINE>
+    """
+    alone = {key: value for key, value in document.items() if not _is_table(value)}
+    tables = {key: value for key, value in document.items() if _is_table(value)}
+    parts = [_write_values(alone)] if alone else []
+    for name, value in tables.items():
+        head = (
+            f"[{_write_value(name)}]" if isinstance(value, Mapping) else f"[[{_write_value(name)}]]"
+        )
+        several = [value] if isinstance(value, Mapping) else value
+        parts += [f"{head}\n{_write_values(values)}" for values in several]
+    return "\n".join(parts)
+
+
+def _is_table(value: object) -> bool:
+    """Whether a value is a table, or a list of tables."""
+    if isinstance(value, list | tuple):
+        return bool(value) and all(isinstance(one, Mapping) for one in value)
+    return isinstance(value, Mapping)
+
+
+def _write_values(values: Mapping[str, Any]) -> str:
+    return "".join(
+        f"{_write_value(key)} = {_write_value(value)}\n" for key, value in values.items()
+    )
+
+
+def _write_value(value: object) -> str:
+    """A value as TOML has it, which for texts, lists and numbers is as JSON has it."""
+    if isinstance(value, float):
+        return float.__repr__(value)  # NaN and infinity too
+    if isinstance(value, Integral) and not isinstance(value, bool):
+        return str(int(value))  # numpy's too
+    if isinstance(value, set | frozenset):
+        value = sorted(map(str, value))
+    return json.dumps(value, ensure_ascii=False, default=str)
 
 
 def _read_test_set(table: _Table) -> TestSetPolicy:

@@ -90,7 +90,17 @@ def read_policy(path: str, baseline: str = "", group_by: str = "") -> Policy:
         raise PolicyError(f"{path}: the policy cannot be read: {exc.strerror}") from exc
     except ValueError as exc:  # no UTF-8, endless, or no path at all
         raise PolicyError(f"{path}: the policy cannot be read: {exc}") from exc
-    policy = parse_policy(text, uri=path, baseline=baseline)
+    return make_policy(text, path, baseline, group_by)
+
+
+def make_policy(text: str, uri: str, baseline: str = "", group_by: str = "") -> Policy:
+    """The policy of a text, with what its caller says instead of it; messages call it `uri`.
+
+    Raises:
+        PolicyError: It is no valid policy.
+        UsageError: The grouping is no regular expression.
+    """
+    policy = parse_policy(text, uri=uri, baseline=baseline)
     if group_by:
         group_images((), group_by)  # refuses what is no regular expression
     return _group(policy, group_by)

@@ -134,11 +134,12 @@ def build_sync_json(result: SyncResult) -> dict[str, Json]:
             }
             for project in result.projects
         ],
-        "versions": [_build_version(version) for version in result.versions],
+        "versions": [build_version_result(version) for version in result.versions],
     }
 
 
-def _build_version(result: VersionResult) -> dict[str, Json]:
+def build_version_result(result: VersionResult) -> dict[str, Json]:
+    """What became of one version, as `build_sync_json` has it."""
     version, run, model = result.entry.version, result.run, result.model
     return {
         "project_arn": version.project.arn,

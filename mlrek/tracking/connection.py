@@ -11,9 +11,11 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Lock
 from typing import Final, Protocol
 
 from mlrek.errors import TrackingError
@@ -159,7 +161,7 @@ def keep_loggers() -> Iterator[None]:
 
     Safe in threads: the last one to leave puts back what the first one found.
     """
-    import mlflow  # sets up its own
+    import mlflow  # noqa: F401 - sets up its own
 
     with _LOGGERS.lock:
         if not _LOGGERS.users:
