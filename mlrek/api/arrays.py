@@ -1,6 +1,6 @@
 """An evaluation from what a notebook holds: lists, numpy arrays, pandas columns and frames."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any, Final
@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from mlrek.api.evaluated import EvaluatedVersion, view_evaluation
+from mlrek.api.given import choose
 from mlrek.api.given_boxes import BoxForm, are_boxes, read_boxes
 from mlrek.api.given_labels import (
     MATRIX,
@@ -42,7 +43,7 @@ from mlrek.evaluation import (
 )
 from mlrek.formats.columns import make_label_sets
 from mlrek.formats.doubts import complete_doubts
-from mlrek.formats.json_text import quoted, quoted_some, say_first
+from mlrek.formats.json_text import say_first
 from mlrek.formats.predictions import Answers, JoinOptions, Unmatched
 from mlrek.formats.predictions.join import join_answers
 from mlrek.formats.truth import GroundTruth
@@ -550,18 +551,6 @@ def _name_version(options: ArrayOptions, files: Sequence[SourceFile]) -> Version
     digest = sha256("".join(file.sha256 for file in files).encode()).hexdigest()
     name = options.version or f"model-{digest[:8]}"
     return name_version(CustomOptions(project=options.project, version=name))
-
-
-def choose(name: str, given: object, known: Iterable[str]) -> str:
-    """What is given, where it is one of what is known.
-
-    Raises:
-        UsageError: It is not.
-    """
-    words = list(map(str, known))
-    if given not in words:
-        raise UsageError(f"{name}: {quoted(given)} is none of {quoted_some(words)}")
-    return str(given)
 
 
 def _digest(

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from mlrek.api.given import check_share
 from mlrek.comparison.doubts import list_doubts
 from mlrek.errors import EvaluationError, UsageError
 from mlrek.evaluation import Doubt, Evaluation, Task
@@ -22,7 +23,7 @@ from mlrek.render import null_undefined
 from mlrek.render.document import display_names, label_columns
 from mlrek.render.doubts import list_version_remarks, list_warnings, order_doubts
 from mlrek.render.report import render_report
-from mlrek.render.version import Shown, build_shown_json
+from mlrek.render.version import build_shown_json, choose_shown
 from mlrek.sources import AwsOptions
 from mlrek.sources.entries import Source, VersionEntry
 from mlrek.text import fmt
@@ -258,7 +259,7 @@ class EvaluatedVersion:
             UsageError: The threshold is no number from 0 to 1.
             EvaluationError: There are neither records of images nor published numbers.
         """
-        threshold = check_threshold(threshold)
+        threshold = check_share("threshold", threshold)
         if self.evaluation.has_images:
             return _read_chosen(
                 compute_at_chosen_threshold(self.evaluation, threshold), self.evaluation.labels
@@ -320,7 +321,7 @@ class EvaluatedVersion:
 
     def to_dict(self) -> dict[str, Any]:
         """The same document as `mlrek show VERSION --json`; None for what is undefined."""
-        shown = Shown(evaluation=self.evaluation, metrics=self._computed)
+        shown = choose_shown(self.evaluation, self._computed)
         document: dict[str, Any] = null_undefined(build_shown_json(shown))
         return document
 
@@ -340,9 +341,7 @@ class EvaluatedVersion:
         return figure
 
 
-def view_evaluation(
-    evaluation: Evaluation, rule: PredictionRule | None = None
-) -> EvaluatedVersion:
+def view_evaluation(evaluation: Evaluation, rule: PredictionRule | None = None) -> EvaluatedVersion:
     """An evaluation from anywhere as people hold it, with all its numbers computed."""
     once = count_once(evaluation)
     return view_referred(Referred(evaluation=once, published=evaluation, rule=rule))
@@ -434,21 +433,6 @@ def _normalize(counts: Any, normalize: Normalize | None) -> Any:
         return counts.copy()
     total = counts.sum(axis=_AXES[normalize], keepdims=True)
     return np.divide(counts, total, out=np.zeros(counts.shape), where=total > 0)
-
-
-def check_threshold(threshold: float) -> float:
-    """A threshold as a number.
-
-    Raises:
-        UsageError: It is none from 0 to 1.
-    """
-    try:
-        value = float(threshold)
-    except (TypeError, ValueError):
-        value = np.nan
-    if not 0 <= value <= 1:
-        raise UsageError(f"threshold: {threshold!r} is no number from 0 to 1")
-    return value
 
 
 def _read_chosen(chosen: AtChosenThreshold, labels: Sequence[str]) -> ThresholdNumbers:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from mlflow.models.evaluation.base import EvaluationArtifact, EvaluationResult, ModelEvaluator
 
-from mlrek.api.arrays import ArrayOptions, build_evaluation, choose
+from mlrek.api.arrays import ArrayOptions, build_evaluation
+from mlrek.api.given import choose
 from mlrek.errors import EvaluationError, UsageError
 from mlrek.evaluation import Evaluation
 from mlrek.formats.json_text import quoted, quoted_some
