@@ -30,6 +30,7 @@ from mlrek.api.given_labels import (
     to_column,
     to_numbers,
 )
+from mlrek.api.given_tables import is_table, read_frames
 from mlrek.errors import EvaluationError, UsageError
 from mlrek.evaluation import (
     Boxes,
@@ -44,13 +45,17 @@ from mlrek.evaluation import (
 from mlrek.formats.columns import make_label_sets
 from mlrek.formats.doubts import complete_doubts
 from mlrek.formats.json_text import say_first
-from mlrek.formats.predictions import Answers, JoinOptions, Unmatched
+from mlrek.formats.predictions import Answers, JoinOptions, Match, Unmatched
 from mlrek.formats.predictions.join import join_answers
 from mlrek.formats.truth import GroundTruth
 from mlrek.metrics.decisions import DEFAULT_THRESHOLD
 from mlrek.sources.custom import PREDICTIONS, TRUTH, CustomOptions, name_version
 
 _DEFAULT_PROJECT: Final = "python"
+_UNNAMED: Final = (
+    "the images have no names and are counted from 0: compare only with evaluations of the same "
+    "images in the same order, or name them with `images=`"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +69,7 @@ class ArrayOptions:
     task: str | None = None
     thresholds: object = None
     pos_label: object = None
+    match: str = Match.URI
     unmatched: str = Unmatched.ERROR
     project: str = _DEFAULT_PROJECT
     version: str = ""
@@ -71,11 +77,12 @@ class ArrayOptions:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Given:
-    """Truth and answers; `said` are remarks on how they fit together."""
+    """Truth and answers; `said` are remarks on how they fit together. `task` None: as they show."""
 
     truth: GroundTruth
     answers: Answers
     labels: NamedLabels
+    task: Task | None = None
     said: tuple[str, ...] = ()
 
 
@@ -91,6 +98,7 @@ def evaluate(  # noqa: PLR0913 - each is a word of its caller
     task: str | None = None,
     thresholds: Any = None,
     pos_label: object = None,
+    match: str = "uri",
     unmatched: str = "error",
     project: str = _DEFAULT_PROJECT,
     version: str = "",
@@ -108,6 +116,10 @@ def evaluate(  # noqa: PLR0913 - each is a word of its caller
     for each image, either as torchvision's `{"boxes": (k, 4), "labels": (k,), "scores": (k,)}` or a
     list of `(label, x1, y1, x2, y2, score)`; true boxes have no score, and may have `iscrowd` and
     `area` in their dict. Rows belong together by their position, as in scikit-learn.
+
+    **Tables**: frames with a column `image`, as `mlrek sync --help-formats` describes such files
+    (`label`, `confidence`, `score_<label>`, `x_min`, …): `y_true` and `y_pred`, or one that holds
+    both (`truth`, `predicted`). Their rows belong together by the image, in any order.
 
     Args:
         y_true: What is true of each image.
@@ -131,8 +143,9 @@ def evaluate(  # noqa: PLR0913 - each is a word of its caller
             `at_threshold/…` reads them; of several labels all that is predicted, with 0.5 where
             none is given.
         pos_label: The positive one of two labels, whose own numbers are then listed too.
-        unmatched: What an image without a prediction (None or NaN in `y_pred`) means: `error`,
-            `miss` or `drop`.
+        match: How images of two tables are the same: `uri`, or `name`, that of the file.
+        unmatched: What an image without a prediction (None or NaN in `y_pred`, or not in its table)
+            means: `error`, `miss` or `drop`.
         project: A name, or the ARN of a project whose version this is, too.
         version: The version's name; '': one made from the content, another for other predictions.
 
@@ -152,6 +165,7 @@ def evaluate(  # noqa: PLR0913 - each is a word of its caller
         task=task,
         thresholds=thresholds,
         pos_label=pos_label,
+        match=match,
         unmatched=unmatched,
         project=project,
         version=version,
@@ -166,13 +180,15 @@ def build_evaluation(y_true: Any, y_pred: Any, y_score: Any, options: ArrayOptio
         EvaluationError: What is given contradicts itself, or is not what it should be.
         UsageError: An option is not what it should be, or there is nothing to evaluate.
     """
-    images = _name_images(options.images, count_rows_given("y_true", y_true))
-    task = _choose_task(y_true, options)
-    _check_given(y_true, y_pred, y_score, len(images))
-    given = _READERS[task](y_true, y_pred, y_score, images, options)
-    thresholds = read_thresholds_given(options.thresholds, given.truth.labels)
-    unmatched = Unmatched(choose("unmatched", options.unmatched, Unmatched))
-    join = JoinOptions(task=task, unmatched=unmatched, thresholds=thresholds)
+    read = _read_tables if is_table(y_true) else _read_arrays
+    given = read(y_true, y_pred, y_score, options)
+    thresholds = read_thresholds_given(options.thresholds, given.labels.names)
+    join = JoinOptions(
+        task=given.task,
+        match=Match(choose("match", options.match, Match)),
+        unmatched=Unmatched(choose("unmatched", options.unmatched, Unmatched)),
+        thresholds=thresholds,
+    )
     files = tuple(_digest(given, thresholds, options))
     answers = replace(given.answers, truth=given.truth)  # so that they may be right everywhere
     evaluation = join_answers(_name_version(options, files), given.truth, answers, join)
@@ -181,15 +197,45 @@ def build_evaluation(y_true: Any, y_pred: Any, y_score: Any, options: ArrayOptio
             evaluation,
             files=files,
             pos_label=_find_pos_label(options.pos_label, given.labels),
-            warnings=(*evaluation.warnings, *given.said, *_say_unnamed(options)),
+            warnings=(*evaluation.warnings, *given.said),
         )
     )
 
 
-def _choose_task(y_true: Any, options: ArrayOptions) -> Task:
-    """The task that was asked for, else what the truth looks like."""
-    if options.task is not None:
-        return Task(choose("task", options.task, _READERS))
+def _read_tables(y_true: Any, y_pred: Any, y_score: Any, options: ArrayOptions) -> _Given:
+    """Frames that name their images.
+
+    Raises:
+        UsageError: Something is given besides that the tables hold themselves.
+    """
+    extra = {"y_score": y_score, "labels": options.labels, "images": options.images}
+    if named := [name for name, given in extra.items() if given is not None]:
+        raise UsageError(
+            f"{named[0]}: y_true is a table that names its images; scores (`confidence`, or a "
+            "column score_<label> for each label), labels and images are columns of such tables"
+        )
+    truth, answers = read_frames(y_true, y_pred)
+    labels = order_given_labels(list(dict.fromkeys((*truth.labels, *answers.labels))), ())
+    return _Given(truth=truth, answers=answers, labels=labels, task=_ask_task(options))
+
+
+def _read_arrays(y_true: Any, y_pred: Any, y_score: Any, options: ArrayOptions) -> _Given:
+    """Rows that belong together by their position."""
+    images = _name_images(options.images, count_rows_given("y_true", y_true))
+    _check_given(y_true, y_pred, y_score, len(images))
+    task = _ask_task(options) or _find_task(y_true, options)
+    given = _READERS[task](y_true, y_pred, y_score, images, options)
+    unnamed = (_UNNAMED,) if options.images is None else ()
+    return replace(given, task=task, said=(*given.said, *unnamed))
+
+
+def _ask_task(options: ArrayOptions) -> Task | None:
+    """The task that was asked for."""
+    return None if options.task is None else Task(choose("task", options.task, _READERS))
+
+
+def _find_task(y_true: Any, options: ArrayOptions) -> Task:
+    """The task that the truth looks like."""
     if options.boxes is not None or are_boxes(y_true):
         return Task.DETECTION
     return Task.MULTILABEL if _has_several(y_true) else Task.CLASSIFICATION
@@ -536,14 +582,6 @@ def _find_pos_label(given: object, labels: NamedLabels) -> str:
     if given is None:
         return ""
     return labels.names[int(labels.place(read_column("pos_label", [given]))[0])]
-
-
-def _say_unnamed(options: ArrayOptions) -> Iterator[str]:
-    if options.images is None:
-        yield (
-            "the images have no names and are counted from 0: compare only with evaluations of "
-            "the same images in the same order, or name them with `images=`"
-        )
 
 
 def _name_version(options: ArrayOptions, files: Sequence[SourceFile]) -> Version:

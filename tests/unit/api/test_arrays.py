@@ -381,6 +381,7 @@ def test_what_is_wrong_with_scores_is_said_in_one_line(y_score, said):
         ({"y_pred": None}, "give what the model said: y_pred (labels) or y_score (confidences)"),
         ({"task": "guess"}, "task: 'guess' is none of 'classification', 'multilabel', 'detection'"),
         ({"boxes": "corners"}, "boxes: 'corners' is none of 'xyxy', 'xywh', 'cxcywh'"),
+        ({"match": "stem"}, "match: 'stem' is none of 'uri', 'name'"),
         ({"unmatched": "skip"}, "unmatched: 'skip' is none of 'error', 'drop', 'miss'"),
         ({"thresholds": 50}, "thresholds: 50 is no number from 0 to 1"),
         ({"thresholds": {"c": 0.5}}, "thresholds: no such labels: 'c'"),
@@ -405,3 +406,52 @@ def test_rows_of_another_order_are_refused():
 
     assert evaluate(y_true, shuffled.loc[y_true.index]).test_images == 2
     assert evaluate(y_true, pd.Series(["a", "b"])).test_images == 2  # an index that only counts
+
+
+def test_tables_are_joined_by_their_images(digits):
+    """Frames that name their images are joined by them, whatever the order of their rows."""
+    y_true, y_pred, y_score = digits
+    images = [f"{i}.png" for i in y_true.index]
+    truth = pd.DataFrame({"image": images, "label": y_true.to_numpy()})
+    scores = {f"score_{digit}": y_score[:, digit] for digit in range(10)}
+    found = pd.DataFrame({"image": images, **scores}).sample(frac=1, random_state=0)
+    both = truth.rename(columns={"label": "truth"}).assign(predicted=y_pred)
+
+    evaluated = evaluate(truth, found)
+    together = evaluate(both)
+
+    assert read(evaluated, ("accuracy", "log_loss")) == pytest.approx(
+        [metrics.accuracy_score(y_true, y_pred), metrics.log_loss(y_true, y_score)], abs=CLOSE
+    )
+    assert read(together, ("accuracy",)) == [metrics.accuracy_score(y_true, y_pred)]
+    assert not [said for said in evaluated.warnings if "have no names" in said]
+
+
+def test_boxes_may_stand_in_tables():
+    """A row for each box, with its image: the same numbers as of lists."""
+    truth = pd.DataFrame(
+        [("a", "cat", 0, 0, 10, 10), ("b", "dog", 5, 5, 20, 20)],
+        columns=["image", "label", "x_min", "y_min", "x_max", "y_max"],
+    )
+    found = truth.iloc[[1, 0]].assign(confidence=[0.5, 0.9])
+
+    evaluated = evaluate(truth, found)
+
+    assert evaluated.task == "detection"
+    assert read(evaluated, ("ap",)) == [1.0]
+
+
+@pytest.mark.parametrize(
+    ("y_pred", "further", "said"),
+    [
+        (["a"], {}, "y_true names its images in a column, y_pred does not: give both as"),
+        (None, {}, "y_true: the table has no column of true labels, or y_pred is missing"),
+        (None, {"y_score": [0.5]}, "y_score: y_true is a table that names its images; scores"),
+    ],
+)
+def test_tables_come_in_pairs(y_pred, further, said):
+    """One table of truth needs one of predictions, and nothing besides."""
+    with pytest.raises(UsageError) as raised:
+        evaluate(pd.DataFrame({"image": ["x"], "label": ["a"]}), y_pred, **further)
+
+    assert str(raised.value).startswith(said)
