@@ -17,6 +17,7 @@ from mlrek.evaluation import (
     FloatArray,
     IntArray,
     Records,
+    RecordsKind,
     Task,
 )
 from mlrek.formats.json_text import join_some, quoted, say_first
@@ -28,6 +29,7 @@ from mlrek.metrics.doubts import RANKED_NUMBERS
 _MIN_EQUAL: Final = 10
 _MIN_TOLD: Final = 20
 """Images by which chance is told from agreement."""
+_QUANTILE: Final = 1.645
 _MIN_TOGETHER: Final = 5
 _ALIKE: Final = 1 / 3
 _FAR_BETTER: Final = 3
@@ -101,7 +103,11 @@ def warn_contradicted(
 
 
 def doubt_thresholds_given(evaluation: Evaluation) -> Iterator[Doubt]:
-    """That each label has one confidence wherever it stands: a threshold, no confidence."""
+    """That each label has one confidence wherever it stands: a threshold, no confidence.
+
+    That all have the same one is doubted with the numbers, where these rank anything; here it is
+    where they do not.
+    """
     rows = evaluation.detections.records if evaluation.detections else evaluation.records
     if not evaluation.is_scored or not len(rows.confidence):
         return
@@ -110,7 +116,9 @@ def doubt_thresholds_given(evaluation: Evaluation) -> Iterator[Doubt]:
     np.minimum.at(low, rows.label_idx, rows.confidence)
     np.maximum.at(high, rows.label_idx, rows.confidence)
     repeats = np.bincount(rows.label_idx, minlength=n_labels) > 1
-    if np.any(low < high) or len(np.unique(low[repeats])) <= 1:
+    n_values = len(np.unique(low[repeats]))
+    ranks = evaluation.detections is not None or evaluation.records_kind is RecordsKind.COMPLETE
+    if np.any(low < high) or n_values <= ranks:
         return
     shown = [f"{quoted(evaluation.labels[i])} {low[i]:g}" for i in np.flatnonzero(repeats)]
     yield Doubt(
@@ -121,7 +129,7 @@ def doubt_thresholds_given(evaluation: Evaluation) -> Iterator[Doubt]:
         ),
         count=len(rows.confidence),
         of=len(rows.confidence),
-        touches=RANKED_NUMBERS,
+        touches=(*RANKED_NUMBERS, "aggregate/ece*"),
     )
 
 
@@ -240,14 +248,19 @@ def _say_moved(labels: Sequence[str], moved: Mapping[int, int]) -> str:
 
 
 def _warn_chance(evaluation: Evaluation, together: _Together) -> Iterator[str]:
-    """That predictions are right no more often than if they were of other images."""
+    """That predictions are right no more often than if they were of other images.
+
+    How often a label would be right by chance follows the hypergeometric distribution.
+    """
     n_images = len(evaluation.images)
     n_true, n_found = together.n_true, together.n_found
     has_several = np.count_nonzero(n_true) > 1 and np.count_nonzero(n_found) > 1
     if evaluation.task is Task.DETECTION or n_images < _MIN_TOLD or not has_several:
         return
     expected = float(n_true @ n_found) / n_images
-    if together.n_right <= expected + np.sqrt(expected):
+    spread = (n_true * n_found) @ ((n_images - n_true) * (n_images - n_found))
+    error = float(np.sqrt(spread / (n_images - 1))) / n_images  # of each label by itself
+    if together.n_right <= expected + _QUANTILE * error:
         yield (
             f"predictions are right {together.n_right} times, and would be {expected:.0f} times if "
             "truth were dealt out by chance: rows or names of truth and predictions may not belong "

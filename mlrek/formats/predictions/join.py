@@ -451,9 +451,27 @@ def _find_task(
         if options.task not in possible:
             raise UsageError(_say_impossible(options.task, possible, has_boxes=has_boxes))
         return options.task, ()
-    if len(possible) == 1 or truth.task is Task.MULTILABEL:
-        return truth.task if len(possible) > 1 else possible[0], ()
+    if has_several:
+        return Task.MULTILABEL, tuple(_warn_several(truth, answers))
+    if has_boxes or truth.task is Task.MULTILABEL:
+        return truth.task, ()
     return _choose_open(answers)
+
+
+def _warn_several(truth: GroundTruth, answers: Answers) -> Iterator[str]:
+    """That images have several true labels while the answers look like one label an image."""
+    if np.any(_sum_up(answers) > 1 + _SUM_TOLERANCE):
+        return
+    several = truth.truth.counts > 1
+    what = "images have several true labels, so each may have several, while each prediction looks "
+    what += "like one label; where the truth was labelled twice, keep one label of an image"
+    yield say_first(int(several.sum()), len(several), what, truth.images[int(np.argmax(several))])
+
+
+def _sum_up(answers: Answers) -> FloatArray:
+    """The confidences of each answer together, (n_images,)."""
+    sums = np.bincount(answers.image_idx, answers.confidence, minlength=len(answers.images))
+    return sums.astype(np.float64)
 
 
 def _say_impossible(task: Task, possible: Sequence[Task], *, has_boxes: bool) -> str:
@@ -472,8 +490,7 @@ def _choose_open(answers: Answers) -> tuple[Task, tuple[str, ...]]:
             return Task.CLASSIFICATION, ()
         said = "predictions name several labels, so each image may have several (--task multilabel)"
         return Task.MULTILABEL, (f"{n_several} of {len(counts)} {said}",)
-    sums = np.bincount(answers.image_idx, answers.confidence, minlength=len(counts))
-    if not (n_over := np.count_nonzero(sums > 1 + _SUM_TOLERANCE)):
+    if not (n_over := np.count_nonzero(_sum_up(answers) > 1 + _SUM_TOLERANCE)):
         return Task.CLASSIFICATION, ()
     said = (
         "predictions have confidences that sum to more than 1, as where an image may have several "

@@ -64,14 +64,17 @@ def _check_common(true: Sequence[str], found: Sequence[str]) -> None:
     said = f"predictions have the labels {quoted_some(found)}, the truth {quoted_some(true)}"
     numbers = [side for side in (found, true) if all(label.isdecimal() for label in side)]
     if len(numbers) == 1:
-        side = "predictions" if numbers[0] is found else "truth"
+        sides = ("predictions", "the truth")
+        one, other = sides if numbers[0] is found else sides[::-1]
         raise EvaluationError(
-            f"the {side} number their labels while the other side names them: {said}; write names "
-            "on both sides, or give --label-map a file that says which number is which name"
+            f"labels are numbers in {one} and names in {other}: {said}; write names on both sides, "
+            "or give --label-map a file that says which number is which name"
         )
+    alike = {*map(fold_label, true)} & {*map(fold_label, found)}
+    how = "; some differ only in case, blanks or underscores" if alike else ""
     raise EvaluationError(
-        f"predictions and truth have not one label in common: {said}; --label-map says which label "
-        "of the predictions is which of the truth"
+        f"predictions and truth have not one label in common: {said}{how}; --label-map says which "
+        "label of the predictions is which of the truth"
     )
 
 

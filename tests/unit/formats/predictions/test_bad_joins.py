@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from builders.answers import VERSION, make_answers, make_truth
 
-from mlrek.errors import EvaluationError
-from mlrek.evaluation import Effect
+from mlrek.errors import EvaluationError, UsageError
+from mlrek.evaluation import Effect, Task
 from mlrek.formats.predictions import JoinOptions, Match, Unmatched
 from mlrek.formats.predictions.join import join_answers
 
@@ -195,7 +195,7 @@ def test_indices_for_names_are_an_error_that_says_so():
     numbers = ("0", "1", "2", "3")
     said = say(answer(y_pred=[numbers[LABELS.index(y)] for y in Y_TRUE], labels=numbers))
 
-    assert "the predictions number their labels while the other side names them" in said
+    assert "labels are numbers in predictions and names in the truth" in said
     assert "--label-map" in said
 
 
@@ -355,3 +355,66 @@ def test_names_without_ending_join_and_are_said():
 
     assert joined.records.counts.tolist() == [4] * N
     assert any("without its ending" in one for one in joined.warnings)
+
+
+def test_one_confidence_everywhere_stops_a_gate():
+    """Where a column was filled with a constant."""
+    answers = make_answers([(im, {y: 0.5}) for im, y in zip(IMAGES, WRONG, strict=True)])
+
+    (doubt,) = join(answers).doubts
+    assert (doubt.kind, doubt.effect) == ("confidence_constant", Effect.STOPS)
+
+
+def test_a_truth_that_names_some_images_twice_is_said():
+    """Two true labels make an image one of several labels, whatever the predictions look like."""
+    truth = make_truth([(IMAGES[0], ("cat", "dog")), *zip(IMAGES[1:], Y_TRUE[1:], strict=True)])
+
+    joined = join(answer(y_pred=WRONG), truth)
+
+    assert joined.task == "multilabel"
+    said = "1 of 40 images have several true labels, so each may have several"
+    assert any(one.startswith(said) and "labelled twice" in one for one in joined.warnings)
+
+
+@pytest.mark.parametrize(
+    ("task", "truth", "said"),
+    [
+        (Task.CLASSIFICATION, make_truth([(IMAGES[0], ("cat", "dog"))]), "several true labels"),
+        (Task.DETECTION, TRUTH, "there are no boxes"),
+        (Task.SEGMENTATION, TRUTH, "there are no boxes"),
+    ],
+)
+def test_a_task_that_the_data_contradict_is_wrong_usage(task, truth, said):
+    """The line says what the data are of."""
+    with pytest.raises(UsageError, match=f"--task {task}: .*{said}.*; the data are of"):
+        join(answer(), truth, JoinOptions(task=task))
+
+
+def test_labels_that_differ_in_case_alone_are_an_error_that_says_so():
+    """Where no label is the same in both."""
+    upper = tuple(label.upper() for label in LABELS)
+
+    said = say(answer(y_pred=[y.upper() for y in Y_TRUE], labels=upper))
+
+    assert "differ only in case, blanks or underscores" in said
+
+
+def test_a_good_model_of_rare_labels_is_not_said_to_agree_by_chance():
+    """97 of 100 images have one label, and two of the three others are found."""
+    images = [f"{i}.jpg" for i in range(100)]
+    y_true = ["dog"] * 3 + ["cat"] * 97
+    truth = make_truth([*zip(images, y_true, strict=True)])
+
+    joined = join(answer(images, ["cat", *y_true[1:]], labels=("cat", "dog")), truth)
+
+    assert not any("by chance" in one for one in joined.warnings)
+
+
+def test_thresholds_of_a_label_that_nobody_has_are_an_error():
+    """A typing mistake; thresholds of some labels leave 0.5 to the others, which is said."""
+    said = say(answer(), options=JoinOptions(thresholds={"catt": 0.7}))
+    assert "thresholds: 'catt' is no label" in said
+
+    joined = join(answer(thresholds={"dog": 0.4}), options=JoinOptions(thresholds={"cat": 0.7}))
+    assert joined.thresholds.tolist() == [0.7, 0.4, 0.5, 0.5]
+    assert any(one.startswith("2 of 4 labels have no threshold given") for one in joined.warnings)
