@@ -19,6 +19,7 @@ from mlrek.metrics import PredictionRule
 from mlrek.metrics.reported import DEFAULT_THRESHOLD
 from mlrek.metrics.test_set import count_once, test_set_digest
 from mlrek.sources import AwsOptions, open_source
+from mlrek.sources.custom import parse_custom_arn
 from mlrek.sources.entries import SeenInTraining, Source, VersionEntry
 from mlrek.sources.storage import path_exists
 from mlrek.tracking import (
@@ -100,7 +101,8 @@ def load_version(
         text: A version ARN, `SOURCE#VERSION`, `runs:/RUN_ID`, `models:/NAME/3` or
             `models:/NAME@alias`, or a SOURCE that holds just one version.
         aws: Region and profile.
-        open_store: Called only for runs and models.
+        open_store: Called only for runs, models, and the ARN of a model from anywhere, which no
+            service knows.
         skip_bad_lines: Skip malformed lines of a manifest, counted.
         threshold: Where a source's published numbers are read; a run keeps its own.
 
@@ -113,6 +115,8 @@ def load_version(
     if is_logged_version(text):
         _check_uri(text)
         return _load_run(text, open_store())
+    if parse_custom_arn(text) is not None:
+        return _load_logged(text, open_store())
     source, entry = find_entry(text, aws)
     return load_entry(source, entry, skip_bad_lines=skip_bad_lines, threshold=threshold)
 
@@ -251,6 +255,21 @@ def _check_uri(text: str) -> None:
     """Refuse what names neither a run nor a model, before a store is asked."""
     if not (RUN_URI.fullmatch(text) or MODEL_URI.fullmatch(text)):
         raise UsageError(f"{text!r} is none of runs:/RUN_ID, models:/NAME/3, models:/NAME@alias")
+
+
+def _load_logged(arn: str, store: Store) -> Referred:
+    """The version of a model from anywhere, from the run that counts of it.
+
+    Raises:
+        RunNotFoundError: It is not logged.
+    """
+    run = store.find_version_run(arn)
+    if run is None:
+        raise RunNotFoundError(
+            f"{arn}: is not logged in {store.tracking_uri}; log it with `mlrek sync PREDICTIONS "
+            "--truth TEST_SET --project ARN --version NAME`, or name its archive as FOLDER#NAME"
+        )
+    return read_run(run, store)
 
 
 def _load_run(text: str, store: Store) -> Referred:

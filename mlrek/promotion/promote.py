@@ -38,6 +38,7 @@ from mlrek.render.decision import (
     write_statement,
 )
 from mlrek.sources import AwsOptions
+from mlrek.sources.custom import parse_custom_arn
 from mlrek.tracking import DECISION_TAG, RegisteredVersion
 from mlrek.tracking.description import LOG_SCHEMA
 from mlrek.tracking.store import Store
@@ -202,7 +203,7 @@ def find_candidate(text: str, aws: AwsOptions, registry: Registry) -> ModelVersi
         if found.own_test_set:
             return _choose(text, versions, lambda own: current_version(own, found.version_arn))
         return _choose(text, versions, lambda own: find_version_of_run(own, found.run_id))
-    arn = find_entry(text, aws)[1].version.arn
+    arn = text if parse_custom_arn(text) else find_entry(text, aws)[1].version.arn
     return _choose(text, registry.find_versions(arn), lambda own: current_version(own, arn))
 
 

@@ -255,6 +255,19 @@ class Store:
         """The run that counts now of the version that `run` is about, in the same experiment."""
         return current_run(self.list_runs(run.experiment_id, {"version_arn": run.version_arn}))
 
+    def find_version_run(self, version_arn: str) -> LoggedRun | None:
+        """The run that counts of a version, in whatever experiment; None where it has none."""
+        places = self._list_places()
+        query = _build_condition("version_arn", version_arn)
+        found = (
+            run
+            for start in range(0, len(places), MAX_PLACES)
+            for run in self._search_runs(places[start : start + MAX_PLACES], query)
+        )
+        return current_run(
+            run for run in found if run.version_arn == version_arn and not run.own_test_set
+        )
+
     def retire_runs(self, runs: Iterable[LoggedRun]) -> None:
         """Take runs out of what counts: deleted, but for evidence and runs that others made.
 
@@ -425,6 +438,18 @@ class Store:
 
         with translate_errors(self.tracking_uri), contextlib.suppress(MlflowException):
             self.client.restore_run(run.run_id)
+
+    def _list_places(self) -> list[str]:
+        """The ids of all experiments."""
+        places: list[str] = []
+        token = None
+        with translate_errors(self.tracking_uri):
+            while True:
+                page = self.client.search_experiments(page_token=token)
+                places += (found.experiment_id for found in page)
+                token = page.token
+                if not token:
+                    return places
 
     def _search_runs(
         self, place: str | list[str], query: str, *, deleted: bool = False
