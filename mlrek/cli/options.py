@@ -79,6 +79,18 @@ Images = Annotated[
 ]
 
 
+ModelUri = Annotated[
+    str,
+    typer.Option(
+        "--model-uri",
+        metavar="URI",
+        help="Your own MLflow model that the registered version loads: runs:/ID/model, models:/… "
+        "or a folder.",
+        show_default=False,
+    ),
+]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Account:
     """The AWS account that is asked; each field is an option."""

@@ -45,6 +45,7 @@ def promote(
         bool, typer.Option("--dry-run", help="Check and show, but write nothing.")
     ] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    model_uri: opt.ModelUri = "",
     tracking_uri: opt.TrackingUri = "",
     *,
     account: opt.Account,
@@ -63,6 +64,7 @@ def promote(
     from mlrek.promotion.check import read_policy
     from mlrek.promotion.promote import check_promotion, prepare_promotion, prepare_rollback
     from mlrek.registry.door import Registry
+    from mlrek.registry.own_model import find_own_model
     from mlrek.tracking.connection import connect
 
     if bool(policy) == rollback:
@@ -72,6 +74,9 @@ def promote(
             else "name the policy with --policy FILE (or put back what was before with --rollback)"
         )
     registry = Registry(connect(tracking_uri))
+    if model_uri and rollback:
+        raise UsageError("--rollback puts back what was before: leave --model-uri out")
+    own = find_own_model(registry, model_uri) if model_uri else None
     asked = None if rollback else read_policy(policy, group_by=group_by)
     if asked is None:
         promotion = prepare_rollback(candidate, alias, registry)
@@ -79,6 +84,8 @@ def promote(
         aws = account.aws
         promotion = prepare_promotion(candidate, alias, aws, registry)
         promotion = check_promotion(promotion, asked, aws, registry, notes=not dry_run)
+        if own is not None:
+            promotion = replace(promotion, own=own)
     if not output.as_json:
         _show(promotion, output, undecided or "")
     outcome = _decide(promotion, undecided or "", dry_run=dry_run)
@@ -116,11 +123,12 @@ def _move(
     ask: bool,
 ) -> "tuple[Promotion, str]":
     """Ask, seal, then move; a promotion that a person does not want is declined."""
-    from mlrek.promotion.promote import seal_promotion
+    from mlrek.promotion.promote import attach_model, seal_promotion
     from mlrek.registry.moving import move_alias
 
     if ask and not _confirm(promotion):
         return promotion, "declined"
+    promotion = attach_model(promotion, registry)
     if policy is not None:
         promotion = seal_promotion(promotion, policy, registry, undecided)
     moved = move_alias(registry, promotion.move)

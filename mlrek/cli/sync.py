@@ -96,6 +96,7 @@ def sync(
             show_default=False,
         ),
     ] = None,
+    model_uri: opt.ModelUri = "",
     prediction_rule: Annotated[
         Rule, typer.Option("--prediction-rule", help="What counts as an image's prediction.")
     ] = Rule.TOP1,
@@ -140,6 +141,8 @@ def sync(
     custom = foreign.choose(versions) if foreign.is_given else None
     if custom and (all_projects or len(sources or ()) != 1):
         raise UsageError("predictions are one SOURCE: a file, or a folder")
+    if model_uri and register is None:
+        raise UsageError("--model-uri is the model of a registered version: add --register")
     result = _run(
         sources or [],
         tracking_uri,
@@ -154,6 +157,7 @@ def sync(
             force=force,
             register=register is not None,
             model_name=check_name(register) if register else "",
+            model_uri=model_uri,
             options=Options(
                 prediction_rule=prediction_rule.value,
                 skip_bad_lines=skip_bad_lines,

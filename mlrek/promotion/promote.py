@@ -14,6 +14,7 @@ from mlrek.policy.parsing import list_weaker
 from mlrek.promotion import MODEL_URI, RUN_URI, digest, find_entry
 from mlrek.promotion.check import Asking, check_version, read_sealed_policy
 from mlrek.registry.door import (
+    VALIDATION,
     ModelVersion,
     Registry,
     check_alias,
@@ -28,6 +29,8 @@ from mlrek.registry.moving import (
     find_previous,
     say_overtaken,
 )
+from mlrek.registry.own_model import OwnModel
+from mlrek.registry.registering import register_run
 from mlrek.render.decision import (
     BASELINE,
     CANDIDATE,
@@ -73,7 +76,8 @@ class Promotion:
     """What is to be moved, and what is known of it so far.
 
     `candidate` is what the gate reads: the version, or its run on your own test set.
-    `decision` is the gate's, None for a rollback.
+    `decision` is the gate's, None for a rollback. `own` is your own model that the version is to
+    load from then on.
     `moved` says what became of the alias, None as long as nothing was decided.
     """
 
@@ -81,6 +85,7 @@ class Promotion:
     candidate: str = ""
     decision: Decision | None = None
     moved: Moved | None = None
+    own: OwnModel | None = None
 
     def exit_code(self, forgive: Forgive = "") -> int:
         """The gate's answer: 0, 3 or 4."""
@@ -142,6 +147,23 @@ def check_promotion(
         return checked
     overtaken = Moved(outcome=MoveOutcome.OVERTAKEN, now=now, reason=say_overtaken(move, now))
     return replace(checked, moved=overtaken)
+
+
+def attach_model(promotion: Promotion, registry: Registry) -> Promotion:
+    """The promotion of the version that loads your own model, registered where it is not yet.
+
+    Raises:
+        TrackingError: MLflow cannot be reached or refuses.
+    """
+    if promotion.own is None:
+        return promotion
+    move = promotion.move
+    run = registry.store.get_run(move.version.run_id)
+    known = registry.list_versions(move.version.name)
+    _, version = register_run(registry, move.version.name, run, known, promotion.own)
+    if said := registry.get_version(move.version.name, move.version.number).tags.get(VALIDATION):
+        registry.set_version_tags(version, {VALIDATION: said})
+    return replace(promotion, move=replace(move, version=version))
 
 
 def seal_promotion(
@@ -254,7 +276,7 @@ def _check_current(version: ModelVersion, registry: Registry) -> None:
         return
     new = current_version(registry.list_versions(version.name), version.version_arn)
     raise UsageError(
-        f"{version.uri} stands for an evaluation that was replaced since; "
+        f"{version.uri} stands for an evaluation, or a model, that was replaced since; "
         + (f"promote {new.uri}" if new else "register the new one: mlrek sync SOURCE --register")
     )
 

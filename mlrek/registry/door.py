@@ -381,9 +381,12 @@ def current_version(versions: Iterable[ModelVersion], version_arn: str) -> Model
 
 
 def find_version_of_run(versions: Iterable[ModelVersion], run_id: str) -> ModelVersion | None:
-    """The model version that is linked to a run, of several the one with the smallest number."""
+    """The model version that is linked to a run, of several the one with the smallest number.
+
+    One that was replaced by one that loads another model counts only where there is no other.
+    """
     linked = (version for version in versions if run_id and version.run_id == run_id)
-    return min(linked, key=lambda version: version.number, default=None)
+    return min(linked, key=lambda version: (version.is_superseded, version.number), default=None)
 
 
 def clean_name(text: str) -> str:

@@ -17,7 +17,9 @@ from mlrek.registry.door import (
     clean_model_name,
     find_version_of_run,
 )
+from mlrek.registry.own_model import OWN_MODEL_TAG, OwnModel, copy_own_model
 from mlrek.render import Json
+from mlrek.text import escape_markdown
 from mlrek.tracking import LEFTOVER_AFTER_MS, LoggedRun
 from mlrek.tracking.translation import translate_errors
 from mlrek.tracking.view import temporary_folder
@@ -53,10 +55,20 @@ HOW_TO_LOAD = (
     "s3:// URIs and calls the version in AWS, which must be running and then costs money by the "
     "hour; nothing here starts it."
 )
+HOW_TO_ATTACH = (
+    "It cannot be called: mlrek knows the model's predictions alone. To attach your own MLflow "
+    "model, which `mlflow.pyfunc.load_model` then loads: `mlrek sync … --register --model-uri "
+    "runs:/ID/model`, or `mlrek promote … --model-uri runs:/ID/model`."
+)
+HOW_TO_LOAD_OWN = "Load it with `mlflow.pyfunc.load_model`: it is the model {uri}, unchanged."
 
 
 def register_run(
-    registry: Registry, name: str, run: LoggedRun, known: Sequence[ModelVersion]
+    registry: Registry,
+    name: str,
+    run: LoggedRun,
+    known: Sequence[ModelVersion],
+    own: OwnModel | None = None,
 ) -> tuple[LoggedRun, ModelVersion]:
     """The model version of a run; it is written only when there is none yet.
 
@@ -69,6 +81,7 @@ def register_run(
         name: The registered model, which exists.
         run: A complete run of a project's version.
         known: The model's versions as listed before.
+        own: Your own model that the version is to load; a version with another one is superseded.
 
     Returns:
         The run that is registered, which is another one where another process that logged the
@@ -77,22 +90,32 @@ def register_run(
     Raises:
         TrackingError: MLflow cannot be reached or refuses.
     """
-    kept = find_version_of_run(known, run.run_id)
+    kept = _find_kept(known, run, own)
     while kept is None:
-        run, trouble = _create_version(registry, name, run)
+        run, trouble = _create_version(registry, name, run, own)
         known = registry.list_versions(name)
-        kept = find_version_of_run(known, run.run_id)
+        kept = _find_kept(known, run, own)
         if kept is None and trouble is not None:
             raise trouble
     registry.set_superseded(kept, superseded=False)
     for version in known:
-        if version.version_arn == run.version_arn and version.run_id != run.run_id:
+        is_same = version.run_id == run.run_id and (own is None or version.number == kept.number)
+        if version.version_arn == run.version_arn and not is_same:
             registry.set_superseded(version, superseded=True)
     return run, kept
 
 
+def _find_kept(
+    known: Sequence[ModelVersion], run: LoggedRun, own: OwnModel | None
+) -> ModelVersion | None:
+    """The model version of a run, with your own model where one is to be loaded."""
+    if own is not None:
+        known = [version for version in known if version.tags.get(OWN_MODEL_TAG) == own.mark]
+    return find_version_of_run(known, run.run_id)
+
+
 def _create_version(
-    registry: Registry, name: str, run: LoggedRun
+    registry: Registry, name: str, run: LoggedRun, own: OwnModel | None
 ) -> tuple[LoggedRun, TrackingError | None]:
     """Register a run. The run that counts afterwards comes back, and what went wrong with that.
 
@@ -101,7 +124,7 @@ def _create_version(
     """
     created, trouble = None, None
     try:
-        created = _settle(registry, _create(registry, name, run))
+        created = _settle(registry, _create(registry, name, run, own))
     except TrackingError as exc:
         trouble = exc
     counting = registry.store.find_counting_run(run) or run
@@ -112,22 +135,29 @@ def _create_version(
     return counting, None
 
 
-def _create(registry: Registry, name: str, run: LoggedRun) -> ModelVersion:
+def _create(registry: Registry, name: str, run: LoggedRun, own: OwnModel | None) -> ModelVersion:
     with translate_errors(registry.store.tracking_uri):
-        model_id = _find_model(registry, run) or _log_model(registry, run)
+        if own is None:
+            model_id = _find_model(registry, run) or _log_model(registry, run)
+        else:
+            model_id = own.model_id or copy_own_model(registry, own, run)
     return registry.create_version(
         name,
         model_id=model_id,
         run_id=run.run_id,
-        tags=_describe_tags(run),
-        description=_render_note(run),
+        tags={**_describe_tags(run), **({OWN_MODEL_TAG: own.mark} if own else {})},
+        description=_render_note(run, own),
     )
 
 
 def _settle(registry: Registry, written: ModelVersion) -> ModelVersion:
-    """Leave one model version of a run, whoever wrote it: that with the smallest number."""
+    """Leave one model version of a run, whoever wrote it: that with the smallest number.
+
+    One that loads another model is another one.
+    """
     versions = registry.list_versions(written.name)
-    same = [v for v in versions if v.run_id == written.run_id]
+    mark = written.tags.get(OWN_MODEL_TAG)
+    same = [v for v in versions if v.run_id == written.run_id and v.tags.get(OWN_MODEL_TAG) == mark]
     kept = find_version_of_run(same, written.run_id) or written
     for version in same:
         if version.number != kept.number:
@@ -136,9 +166,9 @@ def _settle(registry: Registry, written: ModelVersion) -> ModelVersion:
 
 
 def _delete_version(registry: Registry, version: ModelVersion, *, but: str = "") -> None:
-    """Delete a model version with its logged model, unless that is the one of `but`."""
+    """Delete a model version with its logged model, unless that is the one of `but`, or yours."""
     registry.delete_version(version)
-    if version.source != but:
+    if version.source != but and OWN_MODEL_TAG not in version.tags:
         _delete_model(registry, version.source.removeprefix("models:/"))
 
 
@@ -151,11 +181,13 @@ def _describe_tags(run: LoggedRun) -> dict[str, str]:
     return tags | {name: run.tags[name] for name in VERSION_TAGS if name in run.tags}
 
 
-def _render_note(run: LoggedRun) -> str:
-    """The run's own note; where the model can be called, how to load it."""
+def _render_note(run: LoggedRun, own: OwnModel | None) -> str:
+    """The run's own note; where the model can be called, how to load it, or how to make it so."""
     note = run.tags.get("mlflow.note.content", "")
-    is_live = run.tags.get("provider") == "rekognition"
-    return "\n\n".join(filter(None, (note, HOW_TO_LOAD if is_live else "")))
+    said = {"rekognition": HOW_TO_LOAD, "custom": HOW_TO_ATTACH}.get(run.tags.get("provider", ""))
+    if own is not None:
+        said = HOW_TO_LOAD_OWN.format(uri=escape_markdown(own.uri))
+    return "\n\n".join(filter(None, (note, said)))
 
 
 # ---- the model that loads ------------------------------------------------------------------

@@ -83,6 +83,11 @@ _NOT_CALLED = {
         "only Rekognition is called from here; "
         "ask the Vertex AI endpoint that the model is deployed to"
     ),
+    "custom": (
+        "it was trained elsewhere, and only its predictions are known; attach your own MLflow "
+        "model with `mlrek sync … --register --model-uri runs:/ID/model`, or with "
+        "`mlrek promote … --model-uri runs:/ID/model`"
+    ),
 }
 
 

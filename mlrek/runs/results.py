@@ -9,6 +9,7 @@ from mlrek.errors import MlrekError
 from mlrek.evaluation import Doubt, Project
 from mlrek.metrics.numbers import HEADLINES, SERVICE_F1, name_metric
 from mlrek.registry.door import ModelVersion, Registry
+from mlrek.registry.own_model import OwnModel, find_own_model
 from mlrek.registry.registering import register_run
 from mlrek.render import Block, Json, Line, Table
 from mlrek.render.doubts import build_doubt_json
@@ -161,20 +162,22 @@ LOGGED = frozenset({"created", "unchanged", "replaced"})
 MAX_NAMES = 5
 
 
-def check_registry(store: Store, name: str) -> None:
+def check_registry(store: Store, name: str, model_uri: str = "") -> None:
     """Find out before anything is logged whether versions can be registered.
 
     Raises:
         TrackingError: The store has no model registry, or it does not answer.
-        UsageError: The store does not take such names.
+        UsageError: The store does not take such names, or there is no such model.
     """
     registry = Registry(store)
     registry.check_name(name)
     registry.check()
+    if model_uri:
+        find_own_model(registry, model_uri)
 
 
 def register_results(
-    store: Store, results: Sequence[VersionResult], name: str = ""
+    store: Store, results: Sequence[VersionResult], name: str = "", model_uri: str = ""
 ) -> tuple[tuple[VersionResult, ...], tuple[str, ...]]:
     """Every logged version with its model version, and hints about aliases that were left behind.
 
@@ -182,37 +185,46 @@ def register_results(
     registered says why in its result and stops no other.
     """
     registry = Registry(store)
+    own = find_own_model(registry, model_uri) if model_uri else None
     registered: dict[str, VersionResult] = {}
     hints: list[str] = []
     logged = [result for result in results if result.run is not None and result.action in LOGGED]
     for project in dict.fromkeys(result.entry.version.project for result in logged):
-        own = [result for result in logged if result.entry.version.project == project]
+        of_project = [result for result in logged if result.entry.version.project == project]
         try:
-            done = _register_project(registry, project, own, name)
+            done = _register_project(registry, project, of_project, name, own)
         except MlrekError as exc:
-            done = [replace(result, unregistered=str(exc)) for result in own]
+            done = [replace(result, unregistered=str(exc)) for result in of_project]
         registered |= {result.entry.version.arn: result for result in done}
         hints += _find_left_aliases(registry, done)
     return tuple(registered.get(r.entry.version.arn, r) for r in results), tuple(hints)
 
 
 def _register_project(
-    registry: Registry, project: Project, results: Sequence[VersionResult], name: str
+    registry: Registry,
+    project: Project,
+    results: Sequence[VersionResult],
+    name: str,
+    own: OwnModel | None,
 ) -> list[VersionResult]:
     name = registry.choose_name(project, name)
     registry.open_model(name, project)
     known = registry.list_versions(name)
     by_age = sorted(results, key=lambda result: result.run.start_ms if result.run else 0)
-    return [_register(registry, name, result, known) for result in by_age]
+    return [_register(registry, name, result, known, own) for result in by_age]
 
 
 def _register(
-    registry: Registry, name: str, result: VersionResult, known: Sequence[ModelVersion]
+    registry: Registry,
+    name: str,
+    result: VersionResult,
+    known: Sequence[ModelVersion],
+    own: OwnModel | None,
 ) -> VersionResult:
     if result.run is None:
         return result
     try:
-        run, model = register_run(registry, name, result.run, known)
+        run, model = register_run(registry, name, result.run, known, own)
     except MlrekError as exc:
         return replace(result, unregistered=str(exc))
     return replace(result, run=run, model=model)

@@ -170,6 +170,11 @@ def sync_opened(
     with Workers(options.jobs, options.scheduler) as workers:
         entries = list_entries(sources, options.versions)
         _check_named(entries)
+        if options.model_uri and len(entries) != 1:
+            raise UsageError(
+                f"--model-uri is the model of one version, and these are {len(entries)}: name it "
+                "with --version"
+            )
         progress.start(len(entries))
         workers.expect(sum(not (entry.skipped or entry.refused) for _, entry in entries))
         with ThreadPoolExecutor(max_workers=1) as ahead:  # MLflow takes seconds to import
@@ -179,7 +184,7 @@ def sync_opened(
         if store is not None and options.register:
             from mlrek.runs.results import check_registry
 
-            check_registry(store, options.model_name)
+            check_registry(store, options.model_name, options.model_uri)
         experiment = choose_experiment(options.experiment, store, environ)
         options = replace(options, experiment=experiment)
         jobs = _plan(entries, store, options)
@@ -190,7 +195,7 @@ def sync_opened(
     if store is not None and options.register and not options.dry_run:
         from mlrek.runs.results import register_results
 
-        versions, hints = register_results(store, versions, options.model_name)
+        versions, hints = register_results(store, versions, options.model_name, options.model_uri)
     result = SyncResult(
         tracking_uri=hide_userinfo(store.tracking_uri if store else tracking_uri),
         projects=projects,

@@ -3,14 +3,17 @@
 import shutil
 import threading
 import time
+import warnings
 
 import mlflow
 import pytest
 from mlflow import MlflowClient
+from sklearn.dummy import DummyClassifier
 
 from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project, Provider
 from mlrek.registry.door import Registry, current_version
+from mlrek.registry.own_model import find_own_model
 from mlrek.registry.registering import register_run
 from mlrek.tracking import LoggedRun
 from mlrek.tracking.connection import connect
@@ -324,3 +327,75 @@ def test_a_store_without_a_registry_is_told_of_before_anything_is_logged():
 
     with pytest.raises(TrackingError, match="sync without --register"):
         Registry(Store(client, "sqlite:///:memory:")).check()
+
+
+@pytest.fixture
+def own_model(registry, tmp_path):
+    """A scikit-learn model that always answers 7, logged by a run of somebody's own."""
+    store = registry.store
+    fitted = DummyClassifier(strategy="constant", constant=7).fit([[0]], [7])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of type hints in MLflow itself
+        mlflow.sklearn.save_model(fitted, tmp_path / "saved")
+    place = store.client.create_experiment(
+        f"own {tmp_path.name} {time.time()}", **_keep_artifacts(store, tmp_path)
+    )
+    run_id = store.client.create_run(place).info.run_id
+    model = store.client.create_logged_model(place, name="model", source_run_id=run_id)
+    store.client.log_model_artifacts(model.model_id, str(tmp_path / "saved"))
+    store.client.finalize_logged_model(model.model_id, "READY")
+    return {
+        "run": f"runs:/{run_id}/model",
+        "logged": f"models:/{model.model_id}",
+        "folder": str(tmp_path / "saved"),
+    }
+
+
+def _keep_artifacts(store, tmp_path):
+    is_file = store.tracking_uri.startswith("sqlite")
+    return {"artifact_location": (tmp_path / "own").as_uri()} if is_file else {}
+
+
+@pytest.mark.parametrize("form", ["run", "logged", "folder"])
+def test_a_version_loads_your_own_model(registry, log, project, own_model, form):
+    """Whoever loads the registered version, or its alias, gets the model that was attached."""
+    run = log()
+    registry.open_model(project.name, project)
+    own = find_own_model(registry, own_model[form])
+
+    _, version = register_run(registry, project.name, run, (), own)
+    registry.set_alias(project.name, "champion", version.number)
+
+    assert registry.get_version(project.name, version.number).run_id == run.run_id
+    before = mlflow.get_tracking_uri()
+    use = getattr(mlflow, "set_tracking_uri")  # noqa: B009 - the loader knows no other way
+    try:
+        use(registry.store.tracking_uri)
+        model = mlflow.pyfunc.load_model(f"models:/{project.name}@champion")
+    finally:
+        use(before)
+    assert model.predict([[0]]).tolist() == [7]
+
+
+def test_your_own_model_is_attached_once_and_later(registry, log, register, project, own_model):
+    """A version without a model gets a successor with it; a second time nothing is written."""
+    run = log()
+    bare = register(run)
+    own = find_own_model(registry, own_model["run"])
+
+    _, attached = register_run(
+        registry, project.name, run, registry.list_versions(project.name), own
+    )
+    _, again = register_run(registry, project.name, run, registry.list_versions(project.name), own)
+
+    assert (bare.number, attached.number, again.number) == (1, 2, 2)
+    superseded = [version.is_superseded for version in registry.list_versions(project.name)]
+    assert superseded == [True, False]
+    assert register(run).number == 2
+
+
+@pytest.mark.parametrize("uri", ["runs:/0123/model", "models:/m-0123", "models:/none/1", "."])
+def test_a_model_that_is_not_there_is_wrong_usage(registry, uri):
+    """The message names what was given, and the forms that there are."""
+    with pytest.raises(UsageError, match=r"--model-uri .*: is no .*; give runs:/ID/NAME"):
+        find_own_model(registry, uri)
