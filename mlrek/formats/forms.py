@@ -7,6 +7,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from textwrap import fill
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from mlrek.evaluation import Evaluation
 
 HELP: Final = "`mlrek sync --help-formats` lists what is read"
+
+WIDTH: Final = 92
+_INDENT: Final = " " * 6
 
 _PARQUET: Final = b"PAR1"
 _OF_MLREK: Final = re.compile(rb'\x05mlrek\x18.{1,5}\{"schema_version"', re.DOTALL)
@@ -240,12 +244,13 @@ def write_help() -> str:
     """The table of forms, and that of column names, for a terminal."""
     lines = ["Forms of predictions and truth, recognised by content:", ""]
     for form in FORMS:
-        sides = [
-            side for side, reads in (("truth", form.truth), ("predictions", form.answers)) if reads
-        ]
-        lines += [f"  {form.name}: {' and '.join(sides)}", f"      {form.looks}"]
-    lines += ["", "Names of columns in tables; capitals and what parts words do not matter:", ""]
-    lines += [f"  {what}: {', '.join(names)}" for what, names in list_column_names().items()]
+        readers = {"truth": form.truth, "predictions": form.answers}
+        sides = " and ".join(side for side, reads in readers.items() if reads)
+        lines += [f"  {form.name}: {sides}", f"      {form.looks}"]
+    lines += ["", "Columns of tables, in any order; case, blanks, _ and - do not count:", ""]
+    for means, names in list_column_names().items():
+        said = fill(", ".join(names), WIDTH, initial_indent=_INDENT, subsequent_indent=_INDENT)
+        lines += [f"  {means}", said]
     return "\n".join(lines)
 
 
@@ -391,36 +396,36 @@ FORMS: Final[tuple[FileForm, ...]] = (
     ),
     FileForm(
         name="COCO instances",
-        looks='{"images": […], "annotations": […], "categories": […]}: boxes, polygons, RLE masks',
+        looks='{"images": […], "annotations": […], "categories": […]}: boxes, crowds, masks',
         seems=seems_coco_truth,
         truth=lambda files, _: read_coco_truth(files),
     ),
     FileForm(
         name="COCO results",
-        looks='[{"image_id": 1, "category_id": 1, "bbox": [x, y, w, h], "score": 0.9}]; RLE masks',
+        looks='[{"image_id": …, "category_id": …, "bbox": […], "score": …}]: boxes, RLE masks',
         seems=seems_coco_answers,
         answers=lambda files, _: read_coco_answers(files),
     ),
     FileForm(
-        name="a folder of YOLO",
-        looks="data.yaml, labels/NAME.txt: `class x y width height [confidence]`, images/NAME.jpg",
+        name="a YOLO folder",
+        looks="labels/NAME.txt with class x y width height [confidence]; data.yaml; images/",
         seems=seems_yolo,
         truth=lambda files, _: read_yolo_truth(files),
         answers=lambda files, _: read_yolo_answers(files),
     ),
     FileForm(
         name="a folder per label",
-        looks="ROOT/cat/1.jpg, ROOT/dog/2.jpg",
+        looks="cat/1.jpg, dog/2.jpg",
         seems=seems_label_folders,
         truth=lambda files, _: read_label_folders(files),
     ),
     FileForm(
-        name="a table in CSV, Parquet or JSON Lines",
-        looks="image,label[,confidence][,x_min,y_min,x_max,y_max]; image,truth,predicted; "
-        "image,score_<label>,…; predictions.csv of any run",
+        name="a table (CSV, Parquet, JSON Lines)",
+        looks="long: image,label[,confidence][,x_min,y_min,x_max,y_max]; wide: "
+        "image,truth,predicted,score_<label>; predictions.csv of any run",
         seems=seems_table,
-        truth=lambda files, _asked: read_table_truth(files),
-        answers=lambda files, _asked: read_table_answers(files),
+        truth=lambda files, _: read_table_truth(files),
+        answers=lambda files, _: read_table_answers(files),
     ),
 )
 """Each form once; the first that files seem to have counts."""

@@ -7,12 +7,12 @@ version it is, where each file came from, and the options that decide how they a
 import json
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import Final
+from typing import Final, TypeVar
 
 from msgspec import Struct
 from msgspec.json import Decoder, encode
@@ -34,9 +34,11 @@ from mlrek.formats.files import ITSELF, Files
 from mlrek.formats.google.documents import parse_google_name
 from mlrek.formats.json_text import decode_json, quoted, say_unreadable
 from mlrek.formats.lookout import parse_lookout_arn
+from mlrek.formats.pictures_below import is_picture
 from mlrek.formats.predictions import Answers, JoinOptions, Match, Unmatched
 from mlrek.formats.predictions.join import join_answers
 from mlrek.formats.tables.columns import OWN_LABELS, OWN_TABLE
+from mlrek.formats.tables.lists import read_label_map, read_thresholds
 from mlrek.formats.truth import GroundTruth
 from mlrek.metrics.doubts import find_touched, is_fitted
 from mlrek.sources.aws import AwsClients
@@ -55,6 +57,8 @@ from mlrek.sources.storage import (
 from mlrek.sources.tree import FoundVersions, Tree, is_description, place_parts, read_all
 from mlrek.text import escape_unencodable
 
+T = TypeVar("T")
+
 FORMAT: Final = "custom"
 
 PREDICTIONS: Final = "predictions"
@@ -72,7 +76,6 @@ MADE_UP: Final = "local:project/"
 MAX_NAME: Final = 200
 
 _VERSION_ARN: Final = re.compile(r"(?P<project>.+)/custom/(?P<version>[^/]+)")
-_PICTURE: Final = re.compile(r"\.(?:jpe?g|png|gif|bmp|webp|tiff?)$", re.IGNORECASE)
 _LABEL_FILE: Final = ".txt"
 _CONTROL: Final = frozenset(("Cc", "Cs"))
 _IS_CUSTOM: Final = re.compile(rb'"provider"\s*:\s*"custom"')
@@ -306,8 +309,8 @@ def make_entry(
         listed = _list_files(storage, places[role])
         keeps_pictures = any(file.name.endswith(_LABEL_FILE) for file in listed)
         for file in listed:
-            is_picture = bool(_PICTURE.search(file.name)) and len(listed) > 1
-            if is_picture and not keeps_pictures:
+            is_image = is_picture(file.name) and len(listed) > 1
+            if is_image and not keeps_pictures:
                 names.setdefault(role, []).append(file.name)
             else:
                 name = ITSELF if file.uri == places[role] else file.name
@@ -395,9 +398,8 @@ def _write_description(described: _Description) -> bytes:
 
 
 def _make_part(file: _File) -> Part:
-    is_picture = file.name != ITSELF and _PICTURE.search(file.name)
     return Part(
-        role=PICTURES if is_picture else file.role,
+        role=PICTURES if is_picture(file.name) else file.role,
         uri=file.origin,
         origin=file.origin,
         name=file.name,
@@ -452,10 +454,10 @@ class _Place:
         states = {
             name: self.reader.describe_streamed(self.parts[name])
             for name in sorted(self.opened)
-            if not _PICTURE.search(name)
+            if not is_picture(name)
         }
         uri = escape_unencodable(self.uri)
-        if self.files.is_folder:
+        if self.files.names != (ITSELF,):
             told = {name: file.sha256 for name, file in states.items()}
             told |= dict.fromkeys(self.names, "")
             content = json.dumps(told, sort_keys=True).encode()
@@ -528,7 +530,13 @@ def _read_evaluation(
     version: Version, described: _Description, places: Mapping[str, _Place], reader: PartReader
 ) -> Evaluation:
     predictions, truth = places[PREDICTIONS], places.get(TRUTH)
-    options = JoinOptions(task=described.task, match=described.match, unmatched=described.unmatched)
+    options = JoinOptions(
+        task=described.task,
+        match=described.match,
+        unmatched=described.unmatched,
+        thresholds=_read_list(places.get(THRESHOLDS), read_thresholds),
+        label_map=_read_list(places.get(LABEL_MAP), read_label_map),
+    )
     if truth is None and options == JoinOptions() and forms.is_stored(predictions.files):
         return _take_over(forms.read_stored(predictions.files), version)
     skip = reader.options.skip_bad_lines
@@ -540,6 +548,11 @@ def _read_evaluation(
     answers = forms.read_answers(predictions.files, skip_bad_lines=skip)
     _check_same(predictions, truth, answers)
     return join_answers(version, true or _find_truth(predictions, answers), answers, options)
+
+
+def _read_list(place: _Place | None, read: Callable[[bytes, str], dict[str, T]]) -> Mapping[str, T]:
+    """What a small file says of labels; nothing where there is none."""
+    return {} if place is None else read(place.files.read_whole(), place.uri)
 
 
 def _find_truth(predictions: _Place, answers: Answers) -> GroundTruth:

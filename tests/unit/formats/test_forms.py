@@ -125,3 +125,31 @@ def test_the_help_names_each_form():
 
     assert "Ground Truth manifest: truth" in text
     assert "evaluation.parquet of mlrek's: truth and predictions" in text
+
+
+@pytest.mark.parametrize(
+    ("content", "name"),
+    [
+        (b"image,label\n1.jpg,cat\n", "a table"),
+        (b'{"image": "1.jpg", "label": "cat", "score": 0.9}\n', "a table"),
+        (b'{"source-ref": "1.jpg", "label": "cat"}\n', "a table"),
+        (b'{"source-ref": "1.jpg"}\n', "a Ground Truth manifest"),
+        (b'{"images": [], "annotations": [], "categories": []}', "COCO instances"),
+        (
+            b'[{"image_id": 1, "category_id": 1, "bbox": [0, 0, 1, 1], "score": 0.5}]',
+            "COCO results",
+        ),
+    ],
+)
+def test_a_file_is_known_by_its_content(content, name):
+    """Whatever a file is called, what it holds decides."""
+    assert recognise(make_files(content)).name.startswith(name)
+
+
+def test_a_folder_is_known_by_its_files():
+    """Text files with boxes are YOLO's; images in folders are named by these."""
+    yolo = Files(uri="f", names=("labels/1.txt",), read=lambda _: [b"0 0.5 0.5 0.1 0.1\n"])
+    folders = Files(uri="f", names=("cat/1.jpg", "dog/2.jpg"), read=lambda _: [b"?"])
+
+    assert recognise(yolo).name == "a YOLO folder"
+    assert recognise(folders).name == "a folder per label"
