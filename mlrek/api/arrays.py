@@ -246,6 +246,8 @@ def _has_several(y_true: Any) -> bool:
     shape = getattr(y_true, "shape", None)
     if shape is not None and len(shape) == MATRIX:
         return int(shape[1]) != 1
+    if getattr(getattr(y_true, "dtype", None), "kind", "O") in "biufUSM":  # quick for millions
+        return False
     return any(isinstance(row, list | tuple | set | frozenset | np.ndarray) for row in y_true)
 
 

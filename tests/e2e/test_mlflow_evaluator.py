@@ -2,6 +2,7 @@
 
 import importlib
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -166,6 +167,20 @@ def test_the_same_evaluation_is_logged_once(mlflow, data):
     assert [point.value for point in first] == [point.value for point in again] == [1.0]
     assert last.data.metrics["aggregate/accuracy"] == (test["digit"] == 0).mean()
     assert last.data.tags["mlrek.complete"] == "true"
+
+
+def test_the_lines_of_the_readme_run(mlflow):
+    """The README's example, as it stands, evaluates a model into a run."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    (block,) = (b for b in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "mlflow" in b)
+    names = {}
+
+    exec(block, names)  # noqa: S102 - the README's own lines
+
+    test_set, model = names["test_set"], names["model"]
+    y_pred = model.predict(test_set.drop(columns=["target", "image"]))
+    accuracy = names["result"].metrics["aggregate/accuracy"]
+    assert accuracy == metrics.accuracy_score(test_set["target"], y_pred)
 
 
 def test_a_table_of_scores_has_all_numbers(mlflow, data):
