@@ -253,7 +253,7 @@ def _warn_chance(evaluation: Evaluation, together: _Together) -> Iterator[str]:
     How often a label would be right by chance follows the hypergeometric distribution.
     """
     n_images = len(evaluation.images)
-    n_true, n_found = together.n_true, together.n_found
+    n_true, n_found = (one.astype(np.float64) for one in (together.n_true, together.n_found))
     has_several = np.count_nonzero(n_true) > 1 and np.count_nonzero(n_found) > 1
     if evaluation.task is Task.DETECTION or n_images < _MIN_TOLD or not has_several:
         return

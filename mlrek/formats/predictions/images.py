@@ -59,7 +59,7 @@ def match_images(
     reasons = dict(zip(found[len(answers.images) :], answers.errors.values(), strict=True))
     is_missing = np.array([n not in place and n not in reasons for n in names], dtype=np.bool_)
     if is_missing.all():
-        raise EvaluationError(_say_none(asked, truth.images, answers))
+        raise EvaluationError(_say_none(asked, truth, answers))
     missing = [*dict.fromkeys(names[i] for i in np.flatnonzero(is_missing))]
     strangers = [name for name, image in zip(asked, found, strict=True) if image is None]
     n_names, drops = len(set(names)), options.unmatched is Unmatched.DROP
@@ -140,11 +140,6 @@ def _find_by_id(
     truth: GroundTruth, names: Sequence[str], hidden: Sequence[str], asked: Sequence[str]
 ) -> tuple[_Found, list[str]]:
     """By the ids of the truth, else by file name or its stem, as some tools write for an id."""
-    if not truth.image_ids:
-        raise EvaluationError(
-            "the predictions name images by id, but the truth gives its images no ids: give the "
-            "COCO file with the true boxes as truth"
-        )
     by_id = {key: strip_signature(image) for key, image in truth.image_ids.items()}
     known = set(names)
     found: _Found = [
@@ -153,7 +148,7 @@ def _find_by_id(
     rest = [i for i, image in enumerate(found) if image is None]
     n_named = 0
     for key in (_find_name, _find_stem):
-        index = {key(name): name for name in (*hidden, *names)}
+        index = _list_unique(key, (*hidden, *names))
         for i in rest:
             if found[i] is None and (image := index.get(key(asked[i]))):
                 found[i] = image if image in known else ""
@@ -245,6 +240,10 @@ def _fold_name(image: str) -> str:
     return normalize("NFC", unquote_plus(_find_name(image))).casefold().strip()
 
 
+def _fold_stem(image: str) -> str:
+    return _ENDING.sub("", _fold_name(image))
+
+
 def _place_answers(answers: Answers, found: _Found) -> dict[str, int]:
     """The answer of each image.
 
@@ -298,42 +297,37 @@ def _refuse_unmatched(
         )
 
 
-def _say_none(asked: Sequence[str], names: Sequence[str], answers: Answers) -> str:
+def _say_none(asked: Sequence[str], truth: GroundTruth, answers: Answers) -> str:
     if answers.by_id:
+        hint = "" if truth.image_ids else " (it has no ids of images; a COCO file of boxes has)"
         return (
             "not one prediction is of an image of the truth: predictions have the image ids "
-            f"{quoted_some(asked)}, which the truth does not know; give the predictions of this "
-            "test set"
+            f"{quoted_some(asked)}, which the truth does not know{hint}; give the predictions of "
+            "this test set"
         )
     return (
         "not one prediction is of an image of the truth: predictions and truth write "
-        f"{_say_spelling(asked, names)}"
+        f"{_say_spelling(asked, truth.images)}"
     )
 
 
 def _say_spelling(asked: Sequence[str], names: Sequence[str]) -> str:
     """How both sides write an image, how that differs, and what mends it."""
-    shown = show_spellings(asked, names)
-    ours = names[0]
-    alike = next((name for name in asked if _fold_name(name) == _fold_name(ours)), None)
-    if alike is None:
-        stem = next(
-            (
-                n
-                for n in asked
-                if _ENDING.sub("", _fold_name(n)) == _ENDING.sub("", _fold_name(ours))
-            ),
-            None,
-        )
-        if stem is None:
-            return f"{shown}; give the predictions of this test set"
-        return (
-            f"{quoted(stem)} and {quoted(ours)}, which differ in their ending: write file "
-            "names in the predictions as in the truth"
-        )
-    return (
-        f"{shown}, which differ in {say_difference(alike, ours)}; --match name joins by file name"
-    )
+    if pair := _find_alike(_fold_name, asked, names):
+        what = f"which differ in {say_difference(*pair)}; --match name joins by file name"
+    elif pair := _find_alike(_fold_stem, asked, names):
+        what = "which differ in their ending: write file names in the predictions as in the truth"
+    else:
+        return f"{show_spellings(asked, names)}; give the predictions of this test set"
+    return f"{quoted(pair[0])} and {quoted(pair[1])}, {what}"
+
+
+def _find_alike(
+    key: Callable[[str], str], asked: Sequence[str], names: Sequence[str]
+) -> tuple[str, str] | None:
+    """The first image that both sides have, going by a part of its name, as each writes it."""
+    by_key = {key(name): name for name in reversed(asked)}
+    return next(((by_key[key(name)], name) for name in names if key(name) in by_key), None)
 
 
 def say_difference(one: str, other: str) -> str:

@@ -28,7 +28,7 @@ def find_true_names(truth: GroundTruth, answers: Answers, options: JoinOptions) 
             f"{quoted_some(answers.labels)}"
         )
     names = tuple(_rename(label, ids, options.label_map) for label in answers.labels)
-    if answers.by_id:
+    if answers.by_id and ids:
         _check_ids(truth, answers, names)
     _check_common(truth.labels, names)
     return names

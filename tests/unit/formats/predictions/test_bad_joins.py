@@ -418,3 +418,21 @@ def test_thresholds_of_a_label_that_nobody_has_are_an_error():
     joined = join(answer(thresholds={"dog": 0.4}), options=JoinOptions(thresholds={"cat": 0.7}))
     assert joined.thresholds.tolist() == [0.7, 0.4, 0.5, 0.5]
     assert any(one.startswith("2 of 4 labels have no threshold given") for one in joined.warnings)
+
+
+def test_ids_of_images_need_a_truth_with_ids():
+    """Numbers name nothing in a table; file names do, whatever the truth calls ids."""
+    numbers = answer([*map(str, range(N))], by_id=True)
+    assert "it has no ids of images; a COCO file of boxes has" in say(numbers)
+
+    stems = [image.rpartition("/")[2].removesuffix(".jpg") for image in IMAGES]
+    assert join(answer(stems, by_id=True)).records.counts.tolist() == [4] * N
+
+
+def test_the_first_image_that_is_spelt_otherwise_is_shown():
+    """Also where the first ones of both sides are no pair."""
+    images = ["s3://bucket/set/strange.jpg", *(im.upper() for im in IMAGES[1:])]
+
+    said = say(answer(images))
+
+    assert f"{IMAGES[1].upper()!r} and {IMAGES[1]!r}, which differ in case" in said
