@@ -33,6 +33,11 @@ PREDICT_PROBA: Final = "predict_proba"
 _SCORE_PREFIX: Final = "score_"
 _CLASSIFIER: Final = "classifier"
 _CURVES: Final = ("curve/", "reported_curve/")
+_OF_MLFLOW: Final = (
+    *("metric_prefix", "average", "max_classes_for_multiclass_roc_pr", "col_mapping"),
+    *("log_model_explainability", "log_explainer", "explainability_algorithm"),
+    *("explainability_nsamples", "explainability_kernel_link"),
+)
 _KEYS: Final = (
     *("labels", "images", "scores", "thresholds", "pos_label"),
     *("project", "version", "name"),
@@ -99,7 +104,7 @@ class MlrekEvaluator(ModelEvaluator):
         evaluator_config: Mapping[str, Any] | None,
         model: "PyFuncModel | None" = None,
         predictions: str | None = None,
-        **_further: object,
+        **further: object,
     ) -> EvaluationResult:
         """Evaluate, log into the run, and give back what was logged.
 
@@ -112,7 +117,7 @@ class MlrekEvaluator(ModelEvaluator):
         from mlrek.tracking.description import Options
 
         store, config = _open_store(), dict(evaluator_config or {})
-        _say_unknown(config)
+        _say_unused(config, further)
         answered = _predict(model, dataset.features_data, predictions, config)
         if model is None:
             answered = replace(answered, y_pred=_read_static(dataset))
@@ -139,14 +144,22 @@ def _open_store() -> "Store":
     return Store(mlflow.MlflowClient(), mlflow.get_tracking_uri())
 
 
-def _say_unknown(config: Mapping[str, Any]) -> None:
-    """Say which keys do nothing: MLflow gives all evaluators the same ones where none is named."""
-    if unknown := [key for key in config if key not in _KEYS]:
+def _say_unused(config: Mapping[str, Any], further: Mapping[str, object]) -> None:
+    """Say what does nothing: keys of the configuration, and what MLflow's own evaluators compute.
+
+    Where no evaluator is named MLflow gives its own keys to all of them.
+    """
+    if unknown := [key for key in config if key not in {*_KEYS, *_OF_MLFLOW}]:
         _logger.warning(
             "mlrek does not know the keys %s of evaluator_config, and did not use them; it knows "
             "%s",
             quoted_some(unknown),
             ", ".join(_KEYS),
+        )
+    if asked := [name for name in ("extra_metrics", "custom_artifacts") if further.get(name)]:
+        _logger.warning(
+            "mlrek computes no %s; MLflow's own evaluator does: evaluators=['default', 'mlrek']",
+            " and no ".join(asked),
         )
 
 
@@ -296,6 +309,12 @@ def _log(store: "Store", run_id: str, description: "RunDescription") -> "RunDesc
     taken = set() if run.is_hosted else {*EVALUATOR_NAMES, "example_count"} & run.metrics.keys()
     kept = tuple(point for point in description.metrics if point.key not in taken)
     description = replace(description, metrics=kept)
+    if kept_params := [k for k, v in description.params.items() if run.params.get(k, v) != v]:
+        _logger.warning(
+            "the run keeps its parameters %s, which MLflow never changes; the evaluation has other "
+            "values",
+            ", ".join(kept_params),
+        )
     if not is_same:
         store.fill_hosted_run(run_id, description)
     return description

@@ -17,6 +17,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import train_test_split
 from sklearn.naive_bayes import GaussianNB
 
+import mlrek
+
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow warns of much, its own code included
 
 ROOT = Path(__file__).parents[2]
@@ -236,6 +238,54 @@ def test_a_function_and_the_default_evaluator_get_along(mlflow, data):
     assert logged["aggregate/f1_macro"] == pytest.approx(
         metrics.f1_score(table["digit"], y_pred, average="macro"), abs=1e-12
     )
+
+
+def test_a_run_of_somebody_else_is_never_deleted(mlflow, new_store, data):
+    """Logged anew, the version gets a run of its own; MLflow's run stays, and counts no more."""
+    *_, test = data
+    table = test[["digit"]].assign(predicted=test["digit"])
+    with mlflow.start_run() as run:
+        mlflow.models.evaluate(
+            data=table,
+            targets="digit",
+            predictions="predicted",
+            model_type="classifier",
+            evaluators="mlrek",
+            evaluator_config={"project": "digits", "version": "table"},
+        )
+    other = mlrek.evaluate(test["digit"], [0] * len(test), project="digits", version="table")
+
+    logged = mlrek.log(other, experiment="digits", tracking_uri=new_store, force=True)
+
+    hosted = mlflow.get_run(run.info.run_id)
+    assert logged.run_id != run.info.run_id
+    assert hosted.info.lifecycle_stage == "active"
+    assert hosted.data.tags["mlrek.superseded"] == "true"
+
+
+def test_nobody_need_name_an_evaluator(mlflow, data, caplog):
+    """Without `evaluators` MLflow asks all, and ours says which keys and wishes it leaves out."""
+    *_, test = data
+    table = test[["digit"]].assign(predicted=test["digit"])
+    with mlflow.start_run() as run:
+        for prefix in ("validation_", "test_"):
+            mlflow.models.evaluate(
+                data=table if prefix == "test_" else table[:200],
+                targets="digit",
+                predictions="predicted",
+                model_type="classifier",
+                evaluator_config={"metric_prefix": prefix, "lables": ["a"]},
+                custom_artifacts=[lambda *_: {"rows": [1]}],
+            )
+    logged = mlflow.get_run(run.info.run_id)
+
+    assert logged.data.metrics["validation_accuracy_score"] == 1
+    assert logged.data.metrics["test_accuracy_score"] == 1
+    assert logged.data.metrics["aggregate/accuracy"] == 1
+    said = [record.getMessage() for record in caplog.records if record.name.startswith("mlrek")]
+    assert said[0].startswith("mlrek does not know the keys 'lables' of evaluator_config")
+    assert said[1].startswith("mlrek computes no custom_artifacts; MLflow's own evaluator does")
+    assert said[-1].startswith("the run keeps its parameters test_images, which MLflow never")
 
 
 def test_what_is_missing_is_said(mlflow, data):
