@@ -21,6 +21,9 @@ _ENDING: Final = re.compile(r"(?<=[^./\\])\.\w{1,5}\Z")
 
 _BUCKET: Final = re.compile(r"\A(?:s3|gs)://[^/]+/")
 
+_STRANGE: Final = "predictions are of images that the truth does not hold"
+_EMPTY: Final = "images have no box in the predictions: nothing was found on them"
+
 _Found: TypeAlias = list[str | None]
 """The image of the truth that each answer is of; '' for one that nobody has labelled."""
 
@@ -51,9 +54,8 @@ def match_images(
             different answers, or images of only one side are left and nobody said what they mean.
     """
     asked = [*map(strip_signature, (*answers.images, *answers.errors))]
-    if not asked:
-        raise EvaluationError("the predictions are of no image at all: give the model's answers")
     names = [*map(strip_signature, truth.images)]
+    _check_some(names, asked)
     found, said = _find_images(truth, [*dict.fromkeys(names)], answers, options, asked)
     place = _place_answers(answers, found[: len(answers.images)])
     reasons = dict(zip(found[len(answers.images) :], answers.errors.values(), strict=True))
@@ -64,32 +66,36 @@ def match_images(
     strangers = [name for name, image in zip(asked, found, strict=True) if image is None]
     n_names, drops = len(set(names)), options.unmatched is Unmatched.DROP
     are_empty = task is Task.DETECTION and not drops and 2 * len(missing) <= n_names
+    empty, lacking = (missing, []) if are_empty else ([], missing)
     if options.unmatched is Unmatched.ERROR:
-        _refuse_unmatched(names, asked, [] if are_empty else missing, strangers)
-    unanswered = {name: reasons[name] for name in dict.fromkeys(names) if name in reasons}
-    if not drops and not are_empty:
-        unanswered |= dict.fromkeys(missing, "")
+        _refuse_unmatched(n_names, asked, lacking, strangers)
+    failed = {name: why for name, why in reasons.items() if name and name not in place}
+    unanswered = failed if drops else failed | dict.fromkeys(lacking, "")
     return MatchedImages(
         answer=np.array([place.get(name, -1) for name in names], dtype=np.int64),
         is_kept=~is_missing if drops else np.ones(len(names), dtype=np.bool_),
         doubts=(
-            *(_doubt_dropped(missing, n_names) if drops else ()),
+            *_doubt_dropped(lacking if drops else [], n_names),
             *doubt_unanswered([*map(_say_why, unanswered.items())], n_names),
         ),
         warnings=(
             *said,
-            *_warn_some(
-                strangers,
-                len(asked),
-                "predictions are of images that the truth does not hold, and are left out",
-            ),
-            *_warn_some(
-                missing if are_empty else [],
-                n_names,
-                "images have no box in the predictions: nothing was found on them",
-            ),
+            *_warn_some(strangers, len(asked), f"{_STRANGE}, and are left out"),
+            *_warn_some(empty, n_names, _EMPTY),
         ),
     )
+
+
+def _check_some(names: Sequence[str], asked: Sequence[str]) -> None:
+    """Refuse sides without any image.
+
+    Raises:
+        EvaluationError: One has none.
+    """
+    if not asked:
+        raise EvaluationError("the predictions are of no image at all: give the model's answers")
+    if not names:
+        raise EvaluationError("the truth is of no labelled image: give the test set")
 
 
 def _say_why(item: tuple[str, str]) -> str:
@@ -273,10 +279,7 @@ def _list_rows(answers: Answers, i: int) -> list[tuple[float, ...]]:
 
 
 def _refuse_unmatched(
-    names: Sequence[str],
-    asked: Sequence[str],
-    missing: Sequence[str],
-    strangers: Sequence[str],
+    n_names: int, asked: Sequence[str], missing: Sequence[str], strangers: Sequence[str]
 ) -> None:
     """Images of only one side mean nothing until somebody says what.
 
@@ -284,10 +287,8 @@ def _refuse_unmatched(
         EvaluationError: There are some.
     """
     said = [
-        *_warn_some(missing, len(set(names)), "images of the truth have no prediction"),
-        *_warn_some(
-            strangers, len(asked), "predictions are of images that the truth does not hold"
-        ),
+        *_warn_some(missing, n_names, "images of the truth have no prediction"),
+        *_warn_some(strangers, len(asked), _STRANGE),
     ]
     if said:
         spelt = f" ({_say_spelling(strangers, missing)})" if strangers and missing else ""

@@ -374,14 +374,14 @@ def join_answers(
         is_scored=answers.is_scored,
     )
     check_truth_given(evaluation, answers)
-    found = (*doubt_names(evaluation), *doubt_thresholds_given(evaluation))
+    seen = (*doubt_names(evaluation), *doubt_thresholds_given(evaluation))
     evaluation = replace(
         evaluation,
         doubts=(
             *truth.doubts,
             *answers.doubts,
             *matched.doubts,
-            *(one for one in found if isinstance(one, Doubt)),
+            *(one for one in seen if isinstance(one, Doubt)),
         ),
         warnings=(
             *truth.warnings,
@@ -396,7 +396,7 @@ def join_answers(
             *repeated,
             *of_boxes,
             *_warn_named(evaluation, answers, matched.answer, codes),
-            *(one for one in found if isinstance(one, str)),
+            *(one for one in seen if isinstance(one, str)),
         ),
     )
     if matched.is_kept.all():

@@ -436,3 +436,14 @@ def test_the_first_image_that_is_spelt_otherwise_is_shown():
     said = say(answer(images))
 
     assert f"{IMAGES[1].upper()!r} and {IMAGES[1]!r}, which differ in case" in said
+
+
+def test_images_with_an_error_are_misses_unless_they_are_answered_too():
+    """A file may hold the error of a first try."""
+    errors = {IMAGES[0]: "throttled", IMAGES[1]: "not found"}
+    answers = answer(IMAGES[1:], WRONG[1:], errors=errors)
+
+    (doubt,) = join(answers).doubts
+
+    assert (doubt.kind, doubt.count) == ("unanswered", 1)
+    assert "throttled" in doubt.text
