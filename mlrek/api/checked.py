@@ -140,15 +140,14 @@ def check(  # noqa: PLR0913 - each is a word of its caller
         SourceError: An evaluation cannot be read.
         TrackingError: MLflow cannot be reached, or has no such run, model or alias.
     """
-    aws = AwsOptions(region=region, profile=profile)
+    asked_of, aws = refer("candidate", candidate), AwsOptions(region=region, profile=profile)
     open_store = cache(partial(connect if log else connect_for_reading, tracking_uri))
     against = baseline.referred if isinstance(baseline, EvaluatedVersion) else None
     named = check_text("baseline", baseline or "") if against is None else _name(against)
     asked = _read(policy, named, group_by)
     with keep_loggers():
-        referred = refer(candidate, "candidate", tracking_uri, aws)
         asking = Asking(alias=alias, notes=log, baseline=against)
-        decision = check_version(referred, asked, aws, open_store, asking)
+        decision = check_version(asked_of, asked, aws, open_store, asking)
         if log and decision.candidate.run_id:
             decision = keep_decision(decision, asked, open_store(), alias=alias)
     return CheckedVersion(decision=decision)

@@ -235,12 +235,9 @@ def compare(  # noqa: PLR0913 - each is a word of its caller
     """
     aws = AwsOptions(region=region, profile=profile)
     settings = CompareSettings(group_by=group_by, label_map=_read_map(label_map))
+    versions = [refer("baseline", baseline), refer("candidate", candidate)]
+    open_store = partial(connect_for_reading, tracking_uri)
     with keep_loggers():
-        versions = [
-            refer(version, name, tracking_uri, aws)
-            for name, version in (("baseline", baseline), ("candidate", candidate))
-        ]
-        open_store = partial(connect_for_reading, tracking_uri)
         return ComparedVersions(compared=compare_references(versions, aws, open_store, settings))
 
 

@@ -88,14 +88,13 @@ def read(  # noqa: PLR0913 - each is a word of its caller
     return view_referred(replace(referred, rule=rule or None), origin)
 
 
-def refer(
-    version: Place | EvaluatedVersion, name: str, tracking_uri: str, aws: AwsOptions
-) -> Referred:
-    """What the other functions are given: a VERSION, or one that was read already."""
-    if isinstance(version, EvaluatedVersion):
-        return version.referred
-    text = check_text(name, version)
-    return load_version(text, aws, partial(connect_for_reading, tracking_uri))
+def refer(name: str, version: Place | EvaluatedVersion) -> str | Referred:
+    """What the other functions are given as `name`: a VERSION, or one that was read already.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    return version.referred if isinstance(version, EvaluatedVersion) else check_text(name, version)
 
 
 def _find(

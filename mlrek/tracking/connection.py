@@ -121,7 +121,7 @@ _HUSHED: Final = {
 
 @dataclass(slots=True)
 class _Loggers:
-    """Who has them hushed, and their levels before."""
+    """How many callers want them back, and their levels before."""
 
     lock: Lock = field(default_factory=Lock)
     users: int = 0
@@ -140,9 +140,7 @@ def connect(tracking_uri: str = "") -> Store:
     check_address(tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", ""))
     import mlflow
 
-    for name, level in _HUSHED.items():  # after the import, which sets levels of its own
-        logging.getLogger(name).setLevel(level)
-
+    _hush_loggers()  # after the import, which sets levels of its own
     uri = tracking_uri or _default_uri()
     remove_old_folders()
     check_reachable(uri)
@@ -157,23 +155,32 @@ def connect(tracking_uri: str = "") -> Store:
 
 @contextlib.contextmanager
 def keep_loggers() -> Iterator[None]:
-    """Leave the loggers of others in the end as MLflow has set them up, for who is no command.
+    """Put the loggers of others back in the end, for a caller who is no command.
 
-    Safe in threads: the last one to leave puts back what the first one found.
+    Safe in threads: the last one to leave puts back what `connect` found.
     """
-    import mlflow  # noqa: F401 - sets up its own
-
     with _LOGGERS.lock:
-        if not _LOGGERS.users:
-            _LOGGERS.levels = {name: logging.getLogger(name).level for name in _HUSHED}
         _LOGGERS.users += 1
     try:
         yield
     finally:
         with _LOGGERS.lock:
             _LOGGERS.users -= 1
-            for name, level in _LOGGERS.levels.items() if not _LOGGERS.users else ():
-                logging.getLogger(name).setLevel(level)
+            if not _LOGGERS.users:
+                _set_levels(_LOGGERS.levels)
+                _LOGGERS.levels = {}
+
+
+def _hush_loggers() -> None:
+    with _LOGGERS.lock:
+        if _LOGGERS.users and not _LOGGERS.levels:
+            _LOGGERS.levels = {name: logging.getLogger(name).level for name in _HUSHED}
+        _set_levels(_HUSHED)
+
+
+def _set_levels(levels: Mapping[str, int]) -> None:
+    for name, level in levels.items():
+        logging.getLogger(name).setLevel(level)
 
 
 def connect_existing(tracking_uri: str = "") -> Store | None:
