@@ -21,7 +21,7 @@ from mlrek.formats.tables.columns import Header, names_images, read_header, spli
 PARQUET_MARK: Final = b"PAR1"
 
 _BLOCK_BYTES: Final = 4 << 20
-_ROWS_AT_ONCE: Final = 128 * 1024
+_CELLS_AT_ONCE: Final = 1 << 19
 _NO_VALUES: Final = ("", "nan", "NaN", "NAN", "NA", "N/A", "null", "NULL", "None")
 _DECIMAL_COMMA: Final = re.compile(r"\s*[+-]?\d+,\d+\s*")
 _COCO: Final = frozenset(("image_id", "category_id", "bbox"))
@@ -88,7 +88,7 @@ def open_table(files: Files, name: str) -> TableFile:
     uri = f"{files.uri.rstrip('/')}/{name}" if name else files.uri
     head = files.read_head(name)
     if head.startswith(PARQUET_MARK):
-        return _open_parquet(uri, files.read_whole(name))
+        return _open_parquet(uri, files.read(name))
     inside = peek_inside(head).removeprefix(BYTE_ORDER_MARK).lstrip()
     if said := say_spoilt(inside):
         raise ParseError(uri, 0, f"{said.replace(', not JSON', '')}; a table belongs here")
@@ -107,9 +107,12 @@ def _read_header(uri: str, names: Sequence[str]) -> Header:
 # ---- Parquet --------------------------------------------------------------------------------
 
 
-def _open_parquet(uri: str, data: bytes) -> TableFile:
+def _open_parquet(uri: str, chunks: Iterable[bytes]) -> TableFile:
+    data = bytearray()
+    for chunk in chunks:
+        data += chunk
     try:
-        file = parquet.ParquetFile(pa.BufferReader(data))
+        file = parquet.ParquetFile(pa.BufferReader(pa.py_buffer(data)))
     except (pa.ArrowException, OSError) as exc:
         raise _damaged(uri, exc) from exc
     names = file.schema_arrow.names
@@ -117,7 +120,8 @@ def _open_parquet(uri: str, data: bytes) -> TableFile:
     def iter_batches(places: Sequence[int]) -> Iterator[Columns]:
         wanted = [names[place] for place in places]
         try:
-            for batch in file.iter_batches(batch_size=_ROWS_AT_ONCE, columns=wanted):
+            n_rows = max(_CELLS_AT_ONCE // len(wanted), 1)
+            for batch in file.iter_batches(batch_size=n_rows, columns=wanted):
                 yield [batch.column(batch.schema.get_field_index(name)) for name in wanted]
         except (pa.ArrowException, OSError) as exc:
             raise _damaged(uri, exc) from exc
@@ -299,6 +303,17 @@ def _write(value: Any) -> str | None:
 
 
 # ---- columns --------------------------------------------------------------------------------
+
+
+def to_text_column(column: pa.Array) -> pa.Array:
+    """A column as text."""
+    if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+        return column.cast(pa.large_string())
+    if pa.types.is_dictionary(column.type):
+        return to_text_column(column.dictionary_decode())
+    coded = column.dictionary_encode()
+    texts = pa.array(to_texts(coded.dictionary), pa.large_string())
+    return texts.take(coded.indices)
 
 
 def to_texts(values: pa.Array) -> list[str]:

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Final
 
 import numpy as np
@@ -21,6 +22,7 @@ from mlrek.formats.json_text import join_some, quoted, say_first
 from mlrek.formats.predictions import Answers
 from mlrek.formats.tables.columns import Header, Role
 from mlrek.formats.tables.numbers import (
+    Confidences,
     TableBoxes,
     find_boxes_of_rows,
     find_thresholds,
@@ -39,6 +41,7 @@ from mlrek.formats.tables.rows import (
 from mlrek.formats.truth import GroundTruth
 
 _NUMBERS: Final = frozenset(Role) - {*LABELS, Role.IMAGE_ID, Role.LABEL_ID, Role.BOX}
+_ROWS_AT_ONCE: Final = 1 << 20
 _RARE: Final = 20
 """One image in so many with several labels may be a slip."""
 
@@ -137,17 +140,29 @@ def _say_no_answers(header: Header) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Labelled:
-    """The labels that a table gives to images: of each its row, image and code; all (n,)."""
+    """The labels that a table gives to images: of each its row, image and code; all (n,).
 
-    row_idx: IntArray
+    `row_idx` None: each row has one.
+    """
+
+    row_idx: IntArray | None
     image_idx: IntArray
     code: IntArray
     confidence: FloatArray
 
+    def find_row(self, place: int) -> int:
+        """The row of one of them."""
+        return place if self.row_idx is None else int(self.row_idx[place])
+
+    def find_rows(self) -> IntArray:
+        """The rows of all."""
+        return np.arange(len(self.code)) if self.row_idx is None else self.row_idx
+
     def select(self, kept: IntArray | BoolArray) -> "_Labelled":
         """Some of them."""
+        places: IntArray = np.flatnonzero(kept) if kept.dtype == np.bool_ else np.asarray(kept)
         return _Labelled(
-            row_idx=self.row_idx[kept],
+            row_idx=places if self.row_idx is None else self.row_idx[kept],
             image_idx=self.image_idx[kept],
             code=self.code[kept],
             confidence=self.confidence[kept],
@@ -164,7 +179,7 @@ def _list_labelled(rows: TableRows, role: Role) -> tuple[_Labelled, tuple[str, .
     given = rows.numbers.get(Role.CONFIDENCE)
     confidence = _spread_confidences(rows, cells, given)
     found = _Labelled(
-        row_idx=cells.row_idx,
+        row_idx=None if cells.counts is None else cells.row_idx,
         image_idx=cells.spread(rows.image_idx),
         code=cells.codes,
         confidence=confidence,
@@ -175,12 +190,25 @@ def _list_labelled(rows: TableRows, role: Role) -> tuple[_Labelled, tuple[str, .
     if np.any(found.code == NONE):
         found = found.select(found.code != NONE)
     if given is not None:
-        name = rows.header.name_of(Role.CONFIDENCE)
-        scaled = scale_confidences(rows, found.confidence, found.row_idx, name)
-        found, warnings = replace(found, confidence=scaled.confidence), scaled.warnings
-    if np.any(np.diff(found.image_idx) < 0):
+        scaled, warnings = scale_confidences(
+            Confidences(
+                rows=rows,
+                name=rows.header.name_of(Role.CONFIDENCE),
+                values=found.confidence,
+                find_row=found.find_row,
+                find_highest=partial(_find_highest, rows, found),
+            )
+        )
+        found = replace(found, confidence=scaled)
+    if np.any(found.image_idx[1:] < found.image_idx[:-1]):
         found = found.select(np.argsort(found.image_idx, kind="stable"))
     return found, warnings
+
+
+def _find_highest(rows: TableRows, found: _Labelled) -> FloatArray:
+    highest = np.zeros(len(rows.images))
+    np.maximum.at(highest, found.image_idx, found.confidence)
+    return highest
 
 
 def _spread_confidences(rows: TableRows, cells: Cells, given: FloatArray | None) -> FloatArray:
@@ -199,7 +227,7 @@ def _check_complete(rows: TableRows, found: _Labelled) -> None:
     if not np.any(is_empty != has_none):
         return
     place = int(np.argmax(is_empty != has_none))
-    row, name = int(found.row_idx[place]), rows.header.name_of(Role.CONFIDENCE)
+    row, name = found.find_row(place), rows.header.name_of(Role.CONFIDENCE)
     if has_none[place]:
         raise rows.refuse(row, f"{name} is empty, which is not 0: give a number or drop the row")
     raise rows.refuse(row, f"has a confidence ({found.confidence[place]:g}), but no label")
@@ -211,18 +239,19 @@ def _build_long(rows: TableRows, meaning: _Meaning) -> Answers:
     found, warnings = _list_labelled(rows, role)
     found, repeated = _count_labels_once(rows, found)
     labels, codes = _sort_labels(rows, found.code)
-    by_row = _first_codes(rows.cells[role], codes)
-    thresholds, said = find_thresholds(rows, by_row, len(labels))
+    thresholds, said = _find_label_thresholds(rows, role, labels, codes)
+    offsets = find_offsets(found.image_idx, len(rows.images))
+    no_answer = warn_first(rows.images, np.diff(offsets) == 0, "images have no prediction")
     return Answers(
         images=rows.images,
         labels=labels,
-        offsets=find_offsets(found.image_idx, len(rows.images)),
+        offsets=offsets,
         label_idx=codes[found.code],
         confidence=found.confidence,
         is_scored=Role.CONFIDENCE in rows.header,
         predicted=_find_predicted(rows, role, codes) if meaning.is_wide else None,
-        thresholds=_name_thresholds(labels, thresholds),
-        warnings=(*warnings, *repeated, *said, *_warn_unanswered(rows, found)),
+        thresholds=thresholds,
+        warnings=(*warnings, *repeated, *said, *no_answer),
     )
 
 
@@ -241,12 +270,16 @@ def _find_predicted(rows: TableRows, role: Role, codes: IntArray) -> IntArray | 
     return predicted
 
 
-def _name_thresholds(labels: Sequence[str], thresholds: FloatArray) -> dict[str, float]:
-    return {
-        label: value
-        for label, value in zip(labels, thresholds.tolist(), strict=True)
-        if not np.isnan(value)
-    }
+def _find_label_thresholds(
+    rows: TableRows, role: Role | None, labels: Sequence[str], codes: IntArray
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """The thresholds of the table by label; `codes` are the new codes of old ones."""
+    if Role.THRESHOLD not in rows.numbers:
+        return {}, ()
+    by_row = None if role is None else _first_codes(rows.cells[role], codes)
+    found, said = find_thresholds(rows, by_row, len(labels))
+    named = zip(labels, found.tolist(), strict=True)
+    return {label: value for label, value in named if not np.isnan(value)}, said
 
 
 def _count_labels_once(rows: TableRows, found: _Labelled) -> tuple[_Labelled, tuple[str, ...]]:
@@ -255,10 +288,9 @@ def _count_labels_once(rows: TableRows, found: _Labelled) -> tuple[_Labelled, tu
     Raises:
         ParseError: An image has a label with two confidences.
     """
-    keys = found.image_idx.astype(np.int64) * max(len(rows.labels), 1) + found.code
-    ordered = np.sort(keys)
-    if not np.any(ordered[1:] == ordered[:-1]):
+    if not _has_repeats(rows, found):
         return found, ()
+    keys = found.image_idx.astype(np.int64) * max(len(rows.labels), 1) + found.code
     order = np.argsort(keys, kind="stable")
     is_again = np.diff(keys[order], prepend=-1) == 0
     first = np.flatnonzero(~is_again)[np.cumsum(~is_again) - 1]
@@ -267,9 +299,9 @@ def _count_labels_once(rows: TableRows, found: _Labelled) -> tuple[_Labelled, tu
     if differs.any():
         place = int(np.argmax(differs))
         one, other = int(again[place]), int(before[place])
-        earlier = rows.name_row(int(found.row_idx[other]))
+        earlier = rows.name_row(found.find_row(other))
         raise rows.refuse(
-            int(found.row_idx[one]),
+            found.find_row(one),
             f"gives label {quoted(rows.labels[found.code[one]])} confidence "
             f"{found.confidence[one]:g}, but {earlier} gives it {found.confidence[other]:g}; keep "
             "one of them",
@@ -279,10 +311,16 @@ def _count_labels_once(rows: TableRows, found: _Labelled) -> tuple[_Labelled, tu
     return found.select(np.sort(order[~is_again])), (said,)
 
 
-def _warn_unanswered(rows: TableRows, found: _Labelled) -> Iterator[str]:
-    answered = np.zeros(len(rows.images), dtype=np.bool_)
-    answered[found.image_idx] = True
-    yield from warn_first(rows.images, ~answered, "images have a row without a prediction")
+def _has_repeats(rows: TableRows, found: _Labelled) -> bool:
+    """Whether a label is there twice on an image; whole images at a time, to save memory."""
+    images, n = found.image_idx, len(found.code)
+    for end in range(_ROWS_AT_ONCE, n + _ROWS_AT_ONCE, _ROWS_AT_ONCE):
+        begin = int(np.searchsorted(images, images[end - _ROWS_AT_ONCE]))
+        keys = images[begin:end].astype(np.int64) * len(rows.labels) + found.code[begin:end]
+        keys.sort()
+        if np.any(keys[1:] == keys[:-1]):
+            return True
+    return False
 
 
 # ---- scores ---------------------------------------------------------------------------------
@@ -300,24 +338,32 @@ def _build_scores(rows: TableRows, meaning: _Meaning) -> Answers:
         column = rows.header.names[[*rows.header.scores.values()][int(np.argmax(missing[row]))]]
         raise rows.refuse(row, f"{quoted(column)} is empty, which is not 0")
     answered = np.flatnonzero(~is_unanswered)
-    of_row = np.repeat(answered, len(names))
-    scaled = scale_confidences(rows, scores[answered].ravel(), of_row, "a score")
+    confidence, scaled = scale_confidences(
+        Confidences(
+            rows=rows,
+            name="a score",
+            values=(scores[answered] if is_unanswered.any() else scores).ravel(),
+            find_row=lambda place: int(answered[place // len(names)]),
+            find_highest=lambda: np.nan_to_num(scores).max(axis=1),
+        )
+    )
     labels, predicted = names, None
     if meaning.answer is not None:
         used = _list_used(rows, meaning.answer)
         labels = (*names, *(label for label in used if label not in names))
         predicted = _find_predicted(rows, meaning.answer, place_labels(rows.labels, labels))
-    thresholds, said = find_thresholds(rows, None, len(labels))
+    codes = place_labels(rows.labels, labels)
+    thresholds, said = _find_label_thresholds(rows, meaning.answer, labels, codes)
     unanswered = warn_first(rows.images, is_unanswered, "images have no score at all")
     return Answers(
         images=rows.images,
         labels=labels,
         offsets=add_up(np.where(is_unanswered, 0, len(names))),
-        label_idx=np.tile(np.arange(len(names)), len(answered)),
-        confidence=scaled.confidence,
+        label_idx=np.tile(np.arange(len(names), dtype=np.int32), len(answered)),
+        confidence=confidence,
         predicted=predicted,
-        thresholds=_name_thresholds(labels, thresholds),
-        warnings=(*scaled.warnings, *said, *unanswered),
+        thresholds=thresholds,
+        warnings=(*scaled, *said, *unanswered),
     )
 
 
@@ -337,8 +383,8 @@ def _build_boxes(rows: TableRows, meaning: _Meaning) -> Answers:
     boxes = find_boxes_of_rows(rows)
     _check_boxed(rows, found, boxes)
     labels, codes = _sort_labels(rows, found.code)
-    thresholds, said = find_thresholds(rows, _first_codes(rows.cells[role], codes), len(labels))
-    corners = boxes.boxes_xyxy[found.row_idx]
+    thresholds, said = _find_label_thresholds(rows, role, labels, codes)
+    corners = boxes.boxes_xyxy[found.find_rows()]
     return Answers(
         images=rows.images,
         labels=labels,
@@ -349,7 +395,7 @@ def _build_boxes(rows: TableRows, meaning: _Meaning) -> Answers:
         boxes=_make_boxes(rows, found, codes, corners),
         image_sizes=boxes.image_sizes,
         normalized=boxes.normalized,
-        thresholds=_name_thresholds(labels, thresholds),
+        thresholds=thresholds,
         warnings=(
             *warnings,
             *boxes.warnings,
@@ -371,11 +417,11 @@ def _make_boxes(rows: TableRows, found: _Labelled, codes: IntArray, corners: Flo
 
 def _check_boxed(rows: TableRows, found: _Labelled, boxes: TableBoxes) -> None:
     has_none = np.isnan(boxes.boxes_xyxy[:, 0])
-    if np.any(bare := has_none[found.row_idx]):
-        row = int(found.row_idx[int(np.argmax(bare))])
-        raise rows.refuse(row, "has a label, but no box")
+    row_idx = found.find_rows()
+    if np.any(bare := has_none[row_idx]):
+        raise rows.refuse(int(row_idx[int(np.argmax(bare))]), "has a label, but no box")
     is_bare = ~has_none
-    is_bare[found.row_idx] = False
+    is_bare[row_idx] = False
     if is_bare.any():
         raise rows.refuse(int(np.argmax(is_bare)), "has a box, but no label")
 
@@ -455,7 +501,7 @@ def _build_truth(rows: TableRows, role: Role | None, *, agrees: bool) -> GroundT
         _check_agrees(rows, cells.codes)
     is_boxes = has_boxes(rows.header) and not agrees
     found = _Labelled(
-        row_idx=cells.row_idx,
+        row_idx=None if cells.counts is None else cells.row_idx,
         image_idx=cells.spread(rows.image_idx),
         code=cells.codes,
         confidence=np.full(len(cells.codes), np.nan),
@@ -509,7 +555,7 @@ def _build_true_boxes(
 ) -> GroundTruth:
     boxes = find_boxes_of_rows(rows)
     _check_boxed(rows, found, boxes)
-    corners = boxes.boxes_xyxy[found.row_idx]
+    corners = boxes.boxes_xyxy[found.find_rows()]
     return GroundTruth(
         task=Task.DETECTION,
         labels=labels,
@@ -565,7 +611,8 @@ def _count(found: BoolArray) -> int:
 
 def _sort_labels(rows: TableRows, used: IntArray) -> tuple[tuple[str, ...], IntArray]:
     """The labels that are used, in order, and the new code of each old one (-1: unused)."""
-    occurs = np.bincount(used, minlength=len(rows.labels)) > 0
+    occurs = np.zeros(len(rows.labels), dtype=np.bool_)
+    occurs[used] = True
     labels = sort_names([rows.labels[code] for code in np.flatnonzero(occurs)])
     return tuple(labels), place_labels(rows.labels, labels).astype(np.int32)
 

@@ -1,6 +1,6 @@
 """Confidences, thresholds and boxes of a table: their scale, and what is wrong with them."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -15,6 +15,7 @@ from mlrek.formats.tables.rows import TableRows
 _NOISE: Final = 1e-5
 """What rounding adds to 1."""
 
+_HUNDRED: Final = 100.0
 _PERCENT_NOISE: Final = 1e-3
 _LEAST_PERCENT: Final = 10.0
 """Where nothing is above, numbers above 1 are hardly percent."""
@@ -27,52 +28,51 @@ _MIXED_SHARE: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scaled:
-    """Confidences as fractions; `warnings` say where the file has them in percent."""
+class Confidences:
+    """Confidences of a table, none of them NaN, (n,), in the column `name`.
 
-    confidence: FloatArray
-    warnings: tuple[str, ...] = ()
+    `find_row` gives the row of one of them; `find_highest` the highest of each image, (n_images,).
+    """
+
+    rows: TableRows
+    name: str
+    values: FloatArray
+    find_row: Callable[[int], int]
+    find_highest: Callable[[], FloatArray]
+
+    def refuse(self, place: int, said: str) -> ParseError:
+        """The error of one of them."""
+        found = f"{self.name} is {self.values[place]:g}"
+        return self.rows.refuse(self.find_row(place), f"{found}, {said}")
 
 
-def scale_confidences(
-    rows: TableRows, confidence: FloatArray, row_idx: IntArray, name: str
-) -> Scaled:
-    """Confidences as fractions from 0 to 1; percent where all of the file are.
-
-    Args:
-        rows: The table.
-        confidence: Some of its confidences, none of them NaN, (n,).
-        row_idx: The row of each, (n,).
-        name: Of their column, for messages.
+def scale_confidences(given: Confidences) -> tuple[FloatArray, tuple[str, ...]]:
+    """Confidences as fractions from 0 to 1, and a warning where the file has them in percent.
 
     Raises:
         ParseError: One is negative, infinite or above 100, or some are fractions, others percent.
     """
-    if not len(confidence):
-        return Scaled(confidence=confidence)
-    low, high = float(confidence.min()), float(confidence.max())
-    for wrong, said in (
-        (confidence == np.inf if high == np.inf else None, "is infinite"),
-        (confidence < -_NOISE if low < -_NOISE else None, "is negative"),
-        (confidence > 100 + _PERCENT_NOISE if high > 100 + _PERCENT_NOISE else None, "is over 100"),
-    ):
-        if wrong is not None:
-            place = int(np.argmax(wrong))
-            found = f"{name} is {confidence[place]:g}"
-            raise rows.refuse(int(row_idx[place]), f"{found}, which {said}: {_LOGITS}")
+    values = given.values
+    if not len(values):
+        return values, ()
+    low, high = float(values.min()), float(values.max())
+    if low < -_NOISE:
+        raise given.refuse(int(np.argmax(values < -_NOISE)), f"which is negative: {_LOGITS}")
+    if high > _HUNDRED + _PERCENT_NOISE:
+        place = int(np.argmax(values > _HUNDRED + _PERCENT_NOISE))
+        raise given.refuse(place, f"which is above 100: {_LOGITS}")
     if high <= 1 + _NOISE:
         is_clean = low >= 0 and high <= 1
-        return Scaled(confidence=confidence if is_clean else np.clip(confidence, 0, 1))
+        return (values if is_clean else np.clip(values, 0, 1)), ()
     if high < _LEAST_PERCENT:
-        place = int(np.argmax(confidence))
-        said = f"{name} is {high:g}, the highest of the file: neither a fraction nor percent"
-        raise rows.refuse(int(row_idx[place]), f"{said}; {_LOGITS}")
-    _check_mixture(rows, confidence, row_idx, name)
-    said = f"{name} is in percent (up to {high:g}) and is read as such"
-    return Scaled(confidence=np.clip(confidence / 100, 0, 1), warnings=(said,))
+        said = f"the highest of the file: neither a fraction nor percent; {_LOGITS}"
+        raise given.refuse(int(np.argmax(values)), said)
+    _check_mixture(given)
+    said = f"{given.name} is in percent (up to {high:g}) and is read as such"
+    return np.clip(values / 100, 0, 1), (said,)
 
 
-def _check_mixture(rows: TableRows, confidence: FloatArray, row_idx: IntArray, name: str) -> None:
+def _check_mixture(given: Confidences) -> None:
     """Refuse a file of percent in which whole images look like fractions.
 
     The highest percentages of images run on below 1; those of two files put together do not.
@@ -80,19 +80,19 @@ def _check_mixture(rows: TableRows, confidence: FloatArray, row_idx: IntArray, n
     Raises:
         ParseError: They do.
     """
-    highest = np.zeros(len(rows.images))
-    np.maximum.at(highest, rows.image_idx[row_idx], confidence)
+    highest = given.find_highest()
     is_fraction = (highest > 0) & (highest <= 1 + _NOISE)
     n_fractions = np.count_nonzero(is_fraction & (highest > 0.25))  # noqa: PLR2004 - as wide a step
     n_above = np.count_nonzero((highest > 1 + _NOISE) & (highest <= 4))  # noqa: PLR2004 - as this
     if not is_fraction.any() or n_fractions < 2 * n_above:
         return
-    is_low = is_fraction[rows.image_idx[row_idx]]
-    low, high = (int(np.argmax(found)) for found in (is_low, ~is_low & (confidence > 1 + _NOISE)))
-    first, other = (f"{rows.name_row(int(row_idx[i]))}: {confidence[i]:g}" for i in (low, high))
-    raise ParseError(
-        rows.uri, 0, f"{name} mixes fractions ({first}) and percent ({other}); write all alike"
+    rows, images = given.rows, (int(np.argmax(is_fraction)), int(np.argmax(highest > 1 + _NOISE)))
+    first, other = (
+        f"{rows.name_row(int(np.argmax(rows.image_idx == image)))}: {highest[image]:g}"
+        for image in images
     )
+    said = f"{given.name} mixes fractions ({first}) and percent ({other}); write all alike"
+    raise ParseError(rows.uri, 0, said)
 
 
 def find_thresholds(

@@ -21,6 +21,7 @@ from mlrek.formats.tables.batches import (
     parse_column,
     read_flags,
     seems_one,
+    to_text_column,
     to_texts,
 )
 from mlrek.formats.tables.columns import Header, Role
@@ -32,6 +33,7 @@ LABELS: Final = (Role.LABEL, Role.TRUTH, Role.PREDICTED)
 NONE: Final = -1
 """The code of an empty cell."""
 
+_IMAGES_AT_ONCE: Final = 1 << 18
 _LISTS: Final = Decoder(list[str])
 
 
@@ -146,6 +148,28 @@ def say_lacking(header: Header) -> str:
     )
 
 
+class GrowingColumn:
+    """An array that grows at its end, in place: many small ones would scatter the memory."""
+
+    def __init__(self, *shape: int, dtype: Any) -> None:
+        self._values = np.empty((0, *shape), dtype=dtype)
+        self._n = 0
+
+    def append(self, part: NDArray[Any]) -> None:
+        """Append rows."""
+        end = self._n + len(part)
+        if end > len(self._values):
+            n = max(end, len(self._values) * 5 // 4)
+            self._values.resize((n, *self._values.shape[1:]), refcheck=False)
+        self._values[self._n : end] = part
+        self._n = end
+
+    def finish(self) -> NDArray[Any]:
+        """All rows."""
+        self._values.resize((self._n, *self._values.shape[1:]), refcheck=False)
+        return self._values
+
+
 @dataclass(slots=True)
 class TextCodes:
     """Codes of texts in the order in which they come up."""
@@ -168,66 +192,117 @@ class TextCodes:
         return np.asarray(np.array([*places, NONE], dtype=np.int32)[at])
 
 
+@dataclass(slots=True)
+class _ImageCodes:
+    """Codes of the images of rows in the order in which they come up.
+
+    There may be millions, in any order. So the images of many batches are looked up at once, by
+    Arrow: `waiting` are the distinct images of a batch, and its rows as places among these.
+    """
+
+    known: pa.Array = field(default_factory=lambda: pa.array([], pa.large_string()))
+    waiting: list[tuple[pa.Array, IntArray]] = field(default_factory=list)
+    n_waiting: int = 0
+    column: GrowingColumn = field(default_factory=lambda: GrowingColumn(dtype=np.int32))
+
+    def add(self, column: pa.Array) -> int:
+        """Code a column, at the latest when `finish` is called; its first empty cell, or -1."""
+        coded = to_text_column(column).dictionary_encode(null_encoding="encode")
+        images, places = coded.dictionary, coded.indices.to_numpy()
+        lengths = pa.compute.binary_length(images).fill_null(0)
+        if (empty := pa.compute.index(lengths, 0).as_py()) >= 0:
+            return int(np.argmax(places == empty))
+        self.waiting.append((images, places))
+        self.n_waiting += len(images)
+        if self.n_waiting >= max(_IMAGES_AT_ONCE, len(self.known) // 2):
+            self._code()
+        return NONE
+
+    def finish(self) -> tuple[tuple[str, ...], IntArray]:
+        """All images, and the code of each row."""
+        self._code()
+        return tuple(self.known.to_pylist()), self.column.finish()
+
+    def _code(self) -> None:
+        images = pa.concat_arrays([self.known[:0], *(images for images, _ in self.waiting)])
+        codes = pa.compute.index_in(images, value_set=self.known)
+        if codes.null_count:
+            unknown = images.filter(codes.is_null())
+            new = unknown.unique()
+            at = pa.compute.add(pa.compute.index_in(unknown, value_set=new), len(self.known))
+            codes = pa.compute.replace_with_mask(codes, codes.is_null(), at.cast(pa.int32()))
+            self.known = pa.concat_arrays([self.known, new])
+        begin, coded = 0, codes.to_numpy()
+        for distinct, places in self.waiting:
+            self.column.append(coded[begin + places])
+            begin += len(distinct)
+        self.waiting, self.n_waiting = [], 0
+
+
 @dataclass(slots=True, kw_only=True)
 class _Gathered:
     """Columns as they grow, batch by batch."""
 
     header: Header
     roles: list[Role]
-    images: TextCodes = field(default_factory=TextCodes)
+    images: _ImageCodes = field(default_factory=_ImageCodes)
     labels: TextCodes = field(default_factory=TextCodes)
-    image_idx: list[IntArray] = field(default_factory=list)
-    codes: dict[Role, list[IntArray]] = field(default_factory=dict)
-    counts: dict[Role, list[IntArray]] = field(default_factory=dict)
-    numbers: dict[Role, list[FloatArray]] = field(default_factory=dict)
-    scores: list[FloatArray] = field(default_factory=list)
-    hot: list[FloatArray] = field(default_factory=list)
+    codes: dict[Role, GrowingColumn] = field(default_factory=dict)
+    counts: dict[Role, GrowingColumn] = field(default_factory=dict)
+    numbers: dict[Role, GrowingColumn] = field(default_factory=dict)
+    scores: GrowingColumn | None = None
+    hot: GrowingColumn | None = None
     files: list[tuple[int, str]] = field(default_factory=list)
     n_rows: int = 0
 
     def read(self, table: TableFile, *, scores: bool, hot: bool) -> None:
         """Append the rows of a table."""
         header = table.header
-        many = [*(header.scores if scores else ()), *(header.hot if hot else ())]
         places = [header.roles[role] for role in self.roles]
-        places += [*header.scores.values()] if scores else []
-        places += [*header.hot.values()] if hot else []
-        n_scores = len(header.scores) if scores else 0
+        of_scores, of_hot = ([*header.scores] if scores else []), ([*header.hot] if hot else [])
+        places += [header.scores[label] for label in of_scores]
+        places += [header.hot[label] for label in of_hot]
+        if of_scores and self.scores is None:
+            self.scores = GrowingColumn(len(of_scores), dtype=np.float64)
+        if of_hot and self.hot is None:
+            self.hot = GrowingColumn(len(of_hot), dtype=np.float64)
         start = self.n_rows
         self.files.append((start, table.uri))
         for columns in table.iter_batches(places):
             for role, column in zip(self.roles, columns, strict=False):
                 self._add(table, start, role, column)
-            if many:
-                matrix = self._stack(table, start, columns[len(self.roles) :], many, n_scores)
-                self.scores.append(matrix[:, :n_scores])
-                self.hot.append(matrix[:, n_scores:])
+            many = columns[len(self.roles) :]
+            if self.scores:
+                self.scores.append(self._stack(table, start, many[: len(of_scores)], of_scores))
+            if self.hot:
+                flags = [*map(read_flags, many[len(of_scores) :])]
+                self.hot.append(self._stack(table, start, flags, of_hot))
             self.n_rows += len(columns[0])
 
     def _add(self, table: TableFile, start: int, role: Role, column: pa.Array) -> None:
         if role is Role.IMAGE:
-            codes = self.images.encode(column)
-            if np.any(codes == NONE):
-                row = self.n_rows - start + int(np.argmax(codes == NONE)) + 1
+            if (empty := self.images.add(column)) != NONE:
+                row = self.n_rows - start + empty + 1
                 raise ParseError(table.uri, 0, f"row {row}: names no image")
-            self.image_idx.append(codes)
         elif role in LABELS:
             if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
                 counts = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-                self.counts.setdefault(role, []).append(counts.astype(np.int32))
+                self._append(self.counts, role, counts.astype(np.int32))
                 column = column.flatten()
-            self.codes.setdefault(role, []).append(self.labels.encode(column))
+            self._append(self.codes, role, self.labels.encode(column))
         else:
             numbers = self._convert(table, start, column, table.header.name_of(role))
-            self.numbers.setdefault(role, []).append(numbers)
+            self._append(self.numbers, role, numbers)
+
+    def _append(self, columns: dict[Role, GrowingColumn], role: Role, part: NDArray[Any]) -> None:
+        columns.setdefault(role, GrowingColumn(dtype=part.dtype)).append(part)
 
     def _stack(
-        self, table: TableFile, start: int, columns: Columns, names: Sequence[str], n_scores: int
+        self, table: TableFile, start: int, columns: Columns, names: Sequence[str]
     ) -> FloatArray:
         stacked = np.empty((len(columns[0]), len(columns)))
         for i, (column, name) in enumerate(zip(columns, names, strict=True)):
-            told = column if i < n_scores else read_flags(column)
-            stacked[:, i] = self._convert(table, start, told, f"the column of {quoted(name)}")
+            stacked[:, i] = self._convert(table, start, column, f"the column of {quoted(name)}")
         return stacked
 
     def _convert(self, table: TableFile, start: int, column: pa.Array, name: str) -> FloatArray:
@@ -254,29 +329,30 @@ class _Gathered:
             raise ParseError(self.files[0][1], 0, "has a header, but not one row")
         cells = {
             role: Cells(
-                codes=np.concatenate(parts),
-                counts=np.concatenate(self.counts[role]) if role in self.counts else None,
+                codes=column.finish(),
+                counts=self.counts[role].finish() if role in self.counts else None,
             )
-            for role, parts in self.codes.items()
+            for role, column in self.codes.items()
         }
+        images, image_idx = self.images.finish()
         labels, cells = _open_lists(tuple(self.labels.codes), cells)
         return TableRows(
             header=self.header,
-            images=_strip_zeros(tuple(self.images.codes)),
-            image_idx=_join(self.image_idx),
+            images=_strip_zeros(images),
+            image_idx=image_idx,
             labels=_strip_zeros(labels),
             cells=cells,
-            numbers={role: _join(parts) for role, parts in self.numbers.items()},
-            scores=_join(self.scores) if self.scores and self.scores[0].shape[1] else None,
+            numbers={role: column.finish() for role, column in self.numbers.items()},
+            scores=self.scores.finish() if self.scores else None,
             hot=self._find_hot(),
             files=tuple(self.files),
             warnings=warnings,
         )
 
     def _find_hot(self) -> BoolArray | None:
-        if not self.hot or not self.hot[0].shape[1]:
+        if self.hot is None:
             return None
-        hot = _join(self.hot)
+        hot = self.hot.finish()
         wrong = ~np.isin(hot, (0.0, 1.0))
         if wrong.any():
             row, place = np.unravel_index(int(np.argmax(wrong)), hot.shape)
@@ -284,13 +360,6 @@ class _Gathered:
             said = f"row {row + 1}: {name} is {hot[row, place]:g}, neither 1 nor 0"
             raise ParseError(self.files[0][1], 0, said)
         return np.asarray(hot == 1)
-
-
-def _join(parts: list[Any]) -> Any:
-    """One array of several, which are let go."""
-    joined = np.concatenate(parts) if len(parts) != 1 else parts[0]
-    parts.clear()
-    return joined
 
 
 def _open_lists(
