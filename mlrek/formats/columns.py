@@ -135,7 +135,8 @@ def add_up(counts: IntArray | BoolArray) -> IntArray:
 
 def find_offsets(image_idx: IntArray, n_images: int) -> IntArray:
     """The offsets of rows of these images, which rise, (n,)."""
-    return np.searchsorted(image_idx, np.arange(n_images + 1)).astype(np.int64)
+    images = np.arange(n_images + 1, dtype=image_idx.dtype)  # of another type, all would be copied
+    return np.searchsorted(image_idx, images).astype(np.int64)
 
 
 def place_labels(names: Iterable[str], labels: Sequence[str]) -> IntArray:

@@ -20,7 +20,7 @@ from mlrek.formats.tables.columns import Header, names_images, read_header, spli
 
 PARQUET_MARK: Final = b"PAR1"
 
-_BLOCK_BYTES: Final = 4 << 20
+_BLOCK_BYTES: Final = 1 << 20  # and one thread: more of either take far more memory
 _CELLS_AT_ONCE: Final = 1 << 19
 _NO_VALUES: Final = ("", "nan", "NaN", "NAN", "NA", "N/A", "null", "NULL", "None")
 _DECIMAL_COMMA: Final = re.compile(r"\s*[+-]?\d+,\d+\s*")
@@ -177,7 +177,9 @@ def _open_csv(uri: str, read: Callable[[str], Iterable[bytes]], name: str) -> Ta
 
         options = {
             "read_options": pyarrow.csv.ReadOptions(
-                column_names=[*map(str, range(len(names)))], block_size=_BLOCK_BYTES
+                column_names=[*map(str, range(len(names)))],
+                block_size=_BLOCK_BYTES,
+                use_threads=False,
             ),
             "parse_options": pyarrow.csv.ParseOptions(
                 delimiter=delimiter,
