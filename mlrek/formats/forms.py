@@ -27,6 +27,7 @@ from mlrek.formats.json_text import join_some, peek_inside, quoted, say_spoilt
 from mlrek.formats.predictions import Answers
 from mlrek.formats.predictions.responses import Responses, parse_responses
 from mlrek.formats.tables import (
+    explain_no_table,
     list_column_names,
     read_table_answers,
     read_table_truth,
@@ -283,6 +284,8 @@ def _say_unknown(files: Files) -> str:
         )
     if said := say_spoilt(files.head):
         return said.removesuffix(", not JSON")
+    if said := explain_no_table(files):
+        return said
     begin = peek_inside(files.head).decode("utf-8", "replace")[:_BEGIN]
     return f"is of no form that is read; it begins with {quoted(begin)}"
 

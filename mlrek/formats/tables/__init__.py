@@ -6,13 +6,15 @@ may have any order, and any of the names in `columns.COLUMN_NAMES`. Text may be 
 UTF-16, with a byte-order mark, and parted by `,`, `;`, tab or `|`.
 """
 
-from mlrek.formats.files import Files
+from mlrek.errors import ParseError
+from mlrek.formats.files import ITSELF, Files
 from mlrek.formats.predictions import Answers
 from mlrek.formats.tables.columns import list_column_names
 from mlrek.formats.tables.lists import read_label_map, read_thresholds
 from mlrek.formats.truth import GroundTruth
 
 __all__ = [
+    "explain_no_table",
     "list_column_names",
     "read_label_map",
     "read_table_answers",
@@ -27,6 +29,18 @@ def seems_table(files: Files) -> bool:
     from mlrek.formats.tables.batches import seems_one
 
     return any(seems_one(files, name) for name in files.names)
+
+
+def explain_no_table(files: Files) -> str:
+    """Which columns a table lacks; '' where the content is no table at all."""
+    from mlrek.formats.tables.batches import open_table
+    from mlrek.formats.tables.rows import say_lacking
+
+    try:
+        header = open_table(files, ITSELF).header
+    except ParseError:
+        return ""
+    return say_lacking(header) if len(header.names) > 1 else ""
 
 
 def read_table_answers(files: Files) -> Answers:

@@ -94,9 +94,13 @@ def _check_header(rows: TableRows) -> tuple[_Meaning, bool]:
         ParseError: It cannot be told.
     """
     try:
-        return _find_meaning(rows.header), has_boxes(rows.header)
+        meaning, is_boxes = _find_meaning(rows.header), has_boxes(rows.header)
     except ValueError as exc:
         raise ParseError(rows.uri, 0, str(exc)) from exc
+    if is_boxes and (meaning.is_wide or (meaning.truth and meaning.answer)):
+        reason = "has boxes and several columns of labels; write truth and predictions apart, "
+        raise ParseError(rows.uri, 0, f"{reason}a row for each box")
+    return meaning, is_boxes
 
 
 # ---- answers --------------------------------------------------------------------------------
@@ -108,8 +112,6 @@ def read_answers(files: Files) -> Answers:
     meaning, is_boxes = _check_header(rows)
     if meaning.answer is None and rows.scores is None:
         raise ParseError(rows.uri, 0, _say_no_answers(rows.header))
-    if is_boxes and meaning.is_wide:
-        raise ParseError(rows.uri, 0, "has boxes and columns of several labels; write a box a row")
     said: tuple[str, ...] = ()
     if meaning.is_wide:
         rows, said = count_rows_once(rows)
@@ -229,7 +231,7 @@ def _check_complete(rows: TableRows, found: _Labelled) -> None:
     place = int(np.argmax(is_empty != has_none))
     row, name = found.find_row(place), rows.header.name_of(Role.CONFIDENCE)
     if has_none[place]:
-        raise rows.refuse(row, f"{name} is empty, which is not 0: give a number or drop the row")
+        raise rows.refuse(row, f"{name} is empty or NaN, which is not 0: give a number")
     raise rows.refuse(row, f"has a confidence ({found.confidence[place]:g}), but no label")
 
 
@@ -336,7 +338,7 @@ def _build_scores(rows: TableRows, meaning: _Meaning) -> Answers:
     if np.any(partly := missing.any(axis=1) & ~is_unanswered):
         row = int(np.argmax(partly))
         column = rows.header.names[[*rows.header.scores.values()][int(np.argmax(missing[row]))]]
-        raise rows.refuse(row, f"{quoted(column)} is empty, which is not 0")
+        raise rows.refuse(row, f"{quoted(column)} is empty or NaN, which is not 0: give a number")
     answered = np.flatnonzero(~is_unanswered)
     confidence, scaled = scale_confidences(
         Confidences(
@@ -451,21 +453,14 @@ def _check_repeated(rows: TableRows, found: _Labelled, corners: FloatArray) -> I
 
 def read_truth(files: Files) -> GroundTruth:
     """What a table says is true; see `read_table_truth`."""
-    roles = {*LABELS, *_NUMBERS} - {Role.CONFIDENCE, Role.THRESHOLD}
-    rows = read_rows(files, roles, scores=False, hot=True)
+    rows = read_rows(files, {*LABELS, *_NUMBERS} - {Role.THRESHOLD}, scores=False, hot=True)
     meaning, _ = _check_header(rows)
     role = meaning.truth or (None if meaning.is_wide else meaning.answer)
     if role is Role.PREDICTED or (role is None and rows.hot is None):
         raise ParseError(rows.uri, 0, _say_no_truth(rows.header))
     holds_answers = meaning.truth is not None and (meaning.answer is not None or rows.header.scores)
-    if not holds_answers and Role.CONFIDENCE in rows.header:
-        name = rows.header.name_of(Role.CONFIDENCE)
-        raise ParseError(
-            rows.uri,
-            0,
-            f"has confidences ({name}): these are predictions, not truth; name the "
-            "column of the truth `truth`, or leave the confidences out",
-        )
+    if not holds_answers:
+        _check_sure(rows)
     agrees, said = bool(holds_answers) or rows.hot is not None, tuple[str, ...]()
     if agrees and meaning.is_wide:
         rows, said = count_rows_once(rows)
@@ -481,6 +476,17 @@ def read_truth(files: Files) -> GroundTruth:
             *truth.warnings,
         ),
     )
+
+
+def _check_sure(rows: TableRows) -> None:
+    """Refuse predictions; people that label may say that they are sure, by 1."""
+    if np.any(np.nan_to_num(rows.numbers.get(Role.CONFIDENCE, np.ones(0)), nan=1) != 1):
+        raise ParseError(
+            rows.uri,
+            0,
+            f"has confidences ({rows.header.name_of(Role.CONFIDENCE)}): these are predictions, not "
+            "truth; name the column of the truth `truth`, or leave the confidences out",
+        )
 
 
 def _say_no_truth(header: Header) -> str:
@@ -499,7 +505,6 @@ def _build_truth(rows: TableRows, role: Role | None, *, agrees: bool) -> GroundT
     cells = rows.cells[role]
     if agrees and cells.counts is None:
         _check_agrees(rows, cells.codes)
-    is_boxes = has_boxes(rows.header) and not agrees
     found = _Labelled(
         row_idx=None if cells.counts is None else cells.row_idx,
         image_idx=cells.spread(rows.image_idx),
@@ -515,7 +520,7 @@ def _build_truth(rows: TableRows, role: Role | None, *, agrees: bool) -> GroundT
         n_images=len(rows.images),
         n_labels=len(labels),
     )
-    if is_boxes:
+    if has_boxes(rows.header):
         return _build_true_boxes(rows, found, labels, codes, sets)
     n_again = len(found.code) - len(sets.label_idx)
     is_several = cells.counts is not None or bool(np.any(sets.counts > 1))

@@ -141,10 +141,14 @@ def _check_alike(tables: Sequence[TableFile]) -> None:
 def say_lacking(header: Header) -> str:
     """What a table has, where it lacks the columns that make it one of truth or predictions."""
     shown = join_some([quoted(name) for name in header.names[:11]], ", ", 10)
+    known = header.roles or header.scores or header.hot
+    hint = "" if known else "; the first line must name the columns"
+    if Role.IMAGE in header and header.passed:
+        name = header.passed[0]
+        hint = f"; a column of one label's confidences is named {quoted(f'score_{name}')}"
     return (
         f"is no table of truth or predictions: its columns are {shown}; needed are `image` and "
-        "`label` (with `confidence`), or `image`, `truth`, `predicted` or `score_<label>`; "
-        "`mlrek sync --help-formats` lists the names that are read"
+        f"`label` (with `confidence`), or `image`, `truth`, `predicted` or `score_<label>`{hint}"
     )
 
 
@@ -335,6 +339,7 @@ class _Gathered:
             for role, column in self.codes.items()
         }
         images, image_idx = self.images.finish()
+        self._check_texts((*images, *self.labels.codes))
         labels, cells = _open_lists(tuple(self.labels.codes), cells)
         return TableRows(
             header=self.header,
@@ -348,6 +353,11 @@ class _Gathered:
             files=tuple(self.files),
             warnings=warnings,
         )
+
+    def _check_texts(self, texts: tuple[str, ...]) -> None:
+        """Refuse names that no store takes."""
+        if (text := next((text for text in texts if "\0" in text), None)) is not None:
+            raise ParseError(self.files[0][1], 0, f"{quoted(text)} holds a NUL character")
 
     def _find_hot(self) -> BoolArray | None:
         if self.hot is None:
