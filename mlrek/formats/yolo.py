@@ -40,6 +40,11 @@ _PARTS: Final = {
 _LISTS: Final = frozenset({"classes.txt", "obj.names", "labels.txt", "predefined_classes.txt"})
 _NO_BOXES: Final = _LISTS | {"train.txt", "val.txt", "valid.txt", "test.txt", "requirements.txt"}
 _SETTINGS: Final = (".yaml", ".yml")
+_BY_NUMBER: Final = (
+    "the predictions lie without data.yaml: their class numbers are read as the truth's",
+)
+_MAX_SETTINGS: Final = 1 << 20  # bytes
+_MAX_LISTS: Final = 1000
 _LOOKED_AT: Final = 50
 
 
@@ -140,7 +145,7 @@ def read_yolo_answers(files: Files) -> Answers:
         normalized=True,
         lacks_ending=True,
         by_class=names.by_class is None,
-        warnings=(*of_parts, *names.warnings, *of_labels),
+        warnings=(*of_parts, *names.warnings, *(_BY_NUMBER if of_labels else ())),
     )
 
 
@@ -360,6 +365,10 @@ def _read_names(files: Files) -> _Names:
 def _parse_settings(content: bytes, uri: str) -> dict[str, Any]:
     import yaml
 
+    if len(content) > _MAX_SETTINGS:
+        raise ParseError(uri, 0, f"has {len(content):,} bytes, more than names of classes take")
+    if content.count(b"[") + content.count(b"{") > _MAX_LISTS:  # nested, they take hours to read
+        raise ParseError(uri, 0, "holds lists within lists, and no names of classes")
     try:
         settings = yaml.load(content, Loader=yaml.BaseLoader)  # noqa: S506 - texts and lists alone
     except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as exc:

@@ -8,6 +8,7 @@ from builders.tables import write_parquet
 
 from mlrek.errors import UsageError
 from mlrek.evaluation import Project, Provider, Version
+from mlrek.formats.coco import read_coco_answers, read_coco_truth
 from mlrek.formats.files import ITSELF, Files
 from mlrek.formats.google import GoogleRole, collect_google, parse_google
 from mlrek.formats.lookout import (
@@ -26,6 +27,7 @@ from mlrek.formats.tables import (
     read_thresholds,
 )
 from mlrek.formats.truth import parse_ground_truth
+from mlrek.formats.yolo import read_yolo_answers, read_yolo_truth
 from mlrek.policy.parsing import parse_policy
 from mlrek.sources.description import parse_version
 
@@ -86,6 +88,15 @@ def _file(data: bytes) -> Files:
     return Files(uri="x", names=(ITSELF,), read=lambda _: [data])
 
 
+def _folder(contents: dict[str, bytes]) -> Files:
+    return Files(uri="x", names=tuple(sorted(contents)), read=lambda name: [contents[name]])
+
+
+def _parse_coco_truth(data: bytes) -> object:
+    truth = read_coco_truth(_file(data))
+    return truth if truth.find_masks is None else truth.find_masks()
+
+
 _COLORS = {
     "type": "groundtruth/semantic-segmentation",
     "internal-color-map": {"0": {"class-name": "scratch", "hex-color": "#ff0000"}},
@@ -127,6 +138,12 @@ PARSERS: dict[str, Parser] = {
     "responses": lambda data: parse_responses(_lines(data)),
     "stored evaluation": load_stored,
     "policy": _text(parse_policy),
+    "coco truth": _parse_coco_truth,
+    "coco answers": lambda data: read_coco_answers(_file(data)),
+    "yolo truth": lambda data: read_yolo_truth(_folder({"labels/a.txt": data})),
+    "yolo answers": lambda data: read_yolo_answers(_folder({"a.txt": data})),
+    "yolo names": lambda data: read_yolo_truth(_folder({"data.yaml": data, "a.txt": b""})),
+    "picture of yolo": lambda data: read_yolo_truth(_folder({"a.jpg": data, "a.txt": b""})),
     "label map": lambda data: read_label_map(data, "x"),
     "thresholds": lambda data: read_thresholds(data, "x"),
     "table of answers": lambda data: read_table_answers(_file(data)),
@@ -194,5 +211,25 @@ _SMALL = (
     b"image,label,confidence,xmin,ymin,xmax,ymax\n1,cat,0.5,1,2,3,4\n2,dog,1,5,6,7.5,9\n",
     b'{"image": "1", "label": ["cat", "dog"], "confidence": [0.5, 1]}\n{"image": "2"}\n',
     b"image,predicted,truth,confidence,outcome\n1,cat,(none),0.5,no truth\n2,cat,cat,1,correct\n",
+    (
+        b'{"images": [{"id": 1, "file_name": "a.jpg", "width": 9, "height": 8}], "annotations": ['
+        b'{"id": 1, "image_id": 1, "category_id": 2, "bbox": [1, 2, 3, 4.5], "iscrowd": 1,'
+        b'"segmentation": {"size": [8, 9], "counts": [20, 5, 47]}}, {"id": 2, "image_id": 1, '
+        b'"category_id": 2, "bbox": [1, 1, 5, 5], "segmentation": [[1, 1, 6, 1, 6, 6]]}, {"id": 3, '
+        b'"image_id": 1, "category_id": 2, "segmentation": {"size": [8, 9], "counts": "V1k0"}}], '
+        b'"categories": [{"id": 2, "name": "cat"}]}'
+    ),
+    (
+        b'[{"image_id": 1, "category_id": 2, "bbox": [1, 2, 3, 4], "score": 0.5}, {"image_id": 1,'
+        b'"category_id": 2, "score": 1, "bbox": [1, 1, 2, 2]}]'
+    ),
+    (
+        b'[{"image_id": 1, "category_id": 2, "score": 0.5, "segmentation": {"size": [8, 9], '
+        b'"counts": [20, 5, 47]}}, {"image_id": 1, "category_id": 2, "score": 0.5, "segmentation": '
+        b'{"size": [8, 9], "counts": "d01g1"}}]'
+    ),
+    b"0 0.5 0.5 0.25 0.25 0.75\n1 0.1 0.2 0.1 0.1 1\n",
+    b"0 0.5 0.5 0.25 0.25\n",
+    b"names:\n  0: cat\n  1: dog\nnc: 2\n",
     write_parquet({"image": ["1", "2"], "label": ["cat", "dog"], "confidence": [0.5, 1.0]}),
 )

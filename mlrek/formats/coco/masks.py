@@ -13,6 +13,8 @@ from mlrek.formats.json_text import decode_json, quoted
 
 _BOX: Final = 4  # numbers; pycocotools takes a first polygon of so many for a box
 _POLYGON: Final = 6  # numbers of a triangle
+_MAX_SIDE: Final = 2**16 - 1  # of an image: pycocotools counts its pixels in 32 bits
+_FAR: Final = 10  # images away from the image
 _RLE_TEXT: Final = re.compile(r"[0-o]*[0-O]")  # the last character ends a number
 
 
@@ -66,6 +68,7 @@ def _encode(value: Rle | Polygons, height: int, width: int) -> bytes:
 
     if height < 0 or width < 0:
         raise ValueError("is of an image whose width and height the file does not tell")
+    _check_size(height, width)
     if isinstance(value, Rle):
         if value.size != (height, width):
             raise ValueError(
@@ -74,8 +77,21 @@ def _encode(value: Rle | Polygons, height: int, width: int) -> bytes:
         return encode_rle(value)
     if len(value[0]) != _BOX and any(len(one) < _POLYGON or len(one) % 2 for one in value):
         raise ValueError("is no list of polygons: each needs three corners or more, x and y")
+    reach = _FAR * max(height, width, 1)
+    if any(abs(side) > reach for one in value for side in one):
+        raise ValueError("lies far outside its image")
     counts: bytes = mask.merge(mask.frPyObjects(value, height, width))["counts"]
     return counts
+
+
+def _check_size(height: int, width: int) -> None:
+    """Refuse what would fill the memory, or overflow in pycocotools.
+
+    Raises:
+        ValueError: A side is that long.
+    """
+    if not 0 <= min(height, width) <= max(height, width) <= _MAX_SIDE:
+        raise ValueError(f"is of an image of {width} x {height} pixels, which is absurd")
 
 
 def encode_rle(value: Rle) -> bytes:
@@ -87,6 +103,7 @@ def encode_rle(value: Rle) -> bytes:
     from pycocotools import mask  # 30 ms, for masks alone
 
     height, width = value.size
+    _check_size(height, width)
     if isinstance(value.counts, str):
         if not _RLE_TEXT.fullmatch(value.counts):
             raise ValueError(f"is no compressed RLE of COCO: {quoted(value.counts)}")

@@ -252,7 +252,10 @@ def _check_annotations(annotations: Sequence[_Annotation]) -> None:
         raise ValueError(f"has no true boxes: {what}; give the file of instances")
     n_scores = sum(row.score is not None for row in annotations)
     if n_scores and n_scores == len(annotations):
-        raise ValueError("is predictions, not truth: each of its annotations has a score")
+        raise ValueError(
+            "is predictions, not truth: each annotation has a score; `jq .annotations FILE` "
+            "makes results of it"
+        )
 
 
 def _read_sizes(images: Sequence[_Image]) -> FloatArray:

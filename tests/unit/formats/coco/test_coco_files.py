@@ -123,7 +123,7 @@ def test_results_are_recognised():
             make_file({"id": 1, "image_id": 5, "category_id": 2, "keypoints": [1, 2, 2]}),
             "annotation 1 has only keypoints",
         ),
-        (make_file(BOX | {"score": 0.5}), "is predictions, not truth: .* has a score"),
+        (make_file(BOX | {"score": 0.5}), "is predictions, not truth: each annotation has a score"),
         (make_file(BOX | {"area": -1}), "annotation 1 has a negative area"),
         (make_file(BOX | {"bbox": ["1", 2, 3, 4]}), "annotations.*bbox"),
         ([FOUND], "is predictions"),
