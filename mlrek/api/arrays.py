@@ -44,7 +44,7 @@ from mlrek.evaluation import (
 )
 from mlrek.formats.columns import make_label_sets
 from mlrek.formats.doubts import complete_doubts
-from mlrek.formats.json_text import say_first
+from mlrek.formats.json_text import quoted_some, say_first
 from mlrek.formats.predictions import Answers, JoinOptions, Match, Unmatched
 from mlrek.formats.predictions.join import join_answers
 from mlrek.formats.truth import GroundTruth
@@ -394,14 +394,21 @@ def _answer_once(
 
 
 def _answer_all(images: tuple[str, ...], labels: tuple[str, ...], scores: FloatArray) -> Answers:
-    """A confidence of each label on each image."""
-    n_images, n_labels = scores.shape
+    """A confidence of each label on each image; none where the label has no scores (NaN)."""
+    has_scores = np.asarray(~np.isnan(scores).any(axis=0))
+    lacking = [labels[i] for i in np.flatnonzero(~has_scores)]
+    said = (
+        f"y_score has no column for {len(lacking)} of {len(labels)} labels: "
+        f"{quoted_some(lacking)}: what needs a confidence of every label is left out"
+    )
+    n_images, codes = len(images), np.flatnonzero(has_scores).astype(np.int32)
     return Answers(
         images=images,
         labels=labels,
-        offsets=np.arange(n_images + 1) * n_labels,
-        label_idx=np.tile(np.arange(n_labels, dtype=np.int32), n_images),
-        confidence=scores.reshape(-1),
+        offsets=np.arange(n_images + 1) * len(codes),
+        label_idx=np.tile(codes, n_images),
+        confidence=scores[:, has_scores].reshape(-1),
+        warnings=(said,) if lacking else (),
     )
 
 

@@ -14,13 +14,15 @@ from mlrek.formats.json_text import quoted, quoted_some
 LabelValue: TypeAlias = int | str
 GivenLabels: TypeAlias = Sequence[object] | Mapping[Any, str] | None
 
+SCORE_PREFIX: Final = "score_"
+"""Begins the name of a column of scores; its label follows."""
+
 MATRIX: Final = 2
 """The dimensions of what has a row for each image and a column for each label."""
 
 _TWO: Final = 2  # labels, of which one probability tells the other
 _ROUNDING: Final = 1e-6  # of 32-bit numbers
 _MOST_PERCENT: Final = 100 * (1 + _ROUNDING)
-_SCORE_PREFIX: Final = "score_"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,17 +157,17 @@ def order_given_labels(
 
 
 def read_scores(given: object, n_images: int, labels: NamedLabels) -> FloatArray:
-    """Confidences, (n_images, n_labels), from 0 to 1.
+    """Confidences, (n_images, n_labels), from 0 to 1; NaN of labels that a frame has no column for.
 
-    A frame has a column for each label, in any order; one number for each image is that of the
+    A frame names the label of each column, in any order; one number for each image is that of the
     second of two labels.
 
     Raises:
         EvaluationError: They have another shape, are no numbers, or not from 0 to 1.
     """
     n_labels = len(labels.names)
-    if hasattr(given, "columns"):
-        given = _sort_frame(given, labels)
+    if names := list_score_names(given):
+        return _read_named_scores(given, names, labels)
     scores = to_numbers("y_score", given)
     if scores.shape == (n_labels, n_images, _TWO):  # one classifier a label
         scores = scores[:, :, 1].T
@@ -188,9 +190,9 @@ def list_score_names(given: object) -> tuple[LabelValue, ...]:
     columns = list(getattr(given, "columns", ()))
     if columns == list(range(len(columns))):  # named by nobody
         return ()
-    named = [isinstance(c, str) and c.startswith(_SCORE_PREFIX) for c in columns]
+    named = [isinstance(c, str) and c.startswith(SCORE_PREFIX) for c in columns]
     if columns and all(named):
-        return tuple(str(c)[len(_SCORE_PREFIX) :] for c in columns)
+        return tuple(str(c)[len(SCORE_PREFIX) :] for c in columns)
     return tuple(_name_value("y_score", column) for column in columns)
 
 
@@ -392,20 +394,20 @@ def _are_numbers(values: Sequence[LabelValue]) -> bool:
     return not any(isinstance(value, str) for value in values)
 
 
-def _sort_frame(frame: Any, labels: NamedLabels) -> Any:
-    """The numbers of a frame, its columns in the order of the labels.
+def _read_named_scores(
+    frame: object, names: tuple[LabelValue, ...], labels: NamedLabels
+) -> FloatArray:
+    """The columns of a frame at the places of their labels.
 
     Raises:
-        EvaluationError: It has other columns.
+        EvaluationError: A column is of no label, or holds something else than confidences.
     """
-    names = list_score_names(frame)
-    if not names:
-        return frame.to_numpy()
+    scores = to_numbers("y_score", frame)
+    check_scores("y_score", scores)
     column = GivenColumn(name="y_score", values=names, code=np.arange(len(names)))
-    places = labels.place(column)
-    if lacking := [n for i, n in enumerate(labels.names) if i not in places]:
-        raise EvaluationError(f"y_score: has no column for {quoted_some(lacking)}")
-    return frame.to_numpy()[:, np.argsort(places)]
+    placed = np.full((len(scores), len(labels.names)), np.nan)
+    placed[:, labels.place(column)] = np.minimum(scores, 1.0)
+    return placed
 
 
 def _list_row(name: str, row: object) -> list[object]:
@@ -434,5 +436,5 @@ def find_wrong(y_pred: IntArray, scores: FloatArray) -> BoolArray:
     """Where a predicted label does not have the highest score, (n,)."""
     rows = np.flatnonzero(y_pred >= 0)
     wrong = np.zeros(len(y_pred), dtype=np.bool_)
-    wrong[rows] = scores[rows, y_pred[rows]] < scores[rows].max(axis=1)
+    wrong[rows] = ~(scores[rows, y_pred[rows]] >= np.nanmax(scores[rows], axis=1))
     return wrong

@@ -15,6 +15,7 @@ from mlflow.models.evaluation.base import EvaluationArtifact, EvaluationResult, 
 
 from mlrek.api.arrays import ArrayOptions, build_evaluation
 from mlrek.api.given import choose
+from mlrek.api.given_labels import SCORE_PREFIX, GivenLabels, order_given_labels, read_column
 from mlrek.errors import EvaluationError, UsageError
 from mlrek.evaluation import Evaluation
 from mlrek.formats.json_text import quoted, quoted_some
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
 _logger = logging.getLogger(__name__)
 
 PREDICT_PROBA: Final = "predict_proba"
-_SCORE_PREFIX: Final = "score_"
 _CLASSIFIER: Final = "classifier"
 _CURVES: Final = ("curve/", "reported_curve/")
 _OF_MLFLOW: Final = (
@@ -118,6 +118,7 @@ class MlrekEvaluator(ModelEvaluator):
 
         store, config = _open_store(), dict(evaluator_config or {})
         _say_unused(config, further)
+        config["labels"] = _find_labels(config, _find_raw(model), dataset.labels_data)
         answered = _predict(model, dataset.features_data, predictions, config)
         if model is None:
             answered = replace(answered, y_pred=_read_static(dataset))
@@ -199,10 +200,10 @@ def _predict(
     raw = _find_raw(model)
     if config.get("scores", PREDICT_PROBA) != PREDICT_PROBA or not hasattr(raw, PREDICT_PROBA):
         return found
-    return replace(found, y_score=_name_columns(raw, raw.predict_proba(features)))
+    return replace(found, y_score=_name_columns(raw, raw.predict_proba(features), config["labels"]))
 
 
-def _find_raw(model: "PyFuncModel") -> Any:
+def _find_raw(model: "PyFuncModel | None") -> Any:
     """The model of its own library, where the flavour gives it out."""
     get_raw_model: Callable[[], Any] | None = getattr(model, "get_raw_model", None)
     try:
@@ -211,14 +212,29 @@ def _find_raw(model: "PyFuncModel") -> Any:
         return None
 
 
-def _name_columns(raw: Any, probabilities: Any) -> Any:
-    """Probabilities under the classes that the model was trained on, where it names them."""
+def _name_columns(raw: Any, probabilities: Any, labels: GivenLabels) -> Any:
+    """Probabilities under the labels of the model's classes, where it names these."""
     from pandas import DataFrame
 
     classes = getattr(raw, "classes_", None)
     if classes is None or len(classes) != np.shape(probabilities)[-1]:
         return probabilities
-    return DataFrame(np.asarray(probabilities), columns=list(classes))
+    column = read_column("classes_", classes)
+    named = order_given_labels(labels, (column,))
+    columns = [f"{SCORE_PREFIX}{named.names[i]}" for i in named.place(column)]
+    return DataFrame(np.asarray(probabilities), columns=columns)
+
+
+def _find_labels(config: Mapping[str, Any], raw: Any, y_true: Any) -> GivenLabels:
+    """The labels as configured, else the model's classes, then what else is true."""
+    classes = getattr(raw, "classes_", None)
+    if config.get("labels") is not None or classes is None or np.ndim(classes) != 1:
+        return config.get("labels")
+    model, truth = read_column("classes_", classes), read_column("targets", y_true)
+    known, true = model.values, truth.values  # noqa: PD011 - no frames
+    if len({isinstance(value, str) for value in (*known, *true)}) > 1:
+        return None  # names and numbers: refused where they meet
+    return [*known, *(value for value in true if value not in known)]
 
 
 def _split_output(output: Any, column: str | None, config: Mapping[str, Any]) -> _Answered:
@@ -259,7 +275,7 @@ def _take_scores(frame: Any, config: Mapping[str, Any]) -> "DataFrame | None":
         choose("scores", scores, (PREDICT_PROBA, *map(str, columns)))
         if scores in columns:
             return DataFrame(_take_column(frame, scores, "scores"))
-        found = [c for c in columns if isinstance(c, str) and c.startswith(_SCORE_PREFIX)]
+        found = [c for c in columns if isinstance(c, str) and c.startswith(SCORE_PREFIX)]
         return DataFrame(frame[found]) if found else None
     for name in scores:
         _take_column(frame, name, "scores")

@@ -171,6 +171,24 @@ def test_the_same_evaluation_is_logged_once(mlflow, data):
     assert last.data.tags["mlrek.complete"] == "true"
 
 
+def test_a_model_need_not_know_the_labels_of_the_test_set(mlflow, data):
+    """Of a label that it never saw it has no confidence; one that the test set lacks is kept."""
+    x_train, y_train, test = data
+    seen, tested = y_train != 9, test[test["digit"] != 3]
+    names = {digit: f"digit {digit}" for digit in range(10)}
+    run, _ = evaluate(mlflow, GaussianNB(), (x_train[seen], y_train[seen], tested))
+    named, _ = evaluate(mlflow, GaussianNB(), (x_train[seen], y_train[seen], tested), labels=names)
+    features = tested.drop(columns=["digit", "image"])
+    y_pred = GaussianNB().fit(x_train[seen], y_train[seen]).predict(features)
+
+    for logged in (run, named):
+        accuracy = logged.data.metrics["aggregate/accuracy"]
+        assert accuracy == metrics.accuracy_score(tested["digit"], y_pred)
+        assert "aggregate/log_loss" not in logged.data.metrics
+    assert "label_f1/9" in run.data.metrics
+    assert "label_f1/digit 9" in named.data.metrics
+
+
 def test_the_lines_of_the_readme_run(mlflow):
     """The README's example, as it stands, evaluates a model into a run."""
     readme = (ROOT / "README.md").read_text(encoding="utf-8")

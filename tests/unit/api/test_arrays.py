@@ -138,6 +138,17 @@ def test_columns_of_a_frame_are_found_by_their_label(cancer):
     )
 
 
+def test_a_label_without_scores_is_said():
+    """A model that does not know a label: its records are partial, and that is said."""
+    frame = pd.DataFrame({"a": [0.9, 0.2, 0.6], "b": [0.1, 0.8, 0.4]})
+
+    evaluated = evaluate(["a", "b", "c"], ["a", "b", "a"], y_score=frame, labels=["a", "b", "c"])
+
+    assert evaluated.metrics["aggregate/accuracy"].value == pytest.approx(2 / 3)
+    assert np.isnan(evaluated.metrics["aggregate/log_loss"].value)
+    assert [said for said in evaluated.warnings if "no column for 1 of 3 labels: 'c'" in said]
+
+
 @pytest.mark.parametrize(
     ("y_true", "y_pred", "labels"),
     [
