@@ -3,6 +3,7 @@
 import json
 import logging
 import os
+import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from math import isnan
@@ -237,6 +238,18 @@ def test_a_fresh_database_is_made_in_silence(digits, tmp_path, quiet):
     ids = [experiment.experiment_id for experiment in client.search_experiments()]
     assert [run.info.run_id for run in client.search_runs(ids)] == [run_id]
     assert {one.action for one in logged} <= {"created", "replaced", "unchanged"}
+
+
+def test_the_code_of_the_readme_runs(digits, tmp_path, capsys):
+    """As it stands there, from the folder of the repository."""
+    root = digits.parents[1]
+    (tmp_path / "examples").symlink_to(root / "examples")
+    blocks = re.findall(r"```python\n(.*?)```", (root / "README.md").read_text(), re.DOTALL)
+    (block,) = (block for block in blocks if "mlrek.read(" in block)
+    exec(compile(block, "README.md", "exec"), {})  # noqa: S102 - it is our own
+
+    said = capsys.readouterr().out.splitlines()
+    assert said == ["same better 91 14", "passed", "0.6666666666666666"]
 
 
 @pytest.mark.parametrize(
