@@ -23,6 +23,7 @@ from mlrek.formats.json_text import quoted
 _Parts: TypeAlias = tuple[Sequence[object], Any, Sequence[object]]  # labels, corners, scores
 
 _KEYS: Final = ("boxes", "labels", "scores")
+_N_SIDES: Final = 4
 _WITHOUT_SCORE: Final = 5  # a label and four numbers
 
 
@@ -38,13 +39,15 @@ class BoxForm(StrEnum):
 class GivenBoxes:
     """Boxes of n images: `counts` (n,) each, `corners` (n_boxes, 4), `scores` (n_boxes,) or None.
 
-    `is_crowd` and `areas` (n_boxes,) are there where dicts have `iscrowd` and `area`.
+    `sizes` (n_boxes, 2) are there where corners do not give them to the last bit; `further` has
+    `iscrowd` and `area` (n_boxes,) where dicts have them.
     """
 
     column: GivenColumn
     counts: Any
     corners: FloatArray
     scores: FloatArray | None
+    sizes: FloatArray | None = None
     further: Mapping[str, FloatArray] = field(default_factory=dict)
 
     @property
@@ -64,6 +67,7 @@ class GivenBoxes:
             outcome=np.full(n, Outcome.UNKNOWN, dtype=np.uint8),
             is_crowd=None if is_crowd is None else is_crowd > 0,
             areas=areas,
+            sizes=self.sizes,
         )
 
 
@@ -98,7 +102,10 @@ def read_boxes(name: str, given: object, form: BoxForm, *, are_found: bool) -> G
         )
     images = [_read_image(name, i, image) for i, image in enumerate(given)]
     counts = np.array([len(labels) for labels, _, _ in images], dtype=np.int64)
-    numbers = to_numbers(name, [row for _, rows, _ in images for row in rows]).reshape(-1, 4)
+    rows = [row for _, boxes, _ in images for row in boxes]
+    numbers = to_numbers(name, rows) if rows else np.zeros((0, _N_SIDES))
+    if numbers.shape[1:] != (_N_SIDES,):
+        raise EvaluationError(f"{name}: a box is four numbers, not {numbers[0].tolist()}")
     scores = [score for _, _, found in images for score in found]
     if scores and not are_found:
         raise EvaluationError(f"{name}: true boxes have no scores; is it y_pred?")
@@ -107,11 +114,13 @@ def read_boxes(name: str, given: object, form: BoxForm, *, are_found: bool) -> G
     confidence = to_numbers(name, scores) if scores else None
     if confidence is not None:
         check_scores(f"{name}: scores", confidence)
+    corners = _find_corners(name, numbers, form)
     return GivenBoxes(
         column=read_column(name, [label for labels, _, _ in images for label in labels]),
         counts=counts,
-        corners=_find_corners(name, numbers, form),
+        corners=corners,
         scores=None if confidence is None else np.minimum(confidence, 1.0),
+        sizes=_find_sizes(numbers, corners, form),
         further={} if are_found else dict(_read_further(name, given, counts)),
     )
 
@@ -164,6 +173,14 @@ def _find_corners(name: str, numbers: FloatArray, form: BoxForm) -> FloatArray:
             f"{name}: {n_wrong} of {len(numbers)} boxes end before they begin, as {box}{hint}"
         )
     return np.concatenate([first, second], axis=1)
+
+
+def _find_sizes(numbers: FloatArray, corners: FloatArray, form: BoxForm) -> FloatArray | None:
+    """Width and height as given, (n, 2); None where corners give them to the last bit."""
+    sizes = numbers[:, 2:]
+    if form is BoxForm.XYXY or np.array_equal(corners[:, 2:] - corners[:, :2], sizes):
+        return None
+    return sizes
 
 
 def _read_further(name: str, given: Sequence[Any], counts: Any) -> Iterable[tuple[str, FloatArray]]:
