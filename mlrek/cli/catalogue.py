@@ -80,6 +80,7 @@ def archive(
     ] = "",
     *,
     foreign: opt.Foreign,
+    joining: opt.Joining,
     account: opt.Account,
     output: Output,
 ) -> None:
@@ -93,8 +94,9 @@ def archive(
     from mlrek.sources import open_predictions, open_source
     from mlrek.sources.archive import write_archive
 
-    if foreign.is_given or version:
-        opened = open_predictions(source, foreign.choose([version] if version else []), account.aws)
+    if foreign.is_given or joining.is_given or version:
+        custom = foreign.choose([version] if version else [], joining)
+        opened = open_predictions(source, custom, account.aws)
     else:
         opened = open_source(source, account.aws)
     saved = write_archive(opened, Path(folder))

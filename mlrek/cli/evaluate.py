@@ -9,6 +9,7 @@ import typer
 from mlrek.cli import options as opt
 from mlrek.cli.output import Output
 from mlrek.cli.sync import Rule
+from mlrek.errors import UsageError
 from mlrek.text import fmt, span
 
 if TYPE_CHECKING:
@@ -32,7 +33,8 @@ def evaluate(
         typer.Option(
             "--on",
             metavar="MANIFEST",
-            help="Images with their true labels: a SageMaker Ground Truth manifest.",
+            help="Images with their true labels: a SageMaker Ground Truth manifest, or any other "
+            "form (`mlrek sync --help-formats`).",
         ),
     ],
     responses: Annotated[
@@ -41,6 +43,15 @@ def evaluate(
             "--responses",
             metavar="FILE",
             help="Saved DetectCustomLabels responses, JSON Lines; with --call also kept there.",
+            show_default=False,
+        ),
+    ] = "",
+    predictions: Annotated[
+        str,
+        typer.Option(
+            "--predictions",
+            metavar="FILE",
+            help="What the version said of these images, in any form: a table, COCO, YOLO, ….",
             show_default=False,
         ),
     ] = "",
@@ -69,13 +80,15 @@ def evaluate(
     tracking_uri: opt.TrackingUri = "",
     experiment: opt.Experiment = "",
     *,
+    joining: opt.Joining,
     account: opt.Account,
     output: Output,
 ) -> None:
     """Evaluate a version on a test set of your own, and log it as another run of the version.
 
     Versions whose test images the service chose by itself compare on such a set only. The
-    answers are saved ones (--responses), or come from the version's running endpoint (--call).
+    answers are saved ones (--responses, or in any form --predictions), or come from the version's
+    running endpoint (--call).
 
     Example: mlrek evaluate examples/digits#v2-linear --on holdout.manifest --responses v2.jsonl
     """
@@ -85,10 +98,18 @@ def evaluate(
     from mlrek.tracking.connection import connect
     from mlrek.tracking.description import Options
 
+    if joining.is_given and not predictions:
+        raise UsageError(
+            "--task, --match, --unmatched, --thresholds, --label-map: of --predictions"
+        )
     aws = account.aws
     options = OwnTestSetOptions(
         manifest=manifest,
         responses=responses,
+        predictions=predictions,
+        joining=joining.options,
+        thresholds=joining.thresholds,
+        label_map=joining.label_map,
         call=call,
         force=force,
         name=name,

@@ -16,6 +16,7 @@ from mlrek.errors import UsageError
 if TYPE_CHECKING:
     from typer._click import Context
 
+    from mlrek.formats.predictions import JoinOptions
     from mlrek.sources import AwsOptions
     from mlrek.sources.custom import CustomOptions
 
@@ -114,27 +115,9 @@ class Account:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Foreign:
-    """A model from anywhere: what its predictions are; each field is an option."""
+class Joining:
+    """How predictions and truth come together; each field is an option."""
 
-    truth: Annotated[
-        str,
-        typer.Option(
-            "--truth",
-            metavar="TEST_SET",
-            help="What is true of the images, in any form; without it the SOURCE holds that too.",
-            show_default=False,
-        ),
-    ] = ""
-    project: Annotated[
-        str,
-        typer.Option(
-            "--project",
-            metavar="ARN|NAME",
-            help="Of predictions: the project that the model belongs to, an ARN or a new name.",
-            show_default=False,
-        ),
-    ] = ""
     task: Annotated[
         Literal["classification", "multilabel", "detection", ""],
         typer.Option(
@@ -180,6 +163,47 @@ class Foreign:
             show_default=False,
         ),
     ] = ""
+
+    @property
+    def is_given(self) -> bool:
+        """Whether any of them says that there are predictions."""
+        return any(getattr(self, field.name) for field in fields(self))
+
+    @property
+    def options(self) -> "JoinOptions":
+        """The same as the join takes them, without what files say."""
+        from mlrek.evaluation import Task
+        from mlrek.formats.predictions import JoinOptions, Match, Unmatched
+
+        return JoinOptions(
+            task=Task(self.task) if self.task else None,
+            match=Match(self.match or Match.URI),
+            unmatched=Unmatched(self.unmatched or Unmatched.ERROR),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Foreign:
+    """A model from anywhere: what its predictions are; each field is an option."""
+
+    truth: Annotated[
+        str,
+        typer.Option(
+            "--truth",
+            metavar="TEST_SET",
+            help="What is true of the images, in any form; without it the SOURCE holds that too.",
+            show_default=False,
+        ),
+    ] = ""
+    project: Annotated[
+        str,
+        typer.Option(
+            "--project",
+            metavar="ARN|NAME",
+            help="Of predictions: the project that the model belongs to, an ARN or a new name.",
+            show_default=False,
+        ),
+    ] = ""
     attribute: Annotated[
         list[str] | None,
         typer.Option(
@@ -195,24 +219,23 @@ class Foreign:
         """Whether any of them says that the SOURCE is predictions."""
         return any(getattr(self, field.name) for field in fields(self))
 
-    def choose(self, versions: "Sequence[str]") -> "CustomOptions":
+    def choose(self, versions: "Sequence[str]", joining: Joining) -> "CustomOptions":
         """The same as sources take them; `versions` are the names of the one version."""
-        from mlrek.evaluation import Task
-        from mlrek.formats.predictions import Match, Unmatched
         from mlrek.sources.custom import CustomOptions
 
         if len(versions) > 1:
             raise UsageError("predictions are of one version: give --version once")
+        options = joining.options
         return CustomOptions(
             project=self.project,
             version="".join(versions),
             truth=self.truth,
             attributes=tuple(self.attribute or ()),
-            task=Task(self.task) if self.task else None,
-            match=Match(self.match or Match.URI),
-            unmatched=Unmatched(self.unmatched or Unmatched.ERROR),
-            thresholds=self.thresholds,
-            label_map=self.label_map,
+            task=options.task,
+            match=options.match,
+            unmatched=options.unmatched,
+            thresholds=joining.thresholds,
+            label_map=joining.label_map,
         )
 
 
@@ -256,7 +279,9 @@ class RegisteringCommand(TyperCommand):
 def with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
     """The command as Typer takes it: an option for each field of the groups that it asks for."""
     own = signature(command).parameters.values()
-    shared = {p.name: p.annotation for p in own if p.annotation in {Account, Foreign, Output}}
+    shared = {
+        p.name: p.annotation for p in own if p.annotation in {Account, Foreign, Joining, Output}
+    }
 
     @wraps(command)
     def run(**given: Any) -> None:

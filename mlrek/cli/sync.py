@@ -118,6 +118,7 @@ def sync(
     images: opt.Images = "auto",
     *,
     foreign: opt.Foreign,
+    joining: opt.Joining,
     account: opt.Account,
     output: Output,
 ) -> None:
@@ -138,7 +139,8 @@ def sync(
     if not (sources or all_projects):
         raise UsageError("name a SOURCE, or give --all-projects; `mlrek sync --help` tells more")
     versions = tuple(filter(None, version or ()))
-    custom = foreign.choose(versions) if foreign.is_given else None
+    is_custom = foreign.is_given or joining.is_given
+    custom = foreign.choose(versions, joining) if is_custom else None
     if custom and (all_projects or len(sources or ()) != 1):
         raise UsageError("predictions are one SOURCE: a file, or a folder")
     if model_uri and register is None:

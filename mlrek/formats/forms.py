@@ -154,6 +154,8 @@ def recognise(files: Files) -> FileForm:
         ParseError: They have none.
     """
     found = next((form for form in FORMS if form.seems(files)), None)
+    if found is None and _PLACE.search(peek_inside(files.head)):
+        return _MANIFEST  # whose reader says what is wrong with it
     if found is None:
         raise ParseError(files.uri, 0, f"{_say_unknown(files)}; {HELP}")
     return found
@@ -376,6 +378,14 @@ def _read_stored_answers(files: Files, _asked: Asked) -> Answers:
     )
 
 
+_MANIFEST: Final = FileForm(
+    name="a Ground Truth manifest",
+    looks='{"source-ref": "s3://…", "A": …, "A-metadata": {…}} a line; ListDatasetEntries',
+    seems=_seems_manifest,
+    truth=_read_manifest,
+    has_attributes=True,
+)
+
 FORMS: Final[tuple[FileForm, ...]] = (
     FileForm(
         name="an evaluation.parquet of mlrek's",
@@ -390,13 +400,7 @@ FORMS: Final[tuple[FileForm, ...]] = (
         seems=_seems_responses,
         answers=_read_responses,
     ),
-    FileForm(
-        name="a Ground Truth manifest",
-        looks='{"source-ref": "s3://…", "A": …, "A-metadata": {…}} a line; ListDatasetEntries',
-        seems=_seems_manifest,
-        truth=_read_manifest,
-        has_attributes=True,
-    ),
+    _MANIFEST,
     FileForm(
         name="COCO instances",
         looks='{"images": […], "annotations": […], "categories": […]}: boxes, crowds, masks',

@@ -13,19 +13,25 @@ from hashlib import sha256
 from pathlib import Path
 
 from mlrek.errors import UsageError
-from mlrek.evaluation import Evaluation, Provider
+from mlrek.evaluation import Evaluation, Provider, SourceFile
 from mlrek.figures.pictures import ReadImages
 from mlrek.formats.columns import ManifestInput
 from mlrek.formats.doubts import complete_doubts
+from mlrek.formats.files import ITSELF
+from mlrek.formats.forms import convert_responses, read_answers, read_truth, recognise
+from mlrek.formats.predictions import Answers, JoinOptions
 from mlrek.formats.predictions.join import join_own_test_set
-from mlrek.formats.predictions.responses import parse_responses
-from mlrek.formats.truth import GroundTruth, parse_ground_truth
+from mlrek.formats.predictions.of_version import join_known_version
+from mlrek.formats.predictions.responses import Responses, parse_responses
+from mlrek.formats.tables.lists import read_label_map, read_thresholds
+from mlrek.formats.truth import GroundTruth
 from mlrek.metrics.test_set import hide_signatures, test_set_digest
 from mlrek.runs.calling import Watch, call_missing
 from mlrek.runs.log import Target, choose_experiment, clean_up, log_run, write_note
 from mlrek.sources import AwsOptions
 from mlrek.sources.aws import AwsClients
 from mlrek.sources.contents import add_found, choose_storage, keep_contents, read_contents
+from mlrek.sources.custom import LABEL_MAP, THRESHOLDS, ReadPlace, open_place
 from mlrek.sources.description import parse_arn
 from mlrek.sources.entries import (
     FoundContents,
@@ -70,11 +76,16 @@ class OwnTestSetOptions:
     """What to test a version on. Places are paths or `s3://` URIs; `name` '' is the manifest's.
 
     With `call` the version's endpoint is asked about what `responses` does not answer yet; `force`
-    replaces a run by one that knows less.
+    replaces a run by one that knows less. `predictions` are answers of any form, joined as
+    `joining` says; `thresholds` and `label_map` are places of files.
     """
 
     manifest: str
     responses: str = ""
+    predictions: str = ""
+    joining: JoinOptions = field(default_factory=JoinOptions)
+    thresholds: str = ""
+    label_map: str = ""
     call: bool = False
     force: bool = False
     name: str = ""
@@ -148,26 +159,22 @@ def evaluate_own_test_set(
         SourceError: A file cannot be read, or the endpoint cannot be asked.
         EvaluationError: Version, truth and answers do not fit together.
     """
-    if not (options.responses or options.call):
-        raise UsageError(
-            "where are the answers? give saved ones with --responses FILE, or ask the running "
-            "version with --call"
-        )
+    _check_answers(options)
     clients = AwsClients(options.aws)
     name = choose_name(options)
-    truth, reader = _read_truth(options, clients)
-    place = options.responses or _default_responses(version, name)
+    truth, is_manifest, reader = _read_truth(options, clients)
+    place = options.predictions or options.responses or _default_responses(version, name)
     if options.call:
         _call(version, truth, options, Path(place), watch)
-    with _open(place, clients, reader.options) as answers:
-        responses = parse_responses(
-            ManifestInput(uri=place, chunks=answers.open(Part(role=RESPONSES_ROLE, uri=place))),
-            version_arns=[a for a in (version.version.arn, version.version.copied_from) if a],
-            skip_bad_lines=options.options.skip_bad_lines,
-            is_own=options.call,
-        )
-        files = (*reader.files, *answers.files)
-    evaluation = join_own_test_set(version, truth, responses, files)
+    with _open(place, clients, reader.options) as opened:
+        answered = _read_said(version, options, open_place(opened, RESPONSES_ROLE, place))
+        files = (*reader.files, *opened.files)
+    joining, of_lists = _read_lists(options, clients)
+    if is_manifest and isinstance(answered, Responses):
+        evaluation = join_own_test_set(version, truth, answered, files)
+    else:
+        answers = convert_responses(answered) if isinstance(answered, Responses) else answered
+        evaluation = join_known_version(version, truth, answers, joining, (*files, *of_lists))
     told = find_seen(evaluation.images) if find_seen else SeenInTraining()
     said = tuple(map(escape_unencodable, (*evaluation.warnings, *told.warnings)))
     evaluation = replace(evaluation, seen_in_training=told.seen, warnings=said)
@@ -178,6 +185,59 @@ def evaluate_own_test_set(
         reader,
         list_trained or tuple,
     )
+
+
+def _check_answers(options: OwnTestSetOptions) -> None:
+    """See that there is one place that answers come from.
+
+    Raises:
+        UsageError: There is none, or there are two.
+    """
+    if not (options.responses or options.call or options.predictions):
+        raise UsageError(
+            "where are the answers? give saved ones with --responses FILE, those of any form with "
+            "--predictions FILE, or ask the running version with --call"
+        )
+    if options.predictions and (options.responses or options.call):
+        raise UsageError("--predictions are the answers: leave --responses and --call out")
+
+
+def _read_said(
+    version: Evaluation, options: OwnTestSetOptions, place: ReadPlace
+) -> Responses | Answers:
+    """What the version answered, as its service answers or in any other form."""
+    arns = [a for a in (version.version.arn, version.version.copied_from) if a]
+    skip = options.options.skip_bad_lines
+    said: Responses | Answers
+    if options.predictions:
+        said = read_answers(place.files, version_arns=arns, skip_bad_lines=skip)
+    else:
+        said = parse_responses(
+            ManifestInput(uri=place.uri, chunks=place.files.read(ITSELF)),
+            version_arns=arns,
+            skip_bad_lines=skip,
+            is_own=options.call,
+        )
+    place.reader.add_file(place.describe())
+    return said
+
+
+def _read_lists(
+    options: OwnTestSetOptions, clients: AwsClients
+) -> tuple[JoinOptions, tuple[SourceFile, ...]]:
+    """How answers and truth come together, with the small files that say so."""
+    joining, files = options.joining, []
+    for role, uri in ((THRESHOLDS, options.thresholds), (LABEL_MAP, options.label_map)):
+        if uri:
+            with _open(uri, clients, ReadOptions()) as reader:
+                place = open_place(reader, role, uri)
+                content = place.files.read_whole()
+                files.append(place.describe())
+            if role == THRESHOLDS:
+                joining = replace(joining, thresholds=read_thresholds(content, uri))
+            else:
+                joining = replace(joining, label_map=read_label_map(content, uri))
+    return joining, tuple(files)
 
 
 def _find_images(
@@ -227,7 +287,7 @@ def log_own_test_set(
         force=options.force,
         command="mlrek evaluate",
     )
-    key = compute_own_key(own, options.options)
+    key = compute_own_key(own, options.options, _list_joining(options.joining))
 
     def describe() -> RunDescription:
         return describe_own_run(own, options, key, earlier=read_earlier(store, target.current))
@@ -293,8 +353,11 @@ def _add_contents(own: OwnEvaluation, options: OwnTestSetOptions, earlier: bytes
     return add_found(own.evaluation, own.find_contents(), is_services=False)
 
 
-def compute_own_key(own: OwnEvaluation, options: Options) -> str:
-    """Content identity of such a run: all that its numbers and names depend on."""
+def compute_own_key(own: OwnEvaluation, options: Options, joining: Sequence[str] = ()) -> str:
+    """Content identity of such a run: all that its numbers and names depend on.
+
+    `joining` are the ways in which answers and truth come together that are not the usual ones.
+    """
     evaluation = own.evaluation
     seen = evaluation.seen_in_training
     identity = {
@@ -307,8 +370,15 @@ def compute_own_key(own: OwnEvaluation, options: Options) -> str:
         "thresholds": [repr(threshold) for threshold in evaluation.thresholds.tolist()],
         "seen_in_training": None if seen is None else seen.tolist(),
         "options": options.describe(),
+        **({"joining": joining} if joining else {}),
     }
     return sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()
+
+
+def _list_joining(joining: JoinOptions) -> list[str]:
+    usual = JoinOptions()
+    ways = ((joining.match, usual.match), (joining.unmatched, usual.unmatched))
+    return [chosen.value for chosen, default in ways if chosen != default]
 
 
 def choose_name(options: OwnTestSetOptions) -> str:
@@ -318,22 +388,18 @@ def choose_name(options: OwnTestSetOptions) -> str:
     return " ".join(escape_unencodable(name).split())[:_MAX_NAME] or "exam"
 
 
-def _read_truth(options: OwnTestSetOptions, clients: AwsClients) -> tuple[GroundTruth, PartReader]:
-    reader = _open(
-        options.manifest,
-        clients,
-        ReadOptions(skip_bad_lines=options.options.skip_bad_lines),
-    )
+def _read_truth(
+    options: OwnTestSetOptions, clients: AwsClients
+) -> tuple[GroundTruth, bool, PartReader]:
+    """The truth, whether it is a Ground Truth manifest, and what it was read by."""
+    skip = options.options.skip_bad_lines
+    reader = _open(options.manifest, clients, ReadOptions(skip_bad_lines=skip))
     with reader:
-        truth = parse_ground_truth(
-            ManifestInput(
-                uri=options.manifest,
-                chunks=reader.open(Part(role=TRUTH_ROLE, uri=options.manifest)),
-            ),
-            attributes=options.attributes,
-            skip_bad_lines=options.options.skip_bad_lines,
-        )
-    return truth, reader
+        place = open_place(reader, TRUTH_ROLE, options.manifest)
+        is_manifest = recognise(place.files).has_attributes
+        truth = read_truth(place.files, attributes=options.attributes, skip_bad_lines=skip)
+        reader.add_file(place.describe())
+    return truth, is_manifest, reader
 
 
 def _open(uri: str, clients: AwsClients, options: ReadOptions) -> PartReader:

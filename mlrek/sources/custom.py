@@ -433,7 +433,7 @@ def _list_labels(storage: Storage, place: str) -> list[StoredFile]:
 
 
 @dataclass(slots=True, kw_only=True)
-class _Place:
+class ReadPlace:
     """The files of one role as they are read, counted and hashed."""
 
     role: str
@@ -474,6 +474,19 @@ class _Place:
         return self.reader.stream(self.parts[name])
 
 
+def open_place(reader: PartReader, role: str, uri: str) -> ReadPlace:
+    """The file at a place, or the files below it, to be read.
+
+    Raises:
+        SourceError: It is not there, or cannot be listed.
+    """
+    listed = _list_files(reader.storage, uri)
+    parts = {
+        ITSELF if file.uri == uri else file.name: Part(role=role, uri=file.uri) for file in listed
+    }
+    return ReadPlace(role=role, uri=uri, parts=parts, names=(), reader=reader)
+
+
 def load_evaluation(entry: VersionEntry, reader: PartReader) -> Evaluation:
     """The evaluation of one version: its predictions joined with the truth.
 
@@ -497,12 +510,12 @@ def load_evaluation(entry: VersionEntry, reader: PartReader) -> Evaluation:
 
 def _open_places(
     described: _Description, entry: VersionEntry, reader: PartReader
-) -> dict[str, _Place]:
+) -> dict[str, ReadPlace]:
     by_role: dict[str, dict[str, Part]] = {role: {} for role in described.places}
     for file, part in zip(described.files, entry.parts, strict=True):
         by_role[file.role][file.name] = part
     return {
-        role: _Place(
+        role: ReadPlace(
             role=role,
             uri=described.places[role],
             parts=by_role[role],
@@ -527,7 +540,7 @@ def _list_options(described: _Description) -> dict[str, object]:
 
 
 def _read_evaluation(
-    version: Version, described: _Description, places: Mapping[str, _Place], reader: PartReader
+    version: Version, described: _Description, places: Mapping[str, ReadPlace], reader: PartReader
 ) -> Evaluation:
     predictions, truth = places[PREDICTIONS], places.get(TRUTH)
     options = JoinOptions(
@@ -550,12 +563,14 @@ def _read_evaluation(
     return join_answers(version, true or _find_truth(predictions, answers), answers, options)
 
 
-def _read_list(place: _Place | None, read: Callable[[bytes, str], dict[str, T]]) -> Mapping[str, T]:
+def _read_list(
+    place: ReadPlace | None, read: Callable[[bytes, str], dict[str, T]]
+) -> Mapping[str, T]:
     """What a small file says of labels; nothing where there is none."""
     return {} if place is None else read(place.files.read_whole(), place.uri)
 
 
-def _find_truth(predictions: _Place, answers: Answers) -> GroundTruth:
+def _find_truth(predictions: ReadPlace, answers: Answers) -> GroundTruth:
     """The truth that the predictions themselves hold.
 
     Raises:
@@ -570,7 +585,7 @@ def _find_truth(predictions: _Place, answers: Answers) -> GroundTruth:
     return answers.truth
 
 
-def _check_same(predictions: _Place, truth: _Place | None, answers: Answers) -> None:
+def _check_same(predictions: ReadPlace, truth: ReadPlace | None, answers: Answers) -> None:
     """Refuse a truth that is the predictions themselves."""
     if truth is None or answers.truth is not None:
         return

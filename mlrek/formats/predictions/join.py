@@ -103,7 +103,7 @@ def join_own_test_set(
         EvaluationError: Version, truth and answers are not of one task, or not one answer is of an
             image of the manifest.
     """
-    task = _choose_task(version, truth)
+    task = choose_own_task(version, truth)
     _check_common(truth, responses)
     rows = _place_rows(truth.images, responses)
     used = np.bincount(rows.code, minlength=len(responses.labels)) > 0
@@ -160,7 +160,7 @@ def _check_common(truth: GroundTruth, responses: Responses) -> None:
         )
 
 
-def _choose_task(version: Evaluation, truth: GroundTruth) -> Task:
+def choose_own_task(version: Evaluation, truth: GroundTruth) -> Task:
     """The task, where version and truth agree on one.
 
     Raises:
@@ -238,7 +238,7 @@ def _place_boxes(truth: GroundTruth, rows: _Rows, true_codes: IntArray) -> Detec
     Raises:
         EvaluationError: A record has no box, or the size of its image is not known.
     """
-    assert truth.boxes is not None  # noqa: S101 - for the type checker: `_choose_task` saw to it
+    assert truth.boxes is not None  # noqa: S101 - for the type checker: `choose_own_task` saw to it
     assert truth.image_sizes is not None  # noqa: S101 - same
     image_idx = rows.image_idx
     _check(~rows.has_box, truth, image_idx, "an answer without a box, of a version that finds them")
