@@ -275,8 +275,9 @@ class Boxes:
     What some files tell besides, all (n,), None where they do not: `is_crowd`, a true box stands
     for many objects, so that no prediction in it counts, and neither does the box; `areas` in
     square pixels, which decide what is small and large, where it is not width times height; `sizes`
-    (n, 2), width and height to the last bit, where corners do not give them; `masks`, the pixels of
-    each object as the `counts` of COCO's compressed RLE, which are then compared instead of boxes.
+    (n, 2), width and height as the corners are, where these do not give them to the last bit;
+    `masks`, the pixels of each object as the `counts` of COCO's compressed RLE, which are then
+    compared instead of boxes.
     """
 
     offsets: IntArray

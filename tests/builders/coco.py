@@ -31,7 +31,7 @@ def give_folder(contents, uri="folder"):
 
 
 def run_coco_eval(truth, results, kind="bbox"):
-    """The numbers of pycocotools; NaN where it has none."""
+    """The numbers of pycocotools, also the AP of each label; NaN where it has none."""
     with contextlib.redirect_stdout(io.StringIO()):
         coco = COCO()
         coco.dataset = copy.deepcopy(truth)
@@ -42,6 +42,9 @@ def run_coco_eval(truth, results, kind="bbox"):
         evaluation.accumulate()
         evaluation.summarize()
     values = {name: evaluation.stats[place] for name, place in STATS.items()}
+    precision = evaluation.eval["precision"][:, :, :, 0, 2]
+    for code, category in enumerate(truth["categories"]):
+        values[category["name"]] = precision[:, :, code].mean()
     return {name: np.nan if value == -1 else value for name, value in values.items()}
 
 

@@ -408,14 +408,15 @@ def warn_sizes(detections: Detections) -> Iterator[str]:
 
 def _build_table(boxes: Boxes, detections: Detections) -> BoxTable:
     image_idx = boxes.image_idx
+    scale = _scale_to_pixels(image_idx, detections)
     return BoxTable(
         image_idx=image_idx,
         label_idx=boxes.label_idx,
-        boxes_xyxy=_to_pixels(boxes.boxes_xyxy, image_idx, detections),
+        boxes_xyxy=boxes.boxes_xyxy * np.tile(scale, 2) if scale is not None else boxes.boxes_xyxy,
         confidence=boxes.confidence,
         is_crowd=boxes.is_crowd,
         areas=boxes.areas,
-        sizes=boxes.sizes,
+        sizes=boxes.sizes if boxes.sizes is None or scale is None else boxes.sizes * scale,
         masks=_frame_masks(boxes, detections),
     )
 
@@ -431,12 +432,14 @@ def _frame_masks(boxes: Boxes, detections: Detections) -> ObjectArray | None:
     return masks
 
 
-def _to_pixels(boxes_xyxy: FloatArray, image_idx: IntArray, detections: Detections) -> FloatArray:
-    """Boxes in pixels where the size of the image is known; overlaps do not depend on it."""
+def _scale_to_pixels(image_idx: IntArray, detections: Detections) -> FloatArray | None:
+    """What makes pixels of shares, (n, 2), 1 where the size is unknown; None where they are pixels.
+
+    Overlaps do not depend on it.
+    """
     if not detections.normalized:
-        return boxes_xyxy
-    sizes = np.nan_to_num(detections.image_sizes, nan=1.0)
-    return np.asarray(boxes_xyxy * np.tile(sizes, 2)[image_idx])
+        return None
+    return np.asarray(np.nan_to_num(detections.image_sizes, nan=1.0)[image_idx])
 
 
 def _lacks_size(detections: Detections) -> BoolArray:
