@@ -223,7 +223,7 @@ def _read_arrays(y_true: Any, y_pred: Any, y_score: Any, options: ArrayOptions) 
     """Rows that belong together by their position."""
     images = _name_images(options.images, count_rows_given("y_true", y_true))
     _check_given(y_true, y_pred, y_score, len(images))
-    task = _ask_task(options) or _find_task(y_true, options)
+    task = _ask_task(options) or _find_task(y_true, y_pred, options)
     given = _READERS[task](y_true, y_pred, y_score, images, options)
     unnamed = (_UNNAMED,) if options.images is None else ()
     return replace(given, task=task, said=(*given.said, *unnamed))
@@ -234,9 +234,9 @@ def _ask_task(options: ArrayOptions) -> Task | None:
     return None if options.task is None else Task(choose("task", options.task, _READERS))
 
 
-def _find_task(y_true: Any, options: ArrayOptions) -> Task:
-    """The task that the truth looks like."""
-    if options.boxes is not None or are_boxes(y_true):
+def _find_task(y_true: Any, y_pred: Any, options: ArrayOptions) -> Task:
+    """The task that the truth looks like; of boxes, which images may lack, the predictions too."""
+    if options.boxes is not None or are_boxes(y_true) or are_boxes(y_pred):
         return Task.DETECTION
     return Task.MULTILABEL if _has_several(y_true) else Task.CLASSIFICATION
 
@@ -417,7 +417,9 @@ def _say_wrong(images: Sequence[str], codes: IntArray, scores: FloatArray) -> It
     wrong = find_wrong(codes, scores)
     if n_wrong := int(np.count_nonzero(wrong)):
         what = "images y_pred is not the label with the highest y_score, which counts as predicted"
-        yield f"of {say_first(n_wrong, len(images), what, images[int(np.argmax(wrong))])}"
+        said = f"of {say_first(n_wrong, len(images), what, images[int(np.argmax(wrong))])}"
+        is_most = 2 * n_wrong > len(images)
+        yield said + "; are the columns of y_score in the order of the labels?" * is_most
 
 
 def _read_several(
@@ -596,8 +598,8 @@ def _find_pos_label(given: object, labels: NamedLabels) -> str:
 def _name_version(options: ArrayOptions, files: Sequence[SourceFile]) -> Version:
     """The version that was named, else one by the content, so that another model is another one."""
     digest = sha256("".join(file.sha256 for file in files).encode()).hexdigest()
-    name = options.version or f"model-{digest[:8]}"
-    return name_version(CustomOptions(project=options.project, version=name))
+    name = str(options.version) or f"model-{digest[:8]}"
+    return name_version(CustomOptions(project=str(options.project), version=name))
 
 
 def _digest(

@@ -78,7 +78,8 @@ def are_boxes(given: object) -> bool:
     first = next((image for image in given if not isinstance(image, Iterable) or len(image)), None)  # type: ignore[arg-type]
     if isinstance(first, Mapping):
         return "boxes" in first
-    if not isinstance(first, list | tuple) or not isinstance(first[0], list | tuple | np.ndarray):
+    rows: Final = (list, tuple, np.ndarray)
+    if not isinstance(first, rows) or not isinstance(first[0], rows):
         return False
     return len(first[0]) in {_WITHOUT_SCORE, _WITHOUT_SCORE + 1}
 

@@ -190,6 +190,8 @@ def list_score_names(given: object) -> tuple[LabelValue, ...]:
     columns = list(getattr(given, "columns", ()))
     if columns == list(range(len(columns))):  # named by nobody
         return ()
+    if len(columns) == 1 and not str(columns[0]).startswith(SCORE_PREFIX):  # of two labels
+        return ()
     named = [isinstance(c, str) and c.startswith(SCORE_PREFIX) for c in columns]
     if columns and all(named):
         return tuple(str(c)[len(SCORE_PREFIX) :] for c in columns)

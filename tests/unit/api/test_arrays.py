@@ -103,6 +103,84 @@ def test_labels_may_be_held_by_anything(cancer, give):
     assert found.evaluation.labels == ("0", "1")
 
 
+class Tensor:
+    """What a tensor on a graphics card does: numpy cannot read it before `cpu`."""
+
+    def __init__(self, values, is_here=False):
+        self.values, self.is_here = np.asarray(values), is_here
+
+    def detach(self):
+        """The same without what gradients need."""
+        return self
+
+    def cpu(self):
+        """The same where numpy can read it."""
+        return Tensor(self.values, is_here=True)
+
+    def __array__(self, dtype=None, copy=None):
+        assert self.is_here
+        return self.values.astype(dtype)
+
+    def __len__(self):
+        return len(self.values)
+
+    def __iter__(self):
+        return map(Tensor, self.values)
+
+    @property
+    def shape(self):
+        """As arrays have it."""
+        return self.values.shape
+
+
+def test_tensors_are_read(cancer):
+    """Labels, scores and boxes may be in tensors, wherever these are."""
+    y_true, y_pred, y_score = cancer
+    boxes = {"boxes": Tensor([[1, 2, 30, 40]]), "labels": Tensor([1])}
+
+    evaluated = evaluate(Tensor(y_true), Tensor(y_pred), y_score=Tensor(y_score))
+    found = evaluate([boxes], [{**boxes, "scores": Tensor([0.5])}])
+
+    assert read(evaluated, ("accuracy", "log_loss")) == pytest.approx(
+        [metrics.accuracy_score(y_true, y_pred), metrics.log_loss(y_true, y_score)], abs=CLOSE
+    )
+    assert read(found, ("ap",)) == [1.0]
+
+
+def test_the_truth_is_no_prediction():
+    """The very list of the truth as predictions is refused: all would be right."""
+    y_true = ["a", "b"]
+
+    with pytest.raises(UsageError, match="y_pred is y_true itself"):
+        evaluate(y_true, y_true)
+
+
+@pytest.mark.parametrize(
+    ("y_true", "y_pred", "further"),
+    [
+        ([[], []], [[], [("cat", 1, 2, 30, 40, 0.5)]], {}),
+        ([np.zeros((0, 5)), np.array([[0, 1, 2, 30, 40.0]])], [[], []], {"labels": ["cat"]}),
+        ([[], []], [[], []], {"boxes": "xyxy", "labels": ["cat"]}),
+    ],
+)
+def test_images_may_have_no_boxes(y_true, y_pred, further):
+    """Empty lists and arrays are images without boxes, also where all are."""
+    evaluated = evaluate(y_true, y_pred, **further)
+
+    assert evaluated.task == "detection"
+    assert evaluated.test_images == 2
+    assert evaluated.evaluation.labels == ("cat",)
+
+
+def test_a_project_may_be_a_service_s():
+    """A successor is a version of the project whose ARN is given."""
+    arn = "arn:aws:rekognition:eu-west-1:111122223333:project/pets/1690474772815"
+
+    evaluated = evaluate(["a", "b"], ["a", "b"], project=arn, version="next")
+
+    assert evaluated.version_arn == f"{arn}/custom/next"
+
+
 def test_one_probability_is_of_the_second_label(cancer):
     """Of two labels in scikit-learn's order one column of probabilities is enough."""
     y_true, y_pred, y_score = cancer
@@ -302,6 +380,15 @@ def test_predictions_against_their_scores_are_said():
 
     assert evaluated.metrics["aggregate/accuracy"].value == pytest.approx(2 / 3)
     assert [said for said in evaluated.warnings if said.startswith("of 1 of 3 images y_pred")]
+
+
+def test_columns_of_another_order_are_suspected():
+    """Where most predictions contradict their scores, the order of the columns is asked for."""
+    y_score = [[0.1, 0.9], [0.8, 0.2], [0.7, 0.3]]
+
+    evaluated = evaluate(["a", "b", "b"], ["a", "b", "b"], y_score=y_score)
+
+    assert [said for said in evaluated.warnings if said.endswith("in the order of the labels?")]
 
 
 def test_several_predictions_against_their_scores_are_said():
