@@ -104,11 +104,11 @@ def check(  # noqa: PLR0913 - each is a word of its caller
     *,
     baseline: Place | EvaluatedVersion | None = None,
     alias: str = DEFAULT_ALIAS,
-    group_by: str = "",
+    group_by: str | None = None,
     log: bool = False,
-    tracking_uri: str = "",
-    region: str = "",
-    profile: str = "",
+    tracking_uri: str | None = None,
+    region: str | None = None,
+    profile: str | None = None,
 ) -> CheckedVersion:
     """Decide by a policy whether a version may be promoted. Nothing is written unless `log`.
 
@@ -130,9 +130,9 @@ def check(  # noqa: PLR0913 - each is a word of its caller
             shown; instead of the policy's own.
         log: Keep the answer in the candidate's run, and count that it was checked, as `mlrek check`
             does.
-        tracking_uri: The MLflow store of runs and models; '': as MLflow itself has it.
-        region: The AWS region; '': that of the ARN, else your own.
-        profile: The AWS profile; '': `AWS_PROFILE`.
+        tracking_uri: The MLflow store of runs and models; None: as MLflow itself has it.
+        region: The AWS region; None: that of the ARN, else your own.
+        profile: The AWS profile; None: `AWS_PROFILE`.
 
     Raises:
         PolicyError: The policy is not valid, or compares with a baseline that nobody names.
@@ -140,11 +140,14 @@ def check(  # noqa: PLR0913 - each is a word of its caller
         SourceError: An evaluation cannot be read.
         TrackingError: MLflow cannot be reached, or has no such run, model or alias.
     """
-    asked_of, aws = refer("candidate", candidate), AwsOptions(region=region, profile=profile)
-    open_store = cache(partial(connect if log else connect_for_reading, tracking_uri))
+    asked_of, aws = (
+        refer("candidate", candidate),
+        AwsOptions(region=region or "", profile=profile or ""),
+    )
+    open_store = cache(partial(connect if log else connect_for_reading, tracking_uri or ""))
     against = baseline.referred if isinstance(baseline, EvaluatedVersion) else None
     named = check_text("baseline", baseline or "") if against is None else _name(against)
-    asked = _read(policy, named, group_by)
+    asked = _read(policy, named, group_by or "")
     with keep_loggers():
         asking = Asking(alias=alias, notes=log, baseline=against)
         decision = check_version(asked_of, asked, aws, open_store, asking)

@@ -201,11 +201,11 @@ def compare(  # noqa: PLR0913 - each is a word of its caller
     baseline: Place | EvaluatedVersion,
     candidate: Place | EvaluatedVersion,
     *,
-    group_by: str = "",
+    group_by: str | None = None,
     label_map: Mapping[str, str] | Place | None = None,
-    tracking_uri: str = "",
-    region: str = "",
-    profile: str = "",
+    tracking_uri: str | None = None,
+    region: str | None = None,
+    profile: str | None = None,
 ) -> ComparedVersions:
     """Compare two versions, paired image by image. Nothing is written.
 
@@ -223,9 +223,9 @@ def compare(  # noqa: PLR0913 - each is a word of its caller
         group_by: A regular expression on image URIs whose first group names the object that is
             shown; objects are then the unit of every interval.
         label_map: New label names by old ones, or the place of a file that holds them.
-        tracking_uri: The MLflow store of runs and models; '': as MLflow itself has it.
-        region: The AWS region; '': that of the ARN, else your own.
-        profile: The AWS profile; '': `AWS_PROFILE`.
+        tracking_uri: The MLflow store of runs and models; None: as MLflow itself has it.
+        region: The AWS region; None: that of the ARN, else your own.
+        profile: The AWS profile; None: `AWS_PROFILE`.
 
     Raises:
         IncomparableError: They do different things, or one has no record of its images.
@@ -233,10 +233,10 @@ def compare(  # noqa: PLR0913 - each is a word of its caller
         SourceError: An evaluation cannot be read.
         TrackingError: MLflow cannot be reached, or has no such run, model or alias.
     """
-    aws = AwsOptions(region=region, profile=profile)
-    settings = CompareSettings(group_by=group_by, label_map=_read_map(label_map))
+    aws = AwsOptions(region=region or "", profile=profile or "")
+    settings = CompareSettings(group_by=group_by or "", label_map=_read_map(label_map))
     versions = [refer("baseline", baseline), refer("candidate", candidate)]
-    open_store = partial(connect_for_reading, tracking_uri)
+    open_store = partial(connect_for_reading, tracking_uri or "")
     with keep_loggers():
         return ComparedVersions(compared=compare_references(versions, aws, open_store, settings))
 

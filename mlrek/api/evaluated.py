@@ -70,6 +70,19 @@ class NumberMap(Mapping[str, Number]):
         shown = ", ".join(f"{key} {fmt(self[key].value)}" for key in list(self)[:_MAX_CLOSE])
         return f"<{len(self):,} numbers: {shown}{', …' * (len(self) > _MAX_CLOSE)}>"
 
+    def to_frame(self) -> "DataFrame":
+        """A row for each number, the index is its key.
+
+        Columns: `value`, `low`, `high` (float64, NaN where undefined) and `reason` (str).
+        """
+        from pandas import DataFrame, Index
+
+        found = list(self.values())
+        columns = {name: [getattr(one, name) for one in found] for name in ("value", "low", "high")}
+        frame = DataFrame(columns, dtype="float64")
+        frame["reason"] = objects(one.reason for one in found)
+        return frame.set_axis(Index(list(self), dtype=object, name="key"))
+
     def _say_missing(self, key: str) -> str:
         close = [known for known in self._numbers if known.endswith(f"/{key}")][:_MAX_CLOSE]
         hint = f"; did you mean {' or '.join(map(repr, close))}?" if close else ""

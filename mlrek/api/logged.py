@@ -211,8 +211,8 @@ class HeldVersion:
 def log(
     ev: EvaluatedVersion,
     *,
-    experiment: str = "",
-    tracking_uri: str = "",
+    experiment: str | None = None,
+    tracking_uri: str | None = None,
     images: Place = AUTO_IMAGES,
     force: bool = False,
 ) -> LoggedVersion:
@@ -229,8 +229,8 @@ def log(
 
     Args:
         ev: What `mlrek.read` or `mlrek.evaluate` gave.
-        experiment: The experiment's name; '': `mlrek/<project>`.
-        tracking_uri: The MLflow store; '': as MLflow itself has it.
+        experiment: The experiment's name; None: `mlrek/<project>`.
+        tracking_uri: The MLflow store; None: as MLflow itself has it.
         images: Where pictures of test images come from: `auto`, `none`, or a folder.
         force: Log it again where a run holds it already.
 
@@ -247,14 +247,16 @@ def log(
         images=check_text("images", images),
     )
     asked = SyncOptions(
-        experiment=experiment,
+        experiment=experiment or "",
         force=force,
         options=options,
         aws=origin.aws if origin else AwsOptions(),
     )
     source = HeldVersion(evaluated=ev, options=options)
     with keep_loggers():
-        result = sync_opened([source], tracking_uri, asked, SilentProgress(), environ=os.environ)
+        result = sync_opened(
+            [source], tracking_uri or "", asked, SilentProgress(), environ=os.environ
+        )
     version = result.versions[0]
     if version.run is None or version.action == "failed":
         raise TrackingError(version.reason)
@@ -268,11 +270,11 @@ def log(
 def sync(  # noqa: PLR0913 - each is a word of its caller
     source: Place | Sequence[Place],
     *,
-    version: str | Sequence[str] = (),
-    experiment: str = "",
-    tracking_uri: str = "",
-    region: str = "",
-    profile: str = "",
+    version: str | Sequence[str] | None = None,
+    experiment: str | None = None,
+    tracking_uri: str | None = None,
+    region: str | None = None,
+    profile: str | None = None,
     jobs: int = 1,
     dry_run: bool = False,
     force: bool = False,
@@ -295,10 +297,10 @@ def sync(  # noqa: PLR0913 - each is a word of its caller
         source: A SOURCE, or several: an ARN, project name, `s3://` prefix, folder or file; or a
             file or folder of predictions of any model.
         version: Only versions of this name, or these; of predictions: what the version is called.
-        experiment: The experiment's name; '': `mlrek/<project>`.
-        tracking_uri: The MLflow store; '': as MLflow itself has it.
-        region: The AWS region; '': that of the ARN, else your own.
-        profile: The AWS profile; '': `AWS_PROFILE`.
+        experiment: The experiment's name; None: `mlrek/<project>`.
+        tracking_uri: The MLflow store; None: as MLflow itself has it.
+        region: The AWS region; None: that of the ARN, else your own.
+        profile: The AWS profile; None: `AWS_PROFILE`.
         jobs: Versions at once. More than 1 may start processes: a script then needs the guard
             `if __name__ == "__main__":`.
         dry_run: Read and compute, but write nothing.
@@ -317,10 +319,10 @@ def sync(  # noqa: PLR0913 - each is a word of its caller
         UsageError: A source or version that is named does not exist.
         TrackingError: MLflow cannot be reached or refuses.
     """
-    names = tuple(_list_texts("version", version))
+    names = tuple(_list_texts("version", version or ()))
     custom = choose_custom("sync", predictions, "".join(names[:1]))
     options = SyncOptions(
-        experiment=experiment,
+        experiment=experiment or "",
         versions=names,
         jobs=jobs,
         dry_run=dry_run,
@@ -333,12 +335,14 @@ def sync(  # noqa: PLR0913 - each is a word of its caller
             threshold=check_share("threshold", threshold),
             images=check_text("images", images),
         ),
-        aws=AwsOptions(region=region, profile=profile),
+        aws=AwsOptions(region=region or "", profile=profile or ""),
         custom=custom,
     )
     texts = list(_list_texts("source", source))
     with keep_loggers():
-        result = sync_sources(texts, tracking_uri, options, SilentProgress(), environ=os.environ)
+        result = sync_sources(
+            texts, tracking_uri or "", options, SilentProgress(), environ=os.environ
+        )
     return SyncedVersions(result=result)
 
 

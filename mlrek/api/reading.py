@@ -25,10 +25,10 @@ from mlrek.tracking.connection import connect_for_reading, keep_loggers
 def read(  # noqa: PLR0913 - each is a word of its caller
     source: Place,
     *,
-    version: str = "",
-    tracking_uri: str = "",
-    region: str = "",
-    profile: str = "",
+    version: str | None = None,
+    tracking_uri: str | None = None,
+    region: str | None = None,
+    profile: str | None = None,
     skip_bad_lines: bool = False,
     prediction_rule: str | None = None,
     threshold: float = DEFAULT_THRESHOLD,
@@ -49,9 +49,9 @@ def read(  # noqa: PLR0913 - each is a word of its caller
             `models:/NAME@alias`, or a SOURCE (folder, file, `s3://` prefix, ARN) that holds just
             one version. Or a file or folder of predictions of any model.
         version: The version's name, instead of `#VERSION`; of predictions: what it is called.
-        tracking_uri: The MLflow store of runs and models; '': as MLflow itself has it.
-        region: The AWS region; '': that of the ARN, else your own.
-        profile: The AWS profile; '': `AWS_PROFILE`.
+        tracking_uri: The MLflow store of runs and models; None: as MLflow itself has it.
+        region: The AWS region; None: that of the ARN, else your own.
+        profile: The AWS profile; None: `AWS_PROFILE`.
         skip_bad_lines: Leave out malformed lines of a manifest; they are counted as a doubt.
         prediction_rule: `top1`, `threshold` or `notebook`: what counts as an image's prediction;
             None: `top1`, of a run what it was logged with.
@@ -66,16 +66,16 @@ def read(  # noqa: PLR0913 - each is a word of its caller
         EvaluationError: Predictions and truth do not fit together.
         TrackingError: MLflow cannot be reached, or has no such run, model or alias.
     """
-    text, aws = check_text("source", source), AwsOptions(region=region, profile=profile)
+    text, aws = check_text("source", source), AwsOptions(region=region or "", profile=profile or "")
     rule = prediction_rule and PredictionRule(
         choose("prediction_rule", prediction_rule, PredictionRule)
     )
-    custom = choose_custom("read", predictions, version)
+    custom = choose_custom("read", predictions, version or "")
     if is_logged_version(text):
         with keep_loggers():
-            referred = load_version(text, aws, partial(connect_for_reading, tracking_uri))
+            referred = load_version(text, aws, partial(connect_for_reading, tracking_uri or ""))
         return view_referred(replace(referred, rule=rule or None))
-    source_, entry = _find(text, version, custom, aws)
+    source_, entry = _find(text, version or "", custom, aws)
     origin = Origin(
         source=source_,
         entry=entry,

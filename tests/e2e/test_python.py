@@ -240,6 +240,30 @@ def test_a_fresh_database_is_made_in_silence(digits, tmp_path, quiet):
     assert {one.action for one in logged} <= {"created", "replaced", "unchanged"}
 
 
+@pytest.mark.browser
+def test_pages_live_in_frames_of_their_own(digits, browser, tmp_path):
+    """In a notebook report and comparison work, and touch nothing around them."""
+    ev = mlrek.read(f"{digits}#v2-linear")
+    c = mlrek.compare(f"{digits}#v1-naive-bayes", ev)
+    page = tmp_path / "page.html"
+    page.write_text(f"<title>around</title>{ev._repr_html_()}{c._repr_html_()}", "utf-8")
+    browser.get(page.as_uri())
+    frames = browser.find_elements("tag name", "iframe")
+    titles = []
+    for frame in frames:
+        browser.execute_script("arguments[0].scrollIntoView()", frame)
+        browser.switch_to.frame(frame)
+        titles.append(browser.find_element("tag name", "h1").text)
+        assert browser.find_elements("css selector", "table tr, svg *")
+        browser.switch_to.default_content()
+
+    assert titles[0] == "v2-linear"
+    assert len(titles) == 2
+    assert "v2-linear" in titles[1]
+    assert browser.title == "around"
+    assert [entry for entry in browser.get_log("browser") if entry["level"] == "SEVERE"] == []
+
+
 def test_the_code_of_the_readme_runs(digits, tmp_path, capsys):
     """As it stands there, from the folder of the repository."""
     root = digits.parents[1]

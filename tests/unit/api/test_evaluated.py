@@ -1,6 +1,7 @@
 """One version in Python: its numbers are those of `show --json`, its tables are as documented."""
 
 import copy
+import functools
 import json
 import pickle
 import sys
@@ -45,6 +46,12 @@ def ev(examples):
     return mlrek.read(f"{examples}/digits#v2-linear")
 
 
+@functools.cache
+def read(version):
+    """An evaluation that several tests look at."""
+    return mlrek.read(version)
+
+
 def read_json(done):
     """What a command printed."""
     return json.loads(done.stdout)
@@ -57,13 +64,13 @@ def none_for_nan(value):
 
 def test_the_document_is_that_of_the_command(version, run_mlrek):
     """`to_dict` is `mlrek show --json`."""
-    assert mlrek.read(version).to_dict() == read_json(run_mlrek("show", version, "--json"))
+    assert read(version).to_dict() == read_json(run_mlrek("show", version, "--json"))
 
 
 def test_numbers_are_those_of_the_command(version, run_mlrek):
     """Each number of all labels, with its interval and reason, under its group and name."""
     shown = read_json(run_mlrek("show", version, "--json"))
-    numbers = mlrek.read(version).metrics
+    numbers = read(version).metrics
 
     for group in GROUPS:
         for name, expected in (shown[group] or {}).items():
@@ -81,7 +88,7 @@ def test_numbers_are_those_of_the_command(version, run_mlrek):
 def test_numbers_of_labels_are_those_of_the_command(version, run_mlrek):
     """In `metrics` under raw names, and in the table, all the same."""
     shown = read_json(run_mlrek("show", version, "--json"))["labels"]
-    ev = mlrek.read(version)
+    ev = read(version)
 
     assert ev.labels["label"].tolist() == [entry["label"] for entry in shown]
     for entry in shown:
@@ -96,7 +103,7 @@ def test_numbers_of_labels_are_those_of_the_command(version, run_mlrek):
 
 def test_columns_of_labels_have_their_types(version):
     """Names are objects, counts int64, all other numbers float64."""
-    types = mlrek.read(version).labels.dtypes.astype(str).to_dict()
+    types = read(version).labels.dtypes.astype(str).to_dict()
 
     assert types.pop("label") == "object"
     assert {types.pop(name) for name in ("support", "tp", "fp", "fn")} == {"int64"}
@@ -105,7 +112,7 @@ def test_columns_of_labels_have_their_types(version):
 
 def test_columns_of_predictions_have_their_types(version):
     """Of boxes a row each, of others a row an image, with as many columns as documented."""
-    ev = mlrek.read(version)
+    ev = read(version)
     types = ev.predictions.dtypes.astype(str).to_dict()
     confidence = "float64" if ev.task == "classification" else "object"
     expected = LISTED | {"confidence": confidence}
@@ -255,6 +262,18 @@ def test_an_undefined_number_is_nan_with_a_reason(ev):
 
     assert undefined
     assert all(number.reason for number in undefined)
+
+
+def test_all_numbers_are_a_table_too(version):
+    """A row a number, with the same values."""
+    numbers = read(version).metrics
+    table = numbers.to_frame()
+
+    assert table.index.tolist() == list(numbers)
+    assert table.dtypes.astype(str).tolist() == ["float64", "float64", "float64", "object"]
+    assert all(
+        none_for_nan(table.loc[k, "value"]) == none_for_nan(numbers[k].value) for k in numbers
+    )
 
 
 def test_a_wrong_key_names_those_like_it(ev):
