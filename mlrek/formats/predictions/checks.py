@@ -27,10 +27,10 @@ from mlrek.metrics.decisions import DEFAULT_THRESHOLD, top_records
 from mlrek.metrics.doubts import RANKED_NUMBERS
 
 _MIN_EQUAL: Final = 10
-_MIN_TOLD: Final = 20
+_MIN_TOLD: Final = 10
 """Images by which chance is told from agreement."""
 _QUANTILE: Final = 1.645
-_MIN_TOGETHER: Final = 5
+_MIN_TOGETHER: Final = 3
 _ALIKE: Final = 1 / 3
 _FAR_BETTER: Final = 3
 _MUCH: Final = 1 / 3
@@ -260,7 +260,7 @@ def _warn_chance(evaluation: Evaluation, together: _Together) -> Iterator[str]:
     expected = float(n_true @ n_found) / n_images
     spread = (n_true * n_found) @ ((n_images - n_true) * (n_images - n_found))
     error = float(np.sqrt(spread / (n_images - 1))) / n_images  # of each label by itself
-    if together.n_right <= expected + _QUANTILE * error:
+    if error and together.n_right <= expected + _QUANTILE * error:
         yield (
             f"predictions are right {together.n_right} times, and would be {expected:.0f} times if "
             "truth were dealt out by chance: rows or names of truth and predictions may not belong "

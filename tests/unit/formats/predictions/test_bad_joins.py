@@ -447,3 +447,11 @@ def test_images_with_an_error_are_misses_unless_they_are_answered_too():
 
     assert (doubt.kind, doubt.count) == ("unanswered", 1)
     assert "throttled" in doubt.text
+
+
+def test_labels_of_every_image_are_not_said_to_agree_by_chance():
+    """Where each image has all labels, nothing could be otherwise."""
+    truth = make_truth([(image, ("cat", "dog")) for image in IMAGES])
+    answers = make_answers([(image, {"cat": 0.9, "dog": 0.8}) for image in IMAGES])
+
+    assert not any("by chance" in one for one in join(answers, truth).warnings)
