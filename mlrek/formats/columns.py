@@ -13,7 +13,7 @@ import numpy as np
 from msgspec.json import Decoder
 
 from mlrek.errors import ParseError
-from mlrek.evaluation import BoolArray, Doubt, DoubtKind, FloatArray, IntArray, LabelSets
+from mlrek.evaluation import BoolArray, Boxes, Doubt, DoubtKind, FloatArray, IntArray, LabelSets
 from mlrek.formats.json_text import join_some, quoted, say_first
 from mlrek.formats.lines import iter_json_lines
 
@@ -154,6 +154,14 @@ def make_label_sets(
     image_idx, label_idx = np.divmod(keys, max(n_labels, 1))
     return LabelSets(
         offsets=find_offsets(image_idx, n_images), label_idx=label_idx.astype(np.int32)
+    )
+
+
+def list_box_labels(boxes: Boxes, n_labels: int) -> LabelSets:
+    """The distinct labels of the true boxes of each image; a crowd is no object."""
+    rows, n_images = boxes.counted, len(boxes.offsets) - 1
+    return make_label_sets(
+        boxes.image_idx[rows], boxes.label_idx[rows], n_images=n_images, n_labels=n_labels
     )
 
 

@@ -18,8 +18,8 @@ from typing import Any, Final
 import numpy as np
 
 from mlrek.errors import ParseError
-from mlrek.evaluation import Boxes, FloatArray, LabelSets, Outcome, Task
-from mlrek.formats.columns import find_offsets
+from mlrek.evaluation import Boxes, FloatArray, Outcome, Task
+from mlrek.formats.columns import find_offsets, list_box_labels
 from mlrek.formats.files import Files
 from mlrek.formats.json_text import quoted, quoted_some, say_first
 from mlrek.formats.lines import BYTE_ORDER_MARK
@@ -101,15 +101,13 @@ def read_yolo_truth(files: Files) -> GroundTruth:
     lines = _read_boxes(files, texts, _TRUE)
     names = _read_names(files)
     labels, codes, of_labels = _place_classes(files, texts, lines, names)
+    boxes = _make_boxes(lines, codes, len(stems))
     return GroundTruth(
         task=Task.DETECTION,
         labels=labels,
         images=tuple(stems if lacking else (_join(files, known[stem]) for stem in stems)),
-        truth=LabelSets(
-            offsets=np.zeros(len(stems) + 1, dtype=np.int64),
-            label_idx=np.zeros(0, dtype=np.int64),
-        ),
-        boxes=_make_boxes(lines, codes, len(stems)),
+        truth=list_box_labels(boxes, len(labels)),
+        boxes=boxes,
         image_sizes=_read_sizes(files, [known.get(stem) for stem in stems]),
         normalized=True,
         lacks_ending=bool(lacking),

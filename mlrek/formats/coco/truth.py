@@ -10,7 +10,7 @@ from msgspec import Raw, Struct
 from msgspec.json import Decoder
 
 from mlrek.errors import ParseError
-from mlrek.evaluation import Boxes, FloatArray, IntArray, LabelSets, Outcome, Task
+from mlrek.evaluation import Boxes, FloatArray, IntArray, Outcome, Task
 from mlrek.formats.coco.documents import (
     Id,
     check_distinct,
@@ -23,6 +23,7 @@ from mlrek.formats.coco.documents import (
     stack_boxes,
 )
 from mlrek.formats.coco.masks import encode_masks, is_mask, measure_masks
+from mlrek.formats.columns import list_box_labels
 from mlrek.formats.files import Files
 from mlrek.formats.json_text import quoted, say_first
 from mlrek.formats.truth import GroundTruth
@@ -39,6 +40,7 @@ class _Image(Struct, gc=False):
     flickr_url: str = ""
     width: float | None = None
     height: float | None = None
+    neg_category_ids: Raw = Raw()
 
     @property
     def place(self) -> str:
@@ -168,18 +170,18 @@ def _make_truth(
         areas=areas,
         sizes=exact,
     )
-    n_images, none = len(images), np.zeros(0, dtype=np.int64)
+    boxes = sort_boxes(boxes, image_idx, len(images))
     return GroundTruth(
         task=Task.DETECTION,
         labels=labels.names,
         images=tuple(image_ids.values()),
-        truth=LabelSets(offsets=np.zeros(n_images + 1, dtype=np.int64), label_idx=none),
-        boxes=sort_boxes(boxes, image_idx, n_images),
+        truth=list_box_labels(boxes, len(labels.names)),
+        boxes=boxes,
         image_sizes=sizes,
         find_masks=masks.encode_sorted if masks.are_there else None,
         image_ids=image_ids,
         label_ids=labels.ids,
-        warnings=(*labels.warnings, *_warn_annotations(annotations)),
+        warnings=(*labels.warnings, *_warn_annotations(annotations), *_warn_lvis(images)),
     )
 
 
@@ -314,6 +316,14 @@ def _warn_annotations(annotations: Sequence[_Annotation]) -> Iterator[str]:
         yield (
             "an annotation has the id 0: pycocotools takes what finds it for a false alarm, here "
             "it is right"
+        )
+
+
+def _warn_lvis(images: Sequence[_Image]) -> Iterator[str]:
+    if any(bytes(image.neg_category_ids) for image in images):
+        yield (
+            "images list labels that were looked for (LVIS): found boxes of others count as false "
+            "alarms, as in COCO's own evaluation"
         )
 
 

@@ -246,12 +246,8 @@ def _place_boxes(truth: GroundTruth, rows: _Rows, true_codes: IntArray) -> Detec
     _check(unknown, truth, image_idx, "no image_size in the manifest: found boxes have no place")
     corners = rows.corners * np.tile(truth.image_sizes, 2)[image_idx]
     return Detections(
-        truth=Boxes(
-            offsets=truth.boxes.offsets,
-            label_idx=true_codes[truth.boxes.label_idx].astype(np.int32),
-            boxes_xyxy=truth.boxes.boxes_xyxy,
-            confidence=truth.boxes.confidence,
-            outcome=truth.boxes.outcome,
+        truth=replace(
+            truth.boxes, label_idx=true_codes[truth.boxes.label_idx].astype(np.int32), masks=None
         ),
         records=Boxes(
             offsets=rows.offsets,
@@ -451,9 +447,11 @@ def _find_task(
         if options.task not in possible:
             raise UsageError(_say_impossible(options.task, possible, has_boxes=has_boxes))
         return options.task, ()
+    if has_boxes:
+        return Task.DETECTION, ()
     if has_several:
         return Task.MULTILABEL, tuple(_warn_several(truth, answers))
-    if has_boxes or truth.task is Task.MULTILABEL:
+    if truth.task is Task.MULTILABEL:
         return truth.task, ()
     return _choose_open(answers)
 

@@ -2,11 +2,12 @@
 
 import gzip
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 from builders.answers import VERSION
-from builders.coco import give_file
+from builders.coco import draw_coco, give_file
 
 from mlrek.errors import EvaluationError, MlrekError, ParseError
 from mlrek.formats.coco import (
@@ -18,6 +19,9 @@ from mlrek.formats.coco import (
 from mlrek.formats.forms import read_answers, read_truth
 from mlrek.formats.predictions import JoinOptions
 from mlrek.formats.predictions.join import join_answers
+from mlrek.formats.stored import dump_evaluation
+from mlrek.metrics.compute import compute_metrics
+from mlrek.metrics.test_set import digest_test_set
 
 IMAGES = [
     {"id": 7, "file_name": "a.jpg", "width": 100, "height": 50},
@@ -294,3 +298,46 @@ def test_other_files_are_refused(data):
         with pytest.raises(MlrekError) as caught:
             read(give_file(data))
         assert "\n" not in str(caught.value)
+
+
+def test_one_test_set_in_two_forms_has_one_digest():
+    """A Ground Truth manifest and a COCO file of the same boxes are one test set."""
+    box = {"class_id": 0, "left": 10, "top": 5, "width": 20, "height": 10}
+    size = [{"width": 100, "height": 50, "depth": 3}]
+    metadata = {"class-map": {"0": "cat"}, "type": "groundtruth/object-detection"}
+    lines = [
+        {
+            "source-ref": name,
+            "b": {"annotations": boxes, "image_size": size},
+            "b-metadata": metadata,
+        }
+        for name, boxes in (("b.jpg", [box]), ("a.jpg", []))
+    ]
+    manifest = "\n".join(map(json.dumps, lines)).encode()
+    answers = read_coco_answers(give_file([FOUND]))
+    coco = join_answers(VERSION, read_truth(give_file(make_file(BOX))), answers, JoinOptions())
+    named = replace(answers, by_id=False, images=("b.jpg",), labels=("cat",))
+    other = join_answers(VERSION, read_truth(give_file(manifest)), named, JoinOptions())
+    assert digest_test_set(coco) == digest_test_set(other)
+
+
+def test_labels_that_were_looked_for_are_said():
+    """LVIS judges an image by some labels alone; COCO's evaluation by all, which is said."""
+    images = [IMAGES[0] | {"neg_category_ids": [2]}, IMAGES[1]]
+    said = read_coco_truth(give_file(make_file(BOX, images=images))).warnings
+    assert any("(LVIS)" in one for one in said)
+
+
+@pytest.mark.parametrize("masks", [False, True])
+def test_a_stored_evaluation_gives_the_numbers_of_its_files_again(masks):
+    """As truth and as predictions, with crowds, areas and masks."""
+    truth, results = draw_coco(2, masks=masks)
+    files = read_coco_truth(give_file(truth)), read_coco_answers(give_file(results))
+    joined = join_answers(VERSION, *files, JoinOptions())
+    stored = give_file(dump_evaluation(joined))
+    again = join_answers(VERSION, read_truth(stored), read_answers(stored), JoinOptions())
+    values = [
+        {name: number.value for name, number in compute_metrics(one).aggregate.items()}
+        for one in (joined, again)
+    ]
+    assert values[0] == pytest.approx(values[1], abs=0, nan_ok=True)
