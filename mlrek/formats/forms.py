@@ -31,6 +31,7 @@ from mlrek.formats.tables import (
     list_column_names,
     read_table_answers,
     read_table_truth,
+    seems_own_table,
     seems_table,
 )
 from mlrek.formats.truth import GroundTruth, parse_ground_truth
@@ -395,6 +396,13 @@ FORMS: Final[tuple[FileForm, ...]] = (
         answers=_read_stored_answers,
     ),
     FileForm(
+        name="a predictions.csv of mlrek's",
+        looks="predictions.csv of any run, with labels.json next to it, or the run's whole folder",
+        seems=seems_own_table,
+        truth=lambda files, _: read_table_truth(files),
+        answers=lambda files, _: read_table_answers(files),
+    ),
+    FileForm(
         name="saved answers of DetectCustomLabels",
         looks='{"image": "s3://…", "response": {"CustomLabels": […]}} a line',
         seems=_seems_responses,
@@ -429,7 +437,7 @@ FORMS: Final[tuple[FileForm, ...]] = (
     FileForm(
         name="a table (CSV, Parquet, JSON Lines)",
         looks="long: image,label[,confidence][,x_min,y_min,x_max,y_max]; wide: "
-        "image,truth,predicted,score_<label>; predictions.csv of any run",
+        "image,truth,predicted,score_<label>",
         seems=seems_table,
         truth=lambda files, _: read_table_truth(files),
         answers=lambda files, _: read_table_answers(files),

@@ -414,11 +414,12 @@ def _list_files(storage: Storage, place: str) -> list[StoredFile]:
     """
     listed = sorted(storage.list_files(place), key=lambda file: file.name)
     itself = [file for file in listed if file.uri == place]
-    if itself and place.endswith(f"/{OWN_TABLE}"):
-        itself += _list_labels(storage, join_uri(parent_uri(place), OWN_LABELS))
-    if not (itself or listed):
+    found = itself or listed
+    if not found:
         raise SourceNotFoundError(place, "no such file, or an empty folder")
-    return itself or listed
+    if len(found) == 1 and found[0].uri.rpartition("/")[2] == OWN_TABLE:
+        found += _list_labels(storage, join_uri(parent_uri(found[0].uri), OWN_LABELS))
+    return found
 
 
 def _list_labels(storage: Storage, place: str) -> list[StoredFile]:

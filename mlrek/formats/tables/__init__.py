@@ -20,15 +20,23 @@ __all__ = [
     "read_table_answers",
     "read_table_truth",
     "read_thresholds",
+    "seems_own_table",
     "seems_table",
 ]
 
 
 def seems_table(files: Files) -> bool:
     """Whether there is a table of truth or predictions, by its content."""
-    from mlrek.formats.tables.batches import seems_one
+    from mlrek.formats.tables.batches import list_candidates, seems_one
 
-    return any(seems_one(files, name) for name in files.names)
+    return any(seems_one(files, name) for name in list_candidates(files))
+
+
+def seems_own_table(files: Files) -> bool:
+    """Whether there is a `predictions.csv` of mlrek's."""
+    from mlrek.formats.tables.own import find_own_table
+
+    return find_own_table(files) is not None
 
 
 def explain_no_table(files: Files) -> str:

@@ -24,6 +24,7 @@ _BLOCK_BYTES: Final = 1 << 20  # and one thread: more of either take far more me
 _CELLS_AT_ONCE: Final = 1 << 19
 _NO_VALUES: Final = ("", "nan", "NaN", "NAN", "NA", "N/A", "null", "NULL", "None")
 _DECIMAL_COMMA: Final = re.compile(r"\s*[+-]?\d+,\d+\s*")
+_ENDING: Final = re.compile(r"\.(csv|tsv|parquet|pq|jsonl?|ndjson)(\.gz)?$", re.IGNORECASE)
 _COCO: Final = frozenset(("image_id", "category_id", "bbox"))
 
 Columns = Sequence[pa.Array]
@@ -39,6 +40,13 @@ class TableFile:
     uri: str
     header: Header
     iter_batches: Callable[[Sequence[int]], Iterator[Columns]]
+
+
+def list_candidates(files: Files) -> list[str]:
+    """The files that may be tables: the one file, or those of a folder that end like one."""
+    if not files.is_folder:
+        return [ITSELF]
+    return [name for name in files.names if _ENDING.search(name)]
 
 
 def seems_one(files: Files, name: str = ITSELF) -> bool:
@@ -63,7 +71,10 @@ def peek_names(files: Files, name: str = ITSELF) -> tuple[str, ...]:
     inside = peek_inside(files.read_head(name)).removeprefix(BYTE_ORDER_MARK).lstrip()
     if say_spoilt(inside) or inside.startswith((b"{", b"[")):
         return ()
-    return split_names(_split_header("", files.read(name))[1])[1]
+    try:
+        return split_names(_split_header("", files.read(name))[1])[1]
+    except ParseError:
+        return ()
 
 
 def _is_evaluation(data: bytes) -> bool:

@@ -17,6 +17,7 @@ from mlrek.formats.json_text import join_some, quoted, say_first
 from mlrek.formats.tables.batches import (
     Columns,
     TableFile,
+    list_candidates,
     open_table,
     parse_column,
     read_flags,
@@ -119,12 +120,10 @@ def choose_files(files: Files) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """
     if not files.is_folder:
         return (ITSELF,), ()
-    found: list[str] = []
-    others: list[str] = []
-    for name in files.names:
-        (found if seems_one(files, name) else others).append(name)
+    found = [name for name in list_candidates(files) if seems_one(files, name)]
     if not found:
         raise ParseError(files.uri, 0, "holds no table of images and labels")
+    others = sorted(set(files.names).difference(found))
     if not others:
         return tuple(found), ()
     said = join_some([quoted(name) for name in others[:4]], ", ")
@@ -143,7 +142,7 @@ def say_lacking(header: Header) -> str:
     shown = join_some([quoted(name) for name in header.names[:11]], ", ", 10)
     known = header.roles or header.scores or header.hot
     hint = "" if known else "; the first line must name the columns"
-    if Role.IMAGE in header and header.passed:
+    if Role.IMAGE in header and Role.CONFIDENCE not in header and header.passed:
         name = header.passed[0]
         hint = f"; a column of one label's confidences is named {quoted(f'score_{name}')}"
     return (

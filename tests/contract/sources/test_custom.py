@@ -230,6 +230,24 @@ def test_a_lone_file_with_its_truth_is_a_source(stored):
     assert entry.version.arn.startswith("local:project/")
 
 
+@pytest.mark.parametrize("place", ["run/predictions.csv", "./run/predictions.csv", "run"])
+def test_labels_next_to_own_predictions_give_their_order(tmp_path, monkeypatch, place):
+    """The `labels.json` next to a run's `predictions.csv` counts, however the file is named."""
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "predictions.csv").write_text(
+        "image,predicted,truth,confidence,outcome\n1.jpg,b,b,0.5,correct\n2.jpg,a,b,0.5,wrong\n"
+    )
+    (folder / "labels.json").write_text(
+        '{"b": {"metric_key": "b", "index": 0, "display": "b"},'
+        ' "a": {"metric_key": "a", "index": 1, "display": "a"}}'
+    )
+    monkeypatch.chdir(tmp_path)
+    source = open_predictions(place, NAMED)
+
+    assert source.load(source.list_versions()[0]).labels == ("b", "a")
+
+
 def test_predictions_in_s3_meet_a_truth_on_disk(answers, s3_server):
     """Each file is read where it is."""
     s3_server.put("models", "v3/answers.jsonl", (answers / "answers.jsonl").read_bytes())

@@ -6,6 +6,7 @@ import pytest
 from builders.tables import answer, list_truth, make_files
 
 from mlrek.errors import ParseError
+from mlrek.formats.forms import read_answers
 from mlrek.formats.predictions import JoinOptions
 from mlrek.formats.predictions.join import join_answers
 from mlrek.formats.tables import read_table_answers, read_table_truth, seems_table
@@ -107,4 +108,6 @@ def test_folder_of_a_run_is_recognised(examples):
     files = make_files(tables)
 
     assert seems_table(files)
-    assert read_table_answers(files).labels == metrics.labels
+    assert read_answers(files).labels == metrics.labels
+    pictures = {f"images/{i}.jpg": b"" for i in range(99)} | {f"p/{i}.jpg": b"" for i in range(99)}
+    assert read_answers(make_files(tables | pictures)).labels == metrics.labels
