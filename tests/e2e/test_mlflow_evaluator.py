@@ -90,7 +90,7 @@ def evaluate(mlflow, estimator, data, **config):
     return mlflow.get_run(run.info.run_id), result
 
 
-def test_a_model_is_evaluated_into_its_run(mlflow, data):
+def test_a_model_is_evaluated_into_its_run(mlflow, data, tmp_path):
     """Numbers, intervals, files and tags are in the run, whose name and parameters stay."""
     *_, test = data
     model = GaussianNB()
@@ -108,6 +108,10 @@ def test_a_model_is_evaluated_into_its_run(mlflow, data):
     files = {file.path for file in mlflow.MlflowClient().list_artifacts(run.info.run_id)}
     assert {"report.html", "evaluation.parquet", "evaluation.json", "confusion_matrix.png"} <= files
     assert result.artifacts["report.html"].content.startswith(b"<!")
+    result.save(tmp_path / "saved")
+    again = type(result).load(tmp_path / "saved")
+    assert again.metrics == result.metrics
+    assert again.artifacts["labels.json"].content == result.artifacts["labels.json"].content
     assert run.data.tags["version_arn"] == "mlrek:project/digits/custom/bayes"
     assert run.data.tags["test_set_digest"]
     assert run.data.tags["mlrek.complete"] == "true"
@@ -342,17 +346,17 @@ def test_other_models_are_left_alone(mlflow, data):
 
 
 def test_the_entry_point_loads_little():
-    """MLflow loads the class with all evaluators: that imports no plots and no model library."""
+    """MLflow imports the class with its own evaluators: nothing comes along but that module."""
     module, _, _ = read_entry_point().partition(":")
     code = (
         "import sys, mlflow.models.evaluation.base; before = set(sys.modules); "
-        f"import {module}; print(sorted({{'boto3', 'sklearn', 'matplotlib.figure', 'scipy'}} "
-        "& (set(sys.modules) - before)))"
+        f"import {module}; print(sorted(set(sys.modules) - before))"
     )
 
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
-    assert done.stdout.strip().splitlines()[-1] == "[]"
+    loaded = done.stdout.strip().splitlines()[-1]
+    assert loaded in {str(["mlrek", "mlrek.api", module]), "[]"}  # MLflow may have done so itself
 
 
 def test_an_installed_mlrek_has_the_entry_point():
