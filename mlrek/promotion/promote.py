@@ -163,7 +163,11 @@ def attach_model(promotion: Promotion, registry: Registry) -> Promotion:
     _, version = register_run(registry, move.version.name, run, known, promotion.own)
     if said := registry.get_version(move.version.name, move.version.number).tags.get(VALIDATION):
         registry.set_version_tags(version, {VALIDATION: said})
-    return replace(promotion, move=replace(move, version=version))
+    decision = promotion.decision
+    if decision is not None and decision.candidate.number is not None:
+        candidate = replace(decision.candidate, number=version.number)
+        decision = replace(decision, candidate=candidate)
+    return replace(promotion, move=replace(move, version=version), decision=decision)
 
 
 def seal_promotion(

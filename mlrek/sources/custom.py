@@ -29,18 +29,13 @@ from mlrek.evaluation import (
     Task,
     Version,
 )
-from mlrek.formats import forms
 from mlrek.formats.files import ITSELF, Files
 from mlrek.formats.google.documents import parse_google_name
 from mlrek.formats.json_text import decode_json, quoted, say_unreadable
 from mlrek.formats.lookout import parse_lookout_arn
-from mlrek.formats.pictures_below import is_picture
+from mlrek.formats.pictures_below import is_left_behind, is_picture
 from mlrek.formats.predictions import Answers, JoinOptions, Match, Unmatched
-from mlrek.formats.predictions.join import join_answers
-from mlrek.formats.tables.columns import OWN_LABELS, OWN_TABLE
-from mlrek.formats.tables.lists import read_label_map, read_thresholds
 from mlrek.formats.truth import GroundTruth
-from mlrek.metrics.doubts import find_touched, is_fitted
 from mlrek.sources.aws import AwsClients
 from mlrek.sources.description import parse_arn
 from mlrek.sources.entries import Part, PartReader, VersionEntry
@@ -339,6 +334,8 @@ def make_entry(
 
 def find_self_contained(storage: Storage, uri: str) -> list[VersionEntry]:
     """The version that a lone file of predictions is which may hold the truth too; else none."""
+    from mlrek.formats import forms  # the readers of all forms are for predictions alone
+
     files = Files(uri=uri, names=(ITSELF,), read=lambda _: storage.read(uri))
     with suppress(SourceError):
         if forms.may_hold_both(files):
@@ -412,22 +409,31 @@ def _list_files(storage: Storage, place: str) -> list[StoredFile]:
     Raises:
         SourceNotFoundError: There is none.
     """
+    if place.startswith(S3_SCHEME):
+        with suppress(SourceNotFoundError):  # who may read an object need not be let list
+            storage.read_head(place, 1)
+            itself = StoredFile(uri=place, name=PurePosixPath(place).name, size=0)
+            return [itself, *_find_labels(storage, itself)]
     listed = sorted(storage.list_files(place), key=lambda file: file.name)
-    itself = [file for file in listed if file.uri == place]
-    found = itself or listed
-    if not found:
+    if lone := next((file for file in listed if file.uri == place), None):
+        return [lone, *_find_labels(storage, lone)]
+    listed = [file for file in listed if not is_left_behind(file.name)]
+    if not listed:
         raise SourceNotFoundError(place, "no such file, or an empty folder")
-    if len(found) == 1 and found[0].uri.rpartition("/")[2] == OWN_TABLE:
-        found += _list_labels(storage, join_uri(parent_uri(found[0].uri), OWN_LABELS))
-    return found
+    return listed
 
 
-def _list_labels(storage: Storage, place: str) -> list[StoredFile]:
-    """The list of labels next to mlrek's own table of predictions, where it is there."""
+def _find_labels(storage: Storage, file: StoredFile) -> Iterator[StoredFile]:
+    """The labels that mlrek wrote next to its own `predictions.csv`, where it is one."""
+    from mlrek.formats.tables.columns import OWN_LABELS
+    from mlrek.formats.tables.own import find_own_table
+
+    own = Files(uri=file.uri, names=(ITSELF,), read=lambda _: storage.read(file.uri))
     with suppress(SourceError):
-        found = [file for file in storage.list_files(place) if file.uri == place]
-        return [replace(file, name=OWN_LABELS) for file in found]
-    return []
+        if find_own_table(own) is not None:
+            labels = join_uri(parent_uri(file.uri), OWN_LABELS)
+            storage.read_head(labels, 1)
+            yield StoredFile(uri=labels, name=OWN_LABELS, size=0)
 
 
 # ---- what they say -------------------------------------------------------------------------
@@ -543,6 +549,10 @@ def _list_options(described: _Description) -> dict[str, object]:
 def _read_evaluation(
     version: Version, described: _Description, places: Mapping[str, ReadPlace], reader: PartReader
 ) -> Evaluation:
+    from mlrek.formats import forms
+    from mlrek.formats.predictions.join import join_answers
+    from mlrek.formats.tables.lists import read_label_map, read_thresholds
+
     predictions, truth = places[PREDICTIONS], places.get(TRUTH)
     options = JoinOptions(
         task=described.task,
@@ -612,6 +622,8 @@ def _take_over(stored: Evaluation, version: Version) -> Evaluation:
 
 def _doubt_fitted(stored: Evaluation) -> Iterator[Doubt]:
     """The service chose the thresholds on this very test set, whoever logs it now."""
+    from mlrek.metrics.doubts import find_touched, is_fitted
+
     if is_fitted(stored):
         yield Doubt(
             kind=DoubtKind.THRESHOLDS_FITTED,
