@@ -112,18 +112,18 @@ def load_version(
         ModelNotFoundError: The registry has no such model, version or alias.
         TrackingError: MLflow cannot be reached or refuses.
     """
+    if parse_custom_arn(text) is not None:
+        return _load_logged(text, open_store())
     if is_logged_version(text):
         _check_uri(text)
         return _load_run(text, open_store())
-    if parse_custom_arn(text) is not None:
-        return _load_logged(text, open_store())
     source, entry = find_entry(text, aws)
     return load_entry(source, entry, skip_bad_lines=skip_bad_lines, threshold=threshold)
 
 
 def is_logged_version(text: str) -> bool:
-    """Whether a VERSION is a run or a registered model, and no source."""
-    return text.startswith(("runs:/", "models:/"))
+    """Whether a VERSION is in MLflow alone: a run, a registered model, a model from anywhere."""
+    return text.startswith(("runs:/", "models:/")) or parse_custom_arn(text) is not None
 
 
 def load_given(

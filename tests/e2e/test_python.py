@@ -226,6 +226,28 @@ def test_a_model_of_ones_own_is_logged_with_its_predecessor(digits, digits_store
     assert len(c.fixed) == (~table["right"]).sum()
 
 
+def test_predictions_of_any_model_are_read_and_logged_as_by_the_command(
+    examples, digits_store, run_mlrek, quiet
+):
+    """Its truth and names by keyword; read, logged, synced and found by its ARN it is one run."""
+    project = mlrek.read(f"{examples}/digits#v2-linear").evaluation.version.project.arn
+    truth = f"{examples}/digits/versions/v2-linear/TestingGroundTruth-digits-v2-linear.json"
+    file = f"{examples}/successor/predictions.parquet"
+    about = {"truth": truth, "project": project, "version": "v5-own"}
+    ev = mlrek.read(file, **about)
+    logged = mlrek.log(ev, tracking_uri=digits_store)
+    synced = mlrek.sync(file, **about, tracking_uri=digits_store)
+    options = [word for name, value in about.items() for word in (f"--{name}", value)]
+    shell = run_mlrek("sync", file, *options, "--tracking-uri", digits_store, "--json")
+    found = mlrek.read(ev.version_arn, tracking_uri=digits_store)
+
+    assert logged.action == "created"
+    assert synced.versions[["action", "run_id"]].values.tolist() == [["unchanged", logged.run_id]]
+    assert synced.to_dict() == read_json(shell)
+    assert found.run_id == logged.run_id
+    assert found.metrics.to_frame().equals(ev.metrics.to_frame())
+
+
 def test_a_fresh_database_is_made_in_silence(digits, tmp_path, quiet):
     """By the first `sync` of all, and by eight threads that log at once."""
     store = f"sqlite:///{tmp_path}/fresh.db"
