@@ -299,7 +299,8 @@ def make_entry(
     """
     files: list[_File] = []
     names: dict[str, list[str]] = {}
-    places = {**options.places, PREDICTIONS: predictions}
+    named = {**options.places, PREDICTIONS: predictions}
+    places = {role: _clean(place) for role, place in named.items()}
     for role in (role for role in ROLES if role in places):
         listed = _list_files(storage, places[role])
         keeps_pictures = any(file.name.endswith(_LABEL_FILE) for file in listed)
@@ -403,13 +404,18 @@ def _make_part(file: _File) -> Part:
     )
 
 
+def _clean(place: str) -> str:
+    """A place as listings spell it."""
+    return place if place.startswith(S3_SCHEME) else str(Path(place))
+
+
 def _list_files(storage: Storage, place: str) -> list[StoredFile]:
     """The one file that a place is, or all below it.
 
     Raises:
         SourceNotFoundError: There is none.
     """
-    if place.startswith(S3_SCHEME):
+    if place.startswith(S3_SCHEME) and not place.endswith("/"):
         with suppress(SourceNotFoundError):  # who may read an object need not be let list
             storage.read_head(place, 1)
             itself = StoredFile(uri=place, name=PurePosixPath(place).name, size=0)
@@ -487,6 +493,7 @@ def open_place(reader: PartReader, role: str, uri: str) -> ReadPlace:
     Raises:
         SourceError: It is not there, or cannot be listed.
     """
+    uri = _clean(uri)
     listed = _list_files(reader.storage, uri)
     parts = {
         ITSELF if file.uri == uri else file.name: Part(role=role, uri=file.uri) for file in listed
