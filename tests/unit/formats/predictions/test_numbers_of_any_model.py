@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from builders.answers import VERSION
+from builders.detections import draw_random_scenes, run_pycocotools
 from sklearn import metrics as sk
 from sklearn.datasets import load_digits, make_multilabel_classification
 from sklearn.linear_model import LogisticRegression
@@ -84,7 +85,7 @@ def expect_decided(y_true, y_pred):
 def check(numbers, expected):
     """Each expected number is there."""
     found = {name: numbers[name].value for name in expected}
-    assert found == pytest.approx(expected, rel=RTOL, abs=RTOL)
+    assert found == pytest.approx(expected, rel=RTOL, abs=RTOL, nan_ok=True)
 
 
 def test_a_wide_table_of_probabilities_gives_the_numbers_of_scikit_learn(digits):
@@ -202,3 +203,39 @@ def test_the_task_that_is_asked_for_counts_where_the_data_leave_it_open(digits):
 
     assert (one.task, several.task) == (Task.CLASSIFICATION, Task.MULTILABEL)
     assert any("--task multilabel says otherwise" in said for said in one.warnings)
+
+
+@pytest.mark.parametrize("as_shares", [False, True])
+def test_tables_of_boxes_give_the_numbers_of_pycocotools(as_shares):
+    """Corners in pixels, and predictions as shares of images whose size the truth tells."""
+    truth, records = (
+        [[row for row in image if row[1][0] < row[1][2] and row[1][1] < row[1][3]] for image in one]
+        for one in draw_random_scenes(3, n_images=20, n_true=120, n_found=240)
+    )
+    sure = iter(np.random.default_rng(4).permutation(240) / 240)  # equal ones go by names of images
+    records = [[(code, box, float(next(sure))) for code, box, _ in image] for image in records]
+    expected, per_label = run_pycocotools(truth, records, n_labels=3)
+    size = 512
+    true = [
+        {"image": f"{i}.png", "label": "abc"[code], "width": size, "height": size} | _name(box)
+        for i, image in enumerate(truth)
+        for code, box in image
+    ]
+    scale = 1 / size if as_shares else 1
+    found = [
+        {"image": f"{i}.png", "label": "abc"[code], "score": score}
+        | _name(edge * scale for edge in box)
+        for i, image in enumerate(records)
+        for code, box, score in image
+    ]
+
+    joined = join_tables(pd.DataFrame(true), pd.DataFrame(found).sort_index(ascending=False))
+
+    assert joined.task is Task.DETECTION
+    metrics = compute_metrics(joined, intervals=False)
+    check(metrics.aggregate, expected)
+    assert metrics.per_label.ap == pytest.approx(per_label, abs=RTOL)
+
+
+def _name(box):
+    return dict(zip(("x_min", "y_min", "x_max", "y_max"), box, strict=True))
