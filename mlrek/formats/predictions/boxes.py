@@ -7,7 +7,7 @@ from typing import Final
 import numpy as np
 
 from mlrek.errors import EvaluationError
-from mlrek.evaluation import Boxes, Detections, FloatArray, IntArray
+from mlrek.evaluation import BoolArray, Boxes, Detections, FloatArray, IntArray
 from mlrek.formats.json_text import quoted, say_first
 from mlrek.formats.predictions import Answers
 from mlrek.formats.predictions.masks import check_mask_sizes
@@ -21,7 +21,7 @@ _NO_SIZE: Final = (
 )
 _SHARES_END: Final = 1.5
 """Boxes of pixels that all lie within so many are shares: some reach over the edge."""
-_BEYOND: Final = 0.02
+_BEYOND: Final = 0.05
 """Of the image's size: a box may reach so far over its edge."""
 
 _OVERLAP: Final = 0.5
@@ -89,11 +89,10 @@ def _check_corners(side: str, boxes: Boxes, images: tuple[str, ...]) -> None:
     """
     corners = boxes.boxes_xyxy
     wrong = np.asarray((corners[:, 2:] < corners[:, :2]).any(axis=1))
-    if n := int(np.count_nonzero(wrong)):
-        first = images[boxes.image_idx[int(np.argmax(wrong))]]
+    if wrong.any():
         what = f"boxes of the {side} end before they begin (x_max < x_min or y_max < y_min)"
         raise EvaluationError(
-            f"{say_first(n, len(wrong), what, first)}; are these x, y, width, height? then name "
+            f"{_say_boxes(wrong, boxes, images, what)}; are these x, y, width, height? then name "
             "the columns so"
         )
 
@@ -164,35 +163,39 @@ def _scale(found: Boxes, sizes: FloatArray, images: tuple[str, ...], *, to_pixel
 
 
 def _warn_outside(sides: _Sides, images: tuple[str, ...]) -> Iterator[str]:
-    """Counts boxes that reach over the edge of their image.
+    """Counts boxes that reach over the edge of their image, where its size is known.
 
     Raises:
-        EvaluationError: Of half of the predictions the centre lies outside.
+        EvaluationError: Of half of the boxes of a side the centre lies outside.
     """
     for side, boxes in (("predictions", sides.found), ("truth", sides.truth)):
-        size = np.ones((len(boxes.label_idx), 2))
+        shares = boxes.boxes_xyxy
         if not sides.normalized:
-            size = sides.sizes[boxes.image_idx]
-        corners = boxes.boxes_xyxy
-        centre = (corners[:, :2] + corners[:, 2:]) / 2
-        lies_outside = np.asarray(((centre < 0) | (centre > size)).any(axis=1))
-        if len(size) and 2 * np.count_nonzero(lies_outside) > len(size):
-            first = images[boxes.image_idx[int(np.argmax(lies_outside))]]
-            what = f"boxes of the {side} lie outside their image"
-            raise EvaluationError(
-                f"{say_first(int(lies_outside.sum()), len(size), what, first)}; their scale is "
-                "another than that of the image: give pixels of the original image, or shares"
+            shares = shares / np.tile(sides.sizes, 2)[boxes.image_idx]
+        centre = (shares[:, :2] + shares[:, 2:]) / 2
+        outside = _find_beyond(centre, 0)
+        if 2 * np.count_nonzero(outside) > len(outside):
+            said = _say_boxes(
+                outside, boxes, images, f"boxes of the {side} lie outside their image"
             )
-        edge = np.tile(size, 2)
-        beyond = np.asarray(
-            ((corners < -_BEYOND * edge - 1) | (corners > (1 + _BEYOND) * edge + 1)).any(axis=1)
-        )
-        if sides.normalized:
-            beyond = np.asarray(((corners < -_BEYOND) | (corners > 1 + _BEYOND)).any(axis=1))
+            raise EvaluationError(
+                f"{said}; their scale is another than that of the image: give pixels of the "
+                "original image, or shares"
+            )
+        beyond = _find_beyond(shares, _BEYOND)
         if beyond.any():
-            first = images[boxes.image_idx[int(np.argmax(beyond))]]
             what = f"boxes of the {side} reach beyond the edge of their image"
-            yield say_first(int(beyond.sum()), len(beyond), what, first)
+            yield _say_boxes(beyond, boxes, images, what)
+
+
+def _find_beyond(shares: FloatArray, margin: float) -> BoolArray:
+    """Which rows have something outside of an image, (n,)."""
+    return np.asarray(((shares < -margin) | (shares > 1 + margin)).any(axis=1))
+
+
+def _say_boxes(concerned: BoolArray, boxes: Boxes, images: tuple[str, ...], what: str) -> str:
+    first = images[boxes.image_idx[int(np.argmax(concerned))]]
+    return say_first(int(np.count_nonzero(concerned)), len(concerned), what, first)
 
 
 def _warn_overlap(sides: _Sides) -> Iterator[str]:
@@ -275,12 +278,19 @@ def _list_readings(
     """The predicted boxes if their four numbers meant something else."""
     for what, read in _READINGS.items():
         yield what, read(found.boxes_xyxy)
-    yield "in another scale", found.boxes_xyxy * _find_scale(truth.boxes_xyxy, found.boxes_xyxy)
+    surest = found.boxes_xyxy[_find_surest(truth, found)]
+    yield "in another scale", found.boxes_xyxy * _find_scale(truth.boxes_xyxy, surest)
     sizes = np.tile(sides.sizes, 2)
     if not sides.normalized and not np.isnan(sizes[found.image_idx]).any():
         true_shares = truth.boxes_xyxy / sizes[truth.image_idx]
-        scale = _find_scale(true_shares, found.boxes_xyxy)
+        scale = _find_scale(true_shares, surest)
         yield "of resized images", found.boxes_xyxy * scale * sizes[found.image_idx]
+
+
+def _find_surest(truth: BoxTable, found: BoxTable) -> BoolArray:
+    """As many boxes of each image as it has true ones; `found` stands by falling confidence."""
+    rank = np.arange(len(found.image_idx)) - np.searchsorted(found.image_idx, found.image_idx)
+    return np.asarray(rank < np.bincount(truth.image_idx)[found.image_idx])
 
 
 def _find_scale(true: FloatArray, found: FloatArray) -> FloatArray:
