@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, partial
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from mlrek.api.evaluated import EvaluatedVersion, objects
@@ -18,7 +19,8 @@ from mlrek.registry.door import DEFAULT_ALIAS
 from mlrek.render import null_undefined
 from mlrek.render.decision import build_decision_json, say_verdict, write_decision_markdown
 from mlrek.sources import AwsOptions
-from mlrek.tracking.connection import connect, connect_for_reading, keep_loggers
+from mlrek.text import escape_unprintable
+from mlrek.tracking.connection import connect, connect_without_writing, keep_loggers
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -92,7 +94,7 @@ class CheckedVersion:
         return document
 
     def __repr__(self) -> str:
-        return f"<CheckedVersion {say_verdict(self.decision)}>"
+        return f"<CheckedVersion {escape_unprintable(say_verdict(self.decision))}>"
 
     def _repr_markdown_(self) -> str:
         return write_decision_markdown(self.decision)
@@ -144,11 +146,12 @@ def check(  # noqa: PLR0913 - each is a word of its caller
         refer("candidate", candidate),
         AwsOptions(region=region or "", profile=profile or ""),
     )
-    open_store = cache(partial(connect if log else connect_for_reading, tracking_uri or ""))
     against = baseline.referred if isinstance(baseline, EvaluatedVersion) else None
     named = check_text("baseline", baseline or "") if against is None else _name(against)
     asked = _read(policy, named, group_by or "")
-    with keep_loggers():
+    with keep_loggers(), TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        connecting = connect if log else partial(connect_without_writing, folder=folder)
+        open_store = cache(partial(connecting, tracking_uri or ""))
         asking = Asking(alias=alias, notes=log, baseline=against)
         decision = check_version(asked_of, asked, aws, open_store, asking)
         if log and decision.candidate.run_id:

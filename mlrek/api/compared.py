@@ -24,7 +24,7 @@ from mlrek.promotion.compare import (
 from mlrek.render import null_undefined
 from mlrek.render.comparison import find_headline
 from mlrek.sources import AwsOptions
-from mlrek.text import fmt
+from mlrek.text import escape_unprintable, fmt
 from mlrek.tracking.connection import connect_for_reading, keep_loggers
 
 if TYPE_CHECKING:
@@ -188,10 +188,8 @@ class ComparedVersions:
         if headline is not None:
             change = fmt(headline.difference, signed=True)
             said = f", {headline.name} {change} ({headline.judgement.value})"
-        return (
-            f"<ComparedVersions {self.candidate} against {self.baseline}: "
-            f"{self.verdict} test set{said}>"
-        )
+        pair = escape_unprintable(f"{self.candidate} against {self.baseline}")
+        return f"<ComparedVersions {pair}: {self.verdict} test set{said}>"
 
     def _repr_html_(self) -> str:
         return frame_page(self.report())

@@ -26,7 +26,7 @@ from mlrek.render.report import render_report
 from mlrek.render.version import build_shown_json, choose_shown
 from mlrek.sources import AwsOptions
 from mlrek.sources.entries import Source, VersionEntry
-from mlrek.text import fmt
+from mlrek.text import escape_unprintable, fmt
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -342,7 +342,8 @@ class EvaluatedVersion:
         images = "" if self.test_images is None else f", {self.test_images:,} images"
         name, number = next(iter(list_headlines(self._computed).items()), ("", None))
         said = f", {name_metric(name)} {fmt(number.value)}" if number else ""
-        return f"<EvaluatedVersion {self.project}/{self.version}: {self.task}{images}{said}>"
+        whose = escape_unprintable(f"{self.project}/{self.version}")
+        return f"<EvaluatedVersion {whose}: {self.task}{images}{said}>"
 
     def _repr_html_(self) -> str:
         return frame_page(self.report())

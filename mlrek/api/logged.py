@@ -31,6 +31,7 @@ from mlrek.runs.results import (
 from mlrek.runs.sync import sync_opened, sync_sources
 from mlrek.sources import AwsOptions
 from mlrek.sources.entries import FoundContents, OnBytes, SeenInTraining, Source, VersionEntry
+from mlrek.text import escape_unprintable
 from mlrek.tracking.connection import keep_loggers
 from mlrek.tracking.description import AUTO_IMAGES, Options, compute_evaluation_key
 
@@ -82,7 +83,8 @@ class LoggedVersion:
         return document
 
     def __repr__(self) -> str:
-        return f"<LoggedVersion {self.action}: run {self.run_id} in {self.experiment}>"
+        place = escape_unprintable(self.experiment)
+        return f"<LoggedVersion {self.action}: run {self.run_id} in {place}>"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)

@@ -208,6 +208,17 @@ def _default_uri() -> str:
         ) from exc
 
 
+def connect_without_writing(tracking_uri: str, folder: str) -> Store:
+    """Like `connect`; a local database that is not there yet is made in a folder that soon goes.
+
+    It holds nothing, as the one that `connect` would make, and is called as that one.
+    """
+    store = connect_existing(tracking_uri)
+    if store is not None:
+        return store
+    return Store(connect(f"sqlite:///{folder}/mlflow.db").client, tracking_uri or _default_uri())
+
+
 def connect_for_reading(tracking_uri: str = "") -> Store:
     """Like `connect`, where nothing is there to be read without a store.
 

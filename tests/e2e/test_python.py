@@ -137,6 +137,17 @@ def test_check_answers_as_the_command(policy, digits, run_mlrek, tmp_path):
     assert d.verdict == expected["verdict"]
 
 
+def test_a_check_without_a_store_makes_none(examples, run_mlrek, tmp_path, quiet):
+    """It answers as the command, which makes a database: nobody is the champion yet."""
+    candidate, policy = f"{examples}/digits#v2-linear", examples / "policy.toml"
+    d = mlrek.check(candidate, policy)
+
+    assert not list(tmp_path.iterdir())
+    done = run_mlrek("check", candidate, "--policy", policy, "--json", check=False)
+    assert d.to_dict() == read_json(done)
+    assert d.verdict == "undecided"
+
+
 def test_a_check_writes_nothing_unless_asked(digits_store, quiet):
     """No tag of a look, no file; with `log` both, as the command does."""
     client = mlflow.MlflowClient(digits_store)
