@@ -189,7 +189,7 @@ def _open_csv(uri: str, read: Callable[[str], Iterable[bytes]], name: str) -> Ta
         options = {
             "read_options": pyarrow.csv.ReadOptions(
                 column_names=[*map(str, range(len(names)))],
-                block_size=_BLOCK_BYTES,
+                block_size=_BLOCK_BYTES * min(1 + len(names) // 16, 32),
                 use_threads=False,
             ),
             "parse_options": pyarrow.csv.ParseOptions(
@@ -271,11 +271,23 @@ def _open_json(uri: str, read: Callable[[str], Iterable[bytes]], name: str) -> T
     header = _read_header(uri, names)
 
     def iter_batches(places: Sequence[int]) -> Iterator[Columns]:
+        waiting: list[dict[str, Any]] = []
         for number, rows in _iter_rows(uri, read(name)):
             _check_names(uri, names, number, rows)
-            yield [make_array([row.get(names[place]) for row in rows]) for place in places]
+            waiting += rows
+            if len(waiting) * len(names) >= _CELLS_AT_ONCE:
+                yield _take_columns(waiting, names, places)
+                waiting = []
+        if waiting:
+            yield _take_columns(waiting, names, places)
 
     return TableFile(uri=uri, header=header, iter_batches=iter_batches)
+
+
+def _take_columns(
+    rows: Sequence[dict[str, Any]], names: Sequence[str], places: Sequence[int]
+) -> Columns:
+    return [make_array([row.get(names[place]) for row in rows]) for place in places]
 
 
 def _iter_rows(uri: str, chunks: Iterable[bytes]) -> Iterator[tuple[int, Sequence[dict[str, Any]]]]:
