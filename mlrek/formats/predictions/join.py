@@ -387,7 +387,7 @@ def join_answers(
             *of_masks,
             *matched.warnings,
             *warn_alike(truth.labels, names),
-            *warn_foreign(truth.labels, names),
+            *warn_foreign(truth.labels, names, _find_used(truth)),
             *of_thresholds,
             *repeated,
             *of_boxes,
@@ -398,6 +398,12 @@ def join_answers(
     if matched.is_kept.all():
         return evaluation
     return take_images(evaluation, np.flatnonzero(matched.is_kept))
+
+
+def _find_used(truth: GroundTruth) -> BoolArray:
+    """Which labels are true of some image, (n_labels,)."""
+    rows = truth.truth if truth.boxes is None else truth.boxes
+    return np.bincount(rows.label_idx, minlength=len(truth.labels)) > 0
 
 
 def _recode(detections: Detections, true_codes: IntArray, codes: IntArray) -> Detections:

@@ -6,7 +6,7 @@ from itertools import chain
 import numpy as np
 
 from mlrek.errors import EvaluationError
-from mlrek.evaluation import FloatArray
+from mlrek.evaluation import BoolArray, FloatArray
 from mlrek.formats.json_text import join_some, quoted, quoted_some
 from mlrek.formats.predictions import Answers, JoinOptions
 from mlrek.formats.truth import GroundTruth
@@ -100,13 +100,26 @@ def warn_alike(true: Iterable[str], found: Iterable[str]) -> Iterator[str]:
         )
 
 
-def warn_foreign(true: Sequence[str], found: Sequence[str]) -> Iterator[str]:
-    """That some labels of the answers are none of the truth's."""
+def warn_foreign(true: Sequence[str], found: Sequence[str], used: BoolArray) -> Iterator[str]:
+    """That some labels of the answers are none of the truth's, or the reverse.
+
+    Args:
+        true: The labels of the truth.
+        found: Those of the answers.
+        used: Which of the truth's are true of some image, (len(true),).
+    """
     foreign = [label for label in dict.fromkeys(found) if label not in {*true}]
     if foreign:
         yield (
             f"{len(foreign)} of {len({*found})} labels of the predictions occur nowhere in the "
             f"truth: {quoted_some(foreign)}"
+        )
+    known = {*found}
+    needed = [label for label, is_used in zip(true, used.tolist(), strict=True) if is_used]
+    if missed := [label for label in needed if label not in known]:
+        yield (
+            f"{len(missed)} of {len(needed)} labels of the truth occur nowhere in the predictions, "
+            f"and can only be missed: {quoted_some(missed)}"
         )
 
 

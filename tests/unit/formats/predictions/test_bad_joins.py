@@ -455,3 +455,14 @@ def test_labels_of_every_image_are_not_said_to_agree_by_chance():
     answers = make_answers([(image, {"cat": 0.9, "dog": 0.8}) for image in IMAGES])
 
     assert not any("by chance" in one for one in join(answers, truth).warnings)
+
+
+def test_labels_that_the_model_does_not_know_are_named():
+    """A true label without any answer can only be missed; one that no image has says nothing."""
+    truth = make_truth([*zip(IMAGES, Y_TRUE, strict=True)], labels=(*LABELS, "yak"))
+    y_pred = ["cat" if y == "owl" else y for y in Y_TRUE]
+
+    warnings = join(answer(y_pred=y_pred, labels=LABELS[:3]), truth).warnings
+
+    said = "1 of 4 labels of the truth occur nowhere in the predictions, and can only be missed"
+    assert f"{said}: 'owl'" in warnings
