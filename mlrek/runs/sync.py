@@ -187,6 +187,8 @@ def sync_opened(
             check_registry(store, options.model_name, options.model_uri)
         experiment = choose_experiment(options.experiment, store, environ)
         options = replace(options, experiment=experiment)
+        if store is not None and options.custom is not None:
+            entries, options = _join_project(entries, store, options)
         jobs = _plan(entries, store, options)
         results = _run_jobs(jobs, options, store, workers, progress, begun.result())
     projects = _finish_projects(store, jobs, results, writes=not options.dry_run)
@@ -219,6 +221,27 @@ def _open_sources(sources: Sequence[str], options: SyncOptions) -> Iterator[Sour
             yield open_predictions(place, custom, options.aws)
     if options.all_projects:
         yield from open_all_projects(options.aws)
+
+
+def _join_project(
+    entries: Sequence[tuple[Source, VersionEntry]], store: Store, options: SyncOptions
+) -> tuple[list[tuple[Source, VersionEntry]], SyncOptions]:
+    """A model from anywhere, in the experiment that its project has, under the name known there.
+
+    Raises:
+        TrackingError: MLflow cannot be reached or refuses.
+    """
+    ((source, entry),) = entries
+    project = entry.version.project
+    found = store.find_experiment(project, options.experiment)
+    own = [e for e in store.list_experiments() if e.tags.get("project_arn") == project.arn]
+    if found is None and own:
+        found = own[0]
+    if found is None or found.tags.get("project_arn") != project.arn:
+        return [(source, entry)], options
+    named = replace(project, name=found.tags.get("project_name") or project.name)
+    entry = replace(entry, version=replace(entry.version, project=named))
+    return [(source, entry)], replace(options, experiment=options.experiment or found.name)
 
 
 def _resolve(place: str) -> str:

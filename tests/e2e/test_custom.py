@@ -4,10 +4,12 @@ import csv
 import json
 import re
 import shlex
+import warnings
 from contextlib import redirect_stdout
 from io import StringIO
 from pathlib import Path
 
+import mlflow
 import numpy as np
 import pytest
 from mlflow import MlflowClient
@@ -15,6 +17,7 @@ from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from sklearn import metrics as sk
 from sklearn.datasets import load_digits
+from sklearn.dummy import DummyClassifier
 from sklearn.naive_bayes import GaussianNB
 from typer.testing import CliRunner
 
@@ -307,3 +310,63 @@ def test_wrong_usage_names_the_option(mlrek, options, said):
 
     assert code == 2
     assert said in message
+
+
+def test_a_successor_finds_its_predecessors_experiment_under_any_name(mlrek):
+    """Whoever named the experiment of the project, the successor stands in it, by the ARN."""
+    mlrek("sync", "examples/digits", "--version", "v2-linear", "--experiment", "Our digits")
+    manifest = "examples/digits/versions/v2-linear/TestingGroundTruth-digits-v2-linear.json"
+    named = ("--truth", manifest, "--project", ARN, "--version", "v5-own")
+
+    _, said = mlrek("sync", "examples/successor/predictions.parquet", *named)
+
+    assert said["projects"][0]["experiment"] == "Our digits"
+
+
+def test_a_project_keeps_the_name_that_its_experiment_knows(mlrek, new_store):
+    """A number in Google's resource names is no name: the one that is logged counts."""
+    arn = "projects/7/locations/us-central1/models/83"
+    tags = {"project_arn": arn, "project_name": "flowers", "mlrek.named": "by default"}
+    MlflowClient(new_store).create_experiment("mlrek/flowers", tags=tags)
+    manifest = "examples/digits/versions/v2-linear/TestingGroundTruth-digits-v2-linear.json"
+    named = ("--truth", manifest, "--project", arn, "--version", "v5")
+
+    _, said = mlrek("sync", "examples/successor/predictions.parquet", *named)
+
+    (version,) = said["versions"]
+    assert said["projects"][0]["experiment"] == "mlrek/flowers"
+    assert version["version_arn"] == f"{arn}/custom/v5"
+    run = MlflowClient(new_store).get_run(version["run_id"])
+    assert run.data.tags["project_name"] == "flowers"
+
+
+def test_your_own_model_is_what_the_alias_loads(mlrek, log, new_store, tmp_path, monkeypatch):
+    """Register, promote with --model-uri, load by the alias; and the sealed decision holds."""
+    rows = [(f"{i}.jpg", LABELS[i % 3]) for i in range(60)]
+    truth = write_csv(tmp_path / "t.csv", ["image", "label"], rows)
+    said = [(image, label, 0.9 - i / 100) for i, (image, label) in enumerate(rows)]
+    predictions = write_csv(tmp_path / "p.csv", ["image", "label", "score"], said)
+    fitted = DummyClassifier(strategy="constant", constant=7).fit([[0]], [7])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of type hints in MLflow itself
+        mlflow.sklearn.save_model(fitted, tmp_path / "model")
+    policy = tmp_path / "policy.toml"
+    policy.write_text(FLOOR.format(metric="accuracy", least=0.5))
+    log(predictions, "--truth", truth, "--register")
+    client = MlflowClient(new_store)
+    note = client.get_model_version("pets", "1").description
+
+    words = ("promote", "models:/pets/1", "--policy", policy, "--yes")
+    code, said = mlrek(*words, "--model-uri", tmp_path / "model")
+    verified, _ = mlrek("verify", "models:/pets@champion")
+
+    assert "--model-uri" in note
+    assert (code, said["promotion"]["version"], verified) == (0, 2, 0)
+    use = getattr(mlflow, "set_tracking_uri")  # noqa: B009 - the loader knows no other way
+    before = mlflow.get_tracking_uri()
+    try:
+        use(new_store)
+        model = mlflow.pyfunc.load_model("models:/pets@champion")
+    finally:
+        use(before)
+    assert model.predict([[0]]).tolist() == [7]
