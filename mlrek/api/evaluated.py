@@ -229,7 +229,7 @@ class EvaluatedVersion:
         """
         found = self._computed.predictions
         if found is None:
-            raise EvaluationError(f"{self.version}: the service published nothing of single images")
+            raise EvaluationError(f"{self.version}: nothing is published of single images")
         if self.evaluation.task in {Task.MULTILABEL, Task.SEGMENTATION}:
             return _list_images(self.evaluation, found)
         return _list_rows(self.evaluation, found)
@@ -253,7 +253,7 @@ class EvaluatedVersion:
         if normalize is not None and normalize not in _AXES:
             raise UsageError(f"normalize: {normalize!r} is none of None, 'true', 'pred', 'all'")
         if confusion is None:
-            raise EvaluationError(f"{self.version}: there is no confusion matrix of this version")
+            raise EvaluationError(f"{self.version}: what is published allows no confusion matrix")
         n = len(self._computed.labels)
         rows, columns = (display_names(names, n) for names in (confusion.rows, confusion.columns))
         return DataFrame(
@@ -351,7 +351,8 @@ class EvaluatedVersion:
     def _draw(self, picture: str, top_labels: int = 0) -> "Figure":
         figure = draw_figure(picture, self._computed, version=self.version, top_labels=top_labels)
         if figure is None:
-            raise EvaluationError(f"{self.version}: there is no {picture.removesuffix('.png')}")
+            name = picture.removesuffix(".png").replace("_", " ")
+            raise EvaluationError(f"{self.version}: there is nothing to draw as {name}")
         return figure
 
 
