@@ -16,8 +16,8 @@ Each name is imported when it is first used: `import mlrek` costs next to nothin
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # checkers know the name; importing `typing` takes longer than all else here
 if TYPE_CHECKING:
     from mlrek.api.arrays import evaluate
     from mlrek.api.checked import CheckedVersion, check
@@ -72,7 +72,7 @@ _MODULES = {
 """Where each public name is."""
 
 
-def __getattr__(name: str) -> Any:
+def __getattr__(name: str) -> object:
     if name not in _MODULES:
         raise AttributeError(f"module 'mlrek' has no attribute {name!r}")
     return getattr(import_module(_MODULES[name]), name)
