@@ -18,6 +18,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.naive_bayes import GaussianNB
 
 import mlrek
+from mlrek.errors import TrackingError, UsageError
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # MLflow warns of much, its own code included
 
@@ -310,10 +311,31 @@ def test_nobody_need_name_an_evaluator(mlflow, data, caplog):
     assert said[-1].startswith("the run keeps its parameters test_images, which MLflow never")
 
 
+def test_what_a_promotion_rests_on_stays(mlflow, data):
+    """A run that a sealed decision names takes no other evaluation."""
+    *_, test = data
+    table = test[["digit"]].assign(predicted=test["digit"])
+
+    def log(frame):
+        return mlflow.models.evaluate(
+            data=frame,
+            targets="digit",
+            predictions="predicted",
+            model_type="classifier",
+            evaluators="mlrek",
+        )
+
+    with mlflow.start_run() as run:
+        log(table)
+        mlflow.set_tag("mlrek.decision", "0" * 64)
+        with pytest.raises(TrackingError, match="a promotion rests on: log this one into another"):
+            log(table.assign(predicted=0))
+
+    assert mlflow.get_run(run.info.run_id).data.metrics["aggregate/accuracy"] == 1
+
+
 def test_what_is_missing_is_said(mlflow, data):
     """A column that is not there ends in one line, and the run gets no tag of ours."""
-    from mlrek.errors import UsageError
-
     *_, test = data
     with (
         mlflow.start_run() as run,
