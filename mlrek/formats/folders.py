@@ -88,9 +88,8 @@ def _warn_stray(
     if loose:
         what = "images lie in no folder of a label, and are left out"
         yield say_first(len(loose), len(loose) + len(labelled), what, loose[0])
-    others = [
-        name for name in names if name not in {*loose, *labelled} and not is_left_behind(name)
-    ]
+    pictures = {*loose, *labelled}
+    others = [name for name in names if name not in pictures and not is_left_behind(name)]
     if others:
         yield say_first(len(others), len(names), "files are no images and are left out", others[0])
 

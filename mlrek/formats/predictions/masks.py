@@ -29,7 +29,10 @@ def choose_masks(
     if masked.masks is None:
         said = "the truth has not a mask for each of its boxes: boxes are compared, not masks"
         return truth, replace(answers, boxes=replace(answers.boxes, masks=None)), (said,)
-    said = "truth and predictions have masks, which are compared instead of their boxes"
+    said = (
+        "truth and predictions have masks, which are compared instead of their boxes; predictions "
+        "without masks are compared as boxes"
+    )
     return replace(truth, boxes=masked), answers, (said,)
 
 
