@@ -102,7 +102,7 @@ def list_entries(
 
     Raises:
         SourceError: No source can be listed.
-        UsageError: A name is not there.
+        UsageError: A name is not there, or nobody said whose predictions a file holds.
     """
     found: dict[str, tuple[Source, VersionEntry]] = {}
     failed: list[SourceError] = []
@@ -116,6 +116,7 @@ def list_entries(
             found.setdefault(entry.version.arn, (source, entry))
     if failed and len(found) == len(failed):
         raise failed[0]
+    _check_named(found.values())
     known = [entry.version.name for _, entry in found.values() if not entry.is_unlisted]
     all_listed = len(known) == len(found)
     if all_listed and (missing := [name for name in names if name not in known]):
@@ -169,7 +170,6 @@ def sync_opened(
     """Like `sync_sources`, of sources that are open."""
     with Workers(options.jobs, options.scheduler) as workers:
         entries = list_entries(sources, options.versions)
-        _check_named(entries)
         if options.model_uri and len(entries) != 1:
             raise UsageError(
                 f"--model-uri is the model of one version, and these are {len(entries)}: name it "

@@ -32,7 +32,7 @@ _EVALUATION_NAME = re.compile(
     r"|evaluation[^/]*\.json$|predictions?_[0-9]+\.jsonl$",
     re.IGNORECASE,
 )
-_PICTURE = re.compile(r"\.(?:jpe?g|png|gif|bmp|webp|ico|tiff?)$", re.IGNORECASE)
+_PICTURE = re.compile(r"\.(?:jpe?g|png|gif|bmp|webp|ico|tiff?|txt)$", re.IGNORECASE)
 MAX_SMALL_FILE = 4 << 20  # bytes
 MAX_DOCUMENT = 256 << 20  # bytes; thousands of labels with all their curves take a tenth of it
 
@@ -202,7 +202,7 @@ def is_hidden(name: str) -> bool:
 class Walk:
     """Watches over a search through folders: says where it is, and stops it in the wrong place.
 
-    Pictures do not count: thousands may lie next to an evaluation.
+    Pictures and text files (of boxes) do not count: thousands may lie next to an evaluation.
     """
 
     uri: str

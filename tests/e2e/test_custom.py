@@ -370,3 +370,12 @@ def test_your_own_model_is_what_the_alias_loads(mlrek, log, new_store, tmp_path,
     finally:
         use(before)
     assert model.predict([[0]]).tolist() == [7]
+
+
+@pytest.mark.parametrize("options", [[], ["--version", "v1"]])
+def test_predictions_alone_are_not_logged(mlrek, options):
+    """A file of predictions that nobody named is no source of a sync."""
+    code, message = mlrek("sync", "examples/successor/predictions.parquet", *options)
+
+    assert code == 2
+    assert "--project ARN or NAME and --version NAME" in message
