@@ -10,6 +10,8 @@ from mlrek.errors import SourceError, SourceNotFoundError, UsageError
 from mlrek.evaluation import Provider
 from mlrek.formats.predictions import Unmatched
 from mlrek.formats.stored import dump_evaluation
+from mlrek.metrics.compute import compute_metrics
+from mlrek.metrics.numbers import list_numbers
 from mlrek.sources import open_predictions, open_source
 from mlrek.sources.archive import write_archive
 from mlrek.sources.custom import CustomOptions, name_version, parse_custom_arn, parse_project
@@ -257,3 +259,26 @@ def test_predictions_in_s3_meet_a_truth_on_disk(answers, s3_server):
     evaluation = source.load(source.list_versions()[0])
 
     assert evaluation.images == ("1.jpg", "2.jpg")
+
+
+def list_all_numbers(evaluation):
+    """Every number by its name and label."""
+    rows = list_numbers(evaluation, compute_metrics(evaluation))
+    return {(row.name, row.label): row.number.value for row in rows}
+
+
+def test_all_numbers_of_all_examples_come_out_again(examples, tmp_path):
+    """`evaluation.parquet` of any service's version gives the very same numbers as a custom one."""
+    source, n_versions = open_source(str(examples)), 0
+    for entry in source.list_versions():
+        evaluation = source.load(entry)
+        (tmp_path / "evaluation.parquet").write_bytes(dump_evaluation(evaluation))
+        named = CustomOptions(project=entry.version.project.arn, version="again")
+        again = open_predictions(str(tmp_path / "evaluation.parquet"), named)
+        expected = list_all_numbers(evaluation)
+
+        found = list_all_numbers(again.load(again.list_versions()[0]))
+
+        assert found == pytest.approx(expected, abs=1e-12, nan_ok=True), entry.version.arn
+        n_versions += 1
+    assert n_versions >= 15
