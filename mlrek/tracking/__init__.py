@@ -122,7 +122,7 @@ class LoggedRun:
     @property
     def is_hosted(self) -> bool:
         """Whether somebody else made it, and mlrek only logged an evaluation into it."""
-        return self.tags.get(HOSTED_TAG) == "true"
+        return HOSTED_TAG in self.tags
 
     @property
     def is_own(self) -> bool:

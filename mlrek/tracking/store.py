@@ -57,6 +57,8 @@ MAX_PLACES = 100
 """Experiments that one search of runs names; some servers take no more."""
 TABLE_PATH = "predictions.json"
 TABLES_TAG = "mlflow.loggedArtifacts"
+WITH_NOTE, WITHOUT_NOTE = "with note", "without note"
+"""Whether the note of a run that somebody else made is ours; one of somebody's own stays."""
 NAMED_TAG, NAMED_BY_DEFAULT = "mlrek.named", "by default"
 """The tag of an experiment that nobody chose a name for: it stays the project's under any name."""
 TAKEN = ("constraint", "Duplicate entry")
@@ -520,9 +522,10 @@ class Store:
             params = {k: v for k, v in description.params.items() if k not in earlier.params}
             self._fill_run(run_id, replace(description, params=params))
             tags = {**description.tags, **_table_tag(description, earlier.tags.get(TABLES_TAG, ""))}
-            if NOTE_TAG in earlier.tags and not earlier.is_logged:
+            tags |= {HOSTED_TAG: WITH_NOTE, COMPLETE_TAG: "true"}  # at once: half of them is no run
+            if NOTE_TAG in earlier.tags and earlier.tags.get(HOSTED_TAG) != WITH_NOTE:
                 del tags[NOTE_TAG]
-            tags |= {HOSTED_TAG: "true", COMPLETE_TAG: "true"}  # at once: half of them is no run
+                tags[HOSTED_TAG] = WITHOUT_NOTE
             self.client.log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()])
 
     def _unmark(self, run: LoggedRun) -> None:

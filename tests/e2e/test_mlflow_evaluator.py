@@ -163,7 +163,7 @@ def test_the_same_evaluation_is_logged_once(mlflow, data):
             evaluator_config={"mlrek": {"images": "image", "version": "table"}},
         )
 
-    with mlflow.start_run() as run:
+    with mlflow.start_run(description="my own words") as run:
         log(table)
         first = client.get_metric_history(run.info.run_id, "aggregate/accuracy")
         log(table)
@@ -174,6 +174,7 @@ def test_the_same_evaluation_is_logged_once(mlflow, data):
     assert [point.value for point in first] == [point.value for point in again] == [1.0]
     assert last.data.metrics["aggregate/accuracy"] == (test["digit"] == 0).mean()
     assert last.data.tags["mlrek.complete"] == "true"
+    assert last.data.tags["mlflow.note.content"] == "my own words"
 
 
 def test_a_model_need_not_know_the_labels_of_the_test_set(mlflow, data):
