@@ -9,7 +9,7 @@ import numpy as np
 
 from mlrek.api.evaluated import EvaluatedVersion, view_evaluation
 from mlrek.api.given import choose
-from mlrek.api.given_boxes import BoxForm, are_boxes, read_boxes
+from mlrek.api.given_boxes import BoxForm, are_boxes, pair_boxes, read_boxes
 from mlrek.api.given_labels import (
     MATRIX,
     GivenColumn,
@@ -64,7 +64,7 @@ class ArrayOptions:
 
     labels: GivenLabels = None
     images: object = None
-    boxes: str | None = None
+    boxes: object = None
     image_sizes: object = None
     task: str | None = None
     thresholds: object = None
@@ -93,7 +93,7 @@ def evaluate(  # noqa: PLR0913 - each is a word of its caller
     y_score: Any = None,
     labels: GivenLabels = None,
     images: Sequence[object] | None = None,
-    boxes: str | None = None,
+    boxes: str | tuple[Sequence[Any], Sequence[Any]] | None = None,
     image_sizes: Any = None,
     task: str | None = None,
     thresholds: Any = None,
@@ -135,7 +135,9 @@ def evaluate(  # noqa: PLR0913 - each is a word of its caller
             matched by. None: `0` to `n-1`.
         boxes: What four numbers of a box are: `xyxy` (left, top, right, bottom; the default),
             `xywh` (left, top, width, height, as in COCO) or `cxcywh` (centre, width, height, as in
-            YOLO); in pixels, or as shares of the image's size where none goes past 1.
+            YOLO); in pixels, or as shares of the image's size where none goes past 1. Or a pair,
+            the true boxes (k, 4) of each image and the found ones, `xyxy`: then `y_true` and
+            `y_pred` hold their labels and `y_score` the scores, a list for each image.
         image_sizes: Width and height in pixels of each image (n, 2), or of all (2,).
         task: `classification`, `multilabel` or `detection`; None: what `y_true` looks like.
         thresholds: From which confidence a label is predicted, 0 to 1: one for all, one for each in
@@ -221,6 +223,9 @@ def _read_tables(y_true: Any, y_pred: Any, y_score: Any, options: ArrayOptions) 
 
 def _read_arrays(y_true: Any, y_pred: Any, y_score: Any, options: ArrayOptions) -> _Given:
     """Rows that belong together by their position."""
+    if options.boxes is not None and not isinstance(options.boxes, str):
+        y_true, y_pred = pair_boxes(y_true, y_pred, y_score, options.boxes)
+        y_score, options = None, replace(options, boxes=BoxForm.XYXY.value)
     images = _name_images(options.images, count_rows_given("y_true", y_true))
     _check_given(y_true, y_pred, y_score, len(images))
     task = _ask_task(options) or _find_task(y_true, y_pred, options)
@@ -559,7 +564,7 @@ def _fill(boxes: Boxes) -> Boxes:
     return replace(boxes, confidence=np.nan_to_num(boxes.confidence, nan=1.0))
 
 
-def _find_form(boxes: str | None) -> BoxForm:
+def _find_form(boxes: object) -> BoxForm:
     return BoxForm.XYXY if boxes is None else BoxForm(choose("boxes", boxes, BoxForm))
 
 

@@ -15,7 +15,7 @@ from mlrek.api.given_labels import (
     to_array,
     to_numbers,
 )
-from mlrek.errors import EvaluationError
+from mlrek.errors import EvaluationError, UsageError
 from mlrek.evaluation import Boxes, FloatArray, Outcome
 from mlrek.formats.columns import add_up
 from mlrek.formats.json_text import quoted
@@ -82,6 +82,37 @@ def are_boxes(given: object) -> bool:
     if not isinstance(first, rows) or not isinstance(first[0], rows):
         return False
     return len(first[0]) in {_WITHOUT_SCORE, _WITHOUT_SCORE + 1}
+
+
+def pair_boxes(
+    y_true: Any, y_pred: Any, y_score: Any, boxes: Any
+) -> tuple[list[Mapping[str, object]], list[Mapping[str, object]]]:
+    """True and found boxes as dicts, of labels and scores by image and the boxes of both.
+
+    Raises:
+        UsageError: `boxes` is no pair, or there are no predictions.
+        EvaluationError: They are of another number of images.
+    """
+    if not isinstance(boxes, list | tuple) or len(boxes) != len(("true", "found")):
+        raise UsageError(
+            f"boxes: give what their numbers are ({', '.join(BoxForm)}), or a pair: the true boxes "
+            f"of each image and the found ones, not {quoted(boxes)}"
+        )
+    if y_pred is None:
+        raise UsageError("y_pred: give the labels of the found boxes of each image")
+    n_images, (true_boxes, found_boxes) = len(y_true), boxes
+    parts = {"boxes[0]": true_boxes, "boxes[1]": found_boxes, "y_pred": y_pred, "y_score": y_score}
+    for name, part in parts.items():
+        if part is not None and len(part) != n_images:
+            raise EvaluationError(
+                f"y_true has {n_images:,} images, {name} {len(part):,}: they differ in length"
+            )
+    scores = [()] * n_images if y_score is None else y_score
+    true = zip(true_boxes, y_true, strict=True)
+    found = zip(found_boxes, y_pred, scores, strict=True)
+    return [dict(zip(_KEYS, image, strict=False)) for image in true], [
+        dict(zip(_KEYS, image, strict=True)) for image in found
+    ]
 
 
 def read_boxes(name: str, given: object, form: BoxForm, *, are_found: bool) -> GivenBoxes:

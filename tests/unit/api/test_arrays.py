@@ -318,7 +318,7 @@ def _collect(rows, image):
     return {name: [row[key] for row in found] for name, key in keys.items() if key in known}
 
 
-@pytest.mark.parametrize("form", ["tuples", "dicts", "xywh"])
+@pytest.mark.parametrize("form", ["tuples", "dicts", "xywh", "pair"])
 def test_boxes_equal_pycocotools(form):
     """Boxes in tuples, in torchvision's dicts and as COCO writes them have COCO's numbers."""
     truth, drawn = draw_random_scenes(seed=3)
@@ -348,13 +348,21 @@ def test_boxes_equal_pycocotools(form):
             [[(c, x, y, r - x, b - y, *score) for c, x, y, r, b, *score in image] for image in side]
             for side in (y_true, y_pred)
         )
+    boxes, further = "xywh" if form == "xywh" else None, {}
+    if form == "pair":
+        boxes = tuple([[row[1:5] for row in image] for image in side] for side in (y_true, y_pred))
+        further = {"y_score": [[row[5] for row in image] for image in y_pred]}
+        y_true, y_pred = (
+            [[row[0] for row in image] for image in side] for side in (y_true, y_pred)
+        )
     codes = {code for image in truth for code, _ in image}
     expected, _ = run_pycocotools(truth, found, max(codes) + 1)
 
     evaluated = evaluate(
         y_true,
         y_pred,
-        boxes="xywh" if form == "xywh" else None,
+        boxes=boxes,
+        **further,
         labels=[f"label {code}" for code in range(max(codes) + 1)],
     )
 
@@ -506,6 +514,7 @@ def test_what_is_wrong_with_scores_is_said_in_one_line(y_score, said):
         ({"y_pred": None}, "give what the model said: y_pred (labels) or y_score (confidences)"),
         ({"task": "guess"}, "task: 'guess' is none of 'classification', 'multilabel', 'detection'"),
         ({"boxes": "corners"}, "boxes: 'corners' is none of 'xyxy', 'xywh', 'cxcywh'"),
+        ({"boxes": [[1, 2, 3, 4]]}, "boxes: give what their numbers are (xyxy, xywh, cxcywh), or"),
         ({"match": "stem"}, "match: 'stem' is none of 'uri', 'name'"),
         ({"unmatched": "skip"}, "unmatched: 'skip' is none of 'error', 'drop', 'miss'"),
         ({"thresholds": 50}, "thresholds: 50 is no number from 0 to 1"),
