@@ -23,6 +23,7 @@ BENCHMARKS = {
     "sync": "bench_sync.py --versions 5 --images 20000 --labels 20",
     "parse": "bench_parse.py --images 250000 --labels 20 --records top1",
     "parse-complete": "bench_parse.py --images 20000 --labels 20 --records complete",
+    "tables": "bench_tables.py --images 1000000",
     "memory": "bench_memory.py --images 250000 --labels 6",
     "metrics": "bench_metrics.py --images 250000",
     "detection": "bench_detection.py --images 50000 --boxes 10",
