@@ -114,7 +114,8 @@ Side: TypeAlias = Literal["candidate", "baseline", "both"]
 class Doubt:
     """A fact that weakens numbers, made where it is noticed and carried to the decision.
 
-    `count` of `of` things (images, lines, records) show it; None where nothing is counted.
+    `text` says it in one line. `count` of `of` things (images, lines, records) show it; None where
+    nothing is counted.
     `touches` are numbers by name and raw label (`aggregate/ap`, `label_recall/cat`); a name that
     ends with `*` stands for all that begin so. `side` tells whose doubt it is once there are a
     candidate and a baseline. `own_effect` is there where it is another than the kind's.

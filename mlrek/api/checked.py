@@ -35,6 +35,9 @@ class CheckedVersion:
     """The answer of a policy: what `mlrek.check` gives.
 
     It cannot be changed and is safe in threads. Shown as text it is one sentence.
+
+    Attributes:
+        decision: All of it, as `mlrek.policy` has it.
     """
 
     decision: Decision

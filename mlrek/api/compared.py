@@ -41,6 +41,9 @@ class ComparedVersions:
 
     It cannot be changed and is safe in threads; every table is made anew where it is asked for.
     Shown in a notebook it is the page of the comparison. Differences are candidate minus baseline.
+
+    Attributes:
+        compared: Both evaluations with their comparison, as `mlrek.promotion` has them.
     """
 
     compared: Compared

@@ -269,7 +269,7 @@ class EvaluatedVersion:
 
         Raises:
             UsageError: The threshold is no number from 0 to 1.
-            EvaluationError: There are neither records of images nor published numbers.
+            EvaluationError: There are no confidences, nor numbers published over thresholds.
         """
         threshold = check_share("threshold", threshold)
         if self.evaluation.has_images:

@@ -46,7 +46,13 @@ _COLUMNS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class LoggedVersion:
-    """What became of a version in MLflow: what `mlrek.log` gives. It cannot be changed."""
+    """What became of a version in MLflow: what `mlrek.log` gives. It cannot be changed.
+
+    Attributes:
+        result: All of it, as `mlrek.runs` has it.
+        tracking_uri: The MLflow store, without user or password.
+        experiment: The name of the run's experiment.
+    """
 
     result: VersionResult
     tracking_uri: str
@@ -89,7 +95,11 @@ class LoggedVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False, repr=False)
 class SyncedVersions:
-    """What became of all versions of a source: what `mlrek.sync` gives. It cannot be changed."""
+    """What became of all versions of a source: what `mlrek.sync` gives. It cannot be changed.
+
+    Attributes:
+        result: All of it, as `mlrek.runs` has it.
+    """
 
     result: SyncResult
 

@@ -30,7 +30,8 @@ class PredictionRule(StrEnum):
 class Number:
     """One metric: its value, its interval, and why either is undefined where it is NaN.
 
-    `low` and `high` are the ends at the confidence that was asked for (95 % in every run).
+    `low` and `high` are the ends at the confidence that was asked for (95 % in every run), NaN
+    where there is none; `reason` says why something is missing, '' where nothing is.
     """
 
     value: float

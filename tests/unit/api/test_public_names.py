@@ -74,7 +74,9 @@ def test_results_explain_themselves(name):
     """A class, and all that can be had of one, has a docstring."""
     kind = getattr(mlrek, name)
 
+    own = [field for field in getattr(kind, "__dataclass_fields__", ()) if field[0] != "_"]
     assert kind.__doc__
+    assert [field for field in own if field not in kind.__doc__] == []
     for attribute, value in vars(kind).items():
         if not attribute.startswith("_") and (callable(value) or isinstance(value, property)):
             assert inspect.getdoc(value), attribute
