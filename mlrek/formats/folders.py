@@ -8,7 +8,7 @@ from mlrek.errors import ParseError
 from mlrek.evaluation import LabelSets, Task
 from mlrek.formats.files import Files
 from mlrek.formats.json_text import join_some, quoted, quoted_some, say_first
-from mlrek.formats.pictures_below import is_left_behind, list_pictures, name_file
+from mlrek.formats.pictures_below import find_file_name, is_left_behind, list_pictures
 from mlrek.formats.truth import GroundTruth
 from mlrek.formats.yolo import seems_yolo
 
@@ -109,7 +109,7 @@ def _warn_empty(names: Sequence[str], part: str, labels: Sequence[str]) -> Itera
 
 def _warn_repeated(labelled: Mapping[str, str]) -> Iterator[str]:
     first: dict[str, str] = {}
-    repeated = [name for name in labelled if first.setdefault(name_file(name), name) != name]
+    repeated = [name for name in labelled if first.setdefault(find_file_name(name), name) != name]
     if repeated:
         what = "images have a file name that another folder has too: they are different images"
         yield say_first(len(repeated), len(labelled), what, repeated[0])

@@ -20,10 +20,10 @@ _TURNED: Final = frozenset({5, 6, 7, 8})
 def is_left_behind(name: str) -> bool:
     """Whether a system or an editor left the file there: `.DS_Store`, `Thumbs.db` and the like."""
     below = f"/{name}"
-    return any(mark in below for mark in _MARKS) or name_file(name).casefold() in _LEFT_BEHIND
+    return any(mark in below for mark in _MARKS) or find_file_name(name).casefold() in _LEFT_BEHIND
 
 
-def name_file(name: str) -> str:
+def find_file_name(name: str) -> str:
     """The name of a file without its folders; `PurePosixPath` is many times slower."""
     return name.rpartition("/")[2]
 

@@ -22,7 +22,7 @@ from mlrek.formats.columns import find_offsets, list_box_labels
 from mlrek.formats.files import Files
 from mlrek.formats.json_text import quoted, quoted_some, say_first
 from mlrek.formats.lines import BYTE_ORDER_MARK
-from mlrek.formats.pictures_below import is_left_behind, list_pictures, name_file, read_size
+from mlrek.formats.pictures_below import find_file_name, is_left_behind, list_pictures, read_size
 from mlrek.formats.predictions import Answers
 from mlrek.formats.truth import GroundTruth
 
@@ -156,7 +156,7 @@ def _list_texts(names: Iterable[str]) -> list[str]:
         for name in names
         if name.endswith(".txt")
         and not is_left_behind(name)
-        and (file := name_file(name).casefold()) not in _NO_BOXES
+        and (file := find_file_name(name).casefold()) not in _NO_BOXES
         and not file.startswith("readme")
     ]
     return [name for name in texts if _LABELS in name.split("/")[:-1]] or texts
@@ -203,7 +203,7 @@ def _name_folder(name: str) -> str:
 
 def _name_stem(name: str) -> str:
     """The name of the image of a file below its folder, without its ending."""
-    return "/".join(filter(None, (_name_folder(name), name_file(name).rpartition(".")[0])))
+    return "/".join(filter(None, (_name_folder(name), find_file_name(name).rpartition(".")[0])))
 
 
 def _join(files: Files, name: str) -> str:
@@ -335,7 +335,8 @@ def _find_settings(names: Iterable[str]) -> list[str]:
     """Files of settings, `data.yaml` first, then those that lie highest."""
     found = [name for name in names if name.endswith(_SETTINGS) and not is_left_behind(name)]
     return sorted(
-        found, key=lambda name: (not name_file(name).startswith("data."), name.count("/"), name)
+        found,
+        key=lambda name: (not find_file_name(name).startswith("data."), name.count("/"), name),
     )
 
 
@@ -350,7 +351,7 @@ def _read_names(files: Files) -> _Names:
         settings = _parse_settings(files.read_whole(name), uri)
         if "names" in settings:
             return _check_names(_number_names(settings["names"], uri), settings.get("nc"), uri)
-    lists = [name for name in files.names if name_file(name).casefold() in _LISTS]
+    lists = [name for name in files.names if find_file_name(name).casefold() in _LISTS]
     for name in lists:
         text = files.read_whole(name).removeprefix(BYTE_ORDER_MARK).decode("utf-8", "replace")
         rows = [line.strip() for line in text.splitlines() if line.strip()]
