@@ -24,6 +24,8 @@ _BLOCK_BYTES: Final = 1 << 20  # and one thread: more of either take far more me
 _CELLS_AT_ONCE: Final = 1 << 19
 _NO_VALUES: Final = ("", "nan", "NaN", "NAN", "NA", "N/A", "null", "NULL", "None")
 _DECIMAL_COMMA: Final = re.compile(r"\s*[+-]?\d+,\d+\s*")
+_SKIPPED: Final = re.compile(rb"(\xef\xbb\xbf)?(\s*|sep=.\s*)")
+"""Lines before the header: empty ones, and the one that names the delimiter to spreadsheets."""
 _ENDING: Final = re.compile(r"\.(csv|tsv|parquet|pq|jsonl?|ndjson)(\.gz)?$", re.IGNORECASE)
 _COCO: Final = frozenset(("image_id", "category_id", "bbox"))
 
@@ -176,6 +178,7 @@ class _Stream(io.RawIOBase):
 def _open_csv(uri: str, read: Callable[[str], Iterable[bytes]], name: str) -> TableFile:
     _, line = _split_header(uri, read(name))
     delimiter, names = split_names(line)
+    is_spaced = len(names) > 1 and line.count(f"{delimiter} ".encode()) == len(names) - 1
 
     def iter_batches(places: Sequence[int]) -> Iterator[Columns]:
         body, _ = _split_header(uri, read(name))
@@ -203,10 +206,10 @@ def _open_csv(uri: str, read: Callable[[str], Iterable[bytes]], name: str) -> Ta
         }
         try:
             for batch in _iter_csv(body, options):
-                yield [
-                    _mend_decimals(column) if delimiter != "," else column
-                    for column in batch.columns
-                ]
+                columns = batch.columns
+                if is_spaced:  # a blank follows each delimiter, also in the header
+                    columns = [pa.compute.utf8_ltrim_whitespace(column) for column in columns]
+                yield [*map(_mend_decimals, columns)] if delimiter != "," else columns
         except pa.ArrowException as exc:
             raise ParseError(uri, 0, _say_csv(exc, bad)) from exc
 
@@ -249,7 +252,7 @@ def _split_header(uri: str, chunks: Iterable[bytes]) -> tuple["io.BufferedReader
     """
     stream = io.BufferedReader(_Stream(open_text(chunks, uri)[1]), buffer_size=HEAD_BYTES)
     lines = iter(stream.readline, b"")
-    line = next((line for line in lines if line.removeprefix(BYTE_ORDER_MARK).strip()), b"")
+    line = next((line for line in lines if not _SKIPPED.fullmatch(line)), b"")
     while line.count(b'"') % 2 and (more := stream.readline()):
         line += more
     if not line:
@@ -315,10 +318,18 @@ def _check_names(
 
 def make_array(values: Sequence[Any]) -> pa.Array:
     """Values of JSON as a column; of several types all become text as JSON writes it."""
+    if any(isinstance(value, list) for value in values):
+        values = [_make_list(value) for value in values]
     try:
         return pa.array(values, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return pa.array([_write(value) for value in values], pa.string())
+
+
+def _make_list(value: Any) -> list[Any]:
+    if value is None:
+        return []
+    return value if isinstance(value, list) else [value]
 
 
 def _write(value: Any) -> str | None:
@@ -328,6 +339,11 @@ def _write(value: Any) -> str | None:
 
 
 # ---- columns --------------------------------------------------------------------------------
+
+
+def is_list(kind: pa.DataType) -> bool:
+    """Whether cells of a column hold lists."""
+    return bool(pa.types.is_list(kind) or pa.types.is_large_list(kind))
 
 
 def to_text_column(column: pa.Array) -> pa.Array:

@@ -217,10 +217,13 @@ def _spread_confidences(rows: TableRows, cells: Cells, given: FloatArray | None)
     """A confidence for each label, where a cell may hold several of both; 1 without any."""
     if given is None:
         return np.ones(len(cells.codes))
-    if len(given) == len(cells.codes):
+    lengths = rows.confidence_counts
+    if lengths is not None:
+        counts = np.ones(len(lengths)) if cells.counts is None else cells.counts
+        if np.any(differs := counts != lengths):
+            said = "has a list of confidences of another length than its labels"
+            raise rows.refuse(int(np.argmax(differs)), said)
         return given
-    if len(given) != len(rows.image_idx):
-        raise ParseError(rows.uri, 0, "has lists of labels and of confidences of unequal length")
     return np.asarray(cells.spread(given))
 
 
@@ -357,6 +360,9 @@ def _build_scores(rows: TableRows, meaning: _Meaning) -> Answers:
     codes = place_labels(rows.labels, labels)
     thresholds, said = _find_label_thresholds(rows, meaning.answer, labels, codes)
     unanswered = warn_first(rows.images, is_unanswered, "images have no score at all")
+    if Role.CONFIDENCE in rows.header:
+        name = rows.header.name_of(Role.CONFIDENCE)
+        said = (*said, f"{name} is passed over, as each label has a column of scores")
     return Answers(
         images=rows.images,
         labels=labels,

@@ -17,6 +17,7 @@ from mlrek.formats.json_text import join_some, quoted, say_first
 from mlrek.formats.tables.batches import (
     Columns,
     TableFile,
+    is_list,
     list_candidates,
     open_table,
     parse_column,
@@ -30,6 +31,8 @@ from mlrek.metrics.test_set import take_rows
 
 LABELS: Final = (Role.LABEL, Role.TRUTH, Role.PREDICTED)
 """Columns whose cells are labels."""
+
+_MAY_BE_LISTS: Final = (*LABELS, Role.CONFIDENCE)
 
 NONE: Final = -1
 """The code of an empty cell."""
@@ -61,7 +64,8 @@ class TableRows:
     """The rows of one table or of several with equal columns, in file order.
 
     `images` stand in the order in which they come up, `image_idx` (n,) are places in them; codes
-    of `cells` are places in `labels`. `numbers` (n,) by role are NaN where a cell is empty;
+    of `cells` are places in `labels`. `numbers` (n,) by role are NaN where a cell is empty; where
+    cells hold lists of confidences, `confidence_counts` (n,) are their lengths.
     `scores` (n, n_scores) and `hot` stand in the order of the header's columns.
     """
 
@@ -71,6 +75,7 @@ class TableRows:
     labels: tuple[str, ...]
     cells: Mapping[Role, Cells]
     numbers: Mapping[Role, FloatArray]
+    confidence_counts: IntArray | None
     scores: FloatArray | None
     hot: BoolArray | None
     files: tuple[tuple[int, str], ...]
@@ -283,19 +288,38 @@ class _Gathered:
             self.n_rows += len(columns[0])
 
     def _add(self, table: TableFile, start: int, role: Role, column: pa.Array) -> None:
+        """Append some cells of a column.
+
+        Raises:
+            ParseError: One holds something else than belongs there.
+        """
+        if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+            column = self._decode(table, column, role)
+        inner = column.type.value_type if is_list(column.type) else column.type
+        if pa.types.is_nested(inner) or (is_list(column.type) and role not in _MAY_BE_LISTS):
+            name = table.header.name_of(role)
+            raise ParseError(table.uri, 0, f"{name} holds {column.type}, where one value belongs")
         if role is Role.IMAGE:
             if (empty := self.images.add(column)) != NONE:
                 row = self.n_rows - start + empty + 1
                 raise ParseError(table.uri, 0, f"row {row}: names no image")
-        elif role in LABELS:
-            if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-                counts = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
-                self._append(self.counts, role, counts.astype(np.int32))
-                column = column.flatten()
+            return
+        if is_list(column.type):
+            counts = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+            self._append(self.counts, role, counts.astype(np.int32))
+            column = column.flatten()
+        if role in LABELS:
             self._append(self.codes, role, self.labels.encode(column))
         else:
             numbers = self._convert(table, start, column, table.header.name_of(role))
             self._append(self.numbers, role, numbers)
+
+    def _decode(self, table: TableFile, column: pa.Array, role: Role) -> pa.Array:
+        try:
+            return column.cast(pa.large_string())
+        except pa.ArrowInvalid as exc:
+            name = table.header.name_of(role)
+            raise ParseError(table.uri, 0, f"{name} holds bytes that are no UTF-8 text") from exc
 
     def _append(self, columns: dict[Role, GrowingColumn], role: Role, part: NDArray[Any]) -> None:
         columns.setdefault(role, GrowingColumn(dtype=part.dtype)).append(part)
@@ -314,8 +338,6 @@ class _Gathered:
         Raises:
             ParseError: A cell holds something else.
         """
-        if pa.types.is_list(column.type) or pa.types.is_large_list(column.type):
-            column = column.flatten()
         numbers, bad = parse_column(column)
         if bad >= 0:
             row, found = self.n_rows - start + bad + 1, column[bad].as_py()
@@ -347,6 +369,9 @@ class _Gathered:
             labels=_strip_zeros(labels),
             cells=cells,
             numbers={role: column.finish() for role, column in self.numbers.items()},
+            confidence_counts=self.counts[Role.CONFIDENCE].finish()
+            if Role.CONFIDENCE in self.counts
+            else None,
             scores=self.scores.finish() if self.scores else None,
             hot=self._find_hot(),
             files=tuple(self.files),
@@ -435,6 +460,8 @@ def count_rows_once(rows: TableRows) -> tuple[TableRows, tuple[str, ...]]:
     n_rows, n_images = len(rows.image_idx), len(rows.images)
     if n_rows == n_images:
         return rows, ()
+    if rows.confidence_counts is not None:
+        raise ParseError(rows.uri, 0, "has several rows of one image, with lists; keep one each")
     first = np.zeros(n_images, dtype=np.int64)
     first[rows.image_idx[::-1]] = np.arange(n_rows)[::-1]
     again = np.setdiff1d(np.arange(n_rows), first)

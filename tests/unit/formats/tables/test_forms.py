@@ -1,7 +1,9 @@
 """One table in any form, order and spelling of columns reads the same."""
 
 import gzip
+from decimal import Decimal
 
+import pyarrow as pa
 import pytest
 from builders.tables import (
     answer,
@@ -65,6 +67,35 @@ def test_text_may_be_written_in_any_usual_way(pack):
 
     assert seems_table(files)
     assert list_answers(answer(pack(LONG))) == SAID
+
+
+def test_blanks_after_delimiters_are_no_part_of_cells():
+    """Where each delimiter of the header is followed by a blank, those of the rows are as well."""
+    assert list_answers(answer(LONG.replace(",", ", "))) == SAID
+
+
+def test_line_that_names_the_delimiter_is_passed_over():
+    """Spreadsheets write `sep=;` above the header."""
+    assert list_answers(answer("sep=;\n" + LONG.replace(",", ";"))) == SAID
+
+
+def test_parquet_columns_may_have_any_type_of_text_and_number():
+    """Categories, long strings, lists of labels with their confidences, and exact decimals."""
+    text, large = ["a.jpg", "b.jpg", "a.jpg"], pa.large_string()
+    labels, scores = ["cat", "dog", "dog"], [0.75, 0.5, 0.25]
+    tables = [
+        {
+            "image": pa.array(text).dictionary_encode(),
+            "label": pa.array(labels).dictionary_encode(),
+        },
+        {"image": pa.array(text, large), "label": pa.array(labels, large)},
+    ]
+    tables = [table | {"score": scores} for table in tables]
+    tables.append({"image": text, "label": labels, "score": [Decimal(str(s)) for s in scores]})
+    lists = {"image": ["a.jpg", "b.jpg"], "label": [["cat", "dog"], ["dog"]]}
+    tables.append(lists | {"score": [[0.75, 0.25], [0.5]]})
+
+    assert [list_answers(answer(write_parquet(table))) for table in tables] == [SAID] * 4
 
 
 def test_quoted_cells_hold_anything():

@@ -72,6 +72,22 @@ ANSWERS = {
     ),
     "no image": (f"{HEADER}a,cat,0.9\n,dog,0.5\n", "row 2: names no image"),
     "too few cells": (f"{HEADER}a,cat,0.9\nb,dog\n", "has 2 cells where the header has 3: 'b,dog'"),
+    "lists of unequal length": (
+        write_parquet({"image": ["a", "b"], "label": [["x", "y"], ["y"]], "conf": [[0.5], [1.0]]}),
+        r"row 1 \('a'\): has a list of confidences of another length",
+    ),
+    "objects": (
+        write_parquet({"image": ["a"], "label": [{"name": "cat"}]}),
+        "'label' holds struct",
+    ),
+    "bytes": (
+        write_parquet({"image": [b"\xff"], "label": ["cat"]}),
+        "'image' holds bytes that are no UTF-8",
+    ),
+    "truth values as confidences": (
+        write_parquet({"image": ["a"], "label": ["cat"], "score": [True]}),
+        "row 1: 'score' is True, not a number",
+    ),
     "truth alone": ("image,truth\na,cat\n", r"holds the truth \('truth'\), but no predictions"),
     "only a header": (HEADER, "has a header, but not one row"),
     "not UTF-8": (b"image,label\na,caf\xe9\n", "is no text in UTF-8"),
