@@ -84,7 +84,7 @@ def are_boxes(given: object) -> bool:
     return len(first[0]) in {_WITHOUT_SCORE, _WITHOUT_SCORE + 1}
 
 
-def pair_boxes(
+def combine_boxes(
     y_true: Any, y_pred: Any, y_score: Any, boxes: Any
 ) -> tuple[list[Mapping[str, object]], list[Mapping[str, object]]]:
     """True and found boxes as dicts, of labels and scores by image and the boxes of both.

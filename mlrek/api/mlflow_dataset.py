@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from mlflow.models.evaluation.base import EvaluationArtifact, EvaluationResult
 
-from mlrek.api.arrays import ArrayOptions, build_evaluation
+from mlrek.api.arrays import build_evaluation
 from mlrek.api.given import choose
 from mlrek.api.given_labels import SCORE_PREFIX, GivenLabels, order_given_labels, read_column
+from mlrek.api.given_rows import ArrayOptions
 from mlrek.errors import EvaluationError, UsageError
 from mlrek.evaluation import Evaluation
 from mlrek.formats.json_text import quoted, quoted_some
