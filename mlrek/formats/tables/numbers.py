@@ -110,7 +110,7 @@ def find_thresholds(
     """
     found = np.full(n_labels, np.nan)
     given = rows.numbers.get(Role.THRESHOLD)
-    if given is None or np.isnan(given).all():
+    if given is None or not n_labels or np.isnan(given).all():
         return found, ()
     row_idx = np.flatnonzero(~np.isnan(given))
     name = rows.header.name_of(Role.THRESHOLD)
@@ -130,7 +130,7 @@ def find_thresholds(
         found[codes_of[codes_of >= 0][::-1]] = kept[codes_of >= 0][::-1] / scale
     differs = (codes_of >= 0) & (kept != found[codes_of] * scale)
     differs &= np.abs(kept - found[codes_of] * scale) > 1e-12  # noqa: PLR2004 - rounding
-    if n_labels and differs.any():
+    if differs.any():
         place = int(np.argmax(differs))
         raise rows.refuse(
             int(row_idx[place]),
