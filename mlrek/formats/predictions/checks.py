@@ -39,19 +39,22 @@ _ROUNDING: Final = 1e-6
 
 
 def check_truth_given(evaluation: Evaluation, answers: Answers) -> None:
-    """Refuse the truth as predictions: right everywhere, and without one confidence.
+    """Refuse the truth as predictions: right everywhere, and nowhere more or less sure.
 
     Raises:
         EvaluationError: It is.
     """
-    if answers.is_scored or answers.truth is not None:
+    rows = evaluation.detections.records if evaluation.detections else evaluation.records
+    says_how_sure = answers.is_scored and len(np.unique(rows.confidence[rows.confidence > 0])) > 1
+    if says_how_sure or answers.truth is not None:
         return
     answered, is_equal = _compare_sets(evaluation)
     if np.count_nonzero(answered) >= _MIN_EQUAL and is_equal:
+        held = "the same confidence everywhere" if answers.is_scored else "no confidences"
         raise EvaluationError(
             f"the predictions equal the truth on all {np.count_nonzero(answered)} images that they "
-            "name, and hold no confidences: this is the truth itself; give what the model said, "
-            "with its confidences, or truth and predictions as two columns of one file"
+            f"name, and hold {held}: this is the truth itself; give what the model said, with its "
+            "confidences, or truth and predictions as two columns of one file"
         )
 
 
@@ -62,7 +65,7 @@ def _compare_sets(evaluation: Evaluation) -> tuple[BoolArray, bool]:
         return answered, equals_truth(evaluation.detections)
     records, truth = evaluation.records, evaluation.truth
     answered, n_labels = records.counts > 0, len(evaluation.labels)
-    found = records.image_idx * n_labels + records.label_idx
+    found = (records.image_idx * n_labels + records.label_idx)[records.confidence > 0]
     true = truth.image_idx * n_labels + truth.label_idx
     return answered, np.array_equal(found, true[answered[truth.image_idx]])
 

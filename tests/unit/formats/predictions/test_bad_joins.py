@@ -298,6 +298,14 @@ def test_the_truth_given_as_predictions_is_an_error():
     assert join(both).labels == LABELS
 
 
+@pytest.mark.parametrize("other", [{}, dict.fromkeys(LABELS, 0.0)])
+def test_the_truth_with_one_confidence_everywhere_is_an_error(other):
+    """Also as ones and zeros of every label."""
+    answers = make_answers([(im, {**other, y: 1.0}) for im, y in zip(IMAGES, Y_TRUE, strict=True)])
+
+    assert "hold the same confidence everywhere: this is the truth itself" in say(answers)
+
+
 def test_columns_of_confidences_in_another_order_are_an_error():
     """The file's own predicted labels contradict the highest confidence on most images."""
     predicted = np.array([LABELS.index(y) for y in Y_TRUE])
