@@ -187,6 +187,18 @@ def read_stored(files: Files) -> "Evaluation":
         raise ParseError(files.uri, 0, str(exc)) from exc
 
 
+def doubt_chosen(stored: "Evaluation") -> Iterator[Doubt]:
+    """That a service chose the thresholds on this very test set, whoever logs it now."""
+    from mlrek.metrics.doubts import find_touched, is_fitted
+
+    if is_fitted(stored):
+        yield Doubt(
+            kind=DoubtKind.THRESHOLDS_FITTED,
+            text=f"the assumed thresholds were chosen on this test set, for {stored.version.arn}",
+            touches=find_touched(stored.task, ""),
+        )
+
+
 def convert_responses(responses: Responses) -> Answers:
     """Saved answers of DetectCustomLabels as those of any model.
 
@@ -375,7 +387,10 @@ def _read_stored_answers(files: Files, _asked: Asked) -> Answers:
         normalized=bool(boxes and boxes.normalized),
         thresholds={label: value for label, value in known if not np.isnan(value)},
         truth=truth,
-        doubts=tuple(d for d in once.doubts if d.kind is DoubtKind.RECORDS_PARTIAL),
+        doubts=(
+            *(d for d in once.doubts if d.kind is DoubtKind.RECORDS_PARTIAL),
+            *doubt_chosen(evaluation),
+        ),
     )
 
 

@@ -18,10 +18,8 @@ from msgspec import Struct
 from msgspec.json import Decoder, encode
 from msgspec.json import format as format_json
 
-from mlrek.errors import ParseError, SourceError, SourceNotFoundError, UsageError
+from mlrek.errors import EvaluationError, ParseError, SourceError, SourceNotFoundError, UsageError
 from mlrek.evaluation import (
-    Doubt,
-    DoubtKind,
     Evaluation,
     Project,
     Provider,
@@ -578,7 +576,12 @@ def _read_evaluation(
     )
     answers = forms.read_answers(predictions.files, skip_bad_lines=skip)
     _check_same(predictions, truth, answers)
-    return join_answers(version, true or _find_truth(predictions, answers), answers, options)
+    true = true or _find_truth(predictions, answers)
+    try:
+        return join_answers(version, true, answers, options)
+    except EvaluationError as exc:
+        among = f" with {truth.uri}" if truth else ""
+        raise EvaluationError(f"{predictions.uri}{among}: {exc}") from exc
 
 
 def _read_list(
@@ -617,6 +620,8 @@ def _check_same(predictions: ReadPlace, truth: ReadPlace | None, answers: Answer
 
 def _take_over(stored: Evaluation, version: Version) -> Evaluation:
     """An evaluation as it was stored, of another version; what was doubted of it stays so."""
+    from mlrek.formats.forms import doubt_chosen
+
     whose = replace(
         stored.version,
         project=version.project,
@@ -624,16 +629,4 @@ def _take_over(stored: Evaluation, version: Version) -> Evaluation:
         name=version.name,
         copied_from=stored.version.arn,
     )
-    return replace(stored, version=whose, doubts=(*stored.doubts, *_doubt_fitted(stored)))
-
-
-def _doubt_fitted(stored: Evaluation) -> Iterator[Doubt]:
-    """The service chose the thresholds on this very test set, whoever logs it now."""
-    from mlrek.metrics.doubts import find_touched, is_fitted
-
-    if is_fitted(stored):
-        yield Doubt(
-            kind=DoubtKind.THRESHOLDS_FITTED,
-            text=(f"the assumed thresholds were chosen on this test set, for {stored.version.arn}"),
-            touches=find_touched(stored.task, ""),
-        )
+    return replace(stored, version=whose, doubts=(*stored.doubts, *doubt_chosen(stored)))

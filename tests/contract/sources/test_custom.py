@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from builders.evaluations import build_evaluation
 
-from mlrek.errors import SourceError, SourceNotFoundError, UsageError
+from mlrek.errors import EvaluationError, SourceError, SourceNotFoundError, UsageError
 from mlrek.evaluation import Provider
 from mlrek.formats.predictions import Unmatched
 from mlrek.formats.stored import dump_evaluation
@@ -282,3 +282,26 @@ def test_all_numbers_of_all_examples_come_out_again(examples, tmp_path):
         assert found == pytest.approx(expected, abs=1e-12, nan_ok=True), entry.version.arn
         n_versions += 1
     assert n_versions >= 15
+
+
+def test_a_stored_evaluation_meets_another_truth(stored, tmp_path):
+    """Its records count, its thresholds stay doubted, and the truth is the one that was named."""
+    write_truth(tmp_path / "truth.manifest", {"0": "b", "1": "b"})
+    named = replace(NAMED, truth=str(tmp_path / "truth.manifest"))
+    source = open_predictions(str(stored), named)
+
+    evaluation = source.load(source.list_versions()[0])
+
+    assert evaluation.labels[0] == "b"
+    assert evaluation.truth.label_idx.tolist() == [0, 0]
+    assert evaluation.records.confidence.tolist() == [0.9, 0.8]
+    assert "thresholds_fitted" in [doubt.kind for doubt in evaluation.doubts]
+
+
+def test_a_bad_join_names_both_files(answers):
+    """Predictions of other images are one line that says which files do not fit."""
+    write_answers(answers / "answers.jsonl", {"9.jpg": "cat", "8.jpg": "dog"})
+    source = open_answers(answers)
+
+    with pytest.raises(EvaluationError, match=r"answers.jsonl with .*truth.manifest: not one"):
+        source.load(source.list_versions()[0])
