@@ -24,6 +24,9 @@ _BLOCK_BYTES: Final = 1 << 20  # and one thread: more of either take far more me
 _CELLS_AT_ONCE: Final = 1 << 19
 _NO_VALUES: Final = ("", "nan", "NaN", "NAN", "NA", "N/A", "null", "NULL", "None")
 _DECIMAL_COMMA: Final = re.compile(r"\s*[+-]?\d+,\d+\s*")
+_WRONG_LENGTH: Final = re.compile(
+    r"(?:Row #(?P<row>\d+): )?Expected (?P<wanted>\d+) columns, got (?P<found>\d+): (?P<text>.*)"
+)
 _SKIPPED: Final = re.compile(rb"(\xef\xbb\xbf)?(\s*|sep=.\s*)")
 """Lines before the header: empty ones, and the one that names the delimiter to spreadsheets."""
 _ENDING: Final = re.compile(r"\.(csv|tsv|parquet|pq|jsonl?|ndjson)(\.gz)?$", re.IGNORECASE)
@@ -183,12 +186,6 @@ def _open_csv(uri: str, read: Callable[[str], Iterable[bytes]], name: str) -> Ta
     def iter_batches(places: Sequence[int]) -> Iterator[Columns]:
         body, _ = _split_header(uri, read(name))
         texts = [str(place) for place in places]
-        bad: list[Any] = []
-
-        def stop(row: Any) -> str:
-            bad.append(row)
-            return "error"
-
         options = {
             "read_options": pyarrow.csv.ReadOptions(
                 column_names=[*map(str, range(len(names)))],
@@ -198,7 +195,6 @@ def _open_csv(uri: str, read: Callable[[str], Iterable[bytes]], name: str) -> Ta
             "parse_options": pyarrow.csv.ParseOptions(
                 delimiter=delimiter,
                 newlines_in_values=True,
-                invalid_row_handler=stop,
             ),
             "convert_options": pyarrow.csv.ConvertOptions(
                 include_columns=texts, column_types=dict.fromkeys(texts, pa.string())
@@ -211,7 +207,7 @@ def _open_csv(uri: str, read: Callable[[str], Iterable[bytes]], name: str) -> Ta
                     columns = [pa.compute.utf8_ltrim_whitespace(column) for column in columns]
                 yield [*map(_mend_decimals, columns)] if delimiter != "," else columns
         except pa.ArrowException as exc:
-            raise ParseError(uri, 0, _say_csv(exc, bad)) from exc
+            raise ParseError(uri, 0, _say_csv(exc)) from exc
 
     return TableFile(uri=uri, header=_read_header(uri, names), iter_batches=iter_batches)
 
@@ -233,12 +229,11 @@ def _mend_decimals(column: pa.Array) -> pa.Array:
     return pa.compute.replace_substring(column, ",", ".")
 
 
-def _say_csv(exc: pa.ArrowException, bad: Sequence[Any]) -> str:
-    if bad:
-        row = bad[0]
-        found, wanted = row.actual_columns, row.expected_columns
-        where = f"row {row.number}: " if row.number else ""
-        return f"{where}has {found} cells where the header has {wanted}: {quoted(row.text)}"
+def _say_csv(exc: pa.ArrowException) -> str:
+    if wrong := _WRONG_LENGTH.search(str(exc)):
+        where = f"row {wrong['row']}: " if wrong["row"] else ""
+        said = f"has {wrong['found']} cells where the header has {wrong['wanted']}"
+        return f"{where}{said}: {quoted(wrong['text'])}"
     if "UTF8" in str(exc):
         return "is no text in UTF-8; save it as UTF-8"
     return f"is a CSV file that cannot be read: {_first_line(exc)}"

@@ -71,7 +71,11 @@ ANSWERS = {
         r"row 3 \('c'\): 'threshold' is 0.7, but 0.5 before",
     ),
     "no image": (f"{HEADER}a,cat,0.9\n,dog,0.5\n", "row 2: names no image"),
-    "too few cells": (f"{HEADER}a,cat,0.9\nb,dog\n", "has 2 cells where the header has 3: 'b,dog'"),
+    "too few cells of no text": (b"image,label,score\na,cat,1\n\xff,c\n", "row 2: has 2 cells"),
+    "too few cells": (
+        f"{HEADER}a,cat,0.9\nb,dog\n",
+        "row 2: has 2 cells where the header has 3: 'b,dog'",
+    ),
     "lists of unequal length": (
         write_parquet({"image": ["a", "b"], "label": [["x", "y"], ["y"]], "conf": [[0.5], [1.0]]}),
         r"row 1 \('a'\): has a list of confidences of another length",
