@@ -276,7 +276,8 @@ def test_a_version_is_evaluated_on_another_test_set(mlrek, log, tmp_path):
     """`evaluate` reads truth and predictions in the same forms; the version's thresholds count."""
     rows = [(f"{i}.jpg", LABELS[i % 3]) for i in range(30)]
     truth = write_csv(tmp_path / "t.csv", ["image", "label"], rows)
-    said = [(image, label, 0.9) for image, label in rows]
+    said = [(image, label, 0.9 - i / 100) for i, (image, label) in enumerate(rows)]
+    said[4] = (said[4][0], "cat", 0.8)
     predictions = write_csv(tmp_path / "p.csv", ["image", "label", "score"], said)
     log(predictions, "--truth", truth)
     other = write_csv(tmp_path / "o.csv", ["image", "truth"], [("x.jpg", "fox"), ("y.jpg", "cat")])
