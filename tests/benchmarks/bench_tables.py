@@ -56,7 +56,7 @@ def write_tables(folder: Path, n_images: int) -> None:
             n = min(AT_ONCE, n_images - start)
             images = [f"s3://bucket/test/image-{i:07d}.jpg" for i in range(start, start + n)]
             y_true = rng.integers(len(LABELS), size=n)
-            scores = rng.dirichlet(np.ones(len(LABELS)), n) + np.eye(len(LABELS))[y_true]
+            scores = rng.dirichlet(np.ones(len(LABELS)), n) + 0.3 * np.eye(len(LABELS))[y_true]
             table = pa.table(
                 {
                     "image": np.repeat(images, len(LABELS)),
