@@ -201,7 +201,8 @@ def find_boxes_of_rows(rows: TableRows) -> TableBoxes:
     """The box of each row.
 
     Raises:
-        ParseError: A box has no area, or lacks a number; images have two sizes.
+        ParseError: A box is turned over, or lacks a number; most have no area; images have two
+            sizes.
     """
     form = _find_form(rows.header)
     assert form is not None  # noqa: S101 - for the type checker: `has_boxes` saw to it
@@ -212,14 +213,20 @@ def find_boxes_of_rows(rows: TableRows) -> TableBoxes:
         row = int(np.argmax(half))
         name = rows.header.name_of(form[int(np.argmax(missing[row]))])
         raise rows.refuse(row, f"has a part of a box only: {name} is empty")
-    _check_areas(rows, boxes, ~missing[:, 0])
+    has_box = ~missing[:, 0]
+    _check_turned(rows, boxes, has_box)
+    flat_warnings = tuple(_warn_flat(rows, boxes, has_box))
     normalized = bool(np.nanmax(np.abs(boxes), initial=0) <= 1 + _NOISE) and not missing.all()
     sizes, size_warnings = _find_sizes(rows, boxes)
     return TableBoxes(
         boxes_xyxy=boxes,
         image_sizes=sizes,
         normalized=normalized,
-        warnings=(*_say_unit(rows, boxes, normalized=normalized), *size_warnings),
+        warnings=(
+            *flat_warnings,
+            *_say_unit(rows, boxes, normalized=normalized),
+            *size_warnings,
+        ),
     )
 
 
@@ -232,16 +239,32 @@ def _make_corners(form: tuple[Role, ...], numbers: FloatArray) -> FloatArray:
     return np.hstack([begin, begin + size])
 
 
-def _check_areas(rows: TableRows, boxes: FloatArray, has_box: BoolArray) -> None:
+def _check_turned(rows: TableRows, boxes: FloatArray, has_box: BoolArray) -> None:
     if np.any(bad := has_box & ~np.isfinite(boxes).all(axis=1)):
         raise rows.refuse(int(np.argmax(bad)), "a corner of its box is infinite")
     for low, high, side in ((0, 2, "x"), (1, 3, "y")):
-        empty = has_box & ~(boxes[:, high] > boxes[:, low])
-        if empty.any():
-            row = int(np.argmax(empty))
+        turned = has_box & (boxes[:, high] < boxes[:, low])
+        if turned.any():
+            row = int(np.argmax(turned))
             ends = f"{side} from {boxes[row, low]:g} to {boxes[row, high]:g}"
-            n = np.count_nonzero(empty)
+            n = np.count_nonzero(turned)
             raise rows.refuse(row, f"its box has no area: {ends} ({n} of {len(boxes)} boxes)")
+
+
+def _warn_flat(rows: TableRows, boxes: FloatArray, has_box: BoolArray) -> Iterator[str]:
+    """Yield how many boxes have no area, as models write now and then.
+
+    Raises:
+        ParseError: Most have none.
+    """
+    flat = has_box & np.any(boxes[:, :2] == boxes[:, 2:], axis=1)
+    n, of = np.count_nonzero(flat), np.count_nonzero(has_box)
+    if not n:
+        return
+    row = int(np.argmax(flat))
+    if 2 * n >= of:
+        raise rows.refuse(row, f"its box has no area ({n} of {of} boxes)")
+    yield f"{n} of {of} boxes have no area, and can overlap nothing; first: {rows.name_row(row)}"
 
 
 def _say_unit(rows: TableRows, boxes: FloatArray, *, normalized: bool) -> Iterator[str]:

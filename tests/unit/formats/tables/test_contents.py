@@ -230,6 +230,17 @@ def test_some_equal_boxes_are_said():
     assert any("1 of 4 rows repeat a box" in said for said in answers.warnings)
 
 
+def test_a_box_without_area_is_kept_and_said():
+    """Models write one now and then: it can only be a false positive."""
+    rows = "".join(f"{i},cat,0.5,{i},1,9,9\n" for i in range(3))
+    answers = answer(f"{BOXES}{rows}a,cat,0.25,7,2,7,8\n")
+
+    assert answers.boxes is not None
+    assert answers.boxes.boxes_xyxy[3].tolist() == [7, 2, 7, 8]
+    said = "1 of 4 boxes have no area, and can overlap nothing; first: row 4 ('a')"
+    assert said in answers.warnings
+
+
 def test_many_score_columns_are_read():
     """A thousand columns of scores in any form come out as they are."""
     scores = np.random.default_rng(0).dirichlet(np.ones(1000), 50)

@@ -100,6 +100,10 @@ ANSWERS = {
         f"{BOXES}a,cat,1,10,10,5,20\n",
         r"row 1 \('a'\): its box has no area: x from 10",
     ),
+    "flat boxes": (
+        f"{BOXES}a,cat,1,10,10,10,20\nb,cat,1,1,1,9,9\n",
+        r"row 1 \('a'\): its box has no area \(1 of 2 boxes\)",
+    ),
     "half a box": (f"{BOXES}a,cat,1,10,10,50,\n", r"part of a box only: 'ymax' is empty"),
     "half the columns of a box": (
         "image,label,xmin,ymin\na,cat,1,2\n",
