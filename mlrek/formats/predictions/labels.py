@@ -1,5 +1,6 @@
 """What the labels of answers are called in the truth, and whether they are the same labels."""
 
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 
@@ -79,12 +80,14 @@ def _check_common(true: Sequence[str], found: Sequence[str]) -> None:
 
 
 def fold_label(label: str) -> str:
-    """A label without what writers change easily: case, blanks, underscores and hyphens.
+    """A label without what writers change easily: case, blanks, underscores, hyphens within.
 
     >>> fold_label("Red Rose") == fold_label("red_rose")
     True
+    >>> fold_label("-1") == fold_label("1")
+    False
     """
-    return "".join(c for c in label.casefold() if not c.isspace() and c not in "_-")
+    return re.sub(r"[\s_]|(?<!^)-", "", label.casefold())
 
 
 def warn_alike(true: Iterable[str], found: Iterable[str]) -> Iterator[str]:
