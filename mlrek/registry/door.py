@@ -322,7 +322,8 @@ class Registry:
         """
         import mlflow
 
-        before, ours = mlflow.get_tracking_uri(), self.store.tracking_uri
+        ours = self.store.tracking_uri
+        before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None  # type: ignore[no-untyped-call]
         if before == ours or ours.startswith(("http://", "https://", "databricks", "arn:")):
             yield
             return
@@ -331,7 +332,7 @@ class Registry:
         try:
             yield
         finally:
-            use(before)
+            use(before)  # type: ignore[arg-type] # None: as nobody had set one
 
 
 def _is_own(found: "RegisteredModel", name: str, project: Project) -> bool:

@@ -55,7 +55,7 @@ def mlflow(new_store, tmp_path, monkeypatch):
     module, _, name = read_entry_point().partition(":")
     _model_evaluation_registry.register("mlrek", getattr(importlib.import_module(module), name))
     monkeypatch.chdir(tmp_path)
-    before = mlflow.get_tracking_uri()
+    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
     mlflow.set_tracking_uri(new_store)  # noqa: TID251 - as a notebook does
     mlflow.create_experiment("digits", artifact_location=(tmp_path / "artifacts").as_uri())
     mlflow.set_experiment("digits")

@@ -142,7 +142,7 @@ def test_the_logged_model_has_numbers_and_test_set(registry, log, register):
 def test_what_is_registered_loads(registry, log, register):
     """With MLflow's own loader, from the registry of that store."""
     version = register(log())
-    before = mlflow.get_tracking_uri()
+    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
     use = getattr(mlflow, "set_tracking_uri")  # noqa: B009 - the loader knows no other way
     try:
         use(registry.store.tracking_uri)
@@ -156,7 +156,7 @@ def test_what_is_registered_loads(registry, log, register):
 
 def test_registering_leaves_mlflows_own_store_as_it_was(log, register):
     """It is process-wide, and the model registry of a database asks it."""
-    before = mlflow.get_tracking_uri()
+    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
     register(log())
 
     assert mlflow.get_tracking_uri() == before
@@ -367,7 +367,7 @@ def test_a_version_loads_your_own_model(registry, log, project, own_model, form)
     registry.set_alias(project.name, "champion", version.number)
 
     assert registry.get_version(project.name, version.number).run_id == run.run_id
-    before = mlflow.get_tracking_uri()
+    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
     use = getattr(mlflow, "set_tracking_uri")  # noqa: B009 - the loader knows no other way
     try:
         use(registry.store.tracking_uri)

@@ -122,7 +122,7 @@ def test_the_predictions_are_a_table_for_mlflow(store, experiment_id, descriptio
 
     written = store.write_run(experiment_id, description)
     use = getattr(mlflow, "set_tracking_uri")  # noqa: B009 - the reader below knows no other way
-    before = mlflow.get_tracking_uri()
+    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
     try:
         use(store.tracking_uri)
         client = MlflowClient(store.tracking_uri)
