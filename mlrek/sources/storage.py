@@ -29,10 +29,12 @@ MAX_SEARCHED = 20_000  # files of a folder without anything that looks like an e
 SAID_AFTER_S = 2.0
 _EVALUATION_NAME = re.compile(
     r"^(?:Evaluation(?:Result|Manifest|Summary)|TestingGroundTruth)|^version\.json$"
-    r"|evaluation[^/]*\.json$|predictions?_[0-9]+\.jsonl$",
+    r"|evaluation[^/]*\.json$|predictions?_[0-9]+\.jsonl$|^data\.ya?ml$",
     re.IGNORECASE,
 )
-_PICTURE = re.compile(r"\.(?:jpe?g|png|gif|bmp|webp|ico|tiff?|txt)$", re.IGNORECASE)
+_PICTURE = re.compile(r"\.(?:jpe?g|png|gif|bmp|webp|ico|tiff?)$", re.IGNORECASE)
+_PICTURE_OR_BOXES = re.compile(rf"{_PICTURE.pattern}|\.txt$", re.IGNORECASE)
+_LABELS = re.compile(r"(?:^|[/\\])labels(?:[/\\]|$)")
 MAX_SMALL_FILE = 4 << 20  # bytes
 MAX_DOCUMENT = 256 << 20  # bytes; thousands of labels with all their curves take a tenth of it
 
@@ -202,7 +204,7 @@ def is_hidden(name: str) -> bool:
 class Walk:
     """Watches over a search through folders: says where it is, and stops it in the wrong place.
 
-    Pictures and text files (of boxes) do not count: thousands may lie next to an evaluation.
+    Pictures, and the files of boxes in a folder `labels`, do not count: thousands may lie there.
     """
 
     uri: str
@@ -217,7 +219,8 @@ class Walk:
             SourceError: There are too many files before the first that looks like an evaluation's.
         """
         names = list(names)
-        self.n_files += sum(not _PICTURE.search(name) for name in names)
+        many = _PICTURE_OR_BOXES if _LABELS.search(folder) else _PICTURE
+        self.n_files += sum(not many.search(name) for name in names)
         self.has_evaluation = self.has_evaluation or any(map(_EVALUATION_NAME.search, names))
         if time.monotonic() > self.says_at:
             _LOG.warning("looking through %s: %s files so far", self.uri, self.n_files)

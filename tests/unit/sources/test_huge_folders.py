@@ -43,3 +43,10 @@ def test_pictures_do_not_count(tmp_path, monkeypatch):
     monkeypatch.setattr(storage, "MAX_SEARCHED", 20)
     fill(tmp_path / "a", 30, "{}.JPG")
     assert len(list(storage.LocalStorage().list_files(str(tmp_path)))) == 30
+
+
+def test_files_of_boxes_do_not_count(tmp_path, monkeypatch):
+    """One for each image lies in a folder called labels, or below."""
+    monkeypatch.setattr(storage, "MAX_SEARCHED", 20)
+    fill(tmp_path / "labels" / "test", 30)
+    assert len(list(storage.LocalStorage().list_files(str(tmp_path)))) == 30
