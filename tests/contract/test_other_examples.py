@@ -119,7 +119,7 @@ def test_list_of_examples_names_each_folder():
 
     linked = {f.parent.name for f in EXAMPLES.glob("*/README.md") if f"({f.parent.name}/" in readme}
 
-    assert linked == {*FOLDERS, "digits"}
+    assert linked == {*FOLDERS, "digits", "successor"}
 
 
 # Rekognition: what detection and several labels have in common

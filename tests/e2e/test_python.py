@@ -280,6 +280,7 @@ def test_pages_live_in_frames_of_their_own(digits, browser, tmp_path):
     c = mlrek.compare(f"{digits}#v1-naive-bayes", ev)
     page = tmp_path / "page.html"
     page.write_text(f"<title>around</title>{ev._repr_html_()}{c._repr_html_()}", "utf-8")
+    browser.get_log("browser")  # what other pages said
     browser.get(page.as_uri())
     frames = browser.find_elements("tag name", "iframe")
     titles = []
