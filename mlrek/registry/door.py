@@ -1,13 +1,14 @@
 """The one reader and writer of MLflow's model registry, and names of versions in it."""
 
 import contextlib
+import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import partial
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project
@@ -28,6 +29,7 @@ SUPERSEDED = SUPERSEDED_TAG
 VALIDATION = "validation_status"
 DEFAULT_ALIAS = "champion"
 MAX_NAME = 200
+_URI_VARIABLE = "MLFLOW_TRACKING_URI"
 
 _ALIAS = re.compile(r"(?!latest$)(?!v\d+$)[\w-]{1,255}", re.ASCII | re.IGNORECASE)
 _NOT_IN_NAMES = re.compile(r"""[/:@'"\s]+""")
@@ -322,17 +324,20 @@ class Registry:
         """
         import mlflow
 
-        ours = self.store.tracking_uri
-        before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None  # type: ignore[no-untyped-call]
+        ours, before = self.store.tracking_uri, mlflow.get_tracking_uri()
         if before == ours or ours.startswith(("http://", "https://", "databricks", "arn:")):
             yield
             return
-        use = mlflow.set_tracking_uri  # noqa: TID251 - MLflow leaves no other way
+        in_environment = os.environ.get(_URI_VARIABLE)
+        is_set: bool = mlflow.is_tracking_uri_set()  # type: ignore[no-untyped-call]
+        use: Any = mlflow.set_tracking_uri  # noqa: TID251 - MLflow leaves no other way
         use(ours)
         try:
             yield
-        finally:
-            use(before)  # type: ignore[arg-type] # None: as nobody had set one
+        finally:  # what the environment says, or nobody, is not set for good
+            use(before if is_set and before != in_environment else None)
+            if in_environment is not None:
+                os.environ[_URI_VARIABLE] = in_environment
 
 
 def _is_own(found: "RegisteredModel", name: str, project: Project) -> bool:

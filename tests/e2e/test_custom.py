@@ -12,6 +12,7 @@ from pathlib import Path
 import mlflow
 import numpy as np
 import pytest
+from fakes.tracking_uri import use_store
 from mlflow import MlflowClient
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
@@ -363,13 +364,8 @@ def test_your_own_model_is_what_the_alias_loads(mlrek, log, new_store, tmp_path,
 
     assert "--model-uri" in note
     assert (code, said["promotion"]["version"], verified) == (0, 2, 0)
-    use = getattr(mlflow, "set_tracking_uri")  # noqa: B009 - the loader knows no other way
-    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
-    try:
-        use(new_store)
+    with use_store(new_store):
         model = mlflow.pyfunc.load_model("models:/pets@champion")
-    finally:
-        use(before)
     assert model.predict([[0]]).tolist() == [7]
 
 

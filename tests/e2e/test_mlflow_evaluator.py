@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
+from fakes.tracking_uri import use_store
 from sklearn import metrics
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
@@ -55,12 +56,10 @@ def mlflow(new_store, tmp_path, monkeypatch):
     module, _, name = read_entry_point().partition(":")
     _model_evaluation_registry.register("mlrek", getattr(importlib.import_module(module), name))
     monkeypatch.chdir(tmp_path)
-    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
-    mlflow.set_tracking_uri(new_store)  # noqa: TID251 - as a notebook does
-    mlflow.create_experiment("digits", artifact_location=(tmp_path / "artifacts").as_uri())
-    mlflow.set_experiment("digits")
-    yield mlflow
-    mlflow.set_tracking_uri(before)  # noqa: TID251 - same
+    with use_store(new_store):
+        mlflow.create_experiment("digits", artifact_location=(tmp_path / "artifacts").as_uri())
+        mlflow.set_experiment("digits")
+        yield mlflow
 
 
 @pytest.fixture(scope="module")

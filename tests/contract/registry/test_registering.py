@@ -1,5 +1,6 @@
 """Registering runs in real registries: a database file, and a server over HTTP."""
 
+import os
 import shutil
 import threading
 import time
@@ -7,6 +8,7 @@ import warnings
 
 import mlflow
 import pytest
+from fakes.tracking_uri import use_store
 from mlflow import MlflowClient
 from sklearn.dummy import DummyClassifier
 
@@ -25,6 +27,8 @@ DOCUMENT = (
     b' "project": {"arn": "arn:p"}, "labels": ["cat"],'
     b' "per_label": [{"label": "cat", "threshold": 0.5}]}'
 )
+
+URI = "MLFLOW_TRACKING_URI"
 
 
 @pytest.fixture(scope="module")
@@ -142,24 +146,26 @@ def test_the_logged_model_has_numbers_and_test_set(registry, log, register):
 def test_what_is_registered_loads(registry, log, register):
     """With MLflow's own loader, from the registry of that store."""
     version = register(log())
-    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
-    use = getattr(mlflow, "set_tracking_uri")  # noqa: B009 - the loader knows no other way
-    try:
-        use(registry.store.tracking_uri)
+    with use_store(registry.store.tracking_uri):
         model = mlflow.pyfunc.load_model(version.uri)
-    finally:
-        use(before)
 
     assert model.model_config["version_arn"] == "arn:v1"
     assert model.model_config["thresholds"] == {"cat": 0.5}
 
 
-def test_registering_leaves_mlflows_own_store_as_it_was(log, register):
+@pytest.mark.parametrize("elsewhere", ["", "sqlite:////elsewhere.db"])
+def test_registering_leaves_mlflows_own_store_as_it_was(log, register, elsewhere, monkeypatch):
     """It is process-wide, and the model registry of a database asks it."""
-    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
+    monkeypatch.delenv(URI, raising=False)
+    if elsewhere:
+        monkeypatch.setenv(URI, elsewhere)
+    before = mlflow.get_tracking_uri()
     register(log())
 
     assert mlflow.get_tracking_uri() == before
+    assert os.environ.get(URI, "") == elsewhere
+    monkeypatch.setenv(URI, "sqlite:////third.db")
+    assert mlflow.get_tracking_uri() == "sqlite:////third.db"
 
 
 def test_a_registered_run_is_not_registered_again(registry, log, register):
@@ -367,13 +373,8 @@ def test_a_version_loads_your_own_model(registry, log, project, own_model, form)
     registry.set_alias(project.name, "champion", version.number)
 
     assert registry.get_version(project.name, version.number).run_id == run.run_id
-    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
-    use = getattr(mlflow, "set_tracking_uri")  # noqa: B009 - the loader knows no other way
-    try:
-        use(registry.store.tracking_uri)
+    with use_store(registry.store.tracking_uri):
         model = mlflow.pyfunc.load_model(f"models:/{project.name}@champion")
-    finally:
-        use(before)
     assert model.predict([[0]]).tolist() == [7]
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from fakes.tracking_uri import use_store
 from mlflow import MlflowClient
 
 from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
@@ -118,17 +119,10 @@ def test_a_training_without_an_end_did_not_take_until_today(store, experiment_id
 
 def test_the_predictions_are_a_table_for_mlflow(store, experiment_id, description):
     """MLflow's own reader of tables gives them back."""
-    import mlflow
-
     written = store.write_run(experiment_id, description)
-    use = getattr(mlflow, "set_tracking_uri")  # noqa: B009 - the reader below knows no other way
-    before = mlflow.get_tracking_uri() if mlflow.is_tracking_uri_set() else None
-    try:
-        use(store.tracking_uri)
+    with use_store(store.tracking_uri):
         client = MlflowClient(store.tracking_uri)
         table = client.load_table(experiment_id, "predictions.json", run_ids=[written.run_id])
-    finally:
-        use(before)
 
     assert table.to_dict("records") == [{"image": "a", "predicted": "b"}]
 
