@@ -67,6 +67,11 @@ class ShownNumber:
     note: str = ""
 
 
+SCRIPTS: Final = (
+    "parts.js",
+    *(f"report/{part}.js" for part in ("data", "images", "threshold", "matrix", "labels")),
+    *(f"report/{part}.js" for part in ("galleries", "checks", "start")),
+)
 MAX_BYTES: Final = 3_000_000
 """The largest page: a browser opens it at once."""
 
@@ -106,7 +111,7 @@ def render_report(
         if thumbnails is None:
             thumbnails = _read_thumbnails(evaluation, contents, read_images)
         data = build_page_json(evaluation, metrics, contents, thumbnails.scale(shrink))
-        page = render_page("report.html", data, scripts=("parts.js", "report.js"), **facts)
+        page = render_page("report.html", data, scripts=SCRIPTS, **facts)
         if len(page) <= MAX_BYTES:
             break
     return page

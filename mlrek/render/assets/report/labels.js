@@ -1,0 +1,62 @@
+// ---- table of labels ----------------------------------------------------------------------
+
+const COLUMNS = [
+  ["support", data.counted === "images" ? "images" : data.counted, "count"], ["f1", "F1", "bar"], ["precision", "precision", "share"], ["recall", "recall", "share"],
+  ["iou", "IoU", "bar"], ["dice", "Dice", "share"], ["ap", "AP", "share"], ["roc_auc", "AUC", "share"],
+  ["tp", "TP", "count"], ["fp", "FP", "count"], ["fn", "FN", "count"], ["threshold", "assumed threshold", "share"],
+  ["at_threshold_f1", "F1 there", "share"], ["reported_f1", "service's F1", "share"],
+].filter(([key]) => data.columns[key]);
+
+const table = { sort: data.columns.f1 ? "f1" : COLUMNS.length ? COLUMNS[0][0] : "label", up: true, search: "", all: false };
+
+function startLabels() {
+  if (!labels.length || !COLUMNS.length) return;
+  byId("labels").hidden = false;
+  if (labels.length > 10) byId("labels-controls").append(search("Search labels", (text) => { table.search = text; drawLabels(); }));
+  drawLabels();
+}
+
+function drawLabels() {
+  const value = (i) => (table.sort === "label" ? i : data.columns[table.sort][i]);
+  let codes = labels.map((_, i) => i);
+  if (table.search) codes = codes.filter((i) => labels[i].toLowerCase().includes(table.search.toLowerCase()));
+  codes.sort((a, b) => {
+    const x = value(a), y = value(b);
+    if (x === null || y === null) return (x === null) - (y === null) || a - b;
+    return (table.up ? x - y : y - x) || a - b;
+  });
+  const most = table.all ? codes.length : 50;
+  const head = el("tr", {}, [["label", "label"], ...COLUMNS].map(([key, text]) =>
+    el("th", { scope: "col", "aria-sort": table.sort === key ? (table.up ? "ascending" : "descending") : null },
+      el("button", { type: "button", "data-key": key, onclick: () => sortBy(key) }, `${text}${table.sort === key ? (table.up ? " ↑" : " ↓") : ""}`))));
+  const body = codes.slice(0, most).map((i) => el("tr", {},
+    el("th", { scope: "row", title: labels[i] }, rows ? el("button", { type: "button", onclick: () => openLabel(i) }, name(labels[i])) : name(labels[i])),
+    COLUMNS.map(([key, , kind]) => tableCell(data.columns[key][i], key, kind, i))));
+  byId("labels-table").replaceChildren(el("table", { class: "data" }, el("thead", {}, head), el("tbody", {}, body)));
+  const note = rows ? [el("span", {}, "A label's name opens its images. ")] : [];
+  if (codes.length > most) note.push(el("button", { type: "button", class: "more", onclick: () => { table.all = true; drawLabels(); } }, `Show all ${codes.length} labels`));
+  byId("labels-note").replaceChildren(...note);
+}
+
+function tableCell(value, key, kind, i) {
+  if (value === null) return el("td", { class: "quiet" }, "—");
+  if (kind === "count") return el("td", {}, count(value));
+  const low = data.columns[`${key}_low`], high = data.columns[`${key}_high`];
+  const title = low && low[i] !== null ? `95 % interval ${span([low[i], high[i]])}` : null;
+  const bar = kind === "bar" ? el("span", { class: "bar", "aria-hidden": "true" }, el("i", { style: `width:${100 * value}%` })) : null;
+  return el("td", { title }, three(value), bar);
+}
+
+function sortBy(key) {
+  table.up = table.sort === key ? !table.up : key === "label" || !["support", "tp"].includes(key);
+  table.sort = key;
+  drawLabels();
+  byId("labels-table").querySelector(`button[data-key="${key}"]`).focus();
+}
+
+function openLabel(i) {
+  setLabel(i);
+  state.gallery = i;
+  drawGalleries();
+  byId("images").scrollIntoView();
+}

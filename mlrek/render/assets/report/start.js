@@ -1,0 +1,8 @@
+startGalleries();
+startThreshold();
+startMatrix();
+startLabels();
+startSuspects();
+startCalibration();
+listSections(byId("contents"));
+document.documentElement.dataset.ready = "true";
