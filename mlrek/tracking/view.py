@@ -217,12 +217,12 @@ def build_links(
         quote(json.dumps(ids, separators=(",", ":")), safe="")
         for ids in (list(run_ids), [experiment_id])
     )
-    shown = f"runs/{run_ids[0] if run_ids else ''}/artifacts/{picture}?{WORKFLOW}{within}"
+    shown = build_artifact_place(experiment_id, run_ids[0] if run_ids else "", picture, workspace)
     return Links(
         charts=f"{page}CHART{look}",
         compare=f"{base}/#/compare-runs?runs={runs}&experiments={experiments}&{WORKFLOW}{within}",
         runs=f"{page}TABLE{look}",
-        images=f"{base}/#/experiments/{experiment_id}/{shown}" if picture else "",
+        images=f"{base}/{shown}" if picture else "",
     )
 
 
@@ -231,6 +231,25 @@ def build_run_link(tracking_uri: str, experiment_id: str, run_id: str, workspace
     base = ui_address(tracking_uri)
     asked = f"{WORKFLOW}{_name_workspace(workspace)}"
     return f"{base}/#/experiments/{experiment_id}/runs/{run_id}?{asked}" if base else ""
+
+
+def build_artifact_link(
+    tracking_uri: str, experiment_id: str, run_id: str, path: str, workspace: str = ""
+) -> str:
+    """The page of MLflow that shows one artifact, '' where there is no web page."""
+    base = ui_address(tracking_uri)
+    place = build_artifact_place(experiment_id, run_id, path, workspace)
+    return f"{base}/{place}" if base else ""
+
+
+def build_artifact_place(experiment_id: str, run_id: str, path: str, workspace: str = "") -> str:
+    """Where MLflow's pages show one artifact, as a link in a note names it.
+
+    >>> build_artifact_place("7", "a1", "report.html")
+    '#/experiments/7/runs/a1/artifacts/report.html?workflowType=machine_learning'
+    """
+    asked = f"{WORKFLOW}{_name_workspace(workspace)}"
+    return f"#/experiments/{experiment_id}/runs/{run_id}/artifacts/{quote(path)}?{asked}"
 
 
 def ui_address(tracking_uri: str) -> str:

@@ -8,7 +8,7 @@ import pytest
 from mlrek.tracking import LoggedRun
 from mlrek.tracking.notes import render_experiment_note
 from mlrek.tracking.notes import test_set_letters as letters_of
-from mlrek.tracking.view import build_links
+from mlrek.tracking.view import build_artifact_link, build_links
 
 
 @pytest.mark.parametrize("uri", ["http://mlflow.example.com/base/", "sqlite:////tmp/mlflow.db"])
@@ -43,6 +43,17 @@ def test_pages_are_asked_for_in_the_view_of_the_experiment():
 def test_runs_without_a_picture_have_no_link_to_one():
     """Those with numbers of the provider alone."""
     assert build_links("http://h", "7", ["a"], picture="").images == ""
+
+
+def test_an_artifact_has_a_page_of_its_own():
+    """Whatever characters its path has: in a note they must not end the link."""
+    link = build_artifact_link("http://h", "7", "a", "comparison/v 1 (old).html", "team")
+
+    assert link == (
+        "http://h/#/experiments/7/runs/a/artifacts/comparison/v%201%20%28old%29.html"
+        "?workflowType=machine_learning&workspace=team"
+    )
+    assert build_artifact_link("databricks", "7", "a", "report.html") == ""
 
 
 def test_a_managed_service_has_no_links_to_guess():
