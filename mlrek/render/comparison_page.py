@@ -30,6 +30,10 @@ from mlrek.render.report_data import round_number
 from mlrek.render.report_images import Thumbnails, read_thumbnails
 from mlrek.text import display_label, escape_unencodable
 
+SCRIPTS: Final = (
+    "parts.js",
+    *(f"comparison/{part}.js" for part in ("data", "deltas", "images", "matrix", "start")),
+)
 MAX_IMAGES: Final = 6_000
 """Images of each kind of change that a page holds; the CSV file has all of them."""
 
@@ -58,7 +62,7 @@ def render_comparison_page(
             thumbnails = _read(candidate, images, read_images)
         kept = dict(islice(thumbnails.items(), round(len(thumbnails) * shrink)))
         data = _build_data(comparison, images, kept, shrink)
-        page = render_page("comparison.html", data, scripts=("parts.js", "comparison.js"), **facts)
+        page = render_page("comparison.html", data, scripts=SCRIPTS, **facts)
         if len(page) <= MAX_BYTES:
             break
     return page

@@ -1,0 +1,5 @@
+showDeltas();
+showImages();
+showConfusion();
+listSections(byId("contents"));
+document.documentElement.dataset.ready = "true";
