@@ -107,12 +107,12 @@ def compute_threshold_matrices(evaluation: Evaluation) -> ThresholdMatrices:
     compute = _COMPUTE.get(evaluation.task)
     if compute is None or not evaluation.has_images or not evaluation.is_scored:
         return ThresholdMatrices(matrices={}, rule="")
-    is_partial = _is_partial(evaluation)
-    rule = "own threshold and confidence" if is_partial else "confidence"
+    rule = "own threshold and confidence" if is_partial(evaluation) else "confidence"
     return ThresholdMatrices(matrices=dict(compute(evaluation)), rule=rule)
 
 
-def _is_partial(evaluation: Evaluation) -> bool:
+def is_partial(evaluation: Evaluation) -> bool:
+    """Whether records below the assumed thresholds are incomplete where several count."""
     if evaluation.task == Task.CLASSIFICATION:
         return False
     if evaluation.detections is not None:
@@ -126,10 +126,7 @@ def _of_top_labels(evaluation: Evaluation) -> _Matrices:
     counted = sample.counted
     y_true, y_pred = sample.y_true[counted], sample.y_pred[counted]
     confidence = sample.confidence[counted]
-    start = 0.0
-    if np.any(y_pred < 0):
-        published = evaluation.thresholds
-        start = np.inf if np.isnan(published).all() else float(np.nanmax(published))
+    start = find_first_known(evaluation, y_pred)
     labels = evaluation.labels
     for percent in PERCENTS:
         if percent / 100 >= start and len(y_true):
@@ -141,10 +138,18 @@ def _of_top_labels(evaluation: Evaluation) -> _Matrices:
             )
 
 
+def find_first_known(evaluation: Evaluation, y_pred: IntArray) -> float:
+    """The threshold from which on every image's answer is known, infinite where none is."""
+    if not np.any(y_pred < 0):
+        return 0.0
+    published = evaluation.thresholds
+    return np.inf if np.isnan(published).all() else float(np.nanmax(published))
+
+
 def _of_label_sets(evaluation: Evaluation) -> _Matrices:
     pairs = pair_records(evaluation)
     eligible = np.ones(len(pairs.confidence), dtype=np.bool_)
-    if _is_partial(evaluation):
+    if is_partial(evaluation):
         eligible = decide_records(evaluation).is_predicted
     for percent in PERCENTS:
         counts = count_predicted(pairs, eligible & (pairs.confidence >= percent / 100))
@@ -155,7 +160,7 @@ def _of_boxes(evaluation: Evaluation) -> _Matrices:
     if evaluation.detections is None:
         return
     decision = decide_boxes(evaluation, evaluation.detections.records)
-    eligible = decision.is_predicted if _is_partial(evaluation) else decision.is_detection
+    eligible = decision.is_predicted if is_partial(evaluation) else decision.is_detection
     scenes = arrange_boxes(evaluation.detections, eligible, len(evaluation.labels), IOU_THRESHOLD)
     for percent in PERCENTS:
         outcomes = find_outcomes(

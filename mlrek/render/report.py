@@ -14,6 +14,7 @@ from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import Evaluation, Task
 from mlrek.figures.pictures import ReadImages
 from mlrek.metrics import Metrics, Number
+from mlrek.metrics.matrix_steps import compute_matrix_steps
 from mlrek.metrics.numbers import (
     NUMBER_GROUPS,
     list_definitions,
@@ -23,6 +24,7 @@ from mlrek.metrics.numbers import (
 )
 from mlrek.render import Json
 from mlrek.render.doubts import show_doubts
+from mlrek.render.matrix_data import build_steps_json
 from mlrek.render.report_data import PageImages, build_page_json
 from mlrek.render.report_images import (
     Budget,
@@ -105,12 +107,14 @@ def render_report(
     facts = build_facts(
         evaluation, metrics, remarks=remarks, digest=test_set_digest, logged_at=logged_at
     )
+    steps = build_steps_json(compute_matrix_steps(evaluation))
     thumbnails = None
     for shrink in SHRINKS:
         contents = _choose_contents(evaluation, metrics, Budget().scale(shrink))
         if thumbnails is None:
             thumbnails = _read_thumbnails(evaluation, contents, read_images)
         data = build_page_json(evaluation, metrics, contents, thumbnails.scale(shrink))
+        data["matrix_steps"] = steps
         page = render_page("report.html", data, scripts=SCRIPTS, **facts)
         if len(page) <= MAX_BYTES:
             break

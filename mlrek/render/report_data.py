@@ -3,7 +3,6 @@
 from dataclasses import dataclass, field
 from math import ceil
 from os.path import commonprefix
-from string import ascii_lowercase, digits
 from typing import Final
 
 import numpy as np
@@ -16,6 +15,7 @@ from mlrek.metrics.probabilities import bin_predictions
 from mlrek.metrics.thresholds import GOALS, Trials, advise, count_least, count_trials
 from mlrek.render import Json
 from mlrek.render.document import label_columns
+from mlrek.render.matrix_data import encode_number
 from mlrek.render.report_images import (
     Thumbnails,
     build_boxes,
@@ -30,8 +30,6 @@ from mlrek.text import display_label, escape_unencodable
 CONFIDENCE_STEPS: Final = 100_000
 """A confidence stands as a whole number of these parts."""
 
-_DIGITS: Final = digits + ascii_lowercase
-_BASE: Final = len(_DIGITS)
 _PER_THRESHOLD: Final = CONFIDENCE_STEPS // 100
 
 MAX_CELLS: Final = 60_000
@@ -312,7 +310,7 @@ def encode_falling(counts: IntArray) -> str:
     '14,,10,'
     """
     steps = np.concatenate([counts[:1], -np.diff(counts)])
-    return ",".join(_encode(step) if step else "" for step in steps.tolist())
+    return ",".join(map(encode_number, steps.tolist()))
 
 
 def encode_confidence(confidence: FloatArray) -> IntArray:
@@ -343,14 +341,6 @@ def round_number(value: float, digits: int = 6) -> float | None:
 def round_numbers(values: FloatArray | IntArray, digits: int = 6) -> list[Json]:
     """`round_number` of each."""
     return [round_number(value, digits) for value in np.asarray(values).tolist()]
-
-
-def _encode(number: int) -> str:
-    text = ""
-    while number:
-        number, digit = divmod(number, _BASE)
-        text = _DIGITS[digit] + text
-    return text
 
 
 def build_matrix_json(confusion: ConfusionMatrix | None, n_labels: int) -> dict[str, Json] | None:
