@@ -1,7 +1,7 @@
 """Text: printable, without secrets, numbers rounded one way, labels as metric keys."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from decimal import ROUND_HALF_UP, Decimal
 from math import isnan, nan
@@ -35,6 +35,11 @@ _PARAMETER = re.compile(rf"(?:{_SIGNING}|{_COMPANIONS})=.*", re.IGNORECASE | re.
 
 UNDEFINED: Final = "—"
 """Stands for a number that does not exist."""
+_NEAR: Final = 0.5
+_BEGINS: Final = 0.9
+_FARTHER: Final = 0.2
+"""From which likeness on a name may be meant by another, that of its beginning, and how much less
+than the nearest one's a likeness may be (0 to 1)."""
 _TOO_LARGE: Final = 1e15  # has no decimals to round
 
 NONE_LABEL: Final = "(none)"
@@ -176,6 +181,56 @@ def strip_signature(url: str) -> str:
     kept = [part for part in parts.query.split("&") if not _PARAMETER.fullmatch(part)]
     place = parts.netloc.rpartition("@")[2]
     return urlunsplit(parts._replace(netloc=place, query="&".join(kept)))
+
+
+def find_nearest(wanted: str, names: Iterable[str]) -> list[str]:
+    """The names that may be meant by one that is not among them, the nearest first.
+
+    >>> find_nearest("digit", ["pets", "widgets", "digits"])
+    ['digits']
+    >>> find_nearest("v2", ["v2-linear", "v1-naive-bayes"])
+    ['v2-linear']
+    """
+    from difflib import SequenceMatcher
+
+    def rate(name: str) -> float:
+        ours, theirs = name.casefold(), wanted.casefold()
+        alike = SequenceMatcher(a=ours, b=theirs).ratio()
+        return max(alike, _BEGINS) if len(theirs) > 1 and ours.startswith(theirs) else alike
+
+    rated = sorted(((rate(name), name) for name in dict.fromkeys(names)), key=lambda one: -one[0])
+    least = max(_NEAR, rated[0][0] - _FARTHER) if rated else _NEAR
+    return [name for rating, name in rated if rating >= least]
+
+
+def list_some(names: Iterable[str], most: int = 10) -> str:
+    """Names as a message lists them: the first ones, and how many more there are.
+
+    >>> list_some(["a", "b", "c"]), list_some("abcd", most=2), list_some([])
+    ('a, b, c', 'a, b and 2 more', 'none')
+    """
+    every = list(names)
+    shown = ", ".join(every[:most]) or "none"
+    return f"{shown} and {len(every) - most:,} more" if len(every) > most else shown
+
+
+def say_nearest(wanted: str, names: Iterable[str]) -> str:
+    """What may be meant by a name that is not there, and which names are.
+
+    >>> say_nearest("digit", ["pets", "digits"]), say_nearest("x", ["pets", "digits"])
+    ('did you mean digits? there are: digits, pets', 'there are: pets, digits')
+    >>> say_nearest("digit", ["digits"]), say_nearest("digit", [])
+    ('did you mean digits?', 'there are none')
+    """
+    every = list(dict.fromkeys(names))
+    near = find_nearest(wanted, every)
+    if not every:
+        return "there are none"
+    meant = f"did you mean {' or '.join(near[:3])}?" if near else ""
+    if meant and len(near[:3]) == len(every):
+        return meant
+    others = [name for name in every if name not in near]
+    return f"{meant} there are: {list_some([*near, *others])}".strip()
 
 
 def fmt(

@@ -8,10 +8,11 @@ import typer
 
 from mlrek.cli.catalogue import archive, projects, versions
 from mlrek.cli.check import check
+from mlrek.cli.command import CommandGroup, HelpfulCommand
 from mlrek.cli.compare import compare
 from mlrek.cli.evaluate import evaluate
 from mlrek.cli.options import RegisteringCommand, with_shared_options
-from mlrek.cli.output import EXIT_FAILED, CommandGroup, make_streams_harmless, say_fault
+from mlrek.cli.output import EXIT_FAILED, make_streams_harmless, say_fault
 from mlrek.cli.promote import promote
 from mlrek.cli.show import show
 from mlrek.cli.sync import sync
@@ -49,13 +50,15 @@ def root(
     """Evaluations of managed vision models as MLflow runs that compare side by side.
 
     A SOURCE is a Rekognition project ARN or name, a version ARN, an s3:// prefix, or a folder or
-    file of saved evaluation outputs.
+    file of saved evaluation outputs. `mlrek COMMAND --help` explains each command.
+
+    Example: mlrek sync examples/digits
     """
 
 
 app.command(cls=RegisteringCommand)(with_shared_options(sync))
 for command in (versions, show, compare, check, promote, verify, evaluate, ui, projects, archive):
-    app.command()(with_shared_options(command))
+    app.command(cls=HelpfulCommand)(with_shared_options(command))
 
 
 def main() -> None:

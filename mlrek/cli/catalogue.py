@@ -28,7 +28,10 @@ def projects(
     account: opt.Account,
     output: Output,
 ) -> None:
-    """List the Rekognition projects of the account and region with their ARNs."""
+    """List the Rekognition projects of the account and region with their ARNs.
+
+    Example: mlrek projects --region eu-west-1 --profile vision
+    """
     from mlrek.render import Table
     from mlrek.sources import list_projects
 
@@ -52,7 +55,10 @@ def versions(
     account: opt.Account,
     output: Output,
 ) -> None:
-    """List the versions of a source: status, training, evaluation, MLflow run."""
+    """List the versions of a source: status, training, evaluation, MLflow run.
+
+    Example: mlrek versions examples/digits
+    """
     from mlrek.runs.listing import list_versions
     from mlrek.tracking.connection import connect_existing
 
@@ -87,6 +93,8 @@ def archive(
     """Save all that an evaluation consists of, re-readable without an account.
 
     Run it again to go on where it stopped, or to add new versions.
+
+    Example: mlrek archive digits kept --region eu-west-1
     """
     from pathlib import Path
 

@@ -52,6 +52,7 @@ def compare(
         PairedRule | None,
         typer.Option(
             "--prediction-rule",
+            metavar="top1|threshold",
             help="What counts as an image's prediction; default: as the runs were logged.",
         ),
     ] = None,

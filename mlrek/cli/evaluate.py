@@ -60,7 +60,10 @@ def evaluate(
         typer.Option("--call", help="Ask the running version (billed); it is never started."),
     ] = False,
     name: Annotated[
-        str, typer.Option("--name", help="Name of the test set; default: the manifest's.")
+        str,
+        typer.Option(
+            "--name", metavar="NAME", help="Name of the test set; default: the manifest's."
+        ),
     ] = "",
     attribute: Annotated[
         list[str] | None,
@@ -68,13 +71,20 @@ def evaluate(
             "--attribute", metavar="NAME", help="Only this label attribute counts (repeatable)."
         ),
     ] = None,
-    jobs: Annotated[int, typer.Option("--jobs", min=1, max=64, help="Calls at once.")] = 8,
+    jobs: Annotated[
+        int, typer.Option("--jobs", metavar="N", min=1, max=64, help="Calls at once.")
+    ] = 8,
     force: Annotated[
         bool, typer.Option("--force", help="Replace a run that knows more than these answers.")
     ] = False,
     skip_bad_lines: opt.SkipBadLines = False,
     prediction_rule: Annotated[
-        Rule, typer.Option("--prediction-rule", help="What counts as an image's prediction.")
+        Rule,
+        typer.Option(
+            "--prediction-rule",
+            metavar="top1|threshold|notebook",
+            help="What counts as an image's prediction.",
+        ),
     ] = Rule.TOP1,
     images: opt.Images = "auto",
     tracking_uri: opt.TrackingUri = "",

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
-from typer.core import TyperCommand
 
+from mlrek.cli.command import HelpfulCommand
 from mlrek.cli.output import Output
 from mlrek.errors import UsageError
 
@@ -33,7 +33,7 @@ Undecided = Annotated[
     Literal["pass", "fail", ""] | None,  # `mlflow run` hands over an empty one where none is given
     typer.Option(
         "--undecided",
-        metavar="[pass|fail]",
+        metavar="pass|fail",
         help="What too little evidence counts as; default: neither, exit code 4.",
         show_default=False,
     ),
@@ -55,6 +55,7 @@ TrackingUri = Annotated[
     str,
     typer.Option(
         "--tracking-uri",
+        metavar="URI",
         help="MLflow store; else MLFLOW_TRACKING_URI, else MLflow's own default.",
         show_default=False,
     ),
@@ -62,7 +63,10 @@ TrackingUri = Annotated[
 Experiment = Annotated[
     str,
     typer.Option(
-        "--experiment", help="Experiment name; default: mlrek/<project>.", show_default=False
+        "--experiment",
+        metavar="NAME",
+        help="Experiment name; default: mlrek/<project>.",
+        show_default=False,
     ),
 ]
 SkipBadLines = Annotated[
@@ -99,11 +103,17 @@ class Account:
     region: Annotated[
         str,
         typer.Option(
-            "--region", help="AWS region; else the ARN's or your own.", show_default=False
+            "--region",
+            metavar="REGION",
+            help="AWS region; else the ARN's or your own.",
+            show_default=False,
         ),
     ] = ""
     profile: Annotated[
-        str, typer.Option("--profile", help="AWS profile; else AWS_PROFILE.", show_default=False)
+        str,
+        typer.Option(
+            "--profile", metavar="NAME", help="AWS profile; else AWS_PROFILE.", show_default=False
+        ),
     ] = ""
 
     @property
@@ -243,7 +253,7 @@ FLAG = "--register"
 _NOT_IN_NAMES = frozenset("/\\:")
 
 
-class RegisteringCommand(TyperCommand):
+class RegisteringCommand(HelpfulCommand):
     """A command with `--register [NAME]` and sources as arguments.
 
     The word after `--register` is its NAME, unless it cannot be one (it holds a slash or a colon,

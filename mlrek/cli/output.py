@@ -16,25 +16,14 @@ from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
-from typer.core import TyperGroup
 
-from mlrek.errors import (
-    EXIT_INTERRUPTED,
-    SAID,
-    IncomparableError,
-    MlrekError,
-    PolicyError,
-    UsageError,
-    begin_command,
-    end_command,
-)
+from mlrek.errors import IncomparableError, MlrekError, PolicyError, UsageError
 from mlrek.text import escape_unprintable, hide_secrets
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress as RichProgress
     from rich.progress import TaskID
-    from typer._click import Context  # pragma: no cover - a name for the type checker only
 
     from mlrek.render import Block
     from mlrek.runs.results import Progress, VersionResult
@@ -277,26 +266,6 @@ class CallWatch:
         """One call further."""
         if self.bar is not None and self.task is not None:
             self.bar.advance(self.task)
-
-
-class CommandGroup(TyperGroup):
-    """Commands whose errors are one line each, never a traceback."""
-
-    def invoke(self, ctx: "Context") -> Any:
-        """Run the command that was typed."""
-        ends_at_once, interrupted = begin_command(), False
-        try:
-            return super().invoke(ctx)
-        except MlrekError as exc:
-            say_error(str(exc))
-            raise typer.Exit(EXIT_CODES.get(type(exc), EXIT_FAILED)) from exc
-        except KeyboardInterrupt as exc:
-            interrupted = True
-            say_error(SAID)
-            raise typer.Exit(EXIT_INTERRUPTED) from exc
-        finally:
-            if ends_at_once:
-                end_command(said=interrupted)
 
 
 def write_file(option: str, path: str, content: bytes) -> None:

@@ -20,17 +20,23 @@ def show(
             help=opt.VERSION_HELP,
         ),
     ],
-    label: Annotated[str, typer.Option("--label", help="One label only.")] = "",
+    label: Annotated[str, typer.Option("--label", metavar="LABEL", help="One label only.")] = "",
     outcome: Annotated[
         Literal["tp", "fn", "fp"] | None,
         typer.Option(
-            "--outcome", help="List the label's images with this outcome, the least sure first."
+            "--outcome",
+            metavar="tp|fn|fp",
+            help="List the label's images with this outcome, the least sure first.",
         ),
     ] = None,
     threshold: Annotated[
         float | None,
         typer.Option(
-            "--threshold", min=0.0, max=1.0, help="The same threshold for all labels, 0 to 1."
+            "--threshold",
+            metavar="FRACTION",
+            min=0.0,
+            max=1.0,
+            help="The same threshold for all labels, 0 to 1.",
         ),
     ] = None,
     skip_bad_lines: opt.SkipBadLines = False,

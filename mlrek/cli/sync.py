@@ -67,7 +67,8 @@ def sync(
     tracking_uri: opt.TrackingUri = "",
     experiment: opt.Experiment = "",
     jobs: Annotated[
-        int, typer.Option("--jobs", min=0, help="Versions at once; 0: as many as help.")
+        int,
+        typer.Option("--jobs", metavar="N", min=0, help="Versions at once; 0: as many as help."),
     ] = 0,
     scheduler: Annotated[
         str,
@@ -98,12 +99,18 @@ def sync(
     ] = None,
     model_uri: opt.ModelUri = "",
     prediction_rule: Annotated[
-        Rule, typer.Option("--prediction-rule", help="What counts as an image's prediction.")
+        Rule,
+        typer.Option(
+            "--prediction-rule",
+            metavar="top1|threshold|notebook",
+            help="What counts as an image's prediction.",
+        ),
     ] = Rule.TOP1,
     threshold: Annotated[
         float,
         typer.Option(
             "--threshold",
+            metavar="FRACTION",
             min=0.0,
             max=1.0,
             help="Where numbers that Google publishes over thresholds are read.",
@@ -112,7 +119,10 @@ def sync(
     top_labels: Annotated[
         int,
         typer.Option(
-            "--top-labels", min=0, help="Draw the matrix of the N most confused labels; 0: of all."
+            "--top-labels",
+            metavar="N",
+            min=0,
+            help="Draw the matrix of the N most confused labels; 0: of all.",
         ),
     ] = 0,
     images: opt.Images = "auto",

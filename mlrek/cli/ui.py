@@ -24,7 +24,7 @@ def ui(
     source: Annotated[
         str,
         typer.Argument(
-            metavar="[SOURCE]",
+            metavar="SOURCE",
             help="Project, experiment or source; else the experiment written to last.",
             show_default=False,
         ),
@@ -32,7 +32,11 @@ def ui(
     port: Annotated[
         int,
         typer.Option(
-            "--port", min=0, max=65535, help="Of a local store's pages; 0: 5000 or the next free."
+            "--port",
+            metavar="PORT",
+            min=0,
+            max=65535,
+            help="Of a local store's pages; 0: 5000 or the next free.",
         ),
     ] = 0,
     no_open: Annotated[bool, typer.Option("--no-open", help="Open no browser.")] = False,

@@ -38,7 +38,7 @@ def test_help_pays_no_heavy_import():
         (["show", "{digits}#v9"], 1, ["v9", "v1-naive-bayes"]),
         (["show", "{digits}#" + "v" * 300], 1, ["no version", "v1-naive-bayes"]),
         (["show", "{digits}#v2-linear", "--label", "eigth"], 2, ["eight"]),
-        (["show", "{digits}#v2-linear", "--threshold", "50"], 2, ["equal to 1"]),
+        (["show", "{digits}#v2-linear", "--threshold", "50"], 2, ["from 0 to 1: 0.5"]),
         (["show", "{digits}#v2-linear", "--outcome", "fp"], 2, ["--label"]),
         (["show", "{digits}#v2-linear", "--label", "eight", "--outcome", "x"], 2, ["fp"]),
         (["show", "models:/digits"], 2, ["models:/NAME/3"]),
