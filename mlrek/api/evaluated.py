@@ -10,7 +10,7 @@ from mlrek.api.given import check_share
 from mlrek.comparison.doubts import list_doubts
 from mlrek.errors import EvaluationError, UsageError
 from mlrek.evaluation import Doubt, Evaluation, Task
-from mlrek.figures import draw_figure
+from mlrek.figures import Choice, draw_figure
 from mlrek.metrics import Metrics, Number, PredictionRule, Predictions
 from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.numbers import MAIN_SCORES, list_headlines, list_numbers, name_metric
@@ -348,7 +348,8 @@ class EvaluatedVersion:
         return frame_page(self.report())
 
     def _draw(self, picture: str, top_labels: int = 0) -> "Figure":
-        figure = draw_figure(picture, self._computed, version=self.version, top_labels=top_labels)
+        choice = Choice(top_labels=top_labels)
+        figure = draw_figure(picture, self._computed, version=self.version, choice=choice)
         if figure is None:
             name = picture.removesuffix(".png").replace("_", " ")
             raise EvaluationError(f"{self.version}: there is nothing to draw as {name}")

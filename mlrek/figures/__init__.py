@@ -1,6 +1,7 @@
 """Results -> matplotlib figures: no pyplot, no files."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from mlrek.comparison import Comparison
@@ -13,28 +14,41 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 
-def draw_pictures(metrics: Metrics, *, version: str, top_labels: int = 0) -> dict[str, Pixels]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Which labels a confusion matrix is drawn with, when it has too many.
+
+    `drawn_labels` are those that were chosen for all versions of the project, in their order;
+    without them the `top_labels` most confused ones, if that is not 0.
+    """
+
+    drawn_labels: Sequence[str] = ()
+    top_labels: int = 0
+
+
+def draw_pictures(
+    metrics: Metrics, *, version: str, choice: Choice = Choice()
+) -> dict[str, Pixels]:
     """Every picture of a run by its artifact path; one without a meaning is left out.
 
     Versions with the same labels get pictures of the same size with labels in the same places.
-    `encode_png` of `mlrek.figures.style` makes files of them. The confusion matrix has the
-    `top_labels` most confused labels, if that is not 0.
+    `encode_png` of `mlrek.figures.style` makes files of them.
     """
     from mlrek.figures.style import render_rgb
 
-    drawn = ((path, draw(metrics, version, top_labels)) for path, draw in _FIGURES.items())
+    drawn = ((path, draw(metrics, version, choice)) for path, draw in _FIGURES.items())
     return {path: render_rgb(figure) for path, figure in drawn if figure is not None}
 
 
 def draw_figure(
-    path: str, metrics: Metrics, *, version: str, top_labels: int = 0
+    path: str, metrics: Metrics, *, version: str, choice: Choice = Choice()
 ) -> "Figure | None":
     """The picture of a run with that artifact path; None where it has no meaning."""
-    return _FIGURES[path](metrics, version, top_labels)
+    return _FIGURES[path](metrics, version, choice)
 
 
 def draw_threshold_pictures(
-    metrics: Metrics, thresholds: ThresholdMatrices, *, version: str, top_labels: int = 0
+    metrics: Metrics, thresholds: ThresholdMatrices, *, version: str, choice: Choice = Choice()
 ) -> dict[int, GridFiles]:
     """The confusion matrix at each threshold in percent, small: labels in the same places."""
     if metrics.confusion is None or not metrics.confusion.counts.any():
@@ -46,7 +60,8 @@ def draw_threshold_pictures(
         metrics.confusion,
         labels=len(metrics.labels),
         title=(version, thresholds.rule),
-        top_labels=top_labels,
+        top_labels=choice.top_labels,
+        drawn_labels=choice.drawn_labels,
     )
 
 
@@ -72,7 +87,7 @@ def draw_mask_pictures(
     return {} if figure is None else {"masks.png": render_rgb(figure)}
 
 
-def draw_difference(comparison: Comparison) -> "Figure | None":
+def draw_difference(comparison: Comparison, drawn_labels: Sequence[str] = ()) -> "Figure | None":
     """What changed in the confusion matrix on shared images; None where there is no matrix."""
     if comparison.confusion is None:
         return None
@@ -83,16 +98,17 @@ def draw_difference(comparison: Comparison) -> "Figure | None":
         baseline=comparison.baseline.name,
         candidate=comparison.candidate.name,
         images=comparison.test_sets.shared,
+        drawn_labels=drawn_labels,
     )
 
 
-def _draw_iou(metrics: Metrics, version: str, _top_labels: int) -> "Figure | None":
+def _draw_iou(metrics: Metrics, version: str, _choice: Choice) -> "Figure | None":
     from mlrek.figures.charts import draw_label_iou
 
     return draw_label_iou(metrics, version=version)
 
 
-def _draw_matrix(metrics: Metrics, version: str, top_labels: int) -> "Figure | None":
+def _draw_matrix(metrics: Metrics, version: str, choice: Choice) -> "Figure | None":
     if metrics.confusion is None or not metrics.confusion.counts.any():
         return None
     from mlrek.figures.confusion import draw_confusion_matrix
@@ -103,11 +119,12 @@ def _draw_matrix(metrics: Metrics, version: str, top_labels: int) -> "Figure | N
         labels=len(metrics.labels),
         version=version,
         images=counted if metrics.task == Task.CLASSIFICATION else metrics.test_images or 0,
-        top_labels=top_labels,
+        top_labels=choice.top_labels,
+        drawn_labels=choice.drawn_labels,
     )
 
 
-def _draw_curves(metrics: Metrics, version: str, _top_labels: int) -> "Figure | None":
+def _draw_curves(metrics: Metrics, version: str, _choice: Choice) -> "Figure | None":
     if metrics.curves is None or not metrics.labels:
         return None
     from mlrek.figures.charts import draw_threshold_curves
@@ -115,7 +132,7 @@ def _draw_curves(metrics: Metrics, version: str, _top_labels: int) -> "Figure | 
     return draw_threshold_curves(metrics.curves, version=version, images=metrics.test_images or 0)
 
 
-def _draw_recall(metrics: Metrics, version: str, _top_labels: int) -> "Figure | None":
+def _draw_recall(metrics: Metrics, version: str, _choice: Choice) -> "Figure | None":
     if not metrics.precision_recall:
         return None
     from mlrek.figures.charts import draw_precision_recall
@@ -129,7 +146,7 @@ def _draw_recall(metrics: Metrics, version: str, _top_labels: int) -> "Figure | 
     )
 
 
-_FIGURES: Final[Mapping[str, Callable[[Metrics, str, int], "Figure | None"]]] = {
+_FIGURES: Final[Mapping[str, Callable[[Metrics, str, Choice], "Figure | None"]]] = {
     "label_iou.png": _draw_iou,
     "confusion_matrix.png": _draw_matrix,
     "threshold_curves.png": _draw_curves,

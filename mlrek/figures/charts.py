@@ -10,7 +10,6 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from mlrek.evaluation import FloatArray, IntArray
-from mlrek.figures.confusion import MAX_LABELS
 from mlrek.figures.pictures import PALETTE
 from mlrek.figures.style import (
     BELOW_PLOT,
@@ -41,6 +40,7 @@ from mlrek.figures.style import (
 )
 from mlrek.metrics import LabelScores, Metrics, Number, PrecisionRecallCurve, ThresholdCurves
 from mlrek.metrics.counts import score_all_labels
+from mlrek.metrics.drawn_labels import MAX_LABELS
 from mlrek.text import display_label, fmt
 
 _THRESHOLD_PLOT: Final = 470.0

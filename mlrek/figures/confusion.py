@@ -35,10 +35,8 @@ from mlrek.figures.style import (
     text_width,
 )
 from mlrek.metrics import ConfusionMatrix
+from mlrek.metrics.drawn_labels import MAX_LABELS, count_shown, find_drawn, find_most_confused
 from mlrek.text import BACKGROUND_LABEL, OTHER_LABEL, display_label
-
-MAX_LABELS: Final = 25
-"""Past so many labels only the most confused ones are shown, and the others as one."""
 
 # Okabe and Ito's blue and vermilion, told apart with any kind of colour vision.
 _BETTER: Final = np.array([(222, 235, 247), (0, 114, 178)], dtype=np.float64)
@@ -109,7 +107,13 @@ class _Cells:
 
 
 def draw_confusion_matrix(
-    confusion: ConfusionMatrix, *, labels: int, version: str, images: int, top_labels: int = 0
+    confusion: ConfusionMatrix,
+    *,
+    labels: int,
+    version: str,
+    images: int,
+    top_labels: int = 0,
+    drawn_labels: Sequence[str] = (),
 ) -> Figure:
     """Heat map with count and percent of the row in each cell; colour is the share of the row.
 
@@ -123,13 +127,17 @@ def draw_confusion_matrix(
         images: Number of images, in the line below the title.
         top_labels: Draw so many labels, those with most mistakes in their row and column (ties to
             the first); 0: all, up to 25.
+        drawn_labels: Draw these where there are more, in this order: those chosen for all versions
+            of the project.
     """
-    heatmap = build_heatmap(confusion, labels, top_labels)
+    chosen = find_drawn(confusion.rows[:labels], drawn_labels)
+    heatmap = build_heatmap(confusion, labels, top_labels, chosen)
     names = [display_label(label) for label in confusion.rows[:labels]]
     background = [name for name in confusion.rows[labels:] if name == BACKGROUND_LABEL]
     layout = plan_layout(names, top_labels or MAX_LABELS, background)
     figure = new_figure(layout.height, scale=layout.scale)
-    add_header(figure, version, _say_facts(heatmap, images) + say_escapes(names))
+    facts = _say_facts(heatmap, images, is_chosen=chosen is not None)
+    add_header(figure, version, facts + say_escapes(names))
     if heatmap.counts.size:
         _add_grid(add_axes(figure, layout.grid), _compute_cells(heatmap, layout.grid), heatmap)
         add_names(figure, names, heatmap, layout)
@@ -229,7 +237,12 @@ def add_axis_titles(figure: Figure, layout: Layout) -> None:
 
 
 def build_heatmap(
-    confusion: ConfusionMatrix, labels: int, top_labels: int = 0, shown: IntArray | None = None
+    confusion: ConfusionMatrix,
+    labels: int,
+    top_labels: int = 0,
+    shown: IntArray | None = None,
+    *,
+    has_all_own: bool = False,
 ) -> Heatmap:
     """Leave out empty rows and columns of our own, and pool all but the most confused labels.
 
@@ -237,7 +250,8 @@ def build_heatmap(
         confusion: Its first `labels` rows and columns are the labels.
         labels: Number of labels; what follows them is our own.
         top_labels: Show so many, if there are more; 0: all, up to `MAX_LABELS`.
-        shown: Show these labels, and our own rows and columns though they are empty.
+        shown: Show these labels, in this order.
+        has_all_own: Show our own rows and columns though they are empty.
 
     Returns:
         A heat map whose counts have the same sum as those of the matrix.
@@ -246,7 +260,8 @@ def build_heatmap(
     own_rows, own_columns = (np.arange(labels, size) for size in counts.shape)
     if shown is None:
         most = count_shown(labels, top_labels)
-        shown = np.arange(labels) if most == labels else _find_most_confused(counts, labels, most)
+        shown = np.arange(labels) if most == labels else find_most_confused(counts, labels, most)
+    if not has_all_own:
         own_rows = labels + np.flatnonzero(counts.sum(axis=1)[labels:])
         own_columns = labels + np.flatnonzero(counts.sum(axis=0)[labels:])
     other = (OTHER_LABEL,) if len(shown) < labels else ()
@@ -266,33 +281,34 @@ def build_heatmap(
     )
 
 
-def count_shown(labels: int, top_labels: int = 0) -> int:
-    """How many of the labels a heat map shows; one place is kept for the others."""
-    if not top_labels and labels <= MAX_LABELS:
-        return labels
-    return min(labels, top_labels or MAX_LABELS, MAX_LABELS - 1)
-
-
 def draw_confusion_difference(
-    confusion: ConfusionDifference, *, baseline: str, candidate: str, images: int
+    confusion: ConfusionDifference,
+    *,
+    baseline: str,
+    candidate: str,
+    images: int,
+    drawn_labels: Sequence[str] = (),
 ) -> Figure:
     """Signed changes of counts, candidate minus baseline; cells without a change stay empty.
 
     Blue is better (more on the diagonal, less off it), orange worse; the darker, the larger the
-    change. Past 25 labels those with most changes, and `(other)`.
+    change. Past 25 labels `drawn_labels`, else those with most changes, and `(other)`.
 
     Args:
         confusion: The difference on shared images.
         baseline: Name of the baseline.
         candidate: Name of the candidate.
         images: Number of shared images.
+        drawn_labels: Those that the matrices of both are drawn with.
     """
     labels = len(confusion.labels) - confusion.n_own
     signed = ConfusionMatrix(
         counts=confusion.counts, rows=confusion.labels, columns=confusion.labels
     )
     sizes = replace(signed, counts=np.abs(confusion.counts))
-    heatmap = build_heatmap(signed, labels, shown=build_heatmap(sizes, labels).shown)
+    chosen = find_drawn(confusion.labels[:labels], drawn_labels)
+    shown = build_heatmap(sizes, labels).shown if chosen is None else chosen
+    heatmap = build_heatmap(signed, labels, shown=shown, has_all_own=True)
     changes = heatmap.counts
     names = [display_label(label) for label in confusion.labels[:labels]]
     background = [name for name in confusion.labels[labels:] if name == BACKGROUND_LABEL]
@@ -307,11 +323,14 @@ def draw_confusion_difference(
     return figure
 
 
-def _say_facts(heatmap: Heatmap, images: int) -> str:
+def _say_facts(heatmap: Heatmap, images: int, *, is_chosen: bool) -> str:
     if not heatmap.pooled:
         return f"{say_images(images)} · % and colour: share of the row"
-    shown = len(heatmap.shown)
-    return f"{say_images(images)} · the {shown} most confused of {shown + heatmap.pooled} labels"
+    shown, labels = len(heatmap.shown), len(heatmap.shown) + heatmap.pooled
+    if is_chosen:
+        chosen = f"{shown} of {labels} labels, chosen for all versions of the project"
+        return f"{say_images(images)} · {chosen}"
+    return f"{say_images(images)} · the {shown} most confused of {labels} labels"
 
 
 def _choose_rotation(longest: float, pitch: float, *, roomy: bool) -> int:
@@ -404,13 +423,6 @@ def _place(n: int, shown: IntArray, own: IntArray, n_other: int) -> IntArray:
     places[shown] = np.arange(len(shown))
     places[own] = len(shown) + n_other + np.arange(len(own))
     return places
-
-
-def _find_most_confused(counts: NDArray[np.int64], labels: int, most: int) -> IntArray:
-    """The labels with most wrong counts in their row and column, ties to the first, in order."""
-    total = counts.sum(axis=1)[:labels] + counts.sum(axis=0)[:labels]
-    wrong = total - 2 * np.diagonal(counts)[:labels]
-    return np.sort(np.argsort(-wrong, kind="stable")[:most])
 
 
 def _add_changes(axes: Axes, grid: Box, changes: NDArray[np.int64], n_labels: int) -> None:

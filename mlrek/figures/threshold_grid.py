@@ -16,7 +16,6 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mlrek.evaluation import IntArray
 from mlrek.figures.confusion import (
-    MAX_LABELS,
     Heatmap,
     Layout,
     add_axis_titles,
@@ -43,6 +42,7 @@ from mlrek.figures.style import (
     render_rgb,
 )
 from mlrek.metrics import ConfusionMatrix
+from mlrek.metrics.drawn_labels import MAX_LABELS, find_drawn
 from mlrek.text import BACKGROUND_LABEL, display_label
 
 if TYPE_CHECKING:
@@ -63,6 +63,7 @@ def draw_threshold_grid(
     labels: int,
     title: tuple[str, str],
     top_labels: int = 0,
+    drawn_labels: "Sequence[str]" = (),
 ) -> dict[int, GridFiles]:
     """A small picture for each threshold in percent, all with the labels in the same places.
 
@@ -72,12 +73,14 @@ def draw_threshold_grid(
         labels: Number of labels.
         title: Name of the version, and what the threshold is of.
         top_labels: As of `draw_confusion_matrix`.
+        drawn_labels: As there.
     """
     if not matrices:
         return {}
-    shown = build_heatmap(base, labels, top_labels).shown
+    chosen = find_drawn(base.rows[:labels], drawn_labels)
+    shown = build_heatmap(base, labels, top_labels, chosen).shown
     heatmaps = {
-        percent: build_heatmap(matrix, labels, top_labels, shown)
+        percent: build_heatmap(matrix, labels, top_labels, shown, has_all_own=True)
         for percent, matrix in matrices.items()
     }
     first = next(iter(matrices.values()))

@@ -85,7 +85,7 @@ SHRINKS: Final = (1.0, 0.4, 0.1, 0.0)
 """Shares of its images that a page tries to hold, until it is small enough."""
 
 
-def render_report(
+def render_report(  # noqa: PLR0913 - each is a fact of the page
     evaluation: Evaluation,
     metrics: Metrics,
     *,
@@ -93,6 +93,7 @@ def render_report(
     test_set_digest: str = "",
     logged_at: str = "",
     read_images: ReadImages | None = None,
+    drawn_labels: Sequence[str] = (),
 ) -> bytes:
     """The page, at most `MAX_BYTES` whatever the size of the evaluation.
 
@@ -103,6 +104,7 @@ def render_report(
         test_set_digest: Identity of the test set, as in the run's tag.
         logged_at: When, in ISO 8601.
         read_images: Reads the images that are shown small; without it names stand for them.
+        drawn_labels: Those that the matrices of all versions of the project are drawn with.
     """
     facts = build_facts(
         evaluation, metrics, remarks=remarks, digest=test_set_digest, logged_at=logged_at
@@ -113,7 +115,8 @@ def render_report(
         contents = _choose_contents(evaluation, metrics, Budget().scale(shrink))
         if thumbnails is None:
             thumbnails = _read_thumbnails(evaluation, contents, read_images)
-        data = build_page_json(evaluation, metrics, contents, thumbnails.scale(shrink))
+        shown = thumbnails.scale(shrink)
+        data = build_page_json(evaluation, metrics, contents, shown, drawn_labels)
         data["matrix_steps"] = steps
         page = render_page("report.html", data, scripts=SCRIPTS, **facts)
         if len(page) <= MAX_BYTES:

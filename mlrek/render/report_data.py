@@ -1,5 +1,6 @@
 """What the script of a page works on: counts, curves, and what is to be found on its images."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from math import ceil
 from os.path import commonprefix
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from mlrek.evaluation import Evaluation, FloatArray, IntArray, RecordsKind, Task
 from mlrek.metrics import ConfusionMatrix, Metrics, Predictions, ThresholdCurves
 from mlrek.metrics.curves import N_STEPS
+from mlrek.metrics.drawn_labels import count_shown, find_drawn, find_most_confused
 from mlrek.metrics.probabilities import bin_predictions
 from mlrek.metrics.thresholds import GOALS, Trials, advise, count_least, count_trials
 from mlrek.render import Json
@@ -56,9 +58,16 @@ class PageImages:
 
 
 def build_page_json(
-    evaluation: Evaluation, metrics: Metrics, contents: PageImages, thumbnails: Thumbnails
+    evaluation: Evaluation,
+    metrics: Metrics,
+    contents: PageImages,
+    thumbnails: Thumbnails,
+    drawn_labels: Sequence[str] = (),
 ) -> dict[str, Json]:
-    """The document that is embedded in a page; what a task has no meaning for is null."""
+    """The document that is embedded in a page; what a task has no meaning for is null.
+
+    `drawn_labels` are those that the matrices of all versions of the project are drawn with.
+    """
     images = np.sort(contents.images)
     return {
         "task": metrics.task.value,
@@ -71,7 +80,7 @@ def build_page_json(
         "curves": _build_curves(evaluation, metrics),
         "published": _build_published(evaluation),
         "precision_recall": _build_precision_recall(metrics),
-        "matrix": build_matrix_json(metrics.confusion, len(metrics.labels)),
+        "matrix": build_matrix_json(metrics.confusion, len(metrics.labels), drawn_labels),
         "calibration": _build_calibration(metrics),
         "images": _build_images(evaluation, images, thumbnails),
         "masks": build_masks(evaluation, images),
@@ -343,11 +352,15 @@ def round_numbers(values: FloatArray | IntArray, digits: int = 6) -> list[Json]:
     return [round_number(value, digits) for value in np.asarray(values).tolist()]
 
 
-def build_matrix_json(confusion: ConfusionMatrix | None, n_labels: int) -> dict[str, Json] | None:
+def build_matrix_json(
+    confusion: ConfusionMatrix | None, n_labels: int, drawn_labels: Sequence[str] = ()
+) -> dict[str, Json] | None:
     """Cells that are not empty, row by row, as `[column, count, column, count, …]`.
 
     Past `MAX_CELLS` the largest ones; `left_out` counts what the others hold. `own_rows` and
-    `own_columns` are the names that follow the labels.
+    `own_columns` are the names that follow the labels. `drawn` are the labels of the picture, in
+    its order, empty where it shows all of them; `is_drawn_alike` tells that all versions of the
+    project are drawn with these.
     """
     if confusion is None or not confusion.counts.any():
         return None
@@ -367,9 +380,21 @@ def build_matrix_json(confusion: ConfusionMatrix | None, n_labels: int) -> dict[
         "own_rows": list(confusion.rows[n_labels:]),
         "own_columns": list(confusion.columns[n_labels:]),
         "left_out": int(counts.sum() - count.sum()),
+        **_list_drawn(confusion, n_labels, drawn_labels),
         "by_confusion": order_by_confusion(counts, n_labels),
         "by_cluster": order_by_cluster(counts, n_labels),
     }
+
+
+def _list_drawn(
+    confusion: ConfusionMatrix, n_labels: int, drawn_labels: Sequence[str]
+) -> dict[str, Json]:
+    chosen = find_drawn(confusion.rows[:n_labels], drawn_labels)
+    drawn, most = chosen, count_shown(n_labels)
+    if drawn is None and most < n_labels:
+        drawn = find_most_confused(confusion.counts, n_labels, most)
+    codes: list[Json] = [] if drawn is None else drawn.tolist()
+    return {"drawn": codes, "is_drawn_alike": chosen is not None}
 
 
 def order_by_confusion(counts: NDArray[np.int64], n_labels: int) -> list[Json]:

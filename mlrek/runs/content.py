@@ -3,6 +3,7 @@
 from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import Evaluation
 from mlrek.figures import (
+    Choice,
     draw_box_pictures,
     draw_mask_pictures,
     draw_pictures,
@@ -89,6 +90,7 @@ def describe_run(
                 test_set_digest=digest,
                 logged_at=logged_at,
                 read_images=read_images,
+                drawn_labels=options.drawn_labels,
             ),
         },
         picture=pictures.get(main),
@@ -103,12 +105,15 @@ def describe_run(
 def _draw_pictures(
     evaluation: Evaluation, metrics: Metrics, options: Options, read_images: ReadImages | None
 ) -> dict[str, Pixels]:
-    pictures = draw_pictures(
-        metrics, version=evaluation.version.name, top_labels=options.top_labels
-    )
+    name = evaluation.version.name
+    pictures = draw_pictures(metrics, version=name, choice=_choose_labels(options))
     if read_images is not None and evaluation.detections is not None and metrics.predictions:
         pictures |= draw_box_pictures(evaluation, metrics.predictions, read_images)
     return pictures | draw_mask_pictures(evaluation, read_images)
+
+
+def _choose_labels(options: Options) -> Choice:
+    return Choice(drawn_labels=options.drawn_labels, top_labels=options.top_labels)
 
 
 def _draw_grid(
@@ -117,7 +122,7 @@ def _draw_grid(
     """The matrices that the slider of the charts page runs through, with the threshold as step."""
     found = compute_threshold_matrices(evaluation)
     files = draw_threshold_pictures(
-        metrics, found, version=evaluation.version.name, top_labels=options.top_labels
+        metrics, found, version=evaluation.version.name, choice=_choose_labels(options)
     )
     return tuple(
         GridPicture(key=GRID_KEY, step=percent, png=file.png, webp=file.webp)

@@ -148,13 +148,15 @@ class Options:
 
     `threshold` is where published numbers are read, as far as they are published over thresholds;
     `top_labels` how many labels, the most confused ones, the confusion matrix is drawn with;
-    `images` where the report's small pictures come from: `auto`, `none`, or a folder.
+    `drawn_labels` those that were chosen for all versions of the project; `images` where the
+    report's small pictures come from: `auto`, `none`, or a folder.
     """
 
     prediction_rule: str = "top1"
     skip_bad_lines: bool = False
     threshold: float = DEFAULT_THRESHOLD
     top_labels: int = 0
+    drawn_labels: tuple[str, ...] = ()
     images: str = AUTO_IMAGES
 
     def describe(self) -> dict[str, str | bool | float]:
