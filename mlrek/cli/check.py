@@ -51,6 +51,7 @@ def check(
     alias: opt.Alias = "champion",
     group_by: opt.GroupBy = "",
     undecided: opt.Undecided = None,
+    unfolds: opt.Unfolds = False,
     junit: Annotated[
         str,
         typer.Option("--junit", metavar="FILE", help="Write JUnit XML.", show_default=False),
@@ -99,8 +100,9 @@ def check(
         path=kept,
         forgive=undecided or "",
     )
-    blocks = decision_blocks(decision, undecided or "", output.width)
+    blocks = decision_blocks(decision, undecided or "", output.width, unfolds=unfolds)
     output.show(blocks, lambda: build_decision_json(decision))
+    say_folded(decision, output, unfolds=unfolds)
     output.warn(decision.warnings)
     text = write_decision_markdown(decision, undecided or "")
     _write_files(decision, asked, undecided or "", text, junit=junit, markdown=markdown)
@@ -108,6 +110,14 @@ def check(
         mark_project_run(connect(tracking_uri), around, text)
     if code := decision.exit_code(undecided or ""):
         raise typer.Exit(code)
+
+
+def say_folded(decision: "Decision", output: Output, *, unfolds: bool) -> None:
+    """Say how the rows are shown that were folded."""
+    from mlrek.render.checks import hides_checks
+
+    if not (unfolds or output.as_json) and hides_checks(decision):
+        output.hint("--all shows the check of each label")
 
 
 def report_to_github(
@@ -138,7 +148,8 @@ def render_annotations(decision: "Decision", policy: str, forgive: "Forgive" = "
 
     What failed comes first: of many, GitHub shows the first ones.
     """
-    from mlrek.render.decision import list_notes, say_verdict
+    from mlrek.render.checks import list_notes
+    from mlrek.render.decision import say_verdict
 
     notes = [note for note in list_notes(decision) if note.kind != "passed"]
     notes.sort(key=lambda note: _ORDER.index(note.kind))

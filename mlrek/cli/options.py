@@ -38,6 +38,9 @@ Undecided = Annotated[
         show_default=False,
     ),
 ]
+Unfolds = Annotated[
+    bool, typer.Option("--all", help="Show a row for each check, also for those that passed.")
+]
 Alias = Annotated[
     str, typer.Option("--alias", metavar="ALIAS", help="The alias that is to be moved.")
 ]

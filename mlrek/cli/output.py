@@ -104,28 +104,44 @@ class Output:
         if document and self.as_json:
             self.document(document())
             return
-        from mlrek.render import Heading, Line, Note
+        from mlrek.render import Folded, Heading, Line, Note, Table
 
         for block in blocks:
             match block:
                 case Heading():
                     self.line(block.text)
                 case Line():
-                    self.line(block.strong + block.text)
+                    self._toned(block.strong + block.text, block.strong)
                 case Note():
-                    self._wrapped(f"{block.kind}  {block.text}" if block.kind else block.text)
-                case _:
-                    self.table(block.columns, block.rows, numeric=block.numeric)
+                    self._wrapped(block.text, block.kind)
+                case Folded():
+                    self.line(block.text)
+                    self.show(block.blocks)
+                case Table():
+                    self.table(block.columns, block.rows, numeric=block.numeric, toned=block.toned)
 
-    def _wrapped(self, text: str) -> None:
-        for line in wrap(
-            text,
+    def _wrapped(self, text: str, kind: str) -> None:
+        first, *rest = wrap(
+            f"{kind}  {text}" if kind else text,
             self.width,
             subsequent_indent="  ",
             break_long_words=False,
             break_on_hyphens=False,
-        ):
+        ) or [""]
+        self._toned(first, kind)
+        for line in rest:
             self.line(line)
+
+    def _toned(self, text: str, word: str) -> None:
+        """A line whose first word has its colour, where it has one and stdout shows colours."""
+        if word not in _TONES:
+            self.line(text)
+            return
+        from rich.text import Text
+
+        shown = Text(_for_stdout(escape_unprintable(text)))
+        shown.stylize(_TONES[word], 0, len(_for_stdout(word)))
+        self.console.print(shown, soft_wrap=True)
 
     def warn(self, lines: Iterable[str]) -> None:
         """Warnings, a line each."""
@@ -144,8 +160,12 @@ class Output:
         rows: Iterable[Sequence[str]],
         *,
         numeric: frozenset[str] = frozenset(),
+        toned: frozenset[str] = frozenset(),
     ) -> None:
-        """A table of plain text; columns named in `numeric` are right-aligned."""
+        """A table of plain text; columns named in `numeric` are right-aligned.
+
+        Words in columns named in `toned` have their colour.
+        """
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
         from rich.text import Text
@@ -161,7 +181,9 @@ class Output:
                 overflow="fold",
             )
         for row in rows:
-            table.add_row(*(Text(_for_stdout(escape_unprintable(cell))) for cell in row))
+            tones = [_TONES.get(row[i], "") if columns[i] in toned else "" for i in range(len(row))]
+            texts = (_for_stdout(escape_unprintable(cell)) for cell in row)
+            table.add_row(*map(Text, texts, tones))
         self.console.print(table)
 
 
@@ -172,7 +194,18 @@ class _DiscreetFormatter(logging.Formatter):
         return hide_secrets(super().format(record))
 
 
-_IN_ASCII = {ord("—"): "-", ord("–"): "-", ord("…"): "...", ord("→"): "->", ord("≥"): ">="}
+_TONES: Final = {
+    "passed": "green",
+    "✓": "green",
+    "failed": "bold red",
+    "undecided": "yellow",
+    "ignored": "dim",
+}
+"""The colours of words that say how something ended."""
+
+_IN_ASCII = str.maketrans(
+    {"—": "-", "–": "-", "…": "...", "→": "->", "≥": ">=", "≤": "<=", "✓": "ok"}
+)
 """What our own words have beyond ASCII; names of others are escaped where that is needed."""
 
 _COMMANDS: Final = ("::", "##[")

@@ -37,6 +37,7 @@ def promote(
     alias: opt.Alias = "champion",
     group_by: opt.GroupBy = "",
     undecided: opt.Undecided = None,
+    unfolds: opt.Unfolds = False,
     rollback: Annotated[
         bool,
         typer.Option("--rollback", help="Put back what the alias was before; asks no policy."),
@@ -87,19 +88,21 @@ def promote(
         if own is not None:
             promotion = replace(promotion, own=own)
     if not output.as_json:
-        _show(promotion, output, undecided or "")
+        _show(promotion, output, undecided or "", unfolds=unfolds)
     outcome = _decide(promotion, undecided or "", dry_run=dry_run)
     if not outcome:
         promotion, outcome = _move(promotion, asked, registry, undecided or "", ask=not yes)
     _tell(promotion, outcome, output, undecided or "")
 
 
-def _show(promotion: "Promotion", output: Output, undecided: "Forgive") -> None:
+def _show(promotion: "Promotion", output: Output, undecided: "Forgive", *, unfolds: bool) -> None:
+    from mlrek.cli.check import say_folded
     from mlrek.render.decision import decision_blocks
 
     if promotion.decision is not None:
         decision = promotion.decision
-        output.show(decision_blocks(decision, undecided, output.width))
+        output.show(decision_blocks(decision, undecided, output.width, unfolds=unfolds))
+        say_folded(decision, output, unfolds=unfolds)
         output.warn(decision.warnings)
         output.line()
 

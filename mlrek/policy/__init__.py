@@ -240,9 +240,10 @@ class Check:
     """One question of the policy and its answer.
 
     Of a floor `low` and `high` are the ends of the number's interval, of a relative check those of
-    candidate minus baseline; `limit` is what they are held against. `is_comparable` is False where
-    the versions cannot be compared at all. `is_doubted`: a doubt keeps it from passing, whatever
-    the numbers say. `images_needed_range` is an estimate of the test images that would decide it.
+    candidate minus baseline; `limit` is what they are held against, `is_maximum` whether they must
+    lie below it. `is_comparable` is False where the versions cannot be compared at all.
+    `is_doubted`: a doubt keeps it from passing, whatever the numbers say. `images_needed_range` is
+    an estimate of the test images that would decide it.
     """
 
     kind: CheckKind
@@ -251,6 +252,7 @@ class Check:
     value: float = nan
     baseline: float = nan
     limit: float = nan
+    is_maximum: bool = False
     low: float = nan
     high: float = nan
     reason: str = ""

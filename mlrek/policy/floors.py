@@ -305,6 +305,7 @@ def _build_check(
         status=answer.status,
         value=figure.value if figure else nan,
         limit=question.limit,
+        is_maximum=question.sign < 0,
         low=figure.low if figure and shows_interval else nan,
         high=figure.high if figure and shows_interval else nan,
         reason=answer.reason,

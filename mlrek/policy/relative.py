@@ -344,8 +344,11 @@ def _say_no_difference(metric: Metric, candidate: Candidate) -> str:
 
 def _limit(asked: NoWorse | Better, name: str) -> float:
     """The change, candidate minus baseline, that an interval is held against."""
-    less_is_better = name.rpartition("/")[2] in LESS_IS_BETTER
-    return asked.margin if less_is_better else 0.0 - asked.margin
+    return asked.margin if _has_less_as_better(name) else 0.0 - asked.margin
+
+
+def _has_less_as_better(name: str) -> bool:
+    return name.rpartition("/")[2] in LESS_IS_BETTER
 
 
 def _build_check(
@@ -365,6 +368,7 @@ def _build_check(
         value=found.candidate if found else own.value if own else nan,
         baseline=found.baseline if found else nan,
         limit=_limit(asked, metric.name),
+        is_maximum=_has_less_as_better(metric.name),
         low=answer.low,
         high=answer.high,
         reason=answer.reason,

@@ -6,6 +6,7 @@ markdown and CSV are here. The text of a block is plain and may come from strang
 it escapes it.
 """
 
+import html
 import json
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -56,12 +57,16 @@ class Note:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Rows of finished cells; the columns named in `numeric` are right-aligned."""
+    """Rows of finished cells; the columns named in `numeric` are right-aligned.
+
+    Words of those in `toned` have a colour where there are colours.
+    """
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
     _: KW_ONLY
     numeric: frozenset[str] = frozenset()
+    toned: frozenset[str] = frozenset()
 
     def without_empty(self, names: Iterable[str] | None = None) -> "Table":
         """The table without those columns (of `names`) that have no value in any row.
@@ -79,7 +84,15 @@ class Table:
         return replace(self, columns=columns, rows=rows)
 
 
-Block = Heading | Line | Note | Table
+@dataclass(frozen=True, slots=True)
+class Folded:
+    """Blocks that are folded away, where that can be done, behind a text of our own."""
+
+    text: str
+    blocks: Sequence["Block"]
+
+
+Block = Heading | Line | Note | Table | Folded
 
 Json: TypeAlias = "str | float | bool | list[Json] | dict[str, Json] | None"
 
@@ -168,6 +181,10 @@ def _write_markdown(block: Block) -> str:
             return _stress(block.strong) + _escape(block.text)
         case Note():
             return " ".join(filter(None, ("-", _stress(block.kind), _escape(block.text))))
+        case Folded():
+            inner = render_markdown(block.blocks)
+            summary = html.escape(escape_unprintable(block.text), quote=False)
+            return f"<details><summary>{summary}</summary>\n\n{inner}\n</details>"
         case Table():
             marks = ["---:" if name in block.numeric else "---" for name in block.columns]
             names, *rows = (list(map(_escape, row)) for row in (block.columns, *block.rows))

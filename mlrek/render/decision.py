@@ -3,7 +3,7 @@
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 from xml.etree import ElementTree as ET
 
 from mlrek import __version__
-from mlrek.policy import Check, CheckKind, Decision, Forgive, Looks, Policy, Status, VersionIdentity
+from mlrek.policy import Check, Decision, Forgive, Looks, Policy, Status, VersionIdentity
 from mlrek.policy.reading import say_range
 from mlrek.render import (
     Block,
@@ -24,22 +24,24 @@ from mlrek.render import (
     build_fields,
     render_markdown,
 )
-from mlrek.render.doubts import build_doubt_json, say_doubt
-from mlrek.text import fmt, hide_secrets, span
+from mlrek.render.checks import (
+    DIGITS,
+    RELATIVE,
+    SIGNS,
+    format_cells,
+    list_all_blocks,
+    list_folded_blocks,
+    list_markdown_blocks,
+    name_check,
+    say_doubts,
+)
+from mlrek.render.doubts import build_doubt_json
+from mlrek.text import fmt, hide_secrets
 
-COLUMNS = ("check", "metric", "label", "value", "baseline", "limit", "interval", "verdict")
-NUMERIC_COLUMNS = frozenset(("value", "baseline", "limit", "interval"))
-DIGITS = 4
 _WIDE = 104
 """Columns of a terminal from which on numbers have so many decimals."""
-_SIGNS = {
-    Status.PASSED: "✅ passed",
-    Status.FAILED: "❌ failed",
-    Status.UNDECIDED: "❔ undecided",
-    Status.IGNORED: "➖ ignored",
-}
-_COUNTED = frozenset(("min_images", "min_images_per_label", "leakage"))
-_RELATIVE = frozenset((CheckKind.NO_WORSE, CheckKind.BETTER))
+_SHORT = 12
+"""Rows and remarks, which may take several lines each, below which the verdict stays in sight."""
 
 SUITE = "mlrek check"
 _NO_XML = re.compile("[^\t\n\r\u0020-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -153,71 +155,32 @@ def say_versions(decision: Decision) -> str:
     return f"{decision.candidate.version} against {decision.baseline.version}"
 
 
-def format_cells(check: Check, digits: int = DIGITS) -> list[str]:
-    """The cells of a check, in the order of `COLUMNS`; empty where there is no number."""
-    is_change = check.kind in _RELATIVE
-    decimals = 0 if check.metric.name in _COUNTED else digits
-    around = span(check.low, check.high, digits, signed=is_change, undefined="")
-    return [
-        check.kind.value,
-        check.metric.name,
-        check.metric.label,
-        fmt(check.value, decimals, undefined=""),
-        fmt(check.baseline, digits, undefined=""),
-        fmt(check.limit, decimals, signed=is_change, undefined=""),
-        around if digits >= DIGITS else around.replace(" to ", "…"),
-        check.status.value,
-    ]
+def decision_blocks(
+    decision: Decision, forgive: Forgive, width: int, *, unfolds: bool = False
+) -> list[Block]:
+    """What a terminal of so many columns shows: the verdict first, after a long answer once more.
 
-
-def name_check(check: Check) -> str:
-    """The kind of a check and what it is about, in one line."""
-    return f"{check.kind.value} {check.metric}"
-
-
-def list_notes(decision: Decision) -> list[Note]:
-    """What is to be known: why checks did not pass, then of those that did, then every doubt.
-
-    Checks that ended alike for the same reason are told together.
+    `unfolds`: every check has a row.
     """
-    groups: dict[tuple[Status, str], list[Check]] = {}
-    for check in decision.checks:
-        if check.reason or check.status != Status.PASSED:
-            groups.setdefault((check.status, check.reason), []).append(check)
-    told = [Note(_say_reason(alike), kind=status.value) for (status, _), alike in groups.items()]
-    told.sort(key=lambda note: note.kind == Status.PASSED)
-    return [*told, *(Note(text, kind="doubt") for text in say_doubts(decision))]
-
-
-def say_doubts(decision: Decision) -> list[str]:
-    """Every doubt in words."""
-    return [f"{doubt.kind.value}: {say_doubt(doubt)}" for doubt in decision.doubts]
-
-
-def decision_blocks(decision: Decision, forgive: Forgive, width: int) -> list[Block]:
-    """What a terminal of so many columns shows: the verdict is its last line."""
-    checks = _tabulate(decision, str, DIGITS if width >= _WIDE else DIGITS - 1)
-    notes = list_notes(decision)
-    rest = say_looks(decision), say_images_needed(decision), say_verdict(decision, forgive)
-    blocks: list[Block] = [
-        Line(say_versions(decision)),
-        Line(),
-        checks.without_empty(),
-        Line(),
-        *notes,
-    ]
-    return [*blocks, *([Line()] if notes else []), *map(Note, filter(None, rest))]
+    digits = DIGITS if width >= _WIDE else DIGITS - 1
+    list_blocks = list_all_blocks if unfolds else list_folded_blocks
+    said = list_blocks(decision, digits)
+    rest = [*map(Note, filter(None, (say_looks(decision), say_images_needed(decision))))]
+    verdict, _, why = say_verdict(decision, forgive).partition(": ")
+    line = Line(f": {why}", strong=verdict)
+    lines = sum(len(block.rows) if isinstance(block, Table) else 1 for block in said)
+    again = [Line(), line] if lines > _SHORT else []
+    return [line, Line(say_versions(decision)), Line(), *_part(said), *rest, *again]
 
 
 def write_decision_markdown(decision: Decision, forgive: Forgive = "") -> str:
-    """A pull request's text: the verdict, every check, and why those that did not pass did not."""
+    """A pull request's text: the verdict, what did not pass and why, and in details what passed."""
     verdict, _, rest = say_verdict(decision, forgive).partition(": ")
     looks = say_looks(decision)
     blocks: list[Block] = [
         Heading(f"Promotion check: {say_versions(decision)}"),
-        Line(f": {rest}.", strong=_SIGNS[Status(verdict)]),
-        _tabulate(decision, _SIGNS.__getitem__),
-        *list_notes(decision),
+        Line(f": {rest}.", strong=SIGNS[Status(verdict)]),
+        *list_markdown_blocks(decision),
         *([Note(looks, kind="looks")] if looks else []),
         Line(say_images_needed(decision)),
         *(Note(warning, kind="warning") for warning in decision.warnings),
@@ -225,18 +188,12 @@ def write_decision_markdown(decision: Decision, forgive: Forgive = "") -> str:
     return render_markdown(blocks)
 
 
-def _tabulate(
-    decision: Decision, name_status: Callable[[Status], str], digits: int = DIGITS
-) -> Table:
-    rows = [
-        [*format_cells(check, digits)[:-1], name_status(check.status)] for check in decision.checks
-    ]
-    return Table(COLUMNS, rows, numeric=NUMERIC_COLUMNS)
-
-
-def _say_reason(alike: Sequence[Check]) -> str:
-    more = f" (and {len(alike) - 1} more)" if len(alike) > 1 else ""
-    return f"{name_check(alike[0])}{more}: {alike[0].reason}"
+def _part(blocks: Sequence[Block]) -> Iterator[Block]:
+    """The blocks with an empty line below a table."""
+    for block in blocks:
+        yield block
+        if isinstance(block, Table):
+            yield Line()
 
 
 def _build_looks(looks: Looks) -> dict[str, Json]:
@@ -317,7 +274,9 @@ def _name_cases(checks: "Sequence[Check]") -> list[str]:
     """
     plain = [_clean(name_check(check)) for check in checks]
     often = Counter(plain)
-    limits = [format_cells(check)[5] for check in checks]
+    limits = [
+        fmt(check.limit, DIGITS, signed=check.kind in RELATIVE, undefined="") for check in checks
+    ]
     named = [
         f"{name} limit {limit}" if often[name] > 1 else name
         for name, limit in zip(plain, limits, strict=True)

@@ -185,13 +185,18 @@ def test_forgiving_decides_the_exit_code_alone(check, tmp_path):
 
 
 def test_a_source_without_any_store(run_mlrek, digits, tmp_path):
-    """Files on disk are enough; all checks stand before the verdict."""
+    """Files on disk are enough; the verdict is the first line, and `--all` shows every check."""
     baseline = ("--baseline", f"{digits}#v2-linear")
-    done = run_mlrek("check", f"{digits}#v3-neighbours", "--policy", POLICY, *baseline)
+    check = ("check", f"{digits}#v3-neighbours", "--policy", POLICY, *baseline)
+    folded, done = run_mlrek(*check), run_mlrek(*check, "--all")
     lines = done.stdout.strip().splitlines()
 
-    assert lines[-1].startswith("passed: v3-neighbours may be promoted: 17 of 17 checks passed")
+    assert lines[0].startswith("passed: v3-neighbours may be promoted: 17 of 17 checks passed")
     assert sum(line.startswith(("test_set", "floor", "no_worse", "better")) for line in lines) == 17
+    assert folded.stdout.splitlines()[0] == lines[0]
+    assert "all 10 labels passed label_recall ≥ 0.80 (lowest: 0.9589 'eight')" in folded.stdout
+    assert "--all shows the check of each label" in folded.stderr
+    assert "\x1b" not in folded.stdout + done.stdout
     assert not list(tmp_path.glob("mlflow.db"))
 
 

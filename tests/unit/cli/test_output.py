@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from mlrek.cli.output import Output, make_streams_harmless
+from mlrek.render import Note
 
 pytestmark = pytest.mark.parametrize("encoding", ["cp1252", "utf-8"])
 
@@ -40,3 +41,12 @@ def test_a_document_is_json_in_any_encoding(encoding, name, monkeypatch):
     Output(as_json=True).document({"label": name})
 
     assert json.loads(read()) == {"label": name}
+
+
+def test_limits_can_be_read_in_any_encoding(encoding, monkeypatch):
+    """`≥` and `≤` are two characters each where there are none such."""
+    read = _redirect(monkeypatch, encoding)
+    Output().show([Note("a ≥ 0.90, b ≤ 0.05", kind="✓")])
+
+    said = "✓  a ≥ 0.90, b ≤ 0.05" if encoding == "utf-8" else "ok  a >= 0.90, b <= 0.05"
+    assert read().splitlines() == [said]
