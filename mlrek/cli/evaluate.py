@@ -161,7 +161,7 @@ def build_evaluate_json(
     from mlrek.render.doubts import build_doubt_json
     from mlrek.tracking import read_doubts
     from mlrek.tracking.translation import hide_userinfo
-    from mlrek.tracking.view import build_links
+    from mlrek.tracking.view import PICTURES_VIEW_TAG, build_links
 
     version = result.own.evaluation.version
     runs = [*(run.run_id for run in result.others), result.run.run_id]
@@ -169,7 +169,7 @@ def build_evaluate_json(
         store.tracking_uri,
         result.experiment_id,
         runs,
-        has_view=result.has_view,
+        views=result.views - {PICTURES_VIEW_TAG},
         workspace=store.workspace,
     )
     return {

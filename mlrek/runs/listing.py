@@ -11,7 +11,7 @@ from mlrek.sources import AwsOptions, open_source
 from mlrek.sources.entries import Source, VersionEntry
 from mlrek.tracking import LoggedRun, current_runs
 from mlrek.tracking.store import Store
-from mlrek.tracking.view import VIEW_TAG, Links, build_links, find_main_pictures
+from mlrek.tracking.view import VIEW_TAGS, Links, build_links, find_main_pictures
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
@@ -38,7 +38,7 @@ class Page:
     experiment: str
     experiment_id: str
     run_ids: tuple[str, ...]
-    has_view: bool
+    views: frozenset[str]
     picture: str
     workspace: str = ""
 
@@ -48,7 +48,7 @@ class Page:
             address,
             self.experiment_id,
             self.run_ids,
-            has_view=self.has_view,
+            views=self.views,
             picture=self.picture,
             workspace=self.workspace,
         )
@@ -119,7 +119,7 @@ def find_page(store: Store, text: str, aws: AwsOptions) -> Page:
         experiment=experiment.name,
         experiment_id=experiment.experiment_id,
         run_ids=tuple(run.run_id for run in runs),
-        has_view=VIEW_TAG in experiment.tags,
+        views=VIEW_TAGS & experiment.tags.keys(),
         picture=next(iter(find_main_pictures(runs)), ""),
         workspace=store.workspace,
     )

@@ -21,7 +21,14 @@ from mlrek.tracking.description import (
 )
 from mlrek.tracking.notes import NOTE_TAG, is_outdated, render_experiment_note
 from mlrek.tracking.store import Store
-from mlrek.tracking.view import COLOUR_TAG, VIEW_TAG, choose_colours, describe_view
+from mlrek.tracking.view import (
+    COLOUR_TAG,
+    PICTURES_VIEW_TAG,
+    VIEW_TAG,
+    choose_colours,
+    describe_pictures_view,
+    describe_view,
+)
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
@@ -143,7 +150,8 @@ def write_overview(
     for run, colour in choose_colours(runs):
         store.set_run_tags(run.run_id, {COLOUR_TAG: colour})
     own = store.list_own_test_set_runs(experiment.experiment_id) if is_changed else ()
-    tags, note = {VIEW_TAG: describe_view(runs)}, render_experiment_note(complete, own)
+    tags = {VIEW_TAG: describe_view(runs), PICTURES_VIEW_TAG: describe_pictures_view(runs)}
+    note = render_experiment_note(complete, own)
     if is_changed or is_outdated(experiment.tags.get(NOTE_TAG, ""), note):
         tags[NOTE_TAG] = note
     store.set_experiment_tags(experiment, tags)

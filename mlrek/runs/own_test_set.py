@@ -63,7 +63,7 @@ from mlrek.tracking.description import (
     read_earlier,
 )
 from mlrek.tracking.store import Store
-from mlrek.tracking.view import VIEW_TAG, build_run_link
+from mlrek.tracking.view import VIEW_TAGS, build_run_link
 
 TRUTH_ROLE = "ground_truth"
 RESPONSES_ROLE = "responses"
@@ -115,9 +115,9 @@ class OwnEvaluation:
 class OwnTestSetResult:
     """What became of your own test set: `action` is `created`, `unchanged` or `replaced`.
 
-    `others` are the runs of other versions on the same test set, by training start. `has_view`: the
-    experiment keeps mlrek's view of its pages. `kept` says why a run that knows more was not
-    replaced, '' where there was no such thing.
+    `others` are the runs of other versions on the same test set, by training start. `views` are the
+    tags of the views of its pages that the experiment keeps. `kept` says why a run that knows more
+    was not replaced, '' where there was no such thing.
     """
 
     own: OwnEvaluation
@@ -129,7 +129,7 @@ class OwnTestSetResult:
     reason: str = ""
     kept: str = ""
     others: tuple[LoggedRun, ...] = ()
-    has_view: bool = False
+    views: frozenset[str] = frozenset()
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -308,7 +308,7 @@ def log_own_test_set(
         reason=logged.reason,
         kept=logged.kept,
         others=tuple(run for run in current_runs(alike) if run.version_arn != version.arn),
-        has_view=VIEW_TAG in experiment.tags,
+        views=VIEW_TAGS & experiment.tags.keys(),
     )
 
 

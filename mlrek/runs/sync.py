@@ -49,7 +49,7 @@ from mlrek.tracking.description import (
 )
 from mlrek.tracking.store import Store
 from mlrek.tracking.translation import hide_userinfo
-from mlrek.tracking.view import VIEW_TAG, build_links, find_main_pictures
+from mlrek.tracking.view import VIEW_TAGS, build_links, find_main_pictures
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment
@@ -567,7 +567,7 @@ def _finish_projects(
         if writes:
             clean_up(store, experiment_id, neighbours)
             write_overview(store, experiment, complete, is_changed=experiment_id in changed)
-        has_view = VIEW_TAG in experiment.tags or (writes and bool(complete))
+        views = VIEW_TAGS if writes and complete else VIEW_TAGS & experiment.tags.keys()
         for project in projects:
             runs = current_runs(
                 run for run in complete if is_same_project(run.project_arn, project.arn)
@@ -581,7 +581,7 @@ def _finish_projects(
                         store.tracking_uri,
                         experiment_id,
                         [run.run_id for run in runs],
-                        has_view=has_view,
+                        views=views,
                         picture=next(iter(find_main_pictures(runs)), ""),
                         workspace=store.workspace,
                     ),

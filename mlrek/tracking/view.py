@@ -7,7 +7,8 @@ import re
 import shutil
 import tempfile
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import IntEnum
 from pathlib import Path
@@ -64,19 +65,35 @@ VIEW_KEY: Final = "mlrek"
 VIEW_TAG: Final = f"mlflow.sharedViewState.{VIEW_KEY}"
 COLOUR_TAG: Final = "mlflow.runColor"
 
+PICTURES_VIEW_KEY: Final = "mlrek-pictures"
+PICTURES_VIEW_TAG: Final = f"mlflow.sharedViewState.{PICTURES_VIEW_KEY}"
+VIEW_TAGS: Final = frozenset((VIEW_TAG, PICTURES_VIEW_TAG))
+
 # The first screen: the headline numbers of all versions as bars; then curves; then pictures.
+_PICTURES: Final = "charts"
 _SECTIONS: Final = (
-    *("score", "curve", "charts", "reported_curve", "aggregate", "at_threshold", "crossfit"),
-    *("reported", "errors"),
-    *("label_f1", "label_precision", "label_recall", "label_ap", "base_model"),
+    *("score", "curve", _PICTURES, "reported_curve", "label_f1"),
+    *("aggregate", "at_threshold", "crossfit", "reported", "errors"),
+    *("label_precision", "label_recall", "label_ap", "base_model"),
 )
-_FOLDED: Final = ("interval", "training", "Model metrics", "System metrics")
+_ALWAYS: Final = ("interval", "training", "Model metrics", "System metrics")
+_FOLDED: Final = frozenset((*_SECTIONS[5:], *_ALWAYS))
+MAX_OPEN_CHARTS: Final = 30
+"""More charts than these make a page slow: their section is folded."""
+_TITLES: Final = {"curve": "curve to threshold 100 %"}
+"""What a section says besides its name: elsewhere MLflow shows a curve's value at the last step."""
 _SIZES: Final = {
     "score": {"columns": 2, "cardHeight": 280},
-    "aggregate": {"columns": 3, "cardHeight": 280},
-    "charts": {"columns": 1, "cardHeight": 430},
+    "curve": {"columns": 2, "cardHeight": 320},
+    "label_f1": {"columns": 2, "cardHeight": 280},
+    "aggregate": {"columns": 2, "cardHeight": 280},
+    _PICTURES: {"columns": 1, "cardHeight": 430},
 }
+PICTURES_HEIGHT: Final = 660
+"""Pixels of a card in which two rows of pictures fit."""
 _COLUMNS: Final = ("attributes.`Created`", "attributes.`Duration`", "attributes.`Dataset`")
+
+REPORT: Final = "report.html"
 
 LOCAL_UI = "http://127.0.0.1:5000"
 WORKFLOW = "workflowType=machine_learning"
@@ -85,12 +102,18 @@ VIEW = f"viewStateShareKey={VIEW_KEY}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Links:
-    """The pages that show the versions of a project side by side; '' where there is no web page."""
+    """The pages that show the versions of a project side by side; '' where there is no web page.
+
+    `compare` has all versions, `compare_newest` the last two: MLflow's compare page has no room
+    for the files of more. `report` is that of the newest version.
+    """
 
     charts: str
     compare: str
     runs: str
     images: str
+    compare_newest: str = ""
+    report: str = ""
 
 
 IDENTITY_TAGS: Final = frozenset({"project_arn", "version_arn", "source_version_arn"})
@@ -126,21 +149,21 @@ _NAMED: Final = re.compile(rf"{_PREFIX}(\d+)-\w+")
 
 def describe_view(runs: Sequence[LoggedRun]) -> str:
     """The view as MLflow's pages read it; what it does not name they add by themselves."""
-    metrics = list_shown(runs)
-    pictures = list(_describe_pictures(runs))
-    groups = {key.rpartition("/")[0] for run in runs for key in run.metrics}
-    groups |= {"charts"} if pictures else set()
-    columns = [*_COLUMNS, *(f"metrics.`{name}`" for name in metrics), "params.`test_images`"]
-    view = {
-        "compareRunSections": [
-            *(_describe_section(name, display=True) for name in _SECTIONS if name in groups),
-            *(_describe_section(name, display=False) for name in _FOLDED),
-        ],
-        "compareRunCharts": pictures,
-        "isAccordionReordered": True,
-        "selectedColumns": columns,
-    }
-    return json.dumps(view, separators=(",", ":"))
+    groups = _count_charts(runs)
+    folded = _FOLDED | {name for name, n in groups.items() if n > MAX_OPEN_CHARTS}
+    known = [*(name for name in _SECTIONS if name in groups), *_ALWAYS]
+    sections = [_describe_section(name, display=name not in folded) for name in known]
+    metrics = (f"metrics.`{name}`" for name in list_shown(runs))
+    columns = [*_COLUMNS, *metrics, "params.`test_images`"]
+    return _write_view(runs, sections, {"selectedColumns": columns})
+
+
+def describe_pictures_view(runs: Sequence[LoggedRun]) -> str:
+    """The view of the pictures of all versions side by side, with all else folded."""
+    others = [name for name in _count_charts(runs) if name and name != _PICTURES]
+    sections = [_describe_section(_PICTURES, display=True, height=PICTURES_HEIGHT)]
+    sections += [_describe_section(name, display=False) for name in (*others, *_ALWAYS[2:])]
+    return _write_view(runs, sections, {"runListHidden": True})
 
 
 def choose_colours(runs: Sequence[LoggedRun]) -> Iterator[tuple[LoggedRun, str]]:
@@ -153,16 +176,56 @@ def choose_colours(runs: Sequence[LoggedRun]) -> Iterator[tuple[LoggedRun, str]]
             yield run, colour
 
 
-def _describe_section(name: str, *, display: bool) -> dict[str, Any]:
+def _write_view(
+    runs: Sequence[LoggedRun], sections: Sequence[Mapping[str, Any]], more: Mapping[str, Any]
+) -> str:
+    view = {
+        "compareRunSections": sections,
+        "compareRunCharts": [*_describe_charts(runs), *_describe_pictures(runs)],
+        "isAccordionReordered": True,
+        **more,
+    }
+    return json.dumps(view, separators=(",", ":"))
+
+
+def _count_charts(runs: Sequence[LoggedRun]) -> Counter[str]:
+    """How many charts each section has."""
+    keys = dict.fromkeys(key for run in runs for key in run.metrics)
+    counts = Counter(key.rpartition("/")[0] for key in keys)
+    if any(IMAGES_TAG in run.tags for run in runs):
+        counts[_PICTURES] += 1
+    return counts
+
+
+def _describe_section(name: str, *, display: bool, height: int = 0) -> dict[str, Any]:
     return {
         "uuid": f"mlrek-{name}",
-        "name": name,
+        "name": _TITLES.get(name, name),
         "display": display,
         "isReordered": False,
         "deleted": False,
         "isGenerated": True,
         **_SIZES.get(name, {}),
+        **({"cardHeight": height} if height else {}),
     }
+
+
+def _describe_charts(runs: Sequence[LoggedRun]) -> Iterator[dict[str, Any]]:
+    """Charts that MLflow would put elsewhere: by the alphabet, or under a title without words."""
+    scores = [f"score/{name.partition('/')[2]}" for name in list_shown(runs)]
+    keys = {key for run in runs for key in run.metrics}
+    curves = (key for key in sorted(keys) if key.rpartition("/")[0] in _TITLES)
+    for key in (*(key for key in scores if key in keys), *curves):
+        group = key.rpartition("/")[0]
+        yield {
+            "uuid": f"mlrek-{key}",
+            "type": "LINE" if group in _TITLES else "BAR",
+            "metricSectionId": f"mlrek-{group}",
+            "metricKey": key,
+            "runsCountToCompare": 10,
+            "deleted": False,
+            "isGenerated": True,
+        }
 
 
 def _describe_pictures(runs: Sequence[LoggedRun]) -> Iterator[dict[str, Any]]:
@@ -195,35 +258,49 @@ def build_links(
     experiment_id: str,
     run_ids: Sequence[str],
     *,
-    has_view: bool = False,
+    views: Collection[str] = (),
     picture: str = HEAT_MAP,
     workspace: str = "",
 ) -> Links:
-    """Links to the charts, compare, runs and image pages of an experiment.
+    """Links to the charts, compare, runs and image pages of an experiment, the newest run last.
 
-    The image page shows the `picture` of the first run; without one ('') there is none. Charts and
-    runs are shown in the view that mlrek keeps with the experiment, if it `has_view`: MLflow's
-    pages go elsewhere when they are asked for one that is not there. A local store has no page
-    until `mlflow ui` runs: its links are those that will work then. Of a server with workspaces
-    each link names its `workspace`: without it "Welcome to MLflow" opens.
+    The image page shows the pictures of all runs, or without a view of them the `picture` of the
+    first run; without one ('') there is none. Charts and runs are shown in the view that mlrek
+    keeps with the experiment, if its tag is among `views`: MLflow's pages go elsewhere when they
+    are asked for one that is not there. A local store has no page until `mlflow ui` runs: its links
+    are those that will work then. Of a server with workspaces each link names its `workspace`:
+    without it "Welcome to MLflow" opens.
     """
     base = ui_address(tracking_uri)
     if not base:
         return Links(charts="", compare="", runs="", images="")
     page = f"{base}/#/experiments/{experiment_id}/runs?{WORKFLOW}&compareRunsMode="
     within = _name_workspace(workspace)
-    look = f"&{VIEW}{within}" if has_view else within
+    look = f"&{VIEW}{within}" if VIEW_TAG in views else within
+    first, newest = (run_ids[0], run_ids[-1]) if run_ids else ("", "")
+    images = f"{base}/{build_artifact_place(experiment_id, first, picture, workspace)}"
+    if PICTURES_VIEW_TAG in views:
+        images = f"{page}CHART&viewStateShareKey={PICTURES_VIEW_KEY}{within}"
+    pair = build_compare_place(experiment_id, run_ids[-2:], workspace)
+    report = build_artifact_place(experiment_id, newest, REPORT, workspace)
+    return Links(
+        charts=f"{page}CHART{look}",
+        compare=f"{base}/{build_compare_place(experiment_id, run_ids, workspace)}",
+        runs=f"{page}TABLE{look}",
+        images=images if picture else "",
+        compare_newest=f"{base}/{pair}" if len(run_ids) > 1 else "",
+        report=f"{base}/{report}" if run_ids else "",
+    )
+
+
+def build_compare_place(experiment_id: str, run_ids: Sequence[str], workspace: str = "") -> str:
+    """Where MLflow's pages compare runs of an experiment, as a link in a note names it."""
     runs, experiments = (
         quote(json.dumps(ids, separators=(",", ":")), safe="")
         for ids in (list(run_ids), [experiment_id])
     )
-    shown = build_artifact_place(experiment_id, run_ids[0] if run_ids else "", picture, workspace)
-    return Links(
-        charts=f"{page}CHART{look}",
-        compare=f"{base}/#/compare-runs?runs={runs}&experiments={experiments}&{WORKFLOW}{within}",
-        runs=f"{page}TABLE{look}",
-        images=f"{base}/{shown}" if picture else "",
-    )
+    asked = f"{WORKFLOW}{_name_workspace(workspace)}"
+    return f"#/compare-runs?runs={runs}&experiments={experiments}&{asked}"
 
 
 def build_run_link(tracking_uri: str, experiment_id: str, run_id: str, workspace: str = "") -> str:

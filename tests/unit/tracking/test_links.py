@@ -8,7 +8,7 @@ import pytest
 from mlrek.tracking import LoggedRun
 from mlrek.tracking.notes import render_experiment_note
 from mlrek.tracking.notes import test_set_letters as letters_of
-from mlrek.tracking.view import build_artifact_link, build_links
+from mlrek.tracking.view import VIEW_TAGS, build_artifact_link, build_links
 
 
 @pytest.mark.parametrize("uri", ["http://mlflow.example.com/base/", "sqlite:////tmp/mlflow.db"])
@@ -33,7 +33,7 @@ def test_compare_link_holds_every_run():
 
 def test_pages_are_asked_for_in_the_view_of_the_experiment():
     """Only where it has one: MLflow's pages go elsewhere when there is none."""
-    assert build_links("http://h", "7", ["a"], has_view=True).charts == (
+    assert build_links("http://h", "7", ["a"], views=VIEW_TAGS).charts == (
         "http://h/#/experiments/7/runs?workflowType=machine_learning&compareRunsMode=CHART"
         "&viewStateShareKey=mlrek"
     )
@@ -43,6 +43,25 @@ def test_pages_are_asked_for_in_the_view_of_the_experiment():
 def test_runs_without_a_picture_have_no_link_to_one():
     """Those with numbers of the provider alone."""
     assert build_links("http://h", "7", ["a"], picture="").images == ""
+
+
+def test_the_last_two_versions_compare_on_a_page_of_their_own():
+    """MLflow's compare page has no room for the files of three runs and more."""
+    links = build_links("http://h", "7", ["a", "b", "c"])
+
+    assert links.compare_newest == build_links("http://h", "7", ["b", "c"]).compare
+    assert build_links("http://h", "7", ["a"]).compare_newest == ""
+    assert links.report == build_artifact_link("http://h", "7", "c", "report.html")
+
+
+def test_the_image_link_opens_the_view_of_all_pictures():
+    """Where the experiment has one; else the picture of the first run."""
+    seen = build_links("http://h", "7", ["a", "b"], views=VIEW_TAGS)
+
+    assert seen.images.endswith("compareRunsMode=CHART&viewStateShareKey=mlrek-pictures")
+    assert build_links("http://h", "7", ["a"]).images.endswith(
+        "/runs/a/artifacts/confusion_matrix.png?workflowType=machine_learning"
+    )
 
 
 def test_an_artifact_has_a_page_of_its_own():

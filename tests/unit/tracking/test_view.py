@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mlrek.tracking import LoggedRun
-from mlrek.tracking.view import COLOUR_TAG, choose_colours, describe_view
+from mlrek.tracking.view import COLOUR_TAG, choose_colours, describe_pictures_view, describe_view
 
 
 def run(name="r", metrics=(), **tags):
@@ -19,14 +19,63 @@ def sections(*runs):
     return [section["name"] for section in view["compareRunSections"] if section["display"]]
 
 
+def cards_of(*runs, kind="IMAGE"):
+    """The cards of one kind that the view names."""
+    return [c for c in json.loads(describe_view(runs))["compareRunCharts"] if c["type"] == kind]
+
+
 def test_numbers_come_first_then_curves_then_pictures():
-    """Whatever the alphabet says; sections that no run has are not there."""
+    """Whatever the alphabet says; what nobody asks first is folded."""
     metrics = ("at_threshold/f1_micro", "curve/f1", "aggregate/accuracy", "interval/accuracy_low")
-    metrics = (*metrics, "score/accuracy")
+    metrics = (*metrics, "score/accuracy", "label_f1/cat", "label_recall/cat")
 
     assert sections(run(metrics=metrics, **{"mlflow.loggedImages": "True"})) == [
-        *("score", "curve", "charts", "aggregate", "at_threshold")
+        *("score", "curve to threshold 100 %", "charts", "label_f1")
     ]
+
+
+def test_the_bars_stand_in_the_order_of_the_headlines():
+    """MLflow would sort them by the alphabet."""
+    names = ("mcc", "balanced_accuracy", "f1_macro", "accuracy")
+    metrics = [f"{group}/{name}" for group in ("aggregate", "score") for name in names]
+
+    assert [card["metricKey"] for card in cards_of(run(metrics=metrics), kind="BAR")] == [
+        *("score/accuracy", "score/f1_macro", "score/balanced_accuracy", "score/mcc")
+    ]
+
+
+def test_curves_stand_in_the_section_that_says_where_they_end():
+    """MLflow's tables show the value at the last step, the threshold 100 %."""
+    view = json.loads(describe_view([run(metrics=["curve/recall", "curve/f1"])]))
+    (section,) = (s for s in view["compareRunSections"] if s["name"].startswith("curve"))
+
+    assert section["name"] == "curve to threshold 100 %"
+    assert [
+        (c["type"], c["metricKey"], c["metricSectionId"]) for c in view["compareRunCharts"]
+    ] == [
+        ("LINE", "curve/f1", section["uuid"]),
+        ("LINE", "curve/recall", section["uuid"]),
+    ]
+
+
+def test_a_section_of_very_many_charts_is_folded():
+    """A page that draws them all at once is slow."""
+    metrics = ["score/accuracy", *(f"label_f1/{i}" for i in range(31))]
+
+    assert sections(run(metrics=metrics)) == ["score"]
+
+
+def test_the_view_of_pictures_folds_all_else():
+    """The pictures of all versions stand first, and the list of runs makes room for them."""
+    metrics = ("score/accuracy", "curve/f1", "somebodys/own")
+    view = json.loads(
+        describe_pictures_view([run(metrics=metrics, **{"mlflow.loggedImages": "True"})])
+    )
+
+    assert view["runListHidden"] is True
+    assert [s["name"] for s in view["compareRunSections"] if s["display"]] == ["charts"]
+    assert view["compareRunSections"][0]["name"] == "charts"
+    assert {s["name"] for s in view["compareRunSections"]} >= {"score", "somebodys"}
 
 
 def test_the_slider_starts_where_all_versions_have_a_picture():
@@ -35,7 +84,7 @@ def test_the_slider_starts_where_all_versions_have_a_picture():
         run(f"{i}", **{"mlflow.loggedImages": "True", "mlrek.picture_steps": steps})
         for i, steps in enumerate(("0 10 20 30", "20 30 40"))
     ]
-    cards = json.loads(describe_view(runs))["compareRunCharts"]
+    cards = cards_of(*runs)
 
     assert [(card["imageKeys"], card["step"]) for card in cards] == [
         (["charts/confusion_matrix"], 0),
@@ -47,7 +96,7 @@ def test_areas_have_a_picture_of_their_own():
     """A segmentation has no heat map; in an experiment of both kinds each has its card."""
     logged = {"mlflow.loggedImages": "True"}
     runs = [run("a", task="segmentation", **logged), run("b", task="classification", **logged)]
-    cards = json.loads(describe_view(runs))["compareRunCharts"]
+    cards = cards_of(*runs)
 
     assert [card["imageKeys"] for card in cards] == [
         ["charts/label_iou"],
