@@ -33,6 +33,8 @@ _PORTS = (frozenset({80, 443}), range(1024, 65536))
 _URL_MARKS = re.compile(r"[/?#@:]")
 _PARAMETER = re.compile(rf"(?:{_SIGNING}|{_COMPANIONS})=.*", re.IGNORECASE | re.DOTALL)
 
+_ASCII_MINUS: Final = re.compile(r"(?<![^\s(])-(?=[\d.])")
+
 UNDEFINED: Final = "—"
 """Stands for a number that does not exist."""
 _NEAR: Final = 0.5
@@ -263,6 +265,15 @@ def span(
     if isnan(nan if low is None else low) or isnan(nan if high is None else high):
         return undefined
     return " to ".join(fmt(end, digits, signed=signed) for end in (low, high))
+
+
+def set_minus(text: str) -> str:
+    """Finished numbers with a true minus sign, as pages show them; stdout has ASCII's.
+
+    >>> set_minus("-0.010 (-0.02 to +0.01), v-1, 2026-11-29")
+    '−0.010 (−0.02 to +0.01), v-1, 2026-11-29'
+    """
+    return _ASCII_MINUS.sub("−", text)
 
 
 def fmt_with(value: float | None, low: float | None, high: float | None, ends: int = 2) -> str:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 PIPE_WIDTH = 160
 """Columns of a table that no terminal bounds."""
 
+_TITLE_WIDTH: Final = 18
+"""Columns up to which the title of a number stays on one line."""
+
 EXIT_FAILED = 1
 EXIT_USAGE = 2
 EXIT_UNDECIDED = 4
@@ -118,7 +121,13 @@ class Output:
                     self.line(block.text)
                     self.show(block.blocks)
                 case Table():
-                    self.table(block.columns, block.rows, numeric=block.numeric, toned=block.toned)
+                    self.table(
+                        block.columns,
+                        block.rows,
+                        numeric=block.numeric,
+                        toned=block.toned,
+                        whole=block.whole,
+                    )
 
     def _wrapped(self, text: str, kind: str) -> None:
         first, *rest = wrap(
@@ -161,10 +170,12 @@ class Output:
         *,
         numeric: frozenset[str] = frozenset(),
         toned: frozenset[str] = frozenset(),
+        whole: frozenset[str] = frozenset(),
     ) -> None:
         """A table of plain text; columns named in `numeric` are right-aligned.
 
-        Words in columns named in `toned` have their colour.
+        No cell of these is broken, nor any of the columns named in `whole`. Words in columns named
+        in `toned` have their colour.
         """
         from rich.box import SIMPLE_HEAD
         from rich.table import Table
@@ -173,11 +184,13 @@ class Output:
         table = Table(
             box=SIMPLE_HEAD, pad_edge=False, padding=0, header_style="bold", show_edge=False
         )
-        for column in columns:
+        rows = [list(row) for row in rows]
+        for place, column in enumerate(columns):
+            cells = [row[place] for row in rows]
             table.add_column(
-                column,
+                _break_title(column, cells) if column in numeric else column,
                 justify="right" if column in numeric else "left",
-                no_wrap=column in numeric,
+                no_wrap=column in numeric | whole,
                 overflow="fold",
             )
         for row in rows:
@@ -398,6 +411,12 @@ def say_fault(exc: Exception) -> None:
             "report it with what `mlrek … -v` prints"
         )
     )
+
+
+def _break_title(title: str, cells: Iterable[str]) -> str:
+    """The title of a column on several lines where it is wider than what stands below it."""
+    width = max(_TITLE_WIDTH, *map(len, cells), 0)
+    return title if "\n" in title else "\n".join(wrap(title, width, break_long_words=False))
 
 
 def _for_stdout(text: str) -> str:

@@ -138,6 +138,12 @@ class Difference:
         """Whether a smaller value is the better one."""
         return self.name.rpartition("/")[2] in LESS_IS_BETTER
 
+    @property
+    def is_lost_to_adjustment(self) -> bool:
+        """Whether a label's own interval leaves 0 out, but not all labels taken together."""
+        is_open = bool(self.label) and self.judgement is Judgement.UNDECIDED
+        return is_open and _judge_ends(self, (self.low, self.high)) is not Judgement.UNDECIDED
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Why:

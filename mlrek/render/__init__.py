@@ -59,7 +59,8 @@ class Note:
 class Table:
     """Rows of finished cells; the columns named in `numeric` are right-aligned.
 
-    Words of those in `toned` have a colour where there are colours.
+    Words of those in `toned` have a colour where there are colours. A terminal breaks the cells of
+    no column that is `numeric` or among `whole`.
     """
 
     columns: Sequence[str]
@@ -67,6 +68,7 @@ class Table:
     _: KW_ONLY
     numeric: frozenset[str] = frozenset()
     toned: frozenset[str] = frozenset()
+    whole: frozenset[str] = frozenset()
 
     def without_empty(self, names: Iterable[str] | None = None) -> "Table":
         """The table without those columns (of `names`) that have no value in any row.

@@ -1,6 +1,7 @@
 """A comparison as JSON, as CSV, and as the blocks that people are shown."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from itertools import chain
 from math import inf, isnan, nan
 from typing import Final
@@ -76,9 +77,11 @@ _SCOPES: Final[Mapping[Scope, str]] = {
     Scope.SHARED: "shared images",
     Scope.WHOLE: "whole test sets",
 }
-_LABEL_NUMBERS: Final[Mapping[str, str]] = {"label_f1": "F1", "label_iou": "IoU"}
+NOT_ADJUSTED: Final = "not after adjustment"
+"""What is said of a label whose own interval leaves 0 out, but not with all labels together."""
 _WIDE: Final = 92
 """Columns of a terminal from which on numbers have four decimals."""
+_PARTS_TITLE: Final = "points of change"
 _MAX_IMAGES: Final = 10
 _MAX_CONFUSIONS: Final = 10
 _MAX_SUMMARY_CONFUSIONS: Final = 20
@@ -188,6 +191,26 @@ def list_sure_labels(comparison: Comparison) -> list[tuple[Difference, float]]:
     return sorted(rows, key=lambda row: inf if isnan(row[1]) else row[1])
 
 
+def say_judgement(difference: Difference) -> str:
+    """Better, worse, undecided or unchanged, and why a label is none of the first two."""
+    word = difference.judgement.value
+    return f"{word}, {NOT_ADJUSTED}" if difference.is_lost_to_adjustment else word
+
+
+def say_labels_lost(comparison: Comparison) -> str:
+    """How many labels look better or worse by themselves alone; '' where none does."""
+    rows = list_label_rows(comparison)
+    n = sum(d.is_lost_to_adjustment for d, _ in rows)
+    if not n:
+        return ""
+    whose = f"{n} of {len(rows)} labels" if n > 1 else f"1 of {len(rows)} labels"
+    leave = "leave" if n > 1 else "leaves"
+    return (
+        f"The 95 % interval of {whose} {leave} 0 out by itself, but {NOT_ADJUSTED} for there "
+        "being several labels (Holm): about 5 in 100 do so by chance."
+    )
+
+
 def rank_confusions(comparison: Comparison) -> list[tuple[str, str, int]]:
     """Cells of the confusion difference that are not 0: greatest change first, then label order."""
     confusion = comparison.confusion
@@ -258,7 +281,7 @@ def comparison_blocks(comparison: Comparison, width: int) -> Iterator[Block]:
             Line(_say_test_sets(comparison)),
         ],
         *([table] for table in tabulate_numbers(comparison, digits=4 if width >= _WIDE else 3)),
-        _explain(comparison),
+        _explain(comparison, " to " if width >= _WIDE else "…"),
         _list_labels(comparison),
         [Line(_say_changes(comparison)), *_list_broken(comparison)],
         _list_confusions(comparison, _MAX_CONFUSIONS),
@@ -301,6 +324,7 @@ def write_summary(comparison: Comparison) -> str:
             Line(strong=say_verdict(comparison)),
             *tabulate_numbers(comparison, (comparison.baseline.name, comparison.candidate.name)),
             *_explain(comparison),
+            *_list_labels(comparison),
             Line(_say_changes(comparison)),
             *_list_confusions(comparison, _MAX_SUMMARY_CONFUSIONS),
             Line(say_settling(comparison)),
@@ -368,17 +392,42 @@ def tabulate_numbers(
     ]
 
 
-def tabulate_why(comparison: Comparison) -> Table:
-    """A column for each number whose change is explained, each part with its 95 % interval."""
-    whys = comparison.why.values()
-    rows = [[text, *(_format_part(why, part) for why in whys)] for part, text in PARTS.items()]
+def tabulate_why(comparison: Comparison, to: str = " to ") -> Table:
+    """A column for each number whose change is explained, each part with its 95 % interval.
+
+    Parts that changed none of them are left out; the notes name them. `to` is between the ends.
+    """
+    whys, still = comparison.why.values(), _list_still(comparison)
+    rows = [
+        [text, *(_format_part(why, part, to) for why in whys)]
+        for part, text in PARTS.items()
+        if part not in still
+    ]
     rows.append(["in all", *(_format_points(why.total) for why in whys)])
-    return _tabulate(["points of change", *map(name_metric, comparison.why)], rows)
+    table = _tabulate([_PARTS_TITLE, *map(name_metric, comparison.why)], rows)
+    return replace(table, whole=frozenset((_PARTS_TITLE,)))
 
 
 def list_why_notes(comparison: Comparison) -> list[str]:
     """What is to be known of the parts, each remark once."""
-    return list(dict.fromkeys(why.note for why in comparison.why.values() if why.note))
+    still = [PARTS[part] for part in _list_still(comparison)]
+    none = [f"no change from {', '.join(still)}"] if still and comparison.why else []
+    return none + list(dict.fromkeys(why.note for why in comparison.why.values() if why.note))
+
+
+def _list_still(comparison: Comparison) -> list[str]:
+    """The parts that are 0 in each number, for sure."""
+    whys = comparison.why.values()
+    return [
+        part
+        for part in PARTS
+        if all(getattr(why, part) == 0 and not _has_interval(why, part) for why in whys)
+    ]
+
+
+def _has_interval(why: Why, part: str) -> bool:
+    low, high = why.intervals.get(part, (nan, nan))
+    return low < high
 
 
 def _tabulate(titles: list[str], rows: list[list[str]], n_texts: int = 1) -> Table:
@@ -420,11 +469,11 @@ def _number_row(difference: Difference, digits: int) -> list[str]:
     ]
 
 
-def _explain(comparison: Comparison) -> list[Block]:
+def _explain(comparison: Comparison, to: str = " to ") -> list[Block]:
     if not comparison.why:
         return []
     notes = (Line(f"({note})") for note in list_why_notes(comparison))
-    return [tabulate_why(comparison), *notes]
+    return [tabulate_why(comparison, to), *notes]
 
 
 def _format_points(value: float) -> str:
@@ -432,16 +481,19 @@ def _format_points(value: float) -> str:
     return fmt(100 * value, 2, signed=True)
 
 
-def _format_part(why: Why, part: str) -> str:
+def _format_part(why: Why, part: str, to: str) -> str:
     """A part of a change in points of a hundred, with its interval where it has one."""
-    low, high = why.intervals.get(part, (nan, nan))
     points = _format_points(getattr(why, part))
-    return f"{points} ({span(100 * low, 100 * high, 1, signed=True)})" if low < high else points
+    if not _has_interval(why, part):
+        return points
+    low, high = why.intervals[part]
+    return f"{points} ({span(100 * low, 100 * high, 1, signed=True).replace(' to ', to)})"
 
 
 def _list_labels(comparison: Comparison) -> list[Block]:
     """Labels that got better or worse for sure, all of them taken together (Holm)."""
-    name = _LABEL_NUMBERS[find_label_number(comparison)]
+    name, lost = name_metric(find_label_number(comparison)), say_labels_lost(comparison)
+    notes: list[Block] = [Line(lost)] if lost else []
     rows = [
         [
             d.label,
@@ -454,7 +506,9 @@ def _list_labels(comparison: Comparison) -> list[Block]:
         for d, p in list_sure_labels(comparison)[:_MAX_LABELS]
     ]
     titles = ["label", f"{name} baseline", f"{name} candidate", "difference", "p (Holm)", ""]
-    return [Line("Labels that differ for sure:"), _tabulate(titles, rows)] if rows else []
+    if not rows:
+        return notes
+    return [Line("Labels that differ for sure:"), _tabulate(titles, rows), *notes]
 
 
 def _list_broken(comparison: Comparison) -> list[Block]:

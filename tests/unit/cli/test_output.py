@@ -50,3 +50,19 @@ def test_limits_can_be_read_in_any_encoding(encoding, monkeypatch):
 
     said = "✓  a ≥ 0.90, b ≤ 0.05" if encoding == "utf-8" else "ok  a >= 0.90, b <= 0.05"
     assert read().splitlines() == [said]
+
+
+def test_a_column_of_our_own_words_is_never_broken(encoding, monkeypatch):
+    """Other text is, and a number's title stands on two lines where its numbers are narrow."""
+    read = _redirect(monkeypatch, encoding)
+    title = "F1 macro at the assumed thresholds"
+    words = "points of a change"
+    numeric, whole = frozenset((title,)), frozenset((words,))
+    Output().table(
+        [words, title, "note"], [["the model", "+1", "x" * 200]], numeric=numeric, whole=whole
+    )
+    lines = [line.replace("|", " ").rstrip() for line in read().splitlines()]
+
+    assert lines[0].endswith("F1 macro at the")
+    assert lines[1].split("  ")[0] == "points of a change assumed thresholds note"
+    assert lines[3].startswith("the model")
