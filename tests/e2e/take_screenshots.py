@@ -3,6 +3,11 @@
 Syncs the digits project to a server of its own and keeps the charts and the compare page, a report
 and a comparison, small, in `examples/screenshots`. Needs Chromium and its driver, and the
 development dependencies.
+
+    python tests/e2e/take_screenshots.py --all FOLDER
+
+takes every page instead, ours and MLflow's, of projects with 2, 10 and 100 labels, in windows of
+1000, 1400 and 1920 px and at 200 %, light and dark, and prints what a reader would call broken.
 """
 
 import subprocess
@@ -16,10 +21,28 @@ from PIL import Image
 from selenium.webdriver import Chrome, ChromeOptions
 
 REPOSITORY = Path(__file__).parents[2]
+sys.path.insert(0, str(REPOSITORY / "tests"))
+
+from builders.screens import (  # noqa: E402 found by the line above
+    MLFLOW_IS_DARK,
+    Screen,
+    find_faults,
+    list_our_pages,
+    make_project,
+    show,
+    take_all,
+)
+
 FOLDER = REPOSITORY / "examples" / "screenshots"
 WIDTH = 900
+SCHEMES = ("light", "dark")
 COLOURS = 256
 PATIENCE_S = 60
+SIZES = (2, 10, 100)
+SCREENS = (
+    *(Screen(width=width, scheme=scheme) for width in (1000, 1400, 1920) for scheme in SCHEMES),
+    Screen(width=1400, zoom=2),
+)
 CLOSE_ASSISTANT = """
     document.querySelectorAll("[data-component-id='mlflow.assistant.chat_panel.close']")
         .forEach(button => button.click())
@@ -65,6 +88,81 @@ def main() -> None:
             browser.quit()
             pages.terminate()
             pages.wait(30)
+
+
+def take_every_page(folder: Path) -> None:
+    """All pages at all sizes, as `NAME-LABELS-WINDOW.png`."""
+    folder.mkdir(parents=True, exist_ok=True)
+    browser = _open_browser()
+    try:
+        for n in SIZES:
+            with tempfile.TemporaryDirectory() as place:
+                _take_project(browser, n, Path(place), folder)
+    finally:
+        browser.quit()
+
+
+def _take_project(browser: Chrome, n: int, place: Path, folder: Path) -> None:
+    """The pages of a project with so many labels."""
+
+    def run(*args: object) -> str:
+        command = [sys.executable, "-m", "mlrek", *map(str, args)]
+        done = subprocess.run(command, cwd=place, stdout=subprocess.PIPE, text=True, check=True)
+        return done.stdout
+
+    pages = list_our_pages(run, make_project(place, n), place)
+    for name, path in pages.items():
+        for screen in SCREENS:
+            show(browser, screen)
+            browser.get(path.as_uri())
+            _wait(browser, "return document.documentElement.dataset.ready === 'true'")
+            take_all(browser, folder / f"{name}-{n}-{screen}.png")
+            for fault in find_faults(browser):
+                print(f"{name}-{n}-{screen}: {fault}")  # noqa: T201
+    served = subprocess.Popen(
+        [sys.executable, "-m", "mlrek", "ui", "--no-open"],
+        cwd=place,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        links = _read_links(served)
+        for name, link in links.items():
+            for screen in SCREENS[:-1]:
+                _take_mlflow(browser, link, screen)
+                browser.save_screenshot(folder / f"mlflow-{name}-{n}-{screen}.png")
+    finally:
+        served.terminate()
+        served.wait(30)
+
+
+def _read_links(served: subprocess.Popen) -> dict[str, str]:
+    """The addresses of MLflow's pages, made of what `mlrek ui` prints."""
+    for line in served.stdout:
+        link = line.split()[-1]
+        if "compareRunsMode=CHART" in link:
+            break
+    experiment = link.partition("&compareRunsMode")[0]
+    return {
+        "charts": link,
+        "runs": link.replace("=CHART", "=TABLE"),
+        "table": link.replace("=CHART", "=ARTIFACT"),
+        "experiments": f"{experiment.partition('/#/')[0]}/#/experiments",
+    }
+
+
+def _take_mlflow(browser: Chrome, link: str, screen: Screen) -> None:
+    """A page of MLflow as it opens on a first visit, in its own light or dark look."""
+    show(browser, screen)
+    browser.get(link.partition("/#/")[0] + "/health")
+    browser.execute_script(
+        "localStorage.clear(); localStorage.setItem(arguments[0], arguments[1])",
+        MLFLOW_IS_DARK,
+        str(screen.scheme == "dark").lower(),
+    )
+    browser.get(link)
+    _wait(browser, "return document.body.innerText.length > 400")
+    time.sleep(4)
 
 
 def _open_browser() -> Chrome:
@@ -131,4 +229,7 @@ def _keep(browser: Chrome, name: str) -> None:
 
 
 if __name__ == "__main__":
-    main()
+    if sys.argv[1:2] == ["--all"]:
+        take_every_page(Path(sys.argv[2]).resolve())
+    else:
+        main()
