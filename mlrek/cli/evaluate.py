@@ -160,8 +160,9 @@ def build_evaluate_json(
     """The stable JSON form: that of a sync with one version, and which test set it was."""
     from mlrek.render.doubts import build_doubt_json
     from mlrek.tracking import read_doubts
+    from mlrek.tracking.links import PICTURES_VIEW_TAG, build_links
     from mlrek.tracking.translation import hide_userinfo
-    from mlrek.tracking.view import PICTURES_VIEW_TAG, build_links
+    from mlrek.tracking.view import MAIN_PICTURES
 
     version = result.own.evaluation.version
     runs = [*(run.run_id for run in result.others), result.run.run_id]
@@ -170,6 +171,7 @@ def build_evaluate_json(
         result.experiment_id,
         runs,
         views=result.views - {PICTURES_VIEW_TAG},
+        picture=MAIN_PICTURES.get(result.run.tags.get("task", ""), ""),
         workspace=store.workspace,
     )
     return {

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from mlrek.runs.listing import Page
     from mlrek.sources import AwsOptions
-    from mlrek.tracking.view import Links
+    from mlrek.tracking.links import Links
 
 
 def ui(
@@ -54,7 +54,7 @@ def ui(
     from mlrek.errors import TrackingError
     from mlrek.runs.listing import find_page
     from mlrek.tracking.connection import connect_existing, explain_managed, is_sagemaker
-    from mlrek.tracking.view import is_local_store, ui_address
+    from mlrek.tracking.links import is_local_store, ui_address
 
     uri = tracking_uri or os.environ.get("MLFLOW_TRACKING_URI", "")
     explain_managed(uri, os.environ)
@@ -89,7 +89,7 @@ def _show_signed(uri: str, source: str, aws: "AwsOptions", output: Output, *, op
     from mlrek.runs.listing import find_page
     from mlrek.sources.aws import AwsClients, asking_aws
     from mlrek.tracking.connection import check_address, connect, create_page
-    from mlrek.tracking.view import Links
+    from mlrek.tracking.links import Links
 
     page = find_page(connect(uri), source, aws) if source else None
     check_address(uri)

@@ -10,8 +10,9 @@ from mlrek.metrics.test_set import is_same_project
 from mlrek.sources import AwsOptions, open_source
 from mlrek.sources.entries import Source, VersionEntry
 from mlrek.tracking import LoggedRun, current_runs
+from mlrek.tracking.links import VIEW_TAGS, Links, build_links
 from mlrek.tracking.store import Store
-from mlrek.tracking.view import VIEW_TAGS, Links, build_links, find_main_pictures
+from mlrek.tracking.view import find_main_pictures
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment

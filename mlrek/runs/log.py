@@ -19,12 +19,11 @@ from mlrek.tracking.description import (
     find_loss,
     say_kept,
 )
+from mlrek.tracking.links import PICTURES_VIEW_TAG, VIEW_TAG
 from mlrek.tracking.notes import NOTE_TAG, is_outdated, render_experiment_note
 from mlrek.tracking.store import Store
 from mlrek.tracking.view import (
     COLOUR_TAG,
-    PICTURES_VIEW_TAG,
-    VIEW_TAG,
     choose_colours,
     describe_pictures_view,
     describe_view,

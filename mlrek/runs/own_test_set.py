@@ -62,8 +62,8 @@ from mlrek.tracking.description import (
     compute_knowledge,
     read_earlier,
 )
+from mlrek.tracking.links import VIEW_TAGS, build_run_link
 from mlrek.tracking.store import Store
-from mlrek.tracking.view import VIEW_TAGS, build_run_link
 
 TRUTH_ROLE = "ground_truth"
 RESPONSES_ROLE = "responses"

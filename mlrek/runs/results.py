@@ -20,9 +20,9 @@ from mlrek.sources.entries import VersionEntry
 from mlrek.text import fmt, fmt_date, fmt_with
 from mlrek.tracking import LoggedRun
 from mlrek.tracking.description import Options
+from mlrek.tracking.links import Links, is_local_store
 from mlrek.tracking.notes import compute_changes, find_task, test_set_letters
 from mlrek.tracking.store import Store
-from mlrek.tracking.view import Links, is_local_store
 
 
 class Progress(Protocol):

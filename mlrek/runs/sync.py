@@ -47,9 +47,10 @@ from mlrek.tracking.description import (
     describe_state,
     read_earlier,
 )
+from mlrek.tracking.links import VIEW_TAGS, build_links
 from mlrek.tracking.store import Store
 from mlrek.tracking.translation import hide_userinfo
-from mlrek.tracking.view import VIEW_TAGS, build_links, find_main_pictures
+from mlrek.tracking.view import find_main_pictures
 
 if TYPE_CHECKING:
     from mlflow.entities import Experiment

@@ -6,15 +6,15 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from mlrek.tracking import LoggedRun
+from mlrek.tracking.links import VIEW_TAGS, build_artifact_link, build_links
 from mlrek.tracking.notes import render_experiment_note
 from mlrek.tracking.notes import test_set_letters as letters_of
-from mlrek.tracking.view import VIEW_TAGS, build_artifact_link, build_links
 
 
 @pytest.mark.parametrize("uri", ["http://mlflow.example.com/base/", "sqlite:////tmp/mlflow.db"])
 def test_links_name_the_workflow(uri):
     """Without it the browser opens the page for language models."""
-    links = build_links(uri, "7", ["a", "b"])
+    links = build_links(uri, "7", ["a", "b"], picture="confusion_matrix.png")
     base = "http://mlflow.example.com/base" if uri.startswith("http") else "http://127.0.0.1:5000"
 
     for link in (links.charts, links.compare, links.runs, links.images):
@@ -56,10 +56,11 @@ def test_the_last_two_versions_compare_on_a_page_of_their_own():
 
 def test_the_image_link_opens_the_view_of_all_pictures():
     """Where the experiment has one; else the picture of the first run."""
-    seen = build_links("http://h", "7", ["a", "b"], views=VIEW_TAGS)
+    picture = "confusion_matrix.png"
+    seen = build_links("http://h", "7", ["a", "b"], views=VIEW_TAGS, picture=picture)
 
     assert seen.images.endswith("compareRunsMode=CHART&viewStateShareKey=mlrek-pictures")
-    assert build_links("http://h", "7", ["a"]).images.endswith(
+    assert build_links("http://h", "7", ["a"], picture=picture).images.endswith(
         "/runs/a/artifacts/confusion_matrix.png?workflowType=machine_learning"
     )
 

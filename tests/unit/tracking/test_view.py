@@ -5,7 +5,12 @@ import json
 import pytest
 
 from mlrek.tracking import LoggedRun
-from mlrek.tracking.view import COLOUR_TAG, choose_colours, describe_pictures_view, describe_view
+from mlrek.tracking.view import (
+    COLOUR_TAG,
+    choose_colours,
+    describe_pictures_view,
+    describe_view,
+)
 
 
 def run(name="r", metrics=(), **tags):
