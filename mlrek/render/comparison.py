@@ -73,7 +73,7 @@ VERDICTS: Final[Mapping[Verdict, str]] = {
     Verdict.OVERLAPPING: "the test sets overlap",
     Verdict.DISJOINT: "the test sets have no image in common",
 }
-_SCOPES: Final[Mapping[Scope, str]] = {
+SCOPES: Final[Mapping[Scope, str]] = {
     Scope.SHARED: "shared images",
     Scope.WHOLE: "whole test sets",
 }
@@ -191,23 +191,17 @@ def list_sure_labels(comparison: Comparison) -> list[tuple[Difference, float]]:
     return sorted(rows, key=lambda row: inf if isnan(row[1]) else row[1])
 
 
-def say_judgement(difference: Difference) -> str:
-    """Better, worse, undecided or unchanged, and why a label is none of the first two."""
-    word = difference.judgement.value
-    return f"{word}, {NOT_ADJUSTED}" if difference.is_lost_to_adjustment else word
-
-
 def say_labels_lost(comparison: Comparison) -> str:
     """How many labels look better or worse by themselves alone; '' where none does."""
     rows = list_label_rows(comparison)
     n = sum(d.is_lost_to_adjustment for d, _ in rows)
     if not n:
         return ""
-    whose = f"{n} of {len(rows)} labels" if n > 1 else f"1 of {len(rows)} labels"
-    leave = "leave" if n > 1 else "leaves"
+    whose = "intervals" if n > 1 else "interval"
+    leave = "leave 0 out by themselves" if n > 1 else "leaves 0 out by itself"
     return (
-        f"The 95 % interval of {whose} {leave} 0 out by itself, but {NOT_ADJUSTED} for there "
-        "being several labels (Holm): about 5 in 100 do so by chance."
+        f"The 95 % {whose} of {n:,} of {len(rows):,} labels {leave}, but {NOT_ADJUSTED} for there "
+        "being several labels: about 5 in 100 do so by chance."
     )
 
 
@@ -382,7 +376,7 @@ def tabulate_numbers(
     """The numbers that people are shown, a table for each scope, whose first title names it."""
     return [
         _tabulate(
-            [_SCOPES[scope], *names, "difference", "95 % interval", "p"],
+            [SCOPES[scope], *names, "difference", "95 % interval", "p"],
             [
                 _number_row(difference, digits)
                 for difference in list_shown_differences(comparison, scope)
@@ -410,7 +404,7 @@ def tabulate_why(comparison: Comparison, to: str = " to ") -> Table:
 
 def list_why_notes(comparison: Comparison) -> list[str]:
     """What is to be known of the parts, each remark once."""
-    still = [PARTS[part] for part in _list_still(comparison)]
+    still = [PARTS[part] for part in _list_still(comparison) if part != "unexplained"]
     none = [f"no change from {', '.join(still)}"] if still and comparison.why else []
     return none + list(dict.fromkeys(why.note for why in comparison.why.values() if why.note))
 

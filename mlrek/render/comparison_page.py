@@ -2,27 +2,26 @@
 
 from collections.abc import Mapping, Sequence
 from itertools import islice
-from math import isnan
 from os.path import commonprefix
 from typing import Any, Final
 
 import numpy as np
 
-from mlrek.comparison import Comparison, Difference, ImageAnswer, ImageChange
+from mlrek.comparison import Comparison, ImageAnswer, ImageChange
 from mlrek.evaluation import Evaluation
 from mlrek.figures.pictures import ReadImages
-from mlrek.metrics.numbers import name_metric
-from mlrek.metrics.paired_tests import format_p
 from mlrek.render import Json
 from mlrek.render.comparison import (
     VERDICTS,
-    list_label_rows,
-    list_shown_differences,
     list_why_notes,
     say_settling,
     say_verdict,
-    tabulate_numbers,
     tabulate_why,
+)
+from mlrek.render.comparison_numbers import (
+    build_label_rows,
+    list_shown_numbers,
+    say_labels,
 )
 from mlrek.render.doubts import show_doubts
 from mlrek.render.report import MAX_BYTES, SHRINKS, render_page
@@ -32,7 +31,7 @@ from mlrek.text import display_label, escape_unencodable
 
 SCRIPTS: Final = (
     "parts.js",
-    *(f"comparison/{part}.js" for part in ("data", "deltas", "images", "matrix", "start")),
+    *(f"comparison/{part}.js" for part in ("data", "labels", "images", "matrix", "start")),
 )
 MAX_IMAGES: Final = 6_000
 """Images of each kind of change that a page holds; the CSV file has all of them."""
@@ -40,7 +39,6 @@ MAX_IMAGES: Final = 6_000
 MAX_MOVES: Final = 20_000
 """Images behind the cells of the confusion that a page holds."""
 
-_MAX_LABELS: Final = 400
 _KINDS: Final = ("broken", "fixed", "changed")
 
 
@@ -94,8 +92,7 @@ def _build_data(
         "cells": _list_cells(comparison),
         "moves": _list_moves(comparison, places, share),
         "moves_total": len(comparison.confusion.moves) if comparison.confusion else 0,
-        "deltas": _list_deltas(comparison),
-        "label_deltas": _list_label_deltas(comparison),
+        "label_numbers": build_label_rows(comparison),
     }
 
 
@@ -126,41 +123,14 @@ def _build_facts(comparison: Comparison) -> dict[str, Any]:
             ("shared images whose truth was changed, left out", f"{sets.relabelled:,}"),
             ("images that stand more than once in a test set", f"{sets.duplicated:,}"),
         ],
-        "tables": tabulate_numbers(comparison, (baseline, candidate)),
+        "numbers": list_shown_numbers(comparison),
+        "labels_said": say_labels(comparison),
         "why": tabulate_why(comparison) if comparison.why else None,
         "why_notes": list_why_notes(comparison),
         "settling": say_settling(comparison),
         "doubts": show_doubts(comparison.doubts),
         "warnings": comparison.warnings,
         "provenance": {"baseline": comparison.baseline.arn, "candidate": comparison.candidate.arn},
-    }
-
-
-def _list_deltas(comparison: Comparison) -> list[Json]:
-    """The numbers of the dot-and-whisker chart."""
-    return [
-        _build_delta(difference, name_metric(difference.name))
-        for difference in list_shown_differences(comparison, comparison.scope)
-        if not isnan(difference.difference)
-    ]
-
-
-def _list_label_deltas(comparison: Comparison) -> list[Json]:
-    """F1 of each label (of masks: IoU), those that changed most first."""
-    return [
-        _build_delta(difference, display_label(difference.label), p)
-        for difference, p in list_label_rows(comparison)[:_MAX_LABELS]
-    ]
-
-
-def _build_delta(difference: Difference, name: str, p: float | None = None) -> Json:
-    numbers = ("baseline", "candidate", "difference", "low", "high")
-    return {
-        "name": escape_unencodable(name),
-        **{number: round_number(getattr(difference, number)) for number in numbers},
-        "p": round_number(difference.p if p is None else p),
-        "holm": "" if p is None or isnan(p) else format_p(p),
-        "judgement": difference.judgement.value,
     }
 
 

@@ -35,7 +35,7 @@ from mlrek.render.report_images import (
     read_thumbnails,
 )
 from mlrek.render.tables import list_outcomes
-from mlrek.text import UNDEFINED, escape_unencodable, fmt, fmt_date, span
+from mlrek.text import UNDEFINED, escape_unencodable, fmt, fmt_date, set_minus, span
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -327,13 +327,15 @@ def embed_json(data: Mapping[str, Json]) -> str:
 def _environment() -> "Environment":
     from jinja2 import Environment, PackageLoader, StrictUndefined
 
-    return Environment(
+    environment = Environment(
         loader=PackageLoader("mlrek.render", "assets"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.filters["minus"] = set_minus
+    return environment
 
 
 @cache

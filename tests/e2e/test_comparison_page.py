@@ -212,7 +212,7 @@ def test_better_is_blue_and_worse_is_orange(open_pair, hundred):
         "getComputedStyle(c).backgroundColor.match(/\\d+/g).map(Number)])"
     )
 
-    assert {text[0] for _, text, _ in cells} == {"+", "-"}
+    assert {text[0] for _, text, _ in cells} == {"+", "−"}
     for (row, column), text, (red, _, blue) in cells:
         is_better = (row == column) == (text[0] == "+")
         assert (blue > red) == is_better

@@ -1,4 +1,4 @@
-showDeltas();
+showLabels();
 showImages();
 showConfusion();
 listSections(byId("contents"));

@@ -25,10 +25,10 @@ from mlrek.render.comparison import (
     comparison_blocks,
     list_label_rows,
     list_why_notes,
-    say_judgement,
     tabulate_why,
     write_summary,
 )
+from mlrek.render.comparison_numbers import build_label_rows, say_labels
 
 LABELS = tuple(f"label {i}" for i in range(100))
 PROJECT = Project(provider=Provider.REKOGNITION, arn="arn:project", name="p")
@@ -78,13 +78,13 @@ def four():
 
 def test_a_label_that_only_its_own_interval_tells_is_undecided_and_said_so(four):
     """Three words for what was judged, and why the second label is neither."""
-    said = {d.label: say_judgement(d) for d in four.differences if d.name == "label_f1"}
+    rows = build_label_rows(four)["rows"]
 
-    assert said == {
-        "a": "worse",
-        "b": "undecided, not after adjustment",
-        "c": "undecided",
-        "d": "better",
+    assert {row["name"]: (row["judgement"], row["kind"], row["holm"]) for row in rows} == {
+        "a": ("worse", "worse", "0.001"),
+        "b": ("not after adjustment", "lost", "0.2"),
+        "c": ("undecided", "undecided", "1"),
+        "d": ("better", "better", "0.01"),
     }
 
 
@@ -116,6 +116,7 @@ def test_how_many_labels_the_adjustment_took_is_said(four):
 
     assert any(isinstance(b, Line) and said in b.text for b in comparison_blocks(four, 80))
     assert said in write_summary(four)
+    assert say_labels(four).startswith(f"1 better, 1 worse, 2 undecided. {said}")
 
 
 def test_a_hundred_labels_of_equal_versions_are_all_undecided():
@@ -158,7 +159,7 @@ def test_parts_that_changed_no_number_are_named_in_one_line():
         ["in all", "+10.00", "+10.00"],
     ]
     assert list_why_notes(comparison) == [
-        "no change from other labels, other test images, changed truth, unexplained"
+        "no change from other labels, other test images, changed truth"
     ]
 
 
