@@ -3,7 +3,7 @@
 import struct
 from collections.abc import Callable, Iterable, Sequence
 from io import BytesIO
-from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -33,7 +33,20 @@ class GridFiles(NamedTuple):
 
 
 ReadImages: TypeAlias = Callable[[Sequence[str]], Iterable[bytes]]
-"""Images by URI in order; b'' for one that cannot be read."""
+"""Images by URI in order; b'' for one that is not there, `Unread` for one that may not be read."""
+
+
+class Unread(bytes):
+    """No content, because an image may not be read: `reason` says why, in plain words."""
+
+    reason: str
+
+    def __new__(cls, reason: str) -> Self:
+        """Without a byte, so that it counts as false."""
+        made = super().__new__(cls)
+        made.reason = reason
+        return made
+
 
 # Okabe and Ito's colours without yellow, which is too pale on white, and one of Tol's. Ordered so
 # that the first ones differ most to an eye that cannot tell red from green: four versions do.

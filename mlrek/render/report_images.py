@@ -2,7 +2,7 @@
 
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from io import BytesIO
 from itertools import islice
 from typing import TYPE_CHECKING, Final
@@ -11,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray, Task
-from mlrek.figures.pictures import ReadImages, use_picture
+from mlrek.figures.pictures import ReadImages, Unread, use_picture
 from mlrek.metrics import Predictions
 from mlrek.metrics.counts import find_codes, pair_codes
 from mlrek.render import Json
 from mlrek.render.tables import LabelOutcome, LabelOutcomes
+from mlrek.text import escape_unencodable, hide_secrets
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -68,6 +69,7 @@ _LIMIT: Final = (240, 96)
 _DRAWN: Final = frozenset(_LIMITS)
 """Tasks whose boxes or masks are drawn on the pixels as they are."""
 _QUALITY: Final = 68
+_MAX_REASON: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,15 +83,19 @@ class Thumbnail:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Thumbnails:
-    """Small pictures by image, `asked` for so many; the others could not be read."""
+    """Small pictures by image, `asked` for so many; the others could not be read.
+
+    `refused` says why one may not be read, '' where all that lack are not there.
+    """
 
     by_image: Mapping[int, Thumbnail] = field(default_factory=dict)
     asked: int = 0
+    refused: str = ""
 
     def scale(self, share: float) -> "Thumbnails":
         """The first ones."""
         kept = islice(self.by_image.items(), round(len(self.by_image) * share))
-        return Thumbnails(by_image=dict(kept), asked=self.asked)
+        return replace(self, by_image=dict(kept))
 
 
 _PARTS: Final = 1000
@@ -242,16 +248,23 @@ def read_thumbnails(evaluation: Evaluation, order: IntArray, read_images: ReadIm
     wanted = order[:most].tolist()
     contents = read_images([evaluation.images[i] for i in wanted])
     by_image: dict[int, Thumbnail] = {}
-    n_bytes = 0
+    n_bytes, refused = 0, ""
     for i, content in zip(wanted, contents, strict=True):
+        if isinstance(content, Unread):
+            refused = refused or _say_refused(content.reason)
         thumbnail = _shrink(content, side, turns=evaluation.task not in _DRAWN)
         if thumbnail is None:
             continue
         n_bytes += len(thumbnail.data_uri)
         if n_bytes > MAX_TOTAL_BYTES:
-            return Thumbnails(by_image=by_image, asked=len(by_image))
+            return Thumbnails(by_image=by_image, asked=len(by_image), refused=refused)
         by_image[i] = thumbnail
-    return Thumbnails(by_image=by_image, asked=len(wanted))
+    return Thumbnails(by_image=by_image, asked=len(wanted), refused=refused)
+
+
+def _say_refused(reason: str) -> str:
+    """Why, without what a service says in brackets: it names who asked."""
+    return escape_unencodable(hide_secrets(reason.partition(" [")[0]))[:_MAX_REASON]
 
 
 def _shrink(content: bytes, side: int, *, turns: bool) -> Thumbnail | None:

@@ -14,7 +14,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Final, TypeAlias, TypeVar
 
-from mlrek.errors import SourceError, SourceInterruptedError
+from mlrek.errors import SourceError, SourceInterruptedError, SourceNotFoundError
+from mlrek.figures.pictures import Unread
 from mlrek.sources.entries import VersionEntry
 from mlrek.sources.storage import (
     S3_SCHEME,
@@ -74,7 +75,9 @@ LONG: Final = Deadline(seconds=60.0)
 def read_images(
     storage: Storage, entry: VersionEntry, uris: Sequence[str], patience: Deadline = BRIEF
 ) -> Iterator[bytes]:
-    """The content of each image in order; b'' for one that is not there, or may not be read.
+    """The content of each image in order; b'' for one that is not there, or is not asked for.
+
+    Of one that may not be read it is `Unread`, which has no byte either.
 
     Raises:
         SourceInterruptedError: One cannot be read just now: a login that expired, a busy service.
@@ -152,13 +155,13 @@ class _Finder:
             return b""
 
     def _read(self, uri: str, max_size: int) -> bytes:
-        """The content; b'' where no place has it.
+        """The content; b'' where no place has it, `Unread` where one does not let it be read.
 
         Raises:
             FileTooLargeError: It is larger.
             SourceInterruptedError: It cannot be read just now.
         """
-        last = self._last
+        last, refused = self._last, b""
         places = [place for place in self._list_places(uri) if place != last]
         for place in ([last] if last else []) + places:
             where = _locate(uri, place)
@@ -168,11 +171,14 @@ class _Finder:
                 content = b"".join(self._storage.read(where, max_size=max_size))
             except (SourceInterruptedError, FileTooLargeError):
                 raise
-            except SourceError:
+            except SourceNotFoundError:
+                continue
+            except SourceError as exc:
+                refused = refused or Unread(exc.reason)
                 continue
             self._last = place
             return content
-        return b""
+        return refused
 
     def _list_places(self, uri: str) -> Iterator[_Place]:
         if self._trusts_uris and uri.startswith(S3_SCHEME):
@@ -230,7 +236,8 @@ def _read(finder: _Finder, uris: Sequence[str], patience: Deadline) -> Iterator[
     def settle(uri: str, small: bytes | None) -> bytes:
         return finder.read_large(uri) if small is None else small
 
-    return (content or b"" for content in _ask(finder.read_small, uris, patience, settle))
+    found = _ask(finder.read_small, uris, patience, settle)
+    return (b"" if content is None else content for content in found)
 
 
 def _ask(
