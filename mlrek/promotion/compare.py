@@ -1,13 +1,14 @@
 """Runs `mlrek compare`: read the versions, compare them, keep the answer in the runs."""
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
+from typing import TypeAlias
 
 from mlrek.comparison import Comparison, Verdict
 from mlrek.comparison.compare import CompareSettings, Several, Side, compare_several
-from mlrek.errors import ParseError, UsageError
+from mlrek.errors import ParseError, TrackingError, UsageError
 from mlrek.evaluation import Evaluation
 from mlrek.figures import draw_difference
 from mlrek.figures.pictures import ReadImages
@@ -32,6 +33,8 @@ from mlrek.render.comparison import (
     write_summary,
 )
 from mlrek.render.comparison_page import render_comparison_page
+from mlrek.render.kept_pictures import parse_pictures
+from mlrek.render.report import MAX_BYTES
 from mlrek.sources import AwsOptions
 from mlrek.sources.aws import AwsClients
 from mlrek.sources.images import read_images_below
@@ -42,9 +45,14 @@ from mlrek.tracking.description import AUTO_IMAGES, NO_IMAGES
 from mlrek.tracking.store import Store
 
 FOLDER = "comparison"
+REPORT = "report.html"
 _UNSAFE = re.compile(r"[^\w.-]+")
 SEVERAL_LOOKS = 2
 """From so many versions on it is said how many were checked on one test set."""
+
+
+ListKept: TypeAlias = Callable[[], Mapping[str, bytes]]
+"""The content of small pictures by image; asked only where a page is made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,11 +60,13 @@ class Compared:
     """A baseline with its candidates, each with its comparison; `several` tests all together.
 
     `evaluations` are those of all of them, the baseline's first, `runs` their run ids, '' where
-    there is none, and `read_images` what reads their images, None where nothing does.
+    there is none, `read_images` what reads their images, None where nothing does, and `list_kept`
+    the pictures that are kept in their runs.
     """
 
     evaluations: tuple[Evaluation, ...]
     read_images: tuple[ReadImages | None, ...]
+    list_kept: tuple[ListKept, ...]
     comparisons: tuple[Comparison, ...]
     several: Several | None
     runs: tuple[str, ...]
@@ -97,6 +107,7 @@ def compare_references(
     return Compared(
         evaluations=tuple(side.evaluation for side in sides),
         read_images=tuple(_choose_images(one, images, aws) for one in referred),
+        list_kept=tuple(_choose_kept(one, images, open_store) for one in referred),
         comparisons=comparisons,
         several=several,
         runs=tuple(one.run_id for one in referred),
@@ -150,9 +161,18 @@ def describe_files(compared: Compared, i: int) -> dict[str, bytes]:
 
 
 def render_comparison(compared: Compared, i: int = 0) -> bytes:
-    """The page of candidate `i` against the baseline."""
-    evaluation, read_images = compared.evaluations[i + 1], compared.read_images[i + 1]
-    return render_comparison_page(compared.comparisons[i], evaluation, read_images)
+    """The page of candidate `i` against the baseline.
+
+    Its pictures are those of the images, where the source of either version is at hand; else those
+    that the reports of both runs hold.
+    """
+    read_images = compared.read_images[i + 1] or compared.read_images[0]
+    kept = {}
+    if read_images is None:
+        kept = {**compared.list_kept[0](), **compared.list_kept[i + 1]()}
+    return render_comparison_page(
+        compared.comparisons[i], compared.evaluations[i + 1], read_images, kept
+    )
 
 
 def build_compared_json(compared: Compared) -> dict[str, Json]:
@@ -211,6 +231,21 @@ def _choose_images(referred: Referred, images: str, aws: AwsOptions) -> ReadImag
     if images == AUTO_IMAGES:
         return referred.read_images
     return partial(read_images_below, open_storage(images, AwsClients(aws)), images)
+
+
+def _choose_kept(referred: Referred, images: str, open_store: Callable[[], Store]) -> ListKept:
+    """How the pictures are listed that the report of a version's run holds, if they are wanted."""
+    if not referred.run_id or images != AUTO_IMAGES:
+        return dict
+    return cache(partial(_read_kept, referred.run_id, open_store))
+
+
+def _read_kept(run_id: str, open_store: Callable[[], Store]) -> Mapping[str, bytes]:
+    """The pictures that the report of a run holds; none where it cannot be read."""
+    try:
+        return parse_pictures(open_store().read_small_artifact(run_id, REPORT, MAX_BYTES))
+    except TrackingError:
+        return {}
 
 
 def _build_several(several: Several | None) -> dict[str, Json] | None:

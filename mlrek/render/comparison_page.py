@@ -1,8 +1,7 @@
 """A comparison as one self-contained HTML page: what people look at before they promote."""
 
 from collections.abc import Mapping, Sequence
-from itertools import islice
-from os.path import commonprefix
+from types import MappingProxyType
 from typing import Any, Final
 
 import numpy as np
@@ -18,6 +17,7 @@ from mlrek.render.comparison import (
     say_verdict,
     tabulate_why,
 )
+from mlrek.render.comparison_images import KINDS, build_images_json, read_pictures
 from mlrek.render.comparison_numbers import (
     build_label_rows,
     list_shown_numbers,
@@ -26,11 +26,11 @@ from mlrek.render.comparison_numbers import (
 from mlrek.render.doubts import show_doubts
 from mlrek.render.report import MAX_BYTES, SHRINKS, render_page
 from mlrek.render.report_data import round_number
-from mlrek.render.report_images import Thumbnails, read_thumbnails
 from mlrek.text import display_label, escape_unencodable
 
 SCRIPTS: Final = (
     "parts.js",
+    "cards.js",
     *(f"comparison/{part}.js" for part in ("data", "labels", "images", "matrix", "start")),
 )
 MAX_IMAGES: Final = 6_000
@@ -39,56 +39,48 @@ MAX_IMAGES: Final = 6_000
 MAX_MOVES: Final = 20_000
 """Images behind the cells of the confusion that a page holds."""
 
-_KINDS: Final = ("broken", "fixed", "changed")
-
 
 def render_comparison_page(
-    comparison: Comparison, candidate: Evaluation, read_images: ReadImages | None = None
+    comparison: Comparison,
+    candidate: Evaluation,
+    read_images: ReadImages | None = None,
+    kept: Mapping[str, bytes] = MappingProxyType({}),
 ) -> bytes:
     """The page of one candidate against its baseline, at most `MAX_BYTES`.
 
     Args:
         comparison: What differs.
         candidate: The candidate's evaluation, which has the images.
-        read_images: Reads the images that are shown small; without it names stand for them.
+        read_images: Reads the images that are shown small.
+        kept: Without it, the content of small pictures by image; names stand for other images.
     """
     facts = _build_facts(comparison)
-    thumbnails: Mapping[str, str] | None = None
+    most = _list_images(comparison, SHRINKS[0])
+    thumbnails = read_pictures(comparison, candidate, most, read_images, kept)
     for shrink in SHRINKS:
         images = _list_images(comparison, shrink)
-        if thumbnails is None:
-            thumbnails = _read(candidate, images, read_images)
-        kept = dict(islice(thumbnails.items(), round(len(thumbnails) * shrink)))
-        data = _build_data(comparison, images, kept, shrink)
+        shown = build_images_json(candidate, images, thumbnails.scale(shrink))
+        data = {**_build_data(comparison, images, shrink), "images": shown}
         page = render_page("comparison.html", data, scripts=SCRIPTS, **facts)
         if len(page) <= MAX_BYTES:
             break
     return page
 
 
-def _build_data(
-    comparison: Comparison, images: Sequence[str], thumbnails: Mapping[str, str], share: float
-) -> dict[str, Json]:
-    """What the script works on, of so large a share of the images at most."""
-    changes = {kind: getattr(comparison, kind)[: round(MAX_IMAGES * share)] for kind in _KINDS}
+def _build_data(comparison: Comparison, images: Sequence[str], share: float) -> dict[str, Json]:
+    """What the script works on but the images, of so large a share of these at most."""
+    changes = {kind: getattr(comparison, kind)[: round(MAX_IMAGES * share)] for kind in KINDS}
     places = {image: i for i, image in enumerate(images)}
     labels = _name_labels(comparison)
     codes = {label: i for i, label in enumerate(comparison.labels)}
-    prefix = commonprefix(images) if len(images) > 1 else ""  # noqa: RUF071 (cut at a slash)
-    prefix = prefix[: prefix.rfind("/") + 1]
     return {
         "names": [escape_unencodable(v.name) for v in (comparison.baseline, comparison.candidate)],
         "labels": labels,
         "own": comparison.confusion.n_own if comparison.confusion else 0,
-        "images": {
-            "prefix": escape_unencodable(prefix),
-            "names": [escape_unencodable(image.removeprefix(prefix)) for image in images],
-            "thumbnails": {str(places[i]): uri for i, uri in thumbnails.items() if i in places},
-        },
         "changes": {
-            kind: [_build_change(c, places, codes) for c in changes[kind]] for kind in _KINDS
+            kind: [_build_change(c, places, codes) for c in changes[kind]] for kind in KINDS
         },
-        "totals": {kind: len(getattr(comparison, kind)) for kind in _KINDS},
+        "totals": {kind: len(getattr(comparison, kind)) for kind in KINDS},
         "cells": _list_cells(comparison),
         "moves": _list_moves(comparison, places, share),
         "moves_total": len(comparison.confusion.moves) if comparison.confusion else 0,
@@ -99,7 +91,7 @@ def _build_data(
 def _list_images(comparison: Comparison, share: float) -> list[str]:
     """The images of a page: those that changed, by kind, then those behind the cells."""
     n = round(MAX_IMAGES * share)
-    changed = (change.image for kind in _KINDS for change in getattr(comparison, kind)[:n])
+    changed = (change.image for kind in KINDS for change in getattr(comparison, kind)[:n])
     return list(dict.fromkeys((*changed, *_list_moved(comparison, share))))
 
 
@@ -180,15 +172,3 @@ def _name_labels(comparison: Comparison) -> list[Json]:
     if comparison.confusion is not None and comparison.confusion.n_own:
         own = comparison.confusion.labels[-comparison.confusion.n_own :]
     return [*(escape_unencodable(display_label(label)) for label in comparison.labels), *own]
-
-
-def _read(
-    candidate: Evaluation, images: list[str], read_images: ReadImages | None
-) -> dict[str, str]:
-    """Small pictures by image."""
-    if read_images is None or not images:
-        return {}
-    rows = {image: i for i, image in enumerate(candidate.images)}
-    order = np.array([rows[image] for image in images if image in rows], dtype=np.int64)
-    found: Thumbnails = read_thumbnails(candidate, order, read_images)
-    return {candidate.images[row]: thumbnail.data_uri for row, thumbnail in found.by_image.items()}

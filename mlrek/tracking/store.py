@@ -350,6 +350,13 @@ class Store:
         with translate_errors(self.tracking_uri), temporary_folder() as folder:
             return Path(self.client.download_artifacts(run_id, path, str(folder))).read_bytes()
 
+    def read_small_artifact(self, run_id: str, path: str, most: int) -> bytes:
+        """The content of an artifact in no folder; b'' where none is, or it is too large."""
+        with translate_errors(self.tracking_uri):
+            sizes = {file.path: file.file_size for file in self.client.list_artifacts(run_id)}
+        is_large = (sizes.get(path) or 0) > most
+        return b"" if path not in sizes or is_large else self.read_artifact(run_id, path)
+
     def list_artifacts(self, run_id: str, folder: str = "") -> frozenset[str]:
         """The paths of the artifacts of a run, or of those in a folder; not those further down."""
         with translate_errors(self.tracking_uri):
