@@ -71,6 +71,7 @@ class ShownNumber:
 
 SCRIPTS: Final = (
     "parts.js",
+    "cards.js",
     *(f"report/{part}.js" for part in ("data", "images", "threshold", "matrix", "labels")),
     *(f"report/{part}.js" for part in ("galleries", "checks", "start")),
 )

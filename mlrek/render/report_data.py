@@ -221,6 +221,7 @@ def _build_calibration(metrics: Metrics) -> dict[str, Json] | None:
     return {
         "ece": round_numbers(np.array([ece.value, ece.low, ece.high])),
         "count": bins.count.tolist(),
+        "right": np.rint(np.nan_to_num(bins.accuracy) * bins.count).astype(np.int64).tolist(),
         "confidence": round_numbers(bins.confidence, 4),
         "accuracy": round_numbers(bins.accuracy, 4),
     }
@@ -238,6 +239,7 @@ def _build_images(
         "prefix": prefix,
         "names": [name[len(prefix) :] for name in names],
         "asked": thumbnails.asked,
+        "refused": thumbnails.refused,
         "thumbnails": {
             str(place[image]): thumbnail.data_uri
             for image, thumbnail in thumbnails.by_image.items()

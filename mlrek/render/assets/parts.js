@@ -168,30 +168,6 @@ function chart({ title, subtitle, x, y, lines, diagonal }) {
   };
 }
 
-/** A list that shows its first items, and more at a press. */
-function longList(items, make, { first = 12, step = 48, large = false, empty = "None." } = {}) {
-  if (!items.length) return el("p", { class: "quiet" }, empty);
-  const list = el("ul", { class: large ? "cards large" : "cards" });
-  const more = el("button", { type: "button", class: "more", onclick: () => show(step) });
-  let shown = 0;
-  const show = (n) => {
-    const end = Math.min(shown + n, items.length);
-    for (; shown < end; shown++) list.append(make(items[shown]));
-    more.hidden = shown === items.length;
-    const left = items.length - shown;
-    more.textContent = left > step ? `Show ${step} more (${count(left)} are left)` : `Show ${left} more`;
-  };
-  show(first);
-  return el("div", {}, list, more);
-}
-
-/** What to say of pictures that are kept where none are read from, "" where there is nothing. */
-function sayUnread({ prefix, names, thumbnails }) {
-  const isGoogle = (prefix + (names[0] ?? "")).startsWith("gs://");
-  if (!isGoogle || Object.keys(thumbnails).length) return "";
-  return "Pictures in Google Cloud Storage (gs://) are not read: name a folder with a copy of them (--images FOLDER).";
-}
-
 /** The navigation of the sections that are there. */
 function listSections(nav) {
   for (const section of document.querySelectorAll("main section[data-title]:not([hidden])")) {

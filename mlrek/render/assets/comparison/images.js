@@ -1,45 +1,77 @@
 // ---- images -------------------------------------------------------------------------------
 
+const images = {
+  n: data.images.names.length, thumbnail: (i) => data.images.thumbnails[i], uri: uriOf, file: fileOf,
+};
+const gallery = { label: -1 };
+
 const listed = (codes) => (codes.length ? codes.flatMap((code, k) => [k ? ", " : "", el("b", {}, name(labels[code]))]) : ["(none)"]);
 const answered = (codes, confidence) => [...listed(codes), confidence === null ? "" : ` ${confidence.toFixed(2)}`];
 
 function picture(i) {
-  const source = data.images.thumbnails[i];
+  const source = images.thumbnail(i);
   if (!source) return null;
   const img = el("img", { src: source, alt: "", loading: "lazy", onload: () => img.naturalWidth < 48 && img.classList.add("tiny") });
   return el("span", { class: "picture" }, img);
 }
 
-function changeCard(kind) {
-  return ([i, truth, before, beforeSure, after, afterSure]) =>
-    el("li", { class: `card ${kind === "fixed" ? "right" : "wrong"}`, "data-image": uriOf(i) },
-      picture(i),
-      el("span", { class: "what" }, "true ", listed(truth)),
-      el("span", { class: "what" }, "before ", answered(before, beforeSure)),
-      el("span", { class: "what" }, "now ", answered(after, afterSure)),
-      el("span", { class: "name", title: uriOf(i) }, name(fileOf(i))));
+/** What changed on the images of this page, by image; the candidate's least sure answers first. */
+const changes = new Map(Object.keys(KINDS).map((kind) => [kind, data.changes[kind]
+  .map(([image, truth, before, beforeSure, after, afterSure]) => ({ kind, image, truth, before, beforeSure, after, afterSure }))
+  .sort((a, b) => (a.afterSure === null) - (b.afterSure === null) || a.afterSure - b.afterSure)]));
+const changeOf = new Map([...changes.values()].flat().map((change) => [change.image, change]));
+
+/** A card of an image, with what was answered before and is now where that is known. */
+function imageCard(i, look, lines = []) {
+  return makeCard({ uri: uriOf(i), file: fileOf(i), look, picture: picture(i), lines, view: () => enlarge(i) });
 }
 
-/** Why names stand for all pictures, "" where some are there. */
-function sayMissing(images) {
-  if (Object.keys(images.thumbnails).length) return "";
-  return sayUnread(images) || "No pictures: not asked for, not there, or access to them is denied (--images FOLDER takes a copy of them).";
+function enlarge(i) {
+  const change = changeOf.get(i);
+  if (!change) return { picture: picture(i), words: [], facts: [] };
+  const marks = (codes) => codes.map((code) => (change.truth.includes(code) ? ["right", "right"] : ["wrong", "wrong"])).slice(0, 1);
+  const row = (version, codes, confidence) => [el("span", {}, `${version}: `, listed(codes)), confidence, marks(codes)];
+  return {
+    picture: picture(i), words: [el("span", {}, "true ", listed(change.truth))],
+    facts: [scoreTable(`${KINDS[change.kind]}: what both versions answer`, [row(baselineName, change.before, change.beforeSure), row(candidateName, change.after, change.afterSure)])],
+  };
+}
+
+function changeCard({ kind, image, truth, before, beforeSure, after, afterSure }) {
+  return imageCard(image, kind === "fixed" ? "right" : "wrong", [
+    el("span", { class: "what" }, "true ", listed(truth)),
+    el("span", { class: "what" }, "before ", answered(before, beforeSure)),
+    el("span", { class: "what" }, "now ", answered(after, afterSure))]);
 }
 
 function showImages() {
   const kinds = Object.keys(KINDS).filter((kind) => data.totals[kind]);
   if (!kinds.length) return;
   byId("images").hidden = false;
-  const draw = (kind) => {
-    const items = [...data.changes[kind]].sort((a, b) => (b[5] ?? -1) - (a[5] ?? -1));
-    const total = data.totals[kind];
-    const note = items.length < total
-      ? `${count(items.length)} of ${count(total)} images are on this page; fixed_broken.csv has all.`
-      : "The candidate's surest answers first.";
-    byId("images-note").textContent = `${note} ${sayMissing(data.images)}`.trim();
-    byId("gallery").replaceChildren(longList(items, changeCard(kind), { first: 24 }));
-  };
-  const options = kinds.map((kind) => [kind, `${KINDS[kind]} (${count(data.totals[kind])})`]);
-  byId("images-controls").append(choice("Images that are", options, kinds[0], draw).node);
-  draw(kinds[0]);
+  const shown = Object.keys(data.images.thumbnails).length;
+  const filter = cardFilter({
+    kinds: kinds.map((kind) => [kind, KINDS[kind]]), order: "surest", images, change: draw, pictures: shown > 0 && shown < images.n,
+    about: ({ image, afterSure }) => ({ image, score: afterSure === null ? null : 100 * afterSure }),
+  });
+  const pick = select("Label", [[-1, "all labels"], ...labels.slice(0, nLabels).map((label, code) => [code, label])], -1, (value) => { gallery.label = Number(value); draw(); });
+  const isAbout = ({ truth, before, after }) => gallery.label < 0 || [truth, before, after].some((codes) => codes.includes(gallery.label));
+  kinds.forEach((kind) => filter.count(kind, data.totals[kind]));
+
+  function draw() {
+    const counts = [], wanted = kinds.filter(filter.shows), narrowed = filter.narrows() || gallery.label >= 0;
+    byId("gallery").replaceChildren(...wanted.map((kind) => {
+      const all = changes.get(kind), total = data.totals[kind], items = filter.arrange(all.filter(isAbout));
+      const held = all.length < total ? `${count(all.length)} of ${plural(total, "image")} are on this page; fixed_broken.csv has all` : plural(total, "image");
+      const note = narrowed ? `${count(items.length)} found among ${held}` : held;
+      counts.push(`${KINDS[kind]}: ${note}.`);
+      return el("div", { class: "group", id: `gallery-${kind}` }, el("h3", {}, KINDS[kind], el("span", { class: "quiet" }, note)),
+        longList(items, changeCard, { title: KINDS[kind], empty: "None of them passes the filters." }));
+    }));
+    if (!wanted.length) byId("gallery").append(el("p", { class: "quiet" }, "Nothing is chosen to be shown: press one of the buttons."));
+    byId("images-count").textContent = counts.join(" ");
+  }
+
+  byId("images-controls").append(pick.node, ...filter.nodes);
+  byId("images-note").textContent = sayPictures(data.images);
+  draw();
 }

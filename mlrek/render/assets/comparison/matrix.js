@@ -33,7 +33,7 @@ function showCell(i, j, n) {
   const moved = data.moves.filter(([, row, column]) => row === i && column === j);
   const entered = moved.filter((move) => move[3] > 0), left = moved.filter((move) => move[3] < 0);
   const list = (title, moves, look) => (moves.length
-    ? [el("h4", {}, `${title} (${count(moves.length)})`), longList(moves, ([image]) => el("li", { class: `card ${look}`, "data-image": uriOf(image) }, picture(image), el("span", { class: "name", title: uriOf(image) }, name(fileOf(image)))), { first: 12 })] : []);
+    ? [el("h4", {}, `${title} (${count(moves.length)})`), longList(moves, ([image]) => imageCard(image, look), { title })] : []);
   const panel = byId("cell");
   panel.hidden = false;
   panel.replaceChildren(

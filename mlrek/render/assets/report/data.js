@@ -2,4 +2,12 @@ const data = JSON.parse(byId("data").textContent);
 const labels = data.labels;
 const isDetection = data.task === "detection";
 const OUTCOMES = ["tp", "fn", "fp"];
-const state = { label: -1, step: 50, gallery: 0, by: "rule", matrix: { order: "label", unit: "count", most: 25, search: "" } };
+const state = { label: -1, step: 50, by: "rule", matrix: { order: "label", unit: "count", most: 25, search: "" } };
+
+/** What is drawn anew when another label is chosen; -1 is all labels together. */
+const onLabel = [];
+
+function setLabel(label) {
+  state.label = label;
+  onLabel.forEach((draw) => draw(label));
+}

@@ -56,7 +56,5 @@ function sortBy(key) {
 
 function openLabel(i) {
   setLabel(i);
-  state.gallery = i;
-  drawGalleries();
   byId("images").scrollIntoView();
 }

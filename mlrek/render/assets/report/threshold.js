@@ -74,23 +74,20 @@ function startThreshold() {
   byId("charts").append(...charts.nodes);
   slider.addEventListener("input", () => { state.step = Number(slider.value); useThreshold(); moveThreshold(charts); drawGalleries(); });
   picker.addEventListener("change", () => setLabel(Number(picker.value)));
-  setLabel = (label) => {
-    state.label = label;
+  onLabel.push((label) => {
     picker.value = String(label);
-    if (label >= 0) state.gallery = label;
-    drawMarks(); charts.draw(); moveThreshold(charts); drawAdvice(); drawGalleries();
-  };
+    drawMarks(); charts.draw(); moveThreshold(charts); drawAdvice();
+  });
   goTo = (step) => { slider.value = String(step); state.step = step; useThreshold(); moveThreshold(charts); drawGalleries(); };
   byId("threshold-stops").textContent = curves.stopsAt ? `Mind: ${curves.stopsAt}.` : "";
   if (!data.curves) byId("threshold-lead").textContent = "The service's own numbers, at its published threshold that is nearest; nothing is interpolated.";
   byId("copy-goal").addEventListener("change", writeList);
-  byId("copy-button").addEventListener("click", copyList);
+  byId("copy-button").addEventListener("click", () => copyFrom(byId("copy-text"), byId("copy-note")));
   byId("copy-details").addEventListener("toggle", writeList);
   offerLists();
   drawMarks(); charts.draw(); moveThreshold(charts); drawAdvice();
 }
 
-let setLabel = (label) => { state.gallery = Math.max(label, 0); drawGalleries(); };
 let goTo = () => {};
 
 function drawMarks() {
@@ -168,6 +165,7 @@ function makeCharts() {
 }
 
 function drawAdvice() {
+  if (!canAdvise()) return; // said once, below the numbers
   const label = state.label, items = [];
   const at = (step) => el("button", { type: "button", onclick: () => goTo(step) }, `${step} %`);
   const from = curves.from(label);
@@ -214,6 +212,11 @@ function offerLists() {
     if (isOwn ? !hasOwn : !canAdvise() || (isPrecision && !data.curves)) option.remove();
   }
   byId("copy-details").hidden = !picker.options.length;
+  if (canAdvise()) return;
+  byId("threshold-stops").textContent = `No threshold is advised: ${curves.stopsAt}.${hasOwn ? " The service's own are below, to copy." : ""}`;
+  for (const id of ["advice-title", "advice"]) byId(id).hidden = true;
+  byId("advice-box").hidden = !hasOwn;
+  byId("copy-details").open = true;
 }
 
 function writeList() {
@@ -227,12 +230,4 @@ function writeList() {
   const why = goal === "f1" ? "no threshold does it" : goal === "service" ? "the service has none" : "it cannot be promised; the advice on each label says what is missing";
   byId("copy-text").value = known ? JSON.stringify(chosen, null, 1) : "";
   byId("copy-note").textContent = lacking ? `${known ? `${plural(lacking, "label")} left out` : "Nothing to copy"}: ${why}` : "";
-}
-
-function copyList() {
-  const text = byId("copy-text");
-  text.focus(); text.select();
-  let done = false;
-  try { done = document.execCommand("copy"); } catch { done = false; }
-  byId("copy-note").textContent = done ? "Copied." : "Selected: press Ctrl+C.";
 }
