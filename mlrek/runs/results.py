@@ -262,7 +262,7 @@ def list_links(result: "SyncResult") -> Iterator[Line]:
         yield Line(f"Open MLflow with `{_name_ui(result.tracking_uri)}`:")
     for project in linked:
         yield Line(f"{project.experiment}:")
-        for title in ("charts", "compare", "images"):
+        for title in ("project", "charts", "compare", "images"):
             if link := getattr(project.links, title):
                 yield Line(f"  {title:8} {link}")
 

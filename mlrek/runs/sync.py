@@ -3,7 +3,7 @@
 import logging
 import os
 import traceback
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,6 +16,8 @@ from mlrek.errors import MlrekError, SourceError, SourceNotFoundError, TrackingE
 from mlrek.evaluation import Project, Provider, Version
 from mlrek.metrics.reported import DEFAULT_THRESHOLD
 from mlrek.metrics.test_set import is_fuller, is_same_project
+from mlrek.render.project_data import HeldNumbers, parse_held
+from mlrek.render.project_page import PROJECT_PAGE
 from mlrek.runs.log import (
     RUN_VARIABLE,
     Logged,
@@ -38,7 +40,7 @@ from mlrek.sources.entries import Source, VersionEntry
 from mlrek.sources.rekognition import ANY_VERSION
 from mlrek.sources.storage import path_exists
 from mlrek.text import hide_secrets
-from mlrek.tracking import LoggedRun, current_runs, read_doubts
+from mlrek.tracking import DOCUMENT, LoggedRun, current_runs, find_page_run, read_doubts
 from mlrek.tracking.connection import connect, connect_existing, is_fresh
 from mlrek.tracking.description import (
     LOG_CHANGES,
@@ -47,7 +49,7 @@ from mlrek.tracking.description import (
     describe_state,
     read_earlier,
 )
-from mlrek.tracking.links import VIEW_TAGS, build_links
+from mlrek.tracking.links import VIEW_TAGS, Links, build_artifact_link, build_links
 from mlrek.tracking.store import Store
 from mlrek.tracking.translation import hide_userinfo
 from mlrek.tracking.view import find_main_pictures
@@ -86,12 +88,16 @@ _Prepared: TypeAlias = dict[str, tuple[Work, int]]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Tools:
-    """What all jobs of a sync share. `store` is there to be read also in a dry run."""
+    """What all jobs of a sync share. `store` is there to be read also in a dry run.
+
+    `fresh` gathers, by run id, what was just logged: the page of a project shows it.
+    """
 
     store: Store | None
     workers: Workers
     progress: Progress
     prepared: _Prepared
+    fresh: dict[str, HeldNumbers]
 
 
 def list_entries(
@@ -191,8 +197,13 @@ def sync_opened(
         if store is not None and options.custom is not None:
             entries, options = _join_project(entries, store, options)
         jobs = _plan(entries, store, options)
-        results = _run_jobs(jobs, options, store, workers, progress, begun.result())
-    projects = _finish_projects(store, jobs, results, writes=not options.dry_run)
+        tools = _Tools(
+            store=store, workers=workers, progress=progress, prepared=begun.result(), fresh={}
+        )
+        results = _run_jobs(jobs, options, tools)
+    projects, troubles = _finish_projects(
+        store, jobs, results, tools.fresh, writes=not options.dry_run
+    )
     versions = _name_runs_that_count(results, projects)
     hints: tuple[str, ...] = ()
     if store is not None and options.register and not options.dry_run:
@@ -203,7 +214,7 @@ def sync_opened(
         tracking_uri=hide_userinfo(store.tracking_uri if store else tracking_uri),
         projects=projects,
         versions=versions,
-        hints=(*_say_upgrade(jobs, versions), *hints),
+        hints=(*_say_upgrade(jobs, versions), *troubles, *hints),
     )
     if store and not options.dry_run and (around := environ.get(RUN_VARIABLE)):
         mark_project_run(store, around, _say_result(result))
@@ -400,16 +411,11 @@ def _begin(
 
 
 def _run_jobs(
-    jobs: Sequence[_Job],
-    options: SyncOptions,
-    store: Store | None,
-    workers: Workers,
-    progress: Progress,
-    prepared: _Prepared,
+    jobs: Sequence[_Job], options: SyncOptions, tools: _Tools
 ) -> tuple[VersionResult, ...]:
     """All versions: threads ask and write, workers read and compute."""
-    with ThreadPoolExecutor(max_workers=workers.jobs + 1 if workers.jobs > 1 else 1) as pool:
-        tools = _Tools(store=store, workers=workers, progress=progress, prepared=prepared)
+    at_once = tools.workers.jobs
+    with ThreadPoolExecutor(max_workers=at_once + 1 if at_once > 1 else 1) as pool:
         return tuple(pool.map(partial(_sync_version, options=options, tools=tools), jobs))
 
 
@@ -520,6 +526,7 @@ def _log(job: _Job, description: RunDescription, tools: _Tools) -> VersionResult
     )
     if logged.action == "unchanged":
         return _tell_kept(job, logged)
+    tools.fresh[logged.run.run_id] = parse_held(description.files[DOCUMENT])
     return replace(result, run=logged.run, reason=logged.reason)
 
 
@@ -542,13 +549,14 @@ def _finish_projects(
     store: Store | None,
     jobs: Sequence[_Job],
     results: Sequence[VersionResult],
+    fresh: Mapping[str, HeldNumbers],
     *,
     writes: bool,
-) -> tuple[ProjectResult, ...]:
-    """What an experiment says of itself, and the links of each project."""
+) -> tuple[tuple[ProjectResult, ...], tuple[str, ...]]:
+    """What an experiment says of itself, and the links of each project; then what went wrong."""
     if store is None:
-        return ()
-    finished = []
+        return (), ()
+    finished, troubles = [], []
     by_experiment: dict[str, dict[Project, _Place]] = {}
     for job in jobs:
         if job.place.experiment_id:
@@ -563,8 +571,12 @@ def _finish_projects(
         neighbours = next(iter(projects.values())).neighbours
         if experiment_id in changed:
             neighbours = store.list_version_runs(experiment_id)
-        complete = [run for run in neighbours if run.is_complete]
         experiment = store.get_experiment(experiment_id)
+        if writes:
+            for project in projects:
+                neighbours, trouble = _write_page(store, experiment_id, project, neighbours, fresh)
+                troubles += trouble
+        complete = [run for run in neighbours if run.is_complete]
         if writes:
             clean_up(store, experiment_id, neighbours)
             write_overview(store, experiment, complete, is_changed=experiment_id in changed)
@@ -578,18 +590,56 @@ def _finish_projects(
                     project=project,
                     experiment=experiment.name,
                     experiment_id=experiment_id,
-                    links=build_links(
-                        store.tracking_uri,
-                        experiment_id,
-                        [run.run_id for run in runs],
-                        views=views,
-                        picture=next(iter(find_main_pictures(runs)), ""),
-                        workspace=store.workspace,
-                    ),
+                    links=_build_links(store, experiment_id, runs, views),
                     runs=runs,
                 )
             )
-    return tuple(finished)
+    return tuple(finished), tuple(troubles)
+
+
+def _build_links(
+    store: Store, experiment_id: str, runs: Sequence[LoggedRun], views: Collection[str]
+) -> Links:
+    page_run = find_page_run(runs)
+    place = (store.tracking_uri, experiment_id)
+    links = build_links(
+        *place,
+        [run.run_id for run in runs],
+        views=views,
+        picture=next(iter(find_main_pictures(runs)), ""),
+        workspace=store.workspace,
+    )
+    if page_run is None:
+        return links
+    page = build_artifact_link(*place, page_run.run_id, PROJECT_PAGE, store.workspace)
+    return replace(links, project=page)
+
+
+def _write_page(
+    store: Store,
+    experiment_id: str,
+    project: Project,
+    neighbours: Sequence[LoggedRun],
+    fresh: Mapping[str, HeldNumbers],
+) -> tuple[tuple[LoggedRun, ...], list[str]]:
+    """All runs of an experiment, after the project has its page; what went wrong stops nothing."""
+    from mlrek.runs.project_page import PageContext, update_project_page
+
+    own = [run for run in neighbours if is_same_project(run.project_arn, project.arn)]
+    links = build_links(
+        store.tracking_uri, experiment_id, (), views=VIEW_TAGS, workspace=store.workspace
+    )
+    context = PageContext(
+        project=project.name, experiment_id=experiment_id, fresh=fresh, charts=links.charts
+    )
+    try:
+        written = update_project_page(store, own, context)
+    except TrackingError as exc:
+        return tuple(neighbours), [
+            f"the page of all versions of {project.name} is not up to date: {exc}"
+        ]
+    by_id = {run.run_id: run for run in written}
+    return tuple(by_id.get(run.run_id, run) for run in neighbours), []
 
 
 def _name_runs_that_count(

@@ -45,6 +45,11 @@ spaces between them."""
 LOOK_NUMBERS_TAG = "mlrek.look_numbers"
 """The place of the run's version among all that were so checked: the above, `=`, a number."""
 
+PAGE_TAG: Final = "mlrek.project_page"
+"""Of the run whose artifacts have the page of all versions of its project: tells what it shows."""
+PAGE_MOVED: Final = "moved"
+"""In its place once a newer run has that page."""
+
 OWN_TEST_SET_TAG = "mlrek.exam"
 """A run of a version on your own test set: its digest. Such a run is never *the* run of its
 version: who does not ask for it by this tag does not see it."""
@@ -183,6 +188,12 @@ def current_runs(runs: Iterable[LoggedRun]) -> tuple[LoggedRun, ...]:
             (run for run in chosen if run is not None), key=lambda run: (run.start_ms, run.run_id)
         )
     )
+
+
+def find_page_run(runs: Iterable[LoggedRun]) -> LoggedRun | None:
+    """The run that has the page of all versions; None where there is none."""
+    has_page = (run for run in runs if run.tags.get(PAGE_TAG, PAGE_MOVED) != PAGE_MOVED)
+    return max(has_page, key=lambda run: (run.start_ms, run.run_id), default=None)
 
 
 def superseded_runs(runs: Sequence[LoggedRun], kept: LoggedRun) -> tuple[LoggedRun, ...]:

@@ -26,9 +26,11 @@ class Links:
     """The pages that show the versions of a project side by side; '' where there is no web page.
 
     `compare` has all versions, `compare_newest` the last two: MLflow's compare page has no room
-    for the files of more. `report` is that of the newest version.
+    for the files of more. `report` is that of the newest version, `project` our own page of all
+    versions, '' before there is one.
     """
 
+    project: str = ""
     charts: str
     compare: str
     runs: str
