@@ -11,8 +11,9 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
-PASSING = ("mlrek.heartbeat", "mlrek.logged_at", "mlflow.loggedImages")
+PASSING = ("mlrek.heartbeat", "mlrek.logged_at", "mlflow.loggedImages", "mlrek.project_page")
 _IMAGE_NAME = re.compile(r".timestamp.\d+.[0-9a-z-]{36}")
+_RUN_ID = re.compile(rb"\b[0-9a-f]{32}\b")
 _RUNS = """
 SELECT run_uuid, name, status, start_time, end_time, artifact_uri FROM runs
 WHERE lifecycle_stage = 'active' AND experiment_id IN
@@ -77,12 +78,17 @@ def _read_dataset(db: sqlite3.Connection, run_id: str) -> list:
 
 
 def _read_artifacts(uri: str, logged_at: str) -> dict[str, str]:
-    """Path -> digest; a picture's own id and time are taken out of its name."""
+    """Path -> digest; a picture's own id and time are taken out of its name.
+
+    The page of all versions names their runs: these ids are taken out too.
+    """
     folder = Path(urlsplit(uri).path)
-    return {
-        _IMAGE_NAME.sub("", str(file.relative_to(folder))): sha256(
-            file.read_bytes().replace(logged_at.encode(), b"")
-        ).hexdigest()
-        for file in folder.rglob("*")
-        if file.is_file()
-    }
+    found = {}
+    for file in folder.rglob("*"):
+        if file.is_file():
+            content = file.read_bytes().replace(logged_at.encode(), b"")
+            if file.name == "project.html":
+                content = _RUN_ID.sub(b"", content)
+            path = _IMAGE_NAME.sub("", str(file.relative_to(folder)))
+            found[path] = sha256(content).hexdigest()
+    return found

@@ -13,7 +13,7 @@ const versions = data.versions.map((version, i) => {
   const place = new Map(names.map((text, k) => [codes.get(text), k]));
   return {
     ...version, ...held, i, place, ofLabel: names.map((text) => codes.get(text)),
-    dash: DASHES[Math.floor(i / PALETTE.length) % DASHES.length] || DASHES[i % DASHES.length],
+    dash: DASHES[(i + Math.floor(i / PALETTE.length)) % DASHES.length],
     ink: `var(--version-${i})`, rgb: version.colour || PALETTE[i % PALETTE.length],
   };
 });

@@ -66,13 +66,13 @@ function drawLabels() {
   const arrow = (key) => (table.sort === key ? (table.up ? " ↑" : " ↓") : "");
   const sortButton = (key, text, node) => el("button", { type: "button", "data-sort": key, title: text, onclick: () => sortBy(key) }, node, arrow(key));
   const head = el("tr", {}, el("th", { scope: "col", "aria-sort": sorted("name") }, sortButton("name", "label", "label")),
-    el("th", { scope: "col", "aria-sort": sorted("support") }, sortButton("support", data.counted, data.counted)),
+    tabled.map((v) => { const th = versionHead(v, sortButton(`v${v.i}`, v.name, name(short(v.name, 20)))); const way = sorted(`v${v.i}`); if (way) th.setAttribute("aria-sort", way); return th; }),
     pair ? el("th", { scope: "col", "aria-sort": sorted("change") }, sortButton("change", `${pair[1].name} minus ${pair[0].name}`, "change")) : null,
-    tabled.map((v) => { const th = versionHead(v, sortButton(`v${v.i}`, v.name, name(short(v.name, 20)))); const way = sorted(`v${v.i}`); if (way) th.setAttribute("aria-sort", way); return th; }));
+    el("th", { scope: "col", "aria-sort": sorted("support") }, sortButton("support", data.counted, data.counted)));
   const body = found.slice(0, most).map((code) => {
     const support = labelSupport(code), change = labelChange(code);
-    return el("tr", { "data-label": labels[code] }, el("th", { scope: "row", title: labels[code] }, name(short(labels[code], 40))), el("td", {}, support === null ? "—" : count(support)),
-      pair ? (change === null ? undefinedCell("not a number of both versions") : el("td", {}, signed(change))) : null, tabled.map((v) => labelCell(v, code, metric, low, high, ink)));
+    return el("tr", { "data-label": labels[code] }, el("th", { scope: "row", title: labels[code] }, name(short(labels[code], 40))), tabled.map((v) => labelCell(v, code, metric, low, high, ink)),
+      pair ? (change === null ? undefinedCell("not a number of both versions") : el("td", { "data-change": change }, signed(change))) : null, support === null ? undefinedCell("not known") : el("td", {}, count(support)));
   });
   byId("labels-table").replaceChildren(el("table", { class: "wide-table" }, el("thead", {}, head), el("tbody", {}, body)));
   byId("labels-note").textContent = found.length ? (word ? `${plural(found.length, "label")} found.` : "") : "No such label.";
