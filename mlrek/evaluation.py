@@ -29,6 +29,11 @@ class Provider(StrEnum):
     VERTEX = "vertex-ai"
     CUSTOM = "custom"
 
+    @property
+    def author(self) -> str:
+        """What people are told assumes the thresholds and publishes numbers: a service, if any."""
+        return "model" if self is Provider.CUSTOM else "service"
+
 
 class Task(StrEnum):
     """What a model answers about an image."""

@@ -134,7 +134,7 @@ def _list_blocks(
         [*titles, "evaluation", "run"],
         [_list_cells(row, several=several, short=short) for row in listed],
         numeric=frozenset(("images", *REPORTED_COLUMNS, "service F1")),
-    ).without_empty(["project", *REPORTED_COLUMNS])
+    ).without_empty(["project", *REPORTED_COLUMNS, "service F1"])
     rows = [
         [
             row.entry.version.name,

@@ -73,6 +73,10 @@ class Output:
         """Columns that a table may take; a document has none, and needs no console."""
         return 0 if self.as_json else self.console.width
 
+    def is_wide(self, columns: int) -> bool:
+        """Whether there is a terminal of so many columns; logs and pull requests have 80."""
+        return not self.as_json and self.console.is_terminal and self.width >= columns
+
     @property
     def shows_progress(self) -> bool:
         """Progress bars are for people at a terminal."""

@@ -206,7 +206,7 @@ def _report(result: "SyncResult", output: Output) -> None:
     )
 
     output.show(
-        list_sync_blocks(result, wide=output.width >= WIDE), lambda: build_sync_json(result)
+        list_sync_blocks(result, wide=output.is_wide(WIDE)), lambda: build_sync_json(result)
     )
     if not output.as_json:
         output.warn(gather_warnings(result.versions))

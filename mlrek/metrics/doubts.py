@@ -314,7 +314,7 @@ def _say_way(metrics: Metrics) -> str:
         return f"no cross-fitted values can stand in for them{kind}: {_WAY_OUT}"
     return (
         "checks read cross-fitted values in their place "
-        f"(f1_macro {number.value:.3f}, not {fitted.value:.3f})"
+        f"(F1 macro {number.value:.3f}, not {fitted.value:.3f})"
     )
 
 

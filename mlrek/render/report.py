@@ -34,6 +34,7 @@ from mlrek.render.report_images import (
     order_for_thumbnails,
     read_thumbnails,
 )
+from mlrek.render.report_said import count_said_labels, list_said, say_labels_differ
 from mlrek.render.tables import list_outcomes
 from mlrek.text import UNDEFINED, escape_unencodable, fmt, fmt_date, set_minus, span
 
@@ -171,8 +172,10 @@ def build_facts(
         "has_images": evaluation.has_images,
         "headline": list(_list_headlines(evaluation, metrics)),
         "numbers": [_show(*pair) for pair in _all_numbers(evaluation, metrics)],
-        "said": [*_list_said(metrics)],
-        "said_labels": _count_said_labels(metrics),
+        "said": [*list_said(metrics)],
+        "said_labels": count_said_labels(metrics),
+        "labels_differ": say_labels_differ(evaluation, metrics),
+        "who": version.project.provider.author,
         "errors": dict(metrics.errors),
         "doubts": show_doubts(list_doubts(evaluation, metrics)),
         "warnings": [*map(escape_unencodable, remarks)],
@@ -232,33 +235,6 @@ def _percent(share: float) -> float:
     return round(100 * min(max(share, 0.0), 1.0), 2)
 
 
-def _list_said(metrics: Metrics) -> Iterator[dict[str, str]]:
-    """What the provider says of all labels together, with what was computed by the same rule."""
-    verdicts = {True: "agrees", False: "differs", None: ""}
-    whole = [n for n in metrics.reconciliation if "/" not in n.name and n.name != "train_images"]
-    seen = {(number.name, number.agrees): number for number in whole}  # of equal ones the last
-    for number in whole:
-        if seen[number.name, number.agrees] is number:
-            verdict = verdicts[number.agrees]
-            yield {
-                "name": name_metric(number.name),
-                "reported": _number(number.reported),
-                "computed": _number(number.computed),
-                "verdict": verdict,
-                "rule": escape_unencodable(number.rule),
-            }
-
-
-def _count_said_labels(metrics: Metrics) -> dict[str, int]:
-    """How many of the numbers of single labels and cells agree."""
-    parts = [number for number in metrics.reconciliation if "/" in number.name]
-    return {
-        "all": len(parts),
-        "compared": sum(number.agrees is not None for number in parts),
-        "agree": sum(number.agrees is True for number in parts),
-    }
-
-
 def _list_provenance(
     evaluation: Evaluation, digest: str, logged_at: str
 ) -> Iterator[tuple[str, str]]:
@@ -275,10 +251,6 @@ def _list_provenance(
         "by": f"mlrek {__version__}",
     }
     yield from ((name, escape_unencodable(text)) for name, text in rows.items() if text)
-
-
-def _number(value: float) -> str:
-    return fmt(value, 0 if value > 1 and float(value).is_integer() else 4)
 
 
 def _time(milliseconds: int | None) -> str:

@@ -72,6 +72,7 @@ def build_page_json(
     return {
         "task": metrics.task.value,
         "version": escape_unencodable(evaluation.version.name),
+        "who": evaluation.version.project.provider.author,
         "counted": _COUNTED.get(metrics.task, "images"),
         "rule": metrics.prediction_rule,
         "labels": [escape_unencodable(display_label(label)) for label in metrics.labels],

@@ -10,7 +10,13 @@ import numpy as np
 from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import Doubt, Evaluation, Task
 from mlrek.metrics import LabelScores, Metrics
-from mlrek.metrics.numbers import MAIN_SCORES, NUMBER_GROUPS, list_headlines, list_numbers
+from mlrek.metrics.numbers import (
+    MAIN_SCORES,
+    NUMBER_GROUPS,
+    list_headlines,
+    list_numbers,
+    name_metric,
+)
 from mlrek.metrics.reported import DEFAULT_THRESHOLD, ReportedAt, reported_at
 from mlrek.metrics.test_set import test_set_digest
 from mlrek.metrics.thresholds import AtChosenThreshold, compute_at_chosen_threshold
@@ -207,27 +213,35 @@ def _list_headline(shown: Shown) -> Iterator[Table]:
         if number.is_defined and not name.endswith(("_weighted", "_samples")):
             base = shown.metrics.baseline.get(name)
             others = "" if base is None else fmt(base.value, 4)
-            rows.append([name, fmt(number.value, 4), span(number.low, number.high, 4), others])
+            rows.append(
+                [name_metric(name), fmt(number.value, 4), span(number.low, number.high, 4), others]
+            )
     titles = ["computed", "value", "95 % interval", "base model"]
     numeric = frozenset({"value", "base model"})
     yield Table(titles, rows, numeric=numeric).without_empty(["base model"])
 
 
 def _list_at_thresholds(shown: Shown) -> Iterator[Table]:
-    """The service's own numbers next to those that are computed at its thresholds."""
+    """The provider's own numbers next to those that are computed at its thresholds."""
     reported, at_threshold = shown.evaluation.reported.aggregate, shown.metrics.at_threshold
     crossfit, rows = shown.metrics.crossfit, []
     for name in dict.fromkeys((*reported, *MAIN_SCORES)):
         ours, elsewhere = at_threshold.get(f"{name}_macro"), crossfit.get(f"{name}_macro")
-        row = [name, fmt(reported.get(name), 4), fmt(None if ours is None else ours.value, 4)]
+        row = [
+            name_metric(name),
+            fmt(reported.get(name), 4),
+            fmt(None if ours is None else ours.value, 4),
+        ]
         if elsewhere is not None:
             row += [fmt(elsewhere.value, 4), span(elsewhere.low, elsewhere.high, 4)]
         elif crossfit:
             row += ["", ""]
         rows.append(row)
-    titles = ["at the service's thresholds", "reported", "computed"]
+    who = shown.evaluation.version.project.provider.author
+    titles = [f"at the {who}'s thresholds", "reported", "computed"]
     titles += ["cross-fitted", "95 % interval"] * bool(crossfit)
-    yield Table(titles, rows, numeric=frozenset({"reported", "computed", "cross-fitted"}))
+    table = Table(titles, rows, numeric=frozenset({"reported", "computed", "cross-fitted"}))
+    yield table.without_empty(["reported"])
 
 
 def _list_worst_labels(shown: Shown) -> Iterator[Table]:

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from shlex import quote
-from typing import Protocol
+from typing import Final, Protocol
 
 from mlrek.errors import MlrekError
 from mlrek.evaluation import Doubt, Project
@@ -23,6 +23,8 @@ from mlrek.tracking.description import Options
 from mlrek.tracking.links import Links, is_local_store
 from mlrek.tracking.notes import compute_changes, find_task, test_set_letters
 from mlrek.tracking.store import Store
+
+_SERVICE_F1: Final = "service\nF1"
 
 
 class Progress(Protocol):
@@ -309,7 +311,7 @@ def _list_project(
     changes = compute_changes(project.runs, f"aggregate/{first}")
     actions = {r.run.run_id: r.action for r in results if r.run is not None}
     main, numbers = name_metric(first), [name_metric(second), f"change in\n{name_metric(first)}"]
-    numbers.append("service\nF1")
+    numbers.append(_SERVICE_F1)
     rows = [
         [
             run.tags.get("version_name", ""),
@@ -333,7 +335,7 @@ def _list_project(
         ["version", "trained", "set", "images", f"{main} (95 %)", *numbers, ""],
         rows,
         numeric=frozenset(("images", *numbers)),
-    ).without_empty(["trained"])
+    ).without_empty(["trained", _SERVICE_F1])
     if len(letters) > 1:
         yield Line()
         yield Line("Test sets differ: numbers compare only between versions of the same set.")

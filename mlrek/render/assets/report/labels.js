@@ -4,7 +4,7 @@ const COLUMNS = [
   ["support", data.counted === "images" ? "images" : data.counted, "count"], ["f1", "F1", "bar"], ["precision", "precision", "share"], ["recall", "recall", "share"],
   ["iou", "IoU", "bar"], ["dice", "Dice", "share"], ["ap", "AP", "share"], ["roc_auc", "AUC", "share"],
   ["tp", "TP", "count"], ["fp", "FP", "count"], ["fn", "FN", "count"], ["threshold", "assumed threshold", "share"],
-  ["at_threshold_f1", "F1 there", "share"], ["reported_f1", "service's F1", "share"],
+  ["at_threshold_f1", "F1 at that threshold", "share"], ["reported_f1", `${data.who} F1`, "share"],
 ].filter(([key]) => data.columns[key]);
 
 const table = { sort: data.columns.f1 ? "f1" : COLUMNS.length ? COLUMNS[0][0] : "label", up: true, search: "", all: false };

@@ -94,11 +94,11 @@ function drawMarks() {
   const shown = state.label < 0 ? data.thresholds : [data.thresholds[state.label]];
   const known = shown.filter((t) => t !== null);
   byId("threshold-marks").replaceChildren(...[...new Set(known.map((t) => t.toFixed(3)))].map((t) => el("i", { style: `left:${100 * t}%` })));
-  let note = "The service assumes no thresholds.";
-  if (known.length === 1) note = `Marked: the threshold that the service assumes, ${known[0].toFixed(4)}.`;
+  let note = `The ${data.who} assumes no thresholds.`;
+  if (known.length === 1) note = `Marked: the threshold that the ${data.who} assumes, ${known[0].toFixed(4)}.`;
   if (known.length > 1) {
     const [least, most] = [Math.min(...known), Math.max(...known)].map((t) => t.toFixed(4));
-    note = `Marked: the ${least === most ? `threshold that the service assumes for ${known.length} labels, ${least}` : `thresholds that the service assumes for ${known.length} labels, ${least} to ${most}`}.`;
+    note = `Marked: the ${least === most ? `threshold that the ${data.who} assumes for ${known.length} labels, ${least}` : `thresholds that the ${data.who} assumes for ${known.length} labels, ${least} to ${most}`}.`;
   }
   byId("threshold-marks-note").textContent = note;
 }
@@ -213,7 +213,7 @@ function offerLists() {
   }
   byId("copy-details").hidden = !picker.options.length;
   if (canAdvise()) return;
-  byId("threshold-stops").textContent = `No threshold is advised: ${curves.stopsAt}.${hasOwn ? " The service's own are below, to copy." : ""}`;
+  byId("threshold-stops").textContent = `No threshold is advised: ${curves.stopsAt}.${hasOwn ? ` The ${data.who}'s own are below, to copy.` : ""}`;
   for (const id of ["advice-title", "advice"]) byId(id).hidden = true;
   byId("advice-box").hidden = !hasOwn;
   byId("copy-details").open = true;
@@ -227,7 +227,7 @@ function writeList() {
     if (step !== null) Object.defineProperty(chosen, labels[i], { value: step, enumerable: true }); // __proto__ is a name too
   });
   const known = Object.keys(chosen).length, lacking = curves.labels.length - known;
-  const why = goal === "f1" ? "no threshold does it" : goal === "service" ? "the service has none" : "it cannot be promised; the advice on each label says what is missing";
+  const why = goal === "f1" ? "no threshold does it" : goal === "service" ? `the ${data.who} has none` : "it cannot be promised; the advice on each label says what is missing";
   byId("copy-text").value = known ? JSON.stringify(chosen, null, 1) : "";
   byId("copy-note").textContent = lacking ? `${known ? `${plural(lacking, "label")} left out` : "Nothing to copy"}: ${why}` : "";
 }
