@@ -185,8 +185,10 @@ def strip_signature(url: str) -> str:
     return urlunsplit(parts._replace(netloc=place, query="&".join(kept)))
 
 
-def find_nearest(wanted: str, names: Iterable[str]) -> list[str]:
+def find_nearest(wanted: str, names: Iterable[str], shared: str = "") -> list[str]:
     """The names that may be meant by one that is not among them, the nearest first.
+
+    What all names begin with, `shared`, says nothing of how alike they are.
 
     >>> find_nearest("digit", ["pets", "widgets", "digits"])
     ['digits']
@@ -196,7 +198,7 @@ def find_nearest(wanted: str, names: Iterable[str]) -> list[str]:
     from difflib import SequenceMatcher
 
     def rate(name: str) -> float:
-        ours, theirs = name.casefold(), wanted.casefold()
+        ours, theirs = (one.removeprefix(shared).casefold() for one in (name, wanted))
         alike = SequenceMatcher(a=ours, b=theirs).ratio()
         return max(alike, _BEGINS) if len(theirs) > 1 and ours.startswith(theirs) else alike
 
@@ -216,7 +218,7 @@ def list_some(names: Iterable[str], most: int = 10) -> str:
     return f"{shown} and {len(every) - most:,} more" if len(every) > most else shown
 
 
-def say_nearest(wanted: str, names: Iterable[str]) -> str:
+def say_nearest(wanted: str, names: Iterable[str], shared: str = "") -> str:
     """What may be meant by a name that is not there, and which names are.
 
     >>> say_nearest("digit", ["pets", "digits"]), say_nearest("x", ["pets", "digits"])
@@ -225,7 +227,7 @@ def say_nearest(wanted: str, names: Iterable[str]) -> str:
     ('did you mean digits?', 'there are none')
     """
     every = list(dict.fromkeys(names))
-    near = find_nearest(wanted, every)
+    near = find_nearest(wanted, every, shared)
     if not every:
         return "there are none"
     meant = f"did you mean {' or '.join(near[:3])}?" if near else ""
@@ -233,6 +235,18 @@ def say_nearest(wanted: str, names: Iterable[str]) -> str:
         return meant
     others = [name for name in every if name not in near]
     return f"{meant} there are: {list_some([*near, *others])}".strip()
+
+
+def join_said(*parts: str) -> str:
+    """Parts of a message behind each other: a question is its own end.
+
+    >>> join_said("no digts", "did you mean digits?", "`mlrek versions` lists them")
+    'no digts; did you mean digits? `mlrek versions` lists them'
+    """
+    said = ""
+    for part in filter(None, parts):
+        said += ("" if not said else " " if said.endswith("?") else "; ") + part
+    return said
 
 
 def fmt(

@@ -12,6 +12,7 @@ import typer
 from mlrek.cli.command import HelpfulCommand
 from mlrek.cli.output import Output
 from mlrek.errors import UsageError
+from mlrek.text import join_said
 
 if TYPE_CHECKING:
     from typer._click import Context
@@ -321,7 +322,10 @@ def check_images(images: str) -> str:
     """
     if images in {"auto", "none"} or images.startswith("s3://") or Path(images).is_dir():
         return images
-    raise UsageError(f"--images {images}: no such folder; give one, or auto, or none")
+    from mlrek.sources.storage import say_missing_path
+
+    said = join_said(say_missing_path(images), "give a folder, or auto, or none")
+    raise UsageError(f"--images {images}: {said}")
 
 
 def is_name(words: list[str]) -> bool:

@@ -7,6 +7,7 @@ import typer
 from mlrek.cli import options as opt
 from mlrek.cli.output import Output
 from mlrek.errors import UsageError
+from mlrek.text import say_nearest
 
 if TYPE_CHECKING:
     from mlrek.evaluation import Evaluation
@@ -83,8 +84,4 @@ def show(
 def _check_label(evaluation: "Evaluation", label: str) -> None:
     if not label or label in evaluation.labels:
         return
-    from difflib import get_close_matches
-
-    close = get_close_matches(label, evaluation.labels, n=3)
-    known = ", ".join(map(repr, close or evaluation.labels[:20]))
-    raise UsageError(f"no label {label!r}; {'did you mean' if close else 'there are'}: {known}")
+    raise UsageError(f"no label {label!r}; {say_nearest(label, evaluation.labels)}")

@@ -18,10 +18,12 @@ from mlrek.formats.stored import load_stored
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.reported import DEFAULT_THRESHOLD
 from mlrek.metrics.test_set import count_once, test_set_digest
+from mlrek.registry.door import find_registered
 from mlrek.sources import AwsOptions, open_source
 from mlrek.sources.custom import parse_custom_arn
 from mlrek.sources.entries import SeenInTraining, Source, VersionEntry
 from mlrek.sources.storage import path_exists
+from mlrek.text import list_some, say_nearest
 from mlrek.tracking import (
     LOOK_NUMBERS_TAG,
     LOOKED_TAG,
@@ -35,6 +37,9 @@ from mlrek.tracking.store import Store
 EVALUATION_PATH = "evaluation.parquet"
 MODEL_URI = re.compile(r"models:/(?P<name>[^@]+?)(?:/(?P<version>\d+)|@(?P<alias>[\w-]+))")
 RUN_URI = re.compile(r"runs:/(?P<run_id>\w+)/?")
+RUN_ID = re.compile(r"[0-9a-f]{32}", re.IGNORECASE)
+MIN_BEGINNING = 4
+"""Digits by which a run is looked for; in a narrow terminal `mlrek versions` prints eight."""
 
 FindSeen: TypeAlias = Callable[[Sequence[str]], SeenInTraining]
 """Tells which of some images the version was trained on."""
@@ -299,6 +304,17 @@ def _get_run(
             f"{named} {run_id} was deleted; bring it back before `mlflow gc` takes it for good: "
             f"mlflow runs restore --run-id {run_id}"
         )
+    if registered is None and not RUN_ID.fullmatch(run_id):
+        meant = store.find_run_ids(run_id) if len(run_id) >= MIN_BEGINNING else []
+        said = (
+            f"did you mean {list_some(f'runs:/{one}' for one in meant)}?"
+            if meant
+            else ("`mlrek versions SOURCE` lists the runs of a project's versions")
+        )
+        raise RunNotFoundError(
+            f"{store.tracking_uri}: there is no run {run_id!r}; a run's id has 32 hexadecimal "
+            f"digits; {said}"
+        )
     raise RunNotFoundError(
         f"{named} {run_id} is not there any more (purged by `mlflow gc`?); log the version anew "
         "with `mlrek sync SOURCE --register`"
@@ -309,8 +325,7 @@ def _get_run(
 def _find_registered(text: str, store: Store) -> RegisteredVersion:
     model = MODEL_URI.fullmatch(text)
     assert model is not None  # noqa: S101 - `_check_uri` has refused what is none
-    wanted = model["alias"] or model["version"]
-    return store.find_model_version(model["name"], wanted, is_alias=bool(model["alias"]))
+    return find_registered(store, model["name"], model["version"] or "", model["alias"] or "")
 
 
 def _split_name(text: str) -> tuple[str, str]:
@@ -328,12 +343,13 @@ def _choose_entry(source: Source, text: str, name: str) -> VersionEntry:
     entries = [e for e in entries if not e.skipped] or entries
     if len(entries) == 1:
         return entries[0]
-    known = ", ".join(f"{text}#{e.version.name}" for e in entries[:10])
     if name or not entries:
-        every = ", ".join(repr(e.version.name) for e in source.list_versions())
         if len(entries) > 1:
             raise UsageError(f"{text} holds several versions named {name!r}; use a version ARN")
-        raise SourceNotFoundError(text, f"no version {name!r}; there are: {every or 'none'}")
+        every = [f"{text}#{e.version.name}" for e in source.list_versions()]
+        said = say_nearest(f"{text}#{name}", every, shared=f"{text}#")
+        raise SourceNotFoundError(text, f"no version {name!r}; {said}")
+    known = list_some(f"{text}#{e.version.name}" for e in entries)
     raise UsageError(f"{text} holds {len(entries)} versions; name one: {known}")
 
 

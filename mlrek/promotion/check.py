@@ -50,7 +50,7 @@ from mlrek.registry.door import DEFAULT_ALIAS, VALIDATION, Registry, ValidationS
 from mlrek.render import write_json
 from mlrek.render.decision import build_decision_json
 from mlrek.sources import AwsOptions
-from mlrek.sources.storage import read_small_text
+from mlrek.sources.storage import read_small_text, say_missing_path
 from mlrek.tracking import RegisteredVersion
 from mlrek.tracking.store import Store
 
@@ -86,6 +86,8 @@ def read_policy(path: str, baseline: str = "", group_by: str = "") -> Policy:
     """
     try:
         text = read_small_text(path, "utf-8-sig")
+    except FileNotFoundError as exc:
+        raise PolicyError(f"{path}: {say_missing_path(path)}") from exc
     except OSError as exc:
         raise PolicyError(f"{path}: the policy cannot be read: {exc.strerror}") from exc
     except ValueError as exc:  # no UTF-8, endless, or no path at all

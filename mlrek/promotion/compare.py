@@ -39,7 +39,7 @@ from mlrek.sources import AwsOptions
 from mlrek.sources.aws import AwsClients
 from mlrek.sources.images import read_images_below
 from mlrek.sources.s3 import open_storage
-from mlrek.sources.storage import read_small_text
+from mlrek.sources.storage import read_small_text, say_missing_path
 from mlrek.text import fmt
 from mlrek.tracking.description import AUTO_IMAGES, NO_IMAGES
 from mlrek.tracking.store import Store
@@ -197,6 +197,8 @@ def load_label_map(path: str) -> dict[str, str]:
         text = read_small_text(path, "utf-8-sig")
     except UnicodeDecodeError as exc:
         raise UsageError(f"{path}: the label map cannot be read: it is no UTF-8 text") from exc
+    except FileNotFoundError as exc:
+        raise UsageError(f"{path}: {say_missing_path(path)}") from exc
     except (OSError, ValueError) as exc:
         reason = getattr(exc, "strerror", None) or exc
         raise UsageError(f"{path}: the label map cannot be read: {reason}") from exc

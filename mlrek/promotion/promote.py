@@ -8,7 +8,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Final
 
-from mlrek.errors import PolicyError, TrackingError, UsageError
+from mlrek.errors import ModelNotFoundError, PolicyError, TrackingError, UsageError
 from mlrek.policy import Decision, Forgive, Policy, VersionIdentity
 from mlrek.policy.parsing import list_weaker
 from mlrek.promotion import MODEL_URI, RUN_URI, digest, find_entry
@@ -19,6 +19,7 @@ from mlrek.registry.door import (
     Registry,
     check_alias,
     current_version,
+    find_registered,
     find_version_of_run,
 )
 from mlrek.registry.moving import (
@@ -246,12 +247,15 @@ def _find_by_uri(text: str, registry: Registry) -> ModelVersion:
         raise UsageError(
             f"{text!r} names no version of a registered model: models:/NAME/3 or models:/NAME@alias"
         )
-    if uri["version"]:
-        return registry.get_version(uri["name"], int(uri["version"]))
-    number = registry.get_aliases(uri["name"]).get(uri["alias"])
-    if number is None:
-        raise UsageError(f"{text}: the model has no such alias")
-    return registry.get_version(uri["name"], number)
+    try:
+        found = find_registered(
+            registry.store, uri["name"], uri["version"] or "", uri["alias"] or ""
+        )
+    except ModelNotFoundError as exc:
+        if uri["alias"] and registry.has_model(uri["name"]):
+            raise UsageError(str(exc)) from exc
+        raise
+    return registry.get_version(found.name, int(found.version))
 
 
 def _choose(

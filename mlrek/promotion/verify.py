@@ -13,7 +13,7 @@ from typing import Any, Final
 from mlrek.errors import EvaluationError, MlrekError, UsageError
 from mlrek.metrics.test_set import digest_test_set
 from mlrek.promotion import MODEL_URI, Referred, digest, parse_run
-from mlrek.registry.door import ModelVersion, Registry
+from mlrek.registry.door import ModelVersion, Registry, find_registered
 from mlrek.registry.moving import SEALED
 from mlrek.render.decision import (
     BASELINE,
@@ -115,8 +115,8 @@ def _find_version(text: str, registry: Registry) -> tuple[ModelVersion, str]:
         raise UsageError(
             f"{text!r} names no registered version: models:/NAME@ALIAS or models:/NAME/3"
         )
-    found = registry.store.find_model_version(
-        model["name"], model["alias"] or model["version"], is_alias=bool(model["alias"])
+    found = find_registered(
+        registry.store, model["name"], model["version"] or "", model["alias"] or ""
     )
     return registry.get_version(found.name, int(found.version)), model["alias"] or ""
 

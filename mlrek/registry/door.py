@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project
 from mlrek.metrics.test_set import is_same_project
-from mlrek.text import escape_unencodable
-from mlrek.tracking import SUPERSEDED_TAG
+from mlrek.text import escape_unencodable, find_nearest, join_said, list_some, say_nearest
+from mlrek.tracking import SUPERSEDED_TAG, RegisteredVersion
 from mlrek.tracking.store import Store, name_account
 from mlrek.tracking.translation import hide_userinfo, is_missing_model, translate_errors
 
@@ -29,6 +29,7 @@ SUPERSEDED = SUPERSEDED_TAG
 VALIDATION = "validation_status"
 DEFAULT_ALIAS = "champion"
 MAX_NAME = 200
+MAX_MEANT = 3
 _URI_VARIABLE = "MLFLOW_TRACKING_URI"
 
 _ALIAS = re.compile(r"(?!latest$)(?!v\d+$)[\w-]{1,255}", re.ASCII | re.IGNORECASE)
@@ -175,6 +176,39 @@ class Registry:
         with self._translated():
             page = self.client.search_registered_models(max_results=MANY)
         return [model.name for model in page]
+
+    def explain_missing(self, name: str, number: str = "", alias: str = "") -> ModelNotFoundError:
+        """That a model, a number or an alias of it is not there, with those that are.
+
+        Raises:
+            TrackingError: MLflow cannot be reached or refuses.
+        """
+        wanted = (f"/{number}" if number else "") + (f"@{alias}" if alias else "")
+        missing = f"the registry at {self.place} has no models:/{name}{wanted}"
+        found = self._find_model(name)
+        if found is None:
+            return ModelNotFoundError(join_said(missing, *self._say_models(name, wanted)))
+        aliases = [f"models:/{name}@{one}" for one in sorted(found.aliases)]
+        numbers = [str(version.number) for version in self.list_versions(name)[::-1]]
+        there = f"its versions are {list_some(numbers)}" if numbers else "it has no version"
+        if not alias:
+            return ModelNotFoundError(join_said(missing, there))
+        said = "the model has no alias yet (`mlrek promote` sets one)"
+        if aliases:
+            said = say_nearest(f"models:/{name}{wanted}", aliases, shared=f"models:/{name}@")
+        return ModelNotFoundError(join_said(missing, said, there))
+
+    def _say_models(self, name: str, wanted: str) -> tuple[str, str]:
+        """Which models may be meant, and how others come in."""
+        names = self.list_names()
+        register = "`mlrek sync SOURCE --register` registers a project's versions"
+        if not names:
+            return "no model is registered there", register
+        meant = [f"models:/{one}{wanted}" for one in find_nearest(name, names)[:MAX_MEANT]]
+        said = f"did you mean {' or '.join(meant)}? " if meant else ""
+        others = [one for one in names if f"models:/{one}{wanted}" not in meant]
+        there = f"there are: {list_some(f'models:/{one}' for one in others)}" if others else ""
+        return (said + there).strip(), "" if meant else register
 
     def list_versions(self, name: str) -> tuple[ModelVersion, ...]:
         """Every version of a registered model by number; none where there is no such model."""
@@ -338,6 +372,19 @@ class Registry:
             use(before if is_set and before != in_environment else None)
             if in_environment is not None:
                 os.environ[_URI_VARIABLE] = in_environment
+
+
+def find_registered(store: Store, name: str, number: str, alias: str) -> RegisteredVersion:
+    """A registered model's version, named by its number or an alias.
+
+    Raises:
+        ModelNotFoundError: It is not there; the message names what is.
+        TrackingError: MLflow cannot be reached or refuses.
+    """
+    try:
+        return store.find_model_version(name, alias or number, is_alias=bool(alias))
+    except ModelNotFoundError as exc:
+        raise Registry(store).explain_missing(name, number, alias) from exc
 
 
 def _is_own(found: "RegisteredModel", name: str, project: Project) -> bool:

@@ -19,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
-from mlrek.errors import UsageError
+from mlrek.errors import ModelNotFoundError, UsageError
 from mlrek.registry.door import ModelVersion, Registry
 from mlrek.tracking import DECISION_TAG
 
@@ -113,7 +113,10 @@ def find_previous(registry: Registry, name: str, alias: str) -> Move:
         UsageError: The alias is not set, or nothing is known to have been before.
     """
     uri = f"models:/{name}@{alias}"
-    now = registry.get_aliases(name).get(alias)
+    try:
+        now = registry.get_aliases(name).get(alias)
+    except ModelNotFoundError as exc:
+        raise registry.explain_missing(name) from exc
     if now is None:
         raise UsageError(f"{uri} is not set, so there is nothing to roll back")
     before = registry.get_version(name, now).tags.get(PREVIOUS + alias, "")

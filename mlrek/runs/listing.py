@@ -9,6 +9,7 @@ from mlrek.formats.doubts import keep_possible
 from mlrek.metrics.test_set import is_same_project
 from mlrek.sources import AwsOptions, open_source
 from mlrek.sources.entries import Source, VersionEntry
+from mlrek.text import join_said, say_nearest
 from mlrek.tracking import LoggedRun, current_runs
 from mlrek.tracking.links import VIEW_TAGS, Links, build_links
 from mlrek.tracking.store import Store
@@ -27,9 +28,6 @@ class ListedVersion:
     test_images: int | None
     reported_f1: float | None
     run: LoggedRun | None
-
-
-MAX_SUGGESTED = 10
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -113,8 +111,10 @@ def find_page(store: Store, text: str, aws: AwsOptions) -> Page:
         raise TrackingError(f"{store.tracking_uri}: nothing is logged yet: mlrek sync SOURCE")
     experiment = _choose(experiments, text, aws) if text else experiments[0]
     if experiment is None:
-        known = ", ".join(e.name for e in experiments[:MAX_SUGGESTED])
-        raise TrackingError(f"{text}: not logged here; there are: {known}; or mlrek sync {text}")
+        known = say_nearest(text, (e.name for e in experiments), shared="mlrek/")
+        raise TrackingError(
+            join_said(f"{text}: not logged here", known, f"or log it: mlrek sync {text}")
+        )
     runs = current_runs(store.list_runs(experiment.experiment_id, {"mlrek.complete": "true"}))
     return Page(
         experiment=experiment.name,

@@ -39,7 +39,7 @@ from mlrek.sources.custom import CustomOptions, is_made_up
 from mlrek.sources.entries import Source, VersionEntry
 from mlrek.sources.rekognition import ANY_VERSION
 from mlrek.sources.storage import path_exists
-from mlrek.text import hide_secrets
+from mlrek.text import hide_secrets, say_nearest
 from mlrek.tracking import DOCUMENT, LoggedRun, current_runs, find_page_run, read_doubts
 from mlrek.tracking.connection import connect, connect_existing, is_fresh
 from mlrek.tracking.description import (
@@ -128,8 +128,7 @@ def list_entries(
     all_listed = len(known) == len(found)
     if all_listed and (missing := [name for name in names if name not in known]):
         raise UsageError(
-            f"no version is named {', '.join(map(repr, missing))}; "
-            f"there are: {', '.join(map(repr, known)) or 'none'}"
+            f"no version is named {', '.join(map(repr, missing))}; {say_nearest(missing[0], known)}"
         )
     return [
         (source, entry)

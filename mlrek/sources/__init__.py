@@ -45,7 +45,14 @@ from mlrek.sources.rekognition import (
     read_projects,
 )
 from mlrek.sources.s3 import S3Storage
-from mlrek.sources.storage import LocalStorage, Storage, join_uri, parent_uri, path_exists
+from mlrek.sources.storage import (
+    LocalStorage,
+    Storage,
+    join_uri,
+    parent_uri,
+    path_exists,
+    say_missing_path,
+)
 from mlrek.sources.tree import VERSION_FILE, VERSIONS_FOLDER, FoundVersions, Tree
 from mlrek.text import escape_unencodable
 
@@ -241,7 +248,7 @@ def _check_place(text: str) -> None:
     if "://" in text:
         raise UsageError(f"{text}: {_NO_PLACE}")
     if not (text and path_exists(text)):
-        raise SourceNotFoundError(text or "''", "no such file or folder")
+        raise SourceNotFoundError(text or "''", say_missing_path(text))
 
 
 def open_all_projects(aws: AwsOptions) -> list[StoredSource]:
@@ -297,7 +304,7 @@ def _open_path_or_name(text: str, aws: AwsOptions) -> StoredSource:
     if not text.strip("."):
         raise UsageError(f"{text!r} names no source")
     if not is_project_name(text) or Path(text).suffix in EVALUATION_SUFFIXES:
-        raise SourceNotFoundError(text, "no such file or folder")
+        raise SourceNotFoundError(text, say_missing_path(text))
     clients = AwsClients(aws)
     return StoredSource(uri=text, catalogue=NamedProject(clients, text), storage=S3Storage(clients))
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
 from mlrek.errors import SourceError, SourceInterruptedError, SourceNotFoundError
+from mlrek.text import join_said, say_nearest
 
 if TYPE_CHECKING:
     from botocore.exceptions import ClientError
@@ -270,8 +271,30 @@ def _explain_trouble(exc: Exception, uri: str) -> SourceError:
             url = urlsplit(str(details.get("endpoint_url") or ""))
             host = url.netloc.rpartition("@")[2] or "AWS"
             reason = _TROUBLES[kind.__name__].format(host=host, said=one_line(str(exc)))
+            reason = join_said(reason, _suggest(kind.__name__, details, host))
             return SourceInterruptedError(uri, reason)
     return SourceError(uri, f"AWS cannot be asked: {one_line(str(exc))}")
+
+
+def _suggest(kind: str, details: Mapping[str, Any], host: str) -> str:
+    """The profile or the region that may be meant, where it is one that nobody knows."""
+    import botocore.session
+    from botocore.exceptions import BotoCoreError
+
+    if kind not in {"ProfileNotFound", "EndpointConnectionError"}:
+        return ""
+    session = botocore.session.Session()
+    try:
+        if kind == "ProfileNotFound":
+            profiles = session.available_profiles
+            return say_nearest(str(details.get("profile", "")), profiles) if profiles else ""
+        service, region, *_ = [*host.split("."), ""]
+        known = session.get_available_regions(service)
+    except BotoCoreError:  # what is wrong with the configuration was not asked
+        return ""
+    if not known or not host.endswith((".amazonaws.com", ".amazonaws.com.cn")) or region in known:
+        return ""
+    return f"no region is called {region!r}: {say_nearest(region, known)}"
 
 
 def open_session(profile: str) -> "Session":

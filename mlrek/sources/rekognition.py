@@ -40,7 +40,14 @@ from mlrek.sources.loose import (
     make_up_project,
     seems_evaluation,
 )
-from mlrek.sources.storage import S3_SCHEME, StoredFile, join_document, parent_uri, parse_s3_uri
+from mlrek.sources.storage import (
+    S3_SCHEME,
+    StoredFile,
+    join_document,
+    parent_uri,
+    parse_s3_uri,
+    say_missing_path,
+)
 from mlrek.sources.tree import FoundVersions, Tree, is_description, place_parts, read_all
 
 if TYPE_CHECKING:
@@ -107,8 +114,14 @@ class NamedProject:
 
     def list_versions(self) -> list[VersionEntry]:
         """Every version of the project, all pages."""
-        uri = f"Rekognition project {self.name!r} (there is no such folder)"
-        return _read_versions(self.clients, _find_project(self.clients, self.name, uri))
+        said = say_missing_path(self.name).removeprefix("no such file or folder")
+        uri = f"Rekognition project {self.name!r} (there is no such folder{said})"
+        try:
+            return _read_versions(self.clients, _find_project(self.clients, self.name, uri))
+        except SourceInterruptedError as exc:
+            if exc.uri == "AWS":  # it may be a folder's name that was meant
+                raise SourceInterruptedError(uri, exc.reason) from exc
+            raise
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,10 +12,12 @@ from dataclasses import dataclass, field
 from errno import ENAMETOOLONG
 from functools import partial
 from hashlib import sha256
+from itertools import islice
 from pathlib import Path
 from typing import Protocol
 
 from mlrek.errors import SourceError, SourceNotFoundError
+from mlrek.text import find_nearest
 
 _LOG = logging.getLogger("mlrek")
 CHUNK = 1 << 20  # bytes read at a time
@@ -35,6 +37,8 @@ _EVALUATION_NAME = re.compile(
 _PICTURE = re.compile(r"\.(?:jpe?g|png|gif|bmp|webp|ico|tiff?)$", re.IGNORECASE)
 _PICTURE_OR_BOXES = re.compile(rf"{_PICTURE.pattern}|\.txt$", re.IGNORECASE)
 _LABELS = re.compile(r"(?:^|[/\\])labels(?:[/\\]|$)")
+MAX_SIBLINGS = 10_000  # names of a folder among which one is looked for that was meant
+MAX_MEANT = 3
 MAX_SMALL_FILE = 4 << 20  # bytes
 MAX_DOCUMENT = 256 << 20  # bytes; thousands of labels with all their curves take a tenth of it
 
@@ -121,6 +125,21 @@ def path_exists(text: str) -> bool:
         if exc.errno == ENAMETOOLONG:
             return False
         raise _explain(text, exc) from exc
+
+
+def say_missing_path(text: str) -> str:
+    """That no file or folder is called so, and what next to it has nearly that name."""
+    path = Path(text)
+    names: list[str] = []
+    try:
+        while path.parent != path and not path.parent.is_dir():
+            path = path.parent
+        names = [one.name for one in islice(path.parent.iterdir(), MAX_SIBLINGS)]
+    except (OSError, ValueError):  # nobody may look there, or it is no path at all
+        pass
+    near = [name for name in find_nearest(path.name, names) if not is_hidden(name)]
+    meant = " or ".join(str(Path(path.parent, name)) for name in near[:MAX_MEANT])
+    return "no such file or folder" + (f"; did you mean {meant}?" if meant else "")
 
 
 def read_bytes(storage: Storage, uri: str) -> bytes:
@@ -312,7 +331,7 @@ def _raise_for(uri: str, exc: OSError) -> None:
 
 def _explain(uri: str, exc: Exception) -> SourceError:
     if isinstance(exc, FileNotFoundError | NotADirectoryError):
-        return SourceNotFoundError(uri, "no such file or folder")
+        return SourceNotFoundError(uri, say_missing_path(uri))
     if isinstance(exc, IsADirectoryError):
         return SourceError(uri, "is a folder, where a file should be")
     if isinstance(exc, PermissionError):

@@ -54,6 +54,7 @@ METRICS_PER_BATCH = 900
 _IS_THERE = re.compile("unique|duplicate", re.IGNORECASE)  # as sqlite, PostgreSQL, MySQL say it
 MAX_EXPERIMENT_TAG = 20_000
 MAX_PLACES = 100
+MAX_LOOKED_THROUGH = 20  # experiments in which a run is looked for by its id's beginning
 """Experiments that one search of runs names; some servers take no more."""
 TABLE_PATH = "predictions.json"
 TABLES_TAG = "mlflow.loggedArtifacts"
@@ -344,6 +345,15 @@ class Store:
             return self.get_run(run_id)
         except RunNotFoundError:
             return None
+
+    def find_run_ids(self, beginning: str) -> list[str]:
+        """The ids of runs of versions that begin so, as people copy them from a narrow table."""
+        return [
+            run.run_id
+            for experiment in self.list_experiments()[:MAX_LOOKED_THROUGH]
+            for run in self.list_version_runs(experiment.experiment_id)
+            if run.run_id.startswith(beginning.lower())
+        ]
 
     def read_artifact(self, run_id: str, path: str) -> bytes:
         """The content of one artifact of a run."""

@@ -265,7 +265,10 @@ def test_another_alias_has_its_own_history(promote, uri, name):
         (("models:/{name}", "--rollback", "--policy", "p"), "leave --policy out"),
         (("models:/{name}/2", "--policy", "{policy}", "--alias", "v3"), "cannot be an alias"),
         (("models:/{name}", "--policy", "{policy}"), "names no version"),
-        (("models:/{name}@nobody", "--policy", "{policy}"), "no such alias"),
+        (
+            ("models:/{name}@nobody", "--policy", "{policy}"),
+            "the model has no alias yet",
+        ),
         (("models:/{name}", "--rollback"), "is not set, so there is nothing to roll back"),
         (("a/b", "--rollback"), "names no registered model"),
     ],

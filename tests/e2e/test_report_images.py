@@ -120,4 +120,6 @@ def test_a_folder_that_is_not_there_is_wrong_usage(one_version, run_mlrek):
     done = run_mlrek("sync", one_version, "--images", "nowhere", check=False)
 
     assert done.returncode == 2
-    assert "--images nowhere: no such folder; give one, or auto, or none" in done.stderr
+    assert (
+        "--images nowhere: no such file or folder; give a folder, or auto, or none" in done.stderr
+    )

@@ -4,7 +4,7 @@ from math import nan
 
 import pytest
 
-from mlrek.text import fmt, fmt_with, span
+from mlrek.text import fmt, fmt_with, say_nearest, span
 
 
 @pytest.mark.parametrize(
@@ -32,3 +32,13 @@ def test_an_interval_is_whole_or_is_not():
     assert span(nan, 0.5) == "—"
     assert fmt_with(0.5, 0.25, nan) == "0.500"
     assert fmt_with(0.5, 0.25, 0.75, ends=1) == "0.500 (0.2–0.8)"
+
+
+def test_of_many_names_the_nearest_ten_are_listed():
+    """And how many more there are."""
+    names = [f"class-{i:03}" for i in range(100)]
+    said = say_nearest("clas-042", names)
+
+    assert said.startswith("did you mean class-042 or ")
+    assert said.endswith(" and 90 more")
+    assert said.partition("there are: ")[2].startswith("class-042, ")

@@ -137,7 +137,7 @@ def test_nothing_is_known_of_an_alias_that_was_moved_in_another_way(registry, na
         find_previous(registry, name, "champion")
     with pytest.raises(UsageError, match="is not set"):
         find_previous(registry, name, "other")
-    with pytest.raises(ModelNotFoundError, match="no registered model"):
+    with pytest.raises(ModelNotFoundError, match="has no models:/nobody"):
         find_previous(registry, "nobody", "champion")
 
 
