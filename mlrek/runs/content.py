@@ -35,6 +35,7 @@ from mlrek.tracking.description import (
     describe_metrics,
     describe_params,
     describe_tags,
+    mark_state,
 )
 from mlrek.tracking.view import MAIN_PICTURES, picture_key
 
@@ -74,7 +75,12 @@ def describe_run(
         tags=describe_tags(
             evaluation,
             metrics,
-            Identity(key=key, state=state, test_set_digest=digest, logged_at=logged_at),
+            Identity(
+                key=key,
+                state=state and mark_state(state, len(evaluation.labels), options.drawn_labels),
+                test_set_digest=digest,
+                logged_at=logged_at,
+            ),
         )
         | steps,
         params=describe_params(evaluation, metrics),

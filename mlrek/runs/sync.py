@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,10 +14,18 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from mlrek.errors import MlrekError, SourceError, SourceNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project, Provider, Version
+from mlrek.metrics.drawn_labels import count_shown
 from mlrek.metrics.reported import DEFAULT_THRESHOLD
 from mlrek.metrics.test_set import is_fuller, is_same_project
 from mlrek.render.project_data import HeldNumbers, parse_held
 from mlrek.render.project_page import PROJECT_PAGE
+from mlrek.runs.drawn import (
+    DrawnLabels,
+    ProjectPlace,
+    count_logged_labels,
+    find_age,
+    plan_drawn,
+)
 from mlrek.runs.log import (
     RUN_VARIABLE,
     Logged,
@@ -47,6 +55,7 @@ from mlrek.tracking.description import (
     Options,
     RunDescription,
     describe_state,
+    mark_state,
     read_earlier,
 )
 from mlrek.tracking.links import VIEW_TAGS, Links, build_artifact_link, build_links
@@ -62,10 +71,12 @@ if TYPE_CHECKING:
 class _Place:
     """Where a project's runs are and which there are, or why they cannot be there.
 
-    `neighbours` are all runs of versions in that experiment, also of other projects.
+    `neighbours` are all runs of versions in that experiment, also of other projects; `tags` are the
+    experiment's.
     """
 
     experiment_id: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
     runs: tuple[LoggedRun, ...] = ()
     neighbours: tuple[LoggedRun, ...] = ()
     trouble: TrackingError | None = None
@@ -98,6 +109,7 @@ class _Tools:
     progress: Progress
     prepared: _Prepared
     fresh: dict[str, HeldNumbers]
+    drawn: Mapping[Project, DrawnLabels]
 
 
 def list_entries(
@@ -197,7 +209,12 @@ def sync_opened(
             entries, options = _join_project(entries, store, options)
         jobs = _plan(entries, store, options)
         tools = _Tools(
-            store=store, workers=workers, progress=progress, prepared=begun.result(), fresh={}
+            store=store,
+            workers=workers,
+            progress=progress,
+            prepared=begun.result(),
+            fresh={},
+            drawn=_plan_drawn(jobs, store, options),
         )
         results = _run_jobs(jobs, options, tools)
     projects, troubles = _finish_projects(
@@ -392,7 +409,7 @@ def _open_place(
     own = tuple(run for run in listed[place] if is_same_project(run.project_arn, project.arn))
     if not options.dry_run:
         _write_fuller_arn(store, experiment, project, own)
-    return _Place(experiment_id=place, runs=own, neighbours=listed[place])
+    return _Place(experiment_id=place, tags=experiment.tags, runs=own, neighbours=listed[place])
 
 
 def _begin(
@@ -412,10 +429,40 @@ def _begin(
 def _run_jobs(
     jobs: Sequence[_Job], options: SyncOptions, tools: _Tools
 ) -> tuple[VersionResult, ...]:
-    """All versions: threads ask and write, workers read and compute."""
+    """All versions: threads ask and write, workers read and compute.
+
+    The oldest version is the first: others may wait for what it says is to be drawn.
+    """
     at_once = tools.workers.jobs
+    order = sorted(range(len(jobs)), key=lambda i: find_age(jobs[i].entry.version))
     with ThreadPoolExecutor(max_workers=at_once + 1 if at_once > 1 else 1) as pool:
-        return tuple(pool.map(partial(_sync_version, options=options, tools=tools), jobs))
+        sync = partial(_sync_version, options=options, tools=tools)
+        done = dict(zip(order, pool.map(sync, [jobs[i] for i in order]), strict=True))
+    return tuple(done[i] for i in range(len(jobs)))
+
+
+def _plan_drawn(
+    jobs: Sequence[_Job], store: Store | None, options: SyncOptions
+) -> dict[Project, DrawnLabels]:
+    """By project: which labels the matrices of its versions are drawn with."""
+    by_project: dict[Project, list[_Job]] = {}
+    for job in jobs:
+        by_project.setdefault(job.entry.version.project, []).append(job)
+    return {
+        project: plan_drawn(
+            store,
+            ProjectPlace(
+                project_arn=project.arn,
+                experiment_id=own[0].place.experiment_id,
+                tags=own[0].place.tags,
+                runs=own[0].place.runs,
+            ),
+            [job.entry.version for job in own],
+            options.options,
+            writes=not options.dry_run,
+        )
+        for project, own in by_project.items()
+    }
 
 
 def _sync_version(job: _Job, *, options: SyncOptions, tools: _Tools) -> VersionResult:
@@ -426,6 +473,8 @@ def _sync_version(job: _Job, *, options: SyncOptions, tools: _Tools) -> VersionR
         result = VersionResult(entry=job.entry, action="failed", reason=str(exc))
     except Exception as exc:  # noqa: BLE001 - whatever it is, it never stops the other versions
         result = VersionResult(entry=job.entry, action="failed", reason=_say_fault(exc))
+    finally:
+        tools.drawn[job.entry.version.project].pass_over(job.entry.version.arn)
     result = replace(result, experiment_id=job.place.experiment_id)
     tools.progress.finish_version(result)
     return result
@@ -453,18 +502,44 @@ def _update_version(job: _Job, options: SyncOptions, tools: _Tools) -> VersionRe
         raise job.place.trouble
     prepared = tools.prepared.get(entry.version.arn)
     work, size = prepared or _prepare_work(job.source, entry, options)
-    if current and current.source_state == work.state and not options.force:
+    drawn = tools.drawn[entry.version.project]
+    if current and not options.force and _is_same_state(current, work, drawn.known):
         return _leave(job, keep(job.target, current))
     if current is not None:
         key = "" if options.force else current.evaluation_key
         work = replace(work, logged_key=key, earlier=read_earlier(job.store, current))
     try:
-        description = tools.workers.describe(work, size=size, on_bytes=tools.progress.on_bytes)
+        description = tools.workers.describe(
+            _draw_known(work, drawn.known),
+            partial(_choose_drawn, drawn),
+            size=size,
+            on_bytes=tools.progress.on_bytes,
+        )
     except SourceNotFoundError as exc:
         if current is None or options.force or not current.has_images:
             raise
         return _leave(job, keep(job.target, current, str(exc)))
     return _log(job, description, tools)
+
+
+def _is_same_state(current: LoggedRun, work: Work, drawn_labels: tuple[str, ...]) -> bool:
+    """Whether a run was made of the same files, and is drawn with the labels that it should be."""
+    n_labels = count_logged_labels(current)
+    if not drawn_labels and count_shown(n_labels, work.options.top_labels) < n_labels:
+        return False
+    return current.source_state == mark_state(work.state, n_labels, drawn_labels)
+
+
+def _draw_known(work: Work, drawn_labels: tuple[str, ...]) -> Work:
+    """The work with the labels of the project, where these are known."""
+    if not drawn_labels:
+        return work
+    options = replace(work.options, drawn_labels=drawn_labels)
+    return replace(work, options=options, is_drawn_known=True)
+
+
+def _choose_drawn(drawn: DrawnLabels, work: Work, choice: tuple[str, ...]) -> Work:
+    return _draw_known(work, drawn.choose(work.entry.version.arn, choice))
 
 
 def _choose_options(entry: VersionEntry, options: Options) -> Options:
@@ -486,6 +561,7 @@ def _prepare_work(source: Source, entry: VersionEntry, options: SyncOptions) -> 
         logged_at=datetime.now(UTC).isoformat(),
         aws=options.aws,
         is_dry=options.dry_run,
+        is_drawn_known=False,
     )
     return work, count_bytes(files)
 

@@ -15,11 +15,11 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from threading import Lock
 from types import TracebackType
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeAlias, TypeVar
 from uuid import uuid4
 
 from mlrek import __version__
@@ -71,7 +71,8 @@ class Work:
 
     `is_dry`: nothing will be logged. `logged_key` is the evaluation key of the run that there is
     already, '' without one or where it is to be replaced in any case; `earlier` is that run's
-    `evaluation.parquet`, b'' where it cannot be read.
+    `evaluation.parquet`, b'' where it cannot be read. `is_drawn_known`: nobody has to choose the
+    labels that matrices are drawn with.
     """
 
     source: Source
@@ -83,6 +84,23 @@ class Work:
     is_dry: bool = False
     logged_key: str = ""
     earlier: bytes = b""
+    is_drawn_known: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unchosen:
+    """A version with so many labels that those of its project have to be chosen first.
+
+    `choice` are those that it would choose; `evaluation` is what was read of it, None if that lies
+    on a cluster.
+    """
+
+    choice: tuple[str, ...]
+    evaluation: Evaluation | None
+
+
+Choose: TypeAlias = Callable[[Work, tuple[str, ...]], Work]
+"""What gives a version the labels that all versions of the project are drawn with."""
 
 
 class Workers:
@@ -99,7 +117,7 @@ class Workers:
         self.jobs = self._cluster.at_once if self._cluster else jobs
         self._lock = Lock()
         self._pool: ProcessPoolExecutor | None = None
-        self._begun: dict[tuple[str, str], Callable[[], RunDescription]] = {}
+        self._begun: dict[tuple[str, str], Callable[[], RunDescription | Unchosen]] = {}
         self._expected = self._submitted = 0
         self._described_here = 0
 
@@ -122,14 +140,30 @@ class Workers:
         self.jobs = min(self.jobs, max(versions, 1))
         self._expected = versions
 
-    def describe(self, work: Work, *, size: int, on_bytes: OnBytes) -> RunDescription:
+    def describe(
+        self, work: Work, choose: Choose, *, size: int, on_bytes: OnBytes
+    ) -> RunDescription:
         """Read one version and describe its run; `size` are the bytes to read.
+
+        Where labels have to be chosen first, `choose` is asked, which may wait for other versions.
 
         Raises:
             MlrekError: The version cannot be read or computed.
         """
+        found = self._describe(work, size=size, on_bytes=on_bytes)
+        if isinstance(found, RunDescription):
+            return found
+        chosen = choose(work, found.choice)
+        if found.evaluation is None:
+            described = self._describe(chosen, size=size, on_bytes=on_bytes)
+        else:
+            described = self._describe_read(chosen, found.evaluation, size=size)
+        assert isinstance(described, RunDescription)  # noqa: S101 - for the type checker
+        return described
+
+    def _describe(self, work: Work, *, size: int, on_bytes: OnBytes) -> RunDescription | Unchosen:
         if self._cluster is not None:
-            return self._cluster.run(work.entry.version.arn, describe_work, work)
+            return self._cluster.run(work.entry.version.arn, describe_far, work)
         begun = self._begun.pop(_identify(work), None)
         if begun is None and not self._pays(size):
             self._described_here += 1
@@ -139,12 +173,23 @@ class Workers:
         except BrokenProcessPool:  # all versions under way meet this; one of them is the cause
             return _describe_alone(work)
 
+    def _describe_read(
+        self, work: Work, evaluation: Evaluation, *, size: int
+    ) -> RunDescription | Unchosen:
+        """Describe what was read already, where it would have been described at once."""
+        if not self._pays(size):
+            return describe_read(work, evaluation)
+        try:
+            return self._start_pool().submit(describe_read, work, evaluation).result()
+        except BrokenProcessPool:
+            return _describe_alone(work)
+
     def begin(self, work: Work, *, size: int) -> None:
         """Begin what `describe` will be asked for; only where it is worth a process."""
         if self._cluster is None and self._pays(size):
             self._begun[_identify(work)] = self._submit(work)
 
-    def _submit(self, work: Work) -> Callable[[], RunDescription]:
+    def _submit(self, work: Work) -> Callable[[], RunDescription | Unchosen]:
         """Give a version to the processes; calling what is returned waits for its run."""
         pool = self._start_pool()
         with self._lock:
@@ -251,9 +296,15 @@ def is_in_parts(number: int, versions: int, jobs: int) -> bool:
     return left_over > 0 and number > versions - jobs - left_over
 
 
-def describe_work(work: Work, on_bytes: OnBytes | None = None) -> RunDescription:
+def describe_work(work: Work, on_bytes: OnBytes | None = None) -> RunDescription | Unchosen:
     """Read, compute, draw: everything the run of one version holds."""
     return describe_read(work, read_version(work, on_bytes))
+
+
+def describe_far(work: Work) -> RunDescription | Unchosen:
+    """The same on a cluster, where what was read is read again rather than sent around."""
+    found = describe_work(work)
+    return replace(found, evaluation=None) if isinstance(found, Unchosen) else found
 
 
 def read_version(work: Work, on_bytes: OnBytes | None = None) -> Evaluation:
@@ -268,10 +319,13 @@ def read_version(work: Work, on_bytes: OnBytes | None = None) -> Evaluation:
     return evaluation
 
 
-def describe_read(work: Work, evaluation: Evaluation) -> RunDescription:
-    """Compute and draw: everything the run of one version holds."""
+def describe_read(work: Work, evaluation: Evaluation) -> RunDescription | Unchosen:
+    """Compute and draw: everything the run of one version holds, if it is known what to draw."""
     from mlrek.runs.content import describe_run
+    from mlrek.runs.drawn import choose_labels
 
+    if not work.is_drawn_known and (choice := choose_labels(evaluation, work.options)):
+        return Unchosen(choice=choice, evaluation=evaluation)
     return describe_run(
         _add_contents(work, evaluation),
         work.options,
@@ -324,7 +378,7 @@ def _add_contents(work: Work, evaluation: Evaluation) -> Evaluation:
     return add_found(evaluation, found, is_services=True)
 
 
-def _describe_alone(work: Work) -> RunDescription:
+def _describe_alone(work: Work) -> RunDescription | Unchosen:
     """Describe a version in a process of its own, whose end harms no other version.
 
     Raises:
@@ -342,7 +396,7 @@ def _describe_alone(work: Work) -> RunDescription:
 
 def _describe_when_read(
     pool: ProcessPoolExecutor, work: Work, read: Future[Evaluation]
-) -> RunDescription:
+) -> RunDescription | Unchosen:
     return pool.submit(describe_read, work, read.result()).result()
 
 

@@ -17,6 +17,7 @@ from mlrek.evaluation import Doubt, DoubtKind, Evaluation, Provider, Reported
 from mlrek.metrics import Metrics, ThresholdCurves
 from mlrek.metrics.counts import score_all_labels
 from mlrek.metrics.crossfit import LOGGED_NAMES, PREFIX
+from mlrek.metrics.drawn_labels import count_undivided
 from mlrek.metrics.numbers import NumberRow, list_headlines, list_numbers
 from mlrek.metrics.reported import DEFAULT_THRESHOLD
 from mlrek.render.doubts import list_version_remarks, list_warnings, order_doubts
@@ -147,9 +148,9 @@ class Options:
     """Every option that changes a number or a picture.
 
     `threshold` is where published numbers are read, as far as they are published over thresholds;
-    `top_labels` how many labels, the most confused ones, the confusion matrix is drawn with;
-    `drawn_labels` those that were chosen for all versions of the project; `images` where the
-    report's small pictures come from: `auto`, `none`, or a folder.
+    `drawn_labels` are those that the matrices of all versions of the project are drawn with, and
+    `top_labels` how many are chosen where none are; `images` is where the report's small pictures
+    come from: `auto`, `none`, or a folder.
     """
 
     prediction_rule: str = "top1"
@@ -163,6 +164,7 @@ class Options:
         """The options as stable JSON values; later ones only where they were given.
 
         So a run that was logged before there was an option still counts as made with its default.
+        What is drawn is left out: it matters to versions with many labels alone.
         """
         described: dict[str, str | bool | float] = {
             "prediction_rule": self.prediction_rule,
@@ -170,8 +172,6 @@ class Options:
         }
         if self.threshold != DEFAULT_THRESHOLD:
             described["threshold"] = self.threshold
-        if self.top_labels:
-            described["top_labels"] = self.top_labels
         if self.images != AUTO_IMAGES:
             described["images"] = self.images
         return described
@@ -197,8 +197,21 @@ def compute_evaluation_key(evaluation: Evaluation, options: Options) -> str:
         "training": [version.training_start_ms, version.training_end_ms, version.billable_minutes],
         "reported": sorted(evaluation.reported.aggregate.items()),
         "options": options.describe(),
+        **describe_drawn(len(evaluation.labels), options.drawn_labels),
     }
     return sha256(_dump(identity).encode()).hexdigest()
+
+
+def describe_drawn(n_labels: int, drawn_labels: Sequence[str]) -> dict[str, list[str]]:
+    """What the identity of a run has of the labels that it is drawn with; nothing if it has few."""
+    has_many = bool(drawn_labels) and n_labels > count_undivided(drawn_labels)
+    return {"drawn_labels": list(drawn_labels)} if has_many else {}
+
+
+def mark_state(state: str, n_labels: int, drawn_labels: Sequence[str]) -> str:
+    """The state of a version's files, and of the labels that it is drawn with."""
+    drawn = describe_drawn(n_labels, drawn_labels)
+    return f"{state} drawn:{sha256(_dump(drawn).encode()).hexdigest()[:16]}" if drawn else state
 
 
 def describe_state(state: Mapping[str, str], options: Options) -> str:

@@ -76,7 +76,7 @@ def test_other_pictures_on_a_disk_promote_nobody(project, log, check):
     draw(project)
     log(project, "v1")
     draw(project, salt=1, places=range(20))
-    first = log(project, "v1", "--top-labels", "2")
+    first = log(project, "v1", "--prediction-rule", "threshold")
     assert first["action"] == "replaced"
     second = log(project, "v2")
     code, doubts = check(second, first)

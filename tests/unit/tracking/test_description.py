@@ -227,8 +227,8 @@ def test_the_providers_own_curve_is_logged_under_its_own_key(make_evaluation, ma
 def test_an_option_that_was_not_there_yet_changes_no_old_run():
     """Its default is not part of the identity; any other value is."""
     assert Options().describe() == {"prediction_rule": "top1", "skip_bad_lines": False}
-    given = Options(threshold=0.84, top_labels=10, images="none").describe()
-    assert (given["threshold"], given["top_labels"], given["images"]) == (0.84, 10, "none")
+    given = Options(threshold=0.84, images="none").describe()
+    assert (given["threshold"], given["images"]) == (0.84, "none")
 
 
 def test_the_model_it_was_adapted_from_has_keys_of_its_own(make_evaluation, make_metrics):
