@@ -137,7 +137,9 @@ def _compare(
 def _keep(compared: "Compared", tracking_uri: str, output: Output) -> "Compared":
     """Write the comparison into the candidates' runs, where MLflow has them."""
     from mlrek.promotion.compare import find_runs, write_comparisons
+    from mlrek.runs.results import name_ui
     from mlrek.tracking.connection import connect, is_fresh
+    from mlrek.tracking.links import is_local_store
 
     if is_fresh(tracking_uri, os.environ):  # told without importing MLflow, which takes seconds
         return compared
@@ -148,8 +150,10 @@ def _keep(compared: "Compared", tracking_uri: str, output: Output) -> "Compared"
     except TrackingError as exc:  # the comparison itself is there
         output.warn([f"the comparison is kept in no run: {exc}"])
         return compared
-    for run_id in written:
-        output.hint(f"kept in runs:/{run_id}/comparison")
+    for place in written:
+        output.hint(f"kept in {place}")
+    if written and is_local_store(store.tracking_uri):
+        output.hint(f"to open it, serve MLflow's pages: {name_ui(store.tracking_uri)}")
     return compared
 
 

@@ -25,7 +25,7 @@ def ui(
         str,
         typer.Argument(
             metavar="SOURCE",
-            help="Project, experiment or source; else the experiment written to last.",
+            help="Project, experiment or source; else that of the version logged last.",
             show_default=False,
         ),
     ] = "",
@@ -104,8 +104,10 @@ def _show_signed(uri: str, source: str, aws: "AwsOptions", output: Output, *, op
 
 
 def _show_page(page: "Page", address: str, output: Output, *, opens: bool) -> None:
+    from mlrek.runs.results import list_pages
+
     links = page.build_links(address)
-    lines = [f"{page.experiment}:", f"  charts   {links.charts}", f"  compare  {links.compare}"]
+    lines = [f"{page.experiment}:", *(line.text for line in list_pages(links))]
     _show(page, links, lines, output, opens=opens)
 
 

@@ -46,6 +46,7 @@ from mlrek.tracking.store import Store
 
 FOLDER = "comparison"
 REPORT = "report.html"
+COMPARISON_PAGE = "comparison.html"
 _UNSAFE = re.compile(r"[^\w.-]+")
 SEVERAL_LOOKS = 2
 """From so many versions on it is said how many were checked on one test set."""
@@ -128,15 +129,17 @@ def write_comparisons(compared: Compared, store: Store) -> list[str]:
     """Keep each comparison in its candidate's run, under `comparison/<baseline version>/`.
 
     Returns:
-        The ids of the runs that were written to.
+        Where each is: the address of its page, without web pages its place in the run.
     """
     written = []
+    baseline = compared.evaluations[0].version.name
     for i, run_id in enumerate(compared.runs[1:]):
         if run_id:
-            place = f"{FOLDER}/{_safe_name(compared.evaluations[0].version.name)}"
+            place = f"{FOLDER}/{_safe_name(baseline)}"
             for name, content in describe_files(compared, i).items():
                 store.write_artifact(run_id, f"{place}/{name}", content)
-            written.append(run_id)
+            page = store.link_comparison(run_id, baseline, f"{place}/{COMPARISON_PAGE}")
+            written.append(page or f"runs:/{run_id}/{FOLDER}")
     return written
 
 
@@ -144,7 +147,7 @@ def describe_files(compared: Compared, i: int) -> dict[str, bytes]:
     """What the run of candidate `i` keeps of its comparison, by file name."""
     comparison, run_id = compared.comparisons[i], compared.runs[i + 1]
     files = {
-        "comparison.html": render_comparison(compared, i),
+        COMPARISON_PAGE: render_comparison(compared, i),
         "comparison.json": write_json(
             {
                 "baseline": build_version_json(comparison.baseline, compared.runs[0]),

@@ -22,9 +22,9 @@ from mlrek.render.doubts import list_version_remarks, list_warnings, order_doubt
 from mlrek.render.report import render_report
 from mlrek.render.tables import describe_predictions
 from mlrek.runs import release_memory
+from mlrek.tracking import STEPS_TAG
 from mlrek.tracking.description import (
     GRID_KEY,
-    STEPS_TAG,
     GridPicture,
     Identity,
     Options,
@@ -102,7 +102,7 @@ def describe_run(
         picture=pictures.get(main),
         picture_key=picture_key(main),
         grid=grid,
-        dataset=describe_dataset(evaluation, digest),
+        dataset=describe_dataset(evaluation, digest, metrics.test_images),
         doubts=order_doubts(list_doubts(evaluation, metrics)),
         knows=compute_knowledge(evaluation),
     )

@@ -101,7 +101,7 @@ def _find_runs(
 
 
 def find_page(store: Store, text: str, aws: AwsOptions) -> Page:
-    """The experiment that a name, an ARN or a source means; '' is the one written to last.
+    """The experiment that a name, an ARN or a source means; '' is that of the version logged last.
 
     Raises:
         TrackingError: There is none.
@@ -109,7 +109,7 @@ def find_page(store: Store, text: str, aws: AwsOptions) -> Page:
     experiments = store.list_experiments()
     if not experiments:
         raise TrackingError(f"{store.tracking_uri}: nothing is logged yet: mlrek sync SOURCE")
-    experiment = _choose(experiments, text, aws) if text else experiments[0]
+    experiment = _choose(experiments, text, aws) if text else _find_newest(store, experiments)
     if experiment is None:
         known = say_nearest(text, (e.name for e in experiments), shared="mlrek/")
         raise TrackingError(
@@ -124,6 +124,15 @@ def find_page(store: Store, text: str, aws: AwsOptions) -> Page:
         picture=next(iter(find_main_pictures(runs)), ""),
         workspace=store.workspace,
     )
+
+
+def _find_newest(store: Store, experiments: "tuple[Experiment, ...]") -> "Experiment":
+    """The one whose version was logged last; of one sync's, that with the newest training.
+
+    When an experiment itself was written to tells less: a sync ends with notes, by the alphabet.
+    """
+    place = store.find_newest_place([experiment.experiment_id for experiment in experiments])
+    return next((e for e in experiments if e.experiment_id == place), experiments[0])
 
 
 def _choose(

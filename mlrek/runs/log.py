@@ -150,7 +150,7 @@ def write_overview(
         store.set_run_tags(run.run_id, {COLOUR_TAG: colour})
     own = store.list_own_test_set_runs(experiment.experiment_id) if is_changed else ()
     tags = {VIEW_TAG: describe_view(runs), PICTURES_VIEW_TAG: describe_pictures_view(runs)}
-    note = render_experiment_note(complete, own)
+    note = render_experiment_note(complete, own, workspace=store.linked_workspace)
     if is_changed or is_outdated(experiment.tags.get(NOTE_TAG, ""), note):
         tags[NOTE_TAG] = note
     store.set_experiment_tags(experiment, tags)
@@ -160,7 +160,9 @@ def write_note(store: Store, experiment: "Experiment") -> None:
     """Bring the note of an experiment up to date; one of somebody's own stays."""
     experiment_id = experiment.experiment_id
     note = render_experiment_note(
-        store.list_version_runs(experiment_id), store.list_own_test_set_runs(experiment_id)
+        store.list_version_runs(experiment_id),
+        store.list_own_test_set_runs(experiment_id),
+        workspace=store.linked_workspace,
     )
     if is_outdated(experiment.tags.get(NOTE_TAG, ""), note):
         store.set_experiment_tags(experiment, {NOTE_TAG: note})

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
 from shlex import quote
 from typing import Final, Protocol
 
@@ -18,7 +19,7 @@ from mlrek.sources.custom import CustomOptions
 from mlrek.sources.description import AUTO_SPLIT
 from mlrek.sources.entries import VersionEntry
 from mlrek.text import fmt, fmt_date, fmt_with
-from mlrek.tracking import LoggedRun
+from mlrek.tracking import LoggedRun, order_by_age
 from mlrek.tracking.description import Options
 from mlrek.tracking.links import Links, is_local_store
 from mlrek.tracking.notes import compute_changes, find_task, test_set_letters
@@ -61,7 +62,7 @@ class SyncOptions:
     `all_projects` adds every project of the account and region to the sources; `scheduler` is the
     address of a Dask cluster whose workers read and compute, '' for this machine. With `custom`
     the one source is files of predictions of a model from anywhere. `model_uri` is the model that
-    is registered for it, where it can be called.
+    is registered for it, where it can be called. `begun_at` is when its runs say they were logged.
     """
 
     experiment: str = ""
@@ -77,6 +78,7 @@ class SyncOptions:
     custom: CustomOptions | None = None
     options: Options = field(default_factory=Options)
     aws: AwsOptions = field(default_factory=AwsOptions)
+    begun_at: str = field(default_factory=lambda: datetime.now(UTC).isoformat())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +164,7 @@ def build_version_result(result: VersionResult) -> dict[str, Json]:
 LOGGED = frozenset({"created", "unchanged", "replaced"})
 
 MAX_NAMES = 5
+MAX_LINKED_PROJECTS = 3
 
 
 def check_registry(store: Store, name: str, model_uri: str = "") -> None:
@@ -212,7 +215,9 @@ def _register_project(
     name = registry.choose_name(project, name)
     registry.open_model(name, project)
     known = registry.list_versions(name)
-    by_age = sorted(results, key=lambda result: result.run.start_ms if result.run else 0)
+    runs = {run.run_id: run for run in (result.run for result in results) if run is not None}
+    places = {run.run_id: i for i, run in enumerate(sorted(runs.values(), key=order_by_age))}
+    by_age = sorted(results, key=lambda result: places[result.run.run_id] if result.run else -1)
     return [_register(registry, name, result, known, own) for result in by_age]
 
 
@@ -258,15 +263,34 @@ def list_sync_blocks(result: "SyncResult", *, wide: bool) -> Iterator[Block]:
 
 
 def list_links(result: "SyncResult") -> Iterator[Line]:
-    """Where to look; a local store first needs its pages served, which `mlrek ui` does."""
+    """Where to look; a local store first needs its pages served, which `mlrek ui` does.
+
+    Of many projects only the charts, a line each.
+    """
     linked = [project for project in result.projects if project.runs and project.links.charts]
     if linked and is_local_store(result.tracking_uri):
-        yield Line(f"Open MLflow with `{_name_ui(result.tracking_uri)}`:")
+        yield Line(f"Open MLflow with `{name_ui(result.tracking_uri)}`:")
+    if len(linked) > MAX_LINKED_PROJECTS:
+        width = max(len(project.experiment) for project in linked)
+        for project in linked:
+            yield Line(f"{project.experiment:{width}}  {project.links.charts}")
+        return
     for project in linked:
         yield Line(f"{project.experiment}:")
-        for title in ("project", "charts", "compare", "images"):
-            if link := getattr(project.links, title):
-                yield Line(f"  {title:8} {link}")
+        yield from list_pages(project.links)
+
+
+def list_pages(links: Links) -> Iterator[Line]:
+    """A line for each page that is worth opening."""
+    for title, link in (
+        ("all versions", links.project),
+        ("charts", links.charts),
+        ("pictures", links.images),
+        ("last two compared", links.compare_newest),
+        ("newest report", links.report),
+    ):
+        if link:
+            yield Line(f"  {title:17}  {link}")
 
 
 def gather_warnings(versions: Sequence["VersionResult"]) -> Iterator[str]:
@@ -368,7 +392,7 @@ def _list_models(versions: Sequence["VersionResult"]) -> Iterator[Line]:
         yield Line()
 
 
-def _name_ui(tracking_uri: str) -> str:
+def name_ui(tracking_uri: str) -> str:
     """The command to type; the store is named where it would not be found without."""
     import mlflow
 

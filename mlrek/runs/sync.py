@@ -7,7 +7,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
@@ -558,7 +557,7 @@ def _prepare_work(source: Source, entry: VersionEntry, options: SyncOptions) -> 
         entry=entry,
         options=run_options,
         state=describe_state(files, run_options),
-        logged_at=datetime.now(UTC).isoformat(),
+        logged_at=options.begun_at,
         aws=options.aws,
         is_dry=options.dry_run,
         is_drawn_known=False,

@@ -5,6 +5,7 @@ share.
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
@@ -29,7 +30,12 @@ MAX_TAG = 5000
 LOG_SCHEMA_TAG = "mlrek.log_schema"
 """Which edition of what runs hold a run is of; those before the fourth have no such tag."""
 
+STEPS_TAG = "mlrek.picture_steps"
+"""Names the thresholds, in percent, of which a run has a picture with the slider."""
+
 OWN_TEST_SET_NAME_TAG = "mlrek.exam_name"
+HEARTBEAT_TAG = "mlrek.heartbeat"
+"""When a run that is not complete was last written to; gone when it is complete."""
 COMPLETE_TAG = "mlrek.complete"
 """Set last of all: a run without it counts for nothing."""
 SUPERSEDED_TAG = "mlrek.superseded"
@@ -89,6 +95,11 @@ class LoggedRun:
         return self.tags.get("mlrek.source_state", "")
 
     @property
+    def logged_at(self) -> str:
+        """When the sync began that logged it, in ISO form."""
+        return self.tags.get("mlrek.logged_at", "")
+
+    @property
     def has_images(self) -> bool:
         """Whether it was computed from images, not only from the provider's own numbers."""
         return bool(self.tags.get("test_set_digest"))
@@ -136,7 +147,7 @@ class LoggedRun:
 
     def is_leftover(self, now_ms: int) -> bool:
         """Whether the run was given up before it was complete."""
-        heartbeat = self.tags.get("mlrek.heartbeat", "")
+        heartbeat = self.tags.get(HEARTBEAT_TAG, "")
         beat_ms = int(heartbeat) if heartbeat.isascii() and heartbeat.isdigit() else 0
         return not self.is_logged and now_ms - beat_ms > LEFTOVER_AFTER_MS
 
@@ -159,6 +170,20 @@ DOUBTS_TAG: Final = "mlrek.doubts"
 DOCUMENT: Final = "evaluation.json"
 """Holds the doubts that have no room in a tag, which then names this file."""
 
+BOOKKEEPING_TAG: Final = "mlrek.bookkeeping"
+"""What only mlrek reads of a run, as one JSON object: on MLflow's pages it would bury the rest.
+
+Runs that were logged before have a tag for each, and one that is set later counts before this.
+"""
+JOINED_TAGS: Final = {
+    LOG_SCHEMA_TAG: "log_schema",
+    STEPS_TAG: "picture_steps",
+    OWN_TEST_SET_NAME_TAG: "own_test_set",
+    DOUBTS_TAG: "doubts",
+}
+"""The tags that are joined into it, and their names there. None of them is ever searched for."""
+
+_NUMBER: Final = re.compile("([0-9]{1,18})")
 _IS_GONE = "RESOURCE_DOES_NOT_EXIST"
 _NO_REGISTRY = frozenset({"ENDPOINT_NOT_FOUND", "FEATURE_DISABLED"})
 
@@ -172,28 +197,31 @@ def current_run(runs: Iterable[LoggedRun]) -> LoggedRun | None:
     complete = [run for run in runs if run.is_complete]
     if not complete:
         return None
-    newest = max(complete, key=lambda run: (run.tags.get("mlrek.logged_at", ""), run.run_id))
+    newest = max(complete, key=lambda run: (run.logged_at, run.run_id))
     same = (run for run in complete if run.evaluation_key == newest.evaluation_key)
     return min(same, key=lambda run: run.run_id)
 
 
 def current_runs(runs: Iterable[LoggedRun]) -> tuple[LoggedRun, ...]:
-    """The run that counts of each version, by training start."""
+    """The run that counts of each version, the oldest by training first."""
     by_version: dict[str, list[LoggedRun]] = {}
     for run in runs:
         by_version.setdefault(run.version_arn, []).append(run)
     chosen = (current_run(group) for arn, group in by_version.items() if arn)
-    return tuple(
-        sorted(
-            (run for run in chosen if run is not None), key=lambda run: (run.start_ms, run.run_id)
-        )
-    )
+    return tuple(sorted((run for run in chosen if run is not None), key=order_by_age))
+
+
+def order_by_age(run: LoggedRun) -> tuple[int, list[str | int], str]:
+    """What runs are sorted by: training start, then the version's name, its numbers as numbers."""
+    parts = _NUMBER.split(run.tags.get("version_name", ""))
+    name = [int(part) if i % 2 else part for i, part in enumerate(parts)]
+    return run.start_ms, name, run.run_id
 
 
 def find_page_run(runs: Iterable[LoggedRun]) -> LoggedRun | None:
     """The run that has the page of all versions; None where there is none."""
     has_page = (run for run in runs if run.tags.get(PAGE_TAG, PAGE_MOVED) != PAGE_MOVED)
-    return max(has_page, key=lambda run: (run.start_ms, run.run_id), default=None)
+    return max(has_page, key=order_by_age, default=None)
 
 
 def superseded_runs(runs: Sequence[LoggedRun], kept: LoggedRun) -> tuple[LoggedRun, ...]:
@@ -203,6 +231,50 @@ def superseded_runs(runs: Sequence[LoggedRun], kept: LoggedRun) -> tuple[LoggedR
         for run in runs
         if run.is_complete and run.version_arn == kept.version_arn and run.run_id != kept.run_id
     )
+
+
+def join_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """Tags as MLflow keeps them, those that only mlrek reads joined into one.
+
+    >>> join_tags({"task": "detection", "mlrek.log_schema": "4", "mlrek.doubts": "[]"})
+    {'task': 'detection', 'mlrek.bookkeeping': '{"log_schema":"4","doubts":[]}'}
+    """
+    kept = {name: tags[tag] for tag, name in JOINED_TAGS.items() if tag in tags}
+    rest = {tag: value for tag, value in tags.items() if tag not in JOINED_TAGS}
+    if not kept:
+        return rest
+    doubts = kept.get("doubts", DOCUMENT)
+    told = {"doubts": json.loads(doubts)} if doubts != DOCUMENT else {}
+    text = _dump({**kept, **told})
+    return {**rest, BOOKKEEPING_TAG: text if len(text) <= MAX_TAG else _dump_long(kept)}
+
+
+def part_tags(tags: Mapping[str, str]) -> dict[str, str]:
+    """The tags of a run each by itself, however it was logged.
+
+    >>> part_tags({"mlrek.bookkeeping": '{"log_schema":"4","doubts":[]}'})
+    {'mlrek.log_schema': '4', 'mlrek.doubts': '[]'}
+    """
+    text = tags.get(BOOKKEEPING_TAG, "")
+    if not text:
+        return dict(tags)
+    rest = {tag: value for tag, value in tags.items() if tag != BOOKKEEPING_TAG}
+    try:
+        kept = dict(json.loads(text).items())
+        found = {tag: kept[name] for tag, name in JOINED_TAGS.items() if name in kept}
+    except (ValueError, AttributeError):  # somebody wrote over it: whoever asks for doubts is told
+        return {DOUBTS_TAG: f"{BOOKKEEPING_TAG} {text}", **rest}
+    texts = {tag: v if isinstance(v, str) else _dump(v) for tag, v in found.items()}
+    return {**texts, **rest}
+
+
+def _dump(value: object) -> str:
+    return json.dumps(value, separators=(",", ":"))
+
+
+def _dump_long(kept: Mapping[str, str]) -> str:
+    """The same where the doubts have no room."""
+    return _dump({**kept, "doubts": DOCUMENT})
 
 
 def write_doubts_tag(doubts: Sequence[Doubt]) -> str:

@@ -95,8 +95,6 @@ HEAT_MAP = "confusion_matrix.png"
 LABEL_IOU = "label_iou.png"
 PICTURE_KEY = "charts/confusion_matrix"
 GRID_KEY = "charts/confusion_matrix_at_threshold"
-STEPS_TAG = "mlrek.picture_steps"
-"""Names the thresholds, in percent, of which a run has a picture under `GRID_KEY`."""
 
 TEST_SET_ROLES = frozenset(("manifest", "ground_truth"))
 
@@ -261,15 +259,22 @@ def describe_params(evaluation: Evaluation, metrics: Metrics) -> dict[str, str]:
     return {name: str(value) for name, value in params.items() if value is not None}
 
 
-def describe_dataset(evaluation: Evaluation, digest: str) -> DatasetInput | None:
-    """The test set as dataset input; equal digests mean equal test sets."""
+def describe_dataset(
+    evaluation: Evaluation, digest: str, images: int | None = None
+) -> DatasetInput | None:
+    """The test set as dataset input: equal sets have one name and digest, whatever their files.
+
+    `images` are the distinct ones of the test set.
+    """
     is_custom = evaluation.version.project.provider is Provider.CUSTOM
     roles = (*TEST_SET_ROLES, *(("predictions",) if is_custom else ()))  # they may hold the truth
     manifest = next((file for file in evaluation.files if file.role in roles), None)
     if manifest is None:
         return None
-    name = manifest.uri.replace("\\", "/").rstrip("/").rpartition("/")[2]
-    return DatasetInput(uri=manifest.uri, name=name[:500], digest=digest)
+    counted = "" if images is None else f", {images:,} image{'' if images == 1 else 's'}"
+    file = manifest.uri.replace("\\", "/").rstrip("/").rpartition("/")[2][:500]
+    name = f"test set {digest[:8]}{counted}" if digest else file
+    return DatasetInput(uri=manifest.uri, name=name, digest=digest)
 
 
 def _cut_lines(lines: Sequence[str]) -> str:

@@ -79,6 +79,13 @@ def build_links(
     )
 
 
+def build_view_places(experiment_id: str, workspace: str = "") -> tuple[str, str]:
+    """Where MLflow's pages show the views of an experiment: the numbers, and the pictures."""
+    page = f"#/experiments/{experiment_id}/runs?{WORKFLOW}&compareRunsMode=CHART&viewStateShareKey="
+    within = _name_workspace(workspace)
+    return f"{page}{VIEW_KEY}{within}", f"{page}{PICTURES_VIEW_KEY}{within}"
+
+
 def build_compare_place(experiment_id: str, run_ids: Sequence[str], workspace: str = "") -> str:
     """Where MLflow's pages compare runs of an experiment, as a link in a note names it."""
     runs, experiments = (

@@ -1,7 +1,7 @@
 """Notes in markdown, of a run and of an experiment."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain
+from itertools import pairwise
 from string import ascii_uppercase
 from typing import Final
 
@@ -13,34 +13,73 @@ from mlrek.metrics import Metrics, Number
 from mlrek.metrics.numbers import HEADLINES, SERVICE_F1, list_headlines, name_metric
 from mlrek.render import Block, Line, Table, render_markdown
 from mlrek.render.doubts import EFFECT_WORDS, order_doubts, say_touched
+from mlrek.render.project_page import PROJECT_PAGE
 from mlrek.text import display_label, escape_markdown, escape_unprintable, fmt, fmt_date, span
-from mlrek.tracking import LoggedRun, current_runs
+from mlrek.tracking import LoggedRun, current_runs, find_page_run
+from mlrek.tracking.links import (
+    REPORT,
+    build_artifact_place,
+    build_compare_place,
+    build_view_places,
+)
 
 MAX_NOTED_VERSIONS = 100
+IMAGES_TAG: Final = "mlflow.loggedImages"
+"""MLflow's own mark of a run that has pictures for its grid."""
 NOTE_TAG = "mlflow.note.content"
 """The tag that MLflow shows as the note of an experiment or run."""
 _SIGNATURE = "logged by mlrek"
 
+_REPORT_WORDS: Final = "`report.html` among the artifacts"
 WHERE_TO_LOOK: Final = (
-    "Where to look: `report.html` among the artifacts has thresholds, galleries and curves; the "
-    "experiment's charts show the versions side by side; the step of a `curve/` is the threshold "
-    "in percent, and its last value that at 100 %."
+    f"Where to look: {_REPORT_WORDS} has thresholds, galleries and curves; the experiment's charts "
+    "show the versions side by side. Among the metrics, a `curve/` shows its value at threshold "
+    "100 %, which is no result of the version."
 )
+_LAST_COMPARISON: Final = "- Last comparison: "
+MAX_LINKED: Final = 10
+"""Versions whose pages an experiment's note links, the newest."""
 _COUNTED: Final = {Task.DETECTION: "objects", Task.SEGMENTATION: "pixels"}
 _MAX_WARNING: Final = 400
 _MAX_DOUBTS: Final = 6
 
 
-def render_experiment_note(runs: Iterable[LoggedRun], own: Iterable[LoggedRun] = ()) -> str:
+def render_experiment_note(
+    runs: Iterable[LoggedRun],
+    own: Iterable[LoggedRun] = (),
+    *,
+    workspace: str | None = None,
+) -> str:
     """What there is of each project in an experiment, of all the runs that it holds.
 
-    `own` are those on your own test sets, of all of them.
+    `own` are those on your own test sets, of all of them. `workspace` is that of MLflow's pages, ''
+    where they have none; None links no page.
     """
     by_project: dict[str, list[LoggedRun]] = {}
     for run in current_runs(runs):
         by_project.setdefault(run.tags.get("project_arn", ""), []).append(run)
-    blocks = chain.from_iterable(map(_list_project, by_project.values()))
-    return render_markdown(chain(blocks, _list_own(_choose_current(own)))).rstrip("\n")
+    paragraphs: list[str] = []
+    for versions in by_project.values():
+        paragraphs.append(render_markdown(_list_project(versions)).strip("\n"))
+        if workspace is not None:
+            paragraphs += _link_pages(versions, workspace)
+    paragraphs.append(render_markdown(_list_own(_choose_current(own))).strip("\n"))
+    return "\n\n".join(filter(None, paragraphs))
+
+
+def link_report(note: str, place: str) -> str:
+    """A run's note with its report linked, where MLflow shows it."""
+    before, words, after = note.rpartition(_REPORT_WORDS)
+    return f"{before}[`report.html`]({place}){after}" if words else note
+
+
+def link_comparison(note: str, baseline: str, place: str) -> str:
+    """A run's note with its last comparison linked; somebody's own note stays as it is."""
+    lines = [line for line in note.splitlines() if not line.startswith(_LAST_COMPARISON)]
+    if not any(line.startswith(f"- {WHERE_TO_LOOK[:14]}") for line in lines):
+        return note
+    name = escape_markdown(escape_unprintable(baseline))
+    return "\n".join((*lines, f"{_LAST_COMPARISON}[with {name}]({place})."))
 
 
 def is_outdated(said: str, note: str) -> bool:
@@ -87,12 +126,41 @@ def _list_project(runs: Sequence[LoggedRun]) -> Iterator[Block]:
         "test images": lambda run: run.params.get("test_images", ""),
         "test set": lambda run: letters.get(run.tags.get("test_set_digest", ""), ""),
     }
-    yield Line(f"Evaluations of {runs[0].tags.get('project_name', '')}: {versions}, {_SIGNATURE}.")
+    differ = " Test sets differ: compare within one only." if len(letters) > 1 else ""
+    project = runs[0].tags.get("project_name", "")
+    yield Line(f"Evaluations of {project}: {versions}, {_SIGNATURE}.{differ}")
     yield _tabulate(runs, columns, shown, changes)
     if changes:
         yield Line(f"The {_title_change(shown)} is since the version before on the same images.")
-    if len(set(letters.values())) > 1:
-        yield Line("Not all were tested on the same images: compare within a test set only.")
+
+
+def _link_pages(runs: Sequence[LoggedRun], workspace: str) -> Iterator[str]:
+    """The pages of the newest versions: side by side, two at a time, and each by itself."""
+    experiment_id, newest = runs[-1].experiment_id, runs[-MAX_LINKED:]
+    numbers, pictures = build_view_places(experiment_id, workspace)
+    places = {"numbers": numbers}
+    if any(IMAGES_TAG in run.tags for run in runs):
+        places["pictures"] = pictures
+    if (holder := find_page_run(runs)) is not None:
+        page = build_artifact_place(experiment_id, holder.run_id, PROJECT_PAGE, workspace)
+        places = {"all versions on one page": page, **places}
+    yield f"Side by side: {', '.join(f'[{name}]({place})' for name, place in places.items())}."
+    pairs = [
+        f"[{_name_run(before)} and {_name_run(after)}]"
+        f"({build_compare_place(experiment_id, (before.run_id, after.run_id), workspace)})"
+        for before, after in pairwise(newest)
+    ]
+    if pairs:
+        yield f"Two at a time, with their files: {', '.join(pairs)}."
+    reports = [
+        f"[{_name_run(run)}]({build_artifact_place(experiment_id, run.run_id, REPORT, workspace)})"
+        for run in newest
+    ]
+    yield f"Reports: {', '.join(reports)}."
+
+
+def _name_run(run: LoggedRun) -> str:
+    return escape_markdown(escape_unprintable(run.tags.get("version_name", "")))
 
 
 def _list_own(runs: Sequence[LoggedRun]) -> Iterator[Block]:

@@ -12,6 +12,7 @@ from functools import cached_property, partial
 from hashlib import sha256
 from pathlib import Path
 from threading import Lock
+from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeAlias, TypeVar
 
 from mlrek.errors import ModelNotFoundError, RunNotFoundError, TrackingError, UsageError
@@ -19,7 +20,9 @@ from mlrek.evaluation import Project, Provider
 from mlrek.metrics.test_set import is_same_project
 from mlrek.tracking import (
     COMPLETE_TAG,
+    HEARTBEAT_TAG,
     HOSTED_TAG,
+    JOINED_TAGS,
     LEFTOVER_AFTER_MS,
     OWN_TEST_SET_TAG,
     SUPERSEDED_TAG,
@@ -27,9 +30,12 @@ from mlrek.tracking import (
     RegisteredVersion,
     current_run,
     is_evidence,
+    join_tags,
+    part_tags,
 )
 from mlrek.tracking.description import DatasetInput, GridPicture, MetricPoint, RunDescription
-from mlrek.tracking.notes import NOTE_TAG
+from mlrek.tracking.links import REPORT, build_artifact_link, build_artifact_place, ui_address
+from mlrek.tracking.notes import NOTE_TAG, link_comparison, link_report
 from mlrek.tracking.translation import find_workspace, is_missing_model, translate_errors
 from mlrek.tracking.view import (
     PICTURE_FOLDER,
@@ -51,6 +57,7 @@ if TYPE_CHECKING:
     from mlflow.entities import Experiment, Run
 
 METRICS_PER_BATCH = 900
+NO_TAGS: Mapping[str, str] = MappingProxyType({})
 _IS_THERE = re.compile("unique|duplicate", re.IGNORECASE)  # as sqlite, PostgreSQL, MySQL say it
 MAX_EXPERIMENT_TAG = 20_000
 MAX_PLACES = 100
@@ -83,6 +90,11 @@ class Store:
     def workspace(self) -> str:
         """The workspace that is written to, '' where the store has none."""
         return find_workspace(self.tracking_uri, os.environ)
+
+    @property
+    def linked_workspace(self) -> str | None:
+        """The workspace that links in notes name, None where no web page is known."""
+        return self.workspace if ui_address(self.tracking_uri) else None
 
     def get_or_create_experiment(self, project: Project, name: str = "") -> "Experiment":
         """The experiment of a project: the named one, or `mlrek/<project name>`.
@@ -147,6 +159,22 @@ class Store:
     def list_own_test_set_runs(self, experiment_id: str) -> tuple[LoggedRun, ...]:
         """Every run on your own test set, complete or not."""
         return tuple(self._search_runs(experiment_id, f"tags.`{OWN_TEST_SET_TAG}` LIKE '%'"))
+
+    def find_newest_place(self, places: Sequence[str]) -> str:
+        """The id of the experiment with the version that was logged last, '' for none.
+
+        Of several that one sync logged, that with the newest training.
+        """
+        newest = ["tags.`mlrek.logged_at` DESC", "attributes.start_time DESC"]
+        query = f"tags.`{COMPLETE_TAG}` = 'true'"
+        found: list[LoggedRun] = []
+        with translate_errors(self.tracking_uri):
+            for start in range(0, len(places), MAX_PLACES):
+                some = list(places[start : start + MAX_PLACES])
+                page = self.client.search_runs(some, query, order_by=newest, max_results=1)
+                found += map(_logged_run, page)
+        last = max(found, key=lambda run: (run.logged_at, run.start_ms), default=None)
+        return last.experiment_id if last else ""
 
     def list_tagged_runs(self, tag: str, part: str, experiment_id: str) -> tuple[LoggedRun, ...]:
         """The runs with a tag that holds some text, also deleted ones.
@@ -219,27 +247,29 @@ class Store:
         self._charset = less
 
     def _write_run(self, experiment_id: str, description: RunDescription) -> LoggedRun:
-        tags = {**description.tags, **_table_tag(description), "mlrek.heartbeat": _now()}
+        tags = {**description.tags, **_table_tag(description)}
         with self._turn, translate_errors(self.tracking_uri):
             created = self.client.create_run(
                 experiment_id,
                 start_time=description.start_ms,
-                tags=tags,
+                tags={**join_tags(tags), HEARTBEAT_TAG: _now()},
                 run_name=description.run_name,
             )
             run_id = created.info.run_id
+            note = self._link_report(experiment_id, run_id, tags)
             try:
-                self._fill_run(run_id, description)
+                self._fill_run(run_id, description, note)
                 self._complete_run(run_id, description)
             except BaseException:
                 with contextlib.suppress(Exception):  # the error that led here matters more
                     self.client.delete_run(run_id)
                 raise
+            self._stop_heartbeat(run_id)
         return LoggedRun(
             run_id=run_id,
             start_ms=created.info.start_time or 0,
             end_ms=description.end_ms or description.start_ms,
-            tags={**tags, COMPLETE_TAG: "true"},
+            tags={**tags, **note, COMPLETE_TAG: "true"},
             metrics=_last_values(description.metrics),
             params=dict(description.params),
             experiment_id=experiment_id,
@@ -388,6 +418,18 @@ class Store:
             self.client.log_artifact(run_id, str(target), folders or None)
         self._clean_up()
 
+    def link_comparison(self, run_id: str, baseline: str, path: str) -> str:
+        """Link a page in the note of its run: the address of the page, '' without web pages."""
+        if self.linked_workspace is None:
+            return ""
+        run = self.get_run(run_id)
+        place = run.experiment_id, run_id, path, self.linked_workspace
+        note = run.tags.get(NOTE_TAG, "")
+        linked = link_comparison(note, baseline, build_artifact_place(*place))
+        if linked != note:
+            self.set_run_tags(run_id, {NOTE_TAG: linked})
+        return build_artifact_link(self.tracking_uri, *place)
+
     def find_model_version(
         self, name: str, version_or_alias: str, *, is_alias: bool
     ) -> RegisteredVersion:
@@ -533,9 +575,12 @@ class Store:
         from mlflow.entities import RunTag
 
         with self._turn, translate_errors(self.tracking_uri):
-            earlier = _logged_run(self.client.get_run(run_id))
+            found = self.client.get_run(run_id)
+            earlier = _logged_run(found)
             if earlier.is_logged:
                 self._unmark(earlier)
+            for tag in JOINED_TAGS.keys() & found.data.tags.keys():  # of an earlier mlrek
+                self.client.delete_tag(run_id, tag)
             params = {k: v for k, v in description.params.items() if k not in earlier.params}
             self._fill_run(run_id, replace(description, params=params))
             tags = {**description.tags, **_table_tag(description, earlier.tags.get(TABLES_TAG, ""))}
@@ -543,7 +588,9 @@ class Store:
             if NOTE_TAG in earlier.tags and earlier.tags.get(HOSTED_TAG) != WITH_NOTE:
                 del tags[NOTE_TAG]
                 tags[HOSTED_TAG] = WITHOUT_NOTE
-            self.client.log_batch(run_id, tags=[RunTag(*tag) for tag in tags.items()])
+            tags |= self._link_report(earlier.experiment_id, run_id, tags)
+            self.client.log_batch(run_id, tags=[RunTag(*tag) for tag in join_tags(tags).items()])
+            self._stop_heartbeat(run_id)
 
     def _unmark(self, run: LoggedRun) -> None:
         """Take back that a run is a version's, before it becomes another's."""
@@ -556,14 +603,33 @@ class Store:
             if tag in run.tags:
                 self.client.delete_tag(run.run_id, tag)
 
-    def _fill_run(self, run_id: str, description: RunDescription) -> None:
+    def _link_report(
+        self, experiment_id: str, run_id: str, tags: Mapping[str, str]
+    ) -> dict[str, str]:
+        """The tag of the run's note with its report linked, where there are pages."""
+        workspace = self.linked_workspace
+        if workspace is None or NOTE_TAG not in tags:
+            return {}
+        place = build_artifact_place(experiment_id, run_id, REPORT, workspace)
+        return {NOTE_TAG: link_report(tags[NOTE_TAG], place)}
+
+    def _stop_heartbeat(self, run_id: str) -> None:
+        """Take the sign of life from a complete run: one that stays says nothing either."""
+        from mlflow.exceptions import MlflowException
+
+        with contextlib.suppress(MlflowException):
+            self.client.delete_tag(run_id, HEARTBEAT_TAG)
+
+    def _fill_run(
+        self, run_id: str, description: RunDescription, tags: Mapping[str, str] = NO_TAGS
+    ) -> None:
         files = dict(description.files)
         if description.picture is not None:
             self.client.log_image(run_id, description.picture, key=description.picture_key, step=0)
             files |= self._name_grid(run_id, description.grid)
         with ThreadPoolExecutor(max_workers=1) as thread:
             sent = thread.submit(self._log_files, run_id, files) if self._is_served else None
-            self._log_numbers(run_id, description)
+            self._log_numbers(run_id, description, tags)
             if description.dataset is not None:
                 self._log_dataset(run_id, description.dataset)
             if sent is None:
@@ -598,8 +664,10 @@ class Store:
             )
         return name_pictures(grid, self._layout, int(_now()))
 
-    def _log_numbers(self, run_id: str, description: RunDescription) -> None:
-        """Numbers in as few requests as they fit into, the first with the parameters.
+    def _log_numbers(
+        self, run_id: str, description: RunDescription, tags: Mapping[str, str]
+    ) -> None:
+        """Numbers in as few requests as they fit into, the first with parameters and `tags`.
 
         Each says that somebody is still at work here.
         """
@@ -612,9 +680,9 @@ class Store:
                 run_id,
                 metrics=[_metric(point, timestamp) for point in batch],
                 params=params,
-                tags=[RunTag("mlrek.heartbeat", _now())],
+                tags=[RunTag(HEARTBEAT_TAG, _now()), *(RunTag(*tag) for tag in tags.items())],
             )
-            params = []
+            params, tags = [], NO_TAGS
 
     def _log_dataset(self, run_id: str, dataset: DatasetInput) -> None:
         from mlflow.entities import Dataset, DatasetInput, InputTag
@@ -679,7 +747,7 @@ def _logged_run(run: "Run") -> LoggedRun:
         run_id=run.info.run_id,
         start_ms=run.info.start_time or 0,
         end_ms=run.info.end_time,
-        tags=dict(run.data.tags),
+        tags=part_tags(run.data.tags),
         metrics=dict(run.data.metrics),
         params=dict(run.data.params),
         experiment_id=run.info.experiment_id,

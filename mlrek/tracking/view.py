@@ -18,20 +18,16 @@ from uuid import uuid4
 from mlrek.evaluation import Task
 from mlrek.figures.pictures import PALETTE
 from mlrek.render import write_json
-from mlrek.tracking import LoggedRun
+from mlrek.tracking import STEPS_TAG, LoggedRun
 from mlrek.tracking.description import (
     GRID_KEY,
     HEAT_MAP,
     LABEL_IOU,
-    STEPS_TAG,
     GridPicture,
     MetricPoint,
     RunDescription,
 )
-from mlrek.tracking.notes import list_shown
-
-IMAGES_TAG: Final = "mlflow.loggedImages"
-"""MLflow's own mark of a run that has pictures for its grid."""
+from mlrek.tracking.notes import IMAGES_TAG, list_shown
 
 MAIN_PICTURES: Final[Mapping[str, str]] = {
     Task.CLASSIFICATION: HEAT_MAP,

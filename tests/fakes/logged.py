@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 PASSING = ("mlrek.heartbeat", "mlrek.logged_at", "mlflow.loggedImages", "mlrek.project_page")
 _IMAGE_NAME = re.compile(r".timestamp.\d+.[0-9a-z-]{36}")
 _RUN_ID = re.compile(rb"\b[0-9a-f]{32}\b")
+_LINKED = re.compile(r"(?<=/runs/)[0-9a-f]{32}|(?<=%22)[0-9a-f]{32}(?=%22)")
 _RUNS = """
 SELECT run_uuid, name, status, start_time, end_time, artifact_uri FROM runs
 WHERE lifecycle_stage = 'active' AND experiment_id IN
@@ -31,7 +32,7 @@ def read_versions(database: Path, experiment: str = "mlrek/pets") -> dict[str, o
                 assert name not in found, f"{name} is there twice"
                 found[name] = {
                     "times": times,
-                    "tags": {k: v for k, v in tags.items() if k not in PASSING},
+                    "tags": {k: _hide_ids(v) for k, v in tags.items() if k not in PASSING},
                     "params": _read_pairs(db, "params", run_id),
                     "metrics": _read_metrics(db, run_id),
                     "dataset": _read_dataset(db, run_id),
@@ -47,12 +48,18 @@ def count_runs(database: Path) -> int:
     return n
 
 
+def _hide_ids(text: str) -> str:
+    """A text without the ids of runs in its links."""
+    return _LINKED.sub("ID", text)
+
+
 def _read_note(db: sqlite3.Connection, experiment: str) -> list:
-    return db.execute(
+    found = db.execute(
         "SELECT key, value FROM experiment_tags JOIN experiments USING (experiment_id)"
         " WHERE name = ? ORDER BY key",
         [experiment],
     ).fetchall()
+    return [(key, _hide_ids(value)) for key, value in found]
 
 
 def _read_pairs(db: sqlite3.Connection, table: str, run_id: str) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """What mlrek writes to real MLflow stores: a database file, and a server over HTTP."""
 
+import json
 import os
 import shutil
 import threading
@@ -103,11 +104,93 @@ def test_what_was_written_is_what_mlflow_tells_of_it(store, experiment_id, descr
     """The writer does not ask again for the run that it returns; MLflow adds tags of its own."""
     written = store.write_run(experiment_id, description)
     told = store.get_run(written.run_id)
-    tags = {key: told.tags[key] for key in written.tags if key != "mlrek.heartbeat"}
+    tags = {key: told.tags[key] for key in written.tags}
 
     assert (written.start_ms, written.end_ms) == (told.start_ms, told.end_ms)
     assert (written.metrics, written.params) == (told.metrics, told.params)
-    assert {k: v for k, v in written.tags.items() if k != "mlrek.heartbeat"} == tags
+    assert written.tags == tags
+
+
+def test_a_complete_run_has_one_tag_that_only_mlrek_reads(store, experiment_id, description):
+    """No sign of life stays, and the parts are as they were described."""
+    own = {"mlrek.log_schema": "4", "mlrek.doubts": "[]", "mlrek.picture_steps": "0 10"}
+    described = replace(description, tags=description.tags | own)
+    written = store.write_run(experiment_id, described)
+    tags = store.client.get_run(written.run_id).data.tags
+
+    assert json.loads(tags["mlrek.bookkeeping"]) == {
+        "log_schema": "4",
+        "picture_steps": "0 10",
+        "doubts": [],
+    }
+    assert not {*own, "mlrek.heartbeat"} & tags.keys()
+    assert own.items() <= store.get_run(written.run_id).tags.items()
+
+
+def test_a_run_of_an_earlier_mlrek_tells_the_same(store, experiment_id, description):
+    """It has a tag for each part."""
+    own = {"mlrek.log_schema": "4", "mlrek.doubts": "[]", "mlrek.picture_steps": "0 10"}
+    run = store.client.create_run(experiment_id, tags=dict(description.tags) | own)
+
+    assert own.items() <= store.get_run(run.info.run_id).tags.items()
+
+
+def test_the_note_of_a_run_links_its_report(store, experiment_id, description):
+    """At the place where MLflow's pages show it."""
+    note = "A version.\n- Where to look: `report.html` among the artifacts has curves."
+    written = store.write_run(
+        experiment_id, replace(description, tags=description.tags | {"mlflow.note.content": note})
+    )
+    place = f"#/experiments/{experiment_id}/runs/{written.run_id}/artifacts/report.html"
+
+    assert (
+        f"- Where to look: [`report.html`]({place}?"
+        in (store.client.get_run(written.run_id).data.tags["mlflow.note.content"])
+    )
+
+
+def test_equal_test_sets_are_one_dataset(store, experiment_id, description):
+    """Whatever the files are called that they were read from; MLflow keeps the first's."""
+    name = "test set dddddddd, 2 images"
+    for uri in ("s3://b/v1.json", "s3://b/v2.json"):
+        dataset = DatasetInput(uri=uri, name=name, digest="d" * 32)
+        store.write_run(experiment_id, replace(description, dataset=dataset))
+    found = store.client.search_runs([experiment_id])
+    datasets = {run.inputs.dataset_inputs[0].dataset.name for run in found}
+
+    assert (len(found), datasets) == (2, {name})
+
+
+def test_a_comparison_is_linked_in_the_note_of_its_run(store, experiment_id, description):
+    """The last one alone; its address is told."""
+    note = "A version.\n- Where to look: `report.html` among the artifacts has curves."
+    written = store.write_run(
+        experiment_id, replace(description, tags=description.tags | {"mlflow.note.content": note})
+    )
+    for baseline in ("v0", "v1"):
+        link = store.link_comparison(
+            written.run_id, baseline, f"comparison/{baseline}/comparison.html"
+        )
+    lines = store.get_run(written.run_id).tags["mlflow.note.content"].splitlines()
+
+    assert link.endswith("/artifacts/comparison/v1/comparison.html?workflowType=machine_learning")
+    assert lines[2:] == [f"- Last comparison: [with v1]({link[link.index('#') :]})."]
+
+
+def test_the_newest_place_is_where_a_version_was_logged_last(store, experiment_id, description):
+    """Of one sync's, the one with the newest training; a half written run is none."""
+    other, third = (store.client.create_experiment(f"{experiment_id}-{i}") for i in range(2))
+    later = replace(description, start_ms=description.start_ms + 1)
+    store.write_run(experiment_id, description)
+    store.write_run(other, later)
+    store.client.create_run(third, tags={"mlrek.logged_at": "2027"})
+
+    assert store.find_newest_place([experiment_id, other, third]) == other
+    store.write_run(
+        experiment_id, replace(description, tags=description.tags | {"mlrek.logged_at": "2026-02"})
+    )
+    assert store.find_newest_place([experiment_id, other, third]) == experiment_id
+    assert store.find_newest_place([third]) == ""
 
 
 def test_a_training_without_an_end_did_not_take_until_today(store, experiment_id, description):

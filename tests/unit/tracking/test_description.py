@@ -159,9 +159,9 @@ def test_params_are_few_and_short(make_evaluation, make_metrics):
 
 def test_dataset_is_the_manifest_with_the_test_sets_identity(make_evaluation):
     """Equal digests in the UI mean equal test sets; MLflow takes at most 36 characters."""
-    dataset = describe_dataset(make_evaluation(), "d" * 32)
+    dataset = describe_dataset(make_evaluation(), "d" * 32, 1234)
 
-    assert (dataset.uri, dataset.name) == ("s3://b/k/T.json", "T.json")
+    assert (dataset.uri, dataset.name) == ("s3://b/k/T.json", "test set dddddddd, 1,234 images")
     assert len(dataset.digest) == 32
     assert describe_dataset(make_evaluation(files=()), "") is None
 

@@ -147,10 +147,51 @@ def test_experiment_note_marks_different_test_sets():
     ]
     note = render_experiment_note(runs)
 
-    assert note.splitlines()[0] == "Evaluations of my\\|project: 3 versions, logged by mlrek."
+    assert note.splitlines()[0] == (
+        "Evaluations of my\\|project: 3 versions, logged by mlrek. "
+        "Test sets differ: compare within one only."
+    )
     assert "| v2 | 2023-11-14 | 10 | B | 0.500 |  | 0.250 |" in note
-    assert note.endswith("compare within a test set only.")
     assert letters_of(runs) == {"x": "A", "y": "B"}
+
+
+def test_experiment_note_links_pages_of_versions():
+    """All side by side, each with the one before it, and the report of each; newest ten of many."""
+    runs = [
+        LoggedRun(
+            run_id=f"r{i}",
+            start_ms=i,
+            experiment_id="7",
+            tags=_tags("cats", f"v[{i}]")
+            | {"mlflow.loggedImages": "True", "mlrek.project_page": "moved" if i < 11 else "x"},
+        )
+        for i in range(12)
+    ]
+    note = render_experiment_note(runs, workspace="team")
+    linked = [line for line in note.splitlines() if "](" in line]
+
+    assert "](" not in render_experiment_note(runs)
+    assert [line.partition(":")[0] for line in linked] == [
+        *("Side by side", "Two at a time, with their files", "Reports")
+    ]
+    assert (
+        "[all versions on one page](#/experiments/7/runs/r11/artifacts/project.html?" in linked[0]
+    )
+    assert "viewStateShareKey=mlrek-pictures&workspace=team)" in linked[0]
+    assert linked[1].count("#/compare-runs?runs=") == 9
+    assert "[v\\[10\\] and v\\[11\\]](#/compare-runs?runs=%5B%22r10%22%2C%22r11%22%5D&" in note
+    assert linked[2].count("/artifacts/report.html?") == 10
+    assert "[v\\[11\\]](#/experiments/7/runs/r11/artifacts/report.html?" in linked[2]
+
+
+def test_the_note_of_a_hundred_versions_with_links_fits_into_a_tag():
+    """MLflow cuts longer ones, and a cut link leads nowhere."""
+    runs = [
+        LoggedRun(run_id="a" * 31 + f"{i}", start_ms=i, experiment_id="7", tags=_tags("c", f"v{i}"))
+        for i in range(120)
+    ]
+
+    assert len(render_experiment_note(runs, workspace="")) < 20_000
 
 
 def test_experiment_note_has_a_table_of_own_test_sets():

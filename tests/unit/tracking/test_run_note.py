@@ -3,7 +3,7 @@
 import numpy as np
 
 from mlrek.metrics import ConfusionMatrix
-from mlrek.tracking.notes import render_note
+from mlrek.tracking.notes import link_comparison, link_report, render_note
 
 
 def matrix(counts, own=()):
@@ -20,6 +20,26 @@ def test_a_note_is_five_lines(make_evaluation, make_metrics):
     assert len(lines) == 5
     assert lines[0] == "Version v1 of digits, tested on 2 images with 2 labels."
     assert all(line.startswith("- ") for line in lines[1:])
+
+
+def test_the_report_is_linked_in_place(make_evaluation, make_metrics):
+    """A label that reads like the words that are linked stays text."""
+    words = "`report.html` among the artifacts"
+    metrics = make_metrics(labels=(words, "b"), confusion=matrix([[1, 2], [0, 1]]))
+    note = render_note(make_evaluation(labels=(words, "b")), metrics, [])
+    linked = link_report(note, "#/x")
+
+    assert linked.count("](#/x)") == 1
+    assert "- Where to look: [`report.html`](#/x) has thresholds" in linked
+
+
+def test_only_the_last_comparison_is_linked(make_evaluation, make_metrics):
+    """In a note of ours; somebody's own stays as it is."""
+    note = render_note(make_evaluation(), make_metrics(), [])
+    twice = link_comparison(link_comparison(note, "v1", "#/1"), "v[2]", "#/2")
+
+    assert twice == f"{note}\n- Last comparison: [with v\\[2\\]](#/2)."
+    assert link_comparison("My own.", "v1", "#/1") == "My own."
 
 
 def test_numbers_come_with_their_interval_and_the_service_s_own(make_evaluation, make_metrics):

@@ -1,6 +1,19 @@
 """The rules by which all readers agree on one run of a version."""
 
-from mlrek.tracking import LoggedRun, current_run, current_runs, superseded_runs
+import json
+
+import pytest
+
+from mlrek.errors import TrackingError
+from mlrek.tracking import (
+    LoggedRun,
+    current_run,
+    current_runs,
+    join_tags,
+    part_tags,
+    read_doubts,
+    superseded_runs,
+)
 
 
 def logged(run_id, *, arn="v1", key="k", complete=True, at="2026-01-01", start_ms=0, beat=None):
@@ -44,6 +57,62 @@ def test_one_run_for_each_version_by_training_start():
     ]
 
     assert [run.run_id for run in current_runs(runs)] == ["b", "a"]
+
+
+def test_versions_of_one_training_time_stand_by_name():
+    """Their numbers count as numbers; the ids of runs are made by chance."""
+    names = ("v10", "v2", "v1")
+    runs = [
+        LoggedRun(
+            run_id=f"{i}", start_ms=1, tags=logged("x", arn=name).tags | {"version_name": name}
+        )
+        for i, name in enumerate(names)
+    ]
+
+    assert [run.version_arn for run in current_runs(runs)] == ["v1", "v2", "v10"]
+
+
+def test_what_only_mlrek_reads_is_one_tag():
+    """Read again it is what it was; the tags that people look at stay."""
+    tags = {
+        "task": "detection",
+        "mlrek.complete": "true",
+        "mlrek.log_schema": "4",
+        "mlrek.picture_steps": "0 10",
+        "mlrek.exam_name": "ours \u732b",
+        "mlrek.doubts": '[{"kind":"lines_skipped"}]',
+    }
+    joined = join_tags(tags)
+
+    assert joined.keys() == {"task", "mlrek.complete", "mlrek.bookkeeping"}
+    assert joined["mlrek.bookkeeping"].isascii()
+    assert part_tags(joined) == tags
+    assert part_tags(tags) == tags
+
+
+def test_doubts_that_fill_a_tag_leave_the_joined_one_alone():
+    """Their file then tells them, as where they are too many for a tag of their own."""
+    doubts = json.dumps([{"kind": "lines_skipped", "text": "x" * 4950}], separators=(",", ":"))
+    joined = join_tags({"mlrek.log_schema": "4", "mlrek.doubts": doubts})
+
+    assert len(joined["mlrek.bookkeeping"]) <= 5000
+    assert part_tags(joined) == {"mlrek.log_schema": "4", "mlrek.doubts": "evaluation.json"}
+
+
+def test_a_tag_that_was_set_by_itself_counts():
+    """An earlier mlrek, which knows no other form, may have written to the run since."""
+    joined = join_tags({"mlrek.log_schema": "4"}) | {"mlrek.log_schema": "3"}
+
+    assert part_tags(joined) == {"mlrek.log_schema": "3"}
+
+
+@pytest.mark.parametrize("text", ["{", "3", "[]", '"doubts"'])
+def test_doubts_that_somebody_wrote_over_are_not_none(text):
+    """A check must not pass for it."""
+    run = LoggedRun(run_id="a", start_ms=0, tags=part_tags({"mlrek.bookkeeping": text}))
+
+    with pytest.raises(TrackingError, match="doubts cannot be read"):
+        read_doubts(run, None)
 
 
 def test_a_leftover_is_work_in_progress_for_fifteen_minutes():
