@@ -13,12 +13,14 @@ from numpy.typing import NDArray
 from mlrek.comparison import ConfusionDifference
 from mlrek.evaluation import BoolArray, FloatArray, IntArray
 from mlrek.figures.style import (
+    BLACK,
     HEADER,
     INK,
     MARGIN,
     PAPER,
     QUIET,
     TEXT_SIZE,
+    WHITE,
     WIDTH,
     Box,
     Numeral,
@@ -41,7 +43,6 @@ from mlrek.text import BACKGROUND_LABEL, OTHER_LABEL, display_label
 # Okabe and Ito's blue and vermilion, told apart with any kind of colour vision.
 _BETTER: Final = np.array([(222, 235, 247), (0, 114, 178)], dtype=np.float64)
 _WORSE: Final = np.array([(253, 232, 220), (213, 94, 0)], dtype=np.float64)
-_DARK_CHANGE: Final = 0.55  # a larger share of the greatest change needs white on it, not ink
 _LARGEST_CHANGE: Final = 40.0
 
 
@@ -50,7 +51,8 @@ class Heatmap:
     """A matrix to be drawn.
 
     `counts` (rows, columns): first the labels `shown` (label codes), then our own rows and columns:
-    `(other)`, which pools `pooled` labels, and those of the matrix that have any count.
+    `(other)`, which pools `pooled` labels, and those of the matrix that have any count. Of the cell
+    where both are `(other)`, `others_right` have the same label twice; the rest is mixed up.
     """
 
     counts: NDArray[np.int64]
@@ -58,6 +60,16 @@ class Heatmap:
     own_rows: tuple[str, ...]
     own_columns: tuple[str, ...]
     pooled: int
+    others_right: int = 0
+
+    @property
+    def others(self) -> tuple[int, int] | None:
+        """Right and mixed up among the others; None where there are none, or nothing of them."""
+        if not self.pooled:
+            return None
+        place = len(self.shown)
+        mixed_up = int(self.counts[place, place]) - self.others_right
+        return (self.others_right, mixed_up) if self.others_right or mixed_up else None
 
 
 _ROOMY_LABELS: Final = 12
@@ -76,11 +88,15 @@ _HEIGHT: Final = 912  # of all matrices, so that versions with other labels line
 # fastest among small shares, where confusions are.
 _RAMP_SHARES: Final = (0.0, 0.1, 0.35, 0.7, 1.0)
 _RAMP: Final = np.array(
-    [(229, 239, 249), (190, 215, 237), (107, 174, 214), (25, 100, 170), (8, 48, 107)], dtype=float
+    [(213, 230, 247), (178, 208, 235), (107, 174, 214), (25, 100, 170), (8, 48, 107)], dtype=float
 )
 EMPTY_CELL: Final = (248, 249, 251)
+OTHERS_CELL: Final = (214, 219, 226)
+"""Where both are `(other)`: neither right nor wrong, so of no colour."""
+_OTHERS_WORDS: Final = 13.0
+_OTHERS_NOTE: Final = 20.0
 _LINEAR_BELOW: Final = 0.04045  # of sRGB
-_DARK: Final = 0.22  # below this luminance white has more contrast than ink
+_DARK: Final = 0.179  # below this luminance white has more contrast than black; either has 4.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -141,6 +157,7 @@ def draw_confusion_matrix(
     if heatmap.counts.size:
         _add_grid(add_axes(figure, layout.grid), _compute_cells(heatmap, layout.grid), heatmap)
         add_names(figure, names, heatmap, layout)
+        add_others_note(figure, heatmap.others, layout)
     add_axis_titles(figure, layout)
     return figure
 
@@ -169,7 +186,7 @@ def colour_cells(counts: NDArray[np.int64]) -> FloatArray:
 
 
 def find_dark(colours: FloatArray) -> BoolArray:
-    """Where white has more contrast than ink."""
+    """Where white has more contrast than black."""
     return np.asarray(_luminance(colours) < _DARK)
 
 
@@ -226,6 +243,29 @@ def add_names(figure: Figure, names: Sequence[str], heatmap: Heatmap, layout: La
         add_text(figure, xy, name, size=fitting, color=colour, **_look_below(layout.rotation))
 
 
+def add_others_note(
+    figure: Figure, others: tuple[int, int] | None, layout: Layout, spec: str = ","
+) -> None:
+    """What the cell says where both are `(other)`, in words, left below the grid."""
+    if others is None:
+        return
+    lines = ["(other), both:", *say_others(others, spec)]
+    room = layout.grid.left - MARGIN - _GAP
+    size = min(_OTHERS_NOTE, *(room / text_width(line, 1) for line in lines))
+    top = layout.grid.top + layout.grid.height + 2 * _GAP + size
+    for i, line in enumerate(lines):
+        add_text(figure, (MARGIN, top + 1.35 * i * size), line, size=size, color=QUIET)
+
+
+def say_others(others: tuple[int, int], spec: str = ",") -> list[str]:
+    """What is right and what is mixed up among the others.
+
+    >>> say_others((1188, 189))
+    ['1,188 right', '189 mixed up']
+    """
+    return [f"{others[0]:{spec}} right", f"{others[1]:{spec}} mixed up"]
+
+
 def add_axis_titles(figure: Figure, layout: Layout) -> None:
     """What rows and columns are."""
     grid = layout.grid
@@ -278,6 +318,7 @@ def build_heatmap(
         own_rows=(*other, *(confusion.rows[i] for i in own_rows)),
         own_columns=(*other, *(confusion.columns[i] for i in own_columns)),
         pooled=labels - len(shown),
+        others_right=int(np.diagonal(counts)[:labels].sum() - counts[shown, shown].sum()),
     )
 
 
@@ -317,8 +358,9 @@ def draw_confusion_difference(
     facts = f"{say_images(images)} · blue: better, orange: worse"
     add_header(figure, f"{candidate} - {baseline}", facts)
     if changes.size:
-        _add_changes(add_axes(figure, layout.grid), layout.grid, changes, len(heatmap.shown))
+        _add_changes(add_axes(figure, layout.grid), layout.grid, heatmap)
         add_names(figure, names, heatmap, layout)
+        add_others_note(figure, heatmap.others, layout, "+,")
     add_axis_titles(figure, layout)
     return figure
 
@@ -328,8 +370,7 @@ def _say_facts(heatmap: Heatmap, images: int, *, is_chosen: bool) -> str:
         return f"{say_images(images)} · % and colour: share of the row"
     shown, labels = len(heatmap.shown), len(heatmap.shown) + heatmap.pooled
     if is_chosen:
-        chosen = f"{shown} of {labels} labels, chosen for all versions of the project"
-        return f"{say_images(images)} · {chosen}"
+        return f"{say_images(images)} · {shown} of {labels} labels, the same in all versions"
     return f"{say_images(images)} · the {shown} most confused of {labels} labels"
 
 
@@ -343,6 +384,8 @@ def _compute_cells(heatmap: Heatmap, grid: Box) -> _Cells:
     rows, columns = heatmap.counts.shape
     shares = heatmap.counts / np.maximum(heatmap.counts.sum(axis=1, keepdims=True), 1)
     colours = colour_cells(heatmap.counts)
+    if heatmap.others:
+        colours[len(heatmap.shown), len(heatmap.shown)] = OTHERS_CELL
     return _Cells(heatmap.counts, shares, colours, grid.width / columns, grid.height / rows)
 
 
@@ -354,7 +397,25 @@ def _add_grid(axes: Axes, cells: _Cells, heatmap: Heatmap) -> None:
         heatmap.own_columns
     )
     add_lines(axes, first_own, color=PAPER, linewidths=6)
-    _add_cell_texts(axes, cells)
+    _add_cell_texts(axes, cells, n if heatmap.others else -1)
+    if heatmap.others:
+        _add_others(axes, heatmap.others, cells, n)
+
+
+def _add_others(
+    axes: Axes, others: tuple[int, int], cells: _Cells, place: int, spec: str = ","
+) -> None:
+    """The two numbers of the cell where both are `(other)`: in words, if they fit."""
+    texts, fitting = say_others(others, spec), 0.92 * cells.width
+    size = min(0.3 * cells.height, fitting / max(text_width(text, 1) for text in texts))
+    if size < _OTHERS_WORDS:
+        sign = "+" if "+" in spec else ""
+        texts = [(sign if n > 0 else "-" * (n < 0)) + count_in_thousands(abs(n)) for n in others]
+        size = min(0.36 * cells.height, fitting / max(text_width(text, 1) for text in texts))
+    x, y = (place + 0.5) * cells.width, (place + 0.5) * cells.height
+    look = {"horizontalalignment": "center", "color": BLACK}
+    for text, line in zip(texts, (-0.62, 0.62), strict=True):
+        add_text(axes, (x, y + line * size), text, size=min(size, TEXT_SIZE), **look)
 
 
 def _add_cells(
@@ -370,15 +431,18 @@ def _add_cells(
     return across, down
 
 
-def _add_cell_texts(axes: Axes, cells: _Cells) -> None:
-    places = np.argwhere(cells.counts)
+def _add_cell_texts(axes: Axes, cells: _Cells, others: int) -> None:
+    """Counts and percent; the cell at the place `others` has texts of its own."""
+    places = np.array(
+        [at for at in np.argwhere(cells.counts) if at[0] != others or at[1] != others]
+    )
     texts, size = _fit_counts([int(cells.counts[i, j]) for i, j in places], cells)
     is_dark = find_dark(cells.colours)
-    numerals: dict[str, list[Numeral]] = {PAPER: [], INK: []}
+    numerals: dict[str, list[Numeral]] = {WHITE: [], BLACK: []}
     for (i, j), count in zip(places.tolist(), texts, strict=True):
         x, y = (j + 0.5) * cells.width, (i + 0.5) * cells.height
         percent = format_percent(float(cells.shares[i, j]))
-        numerals[PAPER if is_dark[i, j] else INK] += (
+        numerals[WHITE if is_dark[i, j] else BLACK] += (
             Numeral(x, y - 0.55 * size, count, size),
             Numeral(x, y + 0.6 * size, percent, _PERCENT_SIZE * size),
         )
@@ -425,27 +489,36 @@ def _place(n: int, shown: IntArray, own: IntArray, n_other: int) -> IntArray:
     return places
 
 
-def _add_changes(axes: Axes, grid: Box, changes: NDArray[np.int64], n_labels: int) -> None:
+def _add_changes(axes: Axes, grid: Box, heatmap: Heatmap) -> None:
     """The cells of the changes, each with its number."""
+    changes, n_labels = heatmap.counts.copy(), len(heatmap.shown)
+    if heatmap.others:
+        changes[n_labels, n_labels] = 0
     rows, columns = changes.shape
     width, height = grid.width / columns, grid.height / rows
     shares = np.abs(changes) / max(1, np.abs(changes).max())
     colours = _colour_changes(changes, shares, n_labels)
+    if heatmap.others:
+        colours[n_labels, n_labels] = OTHERS_CELL
     _add_cells(axes, colours, width, height)
     places = np.argwhere(changes).tolist()
     texts = [f"{changes[i, j]:+d}" for i, j in places]
     widest = max((text_width(text, 1) for text in texts), default=1.0)
     size = min(_LARGEST_CHANGE, 0.5 * height, 0.86 * width / widest)
-    for colour, is_dark in ((PAPER, True), (INK, False)):
+    needs_white = find_dark(colours)
+    for colour, is_dark in ((WHITE, True), (BLACK, False)):
         add_numerals(
             axes,
             (
                 Numeral((j + 0.5) * width, (i + 0.5) * height, text, size)
                 for (i, j), text in zip(places, texts, strict=True)
-                if (shares[i, j] > _DARK_CHANGE) == is_dark
+                if needs_white[i, j] == is_dark
             ),
             colour,
         )
+    if heatmap.others:
+        cells = _Cells(changes, shares, colours, width, height)
+        _add_others(axes, heatmap.others, cells, n_labels, "+,")
 
 
 def _colour_changes(changes: NDArray[np.int64], shares: FloatArray, n_labels: int) -> FloatArray:

@@ -16,9 +16,9 @@ from mlrek.figures.style import (
     HEADER,
     INK,
     MARGIN,
-    PAPER,
     QUIET,
     TEXT_SIZE,
+    WHITE,
     WIDTH,
     Box,
     Curve,
@@ -285,7 +285,7 @@ def _add_boxes(
             continue
         left, top, right, bottom = corners
         corner, size = (left, top), (right - left, bottom - top)
-        axes.add_patch(Rectangle(corner, *size, fill=False, ec=PAPER, lw=4.5))
+        axes.add_patch(Rectangle(corner, *size, fill=False, ec=WHITE, lw=4.5))
         axes.add_patch(Rectangle(corner, *size, fill=False, ec=colour, lw=2.5, ls=style))
         code = max(predictions.y_pred[row], predictions.y_true[row])
         label = fit_name(display_label(evaluation.labels[code]), box.width / 3, TEXT_SIZE / 2)
@@ -296,7 +296,7 @@ def _add_boxes(
             size=TEXT_SIZE / 2,
             color=colour,
             va="bottom",
-            bbox={"facecolor": PAPER, "edgecolor": "none", "pad": 1.0},
+            bbox={"facecolor": WHITE, "edgecolor": "none", "pad": 1.0},
         )
     caption = fit_name(scene.name, box.width, TEXT_SIZE * 0.7)
     at = (box.left, box.top + box.height + _BOX_LAYOUT.caption / 2)

@@ -77,9 +77,16 @@ TITLE_SIZE: Final = 30
 TEXT_SIZE: Final = 22
 
 INK: Final = "#1f2933"
-QUIET: Final = "#5f6b7a"
-RULE: Final = "#dfe4ea"
-PAPER: Final = "#ffffff"
+QUIET: Final = "#4f5a68"
+RULE: Final = "#cdd4dc"
+PAPER: Final = "#eaedf1"
+"""A grey that neither glares on a dark page nor looks dirty on a white one; with a border it has an
+end on both."""
+BORDER: Final = "#b9c1cb"
+BLACK: Final = "#000000"
+WHITE: Final = "#ffffff"
+
+_BORDER_WIDTH: Final = 4.0  # half of it lies outside
 
 PNG_COMPRESSION: Final = 6
 
@@ -136,7 +143,10 @@ class Picture(Figure):
 
 def new_figure(height: float, *, scale: float = 1.0) -> Figure:
     """An empty figure, `WIDTH` by `height` points of `scale` pixels each."""
-    return Picture(figsize=(WIDTH / 72, height / 72), dpi=72 * scale, facecolor=PAPER)
+    size = WIDTH / 72, height / 72
+    return Picture(
+        figsize=size, dpi=72 * scale, facecolor=PAPER, edgecolor=BORDER, linewidth=_BORDER_WIDTH
+    )
 
 
 def add_axes(figure: Figure, box: Box) -> Axes:

@@ -16,6 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 
 from mlrek.evaluation import IntArray
 from mlrek.figures.confusion import (
+    OTHERS_CELL,
     Heatmap,
     Layout,
     add_axis_titles,
@@ -25,16 +26,17 @@ from mlrek.figures.confusion import (
     count_in_thousands,
     find_dark,
     plan_layout,
+    say_others,
 )
 from mlrek.figures.pictures import GridFiles, Pixels
 from mlrek.figures.style import (
-    INK,
+    BLACK,
     MARGIN,
-    PAPER,
     PNG_COMPRESSION,
     QUIET,
     TEXT_SIZE,
     TITLE_SIZE,
+    WHITE,
     WIDTH,
     add_text,
     fit_name,
@@ -115,12 +117,24 @@ def _fill(frame: Pixels, heatmap: Heatmap, layout: Layout, facts: str) -> Image.
     )
     for i, j in np.ndindex(rows, columns):
         pixels[across[i] : across[i + 1] - 1, down[j] : down[j + 1] - 1] = colours[i, j]
+    if heatmap.others:
+        own = len(heatmap.shown)
+        pixels[across[own] : across[own + 1] - 1, down[own] : down[own + 1] - 1] = OTHERS_CELL
+        colours[own, own] = OTHERS_CELL
     picture = Image.fromarray(pixels)
     draw = ImageDraw.Draw(picture)
-    at = (MARGIN * _SCALE, 76 * _SCALE)
-    draw.text(at, facts, fill=QUIET, font=_font(round(TEXT_SIZE * _SCALE)), anchor="lm")
+    if heatmap.others:
+        facts += f" · (other), both: {', '.join(say_others(heatmap.others))}"
+    _write_facts(draw, facts)
     _write_counts(draw, heatmap, find_dark(colours), (across, down))
     return picture
+
+
+def _write_facts(draw: ImageDraw.ImageDraw, facts: str) -> None:
+    """The line below the title, smaller where it is long."""
+    largest, room = round(TEXT_SIZE * _SCALE), (WIDTH - 2 * MARGIN) * _SCALE
+    size = max(_SMALLEST_COUNT, min(largest, int(largest * room / _font(largest).getlength(facts))))
+    draw.text((MARGIN * _SCALE, 76 * _SCALE), facts, fill=QUIET, font=_font(size), anchor="lm")
 
 
 def _edges(start: float, size: float, n: int) -> IntArray:
@@ -136,7 +150,8 @@ def _write_counts(
 ) -> None:
     """The counts, where they fit in a size that can be read; else the colour alone speaks."""
     across, down = edges
-    places = np.argwhere(heatmap.counts).tolist()
+    own = len(heatmap.shown) if heatmap.others else -1
+    places = [at for at in np.argwhere(heatmap.counts).tolist() if at != [own, own]]
     texts = [count_in_thousands(int(heatmap.counts[i, j])) for i, j in places]
     width, height = (int(np.diff(edge).min()) for edge in (down, across))
     longest = max(map(len, texts), default=1)
@@ -146,7 +161,7 @@ def _write_counts(
     font = _font(size)
     for (i, j), text in zip(places, texts, strict=True):
         at = ((down[j] + down[j + 1] - 1) / 2, (across[i] + across[i + 1] - 1) / 2)
-        draw.text(at, text, fill=PAPER if is_dark[i, j] else INK, font=font, anchor="mm")
+        draw.text(at, text, fill=WHITE if is_dark[i, j] else BLACK, font=font, anchor="mm")
 
 
 @lru_cache(maxsize=32)

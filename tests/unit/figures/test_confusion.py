@@ -35,14 +35,14 @@ def test_each_cell_has_its_count_and_percent_of_the_row(written, confusion):
     """8 of 10 and 2 of 10; a cell without a count stays empty."""
     draw_confusion_matrix(confusion([[8, 2], [0, 5]], ["a", "b"]), labels=2, version="v", images=15)
     assert sorted(written["#ffffff"]) == sorted(["8", "80%", "5", "100%"])
-    assert written["#1f2933"] == ["2", "20%"]
+    assert written["#000000"] == ["2", "20%"]
 
 
 def test_percent_never_hides_a_count(written, confusion):
     """One image of 1,000 is not 0 %, and 999 of 1,000 are not all."""
     matrix = confusion([[999, 1], [0, 0]], ["a", "b"])
     draw_confusion_matrix(matrix, labels=2, version="v", images=1000)
-    assert written == {"#ffffff": ["999", ">99%"], "#1f2933": ["1", "<1%"]}
+    assert written == {"#ffffff": ["999", ">99%"], "#000000": ["1", "<1%"]}
 
 
 def test_counts_that_do_not_fit_are_in_thousands(written, confusion):
@@ -131,7 +131,7 @@ def test_a_label_without_images_has_an_empty_row(written, confusion):
     """A row without any count is drawn, without numbers and without a warning."""
     matrix = confusion([[0, 0], [0, 3]], ["a", "b"])
     draw_confusion_matrix(matrix, labels=2, version="v", images=3)
-    assert written == {"#ffffff": ["3", "100%"], "#1f2933": []}
+    assert written == {"#ffffff": ["3", "100%"], "#000000": []}
 
 
 def test_a_matrix_without_labels_is_an_empty_picture(confusion, texts_of):

@@ -6,7 +6,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlrek.figures.confusion import build_heatmap, draw_confusion_matrix
+from mlrek.comparison import ConfusionDifference
+from mlrek.figures.confusion import (
+    OTHERS_CELL,
+    build_heatmap,
+    colour_cells,
+    draw_confusion_difference,
+    draw_confusion_matrix,
+    find_dark,
+    plan_layout,
+)
+from mlrek.figures.style import BLACK, INK, PAPER, QUIET, WHITE, render_rgb
 from mlrek.figures.threshold_grid import draw_threshold_grid
 from mlrek.metrics import ConfusionMatrix
 from mlrek.metrics.drawn_labels import digest_label, find_drawn
@@ -81,7 +91,7 @@ def test_the_heat_map_says_that_its_labels_are_those_of_all_versions():
     figure = draw_confusion_matrix(
         matrix_of(counts), labels=30, version="v", images=1, drawn_labels=LABELS[:24]
     )
-    said = "n = 1 image · 24 of 30 labels, chosen for all versions of the project"
+    said = "n = 1 image · 24 of 30 labels, the same in all versions"
     assert said in texts_of(figure)
 
 
@@ -108,3 +118,86 @@ def test_what_was_not_chosen_is_pooled():
     """Nothing is lost: 30 labels with 5 right each, three of them shown."""
     heatmap = build_heatmap(matrix_of(np.eye(30, dtype=int) * 5), 30, shown=np.array([7, 1, 29]))
     assert heatmap.counts.tolist() == [[5, 0, 0, 0], [0, 5, 0, 0], [0, 0, 5, 0], [0, 0, 0, 135]]
+
+
+def test_what_is_pooled_is_split_into_right_and_mixed_up():
+    """Two labels shown of thirty; of the 28 others 28 x 5 are right, 9 and 2 are mixed up."""
+    counts = np.eye(30, dtype=int) * 5
+    counts[3, 4], counts[20, 21], counts[0, 9] = 9, 2, 7  # the last is a mistake of a shown label
+    heatmap = build_heatmap(matrix_of(counts), 30, shown=np.array([0, 1]))
+    assert heatmap.others == (140, 11)
+
+
+def test_labels_that_are_all_shown_have_no_others():
+    """Nor has a matrix whose others have no counts."""
+    assert build_heatmap(matrix_of(np.eye(25, dtype=int), LABELS[:25]), 25).others is None
+    empty = np.zeros((30, 30), dtype=int)
+    assert build_heatmap(matrix_of(empty), 30, shown=np.array([0])).others is None
+
+
+def test_the_cell_of_the_others_is_neither_right_nor_wrong():
+    """It has no colour, and says in words what it holds."""
+    counts = np.eye(30, dtype=int) * 5
+    counts[3, 4] = 9
+    figure = draw_confusion_matrix(
+        matrix_of(counts), labels=30, version="v", images=1, drawn_labels=["label 0", "label 1"]
+    )
+    assert texts_of(figure)[-5:-2] == ["(other), both:", "140 right", "9 mixed up"]
+    pixels = render_rgb(figure)
+    layout = plan_layout(LABELS, 25, [])
+    scale = pixels.shape[0] / layout.height
+    corner = layout.grid.left + layout.grid.width - 4, layout.grid.top + layout.grid.height - 4
+    x, y = (round(place * scale) for place in corner)
+    assert tuple(pixels[y, x]) == OTHERS_CELL
+
+
+def test_a_change_among_the_others_is_said_though_it_cancels_out():
+    """Three more right, three fewer mixed up."""
+    counts = np.zeros((30, 30), dtype=int)
+    counts[5, 5], counts[6, 7], counts[0, 0] = 3, -3, 1
+    difference = ConfusionDifference(
+        counts=counts, labels=LABELS, n_own=0, moves=np.zeros((0, 4), dtype=int), images=()
+    )
+    figure = draw_confusion_difference(
+        difference, baseline="a", candidate="b", images=9, drawn_labels=["label 0", "label 1"]
+    )
+    assert {"+3 right", "-3 mixed up"} <= set(texts_of(figure))
+
+
+@pytest.mark.parametrize("share", np.linspace(0, 1, 51))
+def test_every_digit_has_contrast(share):
+    """At least 4.5 (WCAG 2.2, 1.4.3) in each cell, whatever its colour."""
+    colours = colour_cells(np.array([[round(share * 1000), 1000 - round(share * 1000)]]))
+    for colour, is_dark in zip(colours[0], find_dark(colours)[0], strict=True):
+        assert contrast(tuple(colour), WHITE if is_dark else BLACK) >= 4.5
+
+
+@pytest.mark.parametrize("ink", [INK, QUIET])
+def test_every_text_has_contrast_on_the_paper(ink):
+    """Names, titles and what a figure rests on."""
+    assert contrast(PAPER, ink) >= 4.5
+
+
+@pytest.mark.parametrize("page", ["#ffffff", "#11171c"])
+def test_a_picture_ends_where_its_border_is(page):
+    """On a white page and on MLflow's dark one; on the dark one its paper is no glaring white."""
+    edge = render_rgb(
+        draw_confusion_matrix(matrix_of(np.eye(30)), labels=30, version="v", images=1)
+    )
+    assert contrast(tuple(edge[0, 0]), page) >= 1.5
+    assert contrast(PAPER, "#ffffff") > 1.1
+
+
+def contrast(one, other):
+    """Of two colours, by the definition of WCAG 2."""
+    lighter, darker = sorted(map(luminance, (one, other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def luminance(colour):
+    """Relative luminance of a colour, in 0 to 255 or as `#rrggbb`."""
+    if isinstance(colour, str):
+        colour = bytes.fromhex(colour[1:])
+    shares = [part / 255 for part in colour]
+    red, green, blue = [s / 12.92 if s <= 0.04045 else ((s + 0.055) / 1.055) ** 2.4 for s in shares]
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue

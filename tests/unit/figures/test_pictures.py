@@ -73,7 +73,7 @@ def test_a_file_holds_pixels_and_nothing_else(even_confusion):
 
 
 def test_a_file_shows_the_pixels():
-    """An encoded picture is as wide and as high, and white stays white."""
+    """An encoded picture is as wide and as high, and the paper keeps its colour."""
     from io import BytesIO
 
     from PIL import Image
@@ -81,7 +81,7 @@ def test_a_file_shows_the_pixels():
     pixels = render_rgb(new_figure(100))
     decoded = np.asarray(Image.open(BytesIO(encode_png(pixels))).convert("RGB"))
     assert decoded.shape == pixels.shape == (100, WIDTH, 3)
-    assert (decoded == 255).all()
+    assert (decoded == pixels).all()
 
 
 def test_settings_of_the_user_change_nothing(even_confusion):
