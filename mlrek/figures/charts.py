@@ -45,7 +45,7 @@ from mlrek.text import display_label, fmt
 
 _THRESHOLD_PLOT: Final = 470.0
 _RECALL_PLOT: Final = 560.0
-_PALE: Final = "#c3cad3"
+_PALE: Final = "#a3adb9"
 _STYLES: Final = ("solid", "dashed", "dotted", "dashdot")
 _FIRST_COLOURS: Final = 4
 _NAME_WIDTH: Final = 332.0

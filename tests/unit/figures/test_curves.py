@@ -9,7 +9,7 @@ from matplotlib.lines import Line2D
 
 from mlrek.figures.style import render_rgb
 
-ALL_TOGETHER, PALE = "#1f2933", "#c3cad3"
+ALL_TOGETHER, PALE = "#1f2933", "#a3adb9"
 
 
 @pytest.fixture
