@@ -116,7 +116,7 @@ def render_report(  # noqa: PLR0913 - each is a fact of the page
     for shrink in SHRINKS:
         contents = _choose_contents(evaluation, metrics, Budget().scale(shrink))
         if thumbnails is None:
-            thumbnails = _read_thumbnails(evaluation, contents, read_images)
+            thumbnails = _read_thumbnails(evaluation, metrics, contents, read_images)
         shown = thumbnails.scale(shrink)
         data = build_page_json(evaluation, metrics, contents, shown, drawn_labels)
         data["matrix_steps"] = steps
@@ -140,11 +140,15 @@ def _choose_contents(evaluation: Evaluation, metrics: Metrics, budget: Budget) -
 
 
 def _read_thumbnails(
-    evaluation: Evaluation, contents: PageImages, read_images: ReadImages | None
+    evaluation: Evaluation,
+    metrics: Metrics,
+    contents: PageImages,
+    read_images: ReadImages | None,
 ) -> Thumbnails:
-    if read_images is None or contents.outcomes is None:
+    if read_images is None or contents.outcomes is None or metrics.predictions is None:
         return Thumbnails()
-    order = order_for_thumbnails(contents.images, contents.outcomes, contents.suspects)
+    suspects = metrics.predictions.image_idx[contents.suspects]
+    order = order_for_thumbnails(contents.images, contents.outcomes, suspects)
     return read_thumbnails(evaluation, order, read_images)
 
 

@@ -26,6 +26,7 @@ MAX_SUSPECTS: Final = 60
 _RIGHT_COSTS: Final = 3
 """So many mistakes of a kind are kept for each right image of a label."""
 _SUSPECT_THUMBNAILS: Final = 36
+_FIRST_THUMBNAILS: Final = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -153,14 +154,26 @@ def find_suspects(predictions: Predictions, task: Task, images: IntArray) -> Int
 
 
 def order_for_thumbnails(images: IntArray, outcomes: LabelOutcomes, suspects: IntArray) -> IntArray:
-    """The images in the order in which a page shows them: `suspects` first, then galleries."""
+    """The images in the order in which a page shows them.
+
+    Those of `suspects` first, then what the gallery of all labels begins with, then each label's.
+    """
     group = outcomes.label_idx.astype(np.int64) * len(LabelOutcome) + outcomes.outcome
     rank = _count_within(group)
     by_rank = outcomes.image_idx[np.argsort(rank, kind="stable")]
-    wanted = np.concatenate([suspects[:_SUSPECT_THUMBNAILS], by_rank, images])
+    first = _find_first(outcomes, images)
+    wanted = np.concatenate([suspects[:_SUSPECT_THUMBNAILS], first, by_rank, images])
     _, first = np.unique(wanted, return_index=True)
     ordered = wanted[np.sort(first)]
     return np.asarray(ordered[np.isin(ordered, images)])
+
+
+def _find_first(outcomes: LabelOutcomes, images: IntArray) -> IntArray:
+    """Images of the page by outcome: those of which the version is least sure, whatever label."""
+    rows = np.flatnonzero(np.isin(outcomes.image_idx, images))
+    rows = rows[np.lexsort((outcomes.image_idx[rows], outcomes.confidence[rows]))]
+    kinds = (rows[outcomes.outcome[rows] == kind] for kind in range(len(LabelOutcome)))
+    return np.concatenate([outcomes.image_idx[kind[:_FIRST_THUMBNAILS]] for kind in kinds])
 
 
 def _rank_rows(evaluation: Evaluation, predictions: Predictions) -> IntArray:

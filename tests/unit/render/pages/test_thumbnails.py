@@ -10,6 +10,9 @@ import pytest
 from builders.detections import build_detection
 from PIL import Image
 
+from mlrek.evaluation import Task
+from mlrek.figures.pictures import Unread
+
 
 def encode(pixels, kind="png", **options):
     """A file of pixels."""
@@ -178,15 +181,37 @@ def test_the_page_says_what_could_not_be_read(pets, page_of, data_of):
     assert [images["names"][int(i)] for i in images["thumbnails"]] == ["/2.png"]
 
 
-def test_suspects_come_first_then_every_gallery(evaluate, read):
-    """Each label's first image of each outcome before any second one."""
-    evaluation = evaluate(
-        [[0], [0], [0], [1], [1], [0]],
-        [[(0, 0.9)], [(0, 0.8)], [(0, 0.7)], [(0, 0.95)], [(1, 0.5)], [(1, 0.3)]],
-        ("cat", "dog"),
-    )
+def test_suspects_come_first_then_what_the_gallery_begins_with(evaluate, read):
+    """Of each outcome of all labels the least sure twelve, before what single labels begin with."""
+    n = 20
+    truth = [[0]] * n + [[1]] * n + [[1]]
+    sure = [[(0, 0.9 - i / 100)] for i in range(n)] + [[(1, 0.6 - i / 100)] for i in range(n)]
+    evaluation = evaluate(truth, [*sure, [(0, 0.95)]], ("cat", "dog"))
     order = [evaluation.images.index(uri) for uri in read(evaluation)[0]]
 
-    assert order[0] == 3  # a dog that is surely called a cat
-    assert set(order[1:4]) == {2, 4, 5}  # the least sure cat, the least sure dog, the mistake
-    assert sorted(order) == list(range(6))
+    assert order[0] == 2 * n  # a dog that is surely called a cat
+    assert order[1:13] == list(range(2 * n - 1, 2 * n - 13, -1))  # the least sure are dogs
+    assert order[13] == n - 1  # the first cat of all cats
+    assert sorted(order) == list(range(2 * n + 1))
+
+
+def test_the_pictures_of_suspects_are_asked_for_first(evaluate, read):
+    """By their images, also where an image has several rows of predictions."""
+    records = [[(0, 0.6), (1, 0.6)]] * 5 + [[(0, 0.6), (1, 0.9)]]
+    evaluation = evaluate(
+        [[0, 1]] * 5 + [[0]], records, ("cat", "dog"), task=Task.MULTILABEL, thresholds=[0.5, 0.5]
+    )
+
+    assert read(evaluation)[0][0] == evaluation.images[5]
+
+
+def test_the_page_says_why_pictures_were_refused(pets, page_of, data_of):
+    """In the words of who refuses, without what a service says of who asked."""
+    reason = "access denied; this needs s3:GetObject [AccessDenied: arn:aws:iam::1:user/me may not]"
+
+    def read_images(uris):
+        return [b"" if uri.endswith("1.png") else Unread(reason) for uri in uris]
+
+    images = data_of(page_of(pets, read_images=read_images))["images"]
+    assert images["refused"] == "access denied; this needs s3:GetObject"
+    assert images["thumbnails"] == {}
