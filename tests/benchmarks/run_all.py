@@ -31,6 +31,7 @@ BENCHMARKS = {
     "again": "bench_again.py --versions 100",
     "help": "bench_help.py",
     "content": "bench_content.py --labels 250",
+    "page": "bench_page.py --images 250000 --labels 250",
     "growth": "bench_growth.py",
 }
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")

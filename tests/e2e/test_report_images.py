@@ -115,6 +115,39 @@ def test_pictures_of_a_comparison_come_from_s3(digits, run_mlrek, s3_server, tmp
     assert denied["totals"] == found["totals"]
 
 
+def test_pictures_of_two_runs_come_from_their_reports(one_store, run_mlrek, tmp_path):
+    """Where no source is at hand, the page of a comparison has what both reports hold.
+
+    A report that somebody replaced by something else is no picture, and no failure.
+    """
+    store, runs = one_store
+
+    def compare():
+        path = tmp_path / "comparison.html"
+        names = [f"runs:/{run_id}" for run_id in runs]
+        run_mlrek("compare", *names, "--no-log", "--html", path, "--tracking-uri", store)
+        (text,) = re.findall(r'id="data">(.*?)</script>', path.read_text("utf-8"), re.DOTALL)
+        return json.loads(text)
+
+    images = compare()["images"]
+    assert len(images["thumbnails"]) > 0
+    assert all(uri.startswith("data:image/webp;base64,") for uri in images["thumbnails"].values())
+
+    for run_id in runs:
+        (report,) = tmp_path.rglob(f"{run_id}/artifacts/report.html")
+        report.write_text('<script type="application/json" id="data">{"images": [1]}</script>')
+    assert compare()["images"]["thumbnails"] == {}
+
+
+@pytest.fixture
+def one_store(digits, run_mlrek, tmp_path):
+    """The digits in a store on this machine: its address, and the runs of two versions."""
+    store = f"sqlite:///{tmp_path}/mlflow.db"
+    done = run_mlrek("sync", digits, "--tracking-uri", store, "--json")
+    runs = {one["version"]: one["run_id"] for one in json.loads(done.stdout)["versions"]}
+    return store, (runs["v1-naive-bayes"], runs["v2-linear"])
+
+
 def test_a_folder_that_is_not_there_is_wrong_usage(one_version, run_mlrek):
     """With what else there is to say."""
     done = run_mlrek("sync", one_version, "--images", "nowhere", check=False)

@@ -57,13 +57,18 @@ const largeView = (() => {
     parts.back = button("←", "Previous image", () => go(-1));
     parts.on = button("→", "Next image", () => go(1));
     parts.body = el("div", { class: "large-body" });
-    dialog = el("dialog", { class: "large-view", "aria-labelledby": "large-title", onkeydown: press, onclose: leave, onclick: (event) => event.target === dialog && dialog.close() },
+    dialog = el("dialog", { class: "large-view", "aria-labelledby": "large-title", onkeydown: press, onclose: leave, onclick: (event) => event.target === dialog && shut() },
       el("div", { class: "large-inside" },
-        el("div", { class: "large-top" }, parts.title, parts.place, parts.back, parts.on, button("Close", "Close", () => dialog.close())), parts.body));
+        el("div", { class: "large-top" }, parts.title, parts.place, parts.back, parts.on, button("Close", "Close", shut)), parts.body));
     document.body.append(dialog);
   }
 
   function press(event) {
+    if (event.key === "Escape") {
+      event.preventDefault();
+      shut();
+      return;
+    }
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (!step || event.target.tagName === "INPUT" || event.ctrlKey || event.altKey || event.metaKey) return;
     event.preventDefault();
@@ -99,6 +104,11 @@ const largeView = (() => {
   }
 
   const leave = () => card.querySelector("button").focus();
+
+  function shut() {
+    dialog.close(); // gives the focus to the card that was pressed; another may have been reached since
+    leave();
+  }
 
   return { open };
 })();
@@ -173,7 +183,8 @@ function cardFilter({ kinds, order, images, about, pictures, change }) {
   };
   const isOpen = () => chosen.from <= 0 && chosen.to >= 100;
   const isNamed = (i) => images.file(i).toLowerCase().includes(chosen.text) || (chosen.text.includes("/") && images.uri(i).toLowerCase().includes(chosen.text));
-  const isSure = (score) => isOpen() || (score !== null && score >= chosen.from && score <= chosen.to);
+  const shown = (score) => Math.round(100 * score) / 100; // as cards have it, with four decimals
+  const isSure = (score) => isOpen() || (score !== null && shown(score) >= chosen.from && shown(score) <= chosen.to);
   return {
     nodes: nodes.filter(Boolean), press, toggled: () => chosen.touched === true, shows: (key) => chosen.kinds.has(key),
     narrows: () => chosen.text !== "" || !isOpen() || chosen.pictured,

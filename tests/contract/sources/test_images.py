@@ -6,6 +6,7 @@ import pytest
 
 from mlrek.errors import SourceInterruptedError
 from mlrek.evaluation import Project, Provider, Version
+from mlrek.figures.pictures import Unread
 from mlrek.sources import Part, VersionEntry
 from mlrek.sources.aws import AwsClients, AwsOptions
 from mlrek.sources.images import READERS, Deadline, read_images, read_images_below
@@ -113,6 +114,17 @@ def test_in_s3_images_are_read_where_the_manifest_says(s3_server, in_s3):
 
     assert list(in_s3(uris)) == [str(i).encode() for i in range(30)]
     assert len(s3_server.proxy.requests) == 30
+
+
+def test_in_s3_what_may_not_be_read_says_so(s3_server, in_s3):
+    """It has no byte, as what is not there, but the reason."""
+    s3_server.put("pets", "1.png", b"1")
+    s3_server.proxy.fail("/pets/1.png", 403, "AccessDenied")
+    denied, missing = in_s3(["s3://pets/1.png", "s3://pets/2.png"])
+
+    assert (denied, missing) == (b"", b"")
+    assert denied.reason.startswith("access denied; this needs s3:GetObject")
+    assert not isinstance(missing, Unread)
 
 
 def test_in_s3_the_folder_of_the_manifest_is_the_last_place_that_is_asked(s3_server):
