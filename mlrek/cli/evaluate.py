@@ -102,7 +102,7 @@ def evaluate(
 
     Example: mlrek evaluate examples/digits#v2-linear --on holdout.manifest --responses v2.jsonl
     """
-    from mlrek.cli.output import show_calls
+    from mlrek.cli.progress import show_calls
     from mlrek.promotion import load_version
     from mlrek.runs.own_test_set import OwnTestSetOptions, evaluate_own_test_set, log_own_test_set
     from mlrek.tracking.connection import connect

@@ -303,7 +303,11 @@ def with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
             given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
             if isinstance(given[name], Output):
                 given[name].set_up_logging()
-        command(**given)
+        from mlrek.cli.progress import show_searches
+
+        said = next((one for one in given.values() if isinstance(one, Output)), Output())
+        with show_searches(said):
+            command(**given)
 
     options = [
         option.replace(kind=option.KEYWORD_ONLY)

@@ -1,18 +1,15 @@
 """What a command says: results to stdout, everything else, errors too, to stderr; its exit code."""
 
-import contextlib
 import json
 import logging
 import sys
-import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from io import TextIOWrapper
 from pathlib import Path
 from textwrap import wrap
-from threading import Lock
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
@@ -22,11 +19,8 @@ from mlrek.text import escape_unprintable, hide_secrets
 
 if TYPE_CHECKING:
     from rich.console import Console
-    from rich.progress import Progress as RichProgress
-    from rich.progress import TaskID
 
     from mlrek.render import Block
-    from mlrek.runs.results import Progress, VersionResult
 
 
 PIPE_WIDTH = 160
@@ -76,11 +70,6 @@ class Output:
     def is_wide(self, columns: int) -> bool:
         """Whether there is a terminal of so many columns; logs and pull requests have 80."""
         return not self.as_json and self.console.is_terminal and self.width >= columns
-
-    @property
-    def shows_progress(self) -> bool:
-        """Progress bars are for people at a terminal."""
-        return not self.quiet and sys.stderr.isatty()
 
     def set_up_logging(self) -> None:
         """With --verbose, what libraries and mlrek say on the way goes to stderr."""
@@ -256,68 +245,6 @@ class HarmlessStream(TextIOWrapper):
         return piece.replace(content, f"\\{content}", 1) if escapes else piece
 
 
-SHOW_AFTER_S = 1.0
-
-
-class BarProgress:
-    """A bar of versions with the bytes read so far."""
-
-    def __init__(self, bar: "RichProgress") -> None:
-        self.bar = bar
-        self.task: TaskID | None = None
-        self.lock = Lock()
-        self.began = time.monotonic()
-        self.bytes_read = 0
-
-    def start(self, versions: int) -> None:
-        """Know the number of versions."""
-        self.task = self.bar.add_task("reading", total=versions, megabytes="")
-
-    def on_bytes(self, n: int) -> None:
-        """Count bytes; show the bar once the wait is worth it."""
-        with self.lock:
-            self.bytes_read += n
-            self._update(advance=0)
-
-    def finish_version(self, result: "VersionResult") -> None:
-        """One version further."""
-        with self.lock:
-            self._update(advance=1, name=result.entry.version.name)
-
-    def _update(self, *, advance: int, name: str = "") -> None:
-        if time.monotonic() - self.began > SHOW_AFTER_S and not self.bar.live.is_started:
-            self.bar.start()
-        if self.task is not None:
-            megabytes = f"{self.bytes_read / 1e6:,.0f} MB" if self.bytes_read else ""
-            self.bar.update(self.task, advance=advance, megabytes=megabytes)
-            if name:
-                self.bar.update(self.task, description=name[:40])
-
-
-class CallWatch:
-    """Says what calls cost, and shows how many are done where somebody watches."""
-
-    def __init__(self, output: Output, bar: "RichProgress | None") -> None:
-        self.output = output
-        self.bar = bar
-        self.task: TaskID | None = None
-
-    def say(self, text: str) -> None:
-        """What a person should know."""
-        self.output.hint(text)
-
-    def start(self, calls: int) -> None:
-        """Know the number of calls."""
-        if self.bar is not None:
-            self.task = self.bar.add_task("calling", total=calls)
-            self.bar.start()
-
-    def advance(self) -> None:
-        """One call further."""
-        if self.bar is not None and self.task is not None:
-            self.bar.advance(self.task)
-
-
 def write_file(option: str, path: str, content: bytes) -> None:
     """Write what an option asked for into its file.
 
@@ -356,47 +283,6 @@ def write_command(line: str) -> None:
         sys.stderr.write_command(line)
     else:
         sys.stderr.write(f"{line}\n")
-
-
-@contextlib.contextmanager
-def show_progress(output: Output) -> "Iterator[Progress]":
-    """A progress bar where somebody watches, else silence."""
-    if not output.shows_progress or output.as_json:
-        from mlrek.runs.results import SilentProgress
-
-        yield SilentProgress()
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn
-    from rich.progress import Progress as RichProgress
-
-    bar = RichProgress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("{task.fields[megabytes]}"),
-        console=output.err_console,
-        transient=True,
-    )
-    try:
-        yield BarProgress(bar)
-    finally:
-        bar.stop()
-
-
-@contextlib.contextmanager
-def show_calls(output: Output) -> Iterator[CallWatch]:
-    """A progress bar of calls where somebody watches; what they cost is said in any case."""
-    if not output.shows_progress:
-        yield CallWatch(output, None)
-        return
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
-
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    bar = Progress(*columns, console=output.err_console, transient=True)
-    try:
-        yield CallWatch(output, bar)
-    finally:
-        bar.stop()
 
 
 def say_error(text: str) -> None:

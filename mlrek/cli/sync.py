@@ -189,7 +189,7 @@ def sync(
 def _run(
     sources: list[str], tracking_uri: str, options: "SyncOptions", output: Output
 ) -> "SyncResult":
-    from mlrek.cli.output import show_progress
+    from mlrek.cli.progress import show_progress
     from mlrek.runs.sync import sync_sources
 
     with show_progress(output) as progress:

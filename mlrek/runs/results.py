@@ -37,6 +37,9 @@ class Progress(Protocol):
     def on_bytes(self, n: int) -> None:
         """So many more bytes of evaluation files are read."""
 
+    def enter_version(self, entry: VersionEntry, step: str) -> None:
+        """A version is worked on; `step` is what is done to it now."""
+
     def finish_version(self, result: "VersionResult") -> None:
         """One version is done."""
 
@@ -48,6 +51,9 @@ class SilentProgress:
         """Nothing to show."""
 
     def on_bytes(self, n: int) -> None:
+        """Nothing to show."""
+
+    def enter_version(self, entry: VersionEntry, step: str) -> None:
         """Nothing to show."""
 
     def finish_version(self, result: "VersionResult") -> None:

@@ -499,6 +499,7 @@ def _update_version(job: _Job, options: SyncOptions, tools: _Tools) -> VersionRe
         return VersionResult(entry=entry, action="failed", reason=entry.refused)
     if job.place.trouble:
         raise job.place.trouble
+    tools.progress.enter_version(entry, "reading")
     prepared = tools.prepared.get(entry.version.arn)
     work, size = prepared or _prepare_work(job.source, entry, options)
     drawn = tools.drawn[entry.version.project]
@@ -595,6 +596,7 @@ def _log(job: _Job, description: RunDescription, tools: _Tools) -> VersionResult
     if job.store is None:
         kept = find_kept(tools.store, job.target, key, description.knows)
         return _tell_kept(job, kept) if kept else result
+    tools.progress.enter_version(job.entry, "logging")
     logged = log_run(
         job.store, job.target, key=key, knows=description.knows, describe=lambda: description
     )

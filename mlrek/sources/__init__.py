@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, S
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path, PurePosixPath
+from shlex import quote
 from types import MappingProxyType
 from typing import Protocol
 
@@ -45,6 +46,7 @@ from mlrek.sources.rekognition import (
     read_projects,
 )
 from mlrek.sources.s3 import S3Storage
+from mlrek.sources.search import Search, say_kinds
 from mlrek.sources.storage import (
     LocalStorage,
     Storage,
@@ -156,16 +158,20 @@ class SavedVersions:
         Raises:
             SourceNotFoundError: There is nothing that mlrek knows.
         """
-        files = list(self.storage.list_files(self.uri))
-        if any(file.uri == self.uri for file in files):
-            return self._find_versions_of_file()
-        found = _find_entries(Tree(self.storage, files))
+        with Search(self.uri) as search:
+            files = search.count(self.storage.list_files(self.uri))
+            if any(file.uri == self.uri for file in files):
+                return self._find_versions_of_file()
+            found = _find_entries(Tree(self.storage, files, on_look=search.look))
+        if not files:
+            raise SourceNotFoundError(self.uri, f"there are no files; {_say_listing(self.uri)}")
         if not found:
+            kinds = say_kinds(file.name for file in files)
             looked_for = "; ".join(known.looked_for for known in FILE_FORMATS.values())
             raise SourceNotFoundError(
                 self.uri,
-                f"no evaluation among its {len(files)} files; looked for {VERSIONS_FOLDER}/*/"
-                f"{VERSION_FILE}; {looked_for}",
+                f"no evaluation among its {len(files)} files ({kinds}); looked for "
+                f"{VERSIONS_FOLDER}/*/{VERSION_FILE}; {looked_for}",
             )
         return _keep_one_each(found)
 
@@ -307,6 +313,13 @@ def _open_path_or_name(text: str, aws: AwsOptions) -> StoredSource:
         raise SourceNotFoundError(text, say_missing_path(text))
     clients = AwsClients(aws)
     return StoredSource(uri=text, catalogue=NamedProject(clients, text), storage=S3Storage(clients))
+
+
+def _say_listing(uri: str) -> str:
+    """How to find out what is there instead."""
+    if not uri.startswith("s3://"):
+        return "name the folder that holds an evaluation"
+    return f"`aws s3 ls {quote(parent_uri(uri))}/` shows what is next to it"
 
 
 def _refuse(reason: str) -> Callable[[str, AwsOptions], StoredSource]:

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Protocol
 
 from mlrek.errors import SourceError, SourceNotFoundError
+from mlrek.sources.search import is_watched
 from mlrek.text import find_nearest
 
 _LOG = logging.getLogger("mlrek")
@@ -241,7 +242,7 @@ class Walk:
         many = _PICTURE_OR_BOXES if _LABELS.search(folder) else _PICTURE
         self.n_files += sum(not many.search(name) for name in names)
         self.has_evaluation = self.has_evaluation or any(map(_EVALUATION_NAME.search, names))
-        if time.monotonic() > self.says_at:
+        if time.monotonic() > self.says_at and not is_watched():
             _LOG.warning("looking through %s: %s files so far", self.uri, self.n_files)
             self.says_at = float("inf")
         if self.n_files > MAX_SEARCHED and not self.has_evaluation:

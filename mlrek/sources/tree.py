@@ -67,16 +67,22 @@ class FoundVersions:
     taken: frozenset[str]
 
 
+def _look() -> None:
+    """Nobody counts."""
+
+
 @dataclass(slots=True)
 class Tree:
     """Files in order of their names. Each head and each `project.json` is read once.
 
-    `chosen` is the URI of the file that was named, '' when it was a folder.
+    `chosen` is the URI of the file that was named, '' when it was a folder. `on_look` is called
+    for each file that is looked into.
     """
 
     storage: Storage
     files: Sequence[StoredFile]
     chosen: str = ""
+    on_look: Callable[[], None] = _look
     _heads: dict[str, bytes | SourceError] = field(default_factory=dict)
     _around: dict[str, Around] = field(default_factory=dict)
     _kinds: dict[str, FileKind | None] = field(default_factory=dict)
@@ -88,7 +94,8 @@ class Tree:
         """The same tree without some files; what was read of it stays known."""
         gone = frozenset(taken)
         left = [file for file in self.files if file.uri not in gone]
-        return Tree(self.storage, left, self.chosen, self._heads, self._around, self._kinds)
+        known = (self._heads, self._around, self._kinds)
+        return Tree(self.storage, left, self.chosen, self.on_look, *known)
 
     def read(self, file: StoredFile) -> bytes:
         """The whole content of a small file."""
@@ -101,6 +108,7 @@ class Tree:
             SourceError: It may not be read.
         """
         if file.uri not in self._heads:
+            self.on_look()
             try:
                 self._heads[file.uri] = self.storage.read_head(file.uri, HEAD_BYTES)
             except SourceError as exc:

@@ -10,6 +10,7 @@ import pytest
 from conftest import clean_env
 from fakes.evaluations import save_archive
 from fakes.s3_proxy import S3Fault
+from fakes.said import list_said
 
 
 @pytest.fixture
@@ -29,7 +30,7 @@ def assert_one_line(done, *words: str) -> None:
     """It failed with one line that has the words."""
     assert done.returncode in {1, 2}, done.stderr
     assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1, done.stderr
+    assert len(list_said(done.stderr)) == 1, done.stderr
     for word in words:
         assert word in done.stderr
 

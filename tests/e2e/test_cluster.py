@@ -17,6 +17,7 @@ from pathlib import Path
 import pytest
 from conftest import clean_env
 from fakes.s3_proxy import S3Fault
+from fakes.said import list_said
 
 pytestmark = pytest.mark.server
 PATIENCE_S = 600
@@ -324,7 +325,7 @@ def test_a_scheduler_that_does_not_answer_is_told(run_mlrek, digits, address, co
 
     assert done.returncode == code
     assert said in done.stderr
-    assert done.stderr.count("\n") == 1
+    assert len(list_said(done.stderr)) == 1
 
 
 def test_dask_is_needed_for_a_scheduler_only(run_mlrek, digits, tmp_path):

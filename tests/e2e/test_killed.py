@@ -13,6 +13,7 @@ import pytest
 from fakes.effort import choose
 from fakes.evaluations import save_archive
 from fakes.logged import count_runs, read_versions
+from fakes.said import list_said
 from mlflow import MlflowClient
 
 COLOUR_TAG = "mlflow.runColor"
@@ -138,7 +139,7 @@ def test_interrupted_at_any_moment_what_is_complete_stays(warm, project, new_fol
         for name in found.keys() - {"note"}:
             assert without_colour(found[name]) == without_colour(expected[name])
         if done.returncode:
-            assert done.stderr == "mlrek: interrupted; what is complete stays\n"
+            assert list_said(done.stderr) == ["mlrek: interrupted; what is complete stays"]
             assert done.stdout == ""
             assert count_runs(folder / "mlflow.db") == len(found) - 1
     assert codes <= {0, 130}

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from fakes.evaluations import PROJECT_ARN, save_archive
+from fakes.said import list_said
 from mlflow import MlflowClient
 
 
@@ -54,7 +55,7 @@ def test_an_experiment_id_that_is_not_there_is_one_line(run_mlrek, archive, stor
     done = run_mlrek(*args, env={"MLFLOW_EXPERIMENT_ID": "77"}, check=False)
 
     assert done.returncode == 1
-    assert len(done.stderr.splitlines()) == 1
+    assert len(list_said(done.stderr)) == 1
     assert "77" in done.stderr
 
 
@@ -79,5 +80,5 @@ def test_a_folder_whose_name_the_locale_cannot_write_is_one_line(run_mlrek, arch
     done = run_mlrek("sync", archive, cwd=folder, env=env, check=False, cold=True)
 
     assert done.returncode == 1
-    (said,) = done.stderr.splitlines()
+    (said,) = list_said(done.stderr)
     assert "set PYTHONUTF8=1" in said
