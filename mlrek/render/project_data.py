@@ -82,13 +82,18 @@ def parse_held(content: bytes) -> HeldNumbers:
         labels = document.get("labels") or []
         return HeldNumbers(
             numbers=_parse_numbers(document),
-            labels=tuple(escape_unencodable(display_label(label)) for label in labels),
+            labels=tuple(map(name_held_label, labels)),
             columns=_parse_columns(document.get("per_label") or []),
             cells=_parse_matrix(document.get("confusion_matrix"), len(labels)),
             curve=_parse_curve(document.get("curves")),
         )
     except _FAULTS as exc:
         raise EvaluationError(f"evaluation.json: is not what a run holds ({exc!r})") from exc
+
+
+def name_held_label(label: str) -> str:
+    """A label as the page names it."""
+    return escape_unencodable(display_label(label))
 
 
 def _parse_numbers(document: Mapping[str, Any]) -> dict[str, Number]:

@@ -2,11 +2,12 @@
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from mlrek.evaluation import Task
+from mlrek.metrics.drawn_labels import count_shown, count_undivided, digest_label
 from mlrek.metrics.numbers import list_definitions, name_metric
 from mlrek.render import Json, Table
 from mlrek.render.project_data import (
@@ -18,6 +19,7 @@ from mlrek.render.project_data import (
     cut_labels,
     draw_cells,
     name_drawn,
+    name_held_label,
     parse_held_json,
 )
 from mlrek.render.report import MAX_BYTES, render_page
@@ -26,9 +28,6 @@ from mlrek.text import escape_unencodable, fmt_date, fmt_with
 PROJECT_PAGE: Final = "project.html"
 PAGE_SCHEMA: Final = 1
 """Raised when what the page holds of a version changes its form or meaning."""
-
-MAX_DRAWN: Final = 25
-"""Labels of the heat maps; past so many the rest stand together as `(other)`."""
 
 MAX_PAGE_VERSIONS: Final = 100
 _SCRIPTS: Final = (
@@ -98,8 +97,8 @@ def render_project_page(
         project: The project's name.
         versions: Its versions by training time, the oldest first.
         headlines: The numbers that say most, by the names they are logged under.
-        drawn: The labels that the heat maps of the project show past `MAX_DRAWN` of them; empty:
-            the most confused of all versions.
+        drawn: The labels that were chosen for the matrices of the project, where it has too many
+            to show all; empty: the most confused of all versions.
         charts: The address of MLflow's charts of these versions, '' without a web page.
     """
     drawn = choose_drawn([v.held for v in versions], drawn)
@@ -144,11 +143,17 @@ def choose_drawn(held: Sequence[HeldNumbers], given: Sequence[str] = ()) -> tupl
     confused of all versions together.
     """
     labels = list(dict.fromkeys(label for one in held for label in one.labels))
-    if len(labels) <= MAX_DRAWN:
+    if len(labels) <= count_undivided(given):
         return tuple(labels)
-    before = dict.fromkeys(label for one in held for label in name_drawn(one) or ())
-    wanted = set(given) & set(labels) or set(before) or _find_most_confused(held, labels)
+    before = {label for one in held for label in name_drawn(one) or ()}
+    wanted = find_given(labels, given) or before or _find_most_confused(held, labels)
     return tuple(label for label in labels if label in wanted)
+
+
+def find_given(labels: Iterable[str], given: Sequence[str]) -> set[str]:
+    """Which of the labels, named as people see them, are those that were chosen for a project."""
+    chosen = {*given, *(name_held_label(label) for label in given)}
+    return {label for label in labels if label in chosen or digest_label(label) in chosen}
 
 
 def _find_most_confused(held: Sequence[HeldNumbers], labels: Sequence[str]) -> set[str]:
@@ -159,7 +164,7 @@ def _find_most_confused(held: Sequence[HeldNumbers], labels: Sequence[str]) -> s
             for code in {row, column} if row != column else ():
                 if code > OTHER:
                     mistakes[one.labels[code]] += n
-    return set(sorted(labels, key=lambda label: -mistakes[label])[:MAX_DRAWN])
+    return set(sorted(labels, key=lambda label: -mistakes[label])[: count_shown(len(labels))])
 
 
 def _cut(

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 from mlrek.errors import MlrekError, SourceError, TrackingError
 from mlrek.formats.doubts import keep_possible
 from mlrek.metrics.test_set import is_same_project
+from mlrek.render.project_page import PROJECT_PAGE
 from mlrek.sources import AwsOptions, open_source
 from mlrek.sources.entries import Source, VersionEntry
 from mlrek.text import join_said, say_nearest
-from mlrek.tracking import LoggedRun, current_runs
-from mlrek.tracking.links import VIEW_TAGS, Links, build_links
+from mlrek.tracking import LoggedRun, current_runs, find_page_run
+from mlrek.tracking.links import VIEW_TAGS, Links, build_artifact_link, build_links
 from mlrek.tracking.store import Store
 from mlrek.tracking.view import find_main_pictures
 
@@ -32,7 +33,10 @@ class ListedVersion:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """An experiment, and what its links need besides the address of the server."""
+    """An experiment, and what its links need besides the address of the server.
+
+    `holder_id` is the run that has the page of all versions, '' where none has.
+    """
 
     experiment: str
     experiment_id: str
@@ -40,10 +44,11 @@ class Page:
     views: frozenset[str]
     picture: str
     workspace: str = ""
+    holder_id: str = ""
 
     def build_links(self, address: str) -> Links:
         """The links to the pages of a server."""
-        return build_links(
+        links = build_links(
             address,
             self.experiment_id,
             self.run_ids,
@@ -51,6 +56,10 @@ class Page:
             picture=self.picture,
             workspace=self.workspace,
         )
+        if not self.holder_id:
+            return links
+        place = (self.experiment_id, self.holder_id, PROJECT_PAGE, self.workspace)
+        return replace(links, project=build_artifact_link(address, *place))
 
 
 def list_versions(
@@ -116,6 +125,7 @@ def find_page(store: Store, text: str, aws: AwsOptions) -> Page:
             join_said(f"{text}: not logged here", known, f"or log it: mlrek sync {text}")
         )
     runs = current_runs(store.list_runs(experiment.experiment_id, {"mlrek.complete": "true"}))
+    holder = find_page_run(runs)
     return Page(
         experiment=experiment.name,
         experiment_id=experiment.experiment_id,
@@ -123,6 +133,7 @@ def find_page(store: Store, text: str, aws: AwsOptions) -> Page:
         views=VIEW_TAGS & experiment.tags.keys(),
         picture=next(iter(find_main_pictures(runs)), ""),
         workspace=store.workspace,
+        holder_id=holder.run_id if holder else "",
     )
 
 

@@ -17,6 +17,7 @@ from mlrek.render.project_page import (
     PAGE_SCHEMA,
     PROJECT_PAGE,
     PageVersion,
+    find_given,
     read_project_page,
     render_moved_page,
     render_project_page,
@@ -40,7 +41,6 @@ class PageContext:
     """
 
     project: str
-    experiment_id: str
     fresh: Mapping[str, HeldNumbers]
     drawn: Sequence[str] = ()
     charts: str = ""
@@ -170,7 +170,7 @@ def _read_earlier(
 def _fits(held: HeldNumbers, drawn: Sequence[str]) -> bool:
     """Whether its heat map shows these labels, where somebody chose them."""
     shown = name_drawn(held)
-    return shown is None or not drawn or set(shown) == set(drawn) & set(held.labels)
+    return shown is None or not drawn or set(shown) == find_given(held.labels, drawn)
 
 
 def _read_held(store: Store, run: LoggedRun) -> HeldNumbers | None:

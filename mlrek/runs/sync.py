@@ -57,6 +57,7 @@ from mlrek.tracking.description import (
     mark_state,
     read_earlier,
 )
+from mlrek.tracking.drawn import read_drawn
 from mlrek.tracking.links import VIEW_TAGS, Links, build_artifact_link, build_links
 from mlrek.tracking.store import Store
 from mlrek.tracking.translation import hide_userinfo
@@ -650,7 +651,7 @@ def _finish_projects(
         experiment = store.get_experiment(experiment_id)
         if writes:
             for project in projects:
-                neighbours, trouble = _write_page(store, experiment_id, project, neighbours, fresh)
+                neighbours, trouble = _write_page(store, experiment, project, neighbours, fresh)
                 troubles += trouble
         complete = [run for run in neighbours if run.is_complete]
         if writes:
@@ -693,7 +694,7 @@ def _build_links(
 
 def _write_page(
     store: Store,
-    experiment_id: str,
+    experiment: "Experiment",
     project: Project,
     neighbours: Sequence[LoggedRun],
     fresh: Mapping[str, HeldNumbers],
@@ -702,11 +703,12 @@ def _write_page(
     from mlrek.runs.project_page import PageContext, update_project_page
 
     own = [run for run in neighbours if is_same_project(run.project_arn, project.arn)]
-    links = build_links(
-        store.tracking_uri, experiment_id, (), views=VIEW_TAGS, workspace=store.workspace
-    )
+    place = (store.tracking_uri, experiment.experiment_id)
     context = PageContext(
-        project=project.name, experiment_id=experiment_id, fresh=fresh, charts=links.charts
+        project=project.name,
+        fresh=fresh,
+        drawn=read_drawn(experiment.tags, project.arn),
+        charts=build_links(*place, (), views=VIEW_TAGS, workspace=store.workspace).charts,
     )
     try:
         written = update_project_page(store, own, context)

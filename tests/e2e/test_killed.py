@@ -137,7 +137,7 @@ def test_interrupted_at_any_moment_what_is_complete_stays(warm, project, new_fol
 
         assert found.keys() <= expected.keys()
         for name in found.keys() - {"note"}:
-            assert without_colour(found[name]) == without_colour(expected[name])
+            assert without_end(found[name]) == without_end(expected[name])
         if done.returncode:
             assert list_said(done.stderr) == ["mlrek: interrupted; what is complete stays"]
             assert done.stdout == ""
@@ -146,10 +146,11 @@ def test_interrupted_at_any_moment_what_is_complete_stays(warm, project, new_fol
     assert 130 in codes
 
 
-def without_colour(version: dict) -> dict:
-    """A version without its colour, which is chosen when all versions are there."""
+def without_end(version: dict) -> dict:
+    """A version without its colour and the page of all, made when all versions are there."""
     tags = {key: value for key, value in version["tags"].items() if key != COLOUR_TAG}
-    return version | {"tags": tags}
+    artifacts = {path: of for path, of in version["artifacts"].items() if path != "project.html"}
+    return version | {"tags": tags, "artifacts": artifacts}
 
 
 def read_any_versions(database: Path) -> set[str]:
