@@ -89,7 +89,15 @@ class ClusterError(MlrekError):
 
 
 class PolicyError(MlrekError):
-    """A policy file is not valid."""
+    """A policy file is not valid.
+
+    Attributes:
+        mistakes: A line for each thing that is wrong; the error's own text is all of them.
+    """
+
+    def __init__(self, *mistakes: str) -> None:
+        super().__init__("\n".join(mistakes))
+        self.mistakes = mistakes
 
 
 class UsageError(MlrekError):

@@ -13,6 +13,7 @@ from mlrek.cli.compare import compare
 from mlrek.cli.evaluate import evaluate
 from mlrek.cli.options import RegisteringCommand, with_shared_options
 from mlrek.cli.output import EXIT_FAILED, make_streams_harmless, say_fault
+from mlrek.cli.policy import init, schema
 from mlrek.cli.promote import promote
 from mlrek.cli.show import show
 from mlrek.cli.sync import sync
@@ -59,6 +60,21 @@ def root(
 app.command(cls=RegisteringCommand)(with_shared_options(sync))
 for command in (versions, show, compare, check, promote, verify, evaluate, ui, projects, archive):
     app.command(cls=HelpfulCommand)(with_shared_options(command))
+
+policies = typer.Typer(cls=CommandGroup)
+
+
+@policies.callback()
+def policy() -> None:
+    """Write a policy to start from, or say what policies may hold.
+
+    Example: mlrek policy init examples/digits#v2-linear -o policy.toml
+    """
+
+
+policies.command(cls=HelpfulCommand)(with_shared_options(init))
+policies.command(cls=HelpfulCommand)(with_shared_options(schema))
+app.add_typer(policies, name="policy", no_args_is_help=True)
 
 
 def main() -> None:

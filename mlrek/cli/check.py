@@ -5,12 +5,14 @@ import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache, partial
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mlrek.cli import options as opt
 from mlrek.cli.output import Output, write_command, write_file
+from mlrek.errors import UsageError
 from mlrek.text import escape_unencodable, escape_unprintable
 
 if TYPE_CHECKING:
@@ -37,8 +39,11 @@ def check(
         typer.Argument(metavar="CANDIDATE", help=opt.VERSION_HELP),
     ],
     policy: Annotated[
-        str, typer.Option("--policy", metavar="FILE", help="The policy, a TOML file.")
-    ],
+        str,
+        typer.Option(
+            "--policy", metavar="FILE", help="The policy, a TOML file.", show_default=False
+        ),
+    ] = "",
     baseline: Annotated[
         str,
         typer.Option(
@@ -88,6 +93,8 @@ def check(
     from mlrek.runs.log import RUN_VARIABLE, mark_project_run
     from mlrek.tracking.connection import connect
 
+    if not policy:
+        raise UsageError(f"name a policy: {say_start(candidate)}")
     asked = read_policy(policy, baseline, group_by)
     aws, asking = account.aws, Asking(alias=alias)
     open_store = cache(partial(connect, tracking_uri))
@@ -110,6 +117,12 @@ def check(
         mark_project_run(connect(tracking_uri), around, text)
     if code := decision.exit_code(undecided or ""):
         raise typer.Exit(code)
+
+
+def say_start(version: str) -> str:
+    """How a policy is named, and begun where there is none."""
+    begin = f"mlrek policy init {quote(version)} -o policy.toml"
+    return f"--policy FILE; `{begin}` writes one to start from (examples/policy.toml is another)"
 
 
 def say_folded(decision: "Decision", output: Output, *, unfolds: bool) -> None:

@@ -15,7 +15,14 @@ from typer.core import TyperCommand, TyperGroup
 
 from mlrek.cli.mistakes import EXAMPLE, explain_mistake
 from mlrek.cli.output import EXIT_CODES, EXIT_FAILED, EXIT_USAGE, say_error
-from mlrek.errors import EXIT_INTERRUPTED, SAID, MlrekError, begin_command, end_command
+from mlrek.errors import (
+    EXIT_INTERRUPTED,
+    SAID,
+    MlrekError,
+    PolicyError,
+    begin_command,
+    end_command,
+)
 
 if TYPE_CHECKING:
     from typer._click import Command as AnyCommand
@@ -87,7 +94,8 @@ class CommandGroup(TyperGroup):
         try:
             return super().invoke(ctx)
         except MlrekError as exc:
-            say_error(str(exc))
+            for text in exc.mistakes if isinstance(exc, PolicyError) else (str(exc),):
+                say_error(text)
             raise typer.Exit(EXIT_CODES.get(type(exc), EXIT_FAILED)) from exc
         except KeyboardInterrupt as exc:
             interrupted = True

@@ -87,6 +87,11 @@ class Output:
         is_utf8 = sys.stdout.encoding.lower().replace("-", "") == "utf8"
         typer.echo(json.dumps(null_undefined(value), indent=2, ensure_ascii=not is_utf8))
 
+    def text(self, text: str) -> None:
+        """A whole file as the result: in UTF-8 where it goes into one."""
+        is_shown = sys.stdout.isatty() or sys.stdout.encoding.lower().startswith("utf")
+        typer.echo(text if is_shown else text.encode(), nl=False)
+
     def line(self, text: str = "") -> None:
         """One line of the result; long links are not wrapped."""
         typer.echo(_for_stdout(escape_unprintable(text)))

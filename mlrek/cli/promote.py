@@ -62,6 +62,7 @@ def promote(
 
     Example: mlrek promote models:/digits/3 --policy examples/policy.toml --yes
     """
+    from mlrek.cli.check import say_start
     from mlrek.promotion.check import read_policy
     from mlrek.promotion.promote import check_promotion, prepare_promotion, prepare_rollback
     from mlrek.registry.door import Registry
@@ -72,7 +73,7 @@ def promote(
         raise UsageError(
             "--rollback asks no policy: leave --policy out"
             if rollback
-            else "name the policy with --policy FILE (or put back what was before with --rollback)"
+            else f"name a policy: {say_start(candidate)}; --rollback puts back what was before"
         )
     registry = Registry(connect(tracking_uri))
     if model_uri and rollback:

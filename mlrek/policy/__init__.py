@@ -36,7 +36,7 @@ _Confidence = Annotated[
     ),
 ]
 _Count = Annotated[int, Meta(ge=0, description="a whole number of images from 0")]
-Text = Annotated[str, Meta(pattern=r"\S", description="a text")]
+Text = Annotated[str, Meta(pattern=r"\S", description="a text that is not empty")]
 _Flag = Annotated[bool, Meta(description="true or false")]
 
 

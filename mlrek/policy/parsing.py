@@ -8,10 +8,11 @@ then the key below it.
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from difflib import get_close_matches
 from enum import StrEnum
+from functools import partial
 from math import inf, isnan
 from numbers import Integral
 from typing import Any, Final, NoReturn, TypeVar, get_args
@@ -51,6 +52,8 @@ LISTS: Final = ("floor", "no_worse", "better")
 _LABEL_GROUPS: Final = ("label_precision", "label_recall", "label_f1", "label_ap")
 _LABEL_GROUP: Final = re.compile(r"label_\w+")
 _Kind = TypeVar("_Kind", TestSetPolicy, Floor, NoWorse, Better)
+_QUOTED: Final = 80
+_LAST_OF_FOUR_DIGITS: Final = 0xFFFF
 _TOML_LINE: Final = re.compile(r" \(at line (\d+), column \d+\)$")
 
 
@@ -72,13 +75,19 @@ class _Table:
 
     def read(self, known: Mapping[str, Any]) -> dict[str, Any]:
         """The values that are there, by key, each as the type that is known for its key."""
+        mistakes = _Mistakes()
         for key in self.values:
             if key not in known:
-                hint = _suggest(key, tuple(known)) or f"; there are: {', '.join(known)}"
-                self.refuse(key, f"unknown key{hint}")
-        metric = {"metric": self.read_metric()} if "metric" in known else {}
-        given = [key for key in known if key in self.values and key not in metric]
-        return metric | {key: self.read_value(key, known[key]) for key in given}
+                reason = f"unknown key{_offer(key, tuple(known))}"
+                mistakes.note(partial(self.refuse, key, reason), None)
+        found: dict[str, Any] = {}
+        if "metric" in known:
+            found["metric"] = mistakes.note(self.read_metric, None)
+        for key in known:
+            if key in self.values and key not in found:
+                found[key] = mistakes.note(partial(self.read_value, key, known[key]), None)
+        mistakes.end()
+        return found
 
     def read_value(self, key: str, wanted: Any) -> Any:
         """One value as a type."""
@@ -96,8 +105,13 @@ class _Table:
         is_label = _LABEL_GROUP.fullmatch(group) is not None
         if group not in GROUPS and not is_label:
             known = (*GROUPS, *_LABEL_GROUPS)
-            close = _suggest(group, known) or f"; there are: {', '.join(GROUPS)}, label_…"
-            self.refuse("metric", f"{text!r} is in no known group of numbers{close}")
+            close = get_close_matches(group, known, n=1) if slash else []
+            if close:
+                hint = f"; did you mean {f'{close[0]}/{name}'!r}?"
+            else:
+                hint = "; write GROUP/NAME, as 'aggregate/f1_macro'"
+            groups = f"{', '.join(GROUPS)}, label_…"
+            self.refuse("metric", f"{text!r} is in no group of numbers{hint} (groups: {groups})")
         if not slash or not name:
             example = f"{group}/{ANY_LABEL if is_label else 'NAME'}"
             self.refuse("metric", f"{text!r} names a group alone; write {example!r}")
@@ -109,6 +123,29 @@ class _Table:
         if ANY_LABEL in name:
             self.refuse("metric", f"{text!r}: only labels have {ANY_LABEL!r}, as 'label_recall/*'")
         return Metric(name=text)
+
+
+_Found = TypeVar("_Found")
+
+
+class _Mistakes:
+    """Everything that is wrong with a policy, so that all of it can be told at once."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def note(self, step: Callable[[], _Found], otherwise: _Found) -> _Found:
+        """What a step of reading gives; what is wrong there is kept."""
+        try:
+            return step()
+        except PolicyError as exc:
+            self.lines += exc.mistakes
+            return otherwise
+
+    def end(self) -> None:
+        """Raise what was kept, if anything was."""
+        if self.lines:
+            raise PolicyError(*self.lines)
 
 
 _LOOSENESS: Final = {SameTestSet.REQUIRED: 0, SameTestSet.OVERLAPPING: 1, SameTestSet.ANY: 2}
@@ -157,24 +194,7 @@ def parse_policy(text: str, *, uri: str = "policy", baseline: str = "") -> Polic
             a baseline that nobody names.
     """
     document = _parse_toml(text, uri)
-    for key in document:
-        if key not in (*TABLES, *LISTS):
-            hint = _suggest(key, (*TABLES, *LISTS))
-            hint = hint or f"; there are: {', '.join((*TABLES, *LISTS))}"
-            _refuse(uri, _find_table(text, key), f"unknown table {key!r}{hint}")
-    own_baseline = _single(document, "baseline", text, uri).read({"version": Text})
-    floors, no_worse, better = (_several(document, name, text, uri) for name in LISTS)
-    policy = Policy(
-        uri=uri,
-        text=text,
-        baseline=baseline or own_baseline.get("version", ""),
-        test_set=_read_test_set(_single(document, "test_set", text, uri)),
-        floors=tuple(map(_read_floor, floors)),
-        relative=(
-            *(_read(table, NoWorse) for table in no_worse),
-            *(_read(table, Better) for table in better),
-        ),
-    )
+    policy = _read_tables(document, text, uri, baseline)
     if not (policy.floors or policy.relative or _asks_anything(policy.test_set)):
         _refuse(
             uri,
@@ -191,6 +211,46 @@ def parse_policy(text: str, *, uri: str = "policy", baseline: str = "") -> Polic
             'version = "models:/NAME@champion", or name one with --baseline',
         )
     return policy
+
+
+def _read_tables(document: Mapping[str, Any], text: str, uri: str, baseline: str) -> Policy:
+    """What the tables say, each of them; all that is wrong is told together."""
+    mistakes = _Mistakes()
+    for key in document:
+        if key not in (*TABLES, *LISTS):
+            mistakes.note(partial(_refuse_table, key, text, uri), None)
+
+    def read_single(name: str, read: Callable[[_Table], _Found], otherwise: _Found) -> _Found:
+        return mistakes.note(lambda: read(_single(document, name, text, uri)), otherwise)
+
+    def read_several(name: str, read: Callable[[_Table], _Found]) -> Iterator[_Found]:
+        nothing: list[_Table] = []
+        for table in mistakes.note(lambda: _several(document, name, text, uri), nothing):
+            try:
+                yield read(table)
+            except PolicyError as exc:
+                mistakes.lines += exc.mistakes
+
+    nowhere: dict[str, Any] = {}
+    own = read_single("baseline", lambda table: table.read({"version": Text}), nowhere)
+    policy = Policy(
+        uri=uri,
+        text=text,
+        baseline=baseline or own.get("version", ""),
+        test_set=read_single("test_set", _read_test_set, TestSetPolicy()),
+        floors=tuple(read_several("floor", _read_floor)),
+        relative=(
+            *read_several("no_worse", lambda table: _read(table, NoWorse)),
+            *read_several("better", lambda table: _read(table, Better)),
+        ),
+    )
+    mistakes.end()
+    return policy
+
+
+def _refuse_table(key: str, text: str, uri: str) -> NoReturn:
+    hint = _offer(key, (*TABLES, *LISTS))
+    _refuse(uri, _find_table(text, key), f"unknown table {key!r}{hint}")
 
 
 def write_policy(document: Mapping[str, Any]) -> str:
@@ -216,6 +276,24 @@ def write_policy(document: Mapping[str, Any]) -> str:
     return "\n".join(parts)
 
 
+def write_text(text: str) -> str:
+    r"""A text as TOML has it, on one line.
+
+    >>> print(write_text('50 "%"'), write_text(chr(10)), write_text(chr(0x7F)))
+    "50 \"%\"" "\u000a" "\u007f"
+    """
+    return f'"{"".join(map(_write_character, text))}"'
+
+
+def _write_character(character: str) -> str:
+    if character in {'"', "\\"}:
+        return f"\\{character}"
+    if character.isprintable():
+        return character
+    code = ord(character)
+    return f"\\U{code:08x}" if code > _LAST_OF_FOUR_DIGITS else f"\\u{code:04x}"
+
+
 def _is_table(value: object) -> bool:
     """Whether a value is a table, or a list of tables."""
     if isinstance(value, list | tuple):
@@ -230,13 +308,17 @@ def _write_values(values: Mapping[str, Any]) -> str:
 
 
 def _write_value(value: object) -> str:
-    """A value as TOML has it, which for texts, lists and numbers is as JSON has it."""
+    """A value as TOML has it, which for lists and numbers is as JSON has it."""
+    if isinstance(value, str):
+        return write_text(value)
+    if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
+        return f"[{', '.join(map(write_text, value))}]"
     if isinstance(value, float):
         return float.__repr__(value)  # NaN and infinity too
     if isinstance(value, Integral) and not isinstance(value, bool):
         return str(int(value))  # numpy's too
     if isinstance(value, set | frozenset):
-        value = sorted(map(str, value))
+        return _write_value(sorted(map(str, value)))
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
@@ -278,7 +360,15 @@ def _parse_toml(text: str, uri: str) -> dict[str, Any]:
         number = int(line[1]) if line else 0
         if not line and "(at end of document)" in reason:
             number = len(text.rstrip("\n").split("\n"))
-        raise PolicyError(f"{_place(uri, number)}: no valid TOML: {reason}") from exc
+        raise PolicyError(
+            f"{_place(uri, number)}: no valid TOML: {reason}{_quote_line(text, number)}"
+        ) from exc
+
+
+def _quote_line(text: str, number: int) -> str:
+    """What a line says, '' for none."""
+    line = text.split("\n")[number - 1].strip() if number else ""
+    return f", in: {line[:_QUOTED]}" if line else ""
 
 
 def _single(document: Mapping[str, Any], name: str, text: str, uri: str) -> _Table:
@@ -341,12 +431,18 @@ def _suggest(word: str, known: Sequence[str]) -> str:
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
+def _offer(word: str, known: Sequence[str]) -> str:
+    """What there is, and which of it was probably meant."""
+    hint, names = _suggest(word, known), ", ".join(known)
+    return f"{hint} (there are: {names})" if hint else f"; there are: {names}"
+
+
 def _say_wrong(value: object, wanted: Any) -> str:
     """What a value that is not of a type must be, by the type's own description or words."""
     parts = wanted, *get_args(wanted)
     for part in parts:
         if isinstance(part, Meta):
-            return f"must be {part.description}, not {_show(value)}"
+            return f"must be {part.description}, not {_show(value)}{_suggest_share(value, part)}"
     words = next(part for part in parts if isinstance(part, type) and issubclass(part, StrEnum))
     known = [word.value for word in words]
     if words is not DoubtKind:
@@ -355,8 +451,15 @@ def _say_wrong(value: object, wanted: Any) -> str:
     if not isinstance(value, list):
         return f"must be a list of kinds of doubts, not {_show(value)}"
     wrong = next(one for one in value if one not in known)
-    hint = _suggest(str(wrong), known)
-    return f"there is no kind of doubt {_show(wrong)}{hint}; there are: {', '.join(known)}"
+    return f"there is no kind of doubt {_show(wrong)}{_offer(str(wrong), known)}"
+
+
+def _suggest_share(value: object, meta: Meta) -> str:
+    """Percent where a fraction is wanted: what was probably meant."""
+    if meta.lt != 1 or isinstance(value, bool) or not isinstance(value, int | float):
+        return ""
+    share = value / 100 if 1 < value < 100 else 0  # noqa: PLR2004 - percent
+    return f"; did you mean {share:g}?" if share >= (meta.ge or 0) else ""
 
 
 def _show(value: object) -> str:

@@ -51,6 +51,7 @@ from mlrek.render import write_json
 from mlrek.render.decision import build_decision_json
 from mlrek.sources import AwsOptions
 from mlrek.sources.storage import read_small_text, say_missing_path
+from mlrek.text import join_said
 from mlrek.tracking import RegisteredVersion
 from mlrek.tracking.store import Store
 
@@ -87,7 +88,8 @@ def read_policy(path: str, baseline: str = "", group_by: str = "") -> Policy:
     try:
         text = read_small_text(path, "utf-8-sig")
     except FileNotFoundError as exc:
-        raise PolicyError(f"{path}: {say_missing_path(path)}") from exc
+        begin = "`mlrek policy init VERSION -o FILE` writes one to start from"
+        raise PolicyError(f"{path}: {join_said(say_missing_path(path), begin)}") from exc
     except OSError as exc:
         raise PolicyError(f"{path}: the policy cannot be read: {exc.strerror}") from exc
     except ValueError as exc:  # no UTF-8, endless, or no path at all
@@ -158,6 +160,20 @@ def check_version(
     if asking.notes and referred.run is not None:
         return _note(decision, policy, referred, store())
     return decision
+
+
+def load_candidate(
+    text: str, aws: AwsOptions, open_store: Callable[[], Store]
+) -> tuple[Referred, Candidate]:
+    """A version as typed, and its numbers as a policy reads them. Writes nothing.
+
+    Raises:
+        UsageError: The text names no version, or more than one.
+        SourceError: Its evaluation cannot be read.
+        TrackingError: MLflow cannot be reached or refuses.
+    """
+    referred = load_given(text, aws, open_store)
+    return referred, _compute_candidate(referred, "", None)
 
 
 def decide_again(

@@ -261,7 +261,7 @@ def test_another_alias_has_its_own_history(promote, uri, name):
 @pytest.mark.parametrize(
     ("args", "said"),
     [
-        (("models:/{name}/2",), "name the policy with --policy FILE"),
+        (("models:/{name}/2",), "name a policy: --policy FILE; `mlrek policy init "),
         (("models:/{name}", "--rollback", "--policy", "p"), "leave --policy out"),
         (("models:/{name}/2", "--policy", "{policy}", "--alias", "v3"), "cannot be an alias"),
         (("models:/{name}", "--policy", "{policy}"), "names no version"),

@@ -315,7 +315,7 @@ def test_the_code_of_the_readme_runs(digits, tmp_path, capsys):
     [
         (lambda: mlrek.read("./nowhere"), "./nowhere"),
         (lambda: mlrek.read("runs:/abc", tracking_uri="sqlite:///none.db"), "no such store"),
-        (lambda: mlrek.check("x", "missing.toml"), "missing.toml: the policy cannot be read"),
+        (lambda: mlrek.check("x", "missing.toml"), "missing.toml: no such file or folder"),
         (lambda: mlrek.check("x", {"flor": [{}]}), "unknown table 'flor'; did you mean 'floor'"),
         (lambda: mlrek.check("x", AGAINST), "none is named"),
         (lambda: mlrek.sync("./nowhere", tracking_uri="sqlite:///x.db"), "./nowhere"),

@@ -92,7 +92,9 @@ def test_wrong_words_are_answered_in_one_line_of_ours(words):
         (["sync", "x", "--experimnt", "e"], "has no option --experimnt; did you mean --experiment"),
         (["sync", "--jobs"], "--jobs needs a value: --jobs N"),
         (["sync", "x", "--dry-run=3"], "--dry-run takes no value; leave =3 out"),
-        (["check", "x"], "`mlrek check` needs --policy FILE"),
+        (["check", "x"], "name a policy: --policy FILE; `mlrek policy init x -o policy.toml` "),
+        (["evaluate", "x"], "`mlrek evaluate` needs --on "),
+        (["policy", "int", "x"], "`mlrek policy` has no command 'int'; did you mean init?"),
     ],
 )
 def test_an_answer_says_what_to_type(words, said):

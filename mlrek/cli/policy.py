@@ -1,0 +1,91 @@
+"""`mlrek policy`: a policy to start from, and what policies may hold."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mlrek.cli import options as opt
+from mlrek.cli.output import Output
+from mlrek.errors import UsageError
+
+if TYPE_CHECKING:
+    from mlrek.promotion import Referred
+
+
+def init(
+    version: Annotated[str, typer.Argument(metavar="VERSION", help=opt.VERSION_HELP)],
+    path: Annotated[
+        str,
+        typer.Option("--output", "-o", metavar="FILE", help="Write it there.", show_default=False),
+    ] = "",
+    force: Annotated[bool, typer.Option("--force", help="Overwrite a file.")] = False,
+    alias: opt.Alias = "champion",
+    tracking_uri: opt.TrackingUri = "",
+    *,
+    account: opt.Account,
+    output: Output,
+) -> None:
+    """Write a policy to start from: for a version's labels, with limits that it fulfils itself.
+
+    Each line has its reason as a comment; what is optional is commented out. Change the limits to
+    what your use of the model needs.
+
+    Example: mlrek policy init examples/digits#v2-linear -o policy.toml
+    """
+    from mlrek.policy.starting import Start, write_starter
+    from mlrek.promotion.check import load_candidate
+    from mlrek.registry.door import check_alias
+    from mlrek.tracking.connection import connect_for_reading
+
+    check_alias(alias)
+    if path and not force and Path(path).exists():
+        raise UsageError(f"{path} is there already; --force overwrites it")
+    referred, candidate = load_candidate(
+        version, account.aws, lambda: connect_for_reading(tracking_uri)
+    )
+    baseline, champion = _choose_baseline(version, referred, alias)
+    text = write_starter(Start(candidate=candidate, baseline=baseline, champion=champion))
+    if output.as_json:
+        output.document({"policy": text, "file": path or None})
+    if path:
+        _write(path, text, force=force)
+        output.hint(f"check a version by it: mlrek check VERSION --policy {path}")
+    elif not output.as_json:
+        output.text(text)
+
+
+def schema(*, output: Output) -> None:
+    """Print the JSON Schema (draft 2020-12) of policies, for editors and other tools.
+
+    What no schema can say stands in its descriptions; `mlrek check` says it of a file.
+
+    Example: mlrek policy schema > policy.schema.json
+    """
+    from mlrek.policy.schema import build_schema
+
+    output.document(build_schema())
+
+
+def _choose_baseline(version: str, referred: "Referred", alias: str) -> tuple[str, str]:
+    """What candidates are compared with, and which alias may be it later."""
+    from mlrek.registry.door import clean_name
+
+    if referred.registered is not None:
+        return f"models:/{referred.registered.name}@{alias}", ""
+    champion = f"models:/{clean_name(referred.evaluation.version.project.name)}@{alias}"
+    if "#" in version or version.startswith(("runs:/", "arn:", "projects/")):
+        return version, champion
+    return f"{version}#{referred.evaluation.version.name}", champion
+
+
+def _write(path: str, text: str, *, force: bool) -> None:
+    """Write the file, which is not there yet unless it may be overwritten."""
+    try:
+        with Path(path).open("wb" if force else "xb") as file:
+            file.write(text.encode())
+    except FileExistsError as exc:
+        raise UsageError(f"{path} is there already; --force overwrites it") from exc
+    except (OSError, ValueError) as exc:
+        said = exc.strerror if isinstance(exc, OSError) else str(exc)
+        raise UsageError(f"-o {path}: cannot be written: {said}") from exc
