@@ -220,6 +220,13 @@ def mariadb() -> Iterator[str]:
         yield uri
 
 
+WITH_MOUSE = (
+    "blink-settings=primaryHoverType=2,availableHoverTypes=2,"
+    "primaryPointerType=4,availablePointerTypes=4"
+)
+"""A headless browser has no pointer, and charts then keep their tool bars over their bars."""
+
+
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory):
     """Headless Chromium."""
@@ -242,6 +249,7 @@ def browser(tmp_path_factory):
         "disable-component-update",
         "disable-sync",
         "window-size=1500,1100",
+        WITH_MOUSE,
         f"user-data-dir={tmp_path_factory.mktemp('chromium')}",
     ):
         options.add_argument(f"--{flag}")

@@ -271,7 +271,7 @@ def list_sync_blocks(result: "SyncResult", *, wide: bool) -> Iterator[Block]:
 def list_links(result: "SyncResult") -> Iterator[Line]:
     """Where to look; a local store first needs its pages served, which `mlrek ui` does.
 
-    Of many projects only the charts, a line each.
+    Of many projects only the page of all versions, a line each.
     """
     linked = [project for project in result.projects if project.runs and project.links.charts]
     if linked and is_local_store(result.tracking_uri):
@@ -279,7 +279,8 @@ def list_links(result: "SyncResult") -> Iterator[Line]:
     if len(linked) > MAX_LINKED_PROJECTS:
         width = max(len(project.experiment) for project in linked)
         for project in linked:
-            yield Line(f"{project.experiment:{width}}  {project.links.charts}")
+            page = project.links.project or project.links.charts
+            yield Line(f"{project.experiment:{width}}  {page}")
         return
     for project in linked:
         yield Line(f"{project.experiment}:")

@@ -123,3 +123,13 @@ def synced(sync_to, digits, mlflow_server):
 def page(browser) -> Page:
     """A browser to open pages with."""
     return Page(browser)
+
+
+@pytest.fixture
+def small_window(page):
+    """A window of 1400 by 900 pixels, in which MLflow's side panel is open as at a first visit."""
+    command = page.browser.execute_cdp_cmd
+    size = {"width": 1400, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    command("Emulation.setDeviceMetricsOverride", size)
+    yield page
+    command("Emulation.clearDeviceMetricsOverride", {})

@@ -18,6 +18,28 @@ CLICK_FILE = """
     if (named) named.click();
     return Boolean(named);
 """
+SCORE_TITLES = """
+    // the characters of a title that are not cut off, by the box of each
+    return [...document.querySelectorAll('*')]
+        .filter(e => !e.children.length && /^score\\/\\w+$/.test(e.textContent.trim()))
+        .filter(e => e.getBoundingClientRect().width)
+        .map(e => {
+            const text = e.firstChild, right = e.getBoundingClientRect().right;
+            const isCut = e.scrollWidth > e.clientWidth + 1;
+            const range = document.createRange();
+            let n = 0;
+            for (; n < text.length; n++) {
+                range.setStart(text, n);
+                range.setEnd(text, n + 1);
+                if (range.getBoundingClientRect().right > right - (isCut ? 12 : -1)) break;
+            }
+            return {
+                title: e.textContent.trim(),
+                seen: e.textContent.trim().slice(0, n),
+                left: Math.round(e.getBoundingClientRect().left),
+            };
+        });
+"""
 MAX_NODES = 12_000
 MAX_SECTIONS = 16
 
@@ -68,11 +90,45 @@ def test_the_first_screen_has_a_bar_of_each_version(charts):
     assert len(set(colours)) == 4
 
 
+def test_titles_of_the_first_screen_are_told_apart_at_a_first_visit(small_window, synced):
+    """Two columns; of each title at least what tells it from the others is seen."""
+    page = small_window
+    page("charts-first-visit", synced["projects"][0]["links"]["charts"], "MLflow Assistant")
+    cards = page.wait(lambda: (found := page.run(SCORE_TITLES)) and len(found) == 4 and found)
+    page.screenshot("charts-first-visit")
+    titles = [card["title"] for card in cards]
+
+    assert titles == ["score/accuracy", "score/f1_macro", "score/balanced_accuracy", "score/mcc"]
+    assert len({card["left"] for card in cards}) == 2
+    for card in cards:
+        others = (title for title in titles if title != card["title"])
+        assert not any(title.startswith(card["seen"]) for title in others)
+    assert [c["title"] == c["seen"] for c in cards if len(c["title"]) < 15] == [True] * 3
+
+
+def test_no_tool_bar_lies_over_the_bars(small_window, synced):
+    """It comes with the mouse alone."""
+    page = small_window
+    page("charts-tool-bar", synced["projects"][0]["links"]["charts"], r"score\s*\(4\)")
+    script = (
+        "return [...document.querySelectorAll('.modebar')].map(e => getComputedStyle(e).opacity)"
+    )
+
+    assert set(page.wait(lambda: page.run(script))) == {"0"}
+
+
+def test_the_section_of_curves_says_where_they_end(charts):
+    """MLflow shows the value at the last step in tables, which is no result."""
+    page = charts("charts-curves", r"curve to threshold 100 %\s*\(3\)")
+
+    assert not re.search(r"curve\s*\(\d+\)", page.text)
+
+
 def test_sections_stand_in_the_order_of_the_questions(charts):
     """Numbers, then curves, then pictures; what nobody asks first is folded."""
-    page = charts("charts-sections", r"score\s*\(4\)", r"curve\s*\(3\)", r"charts\s*\(2\)")
-    names = ["score", "curve", "charts", "aggregate", "at_threshold", "reported", "label_f1"]
-    names += ["interval"]
+    page = charts("charts-sections", r"score\s*\(4\)", r"100 %\s*\(3\)", r"charts\s*\(2\)")
+    names = ["score", "curve to threshold 100 %", "charts", "label_f1", "aggregate"]
+    names += ["at_threshold", "reported", "interval"]
     places = [re.search(rf"{name}\s*\(\d+\)", page.text).start() for name in names]
 
     assert places == sorted(places)

@@ -1,10 +1,14 @@
 """The pages that the printed links open, in headless Chromium on a real MLflow server."""
 
 import os
+import re
 
 import pytest
+from mlflow import MlflowClient
 
 pytestmark = pytest.mark.browser
+
+GRID_PICTURES = "img[src*='get-artifact?path=images']"
 
 
 def test_the_charts_page_shows_all_versions_side_by_side(page, synced):
@@ -39,13 +43,54 @@ def test_the_compare_page_shows_the_numbers_of_all_versions(page, synced):
     assert "359" in text
 
 
-def test_the_image_link_shows_the_heat_map(page, synced):
-    """The confusion matrix among the run's artifacts."""
-    page("heat-map", synced["projects"][0]["links"]["images"], "confusion_matrix.png")
-    (width, height), *_ = page.wait_for_pictures("img[src^='blob:']", 1)
+def test_the_image_link_shows_the_heat_maps_of_all_versions(small_window, synced):
+    """Side by side, in the first screen, with all else folded; also with the Assistant open."""
+    page = small_window
+    page("heat-maps", synced["projects"][0]["links"]["images"], r"charts\s*\(2\)")
+    page.wait_for_pictures(GRID_PICTURES, 4)
+    shown = page.run(
+        f'return [...document.querySelectorAll("{GRID_PICTURES}")]'
+        ".filter(i => i.getBoundingClientRect().top < innerHeight).length"
+    )
+    page.screenshot("heat-maps")
 
-    assert width == 840
-    assert height > 800
+    assert shown >= 4
+
+
+def test_the_report_of_the_newest_version_opens_from_its_link(page, synced):
+    """As the terminal prints it."""
+    link = synced["projects"][0]["links"]["report"]
+
+    assert synced["versions"][-1]["run_id"] in link
+    page("report-link", link, "report.html")
+    page.enter_frame()
+    assert "v4-new-split" in page.text
+    page.browser.switch_to.default_content()
+
+
+def test_two_versions_compare_with_their_files(page, synced):
+    """The list of files has room where the link names the last two."""
+    page("compare-two", synced["projects"][0]["links"]["compare_newest"], "Comparing 2 Runs")
+    for_file = (
+        "return [...document.querySelectorAll('*')].some(e => !e.children.length &&"
+        "e.textContent.trim() === 'report.html' && e.getBoundingClientRect().width > 40)"
+    )
+
+    page.wait(lambda: page.run(for_file), "report.html in the list of files")
+
+
+def test_the_experiments_note_links_what_opens(page, synced):
+    """A click on the last version opens its report."""
+    link = synced["projects"][0]["links"]["runs"]
+    page("note", link, "Evaluations of digits: 4 versions", "Test sets differ")
+    note = MlflowClient(link.partition("/#/")[0]).get_experiment(
+        synced["projects"][0]["experiment_id"]
+    )
+    place = re.findall(r"\]\((#[^)]*report\.html[^)]*)\)", note.tags["mlflow.note.content"])[-1]
+
+    page("report-from-note", f"{link.partition('/#/')[0]}/{place}", "report.html")
+    page.enter_frame()
+    page.browser.switch_to.default_content()
 
 
 def test_the_table_view_compares_predictions_by_image(page, synced):
@@ -87,8 +132,8 @@ def test_areas_have_pictures_side_by_side(page, request, sync_to, mlflow_server,
     page.screenshot("areas-grid")
 
     assert len(set(sizes)) == 1
-    page("label-iou", links["images"], "label_iou.png", "masks.png")
-    page.wait_for_pictures("img[src^='blob:']", 1)
+    page("label-iou", links["images"], "label_iou")
+    page.wait_for_pictures(GRID_PICTURES, 2)
 
 
 def test_the_runs_page_shows_the_note(page, synced):
