@@ -158,8 +158,15 @@ def check_version(
     looks = _count_looks(policy, referred, opponent, store, asking.notes)
     decision = decide(policy, described, opponent, looks)
     if asking.notes and referred.run is not None:
-        return _note(decision, policy, referred, store())
+        of_itself = bool(opponent.incomparable) and _is_of_one(described, opponent)
+        return _note(decision, policy, referred, store(), judges=not of_itself)
     return decision
+
+
+def _is_of_one(candidate: Candidate, opponent: Opponent) -> bool:
+    """Whether both sides are one version: a comparison that asks nothing gives no status."""
+    other = opponent.identity
+    return other is not None and other.version_arn == candidate.identity.version_arn
 
 
 def load_candidate(
@@ -293,12 +300,17 @@ def _count_looks(
     return Looks(count=count, k=k)
 
 
-def _note(decision: Decision, policy: Policy, referred: Referred, store: Store) -> Decision:
-    """Keep the answer where the candidate is; the answer stands when that is not allowed."""
+def _note(
+    decision: Decision, policy: Policy, referred: Referred, store: Store, *, judges: bool
+) -> Decision:
+    """Keep the answer where the candidate is; the answer stands when that is not allowed.
+
+    Only one that `judges` the version becomes the status of the registered one.
+    """
     try:
         content = write_json(build_decision_json(decision))
         store.write_artifact(referred.run_id, _result_path(policy), content)
-        if referred.registered is not None:
+        if referred.registered is not None and judges:
             tags = {VALIDATION: _VALIDATED[decision.verdict].value}
             store.set_model_version_tags(referred.registered, tags)
     except TrackingError as exc:

@@ -129,7 +129,7 @@ def write_comparisons(compared: Compared, store: Store) -> list[str]:
     """Keep each comparison in its candidate's run, under `comparison/<baseline version>/`.
 
     Returns:
-        Where each is: the address of its page, without web pages its place in the run.
+        Where each is: its place in the run, with the address of its page where there is one.
     """
     written = []
     baseline = compared.evaluations[0].version.name
@@ -139,7 +139,7 @@ def write_comparisons(compared: Compared, store: Store) -> list[str]:
             for name, content in describe_files(compared, i).items():
                 store.write_artifact(run_id, f"{place}/{name}", content)
             page = store.link_comparison(run_id, baseline, f"{place}/{COMPARISON_PAGE}")
-            written.append(page or f"runs:/{run_id}/{FOLDER}")
+            written.append(f"runs:/{run_id}/{FOLDER}" + f": {page}" * bool(page))
     return written
 
 

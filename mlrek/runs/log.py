@@ -148,11 +148,11 @@ def write_overview(
         return
     for run, colour in choose_colours(runs):
         store.set_run_tags(run.run_id, {COLOUR_TAG: colour})
-    own = store.list_own_test_set_runs(experiment.experiment_id) if is_changed else ()
     tags = {VIEW_TAG: describe_view(runs), PICTURES_VIEW_TAG: describe_pictures_view(runs)}
-    note = render_experiment_note(complete, own, workspace=store.linked_workspace)
+    note = render_experiment_note(complete, workspace=store.linked_workspace)
     if is_changed or is_outdated(experiment.tags.get(NOTE_TAG, ""), note):
-        tags[NOTE_TAG] = note
+        own = store.list_own_test_set_runs(experiment.experiment_id)
+        tags[NOTE_TAG] = render_experiment_note(complete, own, workspace=store.linked_workspace)
     store.set_experiment_tags(experiment, tags)
 
 

@@ -160,7 +160,9 @@ def test_a_version_read_from_files_finds_its_run(run_mlrek, runs, store, digits)
     document = json.loads(done.stdout)
 
     assert document["candidates"][0]["run_id"] == runs[CANDIDATE]
-    assert f"runs:/{runs[CANDIDATE]}/comparison" in done.stderr
+    assert f"kept in runs:/{runs[CANDIDATE]}/comparison: http://127.0.0.1:5000/#/" in done.stderr
+    assert "/artifacts/comparison/v2-linear/comparison.html?" in done.stderr
+    assert "mlrek ui" in done.stderr
 
 
 def test_three_versions(run_mlrek, digits):

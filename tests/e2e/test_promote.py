@@ -233,6 +233,17 @@ def test_what_is_champion_already_stays_so(promote, uri, name):
     assert status(uri, name, 3) == "pending"
 
 
+def test_a_version_that_is_checked_against_itself_keeps_its_status(run_mlrek, uri, name, policy):
+    """The comparison asks nothing, so its answer says nothing of the version."""
+    MlflowClient(uri).set_model_version_tag(name, "3", "validation_status", "approved")
+    version = f"models:/{name}/3"
+    asked = ("--policy", policy, "--baseline", version, "--tracking-uri", uri)
+    done = run_mlrek("check", version, *asked, check=False)
+
+    assert done.returncode == 4
+    assert status(uri, name, 3) == "approved"
+
+
 def test_a_version_is_found_by_its_run_and_its_arn(promote, uri, name, digits):
     """As long as it is registered once."""
     found = MlflowClient(uri).get_model_version(name, "2")

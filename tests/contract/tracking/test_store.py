@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 
 from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project, Provider
+from mlrek.runs.log import write_overview
 from mlrek.tracking import OWN_TEST_SET_TAG, current_run
 from mlrek.tracking.connection import connect, connect_existing
 from mlrek.tracking.description import DatasetInput, MetricPoint, RunDescription
@@ -191,6 +192,23 @@ def test_the_newest_place_is_where_a_version_was_logged_last(store, experiment_i
     )
     assert store.find_newest_place([experiment_id, other, third]) == experiment_id
     assert store.find_newest_place([third]) == ""
+
+
+def test_a_note_of_an_earlier_mlrek_is_written_again_with_all_that_it_told(
+    store, experiment_id, description
+):
+    """Also with the runs on your own test sets, though no version is new."""
+    written = store.write_run(experiment_id, description)
+    own = {OWN_TEST_SET_TAG: "x", "mlrek.exam_name": "ours", "version_name": "v1"}
+    store.write_run(experiment_id, replace(description, tags=description.tags | own))
+    old = "Evaluations of digits: 1 version, logged by mlrek.\n\nold"
+    store.client.set_experiment_tag(experiment_id, "mlflow.note.content", old)
+    experiment = store.get_experiment(experiment_id)
+    write_overview(store, experiment, [written], is_changed=False)
+    note = store.get_experiment(experiment_id).tags["mlflow.note.content"]
+
+    assert "On your own test sets" in note
+    assert "| ours | v1 |" in note
 
 
 def test_a_training_without_an_end_did_not_take_until_today(store, experiment_id, description):
