@@ -165,10 +165,18 @@ def _take_mlflow(browser: Chrome, link: str, screen: Screen) -> None:
     time.sleep(4)
 
 
+WITH_MOUSE = (
+    "blink-settings=primaryHoverType=2,availableHoverTypes=2,"
+    "primaryPointerType=4,availablePointerTypes=4"
+)
+"""Without one, charts keep their tool bars over their bars, which nobody sees who has a mouse."""
+
+
 def _open_browser() -> Chrome:
     options = ChromeOptions()
     for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1700,1150"):
         options.add_argument(f"--{flag}")
+    options.add_argument(f"--{WITH_MOUSE}")
     return Chrome(options=options)
 
 

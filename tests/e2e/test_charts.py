@@ -110,9 +110,10 @@ def test_no_tool_bar_lies_over_the_bars(small_window, synced):
     """It comes with the mouse alone."""
     page = small_window
     page("charts-tool-bar", synced["projects"][0]["links"]["charts"], r"score\s*\(4\)")
-    script = (
-        "return [...document.querySelectorAll('.modebar')].map(e => getComputedStyle(e).opacity)"
-    )
+    script = """
+        return [...document.querySelectorAll('.modebar-group')]
+            .map(part => getComputedStyle(part).opacity)
+    """
 
     assert set(page.wait(lambda: page.run(script))) == {"0"}
 
