@@ -153,7 +153,7 @@ class ComparedVersions:
         Raises:
             EvaluationError: There is no matrix of such versions.
         """
-        figure = draw_difference(self.comparison)
+        figure = draw_difference(self.comparison, self.compared.drawn_labels)
         if figure is None:
             raise EvaluationError(f"{self.candidate}: there is no confusion matrix to compare")
         return figure

@@ -15,7 +15,7 @@ from mlrek.figures.pictures import ReadImages
 from mlrek.figures.style import encode_png, render_rgb
 from mlrek.formats.tables import read_label_map
 from mlrek.metrics import PredictionRule
-from mlrek.metrics.test_set import test_set_digest
+from mlrek.metrics.test_set import is_same_project, test_set_digest
 from mlrek.policy import DEFAULT_CONFIDENCE
 from mlrek.policy.reading import compute_chance
 from mlrek.promotion import (
@@ -41,7 +41,9 @@ from mlrek.sources.images import read_images_below
 from mlrek.sources.s3 import open_storage
 from mlrek.sources.storage import read_small_text, say_missing_path
 from mlrek.text import fmt
+from mlrek.tracking import LoggedRun
 from mlrek.tracking.description import AUTO_IMAGES, NO_IMAGES
+from mlrek.tracking.drawn import read_drawn
 from mlrek.tracking.store import Store
 
 FOLDER = "comparison"
@@ -62,7 +64,8 @@ class Compared:
 
     `evaluations` are those of all of them, the baseline's first, `runs` their run ids, '' where
     there is none, `read_images` what reads their images, None where nothing does, and `list_kept`
-    the pictures that are kept in their runs.
+    the pictures that are kept in their runs. `drawn_labels` are those that the matrices of their
+    project are drawn with, where it is one project and they are known.
     """
 
     evaluations: tuple[Evaluation, ...]
@@ -71,6 +74,7 @@ class Compared:
     comparisons: tuple[Comparison, ...]
     several: Several | None
     runs: tuple[str, ...]
+    drawn_labels: tuple[str, ...] = ()
 
 
 def compare_references(
@@ -112,6 +116,7 @@ def compare_references(
         comparisons=comparisons,
         several=several,
         runs=tuple(one.run_id for one in referred),
+        drawn_labels=_read_drawn([one.run for one in referred], open_store),
     )
 
 
@@ -122,7 +127,25 @@ def find_runs(compared: Compared, store: Store) -> Compared:
         for run_id, evaluation in zip(compared.runs, compared.evaluations, strict=True)
     ]
     runs = (run.run_id if run else known for known, run in zip(compared.runs, found, strict=True))
-    return replace(compared, runs=tuple(runs))
+    drawn_labels = compared.drawn_labels or _read_drawn(
+        [run or store.find_run(known) for known, run in zip(compared.runs, found, strict=True)],
+        lambda: store,
+    )
+    return replace(compared, runs=tuple(runs), drawn_labels=drawn_labels)
+
+
+def _read_drawn(
+    runs: Sequence[LoggedRun | None], open_store: Callable[[], Store]
+) -> tuple[str, ...]:
+    """What the matrices of a project are drawn with, where all runs are of one."""
+    known = [run for run in runs if run is not None]
+    newest = known[-1] if known else None
+    if newest is None or len(known) < len(runs) or not newest.experiment_id:
+        return ()
+    if any(not is_same_project(run.project_arn, newest.project_arn) for run in known):
+        return ()
+    tags = open_store().get_experiment(newest.experiment_id).tags
+    return read_drawn(tags, newest.project_arn)
 
 
 def write_comparisons(compared: Compared, store: Store) -> list[str]:
@@ -157,7 +180,7 @@ def describe_files(compared: Compared, i: int) -> dict[str, bytes]:
         "fixed_broken.csv": write_fixed_broken(comparison),
         "summary.md": write_summary(comparison).encode("utf-8", "backslashreplace"),
     }
-    picture = draw_difference(comparison)
+    picture = draw_difference(comparison, compared.drawn_labels)
     if picture is not None:
         files["confusion_difference.png"] = encode_png(render_rgb(picture))
     return files
@@ -174,7 +197,11 @@ def render_comparison(compared: Compared, i: int = 0) -> bytes:
     if read_images is None:
         kept = {**compared.list_kept[0](), **compared.list_kept[i + 1]()}
     return render_comparison_page(
-        compared.comparisons[i], compared.evaluations[i + 1], read_images, kept
+        compared.comparisons[i],
+        compared.evaluations[i + 1],
+        read_images,
+        kept,
+        compared.drawn_labels,
     )
 
 

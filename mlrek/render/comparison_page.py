@@ -9,6 +9,7 @@ import numpy as np
 from mlrek.comparison import Comparison, ImageAnswer, ImageChange
 from mlrek.evaluation import Evaluation
 from mlrek.figures.pictures import ReadImages
+from mlrek.metrics.drawn_labels import find_drawn
 from mlrek.render import Json
 from mlrek.render.comparison import (
     VERDICTS,
@@ -45,6 +46,7 @@ def render_comparison_page(
     candidate: Evaluation,
     read_images: ReadImages | None = None,
     kept: Mapping[str, bytes] = MappingProxyType({}),
+    drawn_labels: Sequence[str] = (),
 ) -> bytes:
     """The page of one candidate against its baseline, at most `MAX_BYTES`.
 
@@ -53,6 +55,7 @@ def render_comparison_page(
         candidate: The candidate's evaluation, which has the images.
         read_images: Reads the images that are shown small.
         kept: Without it, the content of small pictures by image; names stand for other images.
+        drawn_labels: Those that the matrices of all versions of the project are drawn with.
     """
     facts = _build_facts(comparison)
     most = _list_images(comparison, SHRINKS[0])
@@ -60,7 +63,8 @@ def render_comparison_page(
     for shrink in SHRINKS:
         images = _list_images(comparison, shrink)
         shown = build_images_json(candidate, images, thumbnails.scale(shrink))
-        data = {**_build_data(comparison, images, shrink), "images": shown}
+        drawn = _list_drawn(comparison, drawn_labels)
+        data = {**_build_data(comparison, images, shrink), "images": shown, "drawn": drawn}
         page = render_page("comparison.html", data, scripts=SCRIPTS, **facts)
         if len(page) <= MAX_BYTES:
             break
@@ -86,6 +90,16 @@ def _build_data(comparison: Comparison, images: Sequence[str], share: float) -> 
         "moves_total": len(comparison.confusion.moves) if comparison.confusion else 0,
         "label_numbers": build_label_rows(comparison),
     }
+
+
+def _list_drawn(comparison: Comparison, drawn_labels: Sequence[str]) -> list[Json]:
+    """The codes of the labels that were chosen for the project; empty where all have room."""
+    if comparison.confusion is None:
+        return []
+    n_labels = len(comparison.confusion.labels) - comparison.confusion.n_own
+    chosen = find_drawn(comparison.confusion.labels[:n_labels], drawn_labels)
+    codes: list[Json] = [] if chosen is None else chosen.tolist()
+    return codes
 
 
 def _list_images(comparison: Comparison, share: float) -> list[str]:

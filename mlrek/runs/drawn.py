@@ -14,8 +14,9 @@ from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_numbers
 from mlrek.metrics.drawn_labels import count_shown, find_most_confused
 from mlrek.metrics.test_set import count_once
+from mlrek.text import list_some
 from mlrek.tracking import LoggedRun, current_runs
-from mlrek.tracking.description import Options, read_earlier
+from mlrek.tracking.description import Options, mark_state, read_earlier
 from mlrek.tracking.drawn import name_drawn_tag, read_drawn, write_drawn
 
 if TYPE_CHECKING:
@@ -140,6 +141,23 @@ def choose_logged(store: "Store | None", run: LoggedRun, options: Options) -> tu
         return choose_labels(load_stored(stored), options) if stored else ()
     except EvaluationError:
         return ()
+
+
+def say_drawn_otherwise(runs: Iterable[LoggedRun], drawn_labels: Sequence[str]) -> list[str]:
+    """A line about versions whose matrices show other labels than those that were chosen."""
+    others = [
+        run.tags.get("version_name", run.run_id)
+        for run in runs
+        if run.source_state
+        and not run.source_state.endswith(mark_state("", count_logged_labels(run), drawn_labels))
+    ]
+    if not others:
+        return []
+    said = (
+        f"the matrices of {list_some(map(repr, others))} show other labels than those chosen for "
+        "the project since: sync them again, too, to see the same rows in all versions"
+    )
+    return [said]
 
 
 def count_logged_labels(run: LoggedRun) -> int:

@@ -60,8 +60,10 @@ from mlrek.tracking.description import (
     Options,
     RunDescription,
     compute_knowledge,
+    describe_drawn,
     read_earlier,
 )
+from mlrek.tracking.drawn import read_drawn
 from mlrek.tracking.links import VIEW_TAGS, build_run_link
 from mlrek.tracking.store import Store
 
@@ -279,6 +281,8 @@ def log_own_test_set(
     version = own.evaluation.version
     chosen = choose_experiment(options.experiment, store, environ)
     experiment = store.get_or_create_experiment(version.project, chosen)
+    drawn_labels = read_drawn(experiment.tags, version.project.arn)
+    options = replace(options, options=replace(options.options, drawn_labels=drawn_labels))
     alike = store.list_runs(experiment.experiment_id, {OWN_TEST_SET_TAG: own.digest})
     clean_up(store, experiment.experiment_id, alike)
     target = Target(
@@ -370,6 +374,7 @@ def compute_own_key(own: OwnEvaluation, options: Options, joining: Sequence[str]
         "thresholds": [repr(threshold) for threshold in evaluation.thresholds.tolist()],
         "seen_in_training": None if seen is None else seen.tolist(),
         "options": options.describe(),
+        **describe_drawn(len(evaluation.labels), options.drawn_labels),
         **({"joining": joining} if joining else {}),
     }
     return sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()

@@ -24,6 +24,7 @@ from mlrek.runs.drawn import (
     count_logged_labels,
     find_age,
     plan_drawn,
+    say_drawn_otherwise,
 )
 from mlrek.runs.log import (
     RUN_VARIABLE,
@@ -662,6 +663,7 @@ def _finish_projects(
             runs = current_runs(
                 run for run in complete if is_same_project(run.project_arn, project.arn)
             )
+            troubles += say_drawn_otherwise(runs, read_drawn(experiment.tags, project.arn))
             finished.append(
                 ProjectResult(
                     project=project,

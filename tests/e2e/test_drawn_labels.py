@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 from pathlib import Path
 
@@ -181,3 +182,38 @@ def test_a_dry_run_chooses_nothing(project):
     project.sync("--version", "v3")
     project.sync("--dry-run", "--top-labels", "5")
     assert project.drawn == expect_drawn(60)
+
+
+def test_versions_that_are_not_synced_again_are_named(project):
+    """Chosen anew for one version, the others keep their pictures until they are synced."""
+    project.sync()
+    said = project.run(
+        "sync", project.folder, "--version", "v2", "--top-labels", "10",
+        "--tracking-uri", project.store,
+    ).stderr  # fmt: skip
+    assert "the matrices of 'v1', 'v3' show other labels" in " ".join(said.split())
+    assert project.sync() == {"v1": "replaced", "v2": "unchanged", "v3": "replaced"}
+
+
+def test_a_difference_of_runs_shows_the_labels_of_the_project(project):
+    """In its picture, kept in the candidate's run, and in its page."""
+    project.sync()
+    runs = project.list_runs()
+    two = [f"runs:/{runs[name].info.run_id}" for name in ("v2", "v3")]
+    project.run("compare", *two, "--tracking-uri", project.store)
+    page = project.read(runs["v3"], "comparison/v2/comparison.html").decode()
+    data = json.loads(DATA.search(page)[1])
+    assert [data["labels"][i] for i in data["drawn"]] == expect_drawn(0)
+    difference = crop_names(project.read(runs["v3"], "comparison/v2/confusion_difference.png"))
+    heat_map = crop_names(project.read(runs["v3"], "confusion_matrix.png"))
+    rows = slice(0, heat_map.shape[0] * 9 // 16)  # the note below is another one
+    assert np.abs(difference[rows] - heat_map[rows]).max() < MAX_GREY
+
+
+def test_two_processes_at_once_draw_the_same_rows(project):
+    """Each of the whole project: the choice is the same, and one run a version is left."""
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: project.sync(), range(2)))
+    runs = project.list_runs()
+    assert len(project.client.search_runs([project.experiment.experiment_id])) == 3
+    assert [project.read_report(run) for run in runs.values()] == [(expect_drawn(0), True)] * 3
