@@ -207,9 +207,12 @@ class _DiscreetFormatter(logging.Formatter):
 
 _TONES: Final = {
     "passed": "green",
+    "holds": "green",
     "✓": "green",
     "failed": "bold red",
+    "broken": "bold red",
     "undecided": "yellow",
+    "unknown": "yellow",
     "ignored": "dim",
 }
 """The colours of words that say how something ended."""

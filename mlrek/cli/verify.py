@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from mlrek.promotion.verify import Verification
-    from mlrek.render import Line
+    from mlrek.render import Block
 
 
 def verify(
@@ -55,13 +55,13 @@ def _read_policy(path: str) -> str:
     return read_policy(path, baseline="models:/any@any").text
 
 
-def _list_blocks(found: "Verification") -> "Iterator[Line]":
+def _list_blocks(found: "Verification") -> "Iterator[Block]":
     """What does not hold, then the verdict, which is the last line."""
-    from mlrek.render import Line
+    from mlrek.render import Line, Note
 
     for finding in found.findings:
         if finding.reason:
-            yield Line(f"{finding.verdict.value}  {finding.what}: {finding.reason}")
+            yield Note(f"{finding.what}: {finding.reason}", kind=finding.verdict.value)
     seal = f" (SHA-256 {found.decision})" if found.decision else ""
     yield Line(f"{_SENTENCES[found.verdict.value]}: {found.version.uri}{seal}")
 

@@ -9,7 +9,7 @@ from typing import Final
 
 from mlrek.policy import Check, CheckKind, Decision, Status
 from mlrek.policy.reading import say_number
-from mlrek.render import Block, Folded, Note, Table
+from mlrek.render import Block, Folded, Line, Note, Table
 from mlrek.render.doubts import say_doubt
 from mlrek.text import fmt, span
 
@@ -23,6 +23,8 @@ ROWS_OF_RULE: Final = 12
 """Of the labels of one rule that did not pass so many have a row of their own."""
 OWN_LINES: Final = 5
 """So many labels with a limit each are told one by one."""
+WIDE, NARROW = 104, 76
+"""Columns of a terminal from which on numbers have all decimals, and below which no table fits."""
 MARKDOWN_ROWS, MARKDOWN_NOTES, MARKDOWN_PASSED = 20, 8, 8
 
 _ORDER: Final = (Status.FAILED, Status.UNDECIDED, Status.IGNORED, Status.PASSED)
@@ -152,27 +154,42 @@ def say_doubts(decision: Decision) -> list[str]:
     return [f"{doubt.kind.value}: {say_doubt(doubt)}" for doubt in decision.doubts]
 
 
-def list_all_blocks(decision: Decision, digits: int) -> list[Block]:
+def list_all_blocks(decision: Decision, width: int) -> list[Block]:
     """A row for each check, and each reason."""
-    folds = fold_checks(decision.checks)
-    rows = [format_cells(check, digits) for fold in folds for check in fold.checks]
-    table = Table(COLUMNS, rows, numeric=NUMERIC_COLUMNS, toned=TONED_COLUMNS)
-    return [table.without_empty(), *list_notes(decision)]
+    checks = [check for fold in fold_checks(decision.checks) for check in fold.checks]
+    return [*_list_rows(checks, width), *list_notes(decision)]
 
 
-def list_folded_blocks(decision: Decision, digits: int) -> list[Block]:
+def list_folded_blocks(decision: Decision, width: int) -> list[Block]:
     """Rows of what did not pass and why, then a line for each rule that passed, then doubts."""
-    folds = fold_checks(decision.checks)
+    folds, digits = fold_checks(decision.checks), choose_digits(width)
     shown, hidden = _choose_rows(folds)
-    rows = [format_cells(check, digits) for check in shown]
-    table = Table(COLUMNS, rows, numeric=NUMERIC_COLUMNS, toned=TONED_COLUMNS)
     return [
-        *([table.without_empty()] if rows else []),
-        *([Note(f"… and {len(hidden):,} more that did not pass")] if hidden else []),
+        *_list_rows(shown, width, len(hidden)),
         *_list_reasons(folds),
         *(Note(_say_passed(fold, digits), kind=_PASSED_SIGN) for fold in _list_passed(folds)),
         *list_doubt_notes(decision),
     ]
+
+
+def choose_digits(width: int) -> int:
+    """How many decimals a terminal of so many columns has room for."""
+    return DIGITS if width >= WIDE else DIGITS - 1
+
+
+def _list_rows(checks: Sequence[Check], width: int, hidden: int = 0) -> Iterator[Block]:
+    """A table of checks, a line of text for each where a table has no room; nothing of none."""
+    digits = choose_digits(width)
+    if width < NARROW:
+        yield from (Note(_say_single(one, digits), kind=one.status.value) for one in checks)
+    elif checks:
+        rows = [format_cells(check, digits) for check in checks]
+        table = Table(COLUMNS, rows, numeric=NUMERIC_COLUMNS, toned=TONED_COLUMNS)
+        yield table.without_empty()
+    if hidden:
+        yield Note(f"… and {hidden:,} more that did not pass")
+    if checks:
+        yield Line()
 
 
 def hides_checks(decision: Decision) -> bool:

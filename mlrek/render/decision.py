@@ -38,8 +38,6 @@ from mlrek.render.checks import (
 from mlrek.render.doubts import build_doubt_json
 from mlrek.text import fmt, hide_secrets
 
-_WIDE = 104
-"""Columns of a terminal from which on numbers have so many decimals."""
 _SHORT = 12
 """Rows and remarks, which may take several lines each, below which the verdict stays in sight."""
 
@@ -162,15 +160,13 @@ def decision_blocks(
 
     `unfolds`: every check has a row.
     """
-    digits = DIGITS if width >= _WIDE else DIGITS - 1
-    list_blocks = list_all_blocks if unfolds else list_folded_blocks
-    said = list_blocks(decision, digits)
+    said = (list_all_blocks if unfolds else list_folded_blocks)(decision, width)
     rest = [*map(Note, filter(None, (say_looks(decision), say_images_needed(decision))))]
     verdict, _, why = say_verdict(decision, forgive).partition(": ")
     line = Line(f": {why}", strong=verdict)
     lines = sum(len(block.rows) if isinstance(block, Table) else 1 for block in said)
     again = [Line(), line] if lines > _SHORT else []
-    return [line, Line(say_versions(decision)), Line(), *_part(said), *rest, *again]
+    return [line, Line(say_versions(decision)), Line(), *said, *rest, *again]
 
 
 def write_decision_markdown(decision: Decision, forgive: Forgive = "") -> str:
@@ -186,14 +182,6 @@ def write_decision_markdown(decision: Decision, forgive: Forgive = "") -> str:
         *(Note(warning, kind="warning") for warning in decision.warnings),
     ]
     return render_markdown(blocks)
-
-
-def _part(blocks: Sequence[Block]) -> Iterator[Block]:
-    """The blocks with an empty line below a table."""
-    for block in blocks:
-        yield block
-        if isinstance(block, Table):
-            yield Line()
 
 
 def _build_looks(looks: Looks) -> dict[str, Json]:

@@ -138,6 +138,25 @@ def test_a_version_is_not_compared_with_itself(check):
     assert "the candidate itself" in found["checks"][0]["reason"]
 
 
+def test_a_check_of_the_champion_itself_leaves_all_as_it_was(check, registered):
+    """Its approval, its run's tags and files: a job that runs again asks nothing new."""
+    client = registered.client
+
+    def look():
+        version = client.get_model_version("digits", "2")
+        folder = Path(client.download_artifacts(version.run_id, ""))
+        files = {path: path.stat().st_mtime_ns for path in folder.rglob("*")}
+        tags = client.get_run(version.run_id).data.tags
+        return version.tags, version.last_updated_timestamp, tags, files
+
+    client.set_model_version_tag("digits", "2", "validation_status", "approved")
+    before = look()
+    done, found = check("models:/digits/2")
+
+    assert (done.returncode, found["verdict"], found["already_champion"]) == (0, "passed", True)
+    assert look() == before
+
+
 @pytest.mark.parametrize(
     ("text", "words"),
     [

@@ -126,6 +126,17 @@ def test_every_check_has_a_row_where_all_are_wanted():
     assert not any(line.startswith("✓") for line in show(decision, unfolds=True))
 
 
+@pytest.mark.parametrize("unfolds", [False, True])
+def test_a_narrow_terminal_has_lines_in_place_of_a_table(unfolds):
+    """With 60 columns a cell would have five."""
+    blocks = decision_blocks(decide([0.9, 0.5], RECALLS + SURE_F1), "", 60, unfolds=unfolds)
+    notes = [(block.kind, block.text) for block in blocks if isinstance(block, Note)]
+
+    assert not any(isinstance(block, Table) for block in blocks)
+    assert ("failed", "floor label_recall/label 001 0.500 ≥ 0.80") in notes
+    assert (("passed", "floor label_recall/label 000 0.900 ≥ 0.80") in notes) == unfolds
+
+
 def test_no_check_is_lost_in_folding():
     """Rows and counts of what is folded add up to all checks."""
     decision = decide([0.9] * 5 + [0.5] * 3, RECALLS + SURE_F1)
