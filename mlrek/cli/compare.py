@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from mlrek.promotion.compare import Compared
     from mlrek.render import Block
     from mlrek.sources import AwsOptions
+    from mlrek.tracking.store import Store
 
 
 class PairedRule(StrEnum):
@@ -95,8 +96,10 @@ def compare(
         prediction_rule,
         opt.check_images(images),
     )
+    compared, store = _find_runs(compared, tracking_uri, output) if log else (compared, None)
     _write_files(compared, markdown, html)
-    compared = _keep(compared, tracking_uri, output) if log else compared
+    if store is not None:
+        _keep(compared, store, output)
     output.show(_list_blocks(compared, output.width), lambda: build_compared_json(compared))
     if not output.as_json:
         output.warn(_list_remarks(compared))
@@ -134,27 +137,38 @@ def _compare(
     )
 
 
-def _keep(compared: "Compared", tracking_uri: str, output: Output) -> "Compared":
-    """Write the comparison into the candidates' runs, where MLflow has them."""
-    from mlrek.promotion.compare import find_runs, write_comparisons
-    from mlrek.runs.results import name_ui
+def _find_runs(
+    compared: "Compared", tracking_uri: str, output: Output
+) -> "tuple[Compared, Store | None]":
+    """The comparison with the runs of its versions, and the store, None without such runs."""
+    from mlrek.promotion.compare import find_runs
     from mlrek.tracking.connection import connect, is_fresh
-    from mlrek.tracking.links import is_local_store
 
     if is_fresh(tracking_uri, os.environ):  # told without importing MLflow, which takes seconds
-        return compared
+        return compared, None
     try:
         store = connect(tracking_uri)
-        compared = find_runs(compared, store)
-        written = write_comparisons(compared, store)
+        return find_runs(compared, store), store
     except TrackingError as exc:  # the comparison itself is there
         output.warn([f"the comparison is kept in no run: {exc}"])
-        return compared
+        return compared, None
+
+
+def _keep(compared: "Compared", store: "Store", output: Output) -> None:
+    """Write the comparison into the candidates' runs, where MLflow has them."""
+    from mlrek.promotion.compare import write_comparisons
+    from mlrek.runs.results import name_ui
+    from mlrek.tracking.links import is_local_store
+
+    try:
+        written = write_comparisons(compared, store)
+    except TrackingError as exc:
+        output.warn([f"the comparison is kept in no run: {exc}"])
+        return
     for place in written:
         output.hint(f"kept in {place}")
     if written and is_local_store(store.tracking_uri):
         output.hint(f"to open it, serve MLflow's pages: {name_ui(store.tracking_uri)}")
-    return compared
 
 
 def _list_blocks(compared: "Compared", width: int) -> "Iterator[Block]":

@@ -34,6 +34,7 @@ from mlrek.render.comparison import (
 )
 from mlrek.render.comparison_page import render_comparison_page
 from mlrek.render.kept_pictures import parse_pictures
+from mlrek.render.places import fill_places
 from mlrek.render.report import MAX_BYTES
 from mlrek.sources import AwsOptions
 from mlrek.sources.aws import AwsClients
@@ -44,9 +45,13 @@ from mlrek.text import fmt
 from mlrek.tracking import LoggedRun
 from mlrek.tracking.description import AUTO_IMAGES, NO_IMAGES
 from mlrek.tracking.drawn import read_drawn
+from mlrek.tracking.links import (
+    COMPARISONS,
+    list_comparison_places,
+    ui_address,
+)
 from mlrek.tracking.store import Store
 
-FOLDER = "comparison"
 REPORT = "report.html"
 COMPARISON_PAGE = "comparison.html"
 _UNSAFE = re.compile(r"[^\w.-]+")
@@ -56,6 +61,15 @@ SEVERAL_LOOKS = 2
 
 ListKept: TypeAlias = Callable[[], Mapping[str, bytes]]
 """The content of small pictures by image; asked only where a page is made."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPages:
+    """Where MLflow shows the runs: its address, the workspace, and each run's experiment id."""
+
+    base: str
+    workspace: str
+    experiments: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +89,7 @@ class Compared:
     several: Several | None
     runs: tuple[str, ...]
     drawn_labels: tuple[str, ...] = ()
+    pages: RunPages | None = None
 
 
 def compare_references(
@@ -126,12 +141,20 @@ def find_runs(compared: Compared, store: Store) -> Compared:
         None if run_id else find_logged_run(evaluation, store)
         for run_id, evaluation in zip(compared.runs, compared.evaluations, strict=True)
     ]
-    runs = (run.run_id if run else known for known, run in zip(compared.runs, found, strict=True))
-    drawn_labels = compared.drawn_labels or _read_drawn(
-        [run or store.find_run(known) for known, run in zip(compared.runs, found, strict=True)],
-        lambda: store,
+    runs = tuple(
+        run.run_id if run else known for known, run in zip(compared.runs, found, strict=True)
     )
-    return replace(compared, runs=tuple(runs), drawn_labels=drawn_labels)
+    named = [
+        run or (store.find_run(known) if known else None)
+        for known, run in zip(runs, found, strict=True)
+    ]
+    pages = RunPages(
+        base=ui_address(store.tracking_uri),
+        workspace=store.linked_workspace or "",
+        experiments=tuple(run.experiment_id if run else "" for run in named),
+    )
+    drawn_labels = compared.drawn_labels or _read_drawn(named, lambda: store)
+    return replace(compared, runs=runs, drawn_labels=drawn_labels, pages=pages)
 
 
 def _read_drawn(
@@ -158,11 +181,11 @@ def write_comparisons(compared: Compared, store: Store) -> list[str]:
     baseline = compared.evaluations[0].version.name
     for i, run_id in enumerate(compared.runs[1:]):
         if run_id:
-            place = f"{FOLDER}/{_safe_name(baseline)}"
+            place = f"{COMPARISONS}/{_safe_name(baseline)}"
             for name, content in describe_files(compared, i).items():
                 store.write_artifact(run_id, f"{place}/{name}", content)
             page = store.link_comparison(run_id, baseline, f"{place}/{COMPARISON_PAGE}")
-            written.append(f"runs:/{run_id}/{FOLDER}" + f": {page}" * bool(page))
+            written.append(f"runs:/{run_id}/{COMPARISONS}" + f": {page}" * bool(page))
     return written
 
 
@@ -196,13 +219,26 @@ def render_comparison(compared: Compared, i: int = 0) -> bytes:
     kept = {}
     if read_images is None:
         kept = {**compared.list_kept[0](), **compared.list_kept[i + 1]()}
-    return render_comparison_page(
+    page = render_comparison_page(
         compared.comparisons[i],
         compared.evaluations[i + 1],
         read_images,
         kept,
         compared.drawn_labels,
     )
+    return _fill_places(page, compared, i + 1)
+
+
+def _fill_places(page: bytes, compared: Compared, candidate: int) -> bytes:
+    """The page with where MLflow shows both runs, as far as that is known."""
+    pages = compared.pages
+    if pages is None:
+        return page
+    baseline, other = (
+        (pages.experiments[i], compared.runs[i] if pages.experiments[i] else "")
+        for i in (0, candidate)
+    )
+    return fill_places(page, pages.base, list_comparison_places(baseline, other, pages.workspace))
 
 
 def build_compared_json(compared: Compared) -> dict[str, Json]:

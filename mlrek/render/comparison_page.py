@@ -31,6 +31,7 @@ from mlrek.text import display_label, escape_unencodable
 
 SCRIPTS: Final = (
     "parts.js",
+    "places.js",
     "cards.js",
     *(f"comparison/{part}.js" for part in ("data", "labels", "images", "matrix", "start")),
 )

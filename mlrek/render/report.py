@@ -25,6 +25,7 @@ from mlrek.metrics.numbers import (
 from mlrek.render import Json
 from mlrek.render.doubts import show_doubts
 from mlrek.render.matrix_data import build_steps_json
+from mlrek.render.places import write_slot
 from mlrek.render.report_data import PageImages, build_page_json
 from mlrek.render.report_images import (
     Budget,
@@ -72,6 +73,7 @@ class ShownNumber:
 
 SCRIPTS: Final = (
     "parts.js",
+    "places.js",
     "cards.js",
     *(f"report/{part}.js" for part in ("data", "images", "threshold", "matrix", "labels")),
     *(f"report/{part}.js" for part in ("galleries", "checks", "start")),
@@ -284,6 +286,7 @@ def render_page(
             **facts,
             style=Markup(_read_asset("page.css")),  # noqa: S704 our own file
             script=Markup(script),  # noqa: S704 our own files
+            places=Markup(write_slot()),  # noqa: S704 our own text
             data=Markup(embed_json(data)),  # noqa: S704 escaped for this very place
         )
     )

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from mlrek.render.places import Place
 from mlrek.tracking.translation import hide_userinfo
 
 VIEW_KEY: Final = "mlrek"
@@ -15,6 +16,8 @@ PICTURES_VIEW_TAG: Final = f"mlflow.sharedViewState.{PICTURES_VIEW_KEY}"
 VIEW_TAGS: Final = frozenset((VIEW_TAG, PICTURES_VIEW_TAG))
 
 REPORT: Final = "report.html"
+COMPARISONS: Final = "comparison"
+"""The folder of a run that holds its comparisons, one in a folder of the baseline's name."""
 
 LOCAL_UI = "http://127.0.0.1:5000"
 WORKFLOW = "workflowType=machine_learning"
@@ -96,11 +99,64 @@ def build_compare_place(experiment_id: str, run_ids: Sequence[str], workspace: s
     return f"#/compare-runs?runs={runs}&experiments={experiments}&{asked}"
 
 
+def list_report_places(
+    experiment_id: str, run_id: str, digest: str, workspace: str = "", *, is_hosted: bool = False
+) -> tuple[Place, ...]:
+    """What a run's report names: the run, what it was compared with, its experiment.
+
+    Each is there however long ago the report was written. `digest` is that of its test set. An
+    experiment that somebody else made (`is_hosted`) has no view of ours.
+    """
+    within = _name_workspace(workspace)
+    page = f"#/experiments/{experiment_id}/runs?{WORKFLOW}{within}&compareRunsMode="
+    own = Place("this run", _build_run_place(experiment_id, run_id, workspace))
+    compared = build_artifact_place(experiment_id, run_id, COMPARISONS, workspace)
+    same = quote(f"tags.test_set_digest = '{digest}'", safe="")
+    alike = Place("versions with this test set", f"{page}TABLE&searchFilter={same}")
+    if is_hosted:
+        return (own,)
+    return (
+        own,
+        Place("its comparisons with other versions", compared),
+        *((alike,) if digest else ()),
+        Place("all versions of the project", f"{page}CHART&{VIEW}"),
+    )
+
+
+def list_comparison_places(
+    baseline: tuple[str, str], candidate: tuple[str, str], workspace: str = ""
+) -> tuple[Place, ...]:
+    """What the page of a comparison names of each run, (experiment id, run id): report and page.
+
+    An id that is '' is of a version without a run.
+    """
+    sides = {"candidate": candidate, "baseline": baseline}
+    logged = {side: ids for side, ids in sides.items() if ids[1]}
+    return (
+        *(
+            Place(f"report of the {side}", build_artifact_place(*ids, REPORT, workspace))
+            for side, ids in logged.items()
+        ),
+        *(
+            Place(f"run of the {side}", _build_run_place(*ids, workspace))
+            for side, ids in logged.items()
+        ),
+        *(
+            Place(
+                "all versions of the project",
+                f"#/experiments/{ids[0]}/runs?{WORKFLOW}{_name_workspace(workspace)}"
+                f"&compareRunsMode=CHART&{VIEW}",
+            )
+            for side, ids in logged.items()
+            if side == "candidate"
+        ),
+    )
+
+
 def build_run_link(tracking_uri: str, experiment_id: str, run_id: str, workspace: str = "") -> str:
     """The page of one run, '' where there is no web page."""
     base = ui_address(tracking_uri)
-    asked = f"{WORKFLOW}{_name_workspace(workspace)}"
-    return f"{base}/#/experiments/{experiment_id}/runs/{run_id}?{asked}" if base else ""
+    return f"{base}/{_build_run_place(experiment_id, run_id, workspace)}" if base else ""
 
 
 def build_artifact_link(
@@ -127,6 +183,11 @@ def ui_address(tracking_uri: str) -> str:
     if tracking_uri.startswith(("http://", "https://")):
         return _drop_login(tracking_uri).rstrip("/")
     return LOCAL_UI if is_local_store(tracking_uri) else ""
+
+
+def _build_run_place(experiment_id: str, run_id: str, workspace: str) -> str:
+    asked = f"{WORKFLOW}{_name_workspace(workspace)}"
+    return f"#/experiments/{experiment_id}/runs/{run_id}?{asked}"
 
 
 def _drop_login(uri: str) -> str:

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias, TypeVar
 from mlrek.errors import ModelNotFoundError, RunNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project, Provider
 from mlrek.metrics.test_set import is_same_project
+from mlrek.render.places import fill_places
 from mlrek.tracking import (
     COMPLETE_TAG,
     HEARTBEAT_TAG,
@@ -34,7 +35,13 @@ from mlrek.tracking import (
     part_tags,
 )
 from mlrek.tracking.description import DatasetInput, GridPicture, MetricPoint, RunDescription
-from mlrek.tracking.links import REPORT, build_artifact_link, build_artifact_place, ui_address
+from mlrek.tracking.links import (
+    REPORT,
+    build_artifact_link,
+    build_artifact_place,
+    list_report_places,
+    ui_address,
+)
 from mlrek.tracking.notes import NOTE_TAG, link_comparison, link_report
 from mlrek.tracking.translation import find_workspace, is_missing_model, translate_errors
 from mlrek.tracking.view import (
@@ -258,7 +265,8 @@ class Store:
             run_id = created.info.run_id
             note = self._link_report(experiment_id, run_id, tags)
             try:
-                self._fill_run(run_id, description, note)
+                placed = self._place(description, experiment_id, run_id)
+                self._fill_run(run_id, placed, note)
                 self._complete_run(run_id, description)
             except BaseException:
                 with contextlib.suppress(Exception):  # the error that led here matters more
@@ -582,7 +590,8 @@ class Store:
             for tag in JOINED_TAGS.keys() & found.data.tags.keys():  # of an earlier mlrek
                 self.client.delete_tag(run_id, tag)
             params = {k: v for k, v in description.params.items() if k not in earlier.params}
-            self._fill_run(run_id, replace(description, params=params))
+            place = partial(self._place, experiment_id=earlier.experiment_id, run_id=run_id)
+            self._fill_run(run_id, place(replace(description, params=params), is_hosted=True))
             tags = {**description.tags, **_table_tag(description, earlier.tags.get(TABLES_TAG, ""))}
             tags |= {HOSTED_TAG: WITH_NOTE, COMPLETE_TAG: "true"}  # at once: half of them is no run
             if NOTE_TAG in earlier.tags and earlier.tags.get(HOSTED_TAG) != WITH_NOTE:
@@ -636,6 +645,28 @@ class Store:
                 self._log_files(run_id, files)
             else:
                 sent.result()
+
+    def _place(
+        self,
+        description: RunDescription,
+        experiment_id: str,
+        run_id: str,
+        *,
+        is_hosted: bool = False,
+    ) -> RunDescription:
+        """The description with a report that names its run, which has just got its id."""
+        report, workspace = description.files.get(REPORT), self.linked_workspace
+        if report is None or workspace is None:
+            return description
+        places = list_report_places(
+            experiment_id,
+            run_id,
+            description.tags.get("test_set_digest", ""),
+            workspace,
+            is_hosted=is_hosted,
+        )
+        placed = fill_places(report, ui_address(self.tracking_uri), places)
+        return replace(description, files={**description.files, REPORT: placed})
 
     def _complete_run(self, run_id: str, description: RunDescription) -> None:
         end_ms = description.end_ms or description.start_ms

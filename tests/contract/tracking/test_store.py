@@ -14,6 +14,7 @@ from mlflow import MlflowClient
 
 from mlrek.errors import ModelNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Project, Provider
+from mlrek.render.places import write_slot
 from mlrek.runs.log import write_overview
 from mlrek.tracking import OWN_TEST_SET_TAG, current_run
 from mlrek.tracking.connection import connect, connect_existing
@@ -79,6 +80,17 @@ def description(project) -> RunDescription:
         picture=np.zeros((20, 30, 3), np.uint8),
         dataset=DatasetInput(uri="s3://b/T.json", name="T.json", digest="d" * 32),
     )
+
+
+def test_a_report_names_its_run(store, experiment_id, description):
+    """Its id is written into the page when there is one, in as many bytes."""
+    report = write_slot().encode()
+    described = replace(description, files={**description.files, "report.html": report})
+    run = store.write_run(experiment_id, described)
+    placed = store.read_artifact(run.run_id, "report.html")
+
+    assert f"#/experiments/{experiment_id}/runs/{run.run_id}?".encode() in placed
+    assert len(placed) == len(report)
 
 
 def test_a_run_holds_all_that_was_described(store, experiment_id, description):

@@ -6,7 +6,13 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from mlrek.tracking import LoggedRun
-from mlrek.tracking.links import VIEW_TAGS, build_artifact_link, build_links
+from mlrek.tracking.links import (
+    VIEW_TAGS,
+    build_artifact_link,
+    build_links,
+    list_comparison_places,
+    list_report_places,
+)
 from mlrek.tracking.notes import render_experiment_note
 from mlrek.tracking.notes import test_set_letters as letters_of
 
@@ -74,6 +80,45 @@ def test_an_artifact_has_a_page_of_its_own():
         "?workflowType=machine_learning&workspace=team"
     )
     assert build_artifact_link("databricks", "7", "a", "report.html") == ""
+
+
+def test_a_report_names_its_run_what_it_was_compared_with_and_its_project():
+    """By places that stay true when other versions come; each names the workspace."""
+    places = dict(list_report_places("7", "a", "d1", "team"))
+    asked = "workflowType=machine_learning&workspace=team"
+
+    assert places == {
+        "this run": f"#/experiments/7/runs/a?{asked}",
+        "its comparisons with other versions": (
+            f"#/experiments/7/runs/a/artifacts/comparison?{asked}"
+        ),
+        "versions with this test set": (
+            f"#/experiments/7/runs?{asked}&compareRunsMode=TABLE"
+            "&searchFilter=tags.test_set_digest%20%3D%20%27d1%27"
+        ),
+        "all versions of the project": (
+            f"#/experiments/7/runs?{asked}&compareRunsMode=CHART&viewStateShareKey=mlrek"
+        ),
+    }
+
+
+def test_a_report_in_somebody_else_s_run_names_that_alone():
+    """Its experiment has no view of ours, and other runs there are no versions."""
+    assert [text for text, _ in list_report_places("7", "a", "d1", is_hosted=True)] == ["this run"]
+
+
+def test_a_comparison_names_both_reports_and_both_runs():
+    """Of different experiments, too; a version without a run has neither."""
+    both = dict(list_comparison_places(("7", "a"), ("8", "b")))
+    alone = dict(list_comparison_places(("", ""), ("8", "b")))
+
+    assert both["report of the baseline"].startswith("#/experiments/7/runs/a/artifacts/report.html")
+    assert both["run of the candidate"].startswith("#/experiments/8/runs/b?")
+    assert list(alone) == [
+        "report of the candidate",
+        "run of the candidate",
+        "all versions of the project",
+    ]
 
 
 def test_a_managed_service_has_no_links_to_guess():

@@ -1,5 +1,6 @@
 showLabels();
 showImages();
 showConfusion();
+showPlaces();
 listSections(byId("contents"));
 document.documentElement.dataset.ready = "true";

@@ -4,5 +4,6 @@ startMatrix();
 startLabels();
 startSuspects();
 startCalibration();
+showPlaces();
 listSections(byId("contents"));
 document.documentElement.dataset.ready = "true";
