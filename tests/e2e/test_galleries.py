@@ -111,8 +111,8 @@ def list_files(page, group):
 def enter(page, label, text):
     """Type into a field of the gallery's filters."""
     field = page.browser.find_element("xpath", f"//label[contains(., '{label}')]/input")
-    field.clear()
-    field.send_keys(text)
+    field.send_keys(Keys.CONTROL + "a")
+    field.send_keys(Keys.BACKSPACE, *text)
 
 
 @pytest.fixture(scope="module")
