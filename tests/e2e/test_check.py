@@ -163,7 +163,7 @@ def test_a_check_of_the_champion_itself_leaves_all_as_it_was(check, registered):
         ("[test_set]\nmin_imges = 3\n", ["p.toml:2", "min_imges", "did you mean 'min_images'"]),
         ("[[floor]]\nmetric = 'aggregate/f1'\nmin = 'x'\n", ["p.toml:3", "finite number"]),
         ("[[floor]\n", ["p.toml:1", "TOML"]),
-        (None, ["p.toml", "cannot be read"]),
+        (None, ["p.toml", "no such file or folder", "`mlrek policy init VERSION -o FILE`"]),
     ],
 )
 def test_an_invalid_policy_is_wrong_usage(check, tmp_path, text, words):
