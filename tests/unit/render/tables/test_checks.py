@@ -1,5 +1,6 @@
 """Checks as people read them: what did not pass first, labels that passed in one line."""
 
+import re
 from collections import Counter
 
 import pytest
@@ -11,6 +12,7 @@ from builders.policies import (
     make_opponent,
     run,
 )
+from markdown_it import MarkdownIt
 
 from mlrek.policy import Check, CheckKind, Figure, Metric, Status
 from mlrek.render import Line, Note, Table
@@ -254,3 +256,20 @@ def test_nothing_is_hidden_where_each_check_is_told():
     """Then nobody needs `--all`."""
     assert not hides_checks(decide([0.9], SURE_F1))
     assert len(COLUMNS) == 8
+
+
+def test_details_hold_a_list_and_the_table_stands_outside():
+    """As a reader of CommonMark makes HTML of it: no name becomes an element."""
+    label = "</details><b>|\n`x`"
+    figures = {("label_recall", name): Figure(value=value) for name, value in ((label, 0.9),)}
+    figures[("label_recall", "low")] = Figure(value=0.1)
+    text = write_decision_markdown(run(RECALLS, make_candidate(figures, labels=(label, "low"))))
+    html = MarkdownIt("commonmark", {"html": True}).enable("table").render(text)
+    before, inside, after = re.split("</?details>", html)
+
+    assert before.count("<table>") == before.count("</table>") == 1
+    assert "<td>low</td>" in before
+    assert "<ul>" in inside
+    assert "&lt;/details&gt;&lt;b&gt;|\\n`x` 0.900" in inside
+    assert "<b>" not in html
+    assert after.count("<") == after.count(">")
