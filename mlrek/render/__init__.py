@@ -23,6 +23,8 @@ from mlrek.text import UNDEFINED, escape_markdown, escape_unencodable, escape_un
 # The full-width signs do the same in East Asian settings.
 _STARTS_FORMULA: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n", "'")
 _NEEDS_QUOTES: Final = re.compile('[",\r\n]')
+_FURTHER: Final = re.compile(r"[~$]|&(?=\w+;)")
+"""What GitHub, GitLab and notebooks read besides: struck text, formulas, entities."""
 _BLOCK_ROWS: Final = 20_000
 _HAZARDS: Final = ('"', ",", "\r", "\n", *(f"\0{start}" for start in _STARTS_FORMULA))
 
@@ -199,7 +201,7 @@ def _stress(text: str) -> str:
 
 def _escape(text: str) -> str:
     """Untrusted text as plain text in markdown, all of it visible."""
-    return escape_markdown(escape_unprintable(text))
+    return _FURTHER.sub(r"\\\g<0>", escape_markdown(escape_unprintable(text)))
 
 
 def _encode_row(cells: Sequence[str]) -> bytes:

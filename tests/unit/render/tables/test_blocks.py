@@ -93,3 +93,10 @@ def test_columns_without_a_value_may_be_left_out():
     """All of them, or only those that are named; `—` is no value either."""
     assert TABLE.without_empty().rows == [["cat", "0.5"], ["dog", "-0.25"]]
     assert TABLE.without_empty(["label"]).columns == ["label", "F1", "AP"]
+
+
+def test_what_github_reads_besides_is_plain_text_in_markdown():
+    """Struck text, formulas and entities are what somebody called a label, no more."""
+    text = render_markdown([Line("~~a~~ $x$ &copy; &#64; R&D; a & b")])
+
+    assert text == "\\~\\~a\\~\\~ \\$x\\$ \\&copy; &\\#64; R\\&D; a & b\n"
