@@ -51,8 +51,11 @@ spaces between them."""
 LOOK_NUMBERS_TAG = "mlrek.look_numbers"
 """The place of the run's version among all that were so checked: the above, `=`, a number."""
 
-PAGE_TAG: Final = "mlrek.project_page"
-"""Of the run whose artifacts have the page of all versions of its project: tells what it shows."""
+PAGE_TAG: Final = "mlflow.mlrek_project_page"
+"""Of the run whose artifacts have the page of all versions of its project: tells what it shows.
+
+MLflow's pages hide tags of this beginning: people need not read it.
+"""
 PAGE_MOVED: Final = "moved"
 """In its place once a newer run has that page."""
 

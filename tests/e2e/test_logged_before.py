@@ -8,6 +8,8 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 
+from mlrek.tracking import part_tags
+
 DATA = Path(__file__).parents[1] / "data" / "logged-schema-3"
 ARN = "arn:aws:rekognition:us-east-1:111122223333:project/digits/1772442724118"
 VERSIONS = ("v1-naive-bayes", "v2-linear")
@@ -138,3 +140,22 @@ def test_evaluate_says_that_an_earlier_mlrek_logged_the_run_it_replaces(
     replaced = json.loads(run_mlrek(*command, *where).stdout)["versions"][0]
     assert (created["reason"], replaced["action"]) == (None, "replaced")
     assert "an earlier mlrek logged it" in replaced["reason"]
+
+
+def test_runs_with_a_tag_for_each_part_stay_as_they_are(run_mlrek, digits, new_store):
+    """As an earlier mlrek logged them: a sync says `unchanged`, and the same doubts."""
+    where = ("--json", "--tracking-uri", new_store)
+    first = json.loads(run_mlrek("sync", digits, *where).stdout)["versions"]
+    client = MlflowClient(new_store)
+    for version in first:
+        tags = client.get_run(version["run_id"]).data.tags
+        for tag, value in part_tags(tags).items() - tags.items():
+            client.set_tag(version["run_id"], tag, value)
+        client.delete_tag(version["run_id"], "mlrek.bookkeeping")
+    again = json.loads(run_mlrek("sync", digits, *where).stdout)["versions"]
+    tags = client.get_run(first[0]["run_id"]).data.tags
+
+    assert [version["action"] for version in again] == ["unchanged"] * 4
+    assert [version["doubts"] for version in again] == [version["doubts"] for version in first]
+    assert "mlrek.doubts" in tags
+    assert "mlrek.bookkeeping" not in tags

@@ -68,15 +68,21 @@ def test_the_report_of_the_newest_version_opens_from_its_link(page, synced):
     page.browser.switch_to.default_content()
 
 
-def test_two_versions_compare_with_their_files(page, synced):
-    """The list of files has room where the link names the last two."""
+def test_two_versions_compare_with_their_files(small_window, synced):
+    """The list of files has room where the link names the last two, once the side panel is shut."""
+    page = small_window
     page("compare-two", synced["projects"][0]["links"]["compare_newest"], "Comparing 2 Runs")
-    for_file = (
-        "return [...document.querySelectorAll('*')].some(e => !e.children.length &&"
-        "e.textContent.trim() === 'report.html' && e.getBoundingClientRect().width > 40)"
+    page.run(
+        "document.querySelectorAll(\"[data-component-id='mlflow.assistant.chat_panel.close']\")"
+        ".forEach(button => button.click())"
     )
+    width = """
+        const named = [...document.querySelectorAll('*')]
+            .filter(e => e.textContent.trim() === 'report.html').pop();
+        return named && named.getBoundingClientRect().width > 50;
+    """
 
-    page.wait(lambda: page.run(for_file), "report.html in the list of files")
+    assert page.wait(lambda: page.run(width), "report.html in the list of files")
 
 
 def test_the_experiments_note_links_what_opens(page, synced):

@@ -11,7 +11,7 @@ from hashlib import sha256
 from pathlib import Path
 from urllib.parse import urlsplit
 
-PASSING = ("mlrek.heartbeat", "mlrek.logged_at", "mlflow.loggedImages", "mlrek.project_page")
+PASSING = ("mlrek.heartbeat", "mlrek.logged_at", "mlflow.loggedImages", "mlflow.mlrek_project_page")
 _IMAGE_NAME = re.compile(r".timestamp.\d+.[0-9a-z-]{36}")
 _RUN_ID = re.compile(rb"\b[0-9a-f]{32}\b")
 _LINKED = re.compile(r"(?<=/runs/)[0-9a-f]{32}|(?<=%22)[0-9a-f]{32}(?=%22)")

@@ -133,8 +133,8 @@ def test_runs_of_before_get_a_page(project, sync, pages, new_store):
         Path(client.download_artifacts(run.info.run_id, "")).joinpath("project.html").unlink(
             missing_ok=True
         )
-        if "mlrek.project_page" in run.data.tags:
-            client.delete_tag(run.info.run_id, "mlrek.project_page")
+        if "mlflow.mlrek_project_page" in run.data.tags:
+            client.delete_tag(run.info.run_id, "mlflow.mlrek_project_page")
     assert pages() == {}
     again = sync(folder)
 
@@ -156,7 +156,7 @@ def test_killed_at_any_step_the_next_sync_does_the_rest(
 
     def dying(real):
         def step(*args):
-            is_ours = "project.html" in args or "mlrek.project_page" in (*args[-1],)
+            is_ours = "project.html" in args or "mlflow.mlrek_project_page" in (*args[-1],)
             if is_ours and len(steps) == killed_at:
                 raise _KilledError
             steps.extend([1] * is_ours)
@@ -247,7 +247,7 @@ def test_two_processes_leave_a_page_that_the_next_sync_finds_right(project, sync
     sync(folder)
     client = MlflowClient(new_store)
     (newest,) = client.search_runs(["1"], "tags.version_name = 'v2'")
-    client.set_tag(newest.info.run_id, "mlrek.project_page", "of another process")
+    client.set_tag(newest.info.run_id, "mlflow.mlrek_project_page", "of another process")
     folder_of = Path(client.download_artifacts(newest.info.run_id, ""))
     folder_of.joinpath("project.html").write_text("cut <htm")
     sync(folder)

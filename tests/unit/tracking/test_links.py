@@ -208,7 +208,10 @@ def test_experiment_note_links_pages_of_versions():
             start_ms=i,
             experiment_id="7",
             tags=_tags("cats", f"v[{i}]")
-            | {"mlflow.loggedImages": "True", "mlrek.project_page": "moved" if i < 11 else "x"},
+            | {
+                "mlflow.loggedImages": "True",
+                "mlflow.mlrek_project_page": "moved" if i < 11 else "x",
+            },
         )
         for i in range(12)
     ]
