@@ -100,8 +100,9 @@ def evaluate_dataset(wanted: Wanted) -> EvaluationResult:
         state="",
         logged_at=datetime.now(UTC).isoformat(),
     )
-    if not name:  # MLflow has logged the data under a name of its own
-        description = replace(description, dataset=None)
+    named = description.dataset and replace(description.dataset, name=name)
+    # without a name MLflow has logged the data under one of its own
+    description = replace(description, dataset=named if name else None)
     return _build_result(store, wanted.run_id, _log(store, wanted.run_id, description))
 
 
