@@ -125,7 +125,7 @@ def test_two_versions_on_one_own_test_set(run_mlrek, digits, store, holdout, tmp
     assert {each["mlrek.exam"] for each in tags} == {digest}
     assert [run.info.run_name for run in runs] == [f"{v} on holdout" for v in VERSIONS]
     datasets = {(i.dataset.name, i.dataset.digest) for r in runs for i in r.inputs.dataset_inputs}
-    assert datasets == {("holdout.manifest", digest)}
+    assert datasets == {(f"test set {digest[:8]}, {len(truth)} images", digest)}
 
     ids = [f"runs:/{run.info.run_id}" for run in runs]
     done = run_mlrek("compare", *ids, "--tracking-uri", store, "--json")
