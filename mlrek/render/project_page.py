@@ -32,6 +32,7 @@ PAGE_SCHEMA: Final = 1
 MAX_PAGE_VERSIONS: Final = 100
 _SCRIPTS: Final = (
     "parts.js",
+    "places.js",
     *(f"project/{part}.js" for part in ("data", "numbers", "matrix", "curves", "labels", "start")),
 )
 _DATA: Final = re.compile(rb'<script type="application/json" id="data">(.*?)</script>', re.DOTALL)
@@ -115,7 +116,8 @@ def render_project_page(
 def render_moved_page(project: str, address: str, charts: str) -> bytes:
     """What stands in a run where the project's page was, before it went to that of a newer one."""
     facts = {"title": f"{project} · all versions", "project": project, "address": address}
-    return render_page("moved.html", {}, scripts=(), charts=charts, **_escape_all(facts))
+    scripts = ("parts.js", "places.js")
+    return render_page("moved.html", {}, scripts=scripts, charts=charts, **_escape_all(facts))
 
 
 def read_project_page(page: bytes) -> dict[str, HeldNumbers]:

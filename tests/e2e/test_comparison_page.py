@@ -120,6 +120,31 @@ def test_the_page_does_not_scroll_sideways(frame):
     assert frame.run("const d = document.documentElement; return d.scrollWidth <= d.clientWidth")
 
 
+def test_a_link_gives_its_address_where_a_frame_opens_no_page(frame, synced):
+    """By keyboard: selected, to copy; Escape goes back to the link, and the page stays."""
+    from selenium.webdriver.common.keys import Keys
+
+    runs = {version["version"]: version["run_id"] for version in synced["versions"]}
+    links = frame.browser.find_elements("css selector", "#places a")
+    links[1].send_keys(Keys.ENTER)
+    field = frame.browser.find_element("css selector", "#offered input")
+    address = field.get_attribute("value")
+    said = frame.run("return document.querySelector('#offered [role=status]').textContent")
+    frame.screenshot("comparison-address")
+    field.send_keys(Keys.ESCAPE)
+
+    assert [link.text for link in links] == [
+        "report of the candidate",
+        "report of the baseline",
+        "run of the candidate",
+        "run of the baseline",
+        "all versions of the project",
+    ]
+    assert f"/runs/{runs[BASELINE]}/artifacts/report.html?" in address
+    assert said.endswith("open it in a new tab.")
+    assert frame.run("return document.activeElement.textContent") == "report of the baseline"
+
+
 @pytest.fixture
 def open_pair(page, tmp_path):
     """Open the page of two evaluations as a file; its script makes no error."""
@@ -215,6 +240,67 @@ def test_better_is_blue_and_worse_is_orange(open_pair, hundred):
     for (row, column), text, (red, _, blue) in cells:
         is_better = (row == column) == (text[0] == "+")
         assert (blue > red) == is_better
+
+
+def test_labels_are_sorted_by_what_their_column_says(open_pair, hundred):
+    """By keyboard, once up and once down; without a press those that changed most come first."""
+    from selenium.webdriver.common.keys import Keys
+
+    page = open_pair(*hundred)
+    read = """
+        const column = Number(arguments[0]);
+        return [...document.querySelectorAll('#label-table tbody tr')]
+            .map(row => row.children[column].textContent.replace('−', '-'))
+    """
+    first = [abs(float(text)) for text in page.run(read, 3)]
+    page.run("document.querySelector('#label-table .more').click()")
+    sorted_by = {}
+    for key, column in (("difference", 3), ("p", 6)):
+        for _ in range(2):
+            button = page.browser.find_element("css selector", f"#label-table [data-key={key}]")
+            button.send_keys(Keys.ENTER)
+            order = page.run("return document.querySelector('th[aria-sort]').ariaSort")
+            sorted_by[key, order] = [float(text) for text in page.run(read, column)]
+
+    assert first == sorted(first, reverse=True)
+    for (_, order), values in sorted_by.items():
+        assert len(values) == 100
+        assert values == sorted(values, reverse=order == "descending")
+    assert {order for _, order in sorted_by} == {"ascending", "descending"}
+
+
+def test_labels_that_only_their_own_interval_tells_are_in_a_quiet_colour(open_pair, hundred):
+    """No label of two versions that differ by chance alone is blue or orange."""
+    page = open_pair(*hundred)
+    page.run("document.querySelector('#label-table .more').click()")
+    rows = page.run(
+        "return [...document.querySelectorAll('#label-table tbody tr')].map(row => [row.className,"
+        "row.lastChild.textContent, getComputedStyle(row.lastChild).color])"
+    )
+    slate = page.run(
+        "const probe = document.createElement('i'); probe.style.color = 'var(--slate)';"
+        "document.body.append(probe); return getComputedStyle(probe).color"
+    )
+    lost = {(said, colour) for kind, said, colour in rows if kind == "lost"}
+
+    assert {kind for kind, _, _ in rows} == {"lost", "undecided", "unchanged"} & {
+        kind for kind, _, _ in rows
+    }
+    assert lost == {("not after adjustment", slate)}
+
+
+@pytest.mark.parametrize("width", [1000, 1400, 1920])
+def test_no_name_or_number_is_cut(open_pair, hundred, screen, width):
+    """Of metrics and labels, in both tables."""
+    screen(width)
+    page = open_pair(*hundred)
+    cut = page.run(
+        "return [...document.querySelectorAll('.differences th, .differences td')]"
+        ".filter(e => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1)"
+        ".map(e => e.textContent)"
+    )
+
+    assert cut == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

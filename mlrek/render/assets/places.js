@@ -18,10 +18,16 @@ function showPlaces() {
     ...places.map(([text, place]) => el("a", { href: `${servedAt(base)}/${place}`, target: "_blank", rel: "noopener" }, text)));
 }
 
+/** The address of a link to MLflow's pages, as whoever looks would type it. */
+function addressOf({ href }) {
+  const at = href.indexOf("/#/");
+  return at < 0 ? href : servedAt(href.slice(0, at)) + href.slice(at);
+}
+
 /** The address of a link, to copy: selected, and copied where the browser lets it. */
 function offerAddress(link) {
   byId("offered")?.remove();
-  const field = el("input", { type: "text", readonly: true, value: link.href, "aria-label": `Address of ${link.textContent}` });
+  const field = el("input", { type: "text", readonly: true, value: addressOf(link), "aria-label": `Address of ${link.textContent}` });
   const close = () => { box.remove(); link.focus(); };
   const note = el("span", { role: "status" });
   const copy = () => {
@@ -38,8 +44,8 @@ function offerAddress(link) {
 
 if (isFramed) {
   document.addEventListener("click", (event) => {
-    const link = event.target.closest?.('a[target="_blank"]');
-    if (!link) return;
+    const link = event.target.closest?.("a");
+    if (!link || !/^https?:$/.test(link.protocol)) return;
     event.preventDefault();
     offerAddress(link);
   });

@@ -86,6 +86,22 @@ def test_without_numbers_there_is_no_table_of_them(evaluation, capsys):
     assert "95 % interval" not in shown
 
 
+@pytest.mark.parametrize(
+    ("provider", "whose"), [(Provider.REKOGNITION, "service"), (Provider.CUSTOM, "model")]
+)
+def test_who_assumes_the_thresholds_is_said(evaluation, capsys, provider, whose):
+    """A model from anywhere has no service, and numbers have the names that pages give them."""
+    project = replace(evaluation.version.project, provider=provider)
+    shown = replace(evaluation, version=replace(evaluation.version, project=project))
+    Output().show(list_version_blocks(Shown(evaluation=shown, metrics=compute_metrics(shown))))
+    told = capsys.readouterr().out
+
+    assert f"at the {whose}'s thresholds" in told
+    assert ("service" in told) == (whose == "service")
+    assert "Matthews correlation" in told
+    assert "f1_macro" not in told
+
+
 def test_numbers_at_fitted_thresholds_have_a_cross_fitted_one_beside_them(capsys):
     """With the confidence of every label on every image: of the whole version and of a label."""
     rng = np.random.default_rng(1)

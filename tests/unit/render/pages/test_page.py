@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 import pytest
 from fakes.large_evaluation import make_large_evaluation
 
-from mlrek.evaluation import Doubt, DoubtKind
+from mlrek.evaluation import Doubt, DoubtKind, Provider
 from mlrek.metrics.compute import compute_metrics
 from mlrek.render.report import MAX_BYTES, render_report
 
@@ -88,6 +88,17 @@ def test_a_hostile_name_of_a_version_is_text(pets, page_of):
     assert HOSTILE[2] in elements.text
     assert [tag for tag, _ in elements.found].count("script") == 2
     assert "img" not in [tag for tag, _ in elements.found]
+
+
+def test_the_report_of_a_model_from_anywhere_names_no_service(pets, page_of, data_of):
+    """The model assumes its thresholds; those of a service are said to be the service's."""
+    project = replace(pets.version.project, provider=Provider.CUSTOM)
+    custom = replace(pets, version=replace(pets.version, project=project))
+    page = page_of(custom)
+
+    assert "service" not in _Elements(page).text
+    assert data_of(page)["who"] == "model"
+    assert "the service's own" in _Elements(page_of(pets)).text
 
 
 def test_a_template_in_a_name_is_not_run(hostile, page_of):

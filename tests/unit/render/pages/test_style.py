@@ -33,7 +33,7 @@ def contrast(one, other):
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("text", ["ink", "quiet", "blue-text", "orange-text"])
+@pytest.mark.parametrize("text", ["ink", "quiet", "blue-text", "orange-text", "slate"])
 @pytest.mark.parametrize("ground", ["paper", "raised"])
 def test_text_can_be_read(scheme, text, ground):
     """On the page and on cards, in both schemes."""
