@@ -186,12 +186,14 @@ class ImageChange:
 class ConfusionDifference:
     """Counts of the candidate minus those of the baseline on shared images, rows true.
 
-    `counts` (n, n) int64, signed. `labels` are the rows and the columns; the last `n_own` of them
-    are our own (`(none)`, `(background)`). `moves` (n_moves, 4) are the images behind the counts:
-    place in `images`, row, column, and the change of the count on that image.
+    `counts` (n, n) int64, signed; `baseline` (n, n) int64 are the baseline's own. `labels` are the
+    rows and the columns; the last `n_own` of them are our own (`(none)`, `(background)`). `moves`
+    (n_moves, 4) are the images behind the counts: place in `images`, row, column, and the change of
+    the count on that image.
     """
 
     counts: NDArray[np.int64]
+    baseline: NDArray[np.int64]
     labels: tuple[str, ...]
     n_own: int
     moves: IntArray

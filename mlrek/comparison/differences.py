@@ -319,17 +319,18 @@ def subtract_confusion(
         for name in (*matrix.rows[len(version.codes) :], *matrix.columns[len(version.codes) :])
     )
     size = len(labels) + len(own)
-    counts = np.zeros((size, size), dtype=np.int64)
+    sides = np.zeros((2, size, size), dtype=np.int64)
     places = {name: len(labels) + i for i, name in enumerate(own)}
-    for sign, version, matrix in zip((-1, 1), shared, matrices, strict=True):
+    for counts, version, matrix in zip(sides, shared, matrices, strict=True):
         if matrix is None:
             return None
         n = len(version.codes)
         rows = [*version.codes, *(places[name] for name in matrix.rows[n:])]
         columns = [*version.codes, *(places[name] for name in matrix.columns[n:])]
-        counts[np.ix_(rows, columns)] += sign * matrix.counts
+        counts[np.ix_(rows, columns)] += matrix.counts
     return ConfusionDifference(
-        counts=counts,
+        counts=sides[1] - sides[0],
+        baseline=sides[0],
         labels=(*labels, *own),
         n_own=len(own),
         moves=find_moves(shared[0].rows, shared[1].rows, len(labels)),

@@ -9,7 +9,6 @@ import numpy as np
 from mlrek.comparison import Comparison, ImageAnswer, ImageChange
 from mlrek.evaluation import Evaluation
 from mlrek.figures.pictures import ReadImages
-from mlrek.metrics.drawn_labels import find_drawn
 from mlrek.render import Json
 from mlrek.render.comparison import (
     VERDICTS,
@@ -25,6 +24,7 @@ from mlrek.render.comparison_numbers import (
     say_labels,
 )
 from mlrek.render.doubts import show_doubts
+from mlrek.render.matrix_data import build_difference_json
 from mlrek.render.report import MAX_BYTES, SHRINKS, render_page
 from mlrek.render.report_data import round_number
 from mlrek.text import display_label, escape_unencodable
@@ -33,6 +33,7 @@ SCRIPTS: Final = (
     "parts.js",
     "places.js",
     "cards.js",
+    "grid.js",
     *(f"comparison/{part}.js" for part in ("data", "labels", "images", "matrix", "start")),
 )
 MAX_IMAGES: Final = 6_000
@@ -59,13 +60,13 @@ def render_comparison_page(
         drawn_labels: Those that the matrices of all versions of the project are drawn with.
     """
     facts = _build_facts(comparison)
+    matrix = build_difference_json(comparison.confusion, drawn_labels)
     most = _list_images(comparison, SHRINKS[0])
     thumbnails = read_pictures(comparison, candidate, most, read_images, kept)
     for shrink in SHRINKS:
         images = _list_images(comparison, shrink)
         shown = build_images_json(candidate, images, thumbnails.scale(shrink))
-        drawn = _list_drawn(comparison, drawn_labels)
-        data = {**_build_data(comparison, images, shrink), "images": shown, "drawn": drawn}
+        data = {**_build_data(comparison, images, shrink), "images": shown} | matrix
         page = render_page("comparison.html", data, scripts=SCRIPTS, **facts)
         if len(page) <= MAX_BYTES:
             break
@@ -86,21 +87,10 @@ def _build_data(comparison: Comparison, images: Sequence[str], share: float) -> 
             kind: [_build_change(c, places, codes) for c in changes[kind]] for kind in KINDS
         },
         "totals": {kind: len(getattr(comparison, kind)) for kind in KINDS},
-        "cells": _list_cells(comparison),
         "moves": _list_moves(comparison, places, share),
         "moves_total": len(comparison.confusion.moves) if comparison.confusion else 0,
         "label_numbers": build_label_rows(comparison),
     }
-
-
-def _list_drawn(comparison: Comparison, drawn_labels: Sequence[str]) -> list[Json]:
-    """The codes of the labels that were chosen for the project; empty where all have room."""
-    if comparison.confusion is None:
-        return []
-    n_labels = len(comparison.confusion.labels) - comparison.confusion.n_own
-    chosen = find_drawn(comparison.confusion.labels[:n_labels], drawn_labels)
-    codes: list[Json] = [] if chosen is None else chosen.tolist()
-    return codes
 
 
 def _list_images(comparison: Comparison, share: float) -> list[str]:
@@ -152,14 +142,6 @@ def _build_change(change: ImageChange, places: Mapping[str, int], codes: Mapping
         *build(change.baseline),
         *build(change.candidate),
     ]
-
-
-def _list_cells(comparison: Comparison) -> list[Json]:
-    """Row, column and change of each cell that is not 0."""
-    if comparison.confusion is None:
-        return []
-    counts = comparison.confusion.counts
-    return [[i, j, int(counts[i, j])] for i, j in np.argwhere(counts).tolist()]
 
 
 def _list_moved(comparison: Comparison, share: float) -> list[str]:

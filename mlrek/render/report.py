@@ -75,8 +75,9 @@ SCRIPTS: Final = (
     "parts.js",
     "places.js",
     "cards.js",
+    "grid.js",
     *(f"report/{part}.js" for part in ("data", "images", "threshold", "matrix", "labels")),
-    *(f"report/{part}.js" for part in ("galleries", "checks", "start")),
+    *(f"report/{part}.js" for part in ("label_list", "galleries", "checks", "start")),
 )
 MAX_BYTES: Final = 3_000_000
 """The largest page: a browser opens it at once."""

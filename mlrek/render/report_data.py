@@ -7,17 +7,15 @@ from os.path import commonprefix
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlrek.evaluation import Evaluation, FloatArray, IntArray, RecordsKind, Task
-from mlrek.metrics import ConfusionMatrix, Metrics, Predictions, ThresholdCurves
+from mlrek.metrics import Metrics, Predictions, ThresholdCurves
 from mlrek.metrics.curves import N_STEPS
-from mlrek.metrics.drawn_labels import count_shown, find_drawn, find_most_confused
 from mlrek.metrics.probabilities import bin_predictions
 from mlrek.metrics.thresholds import GOALS, Trials, advise, count_least, count_trials
 from mlrek.render import Json
 from mlrek.render.document import label_columns
-from mlrek.render.matrix_data import encode_number
+from mlrek.render.matrix_data import build_matrix_json, encode_number
 from mlrek.render.report_images import (
     Thumbnails,
     build_boxes,
@@ -34,9 +32,6 @@ CONFIDENCE_STEPS: Final = 100_000
 
 _PER_THRESHOLD: Final = CONFIDENCE_STEPS // 100
 
-MAX_CELLS: Final = 60_000
-MAX_CLUSTERED: Final = 600
-_MIN_CLUSTERED: Final = 3
 
 _COUNT_COLUMNS: Final = frozenset(("support", "tp", "fp", "fn"))
 _MAX_PUBLISHED: Final = 60
@@ -353,79 +348,3 @@ def round_number(value: float, digits: int = 6) -> float | None:
 def round_numbers(values: FloatArray | IntArray, digits: int = 6) -> list[Json]:
     """`round_number` of each."""
     return [round_number(value, digits) for value in np.asarray(values).tolist()]
-
-
-def build_matrix_json(
-    confusion: ConfusionMatrix | None, n_labels: int, drawn_labels: Sequence[str] = ()
-) -> dict[str, Json] | None:
-    """Cells that are not empty, row by row, as `[column, count, column, count, …]`.
-
-    Past `MAX_CELLS` the largest ones; `left_out` counts what the others hold. `own_rows` and
-    `own_columns` are the names that follow the labels. `drawn` are the labels of the picture, in
-    its order, empty where it shows all of them; `is_drawn_alike` tells that all versions of the
-    project are drawn with these.
-    """
-    if confusion is None or not confusion.counts.any():
-        return None
-    counts = confusion.counts
-    row, column = np.nonzero(counts)
-    count = counts[row, column]
-    if len(count) > MAX_CELLS:
-        kept = np.sort(np.argsort(-count, kind="stable")[:MAX_CELLS])
-        row, column, count = row[kept], column[kept], count[kept]
-    cells: list[list[Json]] = [[] for _ in range(len(counts))]
-    for i, j, n in zip(row.tolist(), column.tolist(), count.tolist(), strict=True):
-        cells[i] += (j, n)
-    return {
-        "cells": list(cells),
-        "row_sums": counts.sum(axis=1).tolist(),
-        "column_sums": counts.sum(axis=0).tolist(),
-        "own_rows": list(confusion.rows[n_labels:]),
-        "own_columns": list(confusion.columns[n_labels:]),
-        "left_out": int(counts.sum() - count.sum()),
-        **_list_drawn(confusion, n_labels, drawn_labels),
-        "by_confusion": order_by_confusion(counts, n_labels),
-        "by_cluster": order_by_cluster(counts, n_labels),
-    }
-
-
-def _list_drawn(
-    confusion: ConfusionMatrix, n_labels: int, drawn_labels: Sequence[str]
-) -> dict[str, Json]:
-    chosen = find_drawn(confusion.rows[:n_labels], drawn_labels)
-    drawn, most = chosen, count_shown(n_labels)
-    if drawn is None and most < n_labels:
-        drawn = find_most_confused(confusion.counts, n_labels, most)
-    codes: list[Json] = [] if drawn is None else drawn.tolist()
-    return {"drawn": codes, "is_drawn_alike": chosen is not None}
-
-
-def order_by_confusion(counts: NDArray[np.int64], n_labels: int) -> list[Json]:
-    """Label codes by the mistakes in their row and column, most first, ties in label order."""
-    total = counts.sum(axis=1)[:n_labels] + counts.sum(axis=0)[:n_labels]
-    wrong = total - 2 * np.diagonal(counts)[:n_labels]
-    order: list[Json] = np.argsort(-wrong, kind="stable").tolist()
-    return order
-
-
-def order_by_cluster(counts: NDArray[np.int64], n_labels: int) -> list[Json]:
-    """Label codes so that labels confused with each other stand together; empty of too many.
-
-    Average linkage of 1 - the share of both labels' images that are taken for each other.
-    """
-    if not _MIN_CLUSTERED <= n_labels <= MAX_CLUSTERED:
-        return []
-    between = counts[:n_labels, :n_labels] + counts[:n_labels, :n_labels].T
-    if not (between - np.diag(np.diagonal(between))).any():
-        return []
-    from scipy.cluster.hierarchy import leaves_list, linkage
-
-    order: list[Json] = leaves_list(linkage(_distances(between), "average")).tolist()
-    return order
-
-
-def _distances(between: NDArray[np.int64]) -> FloatArray:
-    """The upper triangle of distances, row by row, as scipy takes it."""
-    total = between.sum(axis=1)
-    i, j = np.triu_indices(len(between), 1)
-    return np.asarray(1 - between[i, j] / np.maximum(total[i] + total[j], 1))

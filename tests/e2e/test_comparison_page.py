@@ -231,8 +231,8 @@ def test_better_is_blue_and_worse_is_orange(open_pair, hundred):
     """More on the diagonal is better, more off it worse, in the matrix and the page's words."""
     page = open_pair(*hundred)
     cells = page.run(
-        "return [...document.querySelectorAll('#matrix td.full')].map(c => ["
-        "c.dataset.cell.split(',').map(Number), c.textContent,"
+        "return [...document.querySelectorAll('#matrix td.full:not(:has(.split))')].map(c => ["
+        "[c.dataset.y, c.dataset.x].map(Number), c.textContent,"
         "getComputedStyle(c).backgroundColor.match(/\\d+/g).map(Number)])"
     )
 
@@ -316,6 +316,10 @@ def test_all_is_legible_and_nothing_scrolls_sideways(open_pair, hundred, screen,
     assert page.run("return document.documentElement.scrollWidth") <= width
     assert pale == []
     assert page.run("return document.querySelectorAll('#matrix tbody tr').length") == 25
+    assert (
+        page.run("return document.querySelector('#matrix tbody tr:last-child th').title")
+        == "(other)"
+    )
 
 
 def test_it_prints_without_its_controls(open_pair, hundred, screen):

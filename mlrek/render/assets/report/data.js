@@ -2,7 +2,7 @@ const data = JSON.parse(byId("data").textContent);
 const labels = data.labels;
 const isDetection = data.task === "detection";
 const OUTCOMES = ["tp", "fn", "fp"];
-const state = { label: -1, step: 50, by: "rule", matrix: { order: "label", unit: "count", most: 25, search: "" } };
+const state = { label: -1, step: 50, by: "rule", matrix: { by: "rule", order: "label", unit: "count", shown: "drawn", search: "" } };
 
 /** What is drawn anew when another label is chosen; -1 is all labels together. */
 const onLabel = [];

@@ -1,151 +1,212 @@
 // ---- confusion matrix ---------------------------------------------------------------------
 
 const matrix = data.matrix && (() => {
-  const cells = data.matrix.cells.map((flat) => {
-    const row = new Map();
-    for (let k = 0; k < flat.length; k += 2) row.set(flat[k], flat[k + 1]);
-    return row;
+  const row = [], column = [], n = [];
+  data.matrix.cells.forEach((flat, i) => {
+    for (let k = 0; k < flat.length; k += 2) { row.push(i); column.push(flat[k]); n.push(flat[k + 1]); }
   });
-  const n = labels.length;
-  const own = (names, sums) => names.map((text, k) => ({ text, codes: [n + k], own: true })).filter((line, k) => sums[n + k]);
-  return { ...data.matrix, cells, ownRows: own(data.matrix.own_rows, data.matrix.row_sums), ownColumns: own(data.matrix.own_columns, data.matrix.column_sums) };
+  const drawn = data.matrix.drawn && data.matrix.drawn.length ? data.matrix.drawn : labels.length > 25 ? data.matrix.by_confusion.slice(0, 24) : labels.map((_, i) => i);
+  return { ...data.matrix, drawn, entries: { row, column, n }, size: labels.length + Math.max(data.matrix.own_rows.length, data.matrix.own_columns.length) };
 })();
+const byName = labels.length ? alphabetical(labels) : [];
+const ORDERS = {
+  label: () => (state.matrix.shown === "drawn" && !state.matrix.search ? [...new Set([...matrix.drawn, ...labels.map((_, i) => i)])] : labels.map((_, i) => i)),
+  name: () => byName, confusion: () => matrix.by_confusion, cluster: () => matrix.by_cluster,
+};
+const ownSteps = matrix && data.matrix_steps;
+let matrixGrid = null, matrixView = null, steppedEntries = null;
 
-/** Label codes in the order that was chosen; past so many the most confused, or those searched. */
-function chooseLines() {
-  const { order, most, search } = state.matrix, everything = labels.map((_, i) => i);
-  let kept = everything;
-  if (search) {
-    const wanted = everything.filter((i) => labels[i].toLowerCase().includes(search.toLowerCase()));
-    const rank = new Map();
-    wanted.forEach((i) => { for (const [j, n] of matrix.cells[i]) if (j < labels.length) rank.set(j, (rank.get(j) || 0) + n); });
-    wanted.forEach((i) => { for (let j = 0; j < labels.length; j++) { const n = matrix.cells[j].get(i); if (n) rank.set(j, (rank.get(j) || 0) + n); } });
-    wanted.forEach((i) => rank.delete(i));
-    const others = [...rank].sort((a, b) => b[1] - a[1] || a[0] - b[0]).map(([j]) => j);
-    kept = [...wanted, ...others].slice(0, most);
-  } else if (labels.length > most) kept = matrix.by_confusion.slice(0, most);
-  const place = new Map((order === "confusion" ? matrix.by_confusion : order === "cluster" ? matrix.by_cluster : everything).map((code, i) => [code, i]));
-  kept = [...kept].sort((a, b) => place.get(a) - place.get(b));
-  const lines = kept.map((code) => ({ text: labels[code], codes: [code] }));
-  const rest = new Set(kept);
-  const other = kept.length < labels.length ? [{ text: "(other)", codes: everything.filter((i) => !rest.has(i)), own: true }] : [];
-  return [...lines, ...other];
+/** The matrices at rising thresholds: entries by the step at which they leave a cell, the last ones first. */
+function decodeSteps() {
+  const found = [];
+  ownSteps.rows.forEach((text, row) => {
+    for (const cell of text ? text.split(";") : []) {
+      const [column, ...parts] = cell.split(",");
+      let step = 0;
+      for (const part of parts) {
+        const [distance, change] = part.split(":");
+        step += distance ? parseInt(distance, 36) : 0;
+        found.push([step, row, column ? parseInt(column, 36) : 0, change ? parseInt(change, 36) : 1]);
+      }
+    }
+  });
+  found.sort((a, b) => b[0] - a[0]);
+  return [0, 1, 2, 3].map((k) => Int32Array.from(found, (entry) => entry[k]));
 }
+
+/** The place of the threshold that is shown: the nearest one that is known, not above the slider if there is one. */
+function placeOfStep() {
+  const { percents } = ownSteps;
+  let place = 0;
+  while (place + 1 < percents.length && percents[place + 1] <= state.step) place++;
+  return place;
+}
+
+/** Cells at the threshold; what no label keeps of a row is in the column of our own. */
+function entriesAtThreshold() {
+  steppedEntries ||= decodeSteps();
+  const [step, row, column, change] = steppedEntries, place = placeOfStep(), left = Int32Array.from(ownSteps.sums), n = labels.length;
+  let end = 0;
+  while (end < step.length && step[end] >= place) { if (row[end] < n) left[row[end]] -= change[end]; end++; }
+  const merge = (old, added) => { const all = new Int32Array(end + n); all.set(old.subarray(0, end)); all.set(added, end); return all; };
+  const codes = Int32Array.from(labels, (_, i) => i);
+  return { row: merge(row, codes), column: merge(column, new Int32Array(n).fill(n)), n: merge(change, left) };
+}
+
+const isAtThreshold = () => Boolean(ownSteps) && state.matrix.by === "threshold";
 
 function startMatrix() {
   if (!matrix) return;
   byId("confusion").hidden = false;
-  byId("confusion-lead").textContent = data.task === "multilabel"
-    ? "Each label is decided by itself: in the column (none) what is missed, in the row (none) what is a false alarm. A cell lists its images."
-    : `Rows are true, columns predicted; the colour is the share of the row.${rows ? " A cell lists its images." : ""}`;
-  const set = (key) => (value) => { state.matrix[key] = key === "most" ? Number(value) : value; drawMatrix(); };
-  const orders = [["label", "label"], ["confusion", "confusion"]];
-  if (matrix.by_cluster.length) orders.push(["cluster", "cluster"]);
-  byId("confusion-controls").append(
-    choice("Cells", [["count", "counts"], ["percent", "row %"]], "count", set("unit")).node,
-    choice("Order by", orders, "label", set("order")).node);
-  if (labels.length > 25) {
-    byId("confusion-controls").append(
-      search("Search labels", set("search")),
-      select("Show", [25, 50, 100].filter((n, k) => !k || n < labels.length + 25).map((n) => [n, `${Math.min(n, labels.length)} labels`]), 25, set("most")).node);
-  }
+  matrixGrid = makeGrid(byId("matrix"), "Confusion matrix, rows true, columns predicted", showCell);
+  if (ownSteps && curves) byId("confusion-controls").append(choice("Decided by", [["rule", "the version's rule"], ["threshold", "the threshold"]], "rule", (by) => { state.matrix.by = by; drawMatrix(); }).node);
+  byId("confusion-controls").append(choice("Cells", [["count", "counts"], ["percent", "row %"]], "count", (unit) => { state.matrix.unit = unit; drawMatrix(true); }).node);
+  const orders = [["label", "label"], ["name", "A–Z"], ["confusion", "most confused"]];
+  if (matrix.by_cluster.length) orders.push(["cluster", "alike"]);
+  lineControls(byId("confusion-controls"), labels, matrix.drawn, orders, state.matrix, () => drawMatrix());
   drawMatrix();
-  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", drawMatrix);
+  onLabel.push((label) => { matrixGrid.highlight(label); if (matrixView) sayNotes(); });
+  matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => requestAnimationFrame(() => { matrixGrid.forget(); drawMatrix(true); }));
 }
 
-function sumCell(row, column) {
-  let total = 0;
-  for (const i of row.codes) {
-    const cells = matrix.cells[i];
-    if (column.codes.length > cells.size) { const wanted = column.set ||= new Set(column.codes); for (const [j, n] of cells) if (wanted.has(j)) total += n; }
-    else for (const j of column.codes) total += cells.get(j) || 0;
+/** After a step of the slider. */
+function moveMatrix() {
+  if (matrix && isAtThreshold()) drawMatrix();
+}
+
+function closeCell() {
+  byId("cell").hidden = true;
+  byId("cell").replaceChildren();
+  matrixGrid.deselect();
+}
+
+function drawMatrix(isSameCells = false) {
+  const at = isAtThreshold(), entries = at ? entriesAtThreshold() : matrix.entries;
+  const kept = keepLabels(labels, matrix.drawn, state.matrix, entries);
+  if (!isSameCells) closeCell();
+  sayLead(at);
+  byId("matrix-most").replaceChildren();
+  if (!kept.length) {
+    matrixGrid.clear(`No label's name contains “${state.matrix.search}”.`);
+    byId("matrix-note").textContent = "";
+    matrixView = null;
+    return;
   }
-  return total;
+  matrixView = { ...viewMatrix(kept, entries, at), kept, at };
+  matrixGrid.show(matrixView);
+  matrixGrid.highlight(state.label);
+  sayNotes();
+  if (matrixGrid.isPicture()) listMostConfused();
 }
 
-function drawMatrix() {
-  const lines = chooseLines(), rowLines = [...lines, ...matrix.ownRows], columnLines = [...lines, ...matrix.ownColumns];
-  const grid = el("table", { class: `matrix ${columnLines.length <= 8 ? "wide" : ""}`, role: "grid", "aria-label": "Confusion matrix, rows true, columns predicted" });
-  const head = el("tr", {}, el("th", { class: "corner", scope: "col" }, "true ↓ predicted →"));
-  columnLines.forEach((line) => head.append(el("th", { scope: "col", class: line.own ? "own" : null, title: line.text }, el("span", {}, name(short(line.text, 18))))));
-  const body = el("tbody");
-  const colours = { right: colourOf("--heat-right"), wrong: colourOf("--heat-wrong"), none: colourOf("--heat-none") };
-  rowLines.forEach((row, y) => {
-    const total = row.codes.reduce((sum, i) => sum + matrix.row_sums[i], 0);
-    const tr = el("tr", {}, el("th", { scope: "row", class: row.own ? "own" : null, title: row.text }, name(short(row.text, 24))));
-    columnLines.forEach((column, x) => tr.append(makeCell(row, column, total, [y, x], colours)));
-    body.append(tr);
-  });
-  grid.append(el("thead", {}, head), body);
-  grid.addEventListener("keydown", moveInGrid);
-  byId("matrix").replaceChildren(grid);
-  const notes = [];
-  const shown = lines.filter((line) => !line.own).length;
-  if (shown < labels.length) notes.push(`${shown} of ${labels.length} labels are shown${state.matrix.search ? ": those found, and what they are confused with" : ", the most confused"}; (other) holds the rest.`);
-  if (matrix.left_out) notes.push(`${count(matrix.left_out)} of the smallest counts are left out here; confusion_matrix.csv has all.`);
+function viewMatrix(kept, entries, at) {
+  const order = ORDERS[state.matrix.order]();
+  const sums = at ? new Int32Array(2 * matrix.size) : null;
+  if (at) for (let k = 0; k < entries.n.length; k++) { sums[entries.row[k]] += entries.n[k]; if (entries.column[k] >= labels.length) sums[matrix.size + entries.column[k]] += entries.n[k]; }
+  const rowSum = (code) => (at ? sums[code] : matrix.row_sums[code]), columnSum = (code) => (at ? sums[matrix.size + code] : matrix.column_sums[code]);
+  const lines = buildLines(labels, kept, order);
+  const rows = [...lines, ...ownLines(matrix.own_rows, labels.length, rowSum)];
+  const columns = [...lines, ...ownLines(matrix.own_columns, labels.length, columnSum)];
+  const { counts, right } = pool(entries, rows, columns, matrix.size);
+  const totals = rows.map((row) => row.codes.reduce((sum, code) => sum + rowSum(code), 0));
+  const colours = { right: colourOf("--heat-right"), wrong: colourOf("--heat-wrong"), none: colourOf("--heat-none"), other: colourOf("--heat-other") };
+  const nOf = (y, x) => counts[y * columns.length + x];
+  const share = (y, x) => (totals[y] ? nOf(y, x) / totals[y] : 0);
+  const isRest = (y, x) => rows[y].kind === "other" && columns[x].kind === "other";
+  const inUnit = (n, y) => (state.matrix.unit === "count" ? brief(n) : percent(totals[y] ? n / totals[y] : 0));
+  return {
+    key: JSON.stringify([state.matrix.order, kept, rows.length, columns.length]), rows, columns, counts,
+    colour: (y, x, isStrong) => (isRest(y, x) ? colours.other : blend(rows[y] === columns[x] ? colours.right : colours.wrong, colours.none, isStrong ? 0.4 + 0.6 * share(y, x) : 0.12 + 0.88 * share(y, x))),
+    text: (y, x) => (state.matrix.unit === "count" && nOf(y, x) < 1000 ? String(nOf(y, x)) : inUnit(nOf(y, x), y)),
+    say: (y, x) => `true ${rows[y].text}, predicted ${columns[x].text}: ${count(nOf(y, x))}${nOf(y, x) ? `, ${percent(share(y, x))} of the row` : ""}${isRest(y, x) && nOf(y, x) ? `; ${count(right)} right among the rest, ${count(nOf(y, x) - right)} mixed up among the rest` : ""}`,
+    split: (y, x) => (isRest(y, x) ? [inUnit(right, y), inUnit(nOf(y, x) - right, y)] : null),
+    opens: (y, x) => Boolean(rows) && nOf(y, x) > 0 && hasLists(at),
+    n: nOf, right,
+  };
+}
+
+/** Whether the images of a cell are known: boxes are matched anew at each threshold. */
+const hasLists = (at) => Boolean(rows) && !(at && isDetection);
+
+function sayLead(at) {
+  const cells = hasLists(at) ? " A cell lists its images." : "";
+  const own = data.task === "multilabel"
+    ? "Each label is decided by itself: in the column (none) what is missed, in the row (none) what is a false alarm."
+    : "Rows are true, columns predicted; the colour is the share of the row.";
+  if (!at) { byId("confusion-lead").textContent = own + cells; return; }
+  const known = ownSteps.percents[placeOfStep()], [first] = ownSteps.percents;
+  const what = ownSteps.rule === "confidence" ? "Confidence" : "The label's own threshold reached, and confidence";
+  const nearest = known === state.step ? "" : state.step < first ? ` Below ${first} % the answers are not recorded.` : " These are the counts of the next lower threshold that this page holds.";
+  const boxes = isDetection ? " For the boxes of a cell choose the version's own rule." : "";
+  byId("confusion-lead").textContent = `${what} at least ${known} %; ${matrix.own_columns[0]} is what no label is predicted for.${nearest} ${own}${cells}${boxes}`;
+}
+
+function sayNotes() {
+  const notes = [], { kept, at } = matrixView;
+  const what = state.matrix.search ? ": those found, and what they are confused with" : matrix.is_drawn_alike ? ", the same of every version of the project" : ", the most confused";
+  if (kept.length < labels.length) notes.push(`${kept.length} of ${count(labels.length)} labels are shown${what}; (other) holds the rest.`);
+  if (state.label >= 0 && !kept.includes(state.label)) notes.push(`\u2068${labels[state.label]}\u2069 is among (other).`);
+  if (matrix.left_out && !at) notes.push(`${count(matrix.left_out)} of the smallest counts are left out here; confusion_matrix.csv has all.`);
   byId("matrix-note").textContent = notes.join(" ");
 }
 
-function makeCell(row, column, total, [y, x], colours) {
-  const n = sumCell(row, column), share = total ? n / total : 0;
-  const right = !row.own && row === column;
-  const text = n ? (state.matrix.unit === "count" ? count(n) : percent(share)) : "";
-  const colour = blend(right ? colours.right : colours.wrong, colours.none, 0.12 + 0.88 * share);
-  const td = el("td", {
-    role: "gridcell", tabindex: y === 0 && x === 0 ? 0 : -1, class: n ? (rows ? "full" : "known") : null,
-    style: n ? `background:rgb(${colour.map(Math.round)});color:${inkOn(colour)}` : null, "data-y": y, "data-x": x,
-    "aria-label": `true ${row.text}, predicted ${column.text}: ${count(n)}${n ? `, ${percent(share)} of the row` : ""}`,
-  }, text);
-  const open = () => {
-    if (!n || !rows) return;
-    document.querySelectorAll(".matrix td[aria-selected]").forEach((cell) => cell.removeAttribute("aria-selected"));
-    td.setAttribute("aria-selected", "true");
-    focusCell(td);
-    showCell(row, column, n);
-  };
-  td.addEventListener("click", open);
-  td.addEventListener("keydown", (event) => { if (event.key === "Enter" || event.key === " ") { event.preventDefault(); open(); } });
-  return td;
+/** In words what a picture of very many cells shows. */
+function listMostConfused() {
+  const found = [], view = matrixView, width = view.columns.length;
+  view.counts.forEach((n, k) => {
+    const y = Math.floor(k / width), x = k % width;
+    if (n && view.rows[y] !== view.columns[x]) found.push([n, y, x]);
+  });
+  found.sort((a, b) => b[0] - a[0]);
+  byId("matrix-most").replaceChildren(el("p", { class: "quiet" }, "The largest mistakes:"), el("ul", {}, found.slice(0, 8).map(([n, y, x]) =>
+    el("li", {}, el("button", { type: "button", onclick: () => matrixGrid.press(y, x) }, "true ", name(short(view.rows[y].text, 32)), ", predicted ", name(short(view.columns[x].text, 32)), `: ${count(n)}`)))));
 }
 
-function focusCell(td) {
-  document.querySelectorAll(".matrix td[tabindex='0']").forEach((cell) => { cell.tabIndex = -1; });
-  td.tabIndex = 0;
-  td.focus({ preventScroll: true });
-}
-
-function moveInGrid(event) {
-  const move = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
-  if (!move || !event.target.dataset.y) return;
-  event.preventDefault();
-  const y = Number(event.target.dataset.y) + move[0], x = Number(event.target.dataset.x) + move[1];
-  const td = byId("matrix").querySelector(`td[data-y="${y}"][data-x="${x}"]`);
-  if (td) { focusCell(td); td.scrollIntoView({ block: "nearest", inline: "nearest" }); }
-}
-
-function showCell(row, column, n) {
-  const size = labels.length;
-  const has = (line, code) => line.codes.includes(code < 0 ? size : code);
-  const found = new Map();
-  for (let r = 0; r < rows.n; r++) {
-    if (!has(row, rows.truth[r]) || !has(column, rows.predicted[r])) continue;
-    if (data.task === "classification" && rows.truth[r] < 0) continue;
-    const item = found.get(rows.image[r]) || { image: rows.image[r], sure: -1, boxes: 0 };
+/** The images of a cell, each with whether it is right. */
+function findInCell(row, column) {
+  const inRow = new Set(row.codes), inColumn = new Set(column.codes), size = labels.length, found = new Map();
+  const at = isAtThreshold(), percents = ownSteps && ownSteps.percents[placeOfStep()];
+  const visit = (image, truth, predicted, confidence) => {
+    if (!inRow.has(truth < 0 ? size : truth) || !inColumn.has(predicted < 0 ? size : predicted)) return;
+    const item = found.get(image) || { image, sure: -1, boxes: 0, right: truth === predicted };
     item.boxes += 1;
-    item.sure = Math.max(item.sure, rows.confidence[r]);
-    found.set(rows.image[r], item);
+    item.sure = Math.max(item.sure, confidence);
+    found.set(image, item);
+  };
+  if (at && data.task === "multilabel" && ownSteps.rule === "confidence" && records) {
+    row.codes.concat(column.codes).filter((code, k, all) => code < size && all.indexOf(code) === k).forEach((label) => {
+      const { tp, fn, fp } = outcomesAt(label, percents);
+      tp.forEach((item) => visit(item.image, label, label, item.sure));
+      fn.forEach((item) => visit(item.image, label, -1, item.sure));
+      fp.forEach((item) => visit(item.image, -1, label, item.sure));
+    });
+  } else {
+    for (let r = 0; r < rows.n; r++) {
+      if (data.task === "classification" && rows.truth[r] < 0) continue;
+      const reached = !at || Math.floor(rows.confidence[r] / 1000) >= percents;
+      visit(rows.image[r], rows.truth[r], reached ? rows.predicted[r] : -1, rows.confidence[r]);
+    }
   }
-  const items = [...found.values()].sort((a, b) => b.sure - a.sure || a.image - b.image);
+  return [...found.values()].sort((a, b) => b.sure - a.sure || a.image - b.image);
+}
+
+function showCell(y, x) {
+  const view = matrixView, row = view.rows[y], column = view.columns[x], n = view.n(y, x);
+  const items = findInCell(row, column), isRest = row.kind === "other" && column.kind === "other";
   const known = items.reduce((sum, item) => sum + item.boxes, 0);
   const unit = isDetection ? (k) => `${plural(k, "box", "boxes")}` : (k) => plural(k, "image");
   const panel = byId("cell");
   const where = isDetection ? ` on ${plural(items.length, "image")}` : "";
   const note = known < n ? ` This page holds ${count(known)} of them, on ${count(items.length)} of its ${count(images.n)} images; predictions.csv has all.` : "";
-  const right = row === column;
+  const list = (found, title = "Images of the cell") => longList(found, (item) => card(item, item.right ? "right" : "wrong"), { ...listOptions, title, empty: "None of them is among the images that this page holds." });
+  const group = (title, total, found) => [el("h4", {}, `${title} (${count(total)})`), list(found, title)];
+  const lists = !isRest ? [list(items)] : [
+    ...group("Right among the rest", view.right, items.filter((item) => item.right)),
+    ...group("Mixed up among the rest", n - view.right, items.filter((item) => !item.right))];
+  const first = isRest ? "Labels that are not shown." : row === column ? "Rightly predicted." : "The surest first.";
   panel.hidden = false;
   panel.replaceChildren(
     el("h3", { id: "cell-title", tabindex: -1 }, `${unit(n)}${known < n ? "" : where}: true `, name(row.text), ", predicted ", name(column.text)),
-    el("p", { class: "quiet", role: "status" }, `${right ? "Rightly predicted." : "The surest first."}${note}`),
-    longList(items, (item) => card(item, right ? "right" : "wrong"), { ...listOptions, empty: "None of them is among the images that this page holds." }));
+    el("p", { class: "quiet", role: "status" }, `${first}${note}`), ...lists);
   panel.scrollIntoView({ block: "nearest" });
 }

@@ -2,6 +2,7 @@ startGalleries();
 startThreshold();
 startMatrix();
 startLabels();
+startLabelList();
 startSuspects();
 startCalibration();
 showPlaces();

@@ -68,17 +68,15 @@ const ownThreshold = (label) => (data.thresholds[label] === null ? null : Number
 function startThreshold() {
   if (!curves) return;
   byId("threshold").hidden = false;
-  const slider = byId("threshold-slider"), picker = byId("threshold-label");
-  picker.append(el("option", { value: -1 }, "all labels"), ...curves.labels.map((i) => el("option", { value: i }, labels[i])));
+  const slider = byId("threshold-slider");
   const charts = makeCharts();
   byId("charts").append(...charts.nodes);
-  slider.addEventListener("input", () => { state.step = Number(slider.value); useThreshold(); moveThreshold(charts); drawGalleries(); });
-  picker.addEventListener("change", () => setLabel(Number(picker.value)));
+  slider.addEventListener("input", () => { state.step = Number(slider.value); useThreshold(); moveThreshold(charts); drawGalleries(); moveMatrix(); });
   onLabel.push((label) => {
-    picker.value = String(label);
+    byId("threshold-label").replaceChildren(label < 0 ? "all labels together" : name(labels[label]));
     drawMarks(); charts.draw(); moveThreshold(charts); drawAdvice();
   });
-  goTo = (step) => { slider.value = String(step); state.step = step; useThreshold(); moveThreshold(charts); drawGalleries(); };
+  goTo = (step) => { slider.value = String(step); state.step = step; useThreshold(); moveThreshold(charts); drawGalleries(); moveMatrix(); };
   byId("threshold-stops").textContent = curves.stopsAt ? `Mind: ${curves.stopsAt}.` : "";
   if (!data.curves) byId("threshold-lead").textContent = "The service's own numbers, at its published threshold that is nearest; nothing is interpolated.";
   byId("copy-goal").addEventListener("change", writeList);

@@ -103,6 +103,31 @@ def test_the_cells_hold_the_images_that_moved(pair, data_of):
     assert data["moves_total"] == len(moves) == 8
 
 
+def test_the_baseline_s_own_cells_go_with_the_changes(pair, data_of):
+    """Of six images: a as b and as a, b twice right, c as a and as c."""
+    data = data_of(render_comparison_page(compare(*pair), pair[1]).decode())
+
+    assert data["baseline_cells"][:3] == [[0, 1, 1, 1], [1, 2], [0, 1, 2, 1]]
+    assert data["drawn"] == []
+
+
+def test_of_many_labels_those_of_the_project_are_drawn_else_those_that_changed_most(data_of):
+    """Of 30: the labels that were named, in their order; else 24, without those that stayed."""
+    y_true = [code for code in range(30) for _ in range(2)]
+    answers = [(code + 1) % 30 if i % 2 and code < 24 else code for i, code in enumerate(y_true)]
+    labels = [f"label {code}" for code in range(30)]
+    old, new = (
+        named(build(y_true, codes, labels=labels), n)
+        for codes, n in ((y_true, "old"), (answers, "new"))
+    )
+    comparison = compare(old, new)
+    chosen = [f"label {code}" for code in range(29, 5, -1)]
+
+    assert data_of(render_comparison_page(comparison, new).decode())["drawn"] == [*range(24)]
+    page = render_comparison_page(comparison, new, drawn_labels=chosen).decode()
+    assert data_of(page)["drawn"] == [*range(29, 5, -1)]
+
+
 def test_the_numbers_are_those_of_the_comparison(pair, data_of):
     """Each once, in a table that needs no script: both values, difference, interval, p, verdict."""
     comparison = compare(*pair)
