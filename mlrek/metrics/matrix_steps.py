@@ -12,6 +12,7 @@ from mlrek.metrics.counts import pair_records
 from mlrek.metrics.curves import N_STEPS
 from mlrek.metrics.decisions import decide_records, predict
 from mlrek.metrics.thresholds import compute_threshold_matrices, find_first_known, is_partial
+from mlrek.text import BACKGROUND_LABEL, NONE_LABEL
 
 _PERCENTS: Final = tuple(range(N_STEPS))
 _COARSE: Final = 10
@@ -24,7 +25,7 @@ class MatrixSteps:
     The count of a cell at `percents[k]` is the sum of `change` over its entries with `step` >= k;
     `row`, `column`, `step` and `change` are all (n,), sorted by row, column, step. The first column
     after the labels (`(none)`, `(background)`) has no entries in the rows of labels: it has what is
-    left of `sums` (n_labels,), the images or boxes of each label.
+    left of `sums` (n_labels,), the images or boxes of each label. `own` is its name.
     """
 
     percents: tuple[int, ...]
@@ -34,6 +35,7 @@ class MatrixSteps:
     step: IntArray
     change: IntArray
     rule: str
+    own: str
 
     def thin(self) -> "MatrixSteps":
         """The same at whole tens of percent alone."""
@@ -41,7 +43,9 @@ class MatrixSteps:
         step = np.searchsorted(kept, self.step, side="right") - 1
         known = step >= 0
         columns = self.row[known], self.column[known], step[known], self.change[known]
-        return _gather(columns, tuple(self.percents[k] for k in kept), self.sums, self.rule)
+        return _gather(
+            columns, tuple(self.percents[k] for k in kept), self.sums, (self.rule, self.own)
+        )
 
 
 def compute_matrix_steps(evaluation: Evaluation) -> MatrixSteps | None:
@@ -71,7 +75,7 @@ def _of_top_labels(evaluation: Evaluation) -> MatrixSteps | None:
     step = _find_steps(sample.confidence[counted][known]) - percents[0]
     columns = y_true[known], y_pred[known], step, np.ones(int(known.sum()), dtype=np.int64)
     sums = np.bincount(y_true, minlength=len(evaluation.labels))
-    return _gather(tuple(c[step >= 0] for c in columns), percents, sums, "confidence")
+    return _gather(tuple(c[step >= 0] for c in columns), percents, sums, ("confidence", NONE_LABEL))
 
 
 def _of_label_sets(evaluation: Evaluation) -> MatrixSteps:
@@ -83,7 +87,7 @@ def _of_label_sets(evaluation: Evaluation) -> MatrixSteps:
     row = np.where(pairs.is_true[eligible], label_idx, pairs.n_labels)
     step = _find_steps(pairs.confidence[eligible])
     columns = row, label_idx, step, np.ones(len(row), dtype=np.int64)
-    return _gather(columns, _PERCENTS, pairs.support, rule)
+    return _gather(columns, _PERCENTS, pairs.support, (rule, NONE_LABEL))
 
 
 def _of_boxes(evaluation: Evaluation) -> MatrixSteps | None:
@@ -97,7 +101,7 @@ def _of_boxes(evaluation: Evaluation) -> MatrixSteps | None:
     changes = -np.diff(counts, axis=0, append=np.zeros_like(counts[:1]))
     step, row, column = np.nonzero(changes)
     columns = row, column, step, changes[step, row, column]
-    return _gather(columns, tuple(found.matrices), sums, found.rule)
+    return _gather(columns, tuple(found.matrices), sums, (found.rule, BACKGROUND_LABEL))
 
 
 def _find_steps(confidence: NDArray[np.float64]) -> IntArray:
@@ -106,9 +110,12 @@ def _find_steps(confidence: NDArray[np.float64]) -> IntArray:
 
 
 def _gather(
-    columns: tuple[IntArray, ...], percents: tuple[int, ...], sums: IntArray, rule: str
+    columns: tuple[IntArray, ...],
+    percents: tuple[int, ...],
+    sums: IntArray,
+    words: tuple[str, str],
 ) -> MatrixSteps:
-    """One entry a row, column and step, in this order."""
+    """One entry a row, column and step, in this order; `words` are the rule and our own name."""
     row, column, step, change = columns
     size = len(sums) + 1
     codes = (row.astype(np.int64) * size + column) * N_STEPS + step
@@ -124,5 +131,6 @@ def _gather(
         column=found_columns,
         step=steps,
         change=totals,
-        rule=rule,
+        rule=words[0],
+        own=words[1],
     )

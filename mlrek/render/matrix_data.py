@@ -33,6 +33,7 @@ def build_steps_json(steps: MatrixSteps | None) -> dict[str, Json] | None:
     return {
         "percents": [*steps.percents],
         "rule": steps.rule,
+        "own": steps.own,
         "sums": steps.sums.tolist(),
         "rows": [*_encode_rows(steps)],
     }

@@ -40,6 +40,26 @@ function pool({ row, column, n }, rows, columns, size) {
   return { counts, right };
 }
 
+/** The places of the few largest values of many, the first of equal ones first; 0 is none. */
+function findLargest(values, most) {
+  const found = [];
+  for (let k = 0; k < values.length; k++) {
+    const value = values[k];
+    if (!value || (found.length === most && value <= values[found[most - 1]])) continue;
+    let place = found.length;
+    while (place && values[found[place - 1]] < value) place--;
+    found.splice(place, 0, k);
+    if (found.length > most) found.pop();
+  }
+  return found;
+}
+
+/** `blend`, made for very many cells. */
+const mix = (over, under, share) => {
+  const rest = 1 - share;
+  return [over[0] * share + under[0] * rest, over[1] * share + under[1] * rest, over[2] * share + under[2] * rest];
+};
+
 /** A count in so many characters as a narrow cell holds. */
 const brief = (n) => (Math.abs(n) < 1000 ? String(n) : Math.abs(n) < 9950 ? `${(n / 1000).toFixed(1)}k` : `${Math.round(n / 1000)}k`);
 
@@ -151,7 +171,7 @@ function makeTable(box, first, hooks) {
     if (to) go(...to); else hooks.open(...place);
   });
   for (const kind of ["pointerover", "focusin"]) table.addEventListener(kind, (event) => { const place = placeOf(event); if (place) hooks.read(...place); });
-  table.addEventListener("pointerleave", () => hooks.read());
+  table.addEventListener("pointerleave", () => hooks.read(...(table.contains(document.activeElement) ? at : [])));
 
   const paint = (td, y, x) => {
     const n = view.counts[y * columns.length + x], split = n ? view.split(y, x) : null, colour = n ? view.colour(y, x) : null;
@@ -232,7 +252,7 @@ function makePicture(box, first, hooks) {
     const pack = (colour) => (255 << 24) | (Math.round(colour[2]) << 16) | (Math.round(colour[1]) << 8) | Math.round(colour[0]);
     words.fill(pack(colourOf("--heat-none")));
     for (let k = 0; k < words.length; k++) {
-      if (view.counts[k]) words[k] = pack(view.colour(Math.floor(k / columns.length), k % columns.length, isSmall));
+      if (view.counts[k]) words[k] = pack(view.colour((k / columns.length) | 0, k % columns.length, isSmall));
     }
     image = el("canvas", { width: columns.length, height: rows.length });
     image.getContext("2d").putImageData(pixels, 0, 0);
@@ -344,6 +364,7 @@ function makePicture(box, first, hooks) {
     isFitted = next === 0;
     resize(steps[next]);
   };
+  const focused = () => (here.contains(document.activeElement) ? at : []);
   const placeOf = (event) => {
     const frame = pane.getBoundingClientRect(), inX = event.clientX - frame.left, inY = event.clientY - frame.top;
     if (inX < gutter[0] || inY < gutter[1]) return null;
@@ -355,9 +376,9 @@ function makePicture(box, first, hooks) {
     const place = placeOf(event);
     pointer.hidden = !place;
     if (place) placeOver(pointer, ...place);
-    hooks.read(...(place || []));
+    hooks.read(...(place || focused()));
   });
-  pane.addEventListener("pointerleave", () => { pointer.hidden = true; hooks.read(); });
+  pane.addEventListener("pointerleave", () => { pointer.hidden = true; hooks.read(...focused()); });
   pane.addEventListener("click", (event) => { const place = placeOf(event); if (place) { go(...place); hooks.open(...place); } });
   grid.addEventListener("focusin", () => hooks.read(...at));
   grid.addEventListener("keydown", (event) => {

@@ -64,7 +64,7 @@ function viewDifference(kept) {
     colour: (y, x, isStrong) => {
       if (isRest(y, x)) return colours.other;
       const share = Math.abs(at(y, x)) / largest, isBetter = (rows[y].kind === "label" && rows[y] === columns[x]) === at(y, x) > 0;
-      return blend(isBetter ? colours.right : colours.wrong, colours.none, isStrong ? 0.4 + 0.6 * share : 0.15 + 0.85 * share);
+      return mix(isBetter ? colours.right : colours.wrong, colours.none, isStrong ? 0.4 + 0.6 * share : 0.15 + 0.85 * share);
     },
     text: (y, x) => signed(at(y, x), 0),
     say: (y, x) => `true ${rows[y].text}, predicted ${columns[x].text}: ${at(y, x) ? signed(at(y, x), 0) : "no change"}${sides(y, x)}${isRest(y, x) ? `; ${signed(right, 0) || 0} right among the rest, ${signed(at(y, x) - right, 0) || 0} mixed up among the rest` : ""}`,
@@ -76,7 +76,7 @@ function viewDifference(kept) {
 /** In words what a picture of very many cells shows. */
 function listMostChanged() {
   const { view, grid } = difference, width = view.columns.length;
-  const found = [...view.changes.keys()].filter((k) => view.changes[k]).sort((a, b) => Math.abs(view.changes[b]) - Math.abs(view.changes[a]) || a - b).slice(0, 8);
+  const found = findLargest(view.changes.map(Math.abs), 8);
   byId("matrix-most").replaceChildren(el("p", { class: "quiet" }, "The largest changes:"), el("ul", {}, found.map((k) => [Math.floor(k / width), k % width]).map(([y, x]) =>
     el("li", {}, el("button", { type: "button", onclick: () => grid.press(y, x) }, "true ", name(short(view.rows[y].text, 32)), ", predicted ", name(short(view.columns[x].text, 32)), `: ${view.text(y, x)}`)))));
 }

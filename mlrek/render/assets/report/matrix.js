@@ -6,10 +6,10 @@ const matrix = data.matrix && (() => {
     for (let k = 0; k < flat.length; k += 2) { row.push(i); column.push(flat[k]); n.push(flat[k + 1]); }
   });
   const drawn = data.matrix.drawn && data.matrix.drawn.length ? data.matrix.drawn : labels.length > 25 ? data.matrix.by_confusion.slice(0, 24) : labels.map((_, i) => i);
-  return { ...data.matrix, drawn, entries: { row, column, n }, size: labels.length + Math.max(data.matrix.own_rows.length, data.matrix.own_columns.length) };
+  return { ...data.matrix, drawn, entries: { row, column, n }, size: labels.length + Math.max(1, data.matrix.own_rows.length, data.matrix.own_columns.length) };
 })();
 const byName = labels.length ? alphabetical(labels) : [];
-const ORDERS = {
+const LINE_ORDERS = {
   label: () => (state.matrix.shown === "drawn" && !state.matrix.search ? [...new Set([...matrix.drawn, ...labels.map((_, i) => i)])] : labels.map((_, i) => i)),
   name: () => byName, confusion: () => matrix.by_confusion, cluster: () => matrix.by_cluster,
 };
@@ -100,13 +100,13 @@ function drawMatrix(isSameCells = false) {
 }
 
 function viewMatrix(kept, entries, at) {
-  const order = ORDERS[state.matrix.order]();
+  const order = LINE_ORDERS[state.matrix.order]();
   const sums = at ? new Int32Array(2 * matrix.size) : null;
   if (at) for (let k = 0; k < entries.n.length; k++) { sums[entries.row[k]] += entries.n[k]; if (entries.column[k] >= labels.length) sums[matrix.size + entries.column[k]] += entries.n[k]; }
   const rowSum = (code) => (at ? sums[code] : matrix.row_sums[code]), columnSum = (code) => (at ? sums[matrix.size + code] : matrix.column_sums[code]);
   const lines = buildLines(labels, kept, order);
-  const rows = [...lines, ...ownLines(matrix.own_rows, labels.length, rowSum)];
-  const columns = [...lines, ...ownLines(matrix.own_columns, labels.length, columnSum)];
+  const rows = [...lines, ...ownLines(at ? [ownSteps.own] : matrix.own_rows, labels.length, rowSum)];
+  const columns = [...lines, ...ownLines(at ? [ownSteps.own] : matrix.own_columns, labels.length, columnSum)];
   const { counts, right } = pool(entries, rows, columns, matrix.size);
   const totals = rows.map((row) => row.codes.reduce((sum, code) => sum + rowSum(code), 0));
   const colours = { right: colourOf("--heat-right"), wrong: colourOf("--heat-wrong"), none: colourOf("--heat-none"), other: colourOf("--heat-other") };
@@ -116,7 +116,7 @@ function viewMatrix(kept, entries, at) {
   const inUnit = (n, y) => (state.matrix.unit === "count" ? brief(n) : percent(totals[y] ? n / totals[y] : 0));
   return {
     key: JSON.stringify([state.matrix.order, kept, rows.length, columns.length]), rows, columns, counts,
-    colour: (y, x, isStrong) => (isRest(y, x) ? colours.other : blend(rows[y] === columns[x] ? colours.right : colours.wrong, colours.none, isStrong ? 0.4 + 0.6 * share(y, x) : 0.12 + 0.88 * share(y, x))),
+    colour: (y, x, isStrong) => (isRest(y, x) ? colours.other : mix(rows[y] === columns[x] ? colours.right : colours.wrong, colours.none, isStrong ? 0.4 + 0.6 * share(y, x) : 0.12 + 0.88 * share(y, x))),
     text: (y, x) => (state.matrix.unit === "count" && nOf(y, x) < 1000 ? String(nOf(y, x)) : inUnit(nOf(y, x), y)),
     say: (y, x) => `true ${rows[y].text}, predicted ${columns[x].text}: ${count(nOf(y, x))}${nOf(y, x) ? `, ${percent(share(y, x))} of the row` : ""}${isRest(y, x) && nOf(y, x) ? `; ${count(right)} right among the rest, ${count(nOf(y, x) - right)} mixed up among the rest` : ""}`,
     split: (y, x) => (isRest(y, x) ? [inUnit(right, y), inUnit(nOf(y, x) - right, y)] : null),
@@ -138,7 +138,7 @@ function sayLead(at) {
   const what = ownSteps.rule === "confidence" ? "Confidence" : "The label's own threshold reached, and confidence";
   const nearest = known === state.step ? "" : state.step < first ? ` Below ${first} % the answers are not recorded.` : " These are the counts of the next lower threshold that this page holds.";
   const boxes = isDetection ? " For the boxes of a cell choose the version's own rule." : "";
-  byId("confusion-lead").textContent = `${what} at least ${known} %; ${matrix.own_columns[0]} is what no label is predicted for.${nearest} ${own}${cells}${boxes}`;
+  byId("confusion-lead").textContent = `${what} at least ${known} %; ${ownSteps.own} is what no label is predicted for.${nearest} ${own}${cells}${boxes}`;
 }
 
 function sayNotes() {
@@ -152,13 +152,10 @@ function sayNotes() {
 
 /** In words what a picture of very many cells shows. */
 function listMostConfused() {
-  const found = [], view = matrixView, width = view.columns.length;
-  view.counts.forEach((n, k) => {
-    const y = Math.floor(k / width), x = k % width;
-    if (n && view.rows[y] !== view.columns[x]) found.push([n, y, x]);
-  });
-  found.sort((a, b) => b[0] - a[0]);
-  byId("matrix-most").replaceChildren(el("p", { class: "quiet" }, "The largest mistakes:"), el("ul", {}, found.slice(0, 8).map(([n, y, x]) =>
+  const view = matrixView, width = view.columns.length, mistakes = view.counts.slice();
+  view.rows.forEach((row, y) => { const x = view.columns.indexOf(row); if (x >= 0) mistakes[y * width + x] = 0; });
+  const found = findLargest(mistakes, 8).map((k) => [mistakes[k], Math.floor(k / width), k % width]);
+  byId("matrix-most").replaceChildren(el("p", { class: "quiet" }, "The largest mistakes:"), el("ul", {}, found.map(([n, y, x]) =>
     el("li", {}, el("button", { type: "button", onclick: () => matrixGrid.press(y, x) }, "true ", name(short(view.rows[y].text, 32)), ", predicted ", name(short(view.columns[x].text, 32)), `: ${count(n)}`)))));
 }
 
