@@ -260,26 +260,30 @@ def fitted(open_report, screen):
 
 def test_a_picture_of_250_labels_is_read_and_opened_by_the_pointer(fitted):
     """It fits, has few elements, and the cell that is clicked is the one that numpy counts."""
-    from selenium.webdriver.common.action_chains import ActionChains
+    from selenium.webdriver.common.actions.action_builder import ActionBuilder
 
     page, counts = fitted
     page.screenshot("report-250-fitted")
     assert page.run("return document.querySelectorAll('#matrix *').length") < 40
-    pane = page.browser.find_element("css selector", "#matrix .pane")
-    width, height, *extent = page.run(
+    left, top, width, height, *extent = page.run(
         "const p = document.querySelector('#matrix .pane'), e = p.querySelector('.extent');"
-        "return [p.clientWidth, p.clientHeight, e.offsetWidth, e.offsetHeight]"
+        "const {left, top} = p.getBoundingClientRect();"
+        "return [left, top, p.clientWidth, p.clientHeight, e.offsetWidth, e.offsetHeight]"
     )
     assert extent[0] <= width
     assert extent[1] <= height
     size = (extent[1] - 18) / 250
-    x, y = (18 + 7.5 * size - length / 2 for length in (width, height))
-    ActionChains(page.browser).move_to_element_with_offset(pane, x, y).perform()
+    actions = ActionBuilder(page.browser)
+    actions.pointer_action.move_to_location(
+        *(round(start + 18 + 7.5 * size) for start in (left, top))
+    )
+    actions.perform()
 
     name = "a label with a rather long name 7"
     said = page.run("return document.querySelector('.readout').textContent")
     assert said.startswith(f"true {name}, predicted {name}: {counts[7, 7]}, ")
-    ActionChains(page.browser).click().perform()
+    actions.pointer_action.click()
+    actions.perform()
     title = page.run("return document.getElementById('cell-title').textContent")
     assert title.startswith(f"{counts[7, 7]} images")
 
