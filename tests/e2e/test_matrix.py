@@ -356,7 +356,7 @@ def test_a_step_and_a_cell_of_250_labels_and_250000_images_are_quick(open_report
 
 @pytest.mark.parametrize("width", [1000, 1400, 1920])
 def test_nothing_of_the_matrix_is_cut_off_at_first(open_report, screen, width):
-    """24 labels with long names and (other) fit beside the list of labels."""
+    """24 labels with long names and (other) fit next to the list of labels."""
     screen(width)
     page = open_report(make_large_evaluation(3_000, 100, 2))
     page.run("document.getElementById('confusion').scrollIntoView({behavior: 'instant'})")
