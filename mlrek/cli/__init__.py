@@ -5,11 +5,13 @@ import os
 from typing import Annotated
 
 import typer
+from typer.main import get_command
 
 from mlrek.cli.catalogue import archive, projects, versions
 from mlrek.cli.check import check
 from mlrek.cli.command import CommandGroup, HelpfulCommand
 from mlrek.cli.compare import compare
+from mlrek.cli.completion import SHELL_VARIABLE, answer, install_option, show_option
 from mlrek.cli.evaluate import evaluate
 from mlrek.cli.options import RegisteringCommand, with_shared_options
 from mlrek.cli.output import EXIT_FAILED, make_streams_harmless, say_fault
@@ -47,6 +49,26 @@ def root(
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Its own version."),
     ] = False,
+    _install: Annotated[
+        str,
+        typer.Option(
+            "--install-completion",
+            metavar="[bash|zsh|fish]",
+            callback=install_option,
+            is_eager=True,
+            help="Complete commands, files, versions and labels with Tab; default: in this shell.",
+        ),
+    ] = "",
+    _show: Annotated[
+        str,
+        typer.Option(
+            "--show-completion",
+            metavar="[bash|zsh|fish]",
+            callback=show_option,
+            is_eager=True,
+            help="Print the script that does so.",
+        ),
+    ] = "",
 ) -> None:
     """Evaluations of managed vision models as MLflow runs that compare side by side.
 
@@ -83,6 +105,9 @@ def main() -> None:
     for library in ("OPENBLAS", "MKL", "OMP"):  # their threads wait for each other, and for ours
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     gc.set_threshold(OBJECTS_BEFORE_COLLECTION, 10, 10)
+    if os.environ.get(SHELL_VARIABLE):
+        answer(get_command(app), os.environ)
+        raise SystemExit
     try:
         app()
     except Exception as exc:  # noqa: BLE001 - a fault of mlrek itself: said in one line, no secret

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from typer._click import Command as AnyCommand
     from typer._click import Context, HelpFormatter, Parameter
 
+SHELL_OPTIONS = frozenset({"--install-completion", "--show-completion"})
 MIN_WIDTH = 40
 MAX_WIDTH = 120
 """Columns of a line that eyes follow easily; a wider terminal has room left."""
@@ -67,7 +68,7 @@ class CommandGroup(TyperGroup):
         """The same for the options before a command."""
         words = list(args)
         try:
-            return super().parse_args(ctx, args)
+            return super().parse_args(ctx, _join_shell(args))
         except NoArgsIsHelpError as exc:
             typer.echo(ctx.get_help())
             raise typer.Exit(EXIT_USAGE) from exc
@@ -104,6 +105,14 @@ class CommandGroup(TyperGroup):
         finally:
             if ends_at_once:
                 end_command(said=interrupted)
+
+
+def _join_shell(args: list[str]) -> list[str]:
+    """The words with the shell behind an option of completion joined to it, `auto` without one."""
+    if not args or args[0] not in SHELL_OPTIONS:
+        return args
+    named = args[1:2] if args[1:2] and not args[1].startswith("-") else ["auto"]
+    return [f"{args[0]}={named[0]}", *args[2:]]
 
 
 def choose_width() -> int:
