@@ -19,7 +19,7 @@ COLUMNS: Final = (
 NUMERIC_COLUMNS: Final = frozenset(("value", "baseline", "limit", "interval"))
 TONED_COLUMNS: Final = frozenset(("verdict",))
 DIGITS: Final = 4
-ROWS_OF_RULE: Final = 12
+ROWS_OF_RULE: Final = 10
 """Of the labels of one rule that did not pass so many have a row of their own."""
 OWN_LINES: Final = 5
 """So many labels with a limit each are told one by one."""
@@ -46,7 +46,7 @@ _Rule = tuple[object, ...]
 class Fold:
     """Checks of one rule that ended alike, those that are worst off first; or a single check.
 
-    `n` is the number of all checks of the rule, whatever became of them.
+    `n` is the number of labels that the rule is asked of, whatever became of them.
     """
 
     checks: tuple[Check, ...]
@@ -75,12 +75,13 @@ def fold_checks(checks: Sequence[Check]) -> list[Fold]:
     the same. Labels that have a limit each are of one rule where they are many.
     """
     rules = _find_rules(checks)
-    totals = Counter(rules)
+    labels: dict[_Rule, set[str]] = {}
     found: dict[tuple[_Rule, str, str], list[Check]] = {}
     for check, rule in zip(checks, rules, strict=True):
+        labels.setdefault(rule, set()).add(check.metric.label)
         found.setdefault((rule, check.status, _NUMBER.sub("#", check.reason)), []).append(check)
     folds = [
-        Fold(checks=tuple(sorted(alike, key=_distance)), n=totals[rule])
+        Fold(checks=tuple(sorted(alike, key=_distance)), n=len(labels[rule]))
         for (rule, _, _), alike in found.items()
     ]
     return sorted(folds, key=lambda fold: (_ORDER.index(fold.worst.status), fold.is_of_labels))
@@ -157,15 +158,17 @@ def say_doubts(decision: Decision) -> list[str]:
 def list_all_blocks(decision: Decision, width: int) -> list[Block]:
     """A row for each check, and each reason."""
     checks = [check for fold in fold_checks(decision.checks) for check in fold.checks]
-    return [*_list_rows(checks, width), *list_notes(decision)]
+    return [*_list_rows([checks], width), *list_notes(decision)]
 
 
 def list_folded_blocks(decision: Decision, width: int) -> list[Block]:
     """Rows of what did not pass and why, then a line for each rule that passed, then doubts."""
     folds, digits = fold_checks(decision.checks), choose_digits(width)
     shown, hidden = _choose_rows(folds)
+    whole = [check for check in shown if not check.metric.label]
+    labels = [check for check in shown if check.metric.label]
     return [
-        *_list_rows(shown, width, len(hidden)),
+        *_list_rows([whole, labels], width, len(hidden)),
         *_list_reasons(folds),
         *(Note(_say_passed(fold, digits), kind=_PASSED_SIGN) for fold in _list_passed(folds)),
         *list_doubt_notes(decision),
@@ -177,18 +180,21 @@ def choose_digits(width: int) -> int:
     return DIGITS if width >= WIDE else DIGITS - 1
 
 
-def _list_rows(checks: Sequence[Check], width: int, hidden: int = 0) -> Iterator[Block]:
-    """A table of checks, a line of text for each where a table has no room; nothing of none."""
-    digits = choose_digits(width)
-    if width < NARROW:
-        yield from (Note(_say_single(one, digits), kind=one.status.value) for one in checks)
-    elif checks:
-        rows = [format_cells(check, digits) for check in checks]
-        table = Table(COLUMNS, rows, numeric=NUMERIC_COLUMNS, toned=TONED_COLUMNS)
-        yield table.without_empty()
-    if hidden:
-        yield Note(f"… and {hidden:,} more that did not pass")
-    if checks:
+def _list_rows(tables: Sequence[Sequence[Check]], width: int, hidden: int = 0) -> Iterator[Block]:
+    """Tables of checks, a line of text for each check where a table has no room.
+
+    Those of labels need no column of the others, and the other way round, so two are narrower.
+    """
+    digits, filled = choose_digits(width), [*filter(None, tables)]
+    for i, checks in enumerate(filled, start=1):
+        if width < NARROW:
+            yield from (Note(_say_single(one, digits), kind=one.status.value) for one in checks)
+        else:
+            rows = [format_cells(check, digits) for check in checks]
+            table = Table(COLUMNS, rows, numeric=NUMERIC_COLUMNS, toned=TONED_COLUMNS)
+            yield table.without_empty()
+        if hidden and i == len(filled):
+            yield Note(f"… and {hidden:,} more that did not pass")
         yield Line()
 
 
@@ -311,7 +317,7 @@ def _list_limits(fold: Fold) -> list[str]:
 
 
 def _count_labels(fold: Fold) -> str:
-    k = len(fold.checks)
+    k = len({check.metric.label for check in fold.checks})
     return f"all {k:,} labels" if k == fold.n else f"{k:,} of {fold.n:,} labels"
 
 

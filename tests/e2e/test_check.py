@@ -1,12 +1,21 @@
 """`mlrek check` as a process, on registered versions of the shipped example."""
 
+import contextlib
+import fcntl
 import json
+import os
+import re
 import shutil
+import struct
+import subprocess
+import sys
+import termios
 from pathlib import Path
 from types import SimpleNamespace
 from xml.etree import ElementTree as ET
 
 import pytest
+from builders.projects import make_test, save_project
 
 REPOSITORY = Path(__file__).parents[2]
 POLICY = REPOSITORY / "examples" / "policy.toml"
@@ -235,3 +244,45 @@ def test_files_for_ci(check, tmp_path):
     text = (tmp_path / "m.md").read_text()
     assert text in summary.read_text()
     assert text.count("❌ failed") == n_failed + 1
+
+
+@pytest.mark.parametrize("columns", [60, 80, 120, 200])
+def test_a_hundred_labels_fit_a_terminal(clean_environment, tmp_path, columns):
+    """About a screen, no line of the result wider than that, and colours for how checks ended."""
+    labels = tuple(f"label number {i:03}" for i in range(100))
+    truth = [label for label in labels for _ in range(20)]
+    wrong = {i: labels[99] for i in range(0, len(truth), 3) if i // 20 % 7 == 0}
+    predicted = [wrong.get(i, label) for i, label in enumerate(truth)]
+    versions = {"v1": make_test(truth, truth, labels), "v2": make_test(truth, predicted, labels)}
+    folder = save_project(tmp_path / "p", **versions)
+    command = [sys.executable, "-m", "mlrek", "check", f"{folder}#v2", "--policy", str(POLICY)]
+    shown = show_in_terminal(
+        [*command, "--baseline", f"{folder}#v1"], clean_environment, tmp_path, columns
+    )
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", shown)
+
+    assert "\x1b[1;31mfailed\x1b[0m: v2 may not be promoted" in shown
+    assert "85 of 100 labels passed label_recall ≥ 0.80" in " ".join(plain.split())
+    assert len(plain.splitlines()) <= {60: 70, 80: 55, 120: 45, 200: 45}[columns]
+    wide = [line for line in plain.splitlines() if len(line) > columns]
+    assert [line for line in wide if not line.startswith("failed: v2")] == []
+
+
+def show_in_terminal(command, environ, folder, columns):
+    """What a command writes to a terminal of that width as its result."""
+    ours, theirs = os.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 50, columns, 0, 0))
+    env = {**environ, "TERM": "xterm-256color", "PYTHONUTF8": "1"}
+    for name in ("COLUMNS", "LINES", "NO_COLOR", "FORCE_COLOR"):
+        env.pop(name, None)
+    with subprocess.Popen(
+        command, cwd=folder, env=env, stdout=theirs, stderr=subprocess.DEVNULL
+    ) as process:
+        os.close(theirs)
+        written = bytearray()
+        with contextlib.suppress(OSError):  # the terminal is gone with the process
+            while piece := os.read(ours, 65536):
+                written += piece
+        process.wait()
+    os.close(ours)
+    return written.decode().replace("\r\n", "\n")
