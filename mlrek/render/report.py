@@ -98,6 +98,7 @@ def render_report(  # noqa: PLR0913 - each is a fact of the page
     test_set_digest: str = "",
     logged_at: str = "",
     read_images: ReadImages | None = None,
+    pictures: "ReportPictures | None" = None,
     drawn_labels: Sequence[str] = (),
 ) -> bytes:
     """The page, at most `MAX_BYTES` whatever the size of the evaluation.
@@ -109,24 +110,42 @@ def render_report(  # noqa: PLR0913 - each is a fact of the page
         test_set_digest: Identity of the test set, as in the run's tag.
         logged_at: When, in ISO 8601.
         read_images: Reads the images that are shown small; without it names stand for them.
+        pictures: What `read_pictures` has read already.
         drawn_labels: Those that the matrices of all versions of the project are drawn with.
     """
     facts = build_facts(
         evaluation, metrics, remarks=remarks, digest=test_set_digest, logged_at=logged_at
     )
     steps = build_steps_json(compute_matrix_steps(evaluation))
-    thumbnails = None
+    pictures = pictures or read_pictures(evaluation, metrics, read_images)
+    contents = pictures.contents
     for shrink in SHRINKS:
-        contents = _choose_contents(evaluation, metrics, Budget().scale(shrink))
-        if thumbnails is None:
-            thumbnails = _read_thumbnails(evaluation, metrics, contents, read_images)
-        shown = thumbnails.scale(shrink)
+        if shrink < SHRINKS[0]:
+            contents = _choose_contents(evaluation, metrics, Budget().scale(shrink))
+        shown = pictures.thumbnails.scale(shrink)
         data = build_page_json(evaluation, metrics, contents, shown, drawn_labels)
         data["matrix_steps"] = steps
         page = render_page("report.html", data, scripts=SCRIPTS, **facts)
         if len(page) <= MAX_BYTES:
             break
     return page
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReportPictures:
+    """The images that a page knows of, as many as it may at most, and the small ones of them."""
+
+    contents: PageImages
+    thumbnails: Thumbnails
+
+
+def read_pictures(
+    evaluation: Evaluation, metrics: Metrics, read_images: ReadImages | None
+) -> ReportPictures:
+    """What a report shows of the images; nothing is read without `read_images`."""
+    contents = _choose_contents(evaluation, metrics, Budget().scale(SHRINKS[0]))
+    thumbnails = _read_thumbnails(evaluation, metrics, contents, read_images)
+    return ReportPictures(contents=contents, thumbnails=thumbnails)
 
 
 def _choose_contents(evaluation: Evaluation, metrics: Metrics, budget: Budget) -> PageImages:

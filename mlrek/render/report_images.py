@@ -1,6 +1,6 @@
 """Which images a page knows of: all of few, else mistakes first and every kind of them."""
 
-from base64 import b64encode
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from io import BytesIO
@@ -80,6 +80,11 @@ class Thumbnail:
     data_uri: str
     width: int
     height: int
+
+    @property
+    def content(self) -> bytes:
+        """The file."""
+        return b64decode(self.data_uri.partition(",")[2])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -16,11 +16,10 @@ from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.test_set import count_once, test_set_digest
 from mlrek.metrics.thresholds import compute_threshold_matrices
-from mlrek.render import Json, write_json
 from mlrek.render.document import describe_tables
 from mlrek.render.doubts import list_version_remarks, list_warnings, order_doubts
-from mlrek.render.report import render_report
-from mlrek.render.tables import describe_predictions
+from mlrek.render.picture_table import describe_table
+from mlrek.render.report import ReportPictures, read_pictures, render_report
 from mlrek.runs import release_memory
 from mlrek.tracking import STEPS_TAG
 from mlrek.tracking.description import (
@@ -67,6 +66,7 @@ def describe_run(
     pictures = _draw_pictures(evaluation, metrics, options, read_images)
     main = MAIN_PICTURES[metrics.task]
     grid = _draw_grid(evaluation, metrics, options)
+    small = read_pictures(evaluation, metrics, read_images)
     steps = {STEPS_TAG: " ".join(str(picture.step) for picture in grid)} if grid else {}
     return RunDescription(
         run_name=version.name,
@@ -89,13 +89,14 @@ def describe_run(
             **{path: encode_png(pixels) for path, pixels in pictures.items()},
             "evaluation.parquet": dump_evaluation(published),
             **_describe_data(evaluation, metrics, options, digest),
+            **_describe_table(evaluation, metrics, small),
             "report.html": render_report(
                 evaluation,
                 metrics,
                 remarks=list_version_remarks(evaluation, metrics),
                 test_set_digest=digest,
                 logged_at=logged_at,
-                read_images=read_images,
+                pictures=small,
                 drawn_labels=options.drawn_labels,
             ),
         },
@@ -147,19 +148,18 @@ def _describe_data(
         settings={**options.describe(), **_UNUSED},
         warnings=list_warnings(evaluation, metrics),
     )
-    if metrics.predictions is not None:
-        files["predictions.json"] = _write_table(evaluation, metrics)
     if evaluation.summary:
         files[f"source/{_summary_name(evaluation)}"] = evaluation.summary
     return files
 
 
-def _write_table(evaluation: Evaluation, metrics: Metrics) -> bytes:
-    """The predictions in the form of MLflow's tables (`orient="split"`)."""
-    assert metrics.predictions is not None  # noqa: S101 - for the type checker
-    columns = describe_predictions(evaluation, metrics.predictions)
-    rows: list[Json] = [list(row) for row in zip(*columns.values(), strict=True)]
-    return write_json({"columns": list(columns), "data": rows})
+def _describe_table(
+    evaluation: Evaluation, metrics: Metrics, small: ReportPictures
+) -> dict[str, bytes]:
+    """The predictions as MLflow's table, with the pictures that the report has."""
+    if metrics.predictions is None:
+        return {}
+    return describe_table(evaluation, metrics.predictions, small.thumbnails.by_image)
 
 
 def _summary_name(evaluation: Evaluation) -> str:
