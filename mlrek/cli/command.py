@@ -32,8 +32,9 @@ SHELL_OPTIONS = frozenset({"--install-completion", "--show-completion"})
 MIN_WIDTH = 40
 MAX_WIDTH = 120
 """Columns of a line that eyes follow easily; a wider terminal has room left."""
-MAX_TERM = 32
+MAX_TERM = 28
 """Columns of what an option is called; a longer one has a line of its own."""
+COMMON = "Common options"
 _INDENT = "  "
 
 
@@ -134,15 +135,15 @@ def render_help(command: "AnyCommand", ctx: "Context", width: int) -> str:
     params = [param for param in command.get_params(ctx) if not getattr(param, "hidden", False)]
     arguments = [param for param in params if param.param_type_name == "argument"]
     options = [param for param in params if param.param_type_name == "option"]
-    sections: dict[str, list[tuple[str, str]]] = {
-        "Arguments": [(name_argument(param), _describe(param, ctx)) for param in arguments],
-        "Options": [(_name_option(param), _describe(param, ctx)) for param in options],
-        "Commands": list(_list_commands(command)),
-    }
-    room = max((len(term) for rows in sections.values() for term, _ in rows), default=0)
-    room = min(room, MAX_TERM, width // 2 - len(_INDENT))
+    sections = {"Arguments": [(name_argument(one), _describe(one, ctx)) for one in arguments]}
+    panels = dict.fromkeys(("Options", *map(_find_panel, options), COMMON))
+    for title in sorted(panels, key=COMMON.__eq__):
+        own = [one for one in options if _find_panel(one) == title]
+        sections[title] = [(_name_option(one), _describe(one, ctx)) for one in own]
+    sections["Commands"] = list(_list_commands(command))
     for title, rows in sections.items():
         if rows:
+            room = _choose_room((term for term, _ in rows), width)
             lines += ["", _strong(f"{title}:")]
             lines += [line for row in rows for line in _render_row(*row, room, width)]
     return "\n".join([*lines, ""]) + "\n"
@@ -152,6 +153,18 @@ def name_argument(param: "Parameter") -> str:
     """An argument as the usage names it: `[SOURCE]` where it may be left out."""
     name = (param.metavar or param.name or "").strip("[]")
     return name if param.required else f"[{name}]"
+
+
+def _find_panel(param: "Parameter") -> str:
+    """The title under which an option is listed: those of all commands come last."""
+    usual = COMMON if "--help" in param.opts else "Options"
+    return getattr(param, "rich_help_panel", None) or usual
+
+
+def _choose_room(terms: Iterable[str], width: int) -> int:
+    """Columns for what things are called; a much longer one has a line of its own."""
+    limit = min(MAX_TERM, width // 2 - len(_INDENT))
+    return max((len(term) for term in terms if len(term) <= limit), default=limit)
 
 
 def _list_usage(command: "AnyCommand", ctx: "Context") -> Iterator[str]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from mlrek.cli.command import HelpfulCommand
+from mlrek.cli.command import COMMON, HelpfulCommand
 from mlrek.cli.output import Output
 from mlrek.errors import UsageError
 from mlrek.text import join_said
@@ -29,6 +29,8 @@ SourceArgument = Annotated[
         help="Rekognition project ARN or name, version ARN, s3:// prefix, folder or file.",
     ),
 ]
+FOREIGN = "Predictions of any model"
+"""The title in help of what only they need."""
 VERSION_HELP = "Version ARN, SOURCE#VERSION, runs:/ID, models:/NAME/3 or models:/NAME@alias."
 Undecided = Annotated[
     Literal["pass", "fail", ""] | None,  # `mlflow run` hands over an empty one where none is given
@@ -59,6 +61,7 @@ TrackingUri = Annotated[
     str,
     typer.Option(
         "--tracking-uri",
+        rich_help_panel=COMMON,
         metavar="URI",
         help="MLflow store; else MLFLOW_TRACKING_URI, else MLflow's own default.",
         show_default=False,
@@ -68,6 +71,7 @@ Experiment = Annotated[
     str,
     typer.Option(
         "--experiment",
+        rich_help_panel=COMMON,
         metavar="NAME",
         help="Experiment name; default: mlrek/<project>.",
         show_default=False,
@@ -108,6 +112,7 @@ class Account:
         str,
         typer.Option(
             "--region",
+            rich_help_panel=COMMON,
             metavar="REGION",
             help="AWS region; else the ARN's or your own.",
             show_default=False,
@@ -116,7 +121,11 @@ class Account:
     profile: Annotated[
         str,
         typer.Option(
-            "--profile", metavar="NAME", help="AWS profile; else AWS_PROFILE.", show_default=False
+            "--profile",
+            rich_help_panel=COMMON,
+            metavar="NAME",
+            help="AWS profile; else AWS_PROFILE.",
+            show_default=False,
         ),
     ] = ""
 
@@ -136,6 +145,7 @@ class Joining:
         Literal["classification", "multilabel", "detection", ""],
         typer.Option(
             "--task",
+            rich_help_panel=FOREIGN,
             metavar="classification|multilabel|detection",
             help="Of predictions: what the model answers, where the data leave it open.",
             show_default=False,
@@ -145,6 +155,7 @@ class Joining:
         Literal["uri", "name", ""],
         typer.Option(
             "--match",
+            rich_help_panel=FOREIGN,
             metavar="uri|name",
             help="Images of predictions and truth are the same by URI (default), or by file name.",
             show_default=False,
@@ -154,6 +165,7 @@ class Joining:
         Literal["error", "drop", "miss", ""],
         typer.Option(
             "--unmatched",
+            rich_help_panel=FOREIGN,
             metavar="error|drop|miss",
             help="Images that only one side has: an error (default), left out, or missed.",
             show_default=False,
@@ -163,6 +175,7 @@ class Joining:
         str,
         typer.Option(
             "--thresholds",
+            rich_help_panel=FOREIGN,
             metavar="FILE",
             help="From where on each label counts as predicted, a table label,threshold.",
             show_default=False,
@@ -172,6 +185,7 @@ class Joining:
         str,
         typer.Option(
             "--label-map",
+            rich_help_panel=FOREIGN,
             metavar="FILE",
             help="What the labels of predictions are called in the truth, a table.",
             show_default=False,
@@ -204,6 +218,7 @@ class Foreign:
         str,
         typer.Option(
             "--truth",
+            rich_help_panel=FOREIGN,
             metavar="TEST_SET",
             help="What is true of the images, in any form; without it the SOURCE holds that too.",
             show_default=False,
@@ -213,6 +228,7 @@ class Foreign:
         str,
         typer.Option(
             "--project",
+            rich_help_panel=FOREIGN,
             metavar="ARN|NAME",
             help="Of predictions: the project that the model belongs to, an ARN or a new name.",
             show_default=False,
@@ -222,6 +238,7 @@ class Foreign:
         list[str] | None,
         typer.Option(
             "--attribute",
+            rich_help_panel=FOREIGN,
             metavar="NAME",
             help="Of a manifest as --truth only this label attribute counts (repeatable).",
             show_default=False,

@@ -44,12 +44,24 @@ EXIT_CODES: dict[type[MlrekError], int] = {
 class Output:
     """Where a command's words go; each field is an option of every command."""
 
-    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False
+    as_json: Annotated[
+        bool,
+        typer.Option("--json", rich_help_panel="Common options", help="Print one JSON document."),
+    ] = False
     quiet: Annotated[
-        bool, typer.Option("--quiet", "-q", help="No progress, warnings or hints.")
+        bool,
+        typer.Option(
+            "--quiet",
+            "-q",
+            rich_help_panel="Common options",
+            help="No progress, warnings or hints.",
+        ),
     ] = False
     verbose: Annotated[
-        bool, typer.Option("--verbose", "-v", help="Say what is done on the way.")
+        bool,
+        typer.Option(
+            "--verbose", "-v", rich_help_panel="Common options", help="Say what is done on the way."
+        ),
     ] = False
 
     @cached_property

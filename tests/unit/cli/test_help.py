@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from mlrek.cli import app
 
 WIDTHS = (60, 80, 120, 200)
+TITLES = {"Arguments:", "Options:", "Common options:"}
 
 
 def read_help(command: str, width: int, monkeypatch) -> list[str]:
@@ -33,7 +34,7 @@ def test_help_fits_the_terminal(command, width, monkeypatch):
 def test_help_is_filled_line_by_line(command, width, monkeypatch):
     """A line of a paragraph ends where its next word has no room, not where the code's did."""
     lines = read_help(command, width, monkeypatch)
-    text = lines[: next(i for i, line in enumerate(lines) if line in {"Arguments:", "Options:"})]
+    text = lines[: next(i for i, line in enumerate(lines) if line in TITLES)]
     room = min(width, 120)
 
     short = [
