@@ -11,6 +11,7 @@ from textwrap import wrap
 from typing import Final
 
 from mlrek.evaluation import Effect, Task
+from mlrek.metrics.numbers import name_metric
 from mlrek.policy import DEFAULT_CONFIDENCE, Candidate, Figure, Metric, TestSetPolicy
 from mlrek.policy.parsing import write_text
 from mlrek.policy.reading import Reading, choose_reading, say_number
@@ -206,9 +207,10 @@ def _write_labels(start: Start) -> Iterator[str]:
     known = {label: one.value for label, one in figures.items() if not isnan(one.value)}
     lowest = min(known, key=lambda label: known[label])
     limit = round_down(known[lowest] - LABEL_ROOM, LABEL_STEP)
+    least = f"{say_number(known[lowest])} of {_name(lowest)}"
     comment = (
-        f"No label may be lower than this: {round(100 * LABEL_ROOM)} points below the lowest of "
-        f"this version, {say_number(known[lowest])} of {_name(lowest)}, rounded down."
+        f"The {name_metric(name)} of each label must reach this: {round(100 * LABEL_ROOM)} points "
+        f"below the lowest of this version, {least}, rounded down."
     )
     metrics = _name_metrics(name, figures, list(known))
     if limit <= 0:
@@ -250,7 +252,7 @@ def _write_relative(start: Start) -> Iterator[str]:
     known = ""
     if not isnan(figure.low):
         width = say_number(round((figure.high - figure.low) / 2, 3))
-        known = f" This version's own number is known to ±{width}: less needs more images."
+        known = f" This version's own number is known to ±{width}: less takes more images to tell."
     comment = (
         "A candidate may lose at most a point on the baseline, and "
         f"{round(100 * DEFAULT_CONFIDENCE)} % confidence is wanted for that.{known}"
