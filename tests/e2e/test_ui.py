@@ -79,10 +79,11 @@ def test_a_local_store_is_served_until_it_is_interrupted(start_ui, run_mlrek, di
     """The link opens the charts of the project; afterwards no process is left."""
     run_mlrek("sync", digits, "--version", "v2-linear")
     process, _ = start_ui("--no-open")
-    name, charts, _ = (process.stdout.readline() for _ in range(3))
+    name, versions, charts = (process.stdout.readline() for _ in range(3))
     base = re.search(r"http://127\.0\.0\.1:\d+", charts)[0]
 
     assert name == "mlrek/digits:\n"
+    assert "/artifacts/project.html?" in versions
     assert "/#/experiments/1/runs?workflowType=machine_learning&compareRunsMode=CHART" in charts
     assert answer(f"{base}/health") == "OK"
     assert "<html" in answer(f"{base}/")
