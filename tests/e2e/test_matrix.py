@@ -425,6 +425,26 @@ def test_the_list_of_labels_is_searched_and_sorted_with_its_numbers(open_report,
     assert "No label" in page.run("return document.getElementById('side-note').textContent")
 
 
+def test_the_table_says_how_its_numbers_of_a_label_differ(open_report, request):
+    """F1 by the top label, at the assumed threshold, and as published: each with what it means."""
+    source = open_source(str(request.config.rootpath / "examples" / "digits"))
+    page = open_report(source.load(source.list_versions()[0]))
+    heads = page.run(
+        "return [...document.querySelectorAll('#labels-table thead button')]"
+        ".map(b => [b.textContent.replace(/ [↑↓]/, ''), b.title])"
+    )
+    titles = dict(heads)
+    note = page.run("return document.getElementById('labels-note').textContent")
+
+    for header, words in (
+        ("F1", "each image's top label is its answer"),
+        ("F1 at that threshold", "predicted wherever its confidence reaches its assumed threshold"),
+        ("service F1", "the number as it was published"),
+    ):
+        assert words in titles[header]
+        assert words in note
+
+
 @pytest.mark.parametrize(("width", "is_open"), [(1000, False), (1400, True)])
 def test_the_list_of_labels_folds_above_a_narrow_page(open_report, screen, width, is_open):
     """At the side of a wide one it stays in sight; a narrow one shows it at a press."""

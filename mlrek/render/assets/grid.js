@@ -146,7 +146,7 @@ const css = (colour) => `rgb(${colour.map(Math.round)})`;
 function makeTable(box, first, hooks) {
   let view = first, at = [0, 0];
   const { rows, columns } = view, looks = rows.map(() => []);
-  const heads = columns.map((line, x) => el("th", { scope: "col", class: line.kind === "label" ? null : "own", title: line.text, "aria-colindex": x + 2 }, el("span", {}, name(short(line.text, 18)))));
+  const heads = columns.map((line, x) => el("th", { scope: "col", class: line.kind === "label" ? null : "own", title: line.text, "aria-colindex": x + 2 }, el("span", {}, name(short(line.text, columns.length > 8 ? 18 : columns.length > 4 ? 10 : 16)))));
   const sides = rows.map((line) => el("th", { scope: "row", class: line.kind === "label" ? null : "own", title: line.text, "aria-colindex": 1 }, name(short(line.text, columns.length > 15 ? 21 : 24))));
   const cells = rows.map((_, y) => columns.map((_, x) => el("td", { role: "gridcell", tabindex: -1, "data-y": y, "data-x": x, "aria-colindex": x + 2 })));
   const table = el("table", { class: `matrix ${columns.length <= 8 ? "wide" : ""}`, role: "grid", "aria-label": hooks.label, "aria-rowcount": rows.length + 1, "aria-colcount": columns.length + 1 },
@@ -187,7 +187,7 @@ function makeTable(box, first, hooks) {
   const update = (next) => { view = next; cells.forEach((row, y) => row.forEach((td, x) => paint(td, y, x))); };
   /** Cells as wide as the box allows, so that none is cut off where it can be helped. */
   const fit = () => {
-    const most = columns.length <= 8 ? 76 : 40;
+    const most = columns.length <= 4 ? 130 : columns.length <= 8 ? 80 : 40;
     let cell = Math.min(Math.max(Math.floor((box.clientWidth - sides[0].offsetWidth) / columns.length), 24), most);
     for (let tries = 0; tries < 3; tries++) {
       table.style.setProperty("--cell", `${cell}px`);

@@ -1,6 +1,6 @@
 // ---- the list of labels at the side: choosing one shows it everywhere -------------------------
 
-const SIDE_SCORES = [["f1", "F1"], ["iou", "IoU"], ["ap", "AP"], ["reported_f1", "service's F1"]];
+const SIDE_SCORES = [["f1", "F1"], ["iou", "IoU"], ["ap", "AP"], ["reported_f1", `${data.who} F1`]];
 const MOST_LISTED = 400;
 const AT_THE_SIDE = matchMedia("(min-width: 1200px)"); // else it is folded above the page's parts
 const side = { order: "label", search: "", focus: 0, options: [] };

@@ -7,6 +7,15 @@ const COLUMNS = [
   ["at_threshold_f1", "F1 at that threshold", "share"], ["reported_f1", `${data.who} F1`, "share"],
 ].filter(([key]) => data.columns[key]);
 
+const BY_RULE = { top1: "each image's top label is its answer", threshold: "the surest label that reaches its assumed threshold is the answer", notebook: "each record is an answer" }[data.rule] || "what the version predicts";
+/** What headers mean that could be taken for one another. */
+const MEANINGS = {
+  f1: `F1 by the version's own rule: ${BY_RULE}.`,
+  threshold: "The assumed threshold: the confidence from which on the service takes the label as predicted.",
+  at_threshold_f1: "F1 at that threshold: each label by itself, predicted wherever its confidence reaches its assumed threshold; several labels of an image may.",
+  reported_f1: "Service F1: the number that the service published, not computed here.",
+};
+
 const table = { sort: data.columns.f1 ? "f1" : COLUMNS.length ? COLUMNS[0][0] : "label", up: true, search: "", all: false };
 
 function startLabels() {
@@ -28,12 +37,14 @@ function drawLabels() {
   const most = table.all ? codes.length : 50;
   const head = el("tr", {}, [["label", "label"], ...COLUMNS].map(([key, text]) =>
     el("th", { scope: "col", "aria-sort": table.sort === key ? (table.up ? "ascending" : "descending") : null },
-      el("button", { type: "button", "data-key": key, onclick: () => sortBy(key) }, `${text}${table.sort === key ? (table.up ? " ↑" : " ↓") : ""}`))));
+      el("button", { type: "button", "data-key": key, title: MEANINGS[key] || null, onclick: () => sortBy(key) }, `${text}${table.sort === key ? (table.up ? " ↑" : " ↓") : ""}`))));
   const body = codes.slice(0, most).map((i) => el("tr", {},
     el("th", { scope: "row", title: labels[i] }, rows ? el("button", { type: "button", onclick: () => openLabel(i) }, name(labels[i])) : name(labels[i])),
     COLUMNS.map(([key, , kind]) => tableCell(data.columns[key][i], key, kind, i))));
   byId("labels-table").replaceChildren(el("table", { class: "data" }, el("thead", {}, head), el("tbody", {}, body)));
-  const note = rows ? [el("span", {}, "A label's name opens its images. ")] : [];
+  if (!codes.length) byId("labels-table").replaceChildren(el("p", {}, `No label's name contains “${table.search}”.`));
+  const said = ["f1", "at_threshold_f1", "reported_f1"].filter((key) => data.columns[key]);
+  const note = [el("span", {}, `${rows ? "A label's name opens its images. " : ""}${said.length > 1 ? said.map((key) => MEANINGS[key]).join(" ") : ""} `)];
   if (codes.length > most) note.push(el("button", { type: "button", class: "more", onclick: () => { table.all = true; drawLabels(); } }, `Show all ${codes.length} labels`));
   byId("labels-note").replaceChildren(...note);
 }
