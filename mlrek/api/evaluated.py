@@ -293,6 +293,7 @@ class EvaluatedVersion:
             remarks=list_version_remarks(self.evaluation, self._computed),
             test_set_digest=test_set_digest(self.evaluation),
             read_images=self.referred.read_images,
+            drawn_labels=self.referred.drawn_labels,
         )
         return page.decode("utf-8")
 
@@ -300,7 +301,8 @@ class EvaluatedVersion:
         """Heat map of the confusion matrix: count and percent of the row in each cell.
 
         Args:
-            top_labels: Only so many labels, the most confused; 0: all, up to 25.
+            top_labels: Only so many labels, the most confused; 0: all, up to 25, past these those
+                that are drawn for all versions of its project, if it was read from a run.
 
         Raises:
             EvaluationError: There is no matrix of such a version.
@@ -348,7 +350,8 @@ class EvaluatedVersion:
         return frame_page(self.report())
 
     def _draw(self, picture: str, top_labels: int = 0) -> "Figure":
-        choice = Choice(top_labels=top_labels)
+        drawn = () if top_labels else self.referred.drawn_labels
+        choice = Choice(top_labels=top_labels, drawn_labels=drawn)
         figure = draw_figure(picture, self._computed, version=self.version, choice=choice)
         if figure is None:
             name = picture.removesuffix(".png").replace("_", " ")

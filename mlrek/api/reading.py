@@ -1,5 +1,6 @@
 """`mlrek.read`: any VERSION -> its evaluation as people hold it in Python."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from typing import Unpack
@@ -14,12 +15,15 @@ from mlrek.api.given import (
     choose_custom,
 )
 from mlrek.metrics import PredictionRule
+from mlrek.metrics.drawn_labels import MAX_LABELS
 from mlrek.metrics.reported import DEFAULT_THRESHOLD
 from mlrek.promotion import Referred, find_entry, is_logged_version, load_entry, load_version
 from mlrek.sources import AwsOptions, open_predictions
 from mlrek.sources.custom import CustomOptions
 from mlrek.sources.entries import Source, VersionEntry
 from mlrek.tracking.connection import connect_for_reading, keep_loggers
+from mlrek.tracking.drawn import read_drawn
+from mlrek.tracking.store import Store
 
 
 def read(  # noqa: PLR0913 - each is a word of its caller
@@ -72,8 +76,9 @@ def read(  # noqa: PLR0913 - each is a word of its caller
     )
     custom = choose_custom("read", predictions, version or "")
     if is_logged_version(text):
+        open_store = partial(connect_for_reading, tracking_uri or "")
         with keep_loggers():
-            referred = load_version(text, aws, partial(connect_for_reading, tracking_uri or ""))
+            referred = _ask_drawn(load_version(text, aws, open_store), open_store)
         return view_referred(replace(referred, rule=rule or None))
     source_, entry = _find(text, version or "", custom, aws)
     origin = Origin(
@@ -95,6 +100,15 @@ def refer(name: str, version: Place | EvaluatedVersion) -> str | Referred:
         TypeError: It is something else.
     """
     return version.referred if isinstance(version, EvaluatedVersion) else check_text(name, version)
+
+
+def _ask_drawn(referred: Referred, open_store: Callable[[], Store]) -> Referred:
+    """With the labels that the matrices of its project are drawn with, if it has so many."""
+    run = referred.run
+    if run is None or len(referred.evaluation.labels) <= MAX_LABELS:
+        return referred
+    tags = open_store().get_experiment(run.experiment_id).tags
+    return replace(referred, drawn_labels=read_drawn(tags, run.project_arn))
 
 
 def _find(

@@ -53,7 +53,8 @@ class Referred:
     the registry's version by which it was named, if it was. `sha256` is that of the run's
     `evaluation.parquet`, in hexadecimal digits. `find_seen` tells which images the version was
     trained on, `list_trained` names all of these, and `read_images` reads them, where its source
-    is at hand. `rule` is what counts as a prediction, where it was chosen.
+    is at hand. `rule` is what counts as a prediction, where it was chosen. `drawn_labels` are those
+    that the matrices of its project are drawn with, where that was asked.
     """
 
     evaluation: Evaluation
@@ -65,6 +66,7 @@ class Referred:
     list_trained: Callable[[], Collection[str]] | None = None
     read_images: ReadImages | None = None
     rule: PredictionRule | None = None
+    drawn_labels: tuple[str, ...] = ()
 
     @property
     def run_id(self) -> str:

@@ -13,6 +13,7 @@ from builders.projects import make_test, save_project
 from mlflow import MlflowClient
 from PIL import Image
 
+import mlrek
 from mlrek.figures.confusion import plan_layout
 
 N_LABELS = 100
@@ -217,3 +218,16 @@ def test_two_processes_at_once_draw_the_same_rows(project):
     runs = project.list_runs()
     assert len(project.client.search_runs([project.experiment.experiment_id])) == 3
     assert [project.read_report(run) for run in runs.values()] == [(expect_drawn(0), True)] * 3
+
+
+def test_a_run_that_is_read_in_python_is_drawn_with_the_labels_of_its_project(project):
+    """Its figure and its page; asked for other labels, its own most confused ones."""
+    project.sync()
+    run = project.list_runs()["v3"]
+    version = mlrek.read(f"runs:/{run.info.run_id}", tracking_uri=project.store)
+    texts = [text.get_text() for text in version.plot_confusion_matrix().texts]
+    assert [text for text in texts if text in LABELS][:24] == expect_drawn(0)
+    data = json.loads(DATA.search(version.report())[1])
+    assert [data["labels"][i] for i in data["matrix"]["drawn"]] == expect_drawn(0)
+    few = [text.get_text() for text in version.plot_confusion_matrix(top_labels=3).texts]
+    assert [text for text in few if text in LABELS][:3] == list(LABELS[61:64])
