@@ -62,4 +62,4 @@ def test_a_stdout_without_utf8_gets_no_dash_that_it_cannot_show(run_mlrek, examp
     env = {"PYTHONIOENCODING": "ascii"}
     printed = run_mlrek("show", f"{examples}/detection#v1-linear", env=env, cold=True).stdout
     assert "\\u" not in printed
-    assert re.search(r"average_recall\W+0\.9279\W+-\s", printed)
+    assert re.search(r"average recall\W+0\.9279\W+-\s", printed)

@@ -66,3 +66,11 @@ def test_a_column_of_our_own_words_is_never_broken(encoding, monkeypatch):
     assert lines[0].endswith("F1 macro at the")
     assert lines[1].split("  ")[0] == "points of a change assumed thresholds note"
     assert lines[3].startswith("the model")
+
+
+def test_what_is_no_terminal_is_not_wide(encoding, monkeypatch):
+    """Logs and pull requests cut or wrap what has more than 80 columns."""
+    _redirect(monkeypatch, encoding)
+
+    assert not Output().is_wide(92)
+    assert not Output(as_json=True).is_wide(0)
