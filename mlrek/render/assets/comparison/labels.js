@@ -1,9 +1,10 @@
 // ---- the number of each label, with whiskers -----------------------------------------------
 
+const hasP = data.label_numbers.rows.some((row) => row.holm);
 const LABEL_COLUMNS = [
   ["name", "label"], ["baseline", `${data.label_numbers.number} ${short(baselineName, 24)}`], ["candidate", `${data.label_numbers.number} ${short(candidateName, 24)}`],
   ["difference", "difference"], ["", ""], ["low", "95 % interval"], ["p", "p (Holm)"], ["judgement", "judged"],
-];
+].filter(([key]) => key !== "p" || hasP);
 const FIRST_LABELS = 25;
 
 const labelTable = { sort: "", up: true, search: "", all: false };
@@ -13,7 +14,9 @@ function showLabels() {
   if (!rows.length) return;
   byId("labels").hidden = false;
   if (rows.length > 10) byId("labels-controls").append(search("Search labels", (text) => { labelTable.search = text; drawLabels(); }));
-  if (rows.length < total) byId("labels-note").textContent = `${count(rows.length)} of ${count(total)} labels are on this page; comparison.json has all.`;
+  const notes = hasP ? [] : ["These numbers have no p: each label is held to a wider interval than the one shown, as Holm's steps ask."];
+  if (rows.length < total) notes.push(`${count(rows.length)} of ${count(total)} labels are on this page; comparison.json has all.`);
+  byId("labels-note").textContent = notes.join(" ");
   drawLabels();
 }
 
@@ -61,7 +64,7 @@ function labelRow(row, reach) {
     el("th", { scope: "row" }, name(row.name)),
     el("td", { class: "n" }, three(row.baseline)), el("td", { class: "n" }, three(row.candidate)),
     el("td", { class: "n moved" }, signed(row.difference)), el("td", { class: "axis" }, whisker(row, reach)),
-    el("td", { class: "n" }, interval), el("td", { class: "n" }, row.holm || "—"), el("td", { class: "judged" }, row.judgement));
+    el("td", { class: "n" }, interval), hasP ? el("td", { class: "n" }, row.holm || "—") : null, el("td", { class: "judged" }, row.judgement));
 }
 
 /** The interval and the difference in it, 0 in the middle. */
