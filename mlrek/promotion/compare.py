@@ -79,7 +79,8 @@ class Compared:
     `evaluations` are those of all of them, the baseline's first, `runs` their run ids, '' where
     there is none, `read_images` what reads their images, None where nothing does, and `list_kept`
     the pictures that are kept in their runs. `drawn_labels` are those that the matrices of their
-    project are drawn with, where it is one project and they are known.
+    project are drawn with, where it is one project and they are known, and `pages` tells where
+    MLflow shows the runs, once a store was asked.
     """
 
     evaluations: tuple[Evaluation, ...]

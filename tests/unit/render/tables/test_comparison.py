@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from builders.evaluations import build_evaluation
 
+from mlrek.api.compared import ComparedVersions
 from mlrek.comparison import (
     Comparison,
     Difference,
@@ -19,6 +20,7 @@ from mlrek.comparison import (
 from mlrek.comparison.compare import CompareSettings, Side, compare_versions
 from mlrek.evaluation import Project, Provider, Task, Version
 from mlrek.policy.relative import say_worse_labels
+from mlrek.promotion.compare import Compared
 from mlrek.render import Line, Table, render_markdown
 from mlrek.render.comparison import (
     build_candidate_json,
@@ -108,6 +110,25 @@ def test_terminal_markdown_json_and_the_gate_name_the_same_labels(four):
     assert [line.split(" | ")[0] for line in summary.splitlines() if "worse" in line] == ["| a"]
     assert "| d | 0.5000 | 0.7000 | +0.2000 | 0.01 | better |" in summary
     assert say_worse_labels(four).partition(": ")[2] == "a (decisions 0.5 to 0.3)"
+
+
+def test_the_page_and_python_s_table_judge_labels_as_the_others_do(four):
+    """Both hold every label: what the page calls lost to the adjustment is undecided in Python."""
+    compared = Compared(
+        evaluations=(),
+        read_images=(),
+        list_kept=(),
+        comparisons=(four,),
+        several=None,
+        runs=(),
+    )
+    frame = ComparedVersions(compared=compared).labels.query("name == 'label_f1'")
+    page = {row["name"]: row["kind"] for row in build_label_rows(four)["rows"]}
+
+    assert dict(zip(frame.label, frame.judgement, strict=True)) == {
+        label: kind.replace("lost", "undecided") for label, kind in page.items()
+    }
+    assert page == {"a": "worse", "b": "lost", "c": "undecided", "d": "better"}
 
 
 def test_how_many_labels_the_adjustment_took_is_said(four):
