@@ -81,5 +81,6 @@ function noteOf(item, key) {
       other >= 0 && other !== label ? [key === "fn" ? " · taken for " : " · in truth ", name(labels[other])] : null);
   }
   if (data.task === "segmentation" || (key !== "fn" && state.by === "rule" && (state.label >= 0 || data.task === "classification"))) return null;
-  return el("span", {}, name(labels[label]), text ? ` ${text}` : " is not recorded");
+  const kind = state.label < 0 ? { fp: "false alarm: ", fn: "missed: ", tp: "right: " }[key] : "";
+  return el("span", {}, kind, el("b", {}, name(labels[label])), text ? ` ${text}` : " is not recorded");
 }
