@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 
 from mlrek.errors import TrackingError
 from mlrek.evaluation import Doubt
-from mlrek.render.doubts import build_doubt_json, parse_doubt
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -282,6 +281,8 @@ def _dump_long(kept: Mapping[str, str]) -> str:
 
 def write_doubts_tag(doubts: Sequence[Doubt]) -> str:
     """The doubts as ASCII JSON, '' for none; more than a tag holds: where they are."""
+    from mlrek.render.doubts import build_doubt_json
+
     if not doubts:
         return ""
     text = json.dumps([build_doubt_json(doubt) for doubt in doubts], separators=(",", ":"))
@@ -294,6 +295,8 @@ def read_doubts(run: LoggedRun, store: "Store | None") -> tuple[Doubt, ...]:
     Raises:
         TrackingError: Its `evaluation.json` cannot be read, or its doubts are of a later mlrek.
     """
+    from mlrek.render.doubts import parse_doubt
+
     text = run.tags.get(DOUBTS_TAG, "")
     if not text:
         return ()

@@ -82,4 +82,4 @@ def test_a_source_alone_that_cannot_be_listed_is_an_error(run_mlrek, tmp_path):
     (tmp_path / "empty").mkdir()
     done = run_mlrek("sync", tmp_path / "empty", check=False)
     assert (done.returncode, done.stdout) == (1, "")
-    assert "no evaluation among its 0 files" in done.stderr
+    assert "there are no files; " in done.stderr
