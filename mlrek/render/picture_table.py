@@ -16,6 +16,7 @@ MAX_PICTURES: Final = 200
 """Rows that have a picture."""
 _FOLDER: Final = "table_images/predictions"  # where `mlflow.log_table` puts them
 _NONE: Final = f"{_FOLDER}/none.webp"
+_QUALITY: Final = 80
 _SIDE, _GREY, _DASH = 48, (222, 226, 231), (150, 158, 168)
 
 
@@ -50,7 +51,22 @@ def _list_pictures(
     """The pictures of the first rows that have one, by path; of images that are `images`."""
     known = {escape_unencodable(evaluation.images[i]): one for i, one in thumbnails.items()}
     with_picture = [i for i, image in enumerate(images) if image in known][:MAX_PICTURES]
-    return {_name_picture(i): known[images[i]].content for i in with_picture}
+    return {_name_picture(i): _leave_room_below(known[images[i]].content) for i in with_picture}
+
+
+def _leave_room_below(content: bytes) -> bytes:
+    """The picture in the upper half of one twice as high, whose lower half is transparent.
+
+    MLflow's view centres a picture in a square as wide as its column, and cuts off the lower half.
+    """
+    from PIL import Image
+
+    with Image.open(BytesIO(content)) as small:
+        canvas = Image.new("RGBA", (small.width, 2 * small.height))
+        canvas.paste(small.convert("RGB"), (0, 0))
+    buffer = BytesIO()
+    canvas.save(buffer, "webp", quality=_QUALITY, method=2)
+    return buffer.getvalue()
 
 
 def _name_picture(row: int) -> str:
@@ -70,4 +86,4 @@ def _draw_none() -> bytes:
     picture.paste(_DASH, (_SIDE // 3, _SIDE // 2 - 2, 2 * _SIDE // 3, _SIDE // 2 + 2))
     buffer = BytesIO()
     picture.save(buffer, "webp", lossless=True)
-    return buffer.getvalue()
+    return _leave_room_below(buffer.getvalue())

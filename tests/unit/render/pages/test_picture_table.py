@@ -43,9 +43,10 @@ def test_rows_have_pictures_in_the_last_column(pets, table_of):
     assert first[0] == "s3://pets/2.png"
     path = first[5]["filepath"]
     assert first[5] == {"type": "image", "filepath": path, "compressed_filepath": path}
-    shown = Image.open(BytesIO(files[path])).convert("RGB")
-    assert shown.size == (96, 64)
-    assert shown.getpixel((48, 32)) == pytest.approx((80, 80, 80), abs=3)
+    shown = Image.open(BytesIO(files[path])).convert("RGBA")
+    assert shown.size == (96, 2 * 64)
+    assert shown.getpixel((48, 32)) == pytest.approx((80, 80, 80, 255), abs=3)
+    assert shown.getpixel((48, 96))[3] == 0, "MLflow cuts off the lower half"
 
 
 def test_without_images_the_table_has_no_pictures(pets, table_of):
@@ -69,7 +70,7 @@ def test_a_row_whose_image_cannot_be_read_names_a_grey_picture(pets, table_of):
     paths = {row[0]: row[5]["filepath"] for row in table["data"]}
     assert paths.pop("s3://pets/0.png") != f"{FOLDER}/none.webp"
     assert set(paths.values()) == {f"{FOLDER}/none.webp"}
-    assert Image.open(BytesIO(files[f"{FOLDER}/none.webp"])).size == (48, 48)
+    assert Image.open(BytesIO(files[f"{FOLDER}/none.webp"])).size == (48, 96)
 
 
 def test_at_most_so_many_rows_have_pictures(evaluate, table_of):
