@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 PASSING = ("mlrek.heartbeat", "mlrek.logged_at", "mlflow.loggedImages", "mlflow.mlrek_project_page")
 _IMAGE_NAME = re.compile(r".timestamp.\d+.[0-9a-z-]{36}")
 _RUN_ID = re.compile(rb"\b[0-9a-f]{32}\b")
+_OWN_ID = re.compile(rb"(?<=/runs/)[0-9a-f]{32}")
 _LINKED = re.compile(r"(?<=/runs/)[0-9a-f]{32}|(?<=%22)[0-9a-f]{32}(?=%22)")
 _RUNS = """
 SELECT run_uuid, name, status, start_time, end_time, artifact_uri FROM runs
@@ -87,7 +88,7 @@ def _read_dataset(db: sqlite3.Connection, run_id: str) -> list:
 def _read_artifacts(uri: str, logged_at: str) -> dict[str, str]:
     """Path -> digest; a picture's own id and time are taken out of its name.
 
-    The page of all versions names their runs: these ids are taken out too.
+    The page of all versions names their runs, a report its own: these ids are taken out too.
     """
     folder = Path(urlsplit(uri).path)
     found = {}
@@ -96,6 +97,8 @@ def _read_artifacts(uri: str, logged_at: str) -> dict[str, str]:
             content = file.read_bytes().replace(logged_at.encode(), b"")
             if file.name == "project.html":
                 content = _RUN_ID.sub(b"", content)
+            if file.name == "report.html":
+                content = _OWN_ID.sub(b"", content)
             path = _IMAGE_NAME.sub("", str(file.relative_to(folder)))
             found[path] = sha256(content).hexdigest()
     return found
