@@ -27,7 +27,7 @@ function defineColours() {
   document.head.append(el("style", {}, `:root{${define((c) => c)}} @media (prefers-color-scheme: dark) {:root{${define((c) => blend(c, [255, 255, 255], 0.6))}}}`));
 }
 
-const swatch = (version) => svg("svg", { class: "swatch", viewBox: "0 0 26 8", "aria-hidden": "true" },
+const swatch = (version) => svg("svg", { class: "dash-key", viewBox: "0 0 26 8", "aria-hidden": "true" },
   svg("line", { x1: 0, x2: 26, y1: 4, y2: 4, stroke: version.ink, "stroke-dasharray": version.dash || null }));
 
 const signed = (value) => {

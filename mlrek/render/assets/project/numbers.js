@@ -57,9 +57,9 @@ function whisker(value, low, high, [from, to]) {
   return node;
 }
 
-/** Round numbers within a range, at most six. */
+/** Round numbers within a range, at most seven. */
 function roundTicks([low, high]) {
-  const raw = (high - low) / 5, power = 10 ** Math.floor(Math.log10(raw)), step = [1, 2, 5, 10].map((k) => k * power).find((s) => s >= raw * 0.999);
+  const raw = (high - low) / 6, power = 10 ** Math.floor(Math.log10(raw)), step = [1, 2, 5, 10].map((k) => k * power).find((s) => s >= raw * 0.999);
   const ticks = [];
   for (let k = Math.ceil(low / step - 1e-9); k * step <= high + step * 1e-9; k++) ticks.push(k * step);
   return ticks;
@@ -71,8 +71,8 @@ function drawTrend() {
   const shown = versions.filter((v) => valueOf(v, key) !== null && valueOf(v, key) !== undefined);
   if (shown.length < 2) { box.replaceChildren(); byId("trend-controls").hidden = true; return; }
   const ends = reach(shown.flatMap((v) => numberOf(v, key).slice(0, 3)));
-  const width = Math.max(box.clientWidth, 280), step = (width - 64) / shown.length, slanted = step < 78;
-  const every = Math.max(1, Math.ceil(17 / step)), letters = new Set(shown.map((v) => v.set)).size > 1;
+  const width = Math.max(box.clientWidth, 280), step = (width - 94) / shown.length, slanted = step < 78;
+  const every = Math.max(1, Math.ceil(22 / step)), letters = new Set(shown.map((v) => v.set)).size > 1;
   const bottom = (slanted ? 92 : 24) + (letters ? 18 : 0), top = 18, height = 210 + bottom;
   const x = (k) => 54 + step * (k + 0.5), y = (v) => height - bottom - ((v - ends[0]) / (ends[1] - ends[0])) * (height - bottom - top);
   const values = shown.map((v) => valueOf(v, key));
