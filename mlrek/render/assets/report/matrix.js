@@ -113,7 +113,7 @@ function viewMatrix(kept, entries, at) {
   const nOf = (y, x) => counts[y * columns.length + x];
   const share = (y, x) => (totals[y] ? nOf(y, x) / totals[y] : 0);
   const isRest = (y, x) => rows[y].kind === "other" && columns[x].kind === "other";
-  const inUnit = (n, y) => (state.matrix.unit === "count" ? brief(n) : percent(totals[y] ? n / totals[y] : 0));
+  const inUnit = (n, y) => (state.matrix.unit === "count" ? brief(n) : percent(totals[y] ? n / totals[y] : 0).replace(" ", ""));
   return {
     key: JSON.stringify([state.matrix.order, kept, rows.length, columns.length]), rows, columns, counts,
     colour: (y, x, isStrong) => (isRest(y, x) ? colours.other : mix(rows[y] === columns[x] ? colours.right : colours.wrong, colours.none, isStrong ? 0.4 + 0.6 * share(y, x) : 0.12 + 0.88 * share(y, x))),
