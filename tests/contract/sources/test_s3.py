@@ -11,7 +11,7 @@ from fakes.s3_proxy import S3Fault
 from urllib3.response import BaseHTTPResponse, HTTPResponse
 
 from mlrek.errors import SourceError, SourceInterruptedError, SourceNotFoundError
-from mlrek.sources import aws, s3
+from mlrek.sources import aws, open_source, s3
 from mlrek.sources import storage as storage_module
 from mlrek.sources.aws import AwsClients, AwsOptions
 from mlrek.sources.s3 import S3Storage
@@ -52,6 +52,14 @@ def test_a_listing_has_names_and_sizes_from_the_prefix_on(storage, s3_server):
     for uri in ("s3://bucket/p", "s3://bucket/p/"):
         listed = [(file.name, file.size) for file in storage.list_files(uri)]
         assert listed == [("a.json", 3), ("b/c.json", 5)]
+
+
+def test_a_prefix_without_files_says_how_to_find_out_what_is_there(s3_server):
+    """A typing mistake in a prefix is no empty project."""
+    s3_server.put("bucket", "evaluation/a.json", b"{}")
+    said = r"there are no files; `aws s3 ls s3://bucket/` shows what is next to it"
+    with pytest.raises(SourceNotFoundError, match=said):
+        open_source("s3://bucket/evalution").list_versions()
 
 
 def test_a_huge_prefix_without_evaluations_is_given_up(storage, s3_server, monkeypatch):

@@ -307,7 +307,8 @@ def test_other_outputs_and_other_tools_files_are_passed_over(save):
 def test_a_place_with_nothing_of_ours_says_what_was_looked_for(save):
     """So that a wrong folder is noticed."""
     source = save({"a.json": b"{}", "b.txt": b""})
-    with pytest.raises(SourceNotFoundError, match=r"no evaluation among its 2 files; looked for"):
+    said = r"among its 2 files \(1 \.json, 1 \.txt\); looked for"
+    with pytest.raises(SourceNotFoundError, match=said):
         source.list_versions()
 
 
