@@ -11,9 +11,9 @@ const BY_RULE = { top1: "each image's top label is its answer", threshold: "the 
 /** What headers mean that could be taken for one another. */
 const MEANINGS = {
   f1: `F1 by the version's own rule: ${BY_RULE}.`,
-  threshold: "The assumed threshold: the confidence from which on the service takes the label as predicted.",
+  threshold: "The assumed threshold: the confidence from which on a label is taken as predicted.",
   at_threshold_f1: "F1 at that threshold: each label by itself, predicted wherever its confidence reaches its assumed threshold; several labels of an image may.",
-  reported_f1: "Service F1: the number that the service published, not computed here.",
+  reported_f1: `The ${data.who} F1: the number as it was published, not computed here.`,
 };
 
 const table = { sort: data.columns.f1 ? "f1" : COLUMNS.length ? COLUMNS[0][0] : "label", up: true, search: "", all: false };
