@@ -59,7 +59,7 @@ function measure(columns, shown) {
   const n = shown.length, width = byId("maps").clientWidth, texts = maps.unit !== "colour", most = 40;
   const largest = maps.unit === "percent" ? 100 : Math.max(...shown.flatMap((v) => countsOf(v).flatMap((row) => [...row.values()])));
   const least = texts ? Math.max(20, 9 + 6.4 * count(largest).length) : 12;
-  const head = Math.max(texts ? 68 : 30, Math.min(texts ? 118 : 104, 16 + 6.4 * Math.max(...columns.map((i) => Math.min(Array.from(lines[i].text).length, 16))))), gap = 24;
+  const head = Math.max(texts ? 72 : 30, Math.min(texts ? 118 : 104, 16 + 6.4 * Math.max(...columns.map((i) => Math.min(Array.from(lines[i].text).length, 16))))), gap = 24;
   for (let each = n; each > 1; each--) {
     const cell = Math.floor((width / each - gap - head) / columns.length) - 1;
     if (cell >= least) return { cell: Math.min(cell, most), head };
@@ -89,7 +89,7 @@ function drawMap(version, rows, columns, { cell, head }, colours) {
     style: `width:${head + columns.length * (cell + 1) + 1}px`, onkeydown: moveOnMap, onfocusin: readCell, onmouseover: readCell },
   el("colgroup", {}, el("col", { style: `width:${head}px` }), columns.map(() => el("col", { style: `width:${cell}px` }))), el("thead", {}, top), el("tbody", {}, body));
   const about = [version.trained, version.set ? `set ${version.set}` : "", version.images ? `${count(Number(version.images))} images` : ""].filter(Boolean).join(", ");
-  return el("figure", {}, el("figcaption", {}, swatch(version), el("b", {}, name(version.name)), el("span", { class: "quiet" }, ` ${about}`)), el("div", { class: "scroll" }, table));
+  return el("figure", { style: `width:${head + columns.length * (cell + 1) + 3}px` }, el("figcaption", {}, swatch(version), el("b", {}, name(version.name)), el("span", { class: "quiet" }, ` ${about}`)), el("div", { class: "scroll" }, table));
 }
 
 function mapCell(version, grid, i, j, [y, x], colours) {
