@@ -58,7 +58,7 @@ function usedLines(shown) {
 function measure(columns, shown) {
   const n = shown.length, width = byId("maps").clientWidth, texts = maps.unit !== "colour", most = 40;
   const largest = maps.unit === "percent" ? 100 : Math.max(...shown.flatMap((v) => countsOf(v).flatMap((row) => [...row.values()])));
-  const least = texts ? Math.max(20, 9 + 6.4 * count(largest).length) : 12;
+  const least = texts ? Math.max(20, 8 + 6.4 * count(largest).length) : 12;
   const head = Math.max(texts ? 72 : 30, Math.min(texts ? 118 : 104, 16 + 6.4 * Math.max(...columns.map((i) => Math.min(Array.from(lines[i].text).length, 16))))), gap = 24;
   for (let each = n; each > 1; each--) {
     const cell = Math.floor((width / each - gap - head) / columns.length) - 1;
