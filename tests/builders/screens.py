@@ -23,7 +23,7 @@ VERSIONS = ("v1-first", "v2-more-images", "v3-deeper")
 ACCURACY = {"v1-first": 0.78, "v2-more-images": 0.88, "v3-deeper": 0.93}
 PICTURES = 160
 FAULTS = (Path(__file__).parent / "screens.js").read_text()
-OUR_PAGES = ("report", "comparison")
+OUR_PAGES = ("report", "comparison", "project")
 MLFLOW_IS_DARK = "_mlflow_dark_mode_toggle_enabled"
 
 
