@@ -119,7 +119,8 @@ def show(browser, screen: Screen) -> None:
 
 
 def take_all(browser, path: Path) -> None:
-    """A picture of the whole page, however long it is."""
+    """A picture of the whole page, however long it is, once its own pictures are there."""
+    browser.execute_async_script(DECODED)
     size = browser.execute_cdp_cmd("Page.getLayoutMetrics", {})["cssContentSize"]
     clip = {"x": 0, "y": 0, "width": size["width"], "height": min(size["height"], 9000), "scale": 1}
     taken = browser.execute_cdp_cmd(
@@ -165,6 +166,11 @@ def press_tab(browser, most: int = 400) -> Iterator[dict]:
         yield found
 
 
+DECODED = """
+    const done = arguments[arguments.length - 1];
+    for (const image of document.images) image.loading = "eager";
+    Promise.allSettled([...document.images].map((image) => image.decode())).then(() => done());
+"""
 FOCUSED = """
     const e = document.activeElement;
     if (!e || e === document.body) return null;

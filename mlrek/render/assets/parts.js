@@ -50,6 +50,10 @@ function percent(share) {
   return whole === 100 && share < 1 ? ">99 %" : `${whole} %`;
 }
 
+/** A change with its sign; none where it is shown as zero. */
+const signOf = (value, digits) => (Math.abs(value) < 0.5 * 10 ** -digits ? "" : value < 0 ? "−" : "+");
+const signed = (value, digits = 3) => (value === null ? "—" : signOf(value, digits) + Math.abs(value).toFixed(digits));
+
 const divide = (a, b) => (b === 0 ? NaN : a / b);
 
 /** Wilson's 95 % interval of a share. */

@@ -5,5 +5,3 @@ const nLabels = labels.length - data.own;
 const KINDS = { broken: "Broken", fixed: "Fixed", changed: "Wrong in another way" };
 const fileOf = (i) => data.images.names[i].split("/").pop() || data.images.names[i];
 const uriOf = (i) => data.images.prefix + data.images.names[i];
-const signOf = (value, digits) => (Math.abs(value) < 0.5 * 10 ** -digits ? "" : value < 0 ? "−" : "+");
-const signed = (value, digits = 3) => (value === null ? "—" : signOf(value, digits) + Math.abs(value).toFixed(digits));

@@ -30,11 +30,6 @@ function defineColours() {
 const swatch = (version) => svg("svg", { class: "dash-key", viewBox: "0 0 26 8", "aria-hidden": "true" },
   svg("line", { x1: 0, x2: 26, y1: 4, y2: 4, stroke: version.ink, "stroke-dasharray": version.dash || null }));
 
-const signed = (value) => {
-  const text = three(value);
-  return value > 0 && text !== "0.000" ? `+${text}` : text === "-0.000" ? "0.000" : text;
-};
-
 /** The version before on the same test set, null where there is none. */
 function before(version) {
   if (!version.set) return null;
