@@ -1,7 +1,7 @@
 """Take the README's pictures: `python tests/e2e/take_screenshots.py`.
 
-Syncs the digits project to a server of its own and keeps the charts and the compare page, a report
-and a comparison, small, in `examples/screenshots`. Needs Chromium and its driver, and the
+Syncs the digits project to a server of its own and keeps the charts, the project's page, a report
+and a comparison in `examples/screenshots`. Needs Chromium and its driver, and the
 development dependencies.
 
     python tests/e2e/take_screenshots.py --all FOLDER
@@ -34,9 +34,8 @@ from builders.screens import (  # noqa: E402 found by the line above
 )
 
 FOLDER = REPOSITORY / "examples" / "screenshots"
-WIDTH = 900
+WIDTH = 1400
 SCHEMES = ("light", "dark")
-COLOURS = 256
 PATIENCE_S = 60
 SIZES = (2, 10, 100)
 SCREENS = (
@@ -46,18 +45,6 @@ SCREENS = (
 CLOSE_ASSISTANT = """
     document.querySelectorAll("[data-component-id='mlflow.assistant.chat_panel.close']")
         .forEach(button => button.click())
-"""
-SCROLL_TO_PICTURES = """
-    const count = [...document.querySelectorAll('*')].find(
-        e => !e.children.length && e.parentElement.textContent.replace(' ', '') === 'charts(2)');
-    if (count) count.scrollIntoView({block: 'start'});
-    return document.querySelectorAll("img[src*='get-artifact']").length > 3;
-"""
-OPEN_PICTURES = """
-    const file = [...document.querySelectorAll('*')]
-        .filter(e => e.textContent.trim() === 'confusion_matrix.png').pop();
-    if (file) file.click();
-    return document.querySelectorAll("img[src^='blob:']").length > 3;
 """
 
 
@@ -78,11 +65,14 @@ def main() -> None:
         )
         browser = _open_browser()
         try:
-            links = [pages.stdout.readline().split()[-1] for _ in range(3)]
-            _take_charts(browser, links[1])
-            _take_compare(browser, links[2])
-            (report,) = list(Path(folder).glob("mlruns/**/report.html"))[:1]
-            _take_file(browser, report, "report", "#threshold")
+            _take_charts(browser, _read_links(pages)["charts"])
+            (project,) = (
+                path
+                for path in Path(folder).glob("mlruns/**/project.html")
+                if "moved" not in path.read_text()[:2000]
+            )
+            _take_file(browser, project, "project", "main")
+            _take_file(browser, project.with_name("report.html"), "report", "main")
             _take_file(browser, page, "comparison", "main")
         finally:
             browser.quit()
@@ -174,40 +164,23 @@ WITH_MOUSE = (
 
 def _open_browser() -> Chrome:
     options = ChromeOptions()
-    for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1700,1150"):
+    for flag in ("headless=new", "no-sandbox", "disable-dev-shm-usage", "window-size=1400,1000"):
         options.add_argument(f"--{flag}")
     options.add_argument(f"--{WITH_MOUSE}")
     return Chrome(options=options)
 
 
 def _take_charts(browser: Chrome, link: str) -> None:
-    """The first screen, and the pictures further down."""
+    """The first screen."""
     browser.get(link)
     _wait(browser, "return document.querySelectorAll('.bars .point').length > 10")
     browser.execute_script(CLOSE_ASSISTANT)
     time.sleep(3)
     _keep(browser, "charts")
-    _wait(browser, SCROLL_TO_PICTURES)
-    time.sleep(3)
-    _keep(browser, "charts-pictures")
-
-
-def _take_compare(browser: Chrome, link: str) -> None:
-    """The heat maps of all versions side by side."""
-    browser.get(link)
-    _wait(browser, OPEN_PICTURES)
-    browser.execute_script(CLOSE_ASSISTANT)
-    time.sleep(3)
-    browser.execute_script(
-        "document.querySelector(\"img[src^='blob:']\").scrollIntoView({block: 'center'})"
-    )
-    time.sleep(1)
-    _keep(browser, "compare")
 
 
 def _take_file(browser: Chrome, path: Path, name: str, part: str) -> None:
     """A page of ours, from one of its parts on."""
-    browser.set_window_size(1250, 1150)
     browser.get(path.as_uri())
     _wait(browser, "return document.documentElement.dataset.ready === 'true'")
     browser.execute_script(
@@ -228,12 +201,11 @@ def _wait(browser: Chrome, script: str) -> None:
 
 
 def _keep(browser: Chrome, name: str) -> None:
-    """The window as a small PNG."""
+    """The window as a PNG."""
     picture = Image.open(BytesIO(browser.get_screenshot_as_png())).convert("RGB")
     height = round(picture.height * WIDTH / picture.width)
     small = picture.resize((WIDTH, height), Image.Resampling.LANCZOS)
-    few = small.quantize(COLOURS, dither=Image.Dither.NONE)
-    few.save(FOLDER / f"{name}.png", optimize=True)
+    small.save(FOLDER / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":
