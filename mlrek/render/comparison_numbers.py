@@ -61,10 +61,11 @@ def list_shown_numbers(comparison: Comparison) -> list[ShownNumbers]:
 def build_label_rows(comparison: Comparison) -> dict[str, Json]:
     """The number of each label in both versions, those that changed most first."""
     rows = list_label_rows(comparison)
+    codes = {label: i for i, label in enumerate(comparison.labels)}
     return {
         "number": name_metric(find_label_number(comparison)),
         "total": len(rows),
-        "rows": [_build_label(*row) for row in rows[:_MAX_LABELS]],
+        "rows": [_build_label(d, p, codes[d.label]) for d, p in rows[:_MAX_LABELS]],
     }
 
 
@@ -106,9 +107,10 @@ def _show(difference: Difference, reach: float) -> ShownDifference:
     )
 
 
-def _build_label(difference: Difference, p: float) -> dict[str, Json]:
+def _build_label(difference: Difference, p: float, code: int) -> dict[str, Json]:
     numbers = ("baseline", "candidate", "difference", "low", "high")
     return {
+        "label": code,
         "name": escape_unencodable(display_label(difference.label)),
         **{number: round_number(getattr(difference, number)) for number in numbers},
         "p": round_number(p),

@@ -34,7 +34,9 @@ SCRIPTS: Final = (
     "places.js",
     "cards.js",
     "grid.js",
-    *(f"comparison/{part}.js" for part in ("data", "labels", "images", "matrix", "start")),
+    "label_list.js",
+    *(f"comparison/{part}.js" for part in ("data", "labels", "images", "matrix")),
+    *(f"comparison/{part}.js" for part in ("label_list", "start")),
 )
 MAX_IMAGES: Final = 6_000
 """Images of each kind of change that a page holds; the CSV file has all of them."""

@@ -76,6 +76,7 @@ SCRIPTS: Final = (
     "places.js",
     "cards.js",
     "grid.js",
+    "label_list.js",
     *(f"report/{part}.js" for part in ("data", "images", "threshold", "matrix", "labels")),
     *(f"report/{part}.js" for part in ("label_list", "galleries", "checks", "start")),
 )

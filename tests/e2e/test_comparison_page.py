@@ -289,7 +289,7 @@ def test_labels_that_only_their_own_interval_tells_are_in_a_quiet_colour(open_pa
     assert lost == {("not after adjustment", slate)}
 
 
-@pytest.mark.parametrize("width", [1000, 1400, 1920])
+@pytest.mark.parametrize("width", [1000, 1200, 1400, 1920])
 def test_no_name_or_number_is_cut(open_pair, hundred, screen, width):
     """Of metrics and labels, in both tables."""
     screen(width)
@@ -299,8 +299,12 @@ def test_no_name_or_number_is_cut(open_pair, hundred, screen, width):
         ".filter(e => e.checkVisibility() && e.scrollWidth > e.clientWidth + 1)"
         ".map(e => e.textContent)"
     )
+    beyond = page.run(
+        "return [...document.querySelectorAll('.scroll:has(> .differences)')]"
+        ".filter(e => e.scrollWidth > e.clientWidth).map(e => e.scrollWidth - e.clientWidth)"
+    )
 
-    assert cut == []
+    assert cut == beyond == []
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -38,9 +38,9 @@ def open_report(page, tmp_path):
 def open_pair(page, tmp_path):
     """Open the comparison of two evaluations as a file; its script makes no error."""
 
-    def show(*sides):
+    def show(*sides, intervals=False):
         comparison = compare_versions(
-            *(Side(evaluation=side) for side in sides), CompareSettings(intervals=False)
+            *(Side(evaluation=side) for side in sides), CompareSettings(intervals=intervals)
         )
         path = tmp_path / "comparison.html"
         path.write_bytes(render_comparison_page(comparison, sides[1]))
@@ -513,3 +513,171 @@ def test_the_matrix_of_a_comparison_is_searched_sorted_and_fitted(open_pair):
     assert page.run("return document.querySelectorAll('#matrix-most button').length") == 8
     page.run("document.querySelector('#matrix-most button').click()")
     assert page.run("return document.querySelectorAll('#cell .card').length") > 0
+
+
+def draw_pair(n_images, n_labels):
+    """Truth and both versions' answers, and their evaluations; the second forgot label 3."""
+    truth, first, _, old = draw_answers(n_images, n_labels)
+    rng = np.random.default_rng(5)
+    second = np.where((truth == 3) | (rng.random(n_images) < 0.05), (first + 2) % n_labels, first)
+    second = np.where(truth == 3, rng.permutation(np.delete(np.arange(n_labels), 3))[0], second)
+    new = replace(old, records=replace(old.records, label_idx=second))
+    return truth, first, second, old, replace(new, version=replace(new.version, name="v2"))
+
+
+def choose(page, label):
+    """Press a label of the list at the side; without a name all of them."""
+    page.run(
+        "[...document.querySelectorAll('[role=option]')]"
+        ".find(o => o.title === arguments[0]).click()",
+        label,
+    )
+
+
+def list_gallery(page):
+    """The images of the comparison's gallery, as numbers."""
+    page.run(
+        "let b; while ((b = document.querySelector('#gallery .more:not([hidden])'))) b.click()"
+    )
+    cards = "return [...document.querySelectorAll('#gallery .card')].map(c => c.dataset.image)"
+    return sorted(map(int, page.run(cards)))
+
+
+def test_the_list_of_a_comparison_has_both_values_and_the_change(open_pair, screen):
+    """F1 as scikit-learn computes it; sorted, the largest change comes first; others by search."""
+    from sklearn.metrics import f1_score
+
+    screen(1400)
+    truth, first, second, old, new = draw_pair(900, 12)
+    page = open_pair(old, new)
+    page.run(
+        "const sort = document.querySelector('#side-box select'); sort.value = 'change';"
+        "sort.dispatchEvent(new Event('change'))"
+    )
+    read = (
+        "return [...document.querySelectorAll('[role=option][title]')].map(o =>"
+        "[o.title, ...[...o.querySelectorAll('span')].slice(1, 3).map(s => s.textContent)])"
+    )
+    before, after = (f1_score(truth, answers, average=None) for answers in (first, second))
+    change = after - before
+
+    assert page.run(read) == [
+        [
+            f"label {code}",
+            f"{change[code]:+.3f}".replace("-", "−"),
+            f"{before[code]:.3f} → {after[code]:.3f}",
+        ]
+        for code in np.argsort(-abs(change), kind="stable")
+    ]
+    page.run(
+        "const box = document.querySelector('#side-box input'); box.value = 'LABEL 1';"
+        "box.dispatchEvent(new Event('input'))"
+    )
+    assert {title for title, *_ in page.run(read)} == {"label 1", "label 10", "label 11"}
+
+
+def test_the_list_of_a_comparison_is_coloured_as_the_table_of_labels_judges(open_pair, screen):
+    """Better and worse are said and coloured where the table says so, and nowhere else."""
+    screen(1400)
+    *_, old, new = draw_pair(900, 12)
+    page = open_pair(old, new, intervals=True)
+    judged = page.run(
+        "return Object.fromEntries([...document.querySelectorAll('#label-table tbody tr')]"
+        ".map(r => [r.dataset.name, r.lastChild.textContent]))"
+    )
+    listed = page.run(
+        "return [...document.querySelectorAll('[role=option][title]')].map(o => [o.title,"
+        "o.querySelector('.judged').textContent,"
+        "getComputedStyle(o.querySelector('.moved')).color.match(/\\d+/g).map(Number)])"
+    )
+    blue, orange = (0, 98, 154), (168, 74, 0)  # --blue-text and --orange-text
+
+    assert judged["label 3"] == "worse"
+    for label, said, colour in listed:
+        assert said == (judged[label] if judged[label] in {"better", "worse"} else "")
+        expected = {"better": [blue], "worse": [orange]}.get(judged[label])
+        assert (tuple(colour) in expected) if expected else (tuple(colour) not in (blue, orange))
+    assert {said for _, said, _ in listed} > {"worse"}
+
+
+def test_a_label_of_a_comparisons_list_is_chosen_by_keys_for_the_whole_page(open_pair, screen):
+    """Images, the table's row and the matrix; the choice above the images says it, too."""
+    from selenium.webdriver.common.keys import Keys
+
+    screen(1400)
+    truth, first, second, old, new = draw_pair(900, 12)
+    page = open_pair(old, new)
+    is_changed = ((first == truth) != (second == truth)) | (
+        (first != second) & (first != truth) & (second != truth)
+    )
+    is_about = (truth == 10) | (first == 10) | (second == 10)
+    option = page.browser.find_element("css selector", "[role=option][tabindex='0']")
+    option.send_keys(Keys.END, Keys.NULL)
+    page.browser.switch_to.active_element.send_keys(Keys.ARROW_UP)
+    page.browser.switch_to.active_element.send_keys(Keys.ENTER)
+    page.screenshot("comparison-label-chosen")
+
+    assert page.run("return document.activeElement.getAttribute('aria-selected')") == "true"
+    assert page.run("return document.getElementById('side-chosen').textContent") == "label 10"
+    assert list_gallery(page) == np.flatnonzero(is_changed & is_about).tolist()
+    assert page.run("return document.querySelector('#images-controls select').value") == "10"
+    row = "return [...document.querySelectorAll('tr[aria-current=true]')].map(r => r.dataset.name)"
+    assert page.run(row) == ["label 10"]
+    marked = "return [...document.querySelectorAll('#matrix th.chosen')].map(t => t.title)"
+    assert page.run(marked) == ["label 10", "label 10"]
+
+    choose(page, "")
+    assert list_gallery(page) == np.flatnonzero(is_changed).tolist()
+    assert page.run(row) == page.run(marked) == []
+    assert page.run("return document.getElementById('side-chosen').textContent") == "all"
+
+
+def test_a_chosen_label_is_brought_into_sight_in_table_and_matrix(open_pair, screen):
+    """Past the first 25 rows too, and in the matrix's box, the page staying where it is."""
+    screen(1400, 700)
+    *_, old, new = draw_pair(1_200, 40)
+    page = open_pair(old, new)
+    rows = list_rows(page)
+    in_matrix, among_other = rows[-2], min({f"label {c}" for c in range(40)} - set(rows))
+    listed = page.run(
+        "return [...document.querySelectorAll('#label-table tbody tr')].map(r => r.dataset.name)"
+    )
+    assert len(listed) == 25
+    unlisted = next(label for c in range(40) if (label := f"label {c}") not in listed)
+    choose(page, unlisted)
+    assert page.run("return document.querySelector('tr[aria-current]').dataset.name") == unlisted
+
+    choose(page, in_matrix)
+    page.run("document.getElementById('confusion').scrollIntoView({behavior: 'instant'})")
+    box, head, name = page.run(
+        "return ['#matrix', '#matrix .corner', '#matrix tbody th.chosen']"
+        ".map(s => document.querySelector(s).getBoundingClientRect())"
+    )
+    assert head["bottom"] <= name["top"]
+    assert name["bottom"] <= box["bottom"]
+    page.browser.execute_async_script(
+        "const [done] = arguments; requestAnimationFrame(() => requestAnimationFrame(done))"
+    )
+    top = "return document.getElementById('matrix').getBoundingClientRect().top"
+    before = page.run(top)
+    choose(page, among_other)
+    assert page.run("return document.querySelector('#matrix tbody th.chosen').title") == "(other)"
+    note = page.run("return document.getElementById('matrix-note').textContent")
+    assert f"{among_other}\u2069 is among (other)." in note
+    assert abs(page.run(top) - before) < 2
+
+
+@pytest.mark.parametrize(("width", "is_open"), [(1000, False), (1400, True)])
+def test_the_list_of_a_comparison_folds_above_a_narrow_page(open_pair, screen, width, is_open):
+    """As that of a report."""
+    screen(width)
+    *_, old, new = draw_pair(400, 12)
+    page = open_pair(old, new)
+    page.screenshot(f"comparison-side-{width}")
+
+    assert page.run("return document.getElementById('side-details').open") is is_open
+    page.run("document.getElementById('side-details').open = true")
+    left, right = page.run(
+        "return ['side', 'verdict'].map(id => document.getElementById(id).getBoundingClientRect())"
+    )
+    assert (right["left"] > left["right"]) is is_open

@@ -122,7 +122,8 @@ function makeGrid(box, label, open) {
     clear(words) { view = drawing = null; box.replaceChildren(el("p", {}, words)); readout.textContent = ""; },
     forget() { drawing = null; },
     deselect() { if (drawing) drawing.select(-1, -1); },
-    highlight(code) { chosen = code; if (drawing) drawing.highlight(code); },
+    /** Mark a label; another one than before is scrolled to within the box. */
+    highlight(code) { const isOther = code !== chosen; chosen = code; if (drawing) drawing.highlight(code, isOther); },
     press: (y, x) => { if (drawing) { drawing.go(y, x); hooks.open(y, x); } },
     isPicture: () => Boolean(drawing) && drawing.isPicture,
   };
@@ -197,6 +198,12 @@ function makeTable(box, first, hooks) {
       cell = Math.max(24, cell - Math.ceil(over / columns.length));
     }
   };
+  /** Scroll a row and a column into the box, past the names that stay in sight; the page stays where it is. */
+  const reach = (y, x) => {
+    const { left, top } = box.getBoundingClientRect(), corner = table.querySelector(".corner"), into = (low, high, from, to) => (low < from ? low - from : Math.max(0, high - to));
+    if (y >= 0) { const row = sides[y].getBoundingClientRect(); box.scrollTop += into(row.top, row.bottom, top + corner.offsetHeight, top + box.clientHeight); }
+    if (x >= 0) { const column = heads[x].getBoundingClientRect(); box.scrollLeft += into(column.left, column.right, left + corner.offsetWidth, left + box.clientWidth); }
+  };
   box.replaceChildren(table);
   update(view);
   cells[0][0].tabIndex = 0;
@@ -207,8 +214,9 @@ function makeTable(box, first, hooks) {
       for (const td of table.querySelectorAll("td[aria-selected]")) td.removeAttribute("aria-selected");
       if (y >= 0) cells[y][x].setAttribute("aria-selected", "true");
     },
-    highlight(code) {
+    highlight(code, isOther = false) {
       for (const [nodes, lines] of [[heads, columns], [sides, rows]]) nodes.forEach((node, i) => node.classList.toggle("chosen", lines[i].codes.includes(code)));
+      if (isOther && code >= 0) reach(rows.findIndex((line) => line.codes.includes(code)), columns.findIndex((line) => line.codes.includes(code)));
     },
   };
 }
@@ -240,10 +248,13 @@ function makePicture(box, first, hooks) {
     at = [y, x];
     makeHere();
     here.lastChild.focus({ preventScroll: true });
+    reach(y, x);
+    hooks.read(y, x);
+  };
+  const reach = (y, x) => {
     const [left, top] = [gutter[0] + x * size, gutter[1] + y * size];
     pane.scrollLeft = Math.min(Math.max(pane.scrollLeft, left + size - pane.clientWidth + 4), left - gutter[0]);
     pane.scrollTop = Math.min(Math.max(pane.scrollTop, top + size - pane.clientHeight + 4), top - gutter[1]);
-    hooks.read(y, x);
   };
 
   /** One pixel a cell; where cells are small their colours are stronger. */
@@ -395,6 +406,10 @@ function makePicture(box, first, hooks) {
     update(next) { view = next; makeImage(); draw(); const isFocused = here.contains(document.activeElement); makeHere(); if (isFocused) here.lastChild.focus({ preventScroll: true }); },
     fit() { resize(isFitted ? fitting() : size); },
     select(y, x) { selected = y < 0 ? null : [y, x]; here.lastChild.toggleAttribute("aria-selected", false); if (selected) here.lastChild.setAttribute("aria-selected", "true"); draw(); },
-    highlight(code) { chosen = code; draw(); },
+    highlight(code, isOther = false) {
+      chosen = code;
+      if (isOther && code >= 0) reach(...[rows, columns].map((lines) => lines.findIndex((line) => line.codes.includes(code))));
+      draw();
+    },
   };
 }

@@ -3,7 +3,6 @@
 const images = {
   n: data.images.names.length, thumbnail: (i) => data.images.thumbnails[i], uri: uriOf, file: fileOf,
 };
-const gallery = { label: -1 };
 
 const listed = (codes) => (codes.length ? codes.flatMap((code, k) => [k ? ", " : "", el("b", {}, name(labels[code]))]) : ["(none)"]);
 const answered = (codes, confidence) => [...listed(codes), confidence === null ? "" : ` ${confidence.toFixed(2)}`];
@@ -53,12 +52,12 @@ function showImages() {
     kinds: kinds.map((kind) => [kind, KINDS[kind]]), order: "surest", images, change: draw, pictures: shown > 0 && shown < images.n,
     about: ({ image, afterSure }) => ({ image, score: afterSure === null ? null : 100 * afterSure }),
   });
-  const pick = select("Label", [[-1, "all labels"], ...labels.slice(0, nLabels).map((label, code) => [code, label])], -1, (value) => { gallery.label = Number(value); draw(); });
-  const isAbout = ({ truth, before, after }) => gallery.label < 0 || [truth, before, after].some((codes) => codes.includes(gallery.label));
+  const pick = select("Label", [[-1, "all labels"], ...labels.slice(0, nLabels).map((label, code) => [code, label])], -1, (value) => setLabel(Number(value)));
+  const isAbout = ({ truth, before, after }) => state.label < 0 || [truth, before, after].some((codes) => codes.includes(state.label));
   kinds.forEach((kind) => filter.count(kind, data.totals[kind]));
 
   function draw() {
-    const counts = [], wanted = kinds.filter(filter.shows), narrowed = filter.narrows() || gallery.label >= 0;
+    const counts = [], wanted = kinds.filter(filter.shows), narrowed = filter.narrows() || state.label >= 0;
     byId("gallery").replaceChildren(...wanted.map((kind) => {
       const all = changes.get(kind), total = data.totals[kind], items = filter.arrange(all.filter(isAbout));
       const held = all.length < total ? `${count(all.length)} of ${plural(total, "image")} are on this page; fixed_broken.csv has all` : plural(total, "image");
@@ -73,5 +72,6 @@ function showImages() {
 
   byId("images-controls").append(pick.node, ...filter.nodes);
   byId("images-note").textContent = sayPictures(data.images);
+  onLabel.push((label) => { pick.set(label); draw(); });
   draw();
 }

@@ -17,6 +17,7 @@ function showLabels() {
   const notes = hasP ? [] : ["These numbers have no p: each label is held to a wider interval than the one shown, as Holm's steps ask."];
   if (rows.length < total) notes.push(`${count(rows.length)} of ${count(total)} labels are on this page; comparison.json has all.`);
   byId("labels-note").textContent = notes.join(" ");
+  onLabel.push(drawLabels);
   drawLabels();
 }
 
@@ -30,7 +31,7 @@ function orderLabels() {
 }
 
 function drawLabels() {
-  const found = orderLabels(), shown = labelTable.all ? found : found.slice(0, FIRST_LABELS);
+  const found = orderLabels(), shown = found.filter((row, i) => labelTable.all || i < FIRST_LABELS || row.label === state.label);
   const ends = found.flatMap((row) => [row.low, row.high, row.difference].filter((v) => v !== null).map(Math.abs));
   const reach = Math.max(0.01, ...ends);
   const head = el("tr", {}, LABEL_COLUMNS.map(([key, text]) => (key ? labelHead(key, text) : axisHead(reach))));
@@ -59,8 +60,8 @@ function sortLabels(key) {
 }
 
 function labelRow(row, reach) {
-  const interval = row.low === null ? "—" : `${signed(row.low)} to ${signed(row.high)}`;
-  return el("tr", { class: row.kind, "data-name": row.name },
+  const interval = row.low === null ? "—" : `${signed(row.low)} to ${signed(row.high)}`, isChosen = row.label === state.label;
+  return el("tr", { class: isChosen ? `${row.kind} chosen` : row.kind, "data-name": row.name, "aria-current": isChosen ? "true" : null },
     el("th", { scope: "row" }, name(row.name)),
     el("td", { class: "n" }, three(row.baseline)), el("td", { class: "n" }, three(row.candidate)),
     el("td", { class: "n moved" }, signed(row.difference)), el("td", { class: "axis" }, whisker(row, reach)),

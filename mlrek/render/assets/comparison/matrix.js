@@ -25,6 +25,7 @@ function showConfusion() {
   });
   lineControls(byId("confusion-controls"), names, drawn, [["label", "label"], ["name", "A–Z"], ["change", "most changed"]], lineState, () => drawDifference());
   drawDifference();
+  onLabel.push((label) => { difference.grid.highlight(label); if (difference.view) sayNotes(); });
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => requestAnimationFrame(() => { difference.grid.forget(); drawDifference(true); }));
 }
 
@@ -33,12 +34,19 @@ function drawDifference(isSameCells = false) {
   if (!isSameCells) { byId("cell").hidden = true; byId("cell").replaceChildren(); grid.deselect(); }
   byId("matrix-most").replaceChildren();
   byId("matrix-note").textContent = "";
-  if (!kept.length) { grid.clear(`No label's name contains “${lineState.search}”.`); return; }
-  difference.view = viewDifference(kept);
+  difference.view = kept.length ? { ...viewDifference(kept), kept } : null;
+  if (!difference.view) { grid.clear(`No label's name contains “${lineState.search}”.`); return; }
   grid.show(difference.view);
-  const found = lineState.search ? "those found, and what changed with them" : "the same as in the picture";
-  if (kept.length < names.length) byId("matrix-note").textContent = `${kept.length} of ${count(names.length)} labels are shown: ${found}; (other) holds the rest.`;
+  sayNotes();
   if (grid.isPicture()) listMostChanged();
+}
+
+function sayNotes() {
+  const { names, view: { kept } } = difference, notes = [];
+  const found = lineState.search ? "those found, and what changed with them" : "the same as in the picture";
+  if (kept.length < names.length) notes.push(`${kept.length} of ${count(names.length)} labels are shown: ${found}; (other) holds the rest.`);
+  if (state.label >= 0 && !kept.includes(state.label)) notes.push(`\u2068${names[state.label]}\u2069 is among (other).`);
+  byId("matrix-note").textContent = notes.join(" ");
 }
 
 function viewDifference(kept) {

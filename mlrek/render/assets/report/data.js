@@ -3,11 +3,3 @@ const labels = data.labels;
 const isDetection = data.task === "detection";
 const OUTCOMES = ["tp", "fn", "fp"];
 const state = { label: -1, step: 50, by: "rule", matrix: { by: "rule", order: "label", unit: "count", shown: "drawn", search: "" } };
-
-/** What is drawn anew when another label is chosen; -1 is all labels together. */
-const onLabel = [];
-
-function setLabel(label) {
-  state.label = label;
-  onLabel.forEach((draw) => draw(label));
-}
