@@ -7,7 +7,7 @@ function showLabelList() {
   for (const found of rows) row[found.label] = found;
   const sizes = row.map((found) => found && Math.abs(found.difference)), reach = Math.max(0.01, ...sizes);
   fillLabelList({
-    names: labels.slice(0, nLabels), heads: [`label, ${number} before → now`, "change"], room: 26,
+    names: labels.slice(0, nLabels), heads: [`label, ${number} before → now`, "change"], room: 23,
     orders: rows.length ? [["change", "Largest change", byColumn(sizes, -1)]] : [],
     kind: (code) => row[code] && row[code].kind,
     numbers: (code) => (row[code] ? changeInList(row[code], reach) : el("span", {}, "—")),
