@@ -277,7 +277,7 @@ def test_a_run_without_a_store(run_mlrek, tmp_path, digits):
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        (["--label-map", "nowhere.csv"], "cannot be read"),
+        (["--label-map", "nowhere.csv"], "no such file or folder"),
         (["--group-by", "("], "no regular expression"),
         (["--label-map", "unknown.json"], "renames 'twelve', which neither version has"),
     ],
