@@ -49,7 +49,10 @@ FIRST_LOOK_S, LAST_LOOK_S = 0.004, 0.05
 
 @dataclass(frozen=True)
 class Ended:
-    """How a command ended; minus the signal's number where one killed it."""
+    """How a command ended; minus the signal's number where one killed it.
+
+    Of `stderr` the lines are left out that a slow machine shows every ten seconds.
+    """
 
     returncode: int
     stdout: str
@@ -95,8 +98,11 @@ class WarmProcess:
         while not (ended := self._ask({"ended": pid})):
             time.sleep(pause)
             pause = min(2 * pause, LAST_LOOK_S)
+        from fakes.said import drop_progress  # only here: the process itself has no tests
+
         code, cpu_s, out = ended
-        return Ended(code, Path(out, "1").read_text(), Path(out, "2").read_text(), cpu_s)
+        stdout, stderr = (Path(out, name).read_text() for name in "12")
+        return Ended(code, stdout, drop_progress(stderr), cpu_s)
 
     def signal_after(self, cpu_s: float, number: int, *args: object, cwd: Path) -> Ended:
         """Start a command, send it a signal when it has taken so much CPU, and wait for it."""
