@@ -96,11 +96,12 @@ class Project:
 
 
 def crop_names(png):
-    """Left of the grid, below the header, whatever the size; of each file its own few greys."""
+    """Left of the grid and as high, whatever the size; of each file its own few greys."""
     pixels = np.asarray(Image.open(BytesIO(png)).convert("L"), dtype=int)
     layout = plan_layout(LABELS, 25, [])
     scale = pixels.shape[0] / layout.height
-    return pixels[round(layout.grid.top * scale) + 1 :, : round((layout.grid.left - 4) * scale)]
+    top, bottom = layout.grid.top * scale, (layout.grid.top + layout.grid.height) * scale
+    return pixels[round(top) + 1 : round(bottom), : round((layout.grid.left - 4) * scale)]
 
 
 @pytest.fixture

@@ -148,7 +148,10 @@ def test_each_link_opens_its_page_in_a_workspace(run_mlrek, digits, workspace_se
         "charts": (r"aggregate\s*\(\d+\)",),
         "runs": ("v2-linear", "v4-new-split"),
         "compare": ("v2-linear", "v4-new-split"),
-        "images": ("confusion_matrix.png",),
+        "images": ("v2-linear", r"charts\s*\(\d+\)"),
+        "compare_newest": ("v3-neighbours", "v4-new-split"),
+        "project": ("project.html",),
+        "report": ("report.html",),
     }
 
     for name, link in links.items():
