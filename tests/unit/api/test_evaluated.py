@@ -317,12 +317,18 @@ def test_the_page_is_the_report_of_a_run(ev):
 )
 def test_plots_are_figures_that_a_notebook_shows(examples, name, version):
     """Matplotlib's own, which pyplot does not know, and which show themselves as PNG."""
+    others = list_pyplot_figures()
     figure = getattr(mlrek.read(f"{examples}/{version}"), name)()
 
     assert isinstance(figure, Figure)
     assert figure._repr_png_().startswith(b"\x89PNG")
+    assert list_pyplot_figures() == others
+
+
+def list_pyplot_figures() -> list[int]:
+    """The numbers of the figures that pyplot knows of."""
     pyplot = sys.modules.get("matplotlib.pyplot")
-    assert pyplot is None or not pyplot.get_fignums()
+    return [] if pyplot is None else pyplot.get_fignums()
 
 
 def test_nothing_can_be_changed(ev):
