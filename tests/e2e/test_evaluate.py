@@ -299,11 +299,14 @@ def running(digits, rekognition_server, holdout):
 
 
 def called(server) -> list[str]:
-    """The images that were asked about, each as often as it was answered or refused."""
+    """The images that were asked about, each as often as it was answered or refused.
+
+    A process that is killed may leave half a request, which asks for nothing.
+    """
     return [
         f"s3://{p['Image']['S3Object']['Bucket']}/{p['Image']['S3Object']['Name']}"
         for operation, p in server.requests
-        if operation == "DetectCustomLabels"
+        if operation == "DetectCustomLabels" and "Image" in p
     ]
 
 

@@ -156,7 +156,12 @@ def test_a_change_among_the_others_is_said_though_it_cancels_out():
     counts = np.zeros((30, 30), dtype=int)
     counts[5, 5], counts[6, 7], counts[0, 0] = 3, -3, 1
     difference = ConfusionDifference(
-        counts=counts, labels=LABELS, n_own=0, moves=np.zeros((0, 4), dtype=int), images=()
+        counts=counts,
+        baseline=np.zeros_like(counts),
+        labels=LABELS,
+        n_own=0,
+        moves=np.zeros((0, 4), dtype=int),
+        images=(),
     )
     figure = draw_confusion_difference(
         difference, baseline="a", candidate="b", images=9, drawn_labels=["label 0", "label 1"]
