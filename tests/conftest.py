@@ -81,6 +81,17 @@ def pytest_configure(config):
         config.pluginmanager.register(_Claims())
 
 
+@pytest.fixture(autouse=True)
+def _same_variables():
+    """MLflow tells itself the experiment of a test by a variable: the next test has none of it."""
+    before = {name: value for name, value in os.environ.items() if name.startswith("MLFLOW_")}
+    yield
+    for name in [name for name in os.environ if name.startswith("MLFLOW_")]:
+        if name not in before:
+            del os.environ[name]
+    os.environ.update(before)
+
+
 @pytest.fixture(scope="session")
 def digits() -> Path:
     """The shipped example."""

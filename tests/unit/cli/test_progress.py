@@ -127,15 +127,30 @@ def test_who_watches_decides_what_is_shown(monkeypatch, quiet, is_terminal, view
     assert type(_choose_view(Activity(), Output(quiet=quiet))) is view
 
 
+_DRAWN_AT_EACH_STEP = """
+import mlrek.cli.progress as progress
+from mlrek.__main__ import main
+
+class View(progress.BarView):
+    def __init__(self, activity, output):
+        super().__init__(activity, output)
+        self.enter, activity.enter = activity.enter, self.enter_and_draw
+
+    def enter_and_draw(self, *step):
+        self.enter(*step)
+        self.timer.join()
+        self.live.refresh()
+
+progress.SHOW_AFTER_S, progress.BarView = 0, View
+main()
+"""
+
+
 def _watch(*args: str, cwd) -> tuple[str, str]:
     """What a command writes to a terminal of 100 columns as stderr, and to a pipe as stdout."""
     ours, theirs = pty.openpty()
     env = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
-    code = (
-        "import mlrek.cli.progress as p; p.SHOW_AFTER_S = 0; "
-        "from mlrek.__main__ import main; main()"
-    )
-    command = [sys.executable, "-c", code, *args]
+    command = [sys.executable, "-c", _DRAWN_AT_EACH_STEP, *args]
     with subprocess.Popen(
         command, cwd=cwd, env=env, stdout=subprocess.PIPE, stderr=theirs, stdin=subprocess.DEVNULL
     ) as process:
