@@ -432,6 +432,40 @@ class Contents:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SliceColumn:
+    """What files tell of each image besides its truth and records: its site, camera or light.
+
+    Of texts `values` are the distinct ones and `codes` (n_images,) their positions in it, -1 where
+    an image has none. Of numbers there are `numbers` (n_images,) instead, NaN where it has none.
+    """
+
+    name: str
+    values: tuple[str, ...] = ()
+    codes: IntArray | None = None
+    numbers: FloatArray | None = None
+
+    def __post_init__(self) -> None:
+        if (self.codes is None) == (self.numbers is None):
+            raise EvaluationError(f"column {self.name!r}: has texts or numbers, one of the two")
+        if len(set(self.values)) != len(self.values):
+            raise EvaluationError(f"column {self.name!r}: a value stands twice in its list")
+        codes = np.zeros(0, dtype=np.int64) if self.codes is None else self.codes
+        if np.any((codes < -1) | (codes >= len(self.values))):
+            raise EvaluationError(f"column {self.name!r}: a code has no value")
+        if self.numbers is not None and np.isinf(self.numbers).any():
+            raise EvaluationError(f"column {self.name!r}: a number is not finite")
+
+    def __len__(self) -> int:
+        return len(self.numbers if self.codes is None else self.codes)  # type: ignore[arg-type]
+
+    def take(self, image_idx: IntArray) -> "SliceColumn":
+        """The column of the images at `image_idx`, in that order; all its values stay."""
+        codes = None if self.codes is None else self.codes[image_idx]
+        numbers = None if self.numbers is None else self.numbers[image_idx]
+        return SliceColumn(name=self.name, values=self.values, codes=codes, numbers=numbers)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """Everything a provider published about testing one version.
 
@@ -444,6 +478,7 @@ class Evaluation:
     confidences of their own; where not, each is 1 and says nothing. `seen_in_training` (n_images,)
     tells which test images the version was trained on, None where nothing tells; `contents` what
     the bytes of the test images were when the version was logged, None where nobody asked.
+    `slice_columns` are what files tell of each image besides, by which slices are made.
     `summary` is the provider's summary file, byte for byte. `doubts` are facts that weaken its
     numbers; `warnings` are remarks that weaken none.
     """
@@ -461,6 +496,7 @@ class Evaluation:
     is_scored: bool = True
     seen_in_training: BoolArray | None = None
     contents: Contents | None = None
+    slice_columns: tuple[SliceColumn, ...] = ()
     pos_label: str = ""
     reported: Reported = field(default_factory=Reported)
     files: tuple[SourceFile, ...] = ()
@@ -488,6 +524,14 @@ class Evaluation:
             raise EvaluationError(f"{self.version.arn}: trained and test images differ in number")
         if self.contents is not None and len(self.contents.sizes) != len(self.images):
             raise EvaluationError(f"{self.version.arn}: contents and images differ in number")
+        self._check_slice_columns()
+
+    def _check_slice_columns(self) -> None:
+        names = [column.name for column in self.slice_columns]
+        if len(set(names)) != len(names):
+            raise EvaluationError(f"{self.version.arn}: two columns for slices have one name")
+        if any(len(column) != len(self.images) for column in self.slice_columns):
+            raise EvaluationError(f"{self.version.arn}: a column and images differ in number")
 
     def _check_masks(self, masks: MaskCounts) -> None:
         if len(masks.readable) != len(self.images):

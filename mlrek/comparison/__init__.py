@@ -226,12 +226,38 @@ class Settling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SliceDifference:
+    """One slice of the shared images, in both versions.
+
+    Attributes:
+        names: Of slices that hold the very same images, which are one; the first speaks for it.
+        images: Their URIs.
+        score: What every slice is judged by, the share of its images that are right, with p
+            adjusted over all slices tried (Holm).
+        numbers: The headline numbers of the task on these images.
+        part_of: Name of the slice that it is shown with, as in `SliceRow`.
+    """
+
+    names: tuple[str, ...]
+    images: tuple[str, ...]
+    score: Difference
+    numbers: tuple[Difference, ...] = ()
+    part_of: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name that speaks for it."""
+        return self.names[0]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
     """Everything that tells a candidate from a baseline.
 
     `fixed` are shared images that only the candidate has right, `broken` those that only the
     baseline has, `changed` those that both have wrong in different ways. `settling` is there where
-    the difference of accuracy (or of images wholly right) is undecided. `doubts` are those of both
+    the difference of accuracy (or of images wholly right) is undecided. `slices` are those of the
+    shared images, worst first, of `n_slices_tried` in all. `doubts` are those of both
     versions, each with its side, and those of the comparison itself.
     """
 
@@ -247,6 +273,8 @@ class Comparison:
     changed: tuple[ImageChange, ...] = ()
     confusion: ConfusionDifference | None = None
     settling: Settling | None = None
+    slices: tuple[SliceDifference, ...] = ()
+    n_slices_tried: int = 0
     baseline_leakage: Leakage = Leakage(known=False)
     candidate_leakage: Leakage = Leakage(known=False)
     doubts: tuple[Doubt, ...] = ()

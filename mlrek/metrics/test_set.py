@@ -366,6 +366,7 @@ def take_images(evaluation: Evaluation, image_idx: IntArray) -> Evaluation:
         baseline=_take_baseline(evaluation.baseline, image_idx),
         seen_in_training=_take_seen(evaluation.seen_in_training, image_idx),
         contents=_take_contents(evaluation.contents, image_idx),
+        slice_columns=tuple(column.take(image_idx) for column in evaluation.slice_columns),
     )
 
 
