@@ -15,7 +15,7 @@ from mlrek.cli.completion import SHELL_VARIABLE, answer, install_option, show_op
 from mlrek.cli.evaluate import evaluate
 from mlrek.cli.options import RegisteringCommand, with_shared_options
 from mlrek.cli.output import EXIT_FAILED, make_streams_harmless, say_fault
-from mlrek.cli.policy import init, schema
+from mlrek.cli.policy import check_files, init, schema
 from mlrek.cli.promote import promote
 from mlrek.cli.show import show
 from mlrek.cli.sync import sync
@@ -88,13 +88,14 @@ policies = typer.Typer(cls=CommandGroup)
 
 @policies.callback()
 def policy() -> None:
-    """Write a policy to start from, or say what policies may hold.
+    """Write a policy to start from, check files, or say what policies may hold.
 
     Example: mlrek policy init examples/digits#v2-linear -o policy.toml
     """
 
 
 policies.command(cls=HelpfulCommand)(with_shared_options(init))
+policies.command("check", cls=HelpfulCommand)(with_shared_options(check_files))
 policies.command(cls=HelpfulCommand)(with_shared_options(schema))
 app.add_typer(policies, name="policy", no_args_is_help=True)
 

@@ -1,4 +1,4 @@
-"""`mlrek policy`: a policy to start from, and what policies may hold."""
+"""`mlrek policy`: a policy to start from, what policies may hold, and whether files are valid."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -7,7 +7,7 @@ import typer
 
 from mlrek.cli import options as opt
 from mlrek.cli.output import Output
-from mlrek.errors import UsageError
+from mlrek.errors import PolicyError, UsageError
 
 if TYPE_CHECKING:
     from mlrek.promotion import Referred
@@ -55,6 +55,40 @@ def init(
         output.text(text)
 
 
+def check_files(
+    paths: Annotated[
+        list[str],
+        typer.Argument(metavar="FILE", help="Policies, TOML files; several may be named."),
+    ],
+    baseline: Annotated[
+        str,
+        typer.Option(
+            "--baseline",
+            metavar="VERSION",
+            help="Named where they are used, so that no [baseline] need be in them.",
+            show_default=False,
+        ),
+    ] = "",
+    *,
+    output: Output,
+) -> None:
+    """Say all that is wrong with policies, without a version that is checked by them.
+
+    Exit code 0: every file is a valid policy; 2: one is not. It is a hook of pre-commit, too.
+
+    Example: mlrek policy check examples/policy.toml
+    """
+    mistakes = {path: _list_mistakes(path, baseline) for path in paths}
+    if output.as_json:
+        files = [{"file": path, "mistakes": found} for path, found in mistakes.items()]
+        output.document({"policies": files})
+    else:
+        for path in [path for path, found in mistakes.items() if not found]:
+            output.line(f"{path}: valid")
+    if wrong := [line for found in mistakes.values() for line in found]:
+        raise PolicyError(*wrong)
+
+
 def schema(*, output: Output) -> None:
     """Print the JSON Schema (draft 2020-12) of policies, for editors and other tools.
 
@@ -65,6 +99,17 @@ def schema(*, output: Output) -> None:
     from mlrek.policy.schema import build_schema
 
     output.document(build_schema())
+
+
+def _list_mistakes(path: str, baseline: str) -> list[str]:
+    """All that is wrong with a file."""
+    from mlrek.promotion.check import read_policy
+
+    try:
+        read_policy(path, baseline)
+    except PolicyError as exc:
+        return list(exc.mistakes)
+    return []
 
 
 def _choose_baseline(version: str, referred: "Referred", alias: str) -> tuple[str, str]:

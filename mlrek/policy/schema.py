@@ -1,4 +1,8 @@
-"""The JSON Schema of policies, made of the types by which a policy file is read."""
+"""The JSON Schema of policies, made of the types by which a policy file is read.
+
+`policy.schema.json` next to this module is what it gives, for editors: write it anew with
+`mlrek policy schema > mlrek/policy/policy.schema.json`.
+"""
 
 from dataclasses import fields
 from enum import StrEnum
@@ -10,7 +14,9 @@ from mlrek.metrics.crossfit import LABEL_PREFIX
 from mlrek.policy import ANY_LABEL, Better, Floor, NoWorse, TestSetPolicy, Text
 from mlrek.policy.parsing import GROUPS
 
-ADDRESS: Final = "https://github.com/mlrek/mlrek/policy.schema.json"
+ADDRESS: Final = (
+    "https://raw.githubusercontent.com/mlrek/mlrek/main/mlrek/policy/policy.schema.json"
+)
 EXCEPTIONS: Final = {
     "baseline": "[[no_worse]] and [[better]] need a baseline: [baseline] version, or --baseline",
     "min": "min must not be above max",

@@ -1,5 +1,6 @@
 """The JSON Schema of policies says of a file what its parser says."""
 
+import json
 import math
 import tomllib
 from pathlib import Path
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlrek.errors import PolicyError
+from mlrek.policy import schema
 from mlrek.policy.parsing import parse_policy, write_policy
 from mlrek.policy.schema import EXCEPTIONS, build_schema
 
@@ -41,6 +43,17 @@ def test_it_is_a_schema_in_which_every_value_is_described():
         assert all(described["description"] for described in table["properties"].values())
     for sentence in EXCEPTIONS.values():
         assert sentence in SCHEMA["description"]
+
+
+def test_the_published_file_is_the_schema():
+    """It is in the package, and its `$id` leads to it; `mlrek policy schema` prints the same."""
+    path = Path(schema.__file__).with_name("policy.schema.json")
+    written = json.dumps(SCHEMA, indent=2, ensure_ascii=False) + "\n"
+
+    assert path.read_text(encoding="utf-8") == written, (
+        "write it anew: mlrek policy schema > mlrek/policy/policy.schema.json"
+    )
+    assert SCHEMA["$id"].endswith(f"/main/{path.relative_to(ROOT).as_posix()}")
 
 
 def list_wrong():
