@@ -39,6 +39,8 @@ knows the training images, or what the bytes of its test images were:
 | `content_etag_is_md5`                | bool           | whether that is the MD5 of its bytes   |
 | `content_sha256`                     | string         | SHA-256 of a local file; '': none      |
 | `content_modified_ms`                | int64          | when S3 last changed it, since 1970    |
+| `slice:NAME`                         | dictionary of  | what files tell of the image besides,  |
+|                                      | string, double | in the column NAME; null: nothing      |
 
 A code is a position in `labels`. The schema's metadata holds one JSON object under `mlrek`:
 `schema_version`, `task`, `labels`, `thresholds` (null: not published), `pos_label` ('': none),
@@ -83,6 +85,7 @@ from mlrek.evaluation import (
 from mlrek.formats.columns import find_offsets
 from mlrek.formats.doubts import complete_doubts, doubt_unanswered
 from mlrek.formats.json_text import quoted
+from mlrek.formats.stored_slices import SLICE_PREFIX, read_slice_columns, write_slice_column
 
 _CORNERS = ("left", "top", "right", "bottom")
 _PIXELS = ("tp", "fp", "fn")
@@ -154,10 +157,11 @@ def dump_evaluation(evaluation: Evaluation) -> bytes:
     groups = [group for group in GROUPS if group.is_in(evaluation)]
     header = json.encode(_build_header(evaluation), enc_hook=_encode_array)
     schema = pa.unify_schemas([group.schema for group in groups])
-    table = pa.Table.from_arrays(
-        [column for group in groups for column in group.write(evaluation)],
-        schema=schema.with_metadata({_METADATA_KEY: header}),
-    )
+    columns = [column for group in groups for column in group.write(evaluation)]
+    for one in evaluation.slice_columns:
+        columns.append(write_slice_column(one))
+        schema = schema.append(pa.field(f"{SLICE_PREFIX}{one.name}", columns[-1].type))
+    table = pa.Table.from_arrays(columns, schema=schema.with_metadata({_METADATA_KEY: header}))
     sink = BytesIO()
     parquet.write_table(table, sink, compression="zstd", row_group_size=_ROWS_A_GROUP)
     del table
@@ -178,6 +182,7 @@ def load_stored(data: bytes) -> Evaluation:
         for group in find_groups(file.schema_arrow.names):
             table = file.read(columns=group.schema.names)
             columns |= group.read(table.select(group.schema.names).cast(group.schema))
+        columns["slice_columns"] = read_slice_columns(file)
         if "detections" in columns:
             further = [columns.pop(name) for name in [*columns] if name.startswith(_FURTHER)]
             columns["detections"] = replace(

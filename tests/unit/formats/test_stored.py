@@ -31,6 +31,7 @@ from mlrek.evaluation import (
     Records,
     Reported,
     ReportedCurve,
+    SliceColumn,
     SourceFile,
     Task,
     Version,
@@ -168,6 +169,23 @@ def _contents(draw, n_images):
 
 
 @st.composite
+def _slice_columns(draw, n_images):
+    """Columns of texts and of numbers, some images without a value; any name and text."""
+    columns = []
+    for name in draw(st.lists(_TEXT, unique=True, max_size=3)):
+        if n_images and draw(st.booleans()):
+            values = tuple(draw(st.lists(_TEXT, unique=True, max_size=3)))
+            code = st.integers(-1, len(values) - 1)
+            codes = draw(st.lists(code, min_size=n_images, max_size=n_images))
+            columns.append(SliceColumn(name=name, values=values, codes=np.array(codes)))
+        else:
+            number = st.floats(allow_infinity=False)
+            numbers = draw(st.lists(number, min_size=n_images, max_size=n_images))
+            columns.append(SliceColumn(name=name, numbers=np.array(numbers, dtype=np.float64)))
+    return tuple(columns)
+
+
+@st.composite
 def evaluations(draw):
     """Any evaluation, of whatever task; what its task does not call for may be there too."""
     labels = tuple(draw(st.lists(_TEXT, unique=True, max_size=5)))
@@ -188,6 +206,7 @@ def evaluations(draw):
         baseline=draw(st.none() | _records(*size)),
         seen_in_training=draw(st.none() | _seen(len(images))),
         contents=draw(st.none() | _contents(len(images))),
+        slice_columns=draw(_slice_columns(len(images))),
         pos_label=draw(st.sampled_from(("", *labels))),
         reported=draw(_REPORTED),
         files=tuple(draw(st.lists(_FILE, max_size=2))),
@@ -202,7 +221,7 @@ def _plain(value):
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, np.ndarray):
         return _plain(value.tolist())
-    if isinstance(value, list):
+    if isinstance(value, list | tuple):
         return [_plain(x) for x in value]
     if isinstance(value, dict):
         return {name: _plain(x) for name, x in value.items()}
