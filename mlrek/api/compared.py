@@ -235,7 +235,7 @@ def compare(  # noqa: PLR0913 - each is a word of its caller
         TrackingError: MLflow cannot be reached, or has no such run, model or alias.
     """
     aws = AwsOptions(region=region or "", profile=profile or "")
-    settings = CompareSettings(group_by=group_by or "", label_map=_read_map(label_map))
+    settings = CompareSettings(slices=True, group_by=group_by or "", label_map=_read_map(label_map))
     versions = [refer("baseline", baseline), refer("candidate", candidate)]
     open_store = partial(connect_for_reading, tracking_uri or "")
     with keep_loggers():

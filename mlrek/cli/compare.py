@@ -112,7 +112,7 @@ def _make_settings(label_map: str, group_by: str) -> "CompareSettings":
     from mlrek.promotion.compare import load_label_map
 
     names = load_label_map(label_map) if label_map else {}
-    return CompareSettings(group_by=group_by, label_map=names)
+    return CompareSettings(slices=True, group_by=group_by, label_map=names)
 
 
 def _compare(

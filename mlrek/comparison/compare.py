@@ -34,6 +34,7 @@ from mlrek.comparison.pairing import (
     warn,
 )
 from mlrek.comparison.rows import Rows
+from mlrek.comparison.slices import ComparedSlices, compare_slices
 from mlrek.comparison.why import Pair, Shared, explain_change
 from mlrek.errors import IncomparableError, UsageError
 from mlrek.evaluation import (
@@ -47,7 +48,7 @@ from mlrek.evaluation import (
 )
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.paired_tests import CochranQ, adjust_holm, cochran_q, mcnemar_mid_p
-from mlrek.metrics.test_set import count_once
+from mlrek.metrics.test_set import count_once, take_images
 
 _ONE_WAY: Final = frozenset({Task.CLASSIFICATION, Task.MULTILABEL})
 
@@ -64,10 +65,12 @@ class Side:
 class CompareSettings:
     """How to compare. `label_map` renames labels; for `group_by` see `group_images`.
 
-    Without `intervals` there are only those that follow from a formula.
+    Without `intervals` there are only those that follow from a formula; with `slices` each slice
+    of the shared images is compared, too.
     """
 
     intervals: bool = True
+    slices: bool = False
     group_by: str = ""
     label_map: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 
@@ -193,8 +196,12 @@ def _compare_images(
     whole = compare_whole(scopes.whole, _set_whole(scopes, settings), known, intervals=intervals)
     crossfit = _compare_crossfit(scopes, settings)
     fixed, broken, changed = find_changes(shared, images, scopes.labels)
+    found = _compare_slices(scopes, setting, settings) if settings.slices else ComparedSlices()
     return replace(
         comparison,
+        slices=found.slices,
+        n_slices_tried=found.n_tried,
+        warnings=(*comparison.warnings, *found.warnings),
         differences=judge_differences((*whole, *differences, *crossfit)),
         fixed=fixed,
         broken=broken,
@@ -203,6 +210,21 @@ def _compare_images(
         settling=settle(differences, shared, grouped=bool(settings.group_by)),
         doubts=(*comparison.doubts, *doubt_intervals(differences, shared, setting)),
     )
+
+
+def _compare_slices(scopes: _Scopes, setting: Setting, settings: CompareSettings) -> ComparedSlices:
+    """Each slice of the shared images."""
+
+    def compare_images(images: IntArray) -> tuple[Difference, ...]:
+        first, second = (
+            measure_version(take_images(version.evaluation, images), side.rule, scopes.labels)
+            for version, side in zip(scopes.shared, scopes.sides, strict=True)
+        )
+        named = tuple(scopes.images[i] for i in images.tolist())
+        part = set_shared(named, scopes.labels, settings.group_by)
+        return compare_shared((first, second), part, intervals=settings.intervals)
+
+    return compare_slices(scopes.shared, setting, compare_images)
 
 
 def _set_whole(scopes: _Scopes, settings: CompareSettings) -> Setting:

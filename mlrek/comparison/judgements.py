@@ -10,7 +10,7 @@ import numpy as np
 from mlrek.comparison import LABEL_DECISIONS, Difference, Evidence, Settling
 from mlrek.comparison.left_out import MIN_GROUPS, say_few_groups
 from mlrek.comparison.measured import Measured
-from mlrek.comparison.pairing import Setting
+from mlrek.comparison.pairing import PairUnits, Setting
 from mlrek.comparison.rows import Rows
 from mlrek.evaluation import BoolArray, FloatArray, IntArray, RecordsKind, Task
 from mlrek.metrics.areas import delong
@@ -95,6 +95,34 @@ def with_evidence(difference: Difference, evidence: Evidence | None, p: float = 
             "undefined, which shows too few images, not certainty"
         )
     return replace(difference, low=low, high=high, p=p, evidence=evidence, reason=reason)
+
+
+def judge_slice(
+    name: str, right: tuple[BoolArray, BoolArray], images: IntArray, setting: Setting
+) -> Difference:
+    """The share of some shared images that is right, by Newcombe and McNemar.
+
+    Args:
+        name: Of the share.
+        right: Which shared images each version has right, (n_shared,) each.
+        images: Places of the images, of which there is one at least.
+        setting: All shared images.
+    """
+    sides = right[0][images], right[1][images]
+    counts = count_right(*sides)
+    share = Difference(
+        name=name,
+        scope=setting.scope,
+        baseline=float(np.mean(sides[0])),
+        candidate=float(np.mean(sides[1])),
+    )
+    if not setting.grouped:
+        return _by_mcnemar(share, counts, setting)
+    units = np.unique(setting.units.baseline[images], return_inverse=True)[1]
+    within = PairUnits(sizes=(int(units.max()) + 1,), baseline=units, candidate=units)
+    part = replace(setting, units=within)
+    effect = _find_effect_of_images(sides, counts, part, np.ones(len(images), dtype=np.bool_))
+    return _by_mcnemar(share, counts, part, effect)
 
 
 def count_right(baseline: BoolArray, candidate: BoolArray) -> PairedCounts:
