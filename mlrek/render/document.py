@@ -19,6 +19,7 @@ from mlrek.metrics.numbers import (
     list_label_columns,
     list_numbers,
 )
+from mlrek.metrics.slices import SliceReport
 from mlrek.render import (
     Json,
     number_cells,
@@ -28,6 +29,7 @@ from mlrek.render import (
     write_json,
 )
 from mlrek.render.doubts import build_doubt_json, order_doubts
+from mlrek.render.slices import SLICES_FILE, build_logged_json, write_slices
 from mlrek.render.tables import (
     build_report,
     format_report,
@@ -53,6 +55,7 @@ def describe_tables(
     test_set_digest: str = "",
     settings: Mapping[str, Json] | None = None,
     warnings: Sequence[str] = (),
+    slices: SliceReport | None = None,
 ) -> dict[str, bytes]:
     """Every text file of a run by its artifact path; one without a meaning is left out.
 
@@ -65,12 +68,14 @@ def describe_tables(
         test_set_digest=test_set_digest,
         settings=settings or {},
         warnings=warnings,
+        slices=slices,
     )
     return {
         **_write_confusion(metrics),
         **_write_report(metrics),
         **_write_labels(evaluation, metrics),
         **_write_predictions(evaluation, metrics),
+        **({SLICES_FILE: write_slices(slices)} if slices else {}),
         "evaluation.json": write_json(document),
     }
 
@@ -82,6 +87,7 @@ def describe_evaluation(
     test_set_digest: str,
     settings: Mapping[str, Json],
     warnings: Sequence[str],
+    slices: SliceReport | None = None,
 ) -> dict[str, Json]:
     """The whole document; an undefined number is null, with its reason where one is known.
 
@@ -91,6 +97,7 @@ def describe_evaluation(
         test_set_digest: Identity of the test set, as in the run's tag.
         settings: Further options that numbers depend on (seed and number of resamples, …).
         warnings: Everything a reader must know, in plain words.
+        slices: Those of the version, None where no file tells of its images; then not a key.
     """
     definitions = list_definitions(metrics.task, evaluation.pos_label)
     doubts = order_doubts(list_doubts(evaluation, metrics))
@@ -123,6 +130,7 @@ def describe_evaluation(
         "confusion_matrix": _describe_confusion(metrics.confusion),
         "curves": _describe_curves(metrics.curves),
         "reconciliation": [_describe_reconciled(number) for number in metrics.reconciliation],
+        **({"slices": build_logged_json(slices, evaluation)} if slices else {}),
         "doubts": [build_doubt_json(doubt) for doubt in doubts],
         "warnings": list(warnings),
         "definitions": dict(definitions),

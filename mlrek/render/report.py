@@ -22,6 +22,7 @@ from mlrek.metrics.numbers import (
     list_numbers,
     name_metric,
 )
+from mlrek.metrics.slices import SliceReport
 from mlrek.render import Json
 from mlrek.render.doubts import show_doubts
 from mlrek.render.matrix_data import build_steps_json
@@ -101,6 +102,7 @@ def render_report(  # noqa: PLR0913 - each is a fact of the page
     read_images: ReadImages | None = None,
     pictures: "ReportPictures | None" = None,
     drawn_labels: Sequence[str] = (),
+    slices: SliceReport | None = None,  # noqa: ARG001 - the page does not show them yet
 ) -> bytes:
     """The page, at most `MAX_BYTES` whatever the size of the evaluation.
 
@@ -113,6 +115,7 @@ def render_report(  # noqa: PLR0913 - each is a fact of the page
         read_images: Reads the images that are shown small; without it names stand for them.
         pictures: What `read_pictures` has read already.
         drawn_labels: Those that the matrices of all versions of the project are drawn with.
+        slices: Those of the version, None where they were not computed.
     """
     facts = build_facts(
         evaluation, metrics, remarks=remarks, digest=test_set_digest, logged_at=logged_at

@@ -20,7 +20,9 @@ from mlrek.metrics.crossfit import LOGGED_NAMES, PREFIX
 from mlrek.metrics.drawn_labels import count_undivided
 from mlrek.metrics.numbers import NumberRow, list_headlines, list_numbers
 from mlrek.metrics.reported import DEFAULT_THRESHOLD
+from mlrek.metrics.slices import SliceReport
 from mlrek.render.doubts import list_version_remarks, list_warnings, order_doubts
+from mlrek.render.slices import list_logged_numbers
 from mlrek.text import metric_key_labels
 from mlrek.tracking import DOUBTS_TAG, LOG_SCHEMA_TAG, MAX_TAG, LoggedRun, write_doubts_tag
 from mlrek.tracking.notes import render_note
@@ -220,7 +222,12 @@ def describe_state(state: Mapping[str, str], options: Options) -> str:
     return text if len(text) <= MAX_TAG else "sha256:" + sha256(text.encode()).hexdigest()
 
 
-def describe_tags(evaluation: Evaluation, metrics: Metrics, identity: Identity) -> dict[str, str]:
+def describe_tags(
+    evaluation: Evaluation,
+    metrics: Metrics,
+    identity: Identity,
+    slices: SliceReport | None = None,
+) -> dict[str, str]:
     """The tags of a run, without `mlrek.complete`, which the writer sets last."""
     version = evaluation.version
     tags = {
@@ -241,7 +248,7 @@ def describe_tags(evaluation: Evaluation, metrics: Metrics, identity: Identity) 
         DOUBTS_TAG: write_doubts_tag(order_doubts(list_doubts(evaluation, metrics))),
         "mlrek.warnings": _cut_lines(list_warnings(evaluation, metrics)),
         "mlflow.note.content": render_note(
-            evaluation, metrics, list_version_remarks(evaluation, metrics)
+            evaluation, metrics, list_version_remarks(evaluation, metrics), slices
         ),
     }
     return {name: value for name, value in tags.items() if value}
@@ -363,13 +370,18 @@ def _read_knowledge(store: "Store", run: LoggedRun) -> Knowledge:
         return Knowledge(images=int(images) if images.isascii() and images.isdigit() else 1)
 
 
-def describe_metrics(evaluation: Evaluation, metrics: Metrics) -> tuple[MetricPoint, ...]:
+def describe_metrics(
+    evaluation: Evaluation, metrics: Metrics, slices: SliceReport | None = None
+) -> tuple[MetricPoint, ...]:
     """Every number of a run under its contract key, at most `MAX_METRIC_KEYS` keys."""
     rows = tuple(list_numbers(evaluation, metrics))
     points = [*_scores(metrics), *_numbers(rows), *_intervals(rows), *_evaluator_names(metrics)]
     points += _reported_curve_points(evaluation)
     if metrics.curves is not None:
         points += _curve_points(metrics.curves)
+    if slices is not None:
+        found = list_logged_numbers(slices, evaluation)
+        points += [MetricPoint(key=key, value=value) for key, value in found]
     if metrics.per_label is not None:
         room = MAX_METRIC_KEYS - len({point.key for point in points})
         points += _label_points(metrics.labels, rows, room)

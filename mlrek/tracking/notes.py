@@ -11,9 +11,11 @@ from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import Doubt, Evaluation, Task
 from mlrek.metrics import Metrics, Number
 from mlrek.metrics.numbers import HEADLINES, SERVICE_F1, list_headlines, name_metric
+from mlrek.metrics.slices import SliceReport
 from mlrek.render import Block, Line, Table, render_markdown
 from mlrek.render.doubts import EFFECT_WORDS, order_doubts, say_touched
 from mlrek.render.project_page import PROJECT_PAGE
+from mlrek.render.slices import MAX_SAID, list_weak, say_weak
 from mlrek.text import display_label, escape_markdown, escape_unprintable, fmt, fmt_date, span
 from mlrek.tracking import LoggedRun, current_runs, find_page_run
 from mlrek.tracking.links import (
@@ -232,13 +234,22 @@ def _letter(i: int) -> str:
     return ascii_uppercase[i] if i < len(ascii_uppercase) else f"#{i + 1}"
 
 
-def render_note(evaluation: Evaluation, metrics: Metrics, remarks: Sequence[str]) -> str:
-    """A plain sentence; the numbers; the weakest spot; doubts, remarks; where to look."""
+def render_note(
+    evaluation: Evaluation,
+    metrics: Metrics,
+    remarks: Sequence[str],
+    slices: SliceReport | None = None,
+) -> str:
+    """A plain sentence; weak slices; the numbers; the weakest spot; doubts, remarks; where to look.
+
+    Slices are named where files tell of each image by what.
+    """
     doubts = order_doubts(list_doubts(evaluation, metrics))
     return "\n".join(
         (
             _introduce(evaluation, metrics),
             "",
+            *(f"- {line}" for line in _say_slices(evaluation, slices)),
             *(f"- {line}" for line in _say_findings(evaluation, metrics)),
             *(f"- {line}" for line in _say_doubts(doubts)),
             *(f"- {line}" for line in _beware(remarks, has_doubts=bool(doubts))),
@@ -269,6 +280,15 @@ def _say_findings(evaluation: Evaluation, metrics: Metrics) -> Iterator[str]:
     weak = list(filter(None, (_find_weakest(metrics), _find_confusion(metrics))))
     if weak:
         yield " ".join(weak)
+
+
+def _say_slices(evaluation: Evaluation, slices: SliceReport | None) -> Iterator[str]:
+    """The worst slices, if they are weak for sure, else that none is."""
+    if slices is None or not evaluation.slice_columns:
+        return
+    n_weak = len(list_weak(slices))
+    for i, said in enumerate(say_weak(slices, lambda name: f"“{_cut(name)}”")):
+        yield f"Weak: {said}." if i < min(n_weak, MAX_SAID) else f"{said[0].upper()}{said[1:]}."
 
 
 def _in_words(number: Number) -> str:
