@@ -14,6 +14,8 @@ from mlrek.figures.style import encode_png
 from mlrek.formats.stored import dump_evaluation
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.compute import compute_metrics
+from mlrek.metrics.slice_numbers import compute_slices
+from mlrek.metrics.slices import SliceReport
 from mlrek.metrics.test_set import count_once, test_set_digest
 from mlrek.metrics.thresholds import compute_threshold_matrices
 from mlrek.render.document import describe_tables
@@ -59,7 +61,9 @@ def describe_run(
     there are no such pictures.
     """
     evaluation = count_once(published)
-    metrics = compute_metrics(evaluation, prediction_rule=PredictionRule(options.prediction_rule))
+    rule = PredictionRule(options.prediction_rule)
+    metrics = compute_metrics(evaluation, prediction_rule=rule)
+    slices = _compute_slices(evaluation, rule, metrics)
     release_memory()
     version, digest = evaluation.version, test_set_digest(evaluation)
     key = compute_evaluation_key(evaluation, options)
@@ -81,14 +85,15 @@ def describe_run(
                 test_set_digest=digest,
                 logged_at=logged_at,
             ),
+            slices,
         )
         | steps,
         params=describe_params(evaluation, metrics),
-        metrics=describe_metrics(evaluation, metrics),
+        metrics=describe_metrics(evaluation, metrics, slices),
         files={
             **{path: encode_png(pixels) for path, pixels in pictures.items()},
             "evaluation.parquet": dump_evaluation(published),
-            **_describe_data(evaluation, metrics, options, digest),
+            **_describe_data(evaluation, metrics, options, digest, slices),
             **_describe_table(evaluation, metrics, small),
             "report.html": render_report(
                 evaluation,
@@ -98,6 +103,7 @@ def describe_run(
                 logged_at=logged_at,
                 pictures=small,
                 drawn_labels=options.drawn_labels,
+                slices=slices,
             ),
         },
         picture=pictures.get(main),
@@ -107,6 +113,15 @@ def describe_run(
         doubts=order_doubts(list_doubts(evaluation, metrics)),
         knows=compute_knowledge(evaluation),
     )
+
+
+def _compute_slices(
+    evaluation: Evaluation, rule: PredictionRule, metrics: Metrics
+) -> SliceReport | None:
+    """The slices of a version; None where no file tells by what its images could be sliced."""
+    if not evaluation.slice_columns:
+        return None
+    return compute_slices(evaluation, rule, metrics=metrics)
 
 
 def _draw_pictures(
@@ -138,7 +153,11 @@ def _draw_grid(
 
 
 def _describe_data(
-    evaluation: Evaluation, metrics: Metrics, options: Options, digest: str
+    evaluation: Evaluation,
+    metrics: Metrics,
+    options: Options,
+    digest: str,
+    slices: SliceReport | None,
 ) -> dict[str, bytes]:
     """Tables, and the provider's summary, by artifact path."""
     files = describe_tables(
@@ -147,6 +166,7 @@ def _describe_data(
         test_set_digest=digest,
         settings={**options.describe(), **_UNUSED},
         warnings=list_warnings(evaluation, metrics),
+        slices=slices,
     )
     if evaluation.summary:
         files[f"source/{_summary_name(evaluation)}"] = evaluation.summary
