@@ -25,6 +25,12 @@ _STARTS_FORMULA: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", 
 _NEEDS_QUOTES: Final = re.compile('[",\r\n]')
 _FURTHER: Final = re.compile(r"[~$]|&(?=\w+;)")
 """What GitHub, GitLab and notebooks read besides: struck text, formulas, entities."""
+_REFERENCE: Final = re.compile(
+    r"(?<![A-Za-z0-9_])(?:@(?=\S)|[!&%$~](?=\d)|GH-(?=\d))|(?<!&)#(?=\d)", re.IGNORECASE
+)
+"""How GitHub and GitLab write to the people, teams, issues and the like that a text names."""
+_BREAK: Final = "&#8203;"
+"""A space without width: no backslash keeps GitHub from a mention."""
 _BLOCK_ROWS: Final = 20_000
 _HAZARDS: Final = ('"', ",", "\r", "\n", *(f"\0{start}" for start in _STARTS_FORMULA))
 
@@ -200,8 +206,18 @@ def _stress(text: str) -> str:
 
 
 def _escape(text: str) -> str:
-    """Untrusted text as plain text in markdown, all of it visible."""
-    return _FURTHER.sub(r"\\\g<0>", escape_markdown(escape_unprintable(text)))
+    """Untrusted text as plain text in markdown, all of it visible; it calls nobody."""
+    escaped = _FURTHER.sub(r"\\\g<0>", escape_markdown(escape_unprintable(text)))
+    return quiet_references(escaped)
+
+
+def quiet_references(markdown: str) -> str:
+    """Markdown in which nothing is a mention of a person or a reference to an issue.
+
+    >>> quiet_references("- @dog, models:/m@champion, a/b#1")
+    '- @&#8203;dog, models:/m@champion, a/b#&#8203;1'
+    """
+    return _REFERENCE.sub(rf"\g<0>{_BREAK}", markdown)
 
 
 def _encode_row(cells: Sequence[str]) -> bytes:

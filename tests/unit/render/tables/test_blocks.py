@@ -99,4 +99,24 @@ def test_what_github_reads_besides_is_plain_text_in_markdown():
     """Struck text, formulas and entities are what somebody called a label, no more."""
     text = render_markdown([Line("~~a~~ $x$ &copy; &#64; R&D; a & b")])
 
-    assert text == "\\~\\~a\\~\\~ \\$x\\$ \\&copy; &\\#64; R\\&D; a & b\n"
+    assert text == "\\~\\~a\\~\\~ \\$x\\$ \\&copy; &\\#&#8203;64; R\\&D; a & b\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("@dog", "@&#8203;dog"),
+        ("(@org/team)", "(@&#8203;org/team)"),
+        ("é@dog, _@_x", "é@&#8203;dog, \\_@\\_x"),
+        ("@.x @_x", "@&#8203;.x @&#8203;\\_x"),
+        ("models:/m@champion", "models:/m@champion"),
+        ("a @ b", "a @ b"),
+        ("#12 a/b#12 #x", "\\#&#8203;12 a/b\\#&#8203;12 \\#x"),
+        ("!12 %12 ~12 $12 &12", "!&#8203;12 %&#8203;12 \\~&#8203;12 \\$&#8203;12 &&#8203;12"),
+        ("gh-12", "gh-&#8203;12"),
+        ("95%, 1!2", "95%, 1!2"),
+    ],
+)
+def test_no_name_calls_anybody_in_markdown(text, expected):
+    """A mention on GitHub or GitLab, which no backslash keeps away, is broken without a mark."""
+    assert render_markdown([Line(text)]) == f"{expected}\n"
