@@ -11,6 +11,7 @@ MlrekError
 │   ├── ModelNotFoundError                the registry has no such model, version or alias
 │   └── RunNotFoundError                  the store has no such run
 ├── ClusterError                          a Dask cluster cannot be reached, or cannot do the work
+├── CommentError                          GitHub or GitLab takes no comment
 ├── PolicyError                           a policy file is not valid
 └── UsageError                            the command asks for something that does not exist
 """
@@ -86,6 +87,10 @@ class RunNotFoundError(TrackingError):
 
 class ClusterError(MlrekError):
     """A Dask cluster cannot be reached, or cannot do the work."""
+
+
+class CommentError(MlrekError):
+    """GitHub or GitLab cannot be reached, or takes no comment."""
 
 
 class PolicyError(MlrekError):

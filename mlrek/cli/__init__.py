@@ -10,6 +10,7 @@ from typer.main import get_command
 from mlrek.cli.catalogue import archive, projects, versions
 from mlrek.cli.check import check
 from mlrek.cli.command import CommandGroup, HelpfulCommand
+from mlrek.cli.comment import comment
 from mlrek.cli.compare import compare
 from mlrek.cli.completion import SHELL_VARIABLE, answer, install_option, show_option
 from mlrek.cli.evaluate import evaluate
@@ -82,6 +83,8 @@ def root(
 app.command(cls=RegisteringCommand)(with_shared_options(sync))
 for command in (versions, show, compare, check, promote, verify, evaluate, ui, projects, archive):
     app.command(cls=HelpfulCommand)(with_shared_options(command))
+
+app.command(cls=HelpfulCommand, hidden=True)(with_shared_options(comment))  # for jobs, not people
 
 policies = typer.Typer(cls=CommandGroup)
 

@@ -197,15 +197,15 @@ def _write_files(
 def _write_command(status: str, message: str, policy: str) -> str:
     """A workflow command on one line: no name in it can end it or begin another."""
     file, title = _escape_property(policy), _escape_property(f"mlrek check: {status}")
-    return f"::{_LEVELS[status]} file={file},title={title}::{_escape(message)}"
+    return f"::{_LEVELS[status]} file={file},title={title}::{escape_command(message)}"
 
 
-def _escape(text: str) -> str:
-    """GitHub's escapes: a percent sign, and what ends a line."""
+def escape_command(text: str) -> str:
+    """A message of a workflow command in GitHub's escapes: a percent sign, and what ends a line."""
     visible = escape_unencodable(escape_unprintable(text))
     return visible.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _escape_property(text: str) -> str:
     """In a property a colon and a comma mean something too."""
-    return _escape(text).replace(":", "%3A").replace(",", "%2C")
+    return escape_command(text).replace(":", "%3A").replace(",", "%2C")

@@ -26,7 +26,7 @@ _NEEDS_QUOTES: Final = re.compile('[",\r\n]')
 _FURTHER: Final = re.compile(r"[~$]|&(?=\w+;)")
 """What GitHub, GitLab and notebooks read besides: struck text, formulas, entities."""
 _REFERENCE: Final = re.compile(
-    r"(?<![A-Za-z0-9_])(?:@(?=\S)|[!&%$~](?=\d)|GH-(?=\d))|(?<!&)#(?=\d)", re.IGNORECASE
+    r"(?<![A-Za-z0-9_])(?:@(?=\S)(?!&#8203;)|[!&%$~](?=\d)|GH-(?=\d))|(?<!&)#(?=\d)", re.IGNORECASE
 )
 """How GitHub and GitLab write to the people, teams, issues and the like that a text names."""
 _BREAK: Final = "&#8203;"
@@ -213,6 +213,8 @@ def _escape(text: str) -> str:
 
 def quiet_references(markdown: str) -> str:
     """Markdown in which nothing is a mention of a person or a reference to an issue.
+
+    What has gone through it once stays as it is.
 
     >>> quiet_references("- @dog, models:/m@champion, a/b#1")
     '- @&#8203;dog, models:/m@champion, a/b#&#8203;1'
