@@ -8,8 +8,16 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from mlrek.errors import CommentError, UsageError
-from mlrek.promotion.hosts import Api, GitHub, GitLab, Host, Posted, RefusedError, UnsureError
-from mlrek.render.comment import Origin, build_comment, write_marker
+from mlrek.promotion.hosts import (
+    Api,
+    GitHub,
+    GitLab,
+    Host,
+    HostRefusalError,
+    HostUnsureError,
+    Posted,
+)
+from mlrek.render.comment import JobOrigin, build_comment, write_marker
 
 EXAMPLES: Final = "https://github.com/mlrek/mlrek/tree/main/examples/ci"
 """Where the workflows are that messages name."""
@@ -56,11 +64,11 @@ def write_comment(host: Host, name: str, text: str) -> Written:
     body = build_comment(marker, text, host.origin, host.limit)
     try:
         return _write(host, marker, body)
-    except RefusedError as exc:
+    except HostRefusalError as exc:
         if exc.status in _FORBIDDEN:
             raise CommentError(f"no comment: {exc}; {_REMEDIES[host.title]}") from exc
         raise CommentError(f"no comment: {exc}") from exc
-    except UnsureError as exc:
+    except HostUnsureError as exc:
         raise CommentError(f"no comment: {exc}") from exc
 
 
@@ -71,7 +79,7 @@ def _write(host: Host, marker: str, body: str) -> Written:
             return _rewrite(host, own, body)
         try:
             return Written(action="created", url=host.create(body).url)
-        except UnsureError:  # it may be there: looked for, then written if it is not
+        except HostUnsureError:  # it may be there: looked for, then written if it is not
             if attempt == _CREATIONS - 1:
                 raise
     raise AssertionError("the last attempt returns or raises")
@@ -135,7 +143,7 @@ def _open_github(environ: Mapping[str, str], wait: Callable[[float], None]) -> G
         graphql=environ.get("GITHUB_GRAPHQL_URL") or f"{address}/graphql",
         repository=repository,
         number=number,
-        origin=Origin(
+        origin=JobOrigin(
             url=str(run.get("html_url") if run else here),
             commit=str((run or {}).get("head_sha") or head.get("sha") or ""),
         ),
@@ -153,7 +161,7 @@ def _open_gitlab(environ: Mapping[str, str], wait: Callable[[float], None]) -> G
         api=Api(title="GitLab", address=address, headers=headers, wait=wait),
         project=environ.get("CI_MERGE_REQUEST_PROJECT_ID") or environ.get("CI_PROJECT_ID", ""),
         number=int(number),
-        origin=Origin(
+        origin=JobOrigin(
             url=environ.get("CI_JOB_URL", ""),
             commit=next((environ[name] for name in names if environ.get(name)), ""),
         ),

@@ -18,7 +18,7 @@ from urllib.error import HTTPError
 from urllib.parse import quote, urlencode
 
 from mlrek.errors import CommentError
-from mlrek.render.comment import Origin
+from mlrek.render.comment import JobOrigin
 
 PAGE_SIZE: Final = 100
 
@@ -33,7 +33,7 @@ _PASSING: Final = frozenset((500, 502, 503, 504))
 _LIMITED: Final = re.compile(r"rate limit", re.IGNORECASE)
 
 
-class RefusedError(CommentError):
+class HostRefusalError(CommentError):
     """The host answers that it will not; `status` is HTTP's."""
 
     def __init__(self, message: str, status: int) -> None:
@@ -41,7 +41,7 @@ class RefusedError(CommentError):
         self.status = status
 
 
-class UnsureError(CommentError):
+class HostUnsureError(CommentError):
     """No answer came, or that of a broken server: what was asked may have been done."""
 
 
@@ -66,7 +66,7 @@ class Host(Protocol):
         """The longest comment, in characters."""
 
     @property
-    def origin(self) -> Origin:
+    def origin(self) -> JobOrigin:
         """The job that speaks."""
 
     def list_own(self) -> Iterator[Posted]:
@@ -76,7 +76,7 @@ class Host(Protocol):
         """Write a new one; asked once.
 
         Raises:
-            UnsureError: It may be there all the same.
+            HostUnsureError: It may be there all the same.
         """
 
     def update(self, number: int, body: str) -> Posted:
@@ -128,8 +128,8 @@ class Api:
             repeats: Whether it may be asked again although it may have been done.
 
         Raises:
-            RefusedError: The host says no.
-            UnsureError: It does not answer, or as a broken server does.
+            HostRefusalError: The host says no.
+            HostUnsureError: It does not answer, or as a broken server does.
         """
         body = None if document is None else json.dumps(document).encode()
         for attempt in range(_TRIES):
@@ -141,12 +141,12 @@ class Api:
                 pause = _say_pause(exc, said, attempt)
                 is_unsure = exc.code in _PASSING
                 if pause is None or pause > _PATIENCE_S or is_last or (is_unsure and not repeats):
-                    kind = UnsureError if is_unsure else RefusedError
+                    kind = HostUnsureError if is_unsure else HostRefusalError
                     raise self._refuse(exc, said, pause, kind) from exc
             except (OSError, HTTPException, ValueError) as exc:
                 reason = f"{self.title} cannot be reached: {str(exc)[:_MAX_SAID]}"
                 if is_last or not repeats:
-                    raise UnsureError(reason) from exc
+                    raise HostUnsureError(reason) from exc
                 pause = _BACKOFF_S * 2**attempt
             self.wait(pause)
         raise AssertionError("the last try returns or raises")
@@ -183,14 +183,14 @@ class Api:
         exc: HTTPError,
         said: str,
         pause: float | None,
-        kind: type[UnsureError] | type[RefusedError],
+        kind: type[HostUnsureError] | type[HostRefusalError],
     ) -> CommentError:
         told = f"{self.title} answers {exc.code}{f' ({said})' if said else ''}"
-        if kind is UnsureError:
-            return UnsureError(told)
+        if kind is HostUnsureError:
+            return HostUnsureError(told)
         if pause is not None:
             told += f" and wants a pause of {pause:,.0f} seconds; run the job again later"
-        return RefusedError(told, exc.code)
+        return HostRefusalError(told, exc.code)
 
 
 def _read_message(exc: HTTPError) -> str:
@@ -233,7 +233,7 @@ class GitHub:
     graphql: str
     repository: str
     number: int
-    origin: Origin
+    origin: JobOrigin
     title: str = "GitHub"
     limit: int = 65_536
 
@@ -269,7 +269,7 @@ class GitHub:
         try:
             answer = self.api.ask("POST", self.graphql, {"query": "{viewer{login}}"}).document
             return str(answer["data"]["viewer"]["login"])
-        except (RefusedError, KeyError, TypeError):
+        except (HostRefusalError, KeyError, TypeError):
             return "github-actions[bot]"
 
 
@@ -280,7 +280,7 @@ class GitLab:
     api: Api
     project: str
     number: int
-    origin: Origin
+    origin: JobOrigin
     title: str = "GitLab"
     limit: int = 1_000_000
 

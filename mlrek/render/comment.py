@@ -35,7 +35,7 @@ _COMMIT: Final = re.compile(r"[0-9a-f]{7,64}")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class JobOrigin:
     """The job that speaks: its address, and the commit that it looked at; '' for unknown."""
 
     url: str = ""
@@ -62,7 +62,7 @@ def is_own_text(text: str) -> bool:
     return is_open == 0
 
 
-def build_comment(marker: str, text: str, origin: Origin, limit: int) -> str:
+def build_comment(marker: str, text: str, origin: JobOrigin, limit: int) -> str:
     """The whole comment, of at most `limit` UTF-16 units: what has no room is counted and named.
 
     `text` is '' where a job has left none.
@@ -96,7 +96,7 @@ def cut_markdown(text: str, room: int) -> str:
     return "\n".join([*kept, "", f"**{lines} left out**: there is no room here.", ""])
 
 
-def _say_origin(origin: Origin) -> str:
+def _say_origin(origin: JobOrigin) -> str:
     """Where it comes from: a link to the job and the commit, as far as both are what they seem."""
     job = f"[This job]({origin.url})" if _URL.fullmatch(origin.url) else "This job"
     commit = f" at commit {origin.commit[:10]}" if _COMMIT.fullmatch(origin.commit) else ""

@@ -8,7 +8,7 @@ from mlrek.render import Folded, Heading, Line, Note, Table, render_markdown
 from mlrek.render.comment import (
     NO_ANSWER,
     NOT_OURS,
-    Origin,
+    JobOrigin,
     build_comment,
     cut_markdown,
     is_own_text,
@@ -40,7 +40,7 @@ def test_whatever_things_are_called_our_own_text_is_known_again(one, two, three)
     text = render_markdown(blocks)
 
     assert is_own_text(text)
-    assert build_comment(MARKER, text, Origin(), 65_536).startswith(f"{MARKER}\n{text}\n")
+    assert build_comment(MARKER, text, JobOrigin(), 65_536).startswith(f"{MARKER}\n{text}\n")
 
 
 @pytest.mark.parametrize(
@@ -74,22 +74,22 @@ def test_what_mlrek_does_not_write_is_not_shown(line):
     text = f"### Promotion check: v3\n\n{line}\n"
 
     assert not is_own_text(text)
-    assert line not in build_comment(MARKER, text, Origin(), 65_536)
-    assert NOT_OURS in build_comment(MARKER, text, Origin(), 65_536)
+    assert line not in build_comment(MARKER, text, JobOrigin(), 65_536)
+    assert NOT_OURS in build_comment(MARKER, text, JobOrigin(), 65_536)
 
 
 def test_a_mention_in_a_file_from_elsewhere_is_broken():
     """Who writes the file by hand calls nobody either."""
-    body = build_comment(MARKER, "- @team, #12 and a/b#3\n", Origin(), 65_536)
+    body = build_comment(MARKER, "- @team, #12 and a/b#3\n", JobOrigin(), 65_536)
 
     assert "- @&#8203;team, " not in body  # for `#` is none of ours
     assert NOT_OURS in body
-    assert "- @&#8203;team\n" in build_comment(MARKER, "- @team\n", Origin(), 65_536)
+    assert "- @&#8203;team\n" in build_comment(MARKER, "- @team\n", JobOrigin(), 65_536)
 
 
 def test_an_empty_text_is_no_answer():
     """Never a comment that says nothing."""
-    assert NO_ANSWER in build_comment(MARKER, " \n", Origin(), 65_536)
+    assert NO_ANSWER in build_comment(MARKER, " \n", JobOrigin(), 65_536)
     assert is_own_text(NO_ANSWER)
     assert is_own_text(NOT_OURS)
 
@@ -105,7 +105,7 @@ def test_an_empty_text_is_no_answer():
 )
 def test_the_origin_is_said_where_it_is_one(url, commit, expected):
     """An address that is none is no link."""
-    body = build_comment(MARKER, NO_ANSWER, Origin(url=url, commit=commit), 65_536)
+    body = build_comment(MARKER, NO_ANSWER, JobOrigin(url=url, commit=commit), 65_536)
 
     assert body.endswith(f"\n{expected}\n")
 
