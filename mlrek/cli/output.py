@@ -226,6 +226,9 @@ _TONES: Final = {
     "undecided": "yellow",
     "unknown": "yellow",
     "ignored": "dim",
+    "weak": "bold red",
+    "worse": "bold red",
+    "better": "green",
 }
 """The colours of words that say how something ended."""
 

@@ -10,7 +10,11 @@ from mlrek.errors import UsageError
 from mlrek.text import say_nearest
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from mlrek.evaluation import Evaluation
+    from mlrek.metrics import Metrics
+    from mlrek.metrics.slices import SliceReport
 
 
 def show(
@@ -40,6 +44,23 @@ def show(
             help="The same threshold for all labels, 0 to 1.",
         ),
     ] = None,
+    slices: Annotated[
+        bool,
+        typer.Option(
+            "--slices",
+            help="Where it is weak: the images with one value of a column (a site, a camera, the "
+            "label), worst first, each against the rest.",
+        ),
+    ] = False,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--by",
+            metavar="COLUMN",
+            help="Slices of this column only (repeatable).",
+            show_default=False,
+        ),
+    ] = None,
     skip_bad_lines: opt.SkipBadLines = False,
     tracking_uri: opt.TrackingUri = "",
     *,
@@ -53,32 +74,56 @@ def show(
     from mlrek.metrics.compute import compute_metrics
     from mlrek.metrics.reported import DEFAULT_THRESHOLD
     from mlrek.promotion import load_version
+    from mlrek.render.slices import NO_COLUMNS
     from mlrek.render.tables import LabelOutcome
     from mlrek.render.version import build_shown_json, choose_shown, list_version_blocks
     from mlrek.tracking.connection import connect_for_reading
 
     if outcome and not label:
         raise UsageError("--outcome lists the images of one label: name it with --label")
-    evaluation = load_version(
+    has_slices = slices or bool(by)
+    if has_slices and (label or threshold is not None):
+        raise UsageError("--slices are of all labels, as predicted: leave out --label, --threshold")
+    referred = load_version(
         version,
         account.aws,
         lambda: connect_for_reading(tracking_uri),
         skip_bad_lines=skip_bad_lines,
         threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
-    ).evaluation
+    )
+    evaluation = referred.evaluation
     _check_label(evaluation, label)
+    metrics = compute_metrics(evaluation)
     shown = choose_shown(
         evaluation,
-        compute_metrics(evaluation),
+        metrics,
         label=label,
+        slices=_compute_slices(evaluation, metrics, by or []) if has_slices else None,
         outcome=LabelOutcome(outcome) if outcome else None,
         threshold=threshold,
     )
-    output.show(list_version_blocks(shown), lambda: build_shown_json(shown))
+    output.show(list_version_blocks(shown, output.width), lambda: build_shown_json(shown))
     if not output.as_json:
         if shown.stops_at:
             output.hint(f"Mind: {shown.stops_at}.")
+        if has_slices and not evaluation.slice_columns:
+            output.hint(f"Mind: {NO_COLUMNS}.")
         output.warn(shown.remarks)
+
+
+def _compute_slices(
+    evaluation: "Evaluation", metrics: "Metrics", by: "Sequence[str]"
+) -> "SliceReport":
+    """The slices of all columns, or of those that were named.
+
+    Raises:
+        UsageError: There is no such column.
+    """
+    from mlrek.metrics.slice_numbers import compute_slices
+    from mlrek.metrics.slices import check_columns
+
+    check_columns(by, evaluation)
+    return compute_slices(evaluation, by=by or None, metrics=metrics)
 
 
 def _check_label(evaluation: "Evaluation", label: str) -> None:

@@ -9,9 +9,11 @@ from typing import Final
 
 import numpy as np
 
+from mlrek.errors import UsageError
 from mlrek.evaluation import Detections, Evaluation, FloatArray, IntArray, SliceColumn
 from mlrek.metrics import Number
 from mlrek.metrics.detection.matching import SIZES
+from mlrek.text import say_nearest
 
 MIN_SLICE_IMAGES: Final = 20
 """A smaller slice tells nothing that would hold."""
@@ -176,6 +178,19 @@ def list_slices(evaluation: Evaluation, by: Sequence[str] | None = None) -> List
             found += derived[name](evaluation)
     columns = tuple(dict.fromkeys(one.column for one in found))
     return ListedSlices(slices=tuple(found), columns=columns, notes=tuple(notes))
+
+
+def check_columns(names: Sequence[str], evaluation: Evaluation) -> None:
+    """See that there are columns of these names, of files or derived ones.
+
+    Raises:
+        UsageError: One is not there; the message names those that are.
+    """
+    stored = (column.name for column in evaluation.slice_columns)
+    known = list(dict.fromkeys((*stored, *list_slices(evaluation).columns)))
+    for name in names:
+        if name not in known:
+            raise UsageError(f"no column {name!r}; {say_nearest(name, known)}")
 
 
 def select_slices(slices: Sequence[Slice], pattern: str) -> tuple[Slice, ...]:

@@ -40,7 +40,7 @@ _MAX_ROWS: Final = 25
 _MAX_PAIRS: Final = 10
 MAX_SAID: Final = 3
 _MAX_NAME: Final = 80
-_WIDE: Final = 104
+WIDE: Final = 104
 _NARROW: Final = 72
 """Columns of a terminal from which on numbers have their intervals: both, or the difference."""
 _SCORES: Final[Mapping[str, str]] = {
@@ -271,7 +271,7 @@ def _tabulate(title: str, rows: Sequence[SliceRow], report: SliceReport, width: 
     }
     if headline:
         columns[name_metric(headline)] = [
-            _show_number(row.numbers.get(headline), is_wide=width >= _WIDE) for row in rows
+            _show_number(row.numbers.get(headline), is_wide=width >= WIDE) for row in rows
         ]
     if headline != report.score:
         columns[score] = [fmt(row.score) for row in rows]

@@ -18,6 +18,7 @@ from mlrek.metrics.numbers import (
     name_metric,
 )
 from mlrek.metrics.reported import DEFAULT_THRESHOLD, ReportedAt, reported_at
+from mlrek.metrics.slices import SliceReport
 from mlrek.metrics.test_set import test_set_digest
 from mlrek.metrics.thresholds import AtChosenThreshold, compute_at_chosen_threshold
 from mlrek.render import Block, Line, Table
@@ -30,6 +31,7 @@ from mlrek.render.doubts import (
     order_doubts,
     say_touched,
 )
+from mlrek.render.slices import WIDE, build_slices_json, slice_blocks
 from mlrek.render.tables import LabelOutcome, list_outcomes
 from mlrek.text import display_label, fmt, fmt_percent, fmt_with, span
 
@@ -54,7 +56,7 @@ class Shown:
     """What is to be shown: of all labels or of one, perhaps at a chosen threshold too.
 
     With an `outcome`, the images where the label has it. `published` is what the provider says at
-    the threshold nearest to the chosen one.
+    the threshold nearest to the chosen one. `slices` are there where they were asked for.
     """
 
     evaluation: Evaluation
@@ -63,6 +65,7 @@ class Shown:
     outcome: LabelOutcome | None = None
     chosen: AtChosenThreshold | None = None
     published: ReportedAt | None = None
+    slices: SliceReport | None = None
 
     @property
     def code(self) -> int | None:
@@ -93,6 +96,7 @@ def choose_shown(
     label: str = "",
     outcome: LabelOutcome | None = None,
     threshold: float | None = None,
+    slices: SliceReport | None = None,
 ) -> Shown:
     """What is shown of a version, or of one label of it.
 
@@ -102,7 +106,9 @@ def choose_shown(
     if threshold is None and curves:
         threshold = DEFAULT_THRESHOLD
     if threshold is None:
-        return Shown(evaluation=evaluation, metrics=metrics, label=label, outcome=outcome)
+        return Shown(
+            evaluation=evaluation, metrics=metrics, label=label, outcome=outcome, slices=slices
+        )
     return Shown(
         evaluation=evaluation,
         metrics=metrics,
@@ -112,13 +118,17 @@ def choose_shown(
             compute_at_chosen_threshold(evaluation, threshold) if evaluation.has_images else None
         ),
         published=reported_at(curves[label], threshold) if label in curves else None,
+        slices=slices,
     )
 
 
-def list_version_blocks(shown: Shown) -> Iterator[Block]:
-    """The evaluation for a person."""
+def list_version_blocks(shown: Shown, width: int = WIDE) -> Iterator[Block]:
+    """The evaluation for a person, or its slices, in a terminal of so many columns."""
     yield from _list_title(shown)
     yield from _list_doubts(shown)
+    if shown.slices is not None:
+        yield from slice_blocks(shown.slices, width)
+        return
     if shown.outcome:
         yield from _list_outcome(shown, shown.outcome)
         return
@@ -159,6 +169,7 @@ def build_shown_json(shown: Shown) -> dict[str, Any]:
             if shown.outcome
             else None
         ),
+        "slices": build_slices_json(shown.slices) if shown.slices else None,
         "doubts": [build_doubt_json(doubt) for doubt in shown.doubts],
         "warnings": list(list_warnings(evaluation, metrics)),
     }

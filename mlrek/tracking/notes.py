@@ -15,7 +15,7 @@ from mlrek.metrics.slices import SliceReport
 from mlrek.render import Block, Line, Table, render_markdown
 from mlrek.render.doubts import EFFECT_WORDS, order_doubts, say_touched
 from mlrek.render.project_page import PROJECT_PAGE
-from mlrek.render.slices import MAX_SAID, list_weak, say_weak
+from mlrek.render.slices import MAX_SAID, cut_name, list_weak, say_weak
 from mlrek.text import display_label, escape_markdown, escape_unprintable, fmt, fmt_date, span
 from mlrek.tracking import LoggedRun, current_runs, find_page_run
 from mlrek.tracking.links import (
@@ -287,7 +287,7 @@ def _say_slices(evaluation: Evaluation, slices: SliceReport | None) -> Iterator[
     if slices is None or not evaluation.slice_columns:
         return
     n_weak = len(list_weak(slices))
-    for i, said in enumerate(say_weak(slices, lambda name: f"“{_cut(name)}”")):
+    for i, said in enumerate(say_weak(slices, lambda name: f"“{_cut(cut_name(name))}”")):
         yield f"Weak: {said}." if i < min(n_weak, MAX_SAID) else f"{said[0].upper()}{said[1:]}."
 
 

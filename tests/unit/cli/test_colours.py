@@ -12,6 +12,7 @@ TONED = (
     Note("2 of 3 labels", kind="undecided"),
     Note("a rule", kind="✓"),
     Note("of a word", kind="doubt"),
+    Line(": site=C", strong="weak"),
     Table(("label", "verdict"), [("failed", "passed")], toned=frozenset({"verdict"})),
 )
 
@@ -29,11 +30,12 @@ def test_how_something_ended_has_a_colour(capsys, colours):
     Output().show(TONED)
     lines = capsys.readouterr().out.splitlines()
 
-    assert lines[:4] == [
+    assert lines[:5] == [
         "\x1b[1;31mfailed\x1b[0m: may not be promoted",
         "\x1b[33mundecided\x1b[0m  2 of 3 labels",
         "\x1b[32m✓\x1b[0m  a rule",
         "doubt  of a word",
+        "\x1b[1;31mweak\x1b[0m: site=C",
     ]
     assert lines[-1] == "failed \x1b[32mpassed \x1b[0m"
 

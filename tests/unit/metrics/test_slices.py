@@ -7,9 +7,9 @@ import pytest
 from builders.detections import build_detection
 from builders.evaluations import build_evaluation
 
-from mlrek.errors import EvaluationError
+from mlrek.errors import EvaluationError, UsageError
 from mlrek.evaluation import SliceColumn
-from mlrek.metrics.slices import list_slices, select_slices
+from mlrek.metrics.slices import check_columns, list_slices, select_slices
 from mlrek.metrics.test_set import take_images
 
 
@@ -155,3 +155,14 @@ def test_columns_of_another_length_or_of_one_name_are_refused():
         make(short)
     with pytest.raises(EvaluationError, match="one name"):
         make(site, site)
+
+
+def test_a_column_that_is_not_there_is_an_error_with_those_that_may_be_meant():
+    """Those of files and derived ones are there, also one in which no image has a value."""
+    site = SliceColumn(name="site", values=("A",), codes=np.array([0, 0, 0, -1]))
+    empty = SliceColumn(name="light", numbers=np.full(4, np.nan))
+    evaluation = make(site, empty)
+
+    check_columns(["site", "light", "label"], evaluation)
+    with pytest.raises(UsageError, match=r"^no column 'sites'; did you mean site\? there are: "):
+        check_columns(["sites"], evaluation)

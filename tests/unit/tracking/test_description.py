@@ -6,8 +6,9 @@ from dataclasses import replace
 import numpy as np
 from mlflow.utils.validation import _validate_metric_name
 
-from mlrek.evaluation import Doubt, DoubtKind, Reported, ReportedCurve
+from mlrek.evaluation import Doubt, DoubtKind, Reported, ReportedCurve, SliceColumn
 from mlrek.metrics import Number
+from mlrek.metrics.slices import SliceReport, SliceRow
 from mlrek.render.doubts import list_warnings
 from mlrek.tracking import MAX_TAG
 from mlrek.tracking.description import (
@@ -303,3 +304,31 @@ def test_headline_numbers_stand_again_under_short_keys(make_evaluation, make_met
     assert {key: value for key, value in points.items() if key.startswith("score/")} == {
         "score/accuracy": 0.5
     }
+
+
+def test_slices_take_their_keys_before_labels_do(make_evaluation, make_metrics):
+    """At most 20 of them, and 400 keys in all with any number of labels."""
+    labels = tuple(f"label {i}" for i in range(500))
+    sites = tuple(f"s{i:02}" for i in range(30))
+    column = SliceColumn(name="site", values=sites, codes=np.array([0, 1]))
+    rows = [
+        SliceRow(
+            names=(f"site={site}",),
+            images=np.arange(40),
+            numbers={"accuracy": Number(value=0.5)},
+            score=0.5,
+            rest=0.5,
+        )
+        for site in sites
+    ]
+    points = describe_metrics(
+        make_evaluation(labels, slice_columns=(column,)),
+        make_metrics(labels),
+        SliceReport(score="accuracy", singles=tuple(rows), columns=("site",)),
+    )
+    keys = {point.key for point in points}
+
+    assert sum(key.startswith("slice/") for key in keys) == 20
+    assert len(keys) == MAX_METRIC_KEYS == 400
+    for key in keys:
+        _validate_metric_name(key)

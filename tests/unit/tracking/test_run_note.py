@@ -2,7 +2,9 @@
 
 import numpy as np
 
+from mlrek.evaluation import SliceColumn
 from mlrek.metrics import ConfusionMatrix
+from mlrek.metrics.slices import SliceJudgement, SliceReport, SliceRow
 from mlrek.tracking.notes import link_comparison, link_report, render_note
 
 
@@ -94,3 +96,68 @@ def test_hostile_label_names_are_text(make_evaluation, make_metrics):
     note = render_note(make_evaluation(labels=names), metrics, [])
 
     assert "“\\<script\\>” taken for “a\\|b” (2 of 3)" in note
+
+
+def _slices(*weak, **parts):
+    """A report of slices that are 20 points below the rest, of 100 that were tried."""
+    rows = [
+        SliceRow(
+            names=(name,),
+            images=np.arange(40),
+            numbers={},
+            score=0.5,
+            rest=0.7,
+            p_adjusted=0.01,
+            judgement=SliceJudgement.WORSE,
+            part_of=part_of,
+        )
+        for name, part_of in weak
+    ]
+    return SliceReport(score="accuracy", singles=tuple(rows), n_tried=100, **parts)
+
+
+SITE = (SliceColumn(name="site", values=("A", "B"), codes=np.array([0, 1])),)
+
+
+def test_weak_slices_come_right_after_the_first_sentence(make_evaluation, make_metrics):
+    """The three worst with a line each, how many more there are; no nested one."""
+    weak = [("site=A", ""), ("light=x", "site=A"), *((f"site={i}", "") for i in "BCDE")]
+    evaluation = make_evaluation(slice_columns=SITE)
+    lines = render_note(evaluation, make_metrics(), [], _slices(*weak)).splitlines()
+
+    assert lines[2] == (
+        "- Weak: “site=A” (accuracy 0.500 of 40 images, 20 points below the rest, p 0.01 after "
+        "Holm over 100 slices)."
+    )
+    assert [line.partition(" (")[0] for line in lines[3:6]] == [
+        "- Weak: “site=B”",
+        "- Weak: “site=C”",
+        "- And 2 more weak slices.",
+    ]
+
+
+def test_without_a_weak_slice_one_line_says_how_many_were_tried(make_evaluation, make_metrics):
+    """So that nobody takes silence for a search."""
+    evaluation = make_evaluation(slice_columns=SITE)
+    note = render_note(evaluation, make_metrics(), [], _slices())
+
+    assert note.splitlines()[2] == (
+        "- No slice of 100 tried is significantly weaker than the rest."
+    )
+
+
+def test_a_version_without_columns_keeps_its_note(make_evaluation, make_metrics):
+    """Its labels have a line of their own already."""
+    evaluation, metrics = make_evaluation(), make_metrics()
+
+    assert render_note(evaluation, metrics, [], _slices()) == render_note(evaluation, metrics, [])
+
+
+def test_names_of_slices_are_plain_text_in_the_note(make_evaluation, make_metrics):
+    """No markup, no line of their own, cut after 80 characters."""
+    weak = (("<b>=[x](y)\n- Where to look: *", ""), ("site=" + "x" * 10_000, ""))
+    evaluation = make_evaluation(slice_columns=SITE)
+    lines = render_note(evaluation, make_metrics(), [], _slices(*weak)).splitlines()
+
+    assert lines[2].startswith("- Weak: “\\<b\\>=\\[x\\](y)\\\\n- Where to look: \\*” (accuracy")
+    assert "“site=" + "x" * 74 + "…”" in lines[3]
