@@ -25,8 +25,10 @@ from mlrek.render.comparison_numbers import (
 )
 from mlrek.render.doubts import show_doubts
 from mlrek.render.matrix_data import build_difference_json
-from mlrek.render.report import MAX_BYTES, SHRINKS, render_page
+from mlrek.render.report import MAX_BYTES, SHRINKS, list_shares, render_page
 from mlrek.render.report_data import round_number
+from mlrek.render.slice_data import build_page_slice_differences
+from mlrek.render.slice_rows import say_slice_differences
 from mlrek.text import display_label, escape_unencodable
 
 SCRIPTS: Final = (
@@ -35,9 +37,12 @@ SCRIPTS: Final = (
     "cards.js",
     "grid.js",
     "label_list.js",
+    "whiskers.js",
     *(f"comparison/{part}.js" for part in ("data", "labels", "images", "matrix")),
     *(f"comparison/{part}.js" for part in ("label_list", "start")),
 )
+SLICE_SCRIPTS: Final = ("slices.js", "comparison/slices.js")
+"""Of a page that shows slices, before the script that starts it."""
 MAX_IMAGES: Final = 6_000
 """Images of each kind of change that a page holds; the CSV file has all of them."""
 
@@ -62,21 +67,24 @@ def render_comparison_page(
         drawn_labels: Those that the matrices of all versions of the project are drawn with.
     """
     facts = _build_facts(comparison)
+    scripts = (*SCRIPTS[:-1], *SLICE_SCRIPTS, SCRIPTS[-1]) if facts["slices"] else SCRIPTS
     matrix = build_difference_json(comparison.confusion, drawn_labels)
     most = _list_images(comparison, SHRINKS[0])
     thumbnails = read_pictures(comparison, candidate, most, read_images, kept)
-    for shrink in SHRINKS:
+    for shrink, slice_share in list_shares(has_slices=facts["slices"] is not None):
         images = _list_images(comparison, shrink)
         shown = build_images_json(candidate, images, thumbnails.scale(shrink))
-        data = {**_build_data(comparison, images, shrink), "images": shown} | matrix
-        page = render_page("comparison.html", data, scripts=SCRIPTS, **facts)
+        data = {**_build_data(comparison, images, shrink, slice_share), "images": shown} | matrix
+        page = render_page("comparison.html", data, scripts=scripts, **facts)
         if len(page) <= MAX_BYTES:
             break
     return page
 
 
-def _build_data(comparison: Comparison, images: Sequence[str], share: float) -> dict[str, Json]:
-    """What the script works on but the images, of so large a share of these at most."""
+def _build_data(
+    comparison: Comparison, images: Sequence[str], share: float, slice_share: float
+) -> dict[str, Json]:
+    """What the script works on but the images, of so large a share of these and slices at most."""
     changes = {kind: getattr(comparison, kind)[: round(MAX_IMAGES * share)] for kind in KINDS}
     places = {image: i for i, image in enumerate(images)}
     labels = _name_labels(comparison)
@@ -90,9 +98,19 @@ def _build_data(comparison: Comparison, images: Sequence[str], share: float) -> 
         },
         "totals": {kind: len(getattr(comparison, kind)) for kind in KINDS},
         "moves": _list_moves(comparison, places, share),
-        "moves_total": len(comparison.confusion.moves) if comparison.confusion else 0,
+        "moves_total": _count_moves(comparison),
         "label_numbers": build_label_rows(comparison),
+        "slices": build_page_slice_differences(
+            comparison,
+            images,
+            has_all_moves=_count_moves(comparison) <= round(MAX_MOVES * share),
+            share=slice_share,
+        ),
     }
+
+
+def _count_moves(comparison: Comparison) -> int:
+    return len(comparison.confusion.moves) if comparison.confusion else 0
 
 
 def _list_images(comparison: Comparison, share: float) -> list[str]:
@@ -124,6 +142,7 @@ def _build_facts(comparison: Comparison) -> dict[str, Any]:
         ],
         "numbers": list_shown_numbers(comparison),
         "labels_said": say_labels(comparison),
+        "slices": say_slice_differences(comparison),
         "why": tabulate_why(comparison) if comparison.why else None,
         "why_notes": list_why_notes(comparison),
         "settling": say_settling(comparison),

@@ -9,6 +9,8 @@ from importlib.resources import files
 from math import isnan
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
+
 from mlrek import __version__
 from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import Evaluation, Task
@@ -37,6 +39,8 @@ from mlrek.render.report_images import (
     read_thumbnails,
 )
 from mlrek.render.report_said import count_said_labels, list_said, say_labels_differ
+from mlrek.render.slice_data import build_page_slices
+from mlrek.render.slice_rows import say_slices
 from mlrek.render.tables import list_outcomes
 from mlrek.text import UNDEFINED, escape_unencodable, fmt, fmt_date, set_minus, span
 
@@ -81,6 +85,8 @@ SCRIPTS: Final = (
     *(f"report/{part}.js" for part in ("data", "images", "threshold", "matrix", "labels")),
     *(f"report/{part}.js" for part in ("label_list", "galleries", "checks", "start")),
 )
+SLICE_SCRIPTS: Final = ("whiskers.js", "slices.js", "report/slices.js")
+"""Of a page that shows slices, before the script that starts it."""
 MAX_BYTES: Final = 3_000_000
 """The largest page: a browser opens it at once."""
 
@@ -90,6 +96,9 @@ _ESCAPED: Final = str.maketrans(
 
 SHRINKS: Final = (1.0, 0.4, 0.1, 0.0)
 """Shares of its images that a page tries to hold, until it is small enough."""
+
+_SLICE_SHRINK: Final = 0.3
+"""The share of its slices' matrices and images that a page gives up the rest of before pictures."""
 
 
 def render_report(  # noqa: PLR0913 - each is a fact of the page
@@ -102,7 +111,7 @@ def render_report(  # noqa: PLR0913 - each is a fact of the page
     read_images: ReadImages | None = None,
     pictures: "ReportPictures | None" = None,
     drawn_labels: Sequence[str] = (),
-    slices: SliceReport | None = None,  # noqa: ARG001 - the page does not show them yet
+    slices: SliceReport | None = None,
 ) -> bytes:
     """The page, at most `MAX_BYTES` whatever the size of the evaluation.
 
@@ -115,24 +124,33 @@ def render_report(  # noqa: PLR0913 - each is a fact of the page
         read_images: Reads the images that are shown small; without it names stand for them.
         pictures: What `read_pictures` has read already.
         drawn_labels: Those that the matrices of all versions of the project are drawn with.
-        slices: Those of the version, None where they were not computed.
+        slices: Where it is weak; the part is left out of those that have no column of their own.
     """
     facts = build_facts(
         evaluation, metrics, remarks=remarks, digest=test_set_digest, logged_at=logged_at
     )
+    facts["slices"] = say_slices(slices)
+    scripts = (*SCRIPTS[:-1], *SLICE_SCRIPTS, SCRIPTS[-1]) if facts["slices"] else SCRIPTS
     steps = build_steps_json(compute_matrix_steps(evaluation))
     pictures = pictures or read_pictures(evaluation, metrics, read_images)
     contents = pictures.contents
-    for shrink in SHRINKS:
+    for shrink, slice_share in list_shares(has_slices=facts["slices"] is not None):
         if shrink < SHRINKS[0]:
             contents = _choose_contents(evaluation, metrics, Budget().scale(shrink))
         shown = pictures.thumbnails.scale(shrink)
         data = build_page_json(evaluation, metrics, contents, shown, drawn_labels)
         data["matrix_steps"] = steps
-        page = render_page("report.html", data, scripts=SCRIPTS, **facts)
+        data["slices"] = build_page_slices(slices, metrics, np.sort(contents.images), slice_share)
+        page = render_page("report.html", data, scripts=scripts, **facts)
         if len(page) <= MAX_BYTES:
             break
     return page
+
+
+def list_shares(*, has_slices: bool) -> list[tuple[float, float]]:
+    """Shares of its images and of what it tells of slices that a page tries to hold, in turn."""
+    shares = [(shrink, min(shrink, _SLICE_SHRINK)) for shrink in SHRINKS]
+    return [(SHRINKS[0], 1.0), *(shares if has_slices else shares[1:])]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

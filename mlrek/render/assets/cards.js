@@ -1,5 +1,10 @@
 // ---- cards of images, the large view that one opens, and what a list of them is narrowed by ----
 
+/** The slice of images that is looked at: its row, null for all images, and which of the page's images are in it. */
+const sliced = { row: null, has: null };
+const onSlice = [];
+const isInSlice = (image) => !sliced.has || sliced.has[image] === 1;
+
 /**
  * A card: a button that opens the image large.
  *

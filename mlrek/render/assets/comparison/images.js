@@ -53,11 +53,11 @@ function showImages() {
     about: ({ image, afterSure }) => ({ image, score: afterSure === null ? null : 100 * afterSure }),
   });
   const pick = select("Label", [[-1, "all labels"], ...labels.slice(0, nLabels).map((label, code) => [code, label])], -1, (value) => setLabel(Number(value)));
-  const isAbout = ({ truth, before, after }) => state.label < 0 || [truth, before, after].some((codes) => codes.includes(state.label));
+  const isAbout = ({ image, truth, before, after }) => isInSlice(image) && (state.label < 0 || [truth, before, after].some((codes) => codes.includes(state.label)));
   kinds.forEach((kind) => filter.count(kind, data.totals[kind]));
 
   function draw() {
-    const counts = [], wanted = kinds.filter(filter.shows), narrowed = filter.narrows() || state.label >= 0;
+    const counts = [], wanted = kinds.filter(filter.shows), narrowed = filter.narrows() || state.label >= 0 || sliced.row !== null;
     byId("gallery").replaceChildren(...wanted.map((kind) => {
       const all = changes.get(kind), total = data.totals[kind], items = filter.arrange(all.filter(isAbout));
       const held = all.length < total ? `${count(all.length)} of ${plural(total, "image")} are on this page; fixed_broken.csv has all` : plural(total, "image");
@@ -73,5 +73,6 @@ function showImages() {
   byId("images-controls").append(pick.node, ...filter.nodes);
   byId("images-note").textContent = sayPictures(data.images);
   onLabel.push((label) => { pick.set(label); draw(); });
+  onSlice.push(draw);
   draw();
 }

@@ -47,11 +47,6 @@ function labelHead(key, text) {
     el("button", { type: "button", "data-key": key, onclick: () => sortLabels(key) }, name(text), arrow));
 }
 
-function axisHead(reach) {
-  const ends = [`−${reach.toFixed(2)}`, "0", `+${reach.toFixed(2)}`];
-  return el("th", { scope: "col", class: "axis" }, el("span", { class: "hidden" }, "picture of the interval"), el("span", { class: "ends", "aria-hidden": "true" }, ends.map((text) => el("span", {}, text))));
-}
-
 function sortLabels(key) {
   labelTable.up = labelTable.sort === key ? !labelTable.up : true;
   labelTable.sort = key;
@@ -66,14 +61,4 @@ function labelRow(row, reach) {
     el("td", { class: "n" }, three(row.baseline)), el("td", { class: "n" }, three(row.candidate)),
     el("td", { class: "n moved" }, signed(row.difference)), el("td", { class: "axis" }, whisker(row, reach)),
     el("td", { class: "n" }, interval), hasP ? el("td", { class: "n" }, row.holm || "—") : null, el("td", { class: "judged" }, row.judgement));
-}
-
-/** The interval and the difference in it, 0 in the middle. */
-function whisker({ low, high, difference }, reach) {
-  const x = (value) => 50 + (50 * value) / reach;
-  const picture = svg("svg", { class: "delta", viewBox: "0 0 100 14", preserveAspectRatio: "none", "aria-hidden": "true" },
-    svg("line", { class: "zero", x1: 50, x2: 50, y1: 0, y2: 14 }));
-  if (low !== null) picture.append(svg("line", { class: "range", x1: x(low), x2: x(high), y1: 7, y2: 7 }));
-  picture.append(svg("line", { class: "point", x1: x(difference), x2: x(difference), y1: 2, y2: 12 }));
-  return picture;
 }

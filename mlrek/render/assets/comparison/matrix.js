@@ -29,12 +29,17 @@ function showConfusion() {
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => requestAnimationFrame(() => { difference.grid.forget(); drawDifference(true); }));
 }
 
+/** What is shown: of all images, or of the slice that is looked at; `baseline` is known of all alone. */
+const shownCells = () => (sliced.row ? cellsOfSlice() : { changed: difference.changed, baseline: difference.baseline, moved: difference.moved });
+
 function drawDifference(isSameCells = false) {
-  const { names, drawn, changed, grid } = difference, kept = keepLabels(names, drawn, lineState, changed);
+  const { names, drawn, grid } = difference, cells = shownCells(), changed = cells && cells.changed;
+  if (!cells) return sayNoDifference();
+  const kept = keepLabels(names, drawn, lineState, changed);
   if (!isSameCells) { byId("cell").hidden = true; byId("cell").replaceChildren(); grid.deselect(); }
   byId("matrix-most").replaceChildren();
   byId("matrix-note").textContent = "";
-  difference.view = kept.length ? { ...viewDifference(kept), kept } : null;
+  difference.view = kept.length ? { ...viewDifference(kept, cells), kept } : null;
   if (!difference.view) { grid.clear(`No label's name contains “${lineState.search}”.`); return; }
   grid.show(difference.view);
   sayNotes();
@@ -49,8 +54,8 @@ function sayNotes() {
   byId("matrix-note").textContent = notes.join(" ");
 }
 
-function viewDifference(kept) {
-  const { names, changed, baseline, moved, orders } = difference;
+function viewDifference(kept, { changed, baseline, moved }) {
+  const { names, orders } = difference;
   const lines = buildLines(names, kept, orders[lineState.order]);
   const isOwnChanged = (side) => (code) => side.includes(code);
   const own = labels.slice(nLabels);
@@ -91,7 +96,7 @@ function listMostChanged() {
 
 function showCell(y, x) {
   const { view } = difference, row = view.rows[y], column = view.columns[x], inRow = new Set(row.codes), inColumn = new Set(column.codes);
-  const moved = data.moves.filter(([, i, j]) => inRow.has(i) && inColumn.has(j));
+  const moved = data.moves.filter(([image, i, j]) => inRow.has(i) && inColumn.has(j) && isInSlice(image));
   const isRight = ([, i, j]) => i === j && i < nLabels;
   const list = (title, moves, isEntered) => (moves.length
     ? [el("h4", {}, `${title} (${count(moves.length)})`), longList(moves, (move) => imageCard(move[0], isRight(move) === isEntered ? "right" : "wrong"), { title })] : []);

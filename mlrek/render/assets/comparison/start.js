@@ -2,6 +2,7 @@ showLabels();
 showImages();
 showConfusion();
 showLabelList();
+if (data.slices) startSlices();
 showPlaces();
 listSections(byId("contents"));
 document.documentElement.dataset.ready = "true";

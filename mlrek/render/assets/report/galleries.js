@@ -46,18 +46,21 @@ function countOutcomes(label, now) {
 /** With one label an image, all that is missed is a false alarm of another label: once is enough. */
 const isTwice = (label, totals) => data.task === "classification" && label < 0 && state.by === "rule" && totals.fp === totals.fn;
 
+/** Of each outcome those in the slice that is looked at. */
+const takeSlice = (found) => (sliced.has ? Object.fromEntries(KINDS.map((key) => [key, found[key].filter(({ image }) => sliced.has[image])])) : found);
+
 function drawGalleries() {
   const { filter, pick } = galleries;
   if (!filter) return;
   const label = state.label, at = curves && state.by === "threshold";
   pick.set(label);
-  const found = at ? outcomesAt(label, state.step) : outcomesByRule(label);
-  const totals = countOutcomes(label, at ? curves.at(label, state.step) : null), twice = isTwice(label, totals);
+  const found = takeSlice(at ? outcomesAt(label, state.step) : outcomesByRule(label));
+  const totals = sliced.row ? countInSlice(label, at, found) : countOutcomes(label, at ? curves.at(label, state.step) : null), twice = isTwice(label, totals);
   if (!filter.toggled()) filter.press(KINDS.filter((key) => !(twice && key === "fn")));
   KINDS.forEach((key) => filter.count(key, totals[key]));
   const shown = KINDS.filter(filter.shows), narrowed = filter.narrows(), counts = [];
   byId("galleries").replaceChildren(...shown.map((key) => {
-    const items = filter.arrange(found[key]), all = held(found[key].length, totals[key]);
+    const items = filter.arrange(found[key]), all = sliced.row ? heldOfSlice(found[key].length, totals[key], totals.isKnown) : held(found[key].length, totals[key]);
     const note = `${at ? `at ${state.step} %, ` : ""}${narrowed ? `${count(items.length)} found among ` : ""}${all}${twice && key === "fn" ? ", the same as the false alarms" : ""}`;
     counts.push(`${TITLES[key]}: ${note}.`);
     return drawGroup(key, items, note, totals[key] > 0, narrowed);

@@ -53,7 +53,7 @@ function entriesAtThreshold() {
   return { row: merge(row, codes), column: merge(column, new Int32Array(n).fill(n)), n: merge(change, left) };
 }
 
-const isAtThreshold = () => Boolean(ownSteps) && state.matrix.by === "threshold";
+const isAtThreshold = () => Boolean(ownSteps) && state.matrix.by === "threshold" && (!sliced.row || sliceFollows());
 
 function startMatrix() {
   if (!matrix) return;
@@ -81,7 +81,8 @@ function closeCell() {
 }
 
 function drawMatrix(isSameCells = false) {
-  const at = isAtThreshold(), entries = at ? entriesAtThreshold() : matrix.entries;
+  const at = isAtThreshold(), entries = sliced.row ? (at ? entriesOfSliceAt() : entriesOfSlice()) : at ? entriesAtThreshold() : matrix.entries;
+  if (!entries) return sayNoMatrix();
   const kept = keepLabels(labels, matrix.drawn, state.matrix, entries);
   if (!isSameCells) closeCell();
   sayLead(at);
@@ -101,9 +102,9 @@ function drawMatrix(isSameCells = false) {
 
 function viewMatrix(kept, entries, at) {
   const order = LINE_ORDERS[state.matrix.order]();
-  const sums = at ? new Int32Array(2 * matrix.size) : null;
-  if (at) for (let k = 0; k < entries.n.length; k++) { sums[entries.row[k]] += entries.n[k]; if (entries.column[k] >= labels.length) sums[matrix.size + entries.column[k]] += entries.n[k]; }
-  const rowSum = (code) => (at ? sums[code] : matrix.row_sums[code]), columnSum = (code) => (at ? sums[matrix.size + code] : matrix.column_sums[code]);
+  const isPart = at || Boolean(sliced.row), sums = isPart ? new Int32Array(2 * matrix.size) : null;
+  if (isPart) for (let k = 0; k < entries.n.length; k++) { sums[entries.row[k]] += entries.n[k]; if (entries.column[k] >= labels.length) sums[matrix.size + entries.column[k]] += entries.n[k]; }
+  const rowSum = (code) => (isPart ? sums[code] : matrix.row_sums[code]), columnSum = (code) => (isPart ? sums[matrix.size + code] : matrix.column_sums[code]);
   const lines = buildLines(labels, kept, order);
   const rows = [...lines, ...ownLines(at ? [ownSteps.own] : matrix.own_rows, labels.length, rowSum)];
   const columns = [...lines, ...ownLines(at ? [ownSteps.own] : matrix.own_columns, labels.length, columnSum)];
@@ -133,12 +134,13 @@ function sayLead(at) {
   const own = data.task === "multilabel"
     ? "Each label is decided by itself: in the column (none) what is missed, in the row (none) what is a false alarm."
     : "Rows are true, columns predicted; the colour is the share of the row.";
-  if (!at) { byId("confusion-lead").textContent = own + cells; return; }
+  if (!at) { byId("confusion-lead").textContent = (sliced.row ? saySliceOfMatrix() : "") + own + cells; return; }
+  const part = sliced.row ? `The ${plural(sliced.row.n, "image")} of the slice alone. ` : "";
   const known = ownSteps.percents[placeOfStep()], [first] = ownSteps.percents;
   const what = ownSteps.rule === "confidence" ? "Confidence" : "The label's own threshold reached, and confidence";
   const nearest = known === state.step ? "" : state.step < first ? ` Below ${first} % the answers are not recorded.` : " These are the counts of the next lower threshold that this page holds.";
   const boxes = isDetection ? " For the boxes of a cell choose the version's own rule." : "";
-  byId("confusion-lead").textContent = `${what} at least ${known} %; ${ownSteps.own} is what no label is predicted for.${nearest} ${own}${cells}${boxes}`;
+  byId("confusion-lead").textContent = `${part}${what} at least ${known} %; ${ownSteps.own} is what no label is predicted for.${nearest} ${own}${cells}${boxes}`;
 }
 
 function sayNotes() {
@@ -146,7 +148,7 @@ function sayNotes() {
   const what = state.matrix.search ? ": those found, and what they are confused with" : matrix.is_drawn_alike ? ", the same of every version of the project" : ", the most confused";
   if (kept.length < labels.length) notes.push(`${kept.length} of ${count(labels.length)} labels are shown${what}; (other) holds the rest.`);
   if (state.label >= 0 && !kept.includes(state.label)) notes.push(`\u2068${labels[state.label]}\u2069 is among (other).`);
-  if (matrix.left_out && !at) notes.push(`${count(matrix.left_out)} of the smallest counts are left out here; confusion_matrix.csv has all.`);
+  if (matrix.left_out && !at && !sliced.row) notes.push(`${count(matrix.left_out)} of the smallest counts are left out here; confusion_matrix.csv has all.`);
   byId("matrix-note").textContent = notes.join(" ");
 }
 
@@ -164,6 +166,7 @@ function findInCell(row, column) {
   const inRow = new Set(row.codes), inColumn = new Set(column.codes), size = labels.length, found = new Map();
   const at = isAtThreshold(), percents = ownSteps && ownSteps.percents[placeOfStep()];
   const visit = (image, truth, predicted, confidence) => {
+    if (!isInSlice(image)) return;
     if (!inRow.has(truth < 0 ? size : truth) || !inColumn.has(predicted < 0 ? size : predicted)) return;
     const item = found.get(image) || { image, sure: -1, boxes: 0, right: truth === predicted };
     item.boxes += 1;

@@ -3,6 +3,7 @@ startThreshold();
 startMatrix();
 startLabels();
 startLabelList();
+if (data.slices) startSlices();
 startSuspects();
 startCalibration();
 showPlaces();
