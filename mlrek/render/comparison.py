@@ -34,6 +34,7 @@ from mlrek.render import (
     render_csv,
     render_markdown,
 )
+from mlrek.render.comparison_slices import build_slice_json, compared_slice_blocks
 from mlrek.render.doubts import build_doubt_json, say_doubt
 from mlrek.text import display_label, fmt, span
 
@@ -102,6 +103,8 @@ def build_candidate_json(comparison: Comparison, run_id: str = "") -> dict[str, 
         "task": comparison.task.value,
         "test_set": build_fields(comparison.test_sets, *_TEST_SETS),
         "metrics": [build_difference_json(difference) for difference in comparison.differences],
+        "slices": [*map(build_slice_json, comparison.slices)],
+        "slices_tried": comparison.n_slices_tried,
         **{kind: [*map(_build_change, getattr(comparison, kind))] for kind in CHANGES},
         "why": {name: _build_why(why) for name, why in comparison.why.items()},
         "confusion_difference": [
@@ -277,6 +280,7 @@ def comparison_blocks(comparison: Comparison, width: int) -> Iterator[Block]:
         *([table] for table in tabulate_numbers(comparison, digits=4 if width >= _WIDE else 3)),
         _explain(comparison, " to " if width >= _WIDE else "…"),
         _list_labels(comparison),
+        compared_slice_blocks(comparison, is_wide=width >= _WIDE),
         [Line(_say_changes(comparison)), *_list_broken(comparison)],
         _list_confusions(comparison, _MAX_CONFUSIONS),
         [Line(settling)] if settling else [],
@@ -319,6 +323,7 @@ def write_summary(comparison: Comparison) -> str:
             *tabulate_numbers(comparison, (comparison.baseline.name, comparison.candidate.name)),
             *_explain(comparison),
             *_list_labels(comparison),
+            *compared_slice_blocks(comparison, folds=True),
             Line(_say_changes(comparison)),
             *_list_confusions(comparison, _MAX_SUMMARY_CONFUSIONS),
             Line(say_settling(comparison)),
