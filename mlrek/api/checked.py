@@ -52,9 +52,10 @@ class CheckedVersion:
         """A row for each check of the policy.
 
         Columns: `kind` (str: `test_set`, `floor`, `no_worse`, `better`), `metric` (str), `label`
-        (str or None), `status` (str: `passed`, `failed`, `undecided`, `ignored`); `value`,
-        `baseline`, `limit`, `low`, `high` (float64, NaN where there is none; the ends of the
-        number's interval, of a check against the baseline those of the difference); `reason` (str).
+        (str or None), `slice` (str or None: `site=A`), `status` (str: `passed`, `failed`,
+        `undecided`, `ignored`); `value`, `baseline`, `limit`, `low`, `high` (float64, NaN where
+        there is none; the ends of the number's interval, of a check against the baseline those of
+        the difference); `reason` (str).
         """
         from pandas import DataFrame, Series
 
@@ -63,6 +64,7 @@ class CheckedVersion:
             "kind": objects(check.kind.value for check in checks),
             "metric": objects(check.metric.name for check in checks),
             "label": objects(check.metric.label or None for check in checks),
+            "slice": objects(check.metric.slice or None for check in checks),
             "status": objects(check.status.value for check in checks),
         }
         columns |= {

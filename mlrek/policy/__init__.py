@@ -37,6 +37,17 @@ _Confidence = Annotated[
 ]
 _Count = Annotated[int, Meta(ge=0, description="a whole number of images from 0")]
 Text = Annotated[str, Meta(pattern=r"\S", description="a text that is not empty")]
+_Slice = Annotated[
+    str,
+    Meta(
+        pattern=r"^[^=]*[^\s=][^=]*=[\s\S]*\S",
+        description="COLUMN=VALUE or COLUMN=* (as site=A, site=*)",
+    ),
+]
+_Columns = Annotated[
+    dict[Text, Text],
+    Meta(description="a table with a pattern for each column (as { site = '/(s[0-9])/' })"),
+]
 _Flag = Annotated[bool, Meta(description="true or false")]
 
 
@@ -59,14 +70,17 @@ class SameTestSet(StrEnum):
 class Metric:
     """A number by its name in `evaluation.json`; `label` '' for none, `*` for each label.
 
-    `name` is `aggregate/f1_macro`, or `label_recall` with a label.
+    `name` is `aggregate/f1_macro`, or `label_recall` with a label. `slice` is the slice of the test
+    images that it is of, '' for all of them.
     """
 
     name: str
     label: str = ""
+    slice: str = ""
 
     def __str__(self) -> str:
-        return f"{self.name}/{self.label}" if self.label else self.name
+        number = f"{self.name}/{self.label}" if self.label else self.name
+        return f"{number} in {self.slice}" if self.slice else number
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,7 +89,8 @@ class TestSetPolicy:
 
     `leakage` None says nothing of images that a version was trained on. `accept` are kinds of
     doubts that stop nothing. `group_by` finds the object that an image shows, '' where each is its
-    own. `adjust_for_looks`: of many candidates checked on one test set a later one must show more.
+    own. `slice_by` finds the value of further columns, by their name, in the URI of an image.
+    `adjust_for_looks`: of many candidates checked on one test set a later one must show more.
     """
 
     __test__ = False  # no test class, whatever its name says to pytest
@@ -83,9 +98,11 @@ class TestSetPolicy:
     same: SameTestSet = SameTestSet.REQUIRED
     min_images: _Count = 0
     min_images_per_label: _Count = 0
+    min_images_per_slice: _Count = 0
     leakage: LeakageRule | None = None
     accept: frozenset[DoubtKind] = frozenset()
     group_by: Text = ""
+    slice_by: _Columns = field(default_factory=dict)
     adjust_for_looks: _Flag = False
 
 
@@ -100,10 +117,14 @@ class CheckKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Floor:
-    """A table `[[floor]]`: a number must lie within limits; with a confidence its interval must."""
+    """A table `[[floor]]`: a number must lie within limits; with a confidence its interval must.
+
+    `slice` are the slices that it is asked of, '' for all test images.
+    """
 
     kind: ClassVar = CheckKind.FLOOR
     metric: Metric
+    slice: _Slice = ""
     min: _Limit = nan
     max: _Limit = nan
     confidence: _Confidence = nan
@@ -115,6 +136,7 @@ class NoWorse:
 
     kind: ClassVar = CheckKind.NO_WORSE
     metric: Metric
+    slice: _Slice = ""
     margin: _Margin = 0.0
     confidence: _Confidence = DEFAULT_CONFIDENCE
 
@@ -126,6 +148,7 @@ class Better:
     kind: ClassVar = CheckKind.BETTER
     margin: ClassVar[float] = 0.0
     metric: Metric
+    slice: _Slice = ""
     confidence: _Confidence = DEFAULT_CONFIDENCE
 
 
@@ -224,6 +247,36 @@ class Opponent:
     incomparable: str = ""
     advice: str = ""
     differs_in_thresholds: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portion:
+    """One slice that a policy names, with the versions on its images alone.
+
+    `missing` says why nothing can be judged there; then there is no `candidate`. `incomparable`
+    says why the versions cannot be compared there, '' where they can, or where the policy compares
+    nothing in it. `note` is to be known of the slice.
+    """
+
+    name: str
+    n_images: int = 0
+    candidate: Candidate | None = None
+    opponent: Opponent | None = None
+    missing: str = ""
+    incomparable: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Portions:
+    """The slices that `COLUMN=VALUE` or `COLUMN=*` of a policy stands for.
+
+    `missing` says why there are none. `gone` are those that only the baseline was tested on.
+    """
+
+    portions: tuple[Portion, ...] = ()
+    missing: str = ""
+    gone: tuple[Portion, ...] = ()
 
 
 class Status(StrEnum):

@@ -4,12 +4,12 @@ All checks are answered, whatever the others say. What cannot be known is undeci
 nothing passes because a number is missing, nor on a number that a doubt weakens.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from math import nan
 from typing import Final
 
-from mlrek.comparison import Comparison, Verdict
+from mlrek.comparison import Verdict
 from mlrek.policy import (
     NUMBER_KINDS,
     Candidate,
@@ -21,18 +21,26 @@ from mlrek.policy import (
     Metric,
     Opponent,
     Policy,
+    Portions,
     SameTestSet,
     Status,
     TestImages,
 )
-from mlrek.policy.floors import check_floor
+from mlrek.policy.floors import Ground, check_floor
 from mlrek.policy.reading import (
     judge_looks,
     list_decision_doubts,
     list_floor_doubts,
     list_relative_doubts,
 )
-from mlrek.policy.relative import Footing, check_relative, say_worse_labels
+from mlrek.policy.relative import (
+    Footing,
+    check_relative,
+    say_incomparable,
+    say_sets,
+    say_worse_labels,
+)
+from mlrek.policy.slices import check_floor_in_slices, check_relative_in_slices, say_gone
 
 MAX_NAMES: Final = 5
 _OWN_TEST_SET_ADVICE: Final = "evaluate both on one test set (mlrek evaluate VERSION --on MANIFEST)"
@@ -41,7 +49,11 @@ _UNACCEPTED: Final = (Status.FAILED, Status.UNDECIDED)
 
 
 def decide(
-    policy: Policy, candidate: Candidate, opponent: Opponent, looks: Looks | None = None
+    policy: Policy,
+    candidate: Candidate,
+    opponent: Opponent,
+    looks: Looks | None = None,
+    slices: Mapping[str, Portions] | None = None,
 ) -> Decision:
     """Answer every check of a policy.
 
@@ -50,18 +62,20 @@ def decide(
         candidate: The version that may be promoted.
         opponent: What relative checks compare it with, or why there is nothing.
         looks: How many were compared with that before on these images, None where nothing was.
+        slices: The versions on the slices that the policy names, by how it names them.
     """
     test_set = tuple(_check_test_set(policy, candidate, opponent))
+    slices = slices or {}
     footing = Footing(
+        ground=Ground(candidate=candidate, doubts=list_relative_doubts(candidate, opponent)),
         opponent=opponent,
         asked=policy.test_set,
-        doubts=list_relative_doubts(candidate, opponent),
         incomparable=say_incomparable(policy.test_set.same, opponent),
         unaccepted=next((c.reason for c in test_set if c.status in _UNACCEPTED), ""),
         looks=looks,
     )
     worse = "" if footing.incomparable else say_worse_labels(opponent.comparison)
-    numbers = _check_numbers(policy, candidate, replace(footing, remark=worse))
+    numbers = _check_numbers(policy, replace(footing, remark=worse), slices)
     checks = (*test_set, *numbers)
     return Decision(
         candidate=candidate.identity,
@@ -70,38 +84,39 @@ def decide(
         already_champion=candidate.is_champion,
         looks=judge_looks(looks, policy),
         doubts=list_decision_doubts(candidate, opponent),
-        warnings=() if candidate.is_champion else tuple(_warn(policy, opponent, checks, worse)),
+        warnings=()
+        if candidate.is_champion
+        else tuple(_warn(policy, opponent, checks, worse, slices)),
     )
 
 
-def say_incomparable(same: SameTestSet, opponent: Opponent) -> str:
-    """Why the policy does not let the versions be compared, '' where it does."""
-    if opponent.absent:
-        return ""
-    if opponent.comparison is None:
-        return opponent.missing or opponent.incomparable or "the versions were not compared"
-    sets = opponent.comparison.test_sets
-    is_accepted = {
-        SameTestSet.REQUIRED: sets.verdict == Verdict.SAME,
-        SameTestSet.OVERLAPPING: sets.verdict != Verdict.DISJOINT and sets.shared > 0,
-        SameTestSet.ANY: True,
-    }
-    return "" if is_accepted[same] else _say_sets(opponent.comparison)
-
-
-def _check_numbers(policy: Policy, candidate: Candidate, footing: Footing) -> Iterator[Check]:
-    doubts = list_floor_doubts(candidate, footing.opponent)
+def _check_numbers(
+    policy: Policy, footing: Footing, slices: Mapping[str, Portions]
+) -> Iterator[Check]:
+    candidate = footing.ground.candidate
+    whole = Ground(candidate=candidate, doubts=list_floor_doubts(candidate, footing.opponent))
     for floor in policy.floors:
-        yield from check_floor(floor, candidate, policy.test_set, doubts)
+        if floor.slice:
+            yield from check_floor_in_slices(floor, whole, footing, slices.get(floor.slice))
+        else:
+            yield from check_floor(floor, [whole], policy.test_set)
     for asked in policy.relative:
-        yield from check_relative(asked, candidate, footing)
+        if asked.slice:
+            yield from check_relative_in_slices(asked, footing, slices.get(asked.slice))
+        else:
+            yield from check_relative(asked, [footing])
 
 
 def _warn(
-    policy: Policy, opponent: Opponent, checks: tuple[Check, ...], worse: str
+    policy: Policy,
+    opponent: Opponent,
+    checks: tuple[Check, ...],
+    worse: str,
+    slices: Mapping[str, Portions],
 ) -> Iterator[str]:
     if worse:
         yield worse
+    yield from say_gone(slices.values())
     if opponent.absent and policy.relative:
         yield (
             f"{opponent.absent}: the checks against a baseline are ignored; only floors and the "
@@ -141,34 +156,11 @@ def _check_same(same: SameTestSet, opponent: Opponent) -> Check:
         return replace(_check("same", Status.UNDECIDED, reason), is_comparable=False)
     if opponent.comparison is not None:
         if not reason:
-            return _check("same", Status.PASSED, _say_sets(opponent.comparison))
+            return _check("same", Status.PASSED, say_sets(opponent.comparison))
         is_disjoint = opponent.comparison.test_sets.verdict == Verdict.DISJOINT
         accepted = _SAME_ADVICE.format("any" if is_disjoint else "overlapping")
         reason = f"{reason}: {opponent.advice or _OWN_TEST_SET_ADVICE}, {accepted}"
     return replace(_check("same", Status.UNDECIDED, reason), is_comparable=False)
-
-
-def _say_sets(comparison: Comparison) -> str:
-    sets = comparison.test_sets
-    if sets.verdict == Verdict.SAME:
-        return f"both were tested on the same {sets.shared:,} images"
-    if sets.verdict == Verdict.DISJOINT:
-        return (
-            "the versions were tested on different images, none in common: "
-            f"{sets.only_baseline:,} only the baseline's, {sets.only_candidate:,} only the "
-            "candidate's"
-        )
-    relabelled = (
-        f", {sets.relabelled:,} of these with another truth and left out" if sets.relabelled else ""
-    )
-    duplicated = (
-        f"; {sets.duplicated:,} images stand there more than once" if sets.duplicated else ""
-    )
-    return (
-        f"the versions were not tested on the same images: {sets.shared:,} shared{relabelled}, "
-        f"{sets.only_baseline:,} only the baseline's, {sets.only_candidate:,} only the candidate's"
-        f"{duplicated}"
-    )
 
 
 def _name_tests(

@@ -9,7 +9,7 @@ import json
 import re
 import tomllib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from difflib import get_close_matches
 from enum import StrEnum
 from functools import partial
@@ -22,6 +22,7 @@ from msgspec import Meta, ValidationError, convert
 from mlrek.errors import PolicyError
 from mlrek.evaluation import DoubtKind
 from mlrek.metrics.crossfit import LABEL_PREFIX
+from mlrek.metrics.slices import ANY_VALUE
 from mlrek.policy import (
     ANY_LABEL,
     Better,
@@ -161,13 +162,32 @@ class _Limit:
 
     kind: str
     metric: Metric
+    slice: str
     strictness: float
     confidence: float
 
     def covers(self, other: "_Limit") -> bool:
         """Whether it is about all that the other one is about."""
         is_same = self.metric.name == other.metric.name
-        return is_same and self.metric.label in {other.metric.label, ANY_LABEL}
+        has_label = self.metric.label in {other.metric.label, ANY_LABEL}
+        return is_same and has_label and self._holds(other.slice)
+
+    def _holds(self, name: str) -> bool:
+        """Whether its slices are all that a rule names; those of a column hold each of its own."""
+        column = self.slice.removesuffix(ANY_VALUE)
+        is_any = self.slice.endswith(f"={ANY_VALUE}")
+        return self.slice == name or (is_any and name.startswith(column))
+
+    @property
+    def title(self) -> str:
+        """What people read: the rule, and the number that it is about."""
+        table = f"[[{'floor' if self.kind in {'min', 'max'} else self.kind}]]"
+        return f"{table} {self.number}"
+
+    @property
+    def number(self) -> str:
+        """The number, with the slices that it is of."""
+        return str(replace(self.metric, slice=self.slice))
 
     def is_as_strict(self, other: "_Limit") -> bool:
         """Whether whatever passes this passes the other one."""
@@ -311,14 +331,17 @@ def _write_value(value: object) -> str:
     """A value as TOML has it, which for lists and numbers is as JSON has it."""
     if isinstance(value, str):
         return write_text(value)
+    if isinstance(value, set | frozenset):
+        value = sorted(map(str, value))
+    if isinstance(value, Mapping):
+        pairs = (f"{_write_value(key)} = {_write_value(one)}" for key, one in value.items())
+        return f"{{{', '.join(pairs)}}}"
     if isinstance(value, list | tuple) and all(isinstance(one, str) for one in value):
         return f"[{', '.join(map(write_text, value))}]"
     if isinstance(value, float):
         return float.__repr__(value)  # NaN and infinity too
     if isinstance(value, Integral) and not isinstance(value, bool):
         return str(int(value))  # numpy's too
-    if isinstance(value, set | frozenset):
-        return _write_value(sorted(map(str, value)))
     return json.dumps(value, ensure_ascii=False, default=str)
 
 
@@ -328,6 +351,11 @@ def _read_test_set(table: _Table) -> TestSetPolicy:
         re.compile(test_set.group_by)
     except (re.error, OverflowError, RecursionError) as exc:
         table.refuse("group_by", f"is no regular expression: {exc}")
+    for column, pattern in test_set.slice_by.items():
+        try:
+            re.compile(pattern)
+        except (re.error, OverflowError, RecursionError) as exc:
+            table.refuse("slice_by", f"{column!r} has no regular expression: {exc}")
     return test_set
 
 
@@ -485,7 +513,7 @@ def _weaken_limits(before: Policy, now: Policy) -> Iterator[str]:
 def _say_weaker(limit: _Limit, alike: Sequence[_Limit]) -> Iterator[str]:
     """What the nearest rule that is left asks for less."""
     nearest = max(alike, key=lambda one: (one.strictness, one.confidence))
-    name, noun = f"{_title(limit)} {limit.metric}", _NOUNS[limit.kind]
+    name, noun = limit.title, _NOUNS[limit.kind]
     if nearest.strictness < limit.strictness:
         yield f"{name}: {noun} {_say(limit)} is now {_say(nearest)}"
     if nearest.confidence < limit.confidence:
@@ -496,16 +524,12 @@ def _say_weaker(limit: _Limit, alike: Sequence[_Limit]) -> Iterator[str]:
 
 
 def _say_removed(limit: _Limit, limits: Iterable[_Limit]) -> Iterator[str]:
-    name = f"{_title(limit)} {limit.metric}"
-    narrower = [str(one.metric) for one in limits if one.kind == limit.kind and limit.covers(one)]
+    narrower = [one.number for one in limits if one.kind == limit.kind and limit.covers(one)]
     left = f"; only {', '.join(narrower)} is left" if narrower else ""
     other = next((one for one in limits if one.covers(limit)), None)
-    in_place = f", {_title(other)} in its place" if other and not narrower else ""
-    yield f"{name}: the check was removed{left}{in_place}"
-
-
-def _title(limit: _Limit) -> str:
-    return f"[[{'floor' if limit.kind in {'min', 'max'} else limit.kind}]]"
+    table = other.title.partition(" ")[0] if other else ""
+    in_place = f", {table} in its place" if other and not narrower else ""
+    yield f"{limit.title}: the check was removed{left}{in_place}"
 
 
 def _say(limit: _Limit) -> str:
@@ -519,12 +543,17 @@ def _list_limits(policy: Policy) -> Iterator[_Limit]:
         for kind, strictness in (("min", floor.min), ("max", -floor.max)):
             if not isnan(strictness):
                 yield _Limit(
-                    kind=kind, metric=floor.metric, strictness=strictness, confidence=confidence
+                    kind=kind,
+                    metric=floor.metric,
+                    slice=floor.slice,
+                    strictness=strictness,
+                    confidence=confidence,
                 )
     for asked in policy.relative:
         yield _Limit(
             kind=asked.kind,
             metric=asked.metric,
+            slice=asked.slice,
             strictness=-asked.margin if isinstance(asked, NoWorse) else inf,
             confidence=asked.confidence,
         )
@@ -537,6 +566,7 @@ def _weaken_test_set(before: Policy, now: Policy) -> Iterator[str]:
     for name, was, is_now in (
         ("min_images", old.min_images, new.min_images),
         ("min_images_per_label", old.min_images_per_label, new.min_images_per_label),
+        ("min_images_per_slice", old.min_images_per_slice, new.min_images_per_slice),
     ):
         if is_now < was:
             yield f"[test_set] {name}: {was:,} is now {f'{is_now:,}' if is_now else 'not asked'}"
@@ -546,6 +576,11 @@ def _weaken_test_set(before: Policy, now: Policy) -> Iterator[str]:
     for kind in sorted(new.accept - old.accept):
         yield f'[test_set] accept: "{kind.value}" was added'
     yield from _weaken_intervals(old, new)
+    for column, pattern in old.slice_by.items():
+        found = new.slice_by.get(column)
+        if found != pattern:
+            change = f"is now {found!r}" if found else "was dropped"
+            yield f"[test_set] slice_by: {column!r} by {pattern!r} {change}"
 
 
 def _weaken_intervals(old: TestSetPolicy, new: TestSetPolicy) -> Iterator[str]:

@@ -37,6 +37,7 @@ CROSSFIT_NOTE: Final = (
     "read with thresholds that were chosen on the other images (cross-fitted), as the version's "
     "own were chosen on this very test set"
 )
+_OF_WHOLE: Final = ("reported/", "label_reported_", "training/", "base_model/")
 _PLAIN_ERROR, _DEBIASED_ERROR = "/ece", "/ece_debiased"
 
 
@@ -45,12 +46,14 @@ class Reading:
     """What a check reads: a number of one version, or of both, with its interval or without.
 
     `asked` is the number that the policy names, `metric` the one that is read; mostly they are one.
+    `slice` is the slice that both are read in, '' for all test images.
     """
 
     asked: Metric
     metric: Metric
     is_relative: bool
     has_interval: bool
+    slice: str = ""
 
     @property
     def is_crossfit(self) -> bool:
@@ -351,10 +354,25 @@ def say_missing(metric: Metric, numbers: Numbers) -> str:
     return f"the evaluation has no number {str(metric)!r}{hint}"
 
 
-def say_needed(needed: ImagesNeeded | None) -> str:
+def say_absent(reading: Reading, numbers: Numbers) -> str:
+    """That a check has no number to read, and why."""
+    if reading.slice and is_of_whole(reading.metric):
+        return (
+            f"the service gives {str(reading.metric)!r} of all test images, not of slices: name a "
+            "number that is computed from images, as 'aggregate/f1_macro'"
+        )
+    return say_missing(reading.metric, numbers)
+
+
+def is_of_whole(metric: Metric) -> bool:
+    """Whether it is a service's own number, which no slice has."""
+    return metric.name.startswith(_OF_WHOLE)
+
+
+def say_needed(needed: ImagesNeeded | None, images: str = "test images") -> str:
     """The estimate in words, rounded up to two digits; '' where there is none.
 
-    Nothing is said of the side on which the truth lies: nobody knows.
+    Nothing is said of the side on which the truth lies: nobody knows. `images` is what they are of.
 
     >>> say_needed(ImagesNeeded(3613, 8241, 0.01))
     '; 3,700 to 8,300 test images would tell a true distance of 0.01 from it (80 % power, estimate)'
@@ -362,9 +380,19 @@ def say_needed(needed: ImagesNeeded | None) -> str:
     if needed is None:
         return ""
     return (
-        f"; {say_range(*needed.ends)} test images would tell a true distance of "
+        f"; {say_range(*needed.ends)} {images} would tell a true distance of "
         f"{say_number(needed.distance)} from it (80 % power, estimate)"
     )
+
+
+def count_family(n: int, slices: int) -> str:
+    """What is checked together, by what it is of.
+
+    >>> count_family(3, 0), count_family(3, 3), count_family(6, 2)
+    ('3 labels', '3 slices', '6 labels in slices')
+    """
+    noun = "labels" if not slices else "slices" if slices == n else "labels in slices"
+    return f"{n:,} {noun}"
 
 
 def round_up(n: int) -> int:

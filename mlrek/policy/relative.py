@@ -7,7 +7,7 @@ Anything else is undecided. The intervals have two sides, so that a wrong "passe
 likely as 1 − confidence.
 """
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan, nan
 
@@ -20,7 +20,6 @@ from mlrek.comparison import (
     find_worse_labels,
 )
 from mlrek.comparison.differences import FITTED_ALIKE
-from mlrek.evaluation import Doubt
 from mlrek.metrics.intervals import compute_margin
 from mlrek.metrics.paired_tests import ImagesNeeded, find_spread_range, range_to_decide
 from mlrek.policy import (
@@ -35,15 +34,16 @@ from mlrek.policy import (
     Status,
     TestSetPolicy,
 )
-from mlrek.policy.floors import CheckAnswer, expand_labels, find_failing, range_variance
+from mlrek.policy.floors import CheckAnswer, Ground, expand_labels, find_failing, range_variance
 from mlrek.policy.reading import (
     CROSSFIT_NOTE,
     Reading,
     apply_doubts,
     choose_reading,
+    count_family,
     hold_to_look,
+    say_absent,
     say_change,
-    say_missing,
     say_needed,
     say_number,
     say_percent,
@@ -59,58 +59,139 @@ _NO_WIDTH = 1e-12
 class Footing:
     """What relative checks stand on.
 
-    `asked` is what the policy accepts of a test set, `doubts` are those of both versions.
-    `incomparable` says why the versions cannot be compared under the policy, `unaccepted` what else
-    the policy does not accept of the test set; '' where nothing is wrong. `remark` is to be known
-    of a comparison even where it passes. `looks` is how many were compared on these images.
+    `ground` are the candidate's images, with the doubts of both versions; `asked` is what the
+    policy accepts of a test set. `incomparable` says why the versions cannot be compared under the
+    policy, `unaccepted` what else the policy does not accept of the test set; '' where nothing is
+    wrong. `remark` is to be known of a comparison even where it passes. `looks` is how many were
+    compared on these images.
     """
 
+    ground: Ground
     opponent: Opponent
     asked: TestSetPolicy
-    doubts: tuple[Doubt, ...]
     incomparable: str
     unaccepted: str
     remark: str = ""
     looks: Looks | None = None
 
+    @property
+    def candidate(self) -> Candidate:
+        """The version on these images."""
+        return self.ground.candidate
 
-def check_relative(
-    asked: NoWorse | Better, candidate: Candidate, footing: Footing
-) -> Iterator[Check]:
-    """One check, or one for each label that either version has."""
-    opponent = footing.opponent
-    if opponent.absent:
-        yield _build_check(
-            asked, asked.metric, CheckAnswer(Status.IGNORED, opponent.absent), candidate
-        )
-        return
-    if opponent.comparison is None:
-        answer = CheckAnswer(Status.UNDECIDED, f"not comparable: {footing.incomparable}")
-        yield _build_check(asked, asked.metric, answer, candidate, is_comparable=False)
-        return
-    comparison = opponent.comparison
-    scope = _scope(footing.asked.same, comparison)
-    named = [
-        Reading(asked=metric, metric=metric, is_relative=True, has_interval=True)
-        for metric in expand_labels(asked.metric, comparison.labels)
-    ]
-    readings = [
-        choose_reading(
-            one,
-            footing.doubts,
-            footing.asked,
-            comparison.task,
-            lambda metric: bool(comparison.find(metric.name, label=metric.label, scope=scope)),
-        )
-        for one in named
-    ]
-    found = {reading: _find(comparison, reading.metric, scope) for reading in readings}
-    confirmed = _find_failing(asked, found)
-    for reading, difference in found.items():
-        check = _check(asked, reading, difference, candidate, footing)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Found:
+    """The difference that a check reads, None where there is none, and what it stands on."""
+
+    footing: Footing
+    difference: Difference | None
+
+
+def check_relative(asked: NoWorse | Better, footings: Sequence[Footing]) -> Iterator[Check]:
+    """One check, or one for each slice and each label that either version has."""
+    for footing in footings:
+        if footing.opponent.absent:
+            answer = CheckAnswer(Status.IGNORED, footing.opponent.absent)
+            yield _build_check(asked, _name(asked, footing), answer, footing)
+        elif footing.opponent.comparison is None:
+            answer = CheckAnswer(Status.UNDECIDED, f"not comparable: {footing.incomparable}")
+            metric = _name(asked, footing)
+            yield _build_check(asked, metric, answer, footing, is_comparable=False)
+    read = {
+        reading: _Found(footing=footing, difference=difference)
+        for footing in footings
+        for reading, difference in _find_differences(asked, footing)
+    }
+    confirmed = _find_failing(asked, read)
+    for reading, found in read.items():
+        check = _check(asked, reading, found)
         if check.status == Status.FAILED and reading not in confirmed:
-            check = _forgive_chance(check, len(readings))
-        yield apply_doubts(check, footing.doubts, footing.asked, reading)
+            check = _forgive_chance(check, read)
+        footing = found.footing
+        yield apply_doubts(check, footing.ground.doubts, footing.asked, reading)
+
+
+def refuse_relative(asked: NoWorse | Better, portion: str, answer: CheckAnswer) -> Check:
+    """The check against the baseline in a slice of which nothing can be judged."""
+    return Check(
+        kind=asked.kind,
+        metric=replace(asked.metric, slice=portion),
+        status=answer.status,
+        limit=_limit(asked, asked.metric.name),
+        is_maximum=_has_less_as_better(asked.metric.name),
+        reason=answer.reason,
+        is_doubted=answer.is_doubted,
+    )
+
+
+def _name(asked: NoWorse | Better, footing: Footing) -> Metric:
+    return replace(asked.metric, slice=footing.ground.slice)
+
+
+def _find_differences(
+    asked: NoWorse | Better, footing: Footing
+) -> Iterator[tuple[Reading, Difference | None]]:
+    """What is read of each label, with its difference."""
+    comparison = footing.opponent.comparison
+    if footing.opponent.absent or comparison is None:
+        return
+    scope = _scope(footing.asked.same, comparison)
+
+    def has_number(metric: Metric) -> bool:
+        return bool(comparison.find(metric.name, label=metric.label, scope=scope))
+
+    for metric in expand_labels(asked.metric, comparison.labels):
+        named = Reading(
+            asked=metric,
+            metric=metric,
+            is_relative=True,
+            has_interval=True,
+            slice=footing.ground.slice,
+        )
+        reading = choose_reading(
+            named, footing.ground.doubts, footing.asked, comparison.task, has_number
+        )
+        yield reading, _find(comparison, reading.metric, scope)
+
+
+def say_incomparable(same: SameTestSet, opponent: Opponent) -> str:
+    """Why the policy does not let the versions be compared, '' where it does."""
+    if opponent.absent:
+        return ""
+    if opponent.comparison is None:
+        return opponent.missing or opponent.incomparable or "the versions were not compared"
+    sets = opponent.comparison.test_sets
+    is_accepted = {
+        SameTestSet.REQUIRED: sets.verdict == Verdict.SAME,
+        SameTestSet.OVERLAPPING: sets.verdict != Verdict.DISJOINT and sets.shared > 0,
+        SameTestSet.ANY: True,
+    }
+    return "" if is_accepted[same] else say_sets(opponent.comparison)
+
+
+def say_sets(comparison: Comparison) -> str:
+    """What the test sets of both versions have in common, in words."""
+    sets = comparison.test_sets
+    if sets.verdict == Verdict.SAME:
+        return f"both were tested on the same {sets.shared:,} images"
+    if sets.verdict == Verdict.DISJOINT:
+        return (
+            "the versions were tested on different images, none in common: "
+            f"{sets.only_baseline:,} only the baseline's, {sets.only_candidate:,} only the "
+            "candidate's"
+        )
+    relabelled = (
+        f", {sets.relabelled:,} of these with another truth and left out" if sets.relabelled else ""
+    )
+    duplicated = (
+        f"; {sets.duplicated:,} images stand there more than once" if sets.duplicated else ""
+    )
+    return (
+        f"the versions were not tested on the same images: {sets.shared:,} shared{relabelled}, "
+        f"{sets.only_baseline:,} only the baseline's, {sets.only_candidate:,} only the candidate's"
+        f"{duplicated}"
+    )
 
 
 def say_worse_labels(comparison: Comparison | None) -> str:
@@ -127,34 +208,29 @@ def say_worse_labels(comparison: Comparison | None) -> str:
     return f"significantly worse (Holm over all labels): {named}{more}" if worse else ""
 
 
-def _check(
-    asked: NoWorse | Better,
-    reading: Reading,
-    found: Difference | None,
-    candidate: Candidate,
-    footing: Footing,
-) -> Check:
-    metric = reading.asked
+def _check(asked: NoWorse | Better, reading: Reading, found: _Found) -> Check:
+    footing, difference = found.footing, found.difference
+    metric = replace(reading.asked, slice=reading.slice)
     if footing.incomparable:
         answer = CheckAnswer(Status.UNDECIDED, f"not comparable: {footing.incomparable}")
-        return _build_check(asked, metric, answer, candidate, found, is_comparable=False)
-    if found is None:
-        answer = CheckAnswer(Status.UNDECIDED, _say_no_difference(reading.metric, candidate))
-        return _build_check(asked, metric, answer, candidate)
-    images = _count_images(found, candidate, footing.opponent)
-    answer = _answer(asked, found, images)
+        return _build_check(asked, metric, answer, footing, difference, is_comparable=False)
+    if difference is None:
+        answer = CheckAnswer(Status.UNDECIDED, _say_no_difference(reading, footing.candidate))
+        return _build_check(asked, metric, answer, footing)
+    images = _count_images(difference, footing)
+    answer = _answer(asked, difference, images)
     if answer.status == Status.PASSED and footing.asked.adjust_for_looks:
-        answer = _hold_to_look(answer, asked, found, footing.looks, images)
+        answer = _hold_to_look(answer, asked, difference, footing.looks, images)
     if answer.status == Status.PASSED and footing.unaccepted:
         reason = f"it would pass, but not on this test set: {footing.unaccepted}"
         answer = replace(answer, status=Status.UNDECIDED, reason=reason)
-    note = _say_reading(reading, footing.opponent.comparison, found.scope)
+    note = _say_reading(reading, footing.opponent.comparison, difference.scope)
     remark = footing.remark if answer.status == Status.PASSED and not metric.label else ""
     is_told = FITTED_ALIKE in answer.reason
     alike = ONLY_THRESHOLDS if footing.opponent.differs_in_thresholds and not is_told else ""
-    reason = "; ".join(filter(None, (answer.reason, note, remark, alike)))
-    answer = replace(answer, reason=reason)
-    return _build_check(asked, metric, answer, candidate, found)
+    said = (answer.reason, note, remark, alike, footing.ground.note)
+    answer = replace(answer, reason="; ".join(filter(None, said)))
+    return _build_check(asked, metric, answer, footing, difference)
 
 
 def _say_reading(reading: Reading, comparison: Comparison | None, scope: Scope) -> str:
@@ -169,20 +245,19 @@ def _say_reading(reading: Reading, comparison: Comparison | None, scope: Scope) 
     return f"the debiased errors are compared; {reading.asked} itself is {was} and now {now}"
 
 
-def _find_failing(
-    asked: NoWorse | Better, found: dict[Reading, Difference | None]
-) -> frozenset[Reading]:
-    """The differences that fail: of one number that itself, of many labels those beyond chance."""
+def _find_failing(asked: NoWorse | Better, read: Mapping[Reading, _Found]) -> frozenset[Reading]:
+    """The differences that fail: of one number itself, of many labels or slices beyond chance."""
 
     def fails_at(confidence: float) -> frozenset[Reading]:
         held = replace(asked, confidence=confidence)
         return frozenset(
             reading
-            for reading, difference in found.items()
-            if difference and _answer(held, difference, None).status == Status.FAILED
+            for reading, found in read.items()
+            if found.difference and _answer(held, found.difference, None).status == Status.FAILED
         )
 
-    tested = [d for d in found.values() if d and d.evidence and not isnan(d.difference)]
+    differences = [found.difference for found in read.values() if found.difference]
+    tested = [d for d in differences if d.evidence and not isnan(d.difference)]
     return find_failing(len(tested), asked.confidence, fails_at)
 
 
@@ -213,9 +288,10 @@ def _hold_to_look(
     return replace(held, status=Status.UNDECIDED, reason=f"{reason}: {held.reason}")
 
 
-def _forgive_chance(check: Check, n: int) -> Check:
+def _forgive_chance(check: Check, read: Collection[Reading]) -> Check:
+    several = count_family(len(read), len({reading.slice for reading in read} - {""}))
     reason = (
-        f"{check.reason}; of {n} labels compared at once some fall behind by chance: with all of "
+        f"{check.reason}; of {several} compared at once some fall behind by chance: with all of "
         "them taken together (Holm) it is not sure of this one"
     )
     return replace(check, status=Status.UNDECIDED, reason=reason)
@@ -243,19 +319,21 @@ class _Images:
 
     n: int
     spread: tuple[float, float, float]
+    what: str
 
 
-def _count_images(found: Difference, candidate: Candidate, opponent: Opponent) -> _Images | None:
+def _count_images(found: Difference, footing: Footing) -> _Images | None:
     """On shared images the versions differ on some; alone each is right on some."""
-    comparison, shared = opponent.comparison, opponent.shared_images
+    candidate, what = footing.candidate, footing.ground.images
+    comparison, shared = footing.opponent.comparison, footing.opponent.shared_images
     is_shared = found.scope == Scope.SHARED and comparison is not None
     n = shared.total if is_shared and shared is not None else candidate.test_images.total
     if not n:
         return None
     if comparison is None or not is_shared:
-        return _Images(n, range_variance(found.candidate, n))
+        return _Images(n, range_variance(found.candidate, n), what)
     n_changed = len(comparison.fixed) + len(comparison.broken)
-    return _Images(n, find_spread_range(min(n_changed, n), n))
+    return _Images(n, find_spread_range(min(n_changed, n), n), what)
 
 
 def _answer(asked: NoWorse | Better, found: Difference, images: _Images | None) -> CheckAnswer:
@@ -295,7 +373,7 @@ def _undecided(
     needed = _estimate(images, error, asked)
     reason = (
         f"the change may be {_say_interval(asked, *interval)}, on either side of "
-        f"{say_change(limit)}{say_needed(needed)}"
+        f"{say_change(limit)}{say_needed(needed, images.what if images else '')}"
     )
     return CheckAnswer(Status.UNDECIDED, reason, *interval, needed)
 
@@ -336,10 +414,11 @@ def _say_undefined(found: Difference) -> str:
     return f"the number is undefined for the {' and the '.join(sides)}"
 
 
-def _say_no_difference(metric: Metric, candidate: Candidate) -> str:
-    if metric in candidate.numbers.figures:
-        return f"no difference of {str(metric)!r} is computed: check it with a [[floor]] instead"
-    return say_missing(metric, candidate.numbers)
+def _say_no_difference(reading: Reading, candidate: Candidate) -> str:
+    if reading.metric in candidate.numbers.figures:
+        named = str(reading.metric)
+        return f"no difference of {named!r} is computed: check it with a [[floor]] instead"
+    return say_absent(reading, candidate.numbers)
 
 
 def _limit(asked: NoWorse | Better, name: str) -> float:
@@ -355,12 +434,12 @@ def _build_check(
     asked: NoWorse | Better,
     metric: Metric,
     answer: CheckAnswer,
-    candidate: Candidate,
+    footing: Footing,
     found: Difference | None = None,
     *,
     is_comparable: bool = True,
 ) -> Check:
-    own = candidate.numbers.figures.get(metric)
+    own = footing.candidate.numbers.figures.get(replace(metric, slice=""))
     return Check(
         kind=asked.kind,
         metric=metric,
@@ -374,5 +453,5 @@ def _build_check(
         reason=answer.reason,
         is_comparable=is_comparable,
         is_doubted=answer.is_doubted,
-        images_needed_range=answer.images_needed.ends if answer.images_needed else None,
+        images_needed_range=footing.ground.scale(answer.images_needed),
     )

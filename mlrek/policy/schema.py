@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, get_args, get_origin
 from msgspec import Meta
 
 from mlrek.metrics.crossfit import LABEL_PREFIX
+from mlrek.metrics.slices import ANY_VALUE, MIN_SLICE_IMAGES
 from mlrek.policy import ANY_LABEL, Better, Floor, NoWorse, TestSetPolicy, Text
 from mlrek.policy.parsing import GROUPS
 
@@ -21,6 +22,7 @@ EXCEPTIONS: Final = {
     "baseline": "[[no_worse]] and [[better]] need a baseline: [baseline] version, or --baseline",
     "min": "min must not be above max",
     "group_by": "group_by must be a regular expression of Python",
+    "slice_by": "slice_by must hold regular expressions of Python",
     "min_images": "counts have no decimals (200, not 200.0)",
     "nan": "nan, which TOML has, is no limit",
 }
@@ -41,15 +43,21 @@ _DESCRIPTIONS: Final = {
     "some in common, or each on its own.",
     "min_images": "Fewer test images decide nothing.",
     "min_images_per_label": "Labels with fewer test images decide nothing.",
+    "min_images_per_slice": "Slices with fewer test images decide nothing; nor do those with fewer "
+    f"than {MIN_SLICE_IMAGES}.",
     "leakage": "Of test images that a version was trained on: forbidden fails it, allowed lives "
     "with it; without this key what would pass is undecided.",
     "accept": "Kinds of doubts that keep no check from passing.",
     "group_by": "Images that show one object belong together: a regular expression on image URIs, "
     f"whose first group names the object. {EXCEPTIONS['group_by']}.",
+    "slice_by": "Further columns of test images: for each a regular expression on image URIs, "
+    f"whose first group is the value. {EXCEPTIONS['slice_by']}.",
     "adjust_for_looks": "Of many candidates that are checked on one test set a later one must show "
     "more.",
     "metric": f"A number as evaluation.json names it: GROUP/NAME of all labels ({', '.join(GROUPS)}"
     f"), or label_NAME/LABEL of one label, with {ANY_LABEL} of each.",
+    "slice": "The slices of the test images that this is asked of, each by itself: COLUMN=VALUE, "
+    f"or COLUMN={ANY_VALUE} for each value of a column; without it, all test images.",
     "min": f"The least that the number may be; {EXCEPTIONS['min']}.",
     "max": "The most that the number may be.",
     "margin": "How much a candidate may lose on the baseline.",
@@ -137,6 +145,9 @@ def _describe_type(wanted: Any) -> _Schema:
         return {"type": "array", "items": _describe_type(get_args(wanted)[0])}
     if get_origin(wanted) is Annotated:
         base, meta = get_args(wanted)
+        if get_origin(base) is dict:
+            named, held = map(_describe_type, get_args(base))
+            return {"type": "object", "propertyNames": named, "additionalProperties": held}
         return {"type": _TYPES[base], **_list_limits(meta)}
     words = next(
         part

@@ -51,8 +51,8 @@ def find_opponent(
     open_store: Callable[[], Store],
     *,
     read: Referred | None = None,
-) -> Opponent:
-    """What the candidate is compared with, or why it is not.
+) -> tuple[Opponent, Referred | None]:
+    """What the candidate is compared with, or why it is not; and the version that this is.
 
     `read` is the policy's baseline where it was read already.
     Only the alias that is to be moved may be missing, and only before the first promotion.
@@ -63,15 +63,15 @@ def find_opponent(
     """
     baseline = policy.baseline
     if not baseline:
-        return Opponent(incomparable="no baseline is named")
+        return Opponent(incomparable="no baseline is named"), None
     try:
         referred = load_given(read or baseline, aws, open_store)
     except ModelNotFoundError:
-        return explain_absence(baseline, candidate, alias, Registry(open_store()))
+        return explain_absence(baseline, candidate, alias, Registry(open_store())), None
     except (SourceNotFoundError, RunNotFoundError) as exc:
-        return Opponent(missing=f"there is no baseline {baseline}: {exc}")
+        return Opponent(missing=f"there is no baseline {baseline}: {exc}"), None
     if referred.run is not None and not referred.run.is_logged:
-        return Opponent(missing=say_incomplete(referred.run_id))
+        return Opponent(missing=say_incomplete(referred.run_id)), None
     return _oppose(policy, referred, candidate, open_store)
 
 
@@ -146,7 +146,7 @@ def compare_sides(policy: Policy, baseline: Referred, candidate: Referred) -> Op
 
 def _oppose(
     policy: Policy, referred: Referred, candidate: Referred, open_store: Callable[[], Store]
-) -> Opponent:
+) -> tuple[Opponent, Referred | None]:
     """The comparison with a baseline, on the candidate's test set where the baseline was, too."""
     baseline = policy.baseline
     if _is_same(candidate, referred):
@@ -155,21 +155,21 @@ def _oppose(
             f"the baseline {baseline} is the candidate itself ({identity.version}): check "
             "another version, or name another baseline with --baseline"
         )
-        return Opponent(identity=identity, incomparable=reason)
+        return Opponent(identity=identity, incomparable=reason), None
     if candidate.run is not None and not RUN_URI.fullmatch(baseline):
         # a run that was named is the one that is meant
         referred = _follow_test_set(referred, candidate.run, open_store())
     opponent = compare_sides(policy, referred, candidate)
     comparison = opponent.comparison
     if comparison is None:
-        return opponent
+        return opponent, None
     if referred.run is not None:
         doubts = (*comparison.doubts, *doubt_run(referred, "baseline", Registry(open_store())))
         opponent = replace(opponent, comparison=replace(comparison, doubts=doubts))
     if candidate.run is None or comparison.test_sets.verdict is Verdict.SAME:
-        return opponent
+        return opponent, referred
     advice = _advise_test_set(baseline, referred, candidate.run, open_store())
-    return replace(opponent, advice=advice)
+    return replace(opponent, advice=advice), referred
 
 
 def _is_same(candidate: Referred, baseline: Referred) -> bool:

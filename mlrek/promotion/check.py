@@ -22,11 +22,13 @@ from mlrek.policy import (
     Numbers,
     Opponent,
     Policy,
+    Portions,
     Status,
 )
-from mlrek.policy.deciding import decide, say_incomparable
+from mlrek.policy.deciding import decide
 from mlrek.policy.parsing import parse_policy
 from mlrek.policy.reading import collect_numbers, count_test_images
+from mlrek.policy.relative import say_incomparable
 from mlrek.promotion import (
     Referred,
     find_logged_run,
@@ -46,6 +48,7 @@ from mlrek.promotion.baseline import (
     is_champion,
     say_incomplete,
 )
+from mlrek.promotion.slices import cut_slices
 from mlrek.registry.door import DEFAULT_ALIAS, VALIDATION, Registry, ValidationStatus, check_alias
 from mlrek.render import write_json
 from mlrek.render.decision import build_decision_json
@@ -110,10 +113,15 @@ def make_policy(text: str, uri: str, baseline: str = "", group_by: str = "") -> 
     return _group(policy, group_by)
 
 
-def _group(policy: Policy, group_by: str) -> Policy:
-    if not group_by:
-        return policy
-    return replace(policy, test_set=replace(policy.test_set, group_by=group_by))
+def _group(policy: Policy, group_by: str, slice_by: Mapping[str, str] | None = None) -> Policy:
+    """The policy with other groups and further columns, where some are named."""
+    asked = policy.test_set
+    asked = replace(
+        asked,
+        group_by=group_by or asked.group_by,
+        slice_by={**asked.slice_by, **(slice_by or {})},
+    )
+    return replace(policy, test_set=asked)
 
 
 def check_version(
@@ -153,10 +161,14 @@ def check_version(
     ):
         reason = f"the candidate is already the {asking.alias}"
         described = replace(described, is_champion=True)
-        return decide(policy, described, Opponent(absent=reason))
-    opponent = find_opponent(policy, referred, asking.alias, aws, store, read=asking.baseline)
+        opponent = Opponent(absent=reason)
+        return decide(policy, described, opponent, slices=_cut(policy, referred, opponent, None))
+    opponent, baseline = find_opponent(
+        policy, referred, asking.alias, aws, store, read=asking.baseline
+    )
     looks = _count_looks(policy, referred, opponent, store, asking.notes)
-    decision = decide(policy, described, opponent, looks)
+    slices = _cut(policy, referred, opponent, baseline)
+    decision = decide(policy, described, opponent, looks, slices)
     if asking.notes and referred.run is not None:
         of_itself = bool(opponent.incomparable) and _is_of_one(described, opponent)
         return _note(decision, policy, referred, store(), judges=not of_itself)
@@ -205,7 +217,8 @@ def decide_again(
     else:
         opponent = Opponent(incomparable="no baseline is named")
     kept = looks and Looks(count=looks["count"], k=looks["k"] or 0, unknown=looks["note"] or "")
-    return decide(policy, described, opponent, kept or None)
+    slices = _cut(policy, candidate, opponent, baseline)
+    return decide(policy, described, opponent, kept or None, slices)
 
 
 def read_sealed_policy(sealed: Mapping[str, Any]) -> Policy:
@@ -215,7 +228,7 @@ def read_sealed_policy(sealed: Mapping[str, Any]) -> Policy:
         PolicyError: It is no policy any more.
     """
     policy = parse_policy(sealed["text"], uri="policy", baseline=sealed["baseline"] or "")
-    return _group(policy, sealed["group_by"] or "")
+    return _group(policy, sealed["group_by"] or "", sealed.get("slice_by"))
 
 
 def _compute_candidate(
@@ -243,6 +256,14 @@ def _compute_candidate(
             for doubt in _list_doubts(referred, compute(DEFAULT_CONFIDENCE)[1], store)
         ),
     )
+
+
+def _cut(
+    policy: Policy, candidate: Referred, opponent: Opponent, baseline: Referred | None
+) -> dict[str, Portions]:
+    """The versions on the slices that the policy names."""
+    describe = partial(_compute_candidate, group_by=policy.test_set.group_by, store=None)
+    return cut_slices(policy, candidate, opponent, baseline, describe)
 
 
 def _list_doubts(

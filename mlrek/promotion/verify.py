@@ -270,13 +270,13 @@ def _list_changes(sealed: Sealed, again: Sealed) -> list[str]:
     """What ends otherwise: the verdict, and each check."""
     before, now = (
         {
-            (check["kind"], check["metric"], check["label"], check["limit"]): check["status"]
+            (*map(check.get, ("kind", "metric", "label", "slice")), check["limit"]): check["status"]
             for check in answer["checks"]
         }
         for answer in (sealed, again)
     )
     changed = [
-        f"{' '.join(map(str, filter(None, key[:3])))} is {now.get(key, 'not checked')}, not "
+        f"{' '.join(map(str, filter(None, key[:-1])))} is {now.get(key, 'not checked')}, not "
         f"{before.get(key, 'checked')}"
         for key in {**before, **now}
         if before.get(key) != now.get(key)

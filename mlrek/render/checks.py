@@ -46,7 +46,7 @@ _Rule = tuple[object, ...]
 class Fold:
     """Checks of one rule that ended alike, those that are worst off first; or a single check.
 
-    `n` is the number of labels that the rule is asked of, whatever became of them.
+    `n` is the number of labels or slices that the rule is asked of, whatever became of them.
     """
 
     checks: tuple[Check, ...]
@@ -59,8 +59,15 @@ class Fold:
 
     @property
     def is_of_labels(self) -> bool:
-        """Whether the rule is asked of several labels."""
+        """Whether the rule is asked of several labels, or slices."""
         return self.n > 1
+
+    @property
+    def noun(self) -> str:
+        """What the rule is asked of several of."""
+        if not self.worst.metric.slice:
+            return "labels"
+        return "labels in slices" if self.worst.metric.label else "slices"
 
     @property
     def is_open(self) -> bool:
@@ -71,17 +78,17 @@ class Fold:
 def fold_checks(checks: Sequence[Check]) -> list[Fold]:
     """The checks of a decision: failed, undecided, ignored, passed; within these single ones first.
 
-    Those of labels are together where their rule, their answer and its reason, but for numbers, are
-    the same. Labels that have a limit each are of one rule where they are many.
+    Those of labels, or of slices, are together where their rule, their answer and its reason, but
+    for numbers, are the same. Labels that have a limit each are of one rule where they are many.
     """
     rules = _find_rules(checks)
-    labels: dict[_Rule, set[str]] = {}
+    members: dict[_Rule, set[str]] = {}
     found: dict[tuple[_Rule, str, str], list[Check]] = {}
     for check, rule in zip(checks, rules, strict=True):
-        labels.setdefault(rule, set()).add(check.metric.label)
+        members.setdefault(rule, set()).add(_name_member(check))
         found.setdefault((rule, check.status, _NUMBER.sub("#", check.reason)), []).append(check)
     folds = [
-        Fold(checks=tuple(sorted(alike, key=_distance)), n=len(labels[rule]))
+        Fold(checks=tuple(sorted(alike, key=_distance)), n=len(members[rule]))
         for (rule, _, _), alike in found.items()
     ]
     return sorted(folds, key=lambda fold: (_ORDER.index(fold.worst.status), fold.is_of_labels))
@@ -89,15 +96,23 @@ def fold_checks(checks: Sequence[Check]) -> list[Fold]:
 
 def _find_rules(checks: Sequence[Check]) -> list[_Rule]:
     """The rule of each check, by which checks of labels are equal; others have one of their own."""
-    exact = [(c.kind, c.metric.name, c.is_maximum, say_limit(c)) for c in checks]
-    often = Counter(rule for rule, c in zip(exact, checks, strict=True) if c.metric.label)
-    alone = Counter(rule[:3] for rule, n in often.items() if n == 1)
+    exact = [
+        (c.kind, c.metric.name, c.is_maximum, c.metric.slice.partition("=")[0], say_limit(c))
+        for c in checks
+    ]
+    often = Counter(rule for rule, c in zip(exact, checks, strict=True) if _name_member(c))
+    alone = Counter(rule[:-1] for rule, n in often.items() if n == 1)
     return [
         (i,)
-        if not check.metric.label or (often[rule] == 1 and alone[rule[:3]] <= OWN_LINES)
-        else (rule if often[rule] > 1 else rule[:3])
+        if not _name_member(check) or (often[rule] == 1 and alone[rule[:-1]] <= OWN_LINES)
+        else (rule if often[rule] > 1 else rule[:-1])
         for i, (check, rule) in enumerate(zip(checks, exact, strict=True))
     ]
+
+
+def _name_member(check: Check) -> str:
+    """The label, the slice, or the label in the slice that a check is of; '' for none."""
+    return " in ".join(filter(None, (check.metric.label, check.metric.slice)))
 
 
 def format_cells(check: Check, digits: int = DIGITS) -> list[str]:
@@ -107,7 +122,7 @@ def format_cells(check: Check, digits: int = DIGITS) -> list[str]:
     around = span(check.low, check.high, digits, signed=is_change, undefined="")
     return [
         check.kind.value,
-        check.metric.name,
+        " in ".join(filter(None, (check.metric.name, check.metric.slice))),
         check.metric.label,
         fmt(check.value, decimals, undefined=""),
         fmt(check.baseline, digits, undefined=""),
@@ -263,7 +278,7 @@ def _list_reasons(folds: Sequence[Fold]) -> Iterator[Note]:
 def _say_labels(fold: Fold) -> str:
     """How many labels did not pass a rule, and why the worst did not."""
     said = f"{_count_labels(fold)}, {_say_rule(fold)}"
-    return f"{said}; {_name_side(fold)}, {fold.worst.metric.label!r}: {fold.worst.reason}"
+    return f"{said}; {_name_side(fold)}, {_name_member(fold.worst)!r}: {fold.worst.reason}"
 
 
 def _say_passed(fold: Fold, digits: int = DIGITS - 1) -> str:
@@ -271,7 +286,7 @@ def _say_passed(fold: Fold, digits: int = DIGITS - 1) -> str:
     worst = fold.worst
     said = _say_single(worst, digits)
     if fold.is_of_labels:
-        nearest = f"{_name_side(fold)}: {_say_value(worst, digits)} {worst.metric.label!r}"
+        nearest = f"{_name_side(fold)}: {_say_value(worst, digits)} {_name_member(worst)!r}"
         said = f"{_count_labels(fold)} passed {_say_rule(fold)} ({nearest})"
     return f"{said}: {worst.reason}" if worst.reason else said
 
@@ -281,7 +296,7 @@ def _say_passed_markdown(fold: Fold) -> str:
     said = _say_passed(fold)
     if not fold.is_of_labels:
         return said
-    return f"{said}: {', '.join(f'{c.metric.label} {_say_value(c)}' for c in fold.checks)}"
+    return f"{said}: {', '.join(f'{_name_member(c)} {_say_value(c)}' for c in fold.checks)}"
 
 
 def _say_single(check: Check, digits: int) -> str:
@@ -317,8 +332,8 @@ def _list_limits(fold: Fold) -> list[str]:
 
 
 def _count_labels(fold: Fold) -> str:
-    k = len({check.metric.label for check in fold.checks})
-    return f"all {k:,} labels" if k == fold.n else f"{k:,} of {fold.n:,} labels"
+    k = len({_name_member(check) for check in fold.checks})
+    return f"all {k:,} {fold.noun}" if k == fold.n else f"{k:,} of {fold.n:,} {fold.noun}"
 
 
 def _name_side(fold: Fold) -> str:

@@ -203,6 +203,7 @@ def _build_check(check: Check) -> dict[str, Json]:
         "kind": check.kind.value,
         "metric": check.metric.name,
         "label": check.metric.label or None,
+        "slice": check.metric.slice or None,
         **build_fields(check, "status", "value", "baseline", "limit", "low", "high", "reason"),
     }
 
@@ -326,6 +327,7 @@ def build_statement(decision: Decision, policy: Policy, around: Circumstances) -
             "sha256": sha256(_encode(text)).hexdigest(),
             "baseline": policy.baseline or None,
             "group_by": policy.test_set.group_by or None,
+            "slice_by": {**policy.test_set.slice_by} or None,
         },
         "mlrek_version": __version__,
         "log_schema": around.log_schema,
@@ -376,7 +378,8 @@ def _is_whole(found: Mapping[str, Any]) -> bool:
     """
     predicate = found["predicate"]
     policy, sides = predicate["policy"], (predicate[CANDIDATE], predicate[BASELINE])
-    texts = [policy["text"], policy["sha256"], policy["baseline"] or "", policy["group_by"] or ""]
+    texts = [*(policy.get("slice_by") or {}).values()]  # older decisions have none
+    texts += [policy["text"], policy["sha256"], policy["baseline"] or "", policy["group_by"] or ""]
     texts += [one["name"] + one["digest"]["sha256"] for one in found["subject"]]
     texts += [predicate["verdict"], predicate["mlrek_version"], predicate["decided_at"]]
     for side in filter(None, sides):
@@ -384,6 +387,7 @@ def _is_whole(found: Mapping[str, Any]) -> bool:
         _ = side["model_version"]
     for check in predicate["checks"]:
         texts += [check["kind"], check["metric"], check["label"] or "", check["status"]]
+        texts.append(check.get("slice") or "")
         _ = check["limit"]
     looks = predicate["looks"]
     numbers = [predicate["log_schema"], *([looks["count"] or 0, looks["k"] or 0] if looks else [])]

@@ -57,7 +57,11 @@ def test_a_label_may_hold_slashes_and_spaces():
         ("[basline]\nversion = 'x'\n" + FLOOR, 1, ["'basline'", "'baseline'"]),
         ("\n[[flor]]\nmetric = 'aggregate/ap'", 2, ["'flor'", "'floor'"]),
         ("x = 1\n" + FLOOR, 1, ["unknown table 'x'"]),
-        (FLOOR + FLOOR + "tolerance = 1\n", 7, ["tolerance", "metric, min, max, confidence"]),
+        (
+            FLOOR + FLOOR + "tolerance = 1\n",
+            7,
+            ["tolerance", "metric, slice, min, max"],
+        ),
         (FLOOR + FLOOR.replace("0.9", "true"), 6, ["min", "finite number", "true"]),
         (FLOOR.replace("0.9", "nan"), 3, ["finite number"]),
         (FLOOR.replace("0.9", "1" + "0" * 400), 3, ["finite number"]),
@@ -86,7 +90,7 @@ def test_a_label_may_hold_slashes_and_spaces():
         (
             "[[better]]\nmetric = 'aggregate/ap'\nmargin = 0.1\n",
             3,
-            ["margin", "metric, confidence"],
+            ["margin", "metric, slice, confidence"],
         ),
         (FLOOR + "min = 0.9\n", 4, ["TOML"]),
         ("[[floor]]\nmetric = 'x\n", 2, ["TOML"]),

@@ -90,6 +90,7 @@ EXCEPTIONAL = {
     "baseline": ({"better": [LESS]}, "none is named"),
     "min": ({"floor": [{**FLOOR, "max": 0.4}]}, "above max"),
     "group_by": ({"floor": [FLOOR], "test_set": {"group_by": "("}}, "no regular expression"),
+    "slice_by": ({"floor": [FLOOR], "test_set": {"slice_by": {"a": "("}}}, "regular expression"),
     "min_images": ({"test_set": {"min_images": 200.0}}, "whole number"),
     "nan": ({"floor": [{**FLOOR, "min": math.nan}]}, "finite number"),
 }
@@ -116,12 +117,19 @@ METRICS = (
 )
 RIGHT = {
     "metric": st.sampled_from(METRICS[:5]),
+    "slice": st.sampled_from(
+        ["site=A", "site=*", "a b=c=d", "x=\n*", "site", "=", "=A", "a=", " =A"]
+    ),
     "min": st.sampled_from([0, 0.3]),
     "max": st.sampled_from([0.5, 1]),
     "margin": st.sampled_from([0, 0.01]),
     "confidence": st.sampled_from([0.5, 0.95]),
     "same": st.sampled_from(["any", "required"]),
     "min_images": st.sampled_from([0, 7]),
+    "min_images_per_slice": st.sampled_from([0, 50]),
+    "slice_by": st.dictionaries(
+        st.sampled_from(["site", "", " "]), st.sampled_from(["/(s)/", "", 3]), max_size=2
+    ),
     "leakage": st.sampled_from(["allowed", "forbidden"]),
     "accept": st.lists(st.sampled_from(["images_missing", "grouped"]), max_size=2),
     "adjust_for_looks": st.booleans(),
@@ -130,10 +138,13 @@ WRONG_KEYS = st.dictionaries(
     st.sampled_from([*RIGHT, "x"]), VALUES | st.sampled_from(METRICS), max_size=1
 )
 KEYS = {
-    "floor": ("metric", "min", "max", "confidence"),
-    "no_worse": ("metric", "margin", "confidence"),
-    "better": ("metric", "confidence"),
-    "test_set": ("same", "min_images", "leakage", "accept", "adjust_for_looks"),
+    "floor": ("metric", "slice", "min", "max", "confidence"),
+    "no_worse": ("metric", "slice", "margin", "confidence"),
+    "better": ("metric", "slice", "confidence"),
+    "test_set": (
+        *("same", "min_images", "min_images_per_slice", "leakage", "accept", "slice_by"),
+        "adjust_for_looks",
+    ),
 }
 
 
@@ -157,7 +168,8 @@ DOCUMENTS = st.fixed_dictionaries(
 @given(DOCUMENTS)
 def test_schema_and_parser_agree(document):
     """On any tables and values, where no exception applies; the baseline is named elsewhere."""
-    count = document.get("test_set", {}).get("min_images")
+    table = document.get("test_set", {})
+    counts = [table.get(key) for key in ("min_images", "min_images_per_slice")]
     is_turned = any(
         isinstance(floor.get("min"), int | float)
         and isinstance(floor.get("max"), int | float)
@@ -165,7 +177,8 @@ def test_schema_and_parser_agree(document):
         for floor in document.get("floor", [])
     )
 
-    if not is_turned and not (isinstance(count, float) and count.is_integer()):
+    has_whole_float = any(isinstance(count, float) and count.is_integer() for count in counts)
+    if not is_turned and not has_whole_float:
         assert VALIDATOR.is_valid(document) == is_accepted(document, "models:/m/1")
 
 

@@ -39,6 +39,7 @@ CHECK = {
     "kind": {"enum": ["test_set", "floor", "no_worse", "better"]},
     "metric": {"type": "string"},
     "label": {"type": ["string", "null"]},
+    "slice": {"type": ["string", "null"]},
     "status": {"enum": ["passed", "failed", "undecided", "ignored"]},
     **dict.fromkeys(("value", "baseline", "limit", "low", "high"), NUMBER),
     "reason": {"type": ["string", "null"]},
