@@ -96,7 +96,11 @@ def build_rows(rows: Sequence[AnyRow], columns: Sequence[str], n_singles: int) -
     of = {row.name: place for place, row in reversed([*enumerate(rows[:n_singles])])}
     of_pairs = {row.name: place for place, row in enumerate(rows) if place >= n_singles}
     known = sorted(columns, key=len, reverse=True)
-    found = list(dict.fromkeys(_find_column(n, known) for row in rows for n in row.names[:]))
+    used = dict.fromkeys(_find_column(name, known) for row in rows for name in row.names)
+    found = [
+        *(column for column in columns if column in used),
+        *(column for column in used if column not in columns),
+    ]
     codes = {column: code for code, column in enumerate(found)}
     return {
         "columns": [escape_unencodable(_cut(column, _CUT_NAME)) for column in found],

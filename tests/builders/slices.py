@@ -22,13 +22,10 @@ def add_columns(evaluation, **columns):
 
 def write_row(name, images, is_right, n_tried=1, **facts):
     """A row of a slice with these images: the share that is right, tested against the rest."""
-    inside = np.zeros(len(is_right), dtype=bool)
-    inside[images] = True
-    score, rest = is_right[inside].mean(), is_right[~inside].mean()
-    spread = np.sqrt(
-        is_right[inside].var() / inside.sum() + is_right[~inside].var() / (~inside).sum()
-    )
-    spread = max(spread, 1e-9)
+    n, total = len(images), len(is_right)
+    right = is_right[images].sum()
+    score, rest = right / n, (is_right.sum() - right) / (total - n)
+    spread = max(np.sqrt(score * (1 - score) / n + rest * (1 - rest) / (total - n)), 1e-9)
     p = 2 * norm.sf(abs(score - rest) / spread)
     adjusted = min(1.0, p * n_tried)
     judgement = SliceJudgement.UNDECIDED
