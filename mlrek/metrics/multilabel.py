@@ -126,6 +126,17 @@ def compute_multilabel(
     )
 
 
+def compute_label_averages(evaluation: Evaluation, sampling: Sampling) -> dict[str, Number]:
+    """The averages alone: of decisions, and of the areas of labels."""
+    decision, ranked = decide_records(evaluation), rank_pairs(evaluation)
+    pairs, units = ranked.pairs, sampling.find_units(len(evaluation.images))
+    images = count_images(pairs, decision.is_predicted, evaluation.truth)
+    decisions = list_pair_decisions(evaluation.truth, pairs, decision.is_predicted)
+    left_out = leave_out_decisions(decisions, units, len(evaluation.labels))
+    macro = estimate_areas(ranked, units).macro
+    return _estimate_averages(left_out, images, units) | dict(macro)
+
+
 def _estimate_averages(
     left_out: CountsLeftOut, images: LabelCounts, units: Units
 ) -> dict[str, Number]:

@@ -169,6 +169,21 @@ def compute_segmentation(evaluation: Evaluation, sampling: Sampling) -> Metrics:
     )
 
 
+def compute_area_averages(evaluation: Evaluation, sampling: Sampling) -> dict[str, Number]:
+    """The averages over labels and images alone.
+
+    Raises:
+        EvaluationError: There are no counts of pixels to compute from.
+    """
+    if evaluation.masks is None:
+        raise EvaluationError(f"{evaluation.version.arn}: a segmentation without counts of pixels")
+    masks = evaluation.masks
+    areas = sum_areas(masks, order_images(evaluation.images), len(evaluation.labels))
+    units = sampling.find_units(len(evaluation.images), masks.readable)
+    places = order_images(tuple(compress(evaluation.images, masks.readable)))
+    return estimate_statistic(areas.compute_averages, units.put_in_order(places), _UNDEFINED)
+
+
 def sum_areas(masks: MaskCounts, places: IntArray, n_labels: int) -> ImageAreas:
     """Lay out what each readable image adds.
 

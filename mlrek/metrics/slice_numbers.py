@@ -1,6 +1,6 @@
 """How each slice does: its numbers, and how surely it is worse or better than the rest."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -8,31 +8,22 @@ import numpy as np
 
 from mlrek.evaluation import DoubtKind, Evaluation, FloatArray, IntArray
 from mlrek.metrics import Metrics, Number, PredictionRule
-from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.image_scores import ImageScores, score_each_image
 from mlrek.metrics.intervals import CONFIDENCE
-from mlrek.metrics.numbers import HEADLINES
 from mlrek.metrics.paired_tests import adjust_holm
+from mlrek.metrics.slice_headlines import Headlines, Measured
+from mlrek.metrics.slice_pairs import TestedPairs, choose_columns, compare_pairs
+from mlrek.metrics.slice_rows import compute_ends, compute_p, decide, join_nested, order_rows
+from mlrek.metrics.slice_tables import Layer, Part, ScoreSums, join_same, keep_large, lay_out
 from mlrek.metrics.slices import (
     MIN_SLICE_IMAGES,
-    Slice,
-    SliceJudgement,
+    PAIRED,
     SliceReport,
     SliceRow,
     list_slices,
 )
-from mlrek.metrics.test_set import count_once, take_images
-from mlrek.metrics.two_samples import (
-    Sums,
-    as_counts,
-    compare_newcombe,
-    compare_welch,
-    fisher_mid_p,
-    welch_p,
-)
-
-LEVEL: Final = 0.05
-"""A slice is worse or better where p after Holm is at most that."""
+from mlrek.metrics.test_set import count_once
+from mlrek.metrics.two_samples import Sums
 
 GROUPS_REASON: Final = (
     "no test: images of one group go together, and no test of slices of groups is known to hold"
@@ -41,27 +32,38 @@ GROUPED_NOTE: Final = (
     "images of one group are right or wrong together, so that p is too small: name the groups "
     "(group_by) to have no test of slices instead of a wrong one"
 )
-FEW_OTHERS_REASON: Final = "no test: {n} images are not in it, and {needed} are needed"
+FEW_REASON: Final = (
+    "no test: of {n} images in it and {n_rest} others, and {needed} of both are needed"
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Question:
     """What is asked of all slices."""
 
-    evaluation: Evaluation
-    rule: PredictionRule
+    measured: Measured
     scores: ImageScores
-    confidence: float
     min_images: int
-    groups: IntArray | None
+    sums: ScoreSums
+    headlines: Headlines
+
+    @property
+    def is_tested(self) -> bool:
+        return self.measured.groups is None
+
+    @property
+    def n_counted(self) -> int:
+        return int(self.sums.whole.n[0])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Named:
-    """Images that one slice has, or several do."""
+class _Compared:
+    """What is known of some slices and of the rest of each, with p and p after Holm, (n,) each."""
 
-    names: tuple[str, ...]
-    images: IntArray
+    mine: Sums
+    rest: Sums
+    p: FloatArray
+    p_adjusted: FloatArray
 
 
 def compute_slices(  # noqa: PLR0913 - each of them is asked for by name
@@ -93,37 +95,49 @@ def compute_slices(  # noqa: PLR0913 - each of them is asked for by name
         EvaluationError: The evaluation contradicts its task.
     """
     distinct = count_once(evaluation)
-    question = _Question(
-        evaluation=distinct,
-        rule=rule,
-        scores=score_each_image(distinct, rule),
-        confidence=confidence,
-        min_images=min_images,
-        groups=None if groups is None else _match_groups(evaluation, distinct, groups),
+    question = _ask(
+        Measured(
+            evaluation=distinct,
+            rule=rule,
+            confidence=confidence,
+            groups=None if groups is None else _match_groups(evaluation, distinct, groups),
+        ),
+        min_images,
     )
     listed = list_slices(distinct, by)
-    sized, n_small = _keep_large(listed.slices, question)
-    notes = [*listed.notes, *question.scores.notes, *_say_grouped(distinct, metrics)]
-    named = _join_same(sized)
-    n_counted = int(np.count_nonzero(question.scores.counted))
-    notes += [_say_whole(one) for one in named if len(one.images) == n_counted]
-    named = [one for one in named if len(one.images) < n_counted]
-    rows = _compare(named, question)
-    rows = _order(_judge(rows))
+    large, n_small = keep_large(listed.slices, question.scores, min_images)
+    joined = join_same(large)
+    parts = [part for part in joined if len(part.images) < question.n_counted]
+    layers = lay_out(parts, len(distinct.images))
+    singles, pairs, n_tried = _compute_rows(parts, layers, question)
+    notes = (
+        *listed.notes,
+        *question.scores.notes,
+        *_say_grouped(distinct, metrics),
+        *(_say_whole(part) for part in joined if len(part.images) == question.n_counted),
+        *_say_columns(layers, question),
+    )
     return SliceReport(
         score=question.scores.name,
-        singles=tuple(_join_nested(_add_numbers(rows, question))),
-        n_tried=sum(not np.isnan(row.p) for row in rows),
+        singles=tuple(singles),
+        pairs=tuple(pairs),
+        n_tried=n_tried[0],
+        n_pairs_tried=n_tried[1],
         n_small=n_small,
         columns=listed.columns,
-        notes=tuple(notes),
+        notes=notes,
     )
 
 
-def _say_grouped(evaluation: Evaluation, metrics: Metrics | None) -> Iterator[str]:
-    doubts = (*evaluation.doubts, *(metrics.doubts if metrics is not None else ()))
-    if any(doubt.kind is DoubtKind.GROUPED for doubt in doubts):
-        yield GROUPED_NOTE
+def _ask(measured: Measured, min_images: int) -> _Question:
+    scores = score_each_image(measured.evaluation, measured.rule)
+    return _Question(
+        measured=measured,
+        scores=scores,
+        min_images=min_images,
+        sums=ScoreSums(scores),
+        headlines=Headlines(measured),
+    )
 
 
 def _match_groups(evaluation: Evaluation, distinct: Evaluation, groups: IntArray) -> IntArray:
@@ -135,160 +149,128 @@ def _match_groups(evaluation: Evaluation, distinct: Evaluation, groups: IntArray
     return np.asarray(groups[[first[image] for image in distinct.images]])
 
 
-def _keep_large(slices: Sequence[Slice], question: _Question) -> tuple[list[_Named], int]:
-    """The slices with images enough of those that count, and how many have too few."""
-    counted = question.scores.counted
-    found = [_Named(names=(s.name,), images=s.images[counted[s.images]]) for s in slices]
-    large = [one for one in found if len(one.images) >= question.min_images]
-    return large, len(found) - len(large)
+def _say_grouped(evaluation: Evaluation, metrics: Metrics | None) -> Iterator[str]:
+    doubts = (*evaluation.doubts, *(metrics.doubts if metrics is not None else ()))
+    if any(doubt.kind is DoubtKind.GROUPED for doubt in doubts):
+        yield GROUPED_NOTE
 
 
-def _join_same(found: Sequence[_Named]) -> list[_Named]:
-    """One for each set of images, with all its names."""
-    joined: dict[bytes, _Named] = {}
-    for one in found:
-        key = one.images.astype(np.int64).tobytes()
-        known = joined.get(key)
-        names = one.names if known is None else (*known.names, *one.names)
-        joined[key] = replace(one, names=names)
-    return list(joined.values())
+def _say_whole(part: Part) -> str:
+    names = " and ".join(map(repr, part.names))
+    return f"{names} has all images: there is no rest to compare with"
 
 
-def _say_whole(one: _Named) -> str:
-    return f"{' and '.join(map(repr, one.names))} has all images: there is no rest to compare with"
-
-
-def _compare(named: Sequence[_Named], question: _Question) -> list[SliceRow]:
-    """A row for each, with the test against the rest, not adjusted yet."""
-    values = question.scores.values
-    known = values[question.scores.counted]
-    parts = [values[one.images] for one in named]
-    mine = _sum(parts)
-    rest = _sum([known] * len(named)) - mine
-    tested = _test(mine, rest, question)
-    columns = (mine.mean, rest.mean, *tested)
-    return [
-        _add_reason(
-            SliceRow(
-                names=one.names,
-                images=one.images,
-                numbers={},
-                score=score,
-                rest=other,
-                low=low,
-                high=high,
-                p=p,
-            ),
-            len(known) - len(one.images),
-            question,
+def _say_columns(layers: Sequence[Layer], question: _Question) -> Iterator[str]:
+    looked_at = choose_columns(layers, question.n_counted)
+    if len(looked_at) < len(layers) and question.is_tested:
+        yield (
+            f"pairs are tried of the first {len(looked_at)} of {len(layers)} columns: more pairs "
+            "of so many images take too long; name the columns in another order to try others"
         )
-        for one, score, other, p, low, high in zip(
-            named, *(column.tolist() for column in columns), strict=True
+
+
+def _compute_rows(
+    parts: Sequence[Part], layers: Sequence[Layer], question: _Question
+) -> tuple[list[SliceRow], list[SliceRow], tuple[int, int]]:
+    """Rows of single slices and of pairs, and how many of both were tested."""
+    mine = question.sums.sum_slices(layers, len(parts))
+    compared = _compare(mine, question)
+    rows = _build_rows(parts, compared, question)
+    members = {part.names[0]: frozenset((i,)) for i, part in enumerate(parts)}
+    singles = join_nested(order_rows(rows), members, layers)
+    numbers = question.headlines.compute_layers(layers, len(parts))
+    if numbers is None:
+        numbers = question.headlines.compute_parts([row.images for row in singles])
+        singles = _add_numbers(singles, numbers)
+    else:
+        singles = _add_numbers(singles, [numbers[min(members[row.name])] for row in singles])
+    n_tried = int(np.count_nonzero(~np.isnan(compared.p)))
+    if not question.is_tested:
+        return singles, [], (n_tried, 0)
+    pairs = compare_pairs(
+        choose_columns(layers, question.n_counted),
+        mine,
+        question.sums,
+        question.min_images,
+        are_shares=question.scores.is_share,
+    )
+    return singles, _build_pairs(parts, layers, pairs, question), (n_tried, pairs.n_tried)
+
+
+def _compare(mine: Sums, question: _Question) -> _Compared:
+    whole, n = question.sums.whole, len(mine.n)
+    rest = whole.take(np.zeros(n, dtype=np.int64)) - mine
+    p = np.full(n, np.nan)
+    if question.is_tested:
+        p = compute_p(mine, rest, are_shares=question.scores.is_share)
+    return _Compared(mine=mine, rest=rest, p=p, p_adjusted=adjust_holm(p))
+
+
+def _build_rows(parts: Sequence[Part], compared: _Compared, question: _Question) -> list[SliceRow]:
+    """A row for each part, without its numbers."""
+    score, rest = compared.mine.mean, compared.rest.mean
+    low, high = _find_ends(compared, question)
+    columns = (score, rest, low, high, compared.p, compared.p_adjusted)
+    judgements = decide(score - rest, compared.p_adjusted)
+    return [
+        SliceRow(
+            names=part.names,
+            images=part.images,
+            numbers={},
+            score=mine,
+            rest=other,
+            low=below,
+            high=above,
+            p=p,
+            p_adjusted=adjusted,
+            judgement=judgement,
+            reason=_explain(part, p, question),
+        )
+        for part, judgement, mine, other, below, above, p, adjusted in zip(
+            parts, judgements, *(column.tolist() for column in columns), strict=True
         )
     ]
 
 
-def _sum(parts: Sequence[FloatArray]) -> Sums:
-    return Sums(
-        n=np.array([len(part) for part in parts], dtype=np.int64),
-        total=np.array([part.sum() for part in parts], dtype=np.float64),
-        squares=np.array([np.square(part).sum() for part in parts], dtype=np.float64),
+def _find_ends(compared: _Compared, question: _Question) -> tuple[FloatArray, FloatArray]:
+    if not question.is_tested:
+        unknown = np.full(len(compared.p), np.nan)
+        return unknown, unknown
+    return compute_ends(
+        compared.mine,
+        compared.rest,
+        question.measured.confidence,
+        are_shares=question.scores.is_share,
     )
 
 
-def _test(mine: Sums, rest: Sums, question: _Question) -> tuple[FloatArray, FloatArray, FloatArray]:
-    """The p of the test, and the interval of the difference."""
-    if question.groups is not None:
-        unknown = np.full(len(mine.n), np.nan)
-        return unknown, unknown, unknown
-    if question.scores.is_share:
-        first, second = as_counts(mine), as_counts(rest)
-        return (
-            fisher_mid_p(*first, *second),
-            *compare_newcombe(first, second, question.confidence),
-        )
-    found = (welch_p(mine, rest), *compare_welch(mine, rest, question.confidence))
-    few = rest.n < MIN_SLICE_IMAGES
-    p, low, high = (np.where(few, np.nan, one) for one in found)
-    return p, low, high
+def _explain(part: Part, p: float, question: _Question) -> str:
+    """Why there is no test, '' where there is one."""
+    if not question.is_tested:
+        return GROUPS_REASON
+    if not np.isnan(p):
+        return ""
+    n_rest = question.n_counted - len(part.images)
+    return FEW_REASON.format(n=len(part.images), n_rest=n_rest, needed=MIN_SLICE_IMAGES)
 
 
-def _add_reason(row: SliceRow, n_others: int, question: _Question) -> SliceRow:
-    if question.groups is not None:
-        return replace(row, reason=GROUPS_REASON)
-    if np.isnan(row.p):
-        reason = FEW_OTHERS_REASON.format(n=n_others, needed=MIN_SLICE_IMAGES)
-        return replace(row, reason=reason)
-    return row
+def _add_numbers(
+    rows: Sequence[SliceRow], numbers: Sequence[Mapping[str, Number]]
+) -> list[SliceRow]:
+    return [replace(row, numbers=mine) for row, mine in zip(rows, numbers, strict=True)]
 
 
-def _judge(rows: Sequence[SliceRow]) -> list[SliceRow]:
-    """The same with p adjusted for there being several, and what follows."""
-    adjusted = adjust_holm(np.array([row.p for row in rows], dtype=np.float64))
-    return [
-        replace(row, p_adjusted=p, judgement=_decide(row.difference, p))
-        for row, p in zip(rows, adjusted.tolist(), strict=True)
-    ]
-
-
-def _decide(difference: float, p_adjusted: float) -> SliceJudgement:
-    if not p_adjusted <= LEVEL or not difference:
-        return SliceJudgement.UNDECIDED
-    return SliceJudgement.WORSE if difference < 0 else SliceJudgement.BETTER
-
-
-_PLACES: Final = (SliceJudgement.WORSE, SliceJudgement.UNDECIDED, SliceJudgement.BETTER)
-
-
-def _order(rows: Sequence[SliceRow]) -> list[SliceRow]:
-    """Worst first."""
-
-    def key(row: SliceRow) -> tuple[int, float, float, str]:
-        p = 1.0 if np.isnan(row.p) else row.p
-        evidence = p if row.difference < 0 else 2 - p
-        return _PLACES.index(row.judgement), evidence, row.difference, row.name
-
-    return sorted(rows, key=key)
-
-
-def _join_nested(rows: Iterable[SliceRow]) -> Iterator[SliceRow]:
-    """Of judged rows that hold each other's images and tell the same, the surest names the others.
-
-    Rows stand worst first, so that the surest of those that are better stands last.
-    """
-    rows = tuple(rows)
-    surest: list[SliceRow] = []
-    found: dict[str, str] = {}
-    judged = [row for row in rows if row.judgement is not SliceJudgement.UNDECIDED]
-    for row in sorted(judged, key=lambda row: row.p):
-        holds = next((one for one in surest if _tell_same(one, row)), None)
-        if holds is None:
-            surest.append(row)
-        else:
-            found[row.name] = holds.name
-    for row in rows:
-        yield replace(row, part_of=found.get(row.name, ""))
-
-
-def _tell_same(one: SliceRow, other: SliceRow) -> bool:
-    if one.judgement is not other.judgement:
-        return False
-    n_common = len(np.intersect1d(one.images, other.images, assume_unique=True))
-    return n_common == min(one.n_images, other.n_images)
-
-
-def _add_numbers(rows: Sequence[SliceRow], question: _Question) -> Iterator[SliceRow]:
-    for row in rows:
-        yield replace(row, numbers=_compute_numbers(row.images, question))
-
-
-def _compute_numbers(images: IntArray, question: _Question) -> Mapping[str, Number]:
-    """The headline numbers of the evaluation on these images."""
-    metrics = compute_metrics(
-        take_images(question.evaluation, images),
-        prediction_rule=question.rule,
-        confidence=question.confidence,
-        groups=None if question.groups is None else question.groups[images],
-    )
-    names = HEADLINES[question.evaluation.task]
-    return {name: metrics.aggregate[name] for name in names if name in metrics.aggregate}
+def _build_pairs(
+    parts: Sequence[Part], layers: Sequence[Layer], pairs: TestedPairs, question: _Question
+) -> list[SliceRow]:
+    """Rows of pairs, worst first, with their numbers."""
+    named, members = [], {}
+    for i, j in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True):
+        name = f"{parts[i].names[0]}{PAIRED}{parts[j].names[0]}"
+        common = np.intersect1d(parts[i].images, parts[j].images, assume_unique=True)
+        named.append(Part(column="", names=(name,), images=common))
+        members[name] = frozenset((i, j))
+    compared = _Compared(mine=pairs.mine, rest=pairs.rest, p=pairs.p, p_adjusted=pairs.p_adjusted)
+    rows = order_rows(_build_rows(named, compared, question))
+    numbers = question.headlines.compute_parts([row.images for row in rows])
+    return join_nested(_add_numbers(rows, numbers), members, layers)

@@ -8,6 +8,7 @@ from math import nan
 from typing import Final
 
 import numpy as np
+import scipy.sparse as sp
 
 from mlrek.errors import UsageError
 from mlrek.evaluation import Detections, Evaluation, FloatArray, IntArray, SliceColumn
@@ -252,11 +253,14 @@ def _write_apart(numbers: FloatArray) -> list[str]:
 
 def _slice_codes(column: str, values: Sequence[str], codes: IntArray) -> Iterator[Slice]:
     """One slice a value, in the order of the values; -1 is in none."""
-    order = np.argsort(codes, kind="stable")
-    starts = np.searchsorted(codes[order], np.arange(len(values) + 1))
-    for value, start, end in zip(values, starts[:-1].tolist(), starts[1:].tolist(), strict=True):
+    n_images, n_values = len(codes), len(values)
+    places = np.where(codes < 0, n_values, codes).astype(np.int32)
+    ones, rows = np.ones(n_images, dtype=np.int8), np.arange(n_images + 1, dtype=np.int32)
+    # Turning a sparse matrix sorts by counting, which is many times as fast as other ways.
+    by_value = sp.csr_array((ones, places, rows), shape=(n_images, n_values + 1)).tocsc()
+    for value, (start, end) in zip(values, pairwise(by_value.indptr[:-1].tolist()), strict=True):
         if end > start:
-            yield Slice(column=column, value=value, images=order[start:end])
+            yield Slice(column=column, value=value, images=by_value.indices[start:end])
 
 
 def _slice_by_label(evaluation: Evaluation) -> Iterator[Slice]:

@@ -31,6 +31,10 @@ from mlrek.metrics.detection.ap import (
     compute_box_numbers,
     compute_optimistic,
     leave_areas_out,
+    leave_averages_out,
+)
+from mlrek.metrics.detection.ap import (
+    compute_averages as compute_box_averages,
 )
 from mlrek.metrics.detection.matching import NO_MATCH, Scenes, arrange_boxes, warn_sizes
 from mlrek.metrics.detection.outcomes import (
@@ -170,6 +174,22 @@ def compute_detection(
             *at_threshold.warnings,
         ),
     )
+
+
+def compute_average_precision(evaluation: Evaluation, sampling: Sampling) -> dict[str, Number]:
+    """COCO's averages over all boxes alone, as `compute_detection` makes them.
+
+    Raises:
+        EvaluationError: There are no boxes to compute from.
+    """
+    detections, n_labels = _find_boxes(evaluation), len(evaluation.labels)
+    decision = decide_boxes(evaluation, detections.records)
+    scenes = arrange_boxes(detections, decision.is_detection, n_labels, IOU_THRESHOLD)
+    if decision.kind != RecordsKind.COMPLETE:
+        scenes = scenes.keep(decision.is_predicted[scenes.records])
+    units = sampling.find_units(len(evaluation.images))
+    numbers = compute_box_averages(scenes, order_images(evaluation.images), units)
+    return numbers if evaluation.is_scored else leave_averages_out(numbers)
 
 
 def pair_detections(evaluation: Evaluation, detections: Detections) -> tuple[Pairs, str]:

@@ -258,16 +258,29 @@ def compute_box_numbers(
     )
 
 
+def compute_averages(scenes: Scenes, places: IntArray, units: Units) -> dict[str, Number]:
+    """`ap`, `ap_50`, `ap_75` and `ar_100` alone; arguments as of `compute_box_numbers`."""
+    ranked = rank_boxes(scenes, places, ALL_SIZES)
+    undefined = dict.fromkeys(AVERAGE_NAMES, NO_TRUTH_REASON)
+    statistic = partial(average_labels, ranked)
+    return estimate_interpolated(statistic, units.put_in_order(places), undefined)
+
+
 def leave_areas_out(
     numbers: Mapping[str, Number], label_ap: LabelAp
 ) -> tuple[dict[str, Number], LabelAp]:
     """What `compute_box_numbers` gives, of boxes that have no confidences to rank them by."""
     unknown = np.full(len(label_ap.ap), nan)
-    left_out = Number(value=nan, reason=NO_CONFIDENCES)
     return (
-        {name: number if name == RECALL else left_out for name, number in numbers.items()},
+        leave_averages_out(numbers),
         LabelAp(ap=unknown, ap_low=unknown, ap_high=unknown, ap_50=unknown),
     )
+
+
+def leave_averages_out(numbers: Mapping[str, Number]) -> dict[str, Number]:
+    """The same of boxes that have no confidences: recall alone ranks none."""
+    left_out = Number(value=nan, reason=NO_CONFIDENCES)
+    return {name: number if name == RECALL else left_out for name, number in numbers.items()}
 
 
 def plan_sizes(scenes: Scenes, places: IntArray) -> dict[tuple[str, ...], Plan]:
