@@ -33,7 +33,7 @@ Numbers = Mapping[str, Number]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Measured:
+class SlicedVersion:
     """Whose numbers, by which rule, and over what intervals are made."""
 
     evaluation: Evaluation
@@ -56,18 +56,18 @@ class Measured:
 class Headlines:
     """Makes the headline numbers of parts of an evaluation."""
 
-    def __init__(self, measured: Measured) -> None:
-        self._measured = measured
-        is_one_label = measured.evaluation.task is Task.CLASSIFICATION
-        self._sample = predict(measured.evaluation, measured.rule) if is_one_label else None
+    def __init__(self, version: SlicedVersion) -> None:
+        self._version = version
+        is_one_label = version.evaluation.task is Task.CLASSIFICATION
+        self._sample = predict(version.evaluation, version.rule) if is_one_label else None
         self._n_done = 0
 
     def compute_layers(self, layers: Sequence[Layer], n_parts: int) -> list[Numbers] | None:
         """Those of all parts of the layers; None where parts have to be looked at one by one."""
-        if not self._measured.is_counted_at_once or not layers:
+        if not self._version.is_counted_at_once or not layers:
             return None
         cells = join_cells([self._count(one.codes, one.image_idx, one.n_slices) for one in layers])
-        numbers = compute_cell_numbers(cells, self._measured.confidence)
+        numbers = compute_cell_numbers(cells, self._version.confidence)
         found: list[Numbers] = [{}] * n_parts
         for part, mine in zip(np.concatenate([one.parts for one in layers]), numbers, strict=True):
             found[part] = mine
@@ -75,13 +75,13 @@ class Headlines:
 
     def compute_parts(self, parts: Sequence[IntArray]) -> list[Numbers]:
         """Those of the images of each part."""
-        if not self._measured.is_counted_at_once:
+        if not self._version.is_counted_at_once:
             return [self._compute(images) for images in parts]
         if not parts:
             return []
         codes = np.repeat(np.arange(len(parts)), [len(images) for images in parts])
         cells = self._count(codes, np.concatenate(parts), len(parts))
-        return list(compute_cell_numbers(cells, self._measured.confidence))
+        return list(compute_cell_numbers(cells, self._version.confidence))
 
     def _count(self, codes: Codes, image_idx: IntArray | None, n_slices: int) -> SliceCells:
         assert self._sample is not None  # noqa: S101 - for the type checker
@@ -91,21 +91,21 @@ class Headlines:
         )
         if image_idx is not None:
             y_true, y_pred = y_true[image_idx], y_pred[image_idx]
-        n_labels = len(self._measured.evaluation.labels)
+        n_labels = len(self._version.evaluation.labels)
         return count_cells(y_true, y_pred, codes, n_slices, n_labels)
 
     def _compute(self, images: IntArray) -> Numbers:
-        measured, names = self._measured, HEADLINES[self._measured.evaluation.task]
+        version, names = self._version, HEADLINES[self._version.evaluation.task]
         if self._n_done + len(images) > MAX_IMAGES:
             reason = TOO_MANY.format(n=self._n_done)
             return dict.fromkeys(names, Number(value=nan, reason=reason))
         self._n_done += len(images)
-        sampling = measured.find_sampling(images)
+        sampling = version.find_sampling(images)
         if self._sample is not None:
-            found = _compute_sample(self._sample, images, sampling, len(measured.evaluation.labels))
+            found = _compute_sample(self._sample, images, sampling, len(version.evaluation.labels))
         else:
-            found = _COMPUTE[measured.evaluation.task](
-                take_images(_strip(measured.evaluation), images), sampling
+            found = _COMPUTE[version.evaluation.task](
+                take_images(_strip(version.evaluation), images), sampling
             )
         return {name: found[name] for name in names}
 

@@ -11,10 +11,10 @@ from mlrek.metrics import Metrics, Number, PredictionRule
 from mlrek.metrics.image_scores import ImageScores, score_each_image
 from mlrek.metrics.intervals import CONFIDENCE
 from mlrek.metrics.paired_tests import adjust_holm
-from mlrek.metrics.slice_headlines import Headlines, Measured
+from mlrek.metrics.slice_headlines import Headlines, SlicedVersion
 from mlrek.metrics.slice_pairs import TestedPairs, choose_columns, compare_pairs
-from mlrek.metrics.slice_rows import compute_ends, compute_p, decide, join_nested, order_rows
-from mlrek.metrics.slice_tables import Layer, Part, ScoreSums, join_same, keep_large, lay_out
+from mlrek.metrics.slice_rows import compute_ends, compute_p, join_nested, judge_slices, order_rows
+from mlrek.metrics.slice_tables import ImageSet, Layer, ScoreSums, join_same, keep_large, lay_out
 from mlrek.metrics.slices import (
     MIN_SLICE_IMAGES,
     PAIRED,
@@ -41,7 +41,7 @@ FEW_REASON: Final = (
 class _Question:
     """What is asked of all slices."""
 
-    measured: Measured
+    version: SlicedVersion
     scores: ImageScores
     min_images: int
     sums: ScoreSums
@@ -49,7 +49,7 @@ class _Question:
 
     @property
     def is_tested(self) -> bool:
-        return self.measured.groups is None
+        return self.version.groups is None
 
     @property
     def n_counted(self) -> int:
@@ -96,7 +96,7 @@ def compute_slices(  # noqa: PLR0913 - each of them is asked for by name
     """
     distinct = count_once(evaluation)
     question = _ask(
-        Measured(
+        SlicedVersion(
             evaluation=distinct,
             rule=rule,
             confidence=confidence,
@@ -129,14 +129,14 @@ def compute_slices(  # noqa: PLR0913 - each of them is asked for by name
     )
 
 
-def _ask(measured: Measured, min_images: int) -> _Question:
-    scores = score_each_image(measured.evaluation, measured.rule)
+def _ask(version: SlicedVersion, min_images: int) -> _Question:
+    scores = score_each_image(version.evaluation, version.rule)
     return _Question(
-        measured=measured,
+        version=version,
         scores=scores,
         min_images=min_images,
         sums=ScoreSums(scores),
-        headlines=Headlines(measured),
+        headlines=Headlines(version),
     )
 
 
@@ -155,7 +155,7 @@ def _say_grouped(evaluation: Evaluation, metrics: Metrics | None) -> Iterator[st
         yield GROUPED_NOTE
 
 
-def _say_whole(part: Part) -> str:
+def _say_whole(part: ImageSet) -> str:
     names = " and ".join(map(repr, part.names))
     return f"{names} has all images: there is no rest to compare with"
 
@@ -170,7 +170,7 @@ def _say_columns(layers: Sequence[Layer], question: _Question) -> Iterator[str]:
 
 
 def _compute_rows(
-    parts: Sequence[Part], layers: Sequence[Layer], question: _Question
+    parts: Sequence[ImageSet], layers: Sequence[Layer], question: _Question
 ) -> tuple[list[SliceRow], list[SliceRow], tuple[int, int]]:
     """Rows of single slices and of pairs, and how many of both were tested."""
     mine = question.sums.sum_slices(layers, len(parts))
@@ -206,12 +206,14 @@ def _compare(mine: Sums, question: _Question) -> _Compared:
     return _Compared(mine=mine, rest=rest, p=p, p_adjusted=adjust_holm(p))
 
 
-def _build_rows(parts: Sequence[Part], compared: _Compared, question: _Question) -> list[SliceRow]:
+def _build_rows(
+    parts: Sequence[ImageSet], compared: _Compared, question: _Question
+) -> list[SliceRow]:
     """A row for each part, without its numbers."""
     score, rest = compared.mine.mean, compared.rest.mean
     low, high = _find_ends(compared, question)
     columns = (score, rest, low, high, compared.p, compared.p_adjusted)
-    judgements = decide(score - rest, compared.p_adjusted)
+    judgements = judge_slices(score - rest, compared.p_adjusted)
     return [
         SliceRow(
             names=part.names,
@@ -239,12 +241,12 @@ def _find_ends(compared: _Compared, question: _Question) -> tuple[FloatArray, Fl
     return compute_ends(
         compared.mine,
         compared.rest,
-        question.measured.confidence,
+        question.version.confidence,
         are_shares=question.scores.is_share,
     )
 
 
-def _explain(part: Part, p: float, question: _Question) -> str:
+def _explain(part: ImageSet, p: float, question: _Question) -> str:
     """Why there is no test, '' where there is one."""
     if not question.is_tested:
         return GROUPS_REASON
@@ -261,14 +263,14 @@ def _add_numbers(
 
 
 def _build_pairs(
-    parts: Sequence[Part], layers: Sequence[Layer], pairs: TestedPairs, question: _Question
+    parts: Sequence[ImageSet], layers: Sequence[Layer], pairs: TestedPairs, question: _Question
 ) -> list[SliceRow]:
     """Rows of pairs, worst first, with their numbers."""
     named, members = [], {}
     for i, j in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True):
         name = f"{parts[i].names[0]}{PAIRED}{parts[j].names[0]}"
         common = np.intersect1d(parts[i].images, parts[j].images, assume_unique=True)
-        named.append(Part(column="", names=(name,), images=common))
+        named.append(ImageSet(column="", names=(name,), images=common))
         members[name] = frozenset((i, j))
     compared = _Compared(mine=pairs.mine, rest=pairs.rest, p=pairs.p, p_adjusted=pairs.p_adjusted)
     rows = order_rows(_build_rows(named, compared, question))

@@ -15,7 +15,7 @@ import numpy as np
 from mlrek.evaluation import FloatArray, IntArray
 from mlrek.metrics.counts import divide
 from mlrek.metrics.paired_tests import adjust_holm
-from mlrek.metrics.slice_rows import LEVEL, compute_p, find_evidence
+from mlrek.metrics.slice_rows import LEVEL, compute_p, rank_evidence
 from mlrek.metrics.slice_tables import Layer, PairSums, ScoreSums
 from mlrek.metrics.two_samples import Sums
 
@@ -123,7 +123,7 @@ def _standardise(first: Sums, second: Sums) -> FloatArray:
 
 def _choose_shown(p: FloatArray, adjusted: FloatArray, difference: FloatArray) -> IntArray:
     """All that are worse or better, and the worst others, worst first."""
-    order = np.lexsort((difference, find_evidence(p, difference)))
+    order = np.lexsort((difference, rank_evidence(p, difference)))
     is_judged = (adjusted <= LEVEL)[order]
     is_worst = np.cumsum(~is_judged) <= SHOWN_PAIRS
     return order[is_judged | is_worst]

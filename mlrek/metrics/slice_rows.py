@@ -44,7 +44,7 @@ def compute_ends(
     return np.where(are_few, np.nan, low), np.where(are_few, np.nan, high)
 
 
-def decide(difference: FloatArray, p_adjusted: FloatArray) -> list[SliceJudgement]:
+def judge_slices(difference: FloatArray, p_adjusted: FloatArray) -> list[SliceJudgement]:
     """Worse or better where p is small enough; undecided without one."""
     worse, better = (
         (p_adjusted <= LEVEL) & (difference < 0),
@@ -55,16 +55,16 @@ def decide(difference: FloatArray, p_adjusted: FloatArray) -> list[SliceJudgemen
 
 
 def order_rows(rows: Iterable[SliceRow]) -> list[SliceRow]:
-    """Worst first: worse, undecided, better; within these by `find_evidence`, then by name."""
+    """Worst first: worse, undecided, better; within these by `rank_evidence`, then by name."""
 
     def key(row: SliceRow) -> tuple[int, float, float, str]:
-        evidence = find_evidence(np.array([row.p]), np.array([row.difference]))
+        evidence = rank_evidence(np.array([row.p]), np.array([row.difference]))
         return _PLACES.index(row.judgement), float(evidence[0]), row.difference, row.name
 
     return sorted(rows, key=key)
 
 
-def find_evidence(p: FloatArray, difference: FloatArray) -> FloatArray:
+def rank_evidence(p: FloatArray, difference: FloatArray) -> FloatArray:
     """From 0, surely worse, by way of 1 to 2, surely better: p below the rest, else 2 less p."""
     known = np.where(np.isnan(p), 1.0, p)
     return np.where(difference < 0, known, 2 - known)

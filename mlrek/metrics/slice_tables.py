@@ -17,7 +17,7 @@ Codes = NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Part:
+class ImageSet:
     """Images that count and that one slice has, or several do; `column` is that of the first."""
 
     column: str
@@ -64,12 +64,12 @@ class PairSums:
 
 def keep_large(
     slices: Sequence[Slice], scores: ImageScores, min_images: int
-) -> tuple[list[Part], int]:
+) -> tuple[list[ImageSet], int]:
     """The slices with images enough that count, and how many slices have too few."""
     counted = scores.counted
     all_count = counted.all()
     found = [
-        Part(
+        ImageSet(
             column=one.column,
             names=(one.name,),
             images=one.images if all_count else one.images[counted[one.images]],
@@ -80,9 +80,9 @@ def keep_large(
     return large, len(found) - len(large)
 
 
-def join_same(parts: Sequence[Part]) -> list[Part]:
+def join_same(parts: Sequence[ImageSet]) -> list[ImageSet]:
     """One part for each set of images, with all its names."""
-    joined: list[Part] = []
+    joined: list[ImageSet] = []
     alike: dict[tuple[int, ...], list[int]] = {}
     for part in parts:
         key = (len(part.images), *part.images[:: max(1, len(part.images) // 8)].tolist())
@@ -97,7 +97,7 @@ def join_same(parts: Sequence[Part]) -> list[Part]:
     return joined
 
 
-def lay_out(parts: Sequence[Part], n_images: int) -> list[Layer]:
+def lay_out(parts: Sequence[ImageSet], n_images: int) -> list[Layer]:
     """The columns of the parts, in the order in which they come."""
     by_column: dict[str, list[int]] = {}
     for i, part in enumerate(parts):
@@ -105,7 +105,9 @@ def lay_out(parts: Sequence[Part], n_images: int) -> list[Layer]:
     return [_lay_column(name, places, parts, n_images) for name, places in by_column.items()]
 
 
-def _lay_column(name: str, places: Sequence[int], parts: Sequence[Part], n_images: int) -> Layer:
+def _lay_column(
+    name: str, places: Sequence[int], parts: Sequence[ImageSet], n_images: int
+) -> Layer:
     codes = np.full(n_images, len(places), dtype=np.int64)
     for code, i in enumerate(places):
         codes[parts[i].images] = code
