@@ -363,6 +363,7 @@ def _take_truth(files: Files, evaluation: "Evaluation") -> GroundTruth:
         boxes=boxes.truth if boxes else None,
         image_sizes=boxes.image_sizes if boxes else None,
         normalized=bool(boxes and boxes.normalized),
+        columns=once.slice_columns,
         doubts=tuple(doubt for doubt in once.doubts if doubt.kind in _OF_TRUTH),
     )
 
@@ -387,6 +388,7 @@ def _read_stored_answers(files: Files, _asked: Asked) -> Answers:
         normalized=bool(boxes and boxes.normalized),
         thresholds={label: value for label, value in known if not np.isnan(value)},
         truth=truth,
+        columns=once.slice_columns,
         doubts=(
             *(d for d in once.doubts if d.kind is DoubtKind.RECORDS_PARTIAL),
             *doubt_chosen(evaluation),

@@ -9,7 +9,7 @@ from enum import StrEnum
 
 import numpy as np
 
-from mlrek.evaluation import Boxes, Doubt, FloatArray, IntArray, Task
+from mlrek.evaluation import Boxes, Doubt, FloatArray, IntArray, SliceColumn, Task
 from mlrek.formats.truth import GroundTruth
 
 
@@ -26,7 +26,8 @@ class Answers:
     no such column. `thresholds` are those of the file, by label. `errors` are images without an
     answer, and why. `lacks_ending`: images are named without the ending of their file; `by_id`:
     images and labels are ids of the truth (`image_ids`, `label_ids`); `by_class`: labels are its
-    class numbers (`class_names`). `truth` is there where the file holds it too.
+    class numbers (`class_names`). `truth` is there where the file holds it too. `columns` are what
+    it says of each image besides.
     """
 
     images: tuple[str, ...]
@@ -45,6 +46,7 @@ class Answers:
     by_id: bool = False
     by_class: bool = False
     truth: GroundTruth | None = None
+    columns: tuple[SliceColumn, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     warnings: tuple[str, ...] = ()
 

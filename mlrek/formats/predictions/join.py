@@ -20,6 +20,7 @@ from mlrek.evaluation import (
     Outcome,
     Records,
     Reported,
+    SliceColumn,
     SourceFile,
     Task,
     Version,
@@ -32,6 +33,7 @@ from mlrek.formats.columns import (
     place_labels,
 )
 from mlrek.formats.doubts import doubt_unanswered, find_decided, show_spellings
+from mlrek.formats.image_columns import limit_columns, merge_columns, take_places
 from mlrek.formats.json_text import quoted, quoted_some, say_first
 from mlrek.formats.predictions import Answers, JoinOptions
 from mlrek.formats.predictions.boxes import place_boxes
@@ -114,6 +116,7 @@ def join_own_test_set(
     is_detection = task == Task.DETECTION
     thresholds = _place_thresholds(version, labels)
     records, repeated = _sort_rows(rows, len(labels), keep=not is_detection)
+    columns, of_columns = limit_columns(truth.columns)
     return Evaluation(
         version=version.version,
         task=task,
@@ -128,6 +131,7 @@ def join_own_test_set(
         records=records,
         thresholds=thresholds,
         detections=_place_boxes(truth, rows, true_codes) if is_detection else None,
+        slice_columns=columns,
         pos_label=version.pos_label,
         reported=Reported(train_images=version.reported.train_images),
         files=(*files, *(file for file in version.files if file.role == "summary")),
@@ -143,6 +147,7 @@ def join_own_test_set(
             *_warn_strangers({*truth.images, *truth.unlabelled}, responses),
             *_warn_labels(version, truth.labels),
             *repeated,
+            *of_columns,
         ),
     )
 
@@ -353,6 +358,7 @@ def join_answers(
         detections = _recode(detections, true_codes, codes)
     rows = _take_answers(answers, matched.answer, codes)
     records, repeated = _sort_rows(rows, len(labels), keep=detections is None)
+    columns, of_columns = _join_columns(truth, answers, matched.answer)
     evaluation = Evaluation(
         version=version,
         task=task,
@@ -368,6 +374,7 @@ def join_answers(
         thresholds=thresholds,
         detections=detections,
         is_scored=answers.is_scored,
+        slice_columns=columns,
     )
     check_truth_given(evaluation, answers)
     seen = (*doubt_names(evaluation), *doubt_thresholds_given(evaluation))
@@ -392,12 +399,23 @@ def join_answers(
             *repeated,
             *of_boxes,
             *_warn_named(evaluation, answers, matched.answer, codes),
+            *of_columns,
             *(one for one in seen if isinstance(one, str)),
         ),
     )
     if matched.is_kept.all():
         return evaluation
     return take_images(evaluation, np.flatnonzero(matched.is_kept))
+
+
+def _join_columns(
+    truth: GroundTruth, answers: Answers, answer: IntArray
+) -> tuple[tuple[SliceColumn, ...], tuple[str, ...]]:
+    """What both sides say of each image besides, and what is left out of it."""
+    columns = [take_places(column, answer) for column in answers.columns]
+    merged, differing = merge_columns(truth.columns, columns, truth.images)
+    kept, left_out = limit_columns(merged)
+    return kept, (*differing, *left_out)
 
 
 def _find_used(truth: GroundTruth) -> BoolArray:

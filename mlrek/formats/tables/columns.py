@@ -130,6 +130,7 @@ class Header:
     """What the columns of a table mean: places of columns by role, and by label.
 
     `scores` are columns of one label's confidences, `hot` those that tell whether it is true.
+    `further` are columns without a meaning of their own, by name: they may say something of images.
     `passed` are the names of columns that say nothing here, `index` those that only number rows.
     """
 
@@ -137,6 +138,7 @@ class Header:
     roles: Mapping[Role, int]
     scores: Mapping[str, int]
     hot: Mapping[str, int]
+    further: Mapping[str, int]
     passed: tuple[str, ...] = ()
     index: tuple[str, ...] = ()
 
@@ -152,7 +154,7 @@ class Header:
         if self.index:
             yield f"columns that only number the rows are passed over: {_list(self.index)}"
         if self.passed:
-            yield f"columns without a known meaning are passed over: {_list(self.passed)}"
+            yield f"columns that say nothing more are passed over: {_list(self.passed)}"
 
 
 def list_column_names() -> dict[str, tuple[str, ...]]:
@@ -188,6 +190,7 @@ def read_header(names: Sequence[str]) -> Header:
     """
     roles: dict[Role, int] = {}
     labels: dict[str, dict[str, int]] = {"score": {}, "truth": {}}
+    further: dict[str, int] = {}
     passed, index = [], []
     for place, name in enumerate(names):
         if role := find_role(name):
@@ -198,8 +201,10 @@ def read_header(names: Sequence[str]) -> Header:
             _place(labels["score"], found["label"], place, names)
         elif found := _HOT.fullmatch(name.strip()):
             _place(labels["truth"], found["label"], place, names)
-        else:
+        elif name in further:
             passed.append(name)
+        else:
+            further[name] = place
     for by_id, by_name in ((Role.IMAGE_ID, Role.IMAGE), (Role.LABEL_ID, Role.LABEL)):
         if by_id in roles:
             place = roles.pop(by_id)
@@ -213,6 +218,7 @@ def read_header(names: Sequence[str]) -> Header:
         roles=roles,
         scores=labels["score"],
         hot=labels["truth"],
+        further=further,
         passed=tuple(passed),
         index=tuple(index),
     )

@@ -9,7 +9,16 @@ from typing import Final
 import numpy as np
 
 from mlrek.errors import ParseError
-from mlrek.evaluation import BoolArray, Boxes, FloatArray, IntArray, LabelSets, Outcome, Task
+from mlrek.evaluation import (
+    BoolArray,
+    Boxes,
+    FloatArray,
+    IntArray,
+    LabelSets,
+    Outcome,
+    SliceColumn,
+    Task,
+)
 from mlrek.formats.columns import (
     add_up,
     find_offsets,
@@ -18,9 +27,11 @@ from mlrek.formats.columns import (
     warn_first,
 )
 from mlrek.formats.files import Files
+from mlrek.formats.image_columns import make_numbers
 from mlrek.formats.json_text import join_some, quoted, say_first
 from mlrek.formats.predictions import Answers
 from mlrek.formats.tables.columns import Header, Role
+from mlrek.formats.tables.further import RowsOfImages
 from mlrek.formats.tables.numbers import (
     Confidences,
     TableBoxes,
@@ -41,6 +52,7 @@ from mlrek.formats.tables.rows import (
 from mlrek.formats.truth import GroundTruth
 
 _NUMBERS: Final = frozenset(Role) - {*LABELS, Role.IMAGE_ID, Role.LABEL_ID, Role.BOX}
+_SIZES: Final = (Role.IMAGE_WIDTH, Role.IMAGE_HEIGHT)
 _ROWS_AT_ONCE: Final = 1 << 20
 _RARE: Final = 20
 """One image in so many with several labels may be a slip."""
@@ -126,6 +138,7 @@ def read_answers(files: Files) -> Answers:
     return replace(
         answers,
         truth=_build_truth(rows, meaning.truth, agrees=True) if has_truth else None,
+        columns=_list_columns(rows, is_boxes=is_boxes),
         warnings=(*rows.warnings, *meaning.warnings, *said, *_warn_labels(rows), *answers.warnings),
     )
 
@@ -454,13 +467,28 @@ def _check_repeated(rows: TableRows, found: _Labelled, corners: FloatArray) -> I
     yield f"{said}; each counts as a box of its own"
 
 
+def _list_columns(rows: TableRows, *, is_boxes: bool) -> tuple[SliceColumn, ...]:
+    """What further columns say of images, with their sizes where there are no boxes to tell them.
+
+    A size that is not the same in all rows of an image is none.
+    """
+    sizes = []
+    of_images = RowsOfImages.of(rows.image_idx, len(rows.images))
+    for role in () if is_boxes else (*_SIZES, Role.WIDTH, Role.HEIGHT):
+        if role in rows.numbers:
+            numbers, bad = of_images.settle(rows.numbers[role], np.nan)
+            column = make_numbers(rows.header.names[rows.header.roles[role]], numbers)
+            sizes += [column] if column and bad < 0 else []
+    return (*sizes, *rows.columns)
+
+
 # ---- truth ----------------------------------------------------------------------------------
 
 
 def read_truth(files: Files) -> GroundTruth:
     """What a table says is true; see `read_table_truth`."""
     rows = read_rows(files, {*LABELS, *_NUMBERS} - {Role.THRESHOLD}, scores=False, hot=True)
-    meaning, _ = _check_header(rows)
+    meaning, is_boxes = _check_header(rows)
     role = meaning.truth or (None if meaning.is_wide else meaning.answer)
     if role is Role.PREDICTED or (role is None and rows.hot is None):
         raise ParseError(rows.uri, 0, _say_no_truth(rows.header))
@@ -474,6 +502,7 @@ def read_truth(files: Files) -> GroundTruth:
     truth = _build_truth(rows, role, agrees=agrees)
     return replace(
         truth,
+        columns=_list_columns(rows, is_boxes=is_boxes),
         warnings=(
             *rows.warnings,
             *(passed if holds_answers else ()),

@@ -11,7 +11,7 @@ from msgspec.json import Decoder
 from numpy.typing import NDArray
 
 from mlrek.errors import ParseError
-from mlrek.evaluation import BoolArray, FloatArray, IntArray
+from mlrek.evaluation import BoolArray, FloatArray, IntArray, SliceColumn
 from mlrek.formats.files import ITSELF, Files
 from mlrek.formats.json_text import join_some, quoted, say_first
 from mlrek.formats.tables.batches import (
@@ -27,6 +27,14 @@ from mlrek.formats.tables.batches import (
     to_texts,
 )
 from mlrek.formats.tables.columns import Header, Role
+from mlrek.formats.tables.further import (
+    FurtherColumn,
+    RowsOfImages,
+    finish_columns,
+    list_read,
+    warn_unread,
+)
+from mlrek.formats.tables.growing import GrowingColumn
 from mlrek.metrics.test_set import take_rows
 
 LABELS: Final = (Role.LABEL, Role.TRUTH, Role.PREDICTED)
@@ -66,7 +74,8 @@ class TableRows:
     `images` stand in the order in which they come up, `image_idx` (n,) are places in them; codes
     of `cells` are places in `labels`. `numbers` (n,) by role are NaN where a cell is empty; where
     cells hold lists of confidences, `confidence_counts` (n,) are their lengths.
-    `scores` (n, n_scores) and `hot` stand in the order of the header's columns.
+    `scores` (n, n_scores) and `hot` stand in the order of the header's columns. `columns` are what
+    further ones say of each of the `images`.
     """
 
     header: Header
@@ -79,6 +88,7 @@ class TableRows:
     scores: FloatArray | None
     hot: BoolArray | None
     files: tuple[tuple[int, str], ...]
+    columns: tuple[SliceColumn, ...] = ()
     warnings: tuple[str, ...] = ()
 
     @property
@@ -111,10 +121,14 @@ def read_rows(files: Files, roles: Collection[Role], *, scores: bool, hot: bool)
     _check_alike(tables)
     if Role.IMAGE not in header:
         raise ParseError(tables[0].uri, 0, say_lacking(header))
-    gathered = _Gathered(header=header, roles=[role for role in header.roles if role in roles])
+    gathered = _Gathered(
+        header=header,
+        roles=[role for role in header.roles if role in roles],
+        further=[FurtherColumn(name) for name in list_read(header)],
+    )
     for table in tables:
         gathered.read(table, scores=scores, hot=hot)
-    return gathered.finish((*passed, *header.warn()))
+    return gathered.finish((*passed, *header.warn(), *warn_unread(header)))
 
 
 def choose_files(files: Files) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -147,35 +161,13 @@ def say_lacking(header: Header) -> str:
     shown = join_some([quoted(name) for name in header.names[:11]], ", ", 10)
     known = header.roles or header.scores or header.hot
     hint = "" if known else "; the first line must name the columns"
-    if Role.IMAGE in header and Role.CONFIDENCE not in header and header.passed:
-        name = header.passed[0]
+    if Role.IMAGE in header and Role.CONFIDENCE not in header and header.further:
+        name = next(iter(header.further))
         hint = f"; a column of one label's confidences is named {quoted(f'score_{name}')}"
     return (
         f"is no table of truth or predictions: its columns are {shown}; needed are `image` and "
         f"`label` (with `confidence`), or `image`, `truth`, `predicted` or `score_<label>`{hint}"
     )
-
-
-class GrowingColumn:
-    """An array that grows at its end, in place: many small ones would scatter the memory."""
-
-    def __init__(self, *shape: int, dtype: Any) -> None:
-        self._values = np.empty((0, *shape), dtype=dtype)
-        self._n = 0
-
-    def append(self, part: NDArray[Any]) -> None:
-        """Append rows."""
-        end = self._n + len(part)
-        if end > len(self._values):
-            n = max(end, len(self._values) * 5 // 4)
-            self._values.resize((n, *self._values.shape[1:]), refcheck=False)
-        self._values[self._n : end] = part
-        self._n = end
-
-    def finish(self) -> NDArray[Any]:
-        """All rows."""
-        self._values.resize((self._n, *self._values.shape[1:]), refcheck=False)
-        return self._values
 
 
 @dataclass(slots=True)
@@ -253,6 +245,7 @@ class _Gathered:
 
     header: Header
     roles: list[Role]
+    further: list[FurtherColumn]
     images: _ImageCodes = field(default_factory=_ImageCodes)
     labels: TextCodes = field(default_factory=TextCodes)
     codes: dict[Role, GrowingColumn] = field(default_factory=dict)
@@ -270,6 +263,8 @@ class _Gathered:
         of_scores, of_hot = ([*header.scores] if scores else []), ([*header.hot] if hot else [])
         places += [header.scores[label] for label in of_scores]
         places += [header.hot[label] for label in of_hot]
+        n_known = len(places)
+        places += [header.further[column.name] for column in self.further]
         if of_scores and self.scores is None:
             self.scores = GrowingColumn(len(of_scores), dtype=np.float64)
         if of_hot and self.hot is None:
@@ -279,7 +274,9 @@ class _Gathered:
         for columns in table.iter_batches(places):
             for role, column in zip(self.roles, columns, strict=False):
                 self._add(table, start, role, column)
-            many = columns[len(self.roles) :]
+            many = columns[len(self.roles) : n_known]
+            for further, column in zip(self.further, columns[n_known:], strict=True):
+                further.add(column)
             if self.scores:
                 self.scores.append(self._stack(table, start, many[: len(of_scores)], of_scores))
             if self.hot:
@@ -362,6 +359,8 @@ class _Gathered:
         images, image_idx = self.images.finish()
         self._check_texts((*images, *self.labels.codes))
         labels, cells = _open_lists(tuple(self.labels.codes), cells)
+        rows = RowsOfImages.of(image_idx, len(images))
+        further, said = finish_columns(self.further, rows, images)
         return TableRows(
             header=self.header,
             images=_strip_zeros(images),
@@ -375,7 +374,8 @@ class _Gathered:
             scores=self.scores.finish() if self.scores else None,
             hot=self._find_hot(),
             files=tuple(self.files),
-            warnings=warnings,
+            columns=further,
+            warnings=(*warnings, *said),
         )
 
     def _check_texts(self, texts: tuple[str, ...]) -> None:

@@ -28,7 +28,7 @@ from msgspec import Raw
 from msgspec.json import Decoder
 
 from mlrek.errors import ParseError, UsageError
-from mlrek.evaluation import Boxes, Doubt, FloatArray, LabelSets, Task
+from mlrek.evaluation import Boxes, Doubt, FloatArray, LabelSets, SliceColumn, Task
 from mlrek.formats.columns import BadLines, ManifestInput, RefusedError, read_lines, warn_first
 from mlrek.formats.json_text import decode_json, join_some, quoted
 from mlrek.formats.lines import unfold_lines
@@ -68,7 +68,7 @@ class GroundTruth:
     without the ending of their file. `image_ids` and `label_ids` are the ids by which answers may
     name an image or a label instead. `find_masks` gives the masks of `boxes`, where each has one:
     they are encoded only where answers have masks too. `class_names` are labels by the number that
-    YOLO writes for them.
+    YOLO writes for them. `columns` are what files say of each image besides.
     """
 
     task: Task
@@ -84,6 +84,7 @@ class GroundTruth:
     image_ids: Mapping[str, str] = field(default_factory=dict)
     label_ids: Mapping[str, str] = field(default_factory=dict)
     class_names: Mapping[str, str] = field(default_factory=dict)
+    columns: tuple[SliceColumn, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     warnings: tuple[str, ...] = ()
 
