@@ -318,7 +318,7 @@ def _name_counted(columns: Sequence[SliceColumn], most: int = _MOST_NAMED) -> st
 def gather_told(
     told: Sequence[Mapping[str, object]],
 ) -> tuple[SliceColumn, ...]:
-    """The columns of what is told of each image, (n_images,): scalars of JSON by name."""
+    """The columns of what is said of each image, (n_images,): scalars of JSON by name."""
     names = list(dict.fromkeys(name for one in told for name in one))
     columns = (gather_column(name, [one.get(name) for one in told]) for name in names)
     return tuple({column.name: column for column in columns if column is not None}.values())
