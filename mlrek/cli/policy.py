@@ -45,7 +45,10 @@ def init(
         version, account.aws, lambda: connect_for_reading(tracking_uri)
     )
     baseline, champion = _choose_baseline(version, referred, alias)
-    text = write_starter(Start(candidate=candidate, baseline=baseline, champion=champion))
+    columns = tuple(column.name for column in referred.evaluation.slice_columns)
+    text = write_starter(
+        Start(candidate=candidate, baseline=baseline, champion=champion, columns=columns)
+    )
     if output.as_json:
         output.document({"policy": text, "file": path or None})
     if path:

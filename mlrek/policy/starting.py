@@ -12,6 +12,7 @@ from typing import Final
 
 from mlrek.evaluation import Effect, Task
 from mlrek.metrics.numbers import name_metric
+from mlrek.metrics.slices import ANY_VALUE, MIN_SLICE_IMAGES
 from mlrek.policy import DEFAULT_CONFIDENCE, Candidate, Figure, Metric, TestSetPolicy
 from mlrek.policy.parsing import write_text
 from mlrek.policy.reading import Reading, choose_reading, say_number
@@ -22,6 +23,8 @@ FEW_IMAGES: Final = 10
 MARGIN: Final = 0.01
 """How much a successor may lose; also what a floor leaves below an interval."""
 LABEL_ROOM, LABEL_STEP = 0.05, 0.05
+SLICE_ROOM: Final = 0.1
+"""How much less is asked of a slice than of all images."""
 MAX_NAMES: Final = 10
 
 _WIDTH: Final = 98
@@ -46,17 +49,20 @@ class Start:
     """What a policy is begun with.
 
     `baseline` is the VERSION that candidates are compared with, `champion` the alias of the
-    registry that it may be later, '' where it is that.
+    registry that it may be later, '' where it is that. `columns` are those by which the version's
+    test images fall into slices.
     """
 
     candidate: Candidate
     baseline: str
     champion: str = ""
+    columns: tuple[str, ...] = ()
 
 
 def write_starter(start: Start) -> str:
     """The text of a policy that its own version passes, or that says why it is undecided."""
-    parts = (_begin, _write_baseline, _write_test_set, _write_whole, _write_labels, _write_relative)
+    parts = [_begin, _write_baseline, _write_test_set, _write_whole]
+    parts += [_write_labels, *([_write_slices] if start.columns else []), _write_relative]
     text = "\n".join("\n".join(part(start)) + "\n" for part in parts)
     return escape_unencodable(text)
 
@@ -231,6 +237,28 @@ def _write_labels(start: Start) -> Iterator[str]:
         "among so many labels does not explain it (Holm), which takes many images of each label:"
     )
     yield f"# confidence = {DEFAULT_CONFIDENCE}"
+
+
+def _write_slices(start: Start) -> Iterator[str]:
+    """What may be asked of each slice; commented out, as a slice may be too small."""
+    name, figure = _find(start, _FLOOR)
+    limit = _choose_floor(figure)[0] - SLICE_ROOM if name else 0.0
+    writable = [column for column in start.columns if _can_be_written(column) and "=" not in column]
+    column = next((one for one in writable if one.strip()), "site")
+    yield from _say(
+        "A mean hides the site that failed. This asks the same of each value of a column, on its "
+        f"images alone; slices of fewer than {MIN_SLICE_IMAGES} are undecided, and one of many "
+        f"fails where chance does not explain it (Holm). Columns: {_join(list(start.columns))}."
+    )
+    yield from _comment(
+        (
+            "[[floor]]",
+            f"metric = {write_text(name or 'aggregate/accuracy')}",
+            f"slice = {write_text(f'{column}={ANY_VALUE}')}",
+            f"min = {round_down(limit, LABEL_STEP) if limit > LABEL_STEP else 0.5:.2f}",
+            f"confidence = {DEFAULT_CONFIDENCE}",
+        )
+    )
 
 
 def _name_metrics(name: str, figures: dict[str, Figure], known: Sequence[str]) -> list[str]:

@@ -19,6 +19,7 @@ from mlrek.metrics.slices import (
     BOX_SIZE_COLUMN,
     IMAGE_SIZE_COLUMN,
     LABEL_COLUMN,
+    MAX_VALUES,
     MAX_WHOLE,
     MIN_SLICE_IMAGES,
     Slice,
@@ -175,6 +176,10 @@ class Cutter:
         if not found.slices:
             said = f"; {gone[0].missing}" if gone and not _is_any(pattern) else ""
             return Portions(missing=f"{found.missing}{said}", gone=gone if said == "" else ())
+        if len(found.slices) > MAX_VALUES:
+            n = len(found.slices)
+            reason = f"{_shorten(pattern)} names {n:,} slices, more than {MAX_VALUES:,}"
+            return Portions(missing=f"{reason}: take a column with fewer values")
         note = self._note(found)
         portions = [replace(self._cut(one, compares=compares), note=note) for one in found.slices]
         return Portions(portions=tuple(portions), gone=gone)
@@ -198,7 +203,7 @@ class Cutter:
         own = {one.name for one in found.slices}
         if self.baseline is None or _is_cut(self.baseline.evaluation, theirs.column):
             return
-        for one in theirs.slices:
+        for one in theirs.slices[:MAX_VALUES]:
             if one.name not in own:
                 n = len(one.images)
                 reason = f"the baseline was tested on {n:,} images of it, the candidate on none"

@@ -18,7 +18,7 @@ F1, ACCURACY = "aggregate/f1_macro", "aggregate/accuracy"
 NASTY = ['"', "\\", "a\nb", '"""\n[baseline]\n', "\x7f", "\x00", "🌹", "ü", "# x", "\u2028", " "]
 
 
-def make_start(recalls=None, *, baseline="p#v1", champion="", **changed) -> Start:
+def make_start(recalls=None, *, baseline="p#v1", champion="", columns=(), **changed) -> Start:
     """A version with F1 and accuracy 0.9 (0.875 to 0.92) and labels of these recalls."""
     recalls = recalls if recalls is not None else {"a": 0.93, "b": 0.83}
     whole = Figure(value=0.9, low=0.875, high=0.92)
@@ -30,7 +30,7 @@ def make_start(recalls=None, *, baseline="p#v1", champion="", **changed) -> Star
         per_label=changed.pop("per_label", dict.fromkeys(recalls, 250)),
         **changed,
     )
-    return Start(candidate=candidate, baseline=baseline, champion=champion)
+    return Start(candidate=candidate, baseline=baseline, champion=champion, columns=columns)
 
 
 def decide_itself(start: Start):
@@ -226,3 +226,23 @@ def test_fitted_thresholds_are_answered_by_the_cross_fitted_number():
     (floor,) = parse_policy(write_starter(Start(candidate=candidate, baseline="p#v1"))).floors
 
     assert floor.min == 0.65
+
+
+@pytest.mark.parametrize("column", ["site", *NASTY, "a=b"])
+def test_a_version_with_columns_gets_a_check_in_slices_to_begin_with(column):
+    """Commented out, for its first column; whatever that is called, the policy stays one."""
+    text = write_starter(make_start(columns=(column,)))
+    lines = text.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith('# slice = "'))
+    taken = [line.removeprefix("# ") for line in lines[start - 2 : start + 3]]
+    policy = parse_policy("\n".join(taken))
+    (floor,) = policy.floors
+
+    assert not any(one.slice for one in parse_policy(text).floors)
+    assert (floor.metric, floor.min, floor.confidence) == (Metric(name=F1), 0.75, 0.95)
+    assert floor.slice == ("site=*" if "=" in column or not column.strip() else f"{column}=*")
+
+
+def test_a_version_without_columns_gets_none():
+    """Nothing is proposed that it could not fulfil."""
+    assert "slice" not in write_starter(make_start())

@@ -9,8 +9,10 @@ BEFORE = """
 same = "required"
 min_images = 200
 min_images_per_label = 10
+min_images_per_slice = 50
 leakage = "forbidden"
 group_by = "/(o[0-9]+)/"
+slice_by = { site = "/(s[0-9])/" }
 adjust_for_looks = true
 accept = ["lines_skipped"]
 [[floor]]
@@ -26,6 +28,10 @@ max = 0.05
 [[no_worse]]
 metric = "aggregate/accuracy"
 margin = 0.005
+[[floor]]
+metric = "aggregate/accuracy"
+slice = "site=*"
+min = 0.7
 [[better]]
 metric = "aggregate/mcc"
 """
@@ -44,6 +50,8 @@ def weaken(old: str, new: str) -> tuple[str, ...]:
 RECALL = '[[floor]]\nmetric = "label_recall/*"\nmin = 0.8\n'
 NO_WORSE = '[[no_worse]]\nmetric = "aggregate/accuracy"\nmargin = 0.005\n'
 BETTER = '[[better]]\nmetric = "aggregate/mcc"\n'
+IN_SITES = '[[floor]]\nmetric = "aggregate/accuracy"\nslice = "site=*"\nmin = 0.7\n'
+IN_SITES_NAME = "[[floor]] aggregate/accuracy in site=*"
 GROUP = 'group_by = "/(o[0-9]+)/"\n'
 
 
@@ -106,6 +114,37 @@ GROUP = 'group_by = "/(o[0-9]+)/"\n'
             '["lines_skipped", "grouped"]',
             '[test_set] accept: "grouped" was added',
         ),
+        (
+            "min_images_per_slice = 50\n",
+            "",
+            "[test_set] min_images_per_slice: 50 is now not asked",
+        ),
+        (
+            'slice_by = { site = "/(s[0-9])/" }\n',
+            "",
+            "[test_set] slice_by: 'site' by '/(s[0-9])/' was dropped",
+        ),
+        (
+            '"/(s[0-9])/"',
+            '"/(s)/"',
+            "[test_set] slice_by: 'site' by '/(s[0-9])/' is now '/(s)/'",
+        ),
+        (IN_SITES, "", "[[floor]] aggregate/accuracy in site=*: the check was removed"),
+        (
+            "min = 0.7",
+            "min = 0.6",
+            "[[floor]] aggregate/accuracy in site=*: min 0.7 is now 0.6",
+        ),
+        (
+            '"site=*"',
+            '"site=A"',
+            f"{IN_SITES_NAME}: the check was removed; only aggregate/accuracy in site=A is left",
+        ),
+        (
+            'slice = "site=*"\n',
+            "",
+            "[[floor]] aggregate/accuracy in site=*: the check was removed",
+        ),
         (GROUP, "", "[test_set] group_by: '/(o[0-9]+)/' was dropped"),
         (
             "adjust_for_looks = true\n",
@@ -131,8 +170,24 @@ def test_each_rule_that_asks_for_less_is_said(old, new, said):
         ("confidence = 0.95", "confidence = 0.99"),
         (NO_WORSE, '[[better]]\nmetric = "aggregate/accuracy"\n'),
         (RECALL, RECALL + RECALL.replace("*", "one").replace("0.8", "0.5")),
+        (IN_SITES, IN_SITES.replace("0.7", "0.8") + IN_SITES.replace("*", "A")),
+        ("min_images_per_slice = 50", "min_images_per_slice = 60"),
     ],
 )
 def test_what_asks_for_as_much_or_more_is_not_said(old, new):
     """Nor is a further check, or a better in the place of a no_worse."""
     assert weaken(old, new) == ()
+
+
+def test_a_column_of_which_each_slice_was_asked_covers_one_slice_of_it():
+    """`site=*` is all that `site=A` was, and more; `place=*` is not."""
+    now = BEFORE.replace("site=*", "site=A")
+    before, wider, other = (
+        parse_policy(text, baseline="models:/m@champion")
+        for text in (now, BEFORE, BEFORE.replace("site=*", "place=*"))
+    )
+
+    assert list_weaker(before, wider) == ()
+    assert list_weaker(before, other) == (
+        "[[floor]] aggregate/accuracy in site=A: the check was removed",
+    )
