@@ -283,39 +283,35 @@ class Cutter:
 
     def _find_places(self, one: Slice, other: Evaluation) -> IntArray:
         """The baseline's images in a slice: by the candidate's columns where it has the image."""
-        own = self.candidate.evaluation.images
-        mine = {own[i] for i in one.images.tolist()}
-        known = set(own) if self._is_whole else set(other.images)
-        theirs = set()
+        own = self._own.images
+        found = [self._places.get(own[i], -1) for i in one.images.tolist()]
         if self._is_whole:
-            found = list_slices(other, by=[one.column]).slices
-            theirs = {
-                other.images[i]
-                for each in found
-                if each.value == one.value
-                for i in each.images.tolist()
-            }
-        is_in = [image in mine if image in known else image in theirs for image in other.images]
-        return np.flatnonzero(np.array(is_in, dtype=np.bool_))
+            listed = list_slices(other, by=[one.column]).slices
+            members = (each.images for each in listed if each.value == one.value)
+            theirs = np.concatenate([*members, np.zeros(0, dtype=np.int64)]).tolist()
+            found += [i for i in theirs if other.images[i] not in self._images]
+        places = np.unique(np.array(found, dtype=np.int64))
+        return places[places >= 0]
+
+    @cached_property
+    def _images(self) -> frozenset[str]:
+        return frozenset(self._own.images)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        """The place of each image of the baseline."""
+        images = self.baseline.evaluation.images if self.baseline else ()
+        return {image: i for i, image in enumerate(images)}
 
     def _say_apart(self, one: Slice, other: Evaluation) -> str:
         """Of how many images of a slice the versions have another value of its column."""
-        sides = [
-            next((c for c in evaluation.slice_columns if c.name == one.column), None)
-            for evaluation in (self.candidate.evaluation, other)
-        ]
-        if sides[0] is None or sides[1] is None:
-            return ""
-        has_numbers = any(column is not None and column.numbers is not None for column in sides)
-        ours = _list_values(sides[0], self.candidate.evaluation.images, has_numbers)
-        theirs = _list_values(sides[1], other.images, has_numbers)
+        if one.column not in self._apart:
+            self._apart[one.column] = tuple(self._list_apart(one.column, other))
+        has_numbers = self._has_numbers(one.column, other)
         apart = [
             image
-            for image, value in theirs.items()
-            if image in ours
-            and value
-            and ours[image] != value
-            and (has_numbers or one.value in {value, ours[image]})
+            for image, *values in self._apart[one.column]
+            if has_numbers or one.value in values
         ]
         if not apart:
             return ""
@@ -323,6 +319,28 @@ class Cutter:
             f"the versions have another {_shorten(one.column)!r} of {len(apart):,} shared images, "
             f"first {_shorten(min(apart))!r}: evaluate both with the same columns"
         )
+
+    @cached_property
+    def _apart(self) -> dict[str, tuple[tuple[str, str, str], ...]]:
+        return {}
+
+    def _has_numbers(self, name: str, other: Evaluation) -> bool:
+        columns = (*self.candidate.evaluation.slice_columns, *other.slice_columns)
+        return any(c.numbers is not None for c in columns if c.name == name)
+
+    def _list_apart(self, name: str, other: Evaluation) -> Iterator[tuple[str, str, str]]:
+        """Shared images of which the baseline has a value, and the candidate another or none."""
+        ours, theirs = (
+            next((c for c in evaluation.slice_columns if c.name == name), None)
+            for evaluation in (self.candidate.evaluation, other)
+        )
+        if ours is None or theirs is None:
+            return
+        has_numbers = self._has_numbers(name, other)
+        own = _list_values(ours, self.candidate.evaluation.images, has_numbers)
+        for image, value in _list_values(theirs, other.images, has_numbers).items():
+            if value and own.get(image, value) != value:
+                yield image, value, own[image]
 
 
 def _find_slices(evaluation: Evaluation, pattern: str) -> _Found:
