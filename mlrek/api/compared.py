@@ -3,13 +3,21 @@
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from math import nan
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 from mlrek.api.evaluated import EvaluatedVersion, frame_page, objects
 from mlrek.api.given import Place, check_text
 from mlrek.api.reading import refer
-from mlrek.comparison import Comparison, Difference, ImageChange, TestSets, Why
+from mlrek.comparison import (
+    Comparison,
+    Difference,
+    ImageChange,
+    SliceDifference,
+    TestSets,
+    Why,
+)
 from mlrek.comparison.compare import CompareSettings
 from mlrek.errors import EvaluationError
 from mlrek.evaluation import Doubt, Task
@@ -100,6 +108,20 @@ class ComparedVersions:
         """A row for each number of each label: the columns of `metrics`, and `label` (str)."""
         own = [d for d in self.comparison.differences if d.label]
         return _list_differences(own, ("name", "label", "scope"))
+
+    @property
+    def slices(self) -> "DataFrame":
+        """A row for each slice of the shared images, those that got worse first.
+
+        Columns: `slice` (str: `site=A`); `same_images` (list of str: slices that hold the very same
+        images); `images` (int64); `score_name` (str: the number that each is judged by) and, of
+        it, `baseline`, `candidate`, `difference`, `low`, `high`, `p`, `p_adjusted` (after Holm over
+        all slices; float64, NaN where undefined); of each headline number of the task, where it was
+        computed, `accuracy_baseline`, `…_candidate`, `…_low`, `…_high`; `judgement`, `part_of`
+        (str: the slice that it tells the same as, '' for none) and `reason`. Labels are in
+        `labels`.
+        """
+        return _list_slices(self.comparison.slices)
 
     @property
     def fixed(self) -> "DataFrame":
@@ -250,6 +272,32 @@ def _read_map(label_map: Mapping[str, str] | Place | None) -> Mapping[str, str]:
 
 def _spell_one(labels: Sequence[str]) -> str | None:
     return labels[0] if labels else None
+
+
+def _list_slices(found: Sequence[SliceDifference]) -> "DataFrame":
+    from pandas import DataFrame, Series
+
+    scores = [row.score for row in found]
+    columns = {
+        "slice": objects(row.name for row in found),
+        "same_images": objects([*row.names[1:]] for row in found),
+        "images": Series([len(row.images) for row in found], dtype="int64"),
+        "score_name": objects(score.name for score in scores),
+    }
+    columns |= {
+        name: Series([getattr(score, name) for score in scores], dtype="float64")
+        for name in _NUMBERS
+    }
+    numbers = [{number.name: number for number in row.numbers} for row in found]
+    for name in dict.fromkeys(name for row in numbers for name in row):
+        for part in ("baseline", "candidate", "low", "high"):
+            values = [getattr(row[name], part) if name in row else nan for row in numbers]
+            short = name.removeprefix("aggregate/")
+            columns[f"{short}_{part}"] = Series(values, dtype="float64")
+    columns["judgement"] = objects(score.judgement.value for score in scores)
+    columns["part_of"] = objects(row.part_of for row in found)
+    columns["reason"] = objects(score.reason for score in scores)
+    return DataFrame(columns)
 
 
 def _list_differences(found: Sequence[Difference], names: Iterable[str]) -> "DataFrame":

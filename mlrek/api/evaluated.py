@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from mlrek.api.given import check_share
+from mlrek.api.sliced import SliceBy, list_slices_by
 from mlrek.comparison.doubts import list_doubts
 from mlrek.errors import EvaluationError, UsageError
 from mlrek.evaluation import Doubt, Evaluation, Task
@@ -232,6 +233,37 @@ class EvaluatedVersion:
         if self.evaluation.task in {Task.MULTILABEL, Task.SEGMENTATION}:
             return _list_images(self.evaluation, found)
         return _list_rows(self.evaluation, found)
+
+    def slices(self, by: SliceBy = None) -> "DataFrame":
+        """Where it is weak: a row for each slice of the test images, worst first, then for pairs.
+
+        A slice is the images with one value of a column: of the columns that files tell (a site, a
+        camera), of the true `label`, of `box_size` and `image_size`. One with fewer than 20 images
+        is left out. The same rows as in `slices.csv` of a run and `mlrek show --slices --json`.
+
+        >>> import mlrek
+        >>> ev = mlrek.read("examples/digits#v1-naive-bayes")
+        >>> worst = ev.slices(by="label").iloc[0]
+        >>> f"{worst['slice']}: {worst['difference']:+.3f}, {worst['judgement']}"
+        'label=eight: -0.267, worse'
+
+        Columns: `family` (str: `single`, or `pair` for the common images of two); `column`,
+        `value` and `slice` (str: `site`, `A`, `site=A`); `same_images` (list of str: slices that
+        hold the very same images); `images` (int64); each headline number of the task and the ends
+        of its 95 % interval, as `accuracy`, `accuracy_low`, `accuracy_high`; `score_name` (str),
+        what slices are compared by, `score`, `rest` (that of all other images), `difference`,
+        `low`, `high` (of its 95 % interval), `p` and `p_adjusted` (after Holm over the family), all
+        float64, NaN where undefined; `judgement` (str: `worse`, `better`, `undecided`), `part_of`
+        (str: the slice that it tells the same as, '' for none) and `reason` (str).
+
+        Args:
+            by: The name of a column, or several; None for all.
+
+        Raises:
+            UsageError: There is no such column.
+            EvaluationError: The provider published no record of its images.
+        """
+        return list_slices_by(self.evaluation, self._computed, self.referred.prediction_rule, by)
 
     def confusion_matrix(self, normalize: Normalize | None = None) -> "DataFrame":
         """The confusion matrix, rows true, columns predicted, labels in label order.

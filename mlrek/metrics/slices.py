@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 import scipy.sparse as sp
 
-from mlrek.errors import UsageError
+from mlrek.errors import EvaluationError, UsageError
 from mlrek.evaluation import Detections, Evaluation, FloatArray, IntArray, SliceColumn
 from mlrek.metrics import Number
 from mlrek.metrics.detection.matching import SIZES
@@ -182,11 +182,15 @@ def list_slices(evaluation: Evaluation, by: Sequence[str] | None = None) -> List
 
 
 def check_columns(names: Sequence[str], evaluation: Evaluation) -> None:
-    """See that there are columns of these names, of files or derived ones.
+    """See that there are images, and columns of these names, of files or derived ones.
 
     Raises:
-        UsageError: One is not there; the message names those that are.
+        EvaluationError: Nothing is known of single images.
+        UsageError: A column is not there; the message names those that are.
     """
+    if not evaluation.has_images:
+        version = evaluation.version.name
+        raise EvaluationError(f"{version}: there are no slices, nothing is published of its images")
     stored = (column.name for column in evaluation.slice_columns)
     known = list(dict.fromkeys((*stored, *list_slices(evaluation).columns)))
     for name in names:

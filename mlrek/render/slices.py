@@ -233,6 +233,10 @@ def _list_singles(report: SliceReport, width: int) -> Iterator[Block]:
         return
     yield _tabulate("slice", shown, report, width)
     yield from _list_parts(shown, report.singles)
+    untested = [row for row in shown if row.reason]
+    yield from (Line(f"{cut_name(row.name)}: {row.reason}") for row in untested[:MAX_SAID])
+    if n_untested := len(untested[MAX_SAID:]):
+        yield Line(f"and {n_untested:,} more without a test: `--json` has the reasons")
     if rest := len(leading) - len(shown):
         yield Line(f"and {rest:,} more {_count(rest, 'slice')}: `--json` has them")
     yield Line()

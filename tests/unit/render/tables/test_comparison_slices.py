@@ -5,6 +5,7 @@ from math import nan
 
 import pytest
 
+from mlrek.api.compared import ComparedVersions
 from mlrek.comparison import (
     Comparison,
     Difference,
@@ -15,6 +16,7 @@ from mlrek.comparison import (
     Verdict,
 )
 from mlrek.evaluation import Project, Provider, Task, Version
+from mlrek.promotion.compare import Compared
 from mlrek.render import Line, Table
 from mlrek.render.comparison import build_candidate_json, comparison_blocks, write_summary
 
@@ -172,3 +174,27 @@ def test_versions_without_columns_are_compared_as_before():
     assert not any("slice" in line.lower() for line in _lines(none))
     assert "lice" not in write_summary(none)
     assert build_candidate_json(none)["slices"] == []
+
+
+def test_python_has_the_rows_of_the_document(three):
+    """Each number of the score and of the headline numbers; what does not exist is NaN."""
+    compared = Compared(
+        evaluations=(),
+        read_images=(),
+        list_kept=(),
+        comparisons=(three,),
+        several=None,
+        runs=(),
+    )
+    frame = ComparedVersions(compared=compared).slices
+    rows = build_candidate_json(three)["slices"]
+
+    assert frame["slice"].tolist() == [row["name"] for row in rows]
+    assert frame["same_images"].tolist() == [row["names"][1:] for row in rows]
+    assert frame["images"].tolist() == [row["images"] for row in rows]
+    for name in ("baseline", "candidate", "difference", "low", "high", "p", "p_adjusted"):
+        assert frame[name].tolist() == [row[name] for row in rows]
+        assert frame[name].dtype == "float64"
+    assert frame["judgement"].tolist() == [row["judgement"] for row in rows]
+    assert frame["mcc_candidate"].tolist() == [row["numbers"][0]["candidate"] for row in rows]
+    assert frame["mcc_baseline"].isna().all()

@@ -145,6 +145,15 @@ def test_what_was_tried_left_out_and_cut_is_said(report):
     ]
 
 
+def test_a_slice_without_a_test_says_why():
+    """It is undecided, with its reason below the table."""
+    row = _row("size=small", p=nan, reason="no test: 4 images are not in it, and 20 are needed")
+    blocks = list(slice_blocks(_report(row, _row("site=A"), n_tried=1), 120))
+
+    assert list(_tables(blocks)[0].rows[0][-2:]) == ["—", ""]
+    assert "size=small: no test: 4 images are not in it, and 20 are needed" in _lines(blocks)
+
+
 def test_of_many_slices_the_worst_are_shown_and_the_others_counted():
     """25 rows; of weak ones three sentences."""
     weak = [_row(f"site={i}", score=0.5, p=0.01, judgement=WORSE) for i in range(30)]
