@@ -1,7 +1,7 @@
 """Take the README's pictures: `python tests/e2e/take_screenshots.py`.
 
 Syncs the digits project to a server of its own and keeps the charts, the project's page, a report
-and a comparison in `examples/screenshots`. Needs Chromium and its driver, and the
+and a comparison in `docs/pictures`. Needs Chromium and its driver, and the
 development dependencies.
 
     python tests/e2e/take_screenshots.py --all FOLDER
@@ -33,7 +33,7 @@ from builders.screens import (  # noqa: E402 found by the line above
     take_all,
 )
 
-FOLDER = REPOSITORY / "examples" / "screenshots"
+FOLDER = REPOSITORY / "docs" / "pictures"
 WIDTH = 1400
 SCHEMES = ("light", "dark")
 PATIENCE_S = 60

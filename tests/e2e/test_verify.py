@@ -380,8 +380,8 @@ mlflow() { test "$1 $2 $3 $5" = "artifacts download -r -d" && cp -rL "$ANSWERS/$
 
 
 def test_the_page_for_auditors_can_be_typed(project, tmp_path):
-    """Every command of examples/decisions.md, one after the other: all files are as sealed."""
-    page = (Path(__file__).parents[2] / "examples" / "decisions.md").read_text(encoding="utf-8")
+    """Every command of docs/decisions.md, one after the other: all files are as sealed."""
+    page = (Path(__file__).parents[2] / "docs" / "decisions.md").read_text(encoding="utf-8")
     blocks = re.findall(r"```sh\n(.*?)```", page, re.DOTALL)
     answers, here = tmp_path / "answers", tmp_path / "here"
     answers.mkdir()

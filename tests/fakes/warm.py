@@ -135,16 +135,21 @@ def read_cpu_s(pid: int) -> float | None:
     return None
 
 
-def _serve() -> None:
+def import_all() -> None:
+    """Import all that a command may use, and fill what libraries fill at their first use."""
     import importlib
 
     import mlrek
 
-    answers = os.fdopen(os.dup(1), "w")
     ours = [name for _, name, _ in pkgutil.walk_packages(mlrek.__path__, "mlrek.")]
     for name in (*PRELOADED, *(name for name in ours if not name.endswith("__main__"))):
         importlib.import_module(name)
     _prepare()
+
+
+def _serve() -> None:
+    answers = os.fdopen(os.dup(1), "w")
+    import_all()
     places: dict[int, str] = {}
     for line in sys.stdin:
         number, request = json.loads(line)

@@ -1,4 +1,4 @@
-"""examples/parquet.md: its snippet runs as it stands, and it names each column and key."""
+"""docs/parquet.md: its snippet runs as it stands, and it names each column and key."""
 
 import json
 import re
@@ -12,8 +12,9 @@ from mlrek.formats.stored import GROUPS, dump_evaluation
 from mlrek.promotion import load_version
 from mlrek.sources import AwsOptions
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-PAGE = (EXAMPLES / "parquet.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+PAGE = (ROOT / "docs" / "parquet.md").read_text(encoding="utf-8")
 VERSION = "v2-linear"
 PREFIX = "rekognition-custom-labels-"
 
