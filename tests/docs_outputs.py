@@ -1,8 +1,9 @@
 """The commands of the documentation, run in the order in which a reader pastes them.
 
-    python tests/docs_outputs.py --write
+    python tests/docs_outputs.py --write [PAGE…]
 
 runs them all and writes what they print, and what is made of the code, into the pages of `docs`.
+With pages (`gate.md`) only these are run, after the first one.
 How a page says what is what:
 
 - a block `sh` or `python` is run, in one folder and one store for all pages in the order of
@@ -15,12 +16,15 @@ How a page says what is what:
 - between `<!-- generated: … -->` and `<!-- end -->` is what `docs_reference.py` makes of the code.
 """
 
+import logging
 import re
 import sys
+from collections import defaultdict, deque
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -46,7 +50,6 @@ RUN = ("sh", "python")
 STAND_INS = ("aws",)
 
 RUN_ID = re.compile(r"\b[0-9a-f]{32}\b|\b[0-9a-f]{64}\b")
-TODAY = re.compile(r"\b2\d{3}-\d\d-\d\d[T ]\d\d:\d\d(:\d\d(\.\d+)?)?(Z|\+00:00)?")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,13 +110,16 @@ def run_pages(pages: Iterable[str]) -> list[Ran]:
 
 
 def fill_in(text: str, ran: Iterable[Ran]) -> str:
-    """The page with what its blocks printed."""
-    blocks = read_blocks(text)
-    printed = {one.block.start: one.printed for one in ran}
+    """The page with what its blocks printed; blocks are known by what is typed, in their order."""
+    printed = defaultdict(deque)
+    for one in ran:
+        printed[one.block.body].append(one.printed)
     found = []
-    for block, following in zip(blocks, blocks[1:], strict=False):
-        if block.start in printed and following.is_output:
-            lines = printed[block.start].splitlines(keepends=True)
+    for block, following in pairwise(read_blocks(text)):
+        if not (block.is_run and printed[block.body]):
+            continue
+        lines = printed[block.body].popleft().splitlines(keepends=True)
+        if following.is_output:
             found.append((following, "".join(lines[: following.first_lines])))
     for block, output in reversed(found):
         text = text[: block.start] + output + text[block.end :]
@@ -238,7 +244,10 @@ def main() -> None:
     if sys.argv[1:2] != ["--write"]:
         print(__doc__)
         raise SystemExit(2)
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # the stand-ins' log of requests
     pages = list_pages()
+    if sys.argv[2:]:
+        pages = [name for name in pages if name in {pages[0], *sys.argv[2:]}]
     for name in pages:
         (DOCS / name).write_text(generate(read_page(name)), encoding="utf-8")
     ran = run_pages(pages)

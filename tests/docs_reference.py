@@ -1,4 +1,6 @@
-"""The parts of `docs` that are made of the code, between `<!-- generated: KIND … -->` and `<!-- end -->`.
+"""The parts of `docs` that are made of the code.
+
+They are between `<!-- generated: KIND … -->` and `<!-- end -->`. The kinds:
 
 `options COMMAND`: what a command takes. `policy TABLE`: the keys of a policy's table.
 `doubts`: each kind and what it does. `numbers PATTERN …`: definitions of numbers by their keys.
@@ -21,6 +23,7 @@ TASKS = {
     "multilabel": "several labels an image",
     "detection": "boxes",
     "segmentation": "masks",
+    "any": "all tasks",
 }
 EFFECTS = {
     "stops": "stops checks that read a number which it touches",
@@ -58,7 +61,7 @@ def select_keys(patterns: str) -> list[str]:
 
 def _list_definitions() -> dict[str, dict[str, str]]:
     from mlrek.evaluation import Task
-    from mlrek.metrics.numbers import list_definitions
+    from mlrek.metrics.numbers import _ANY_TASK, list_definitions
 
     positive = "POSITIVE"
     found = {}
@@ -70,6 +73,8 @@ def _list_definitions() -> dict[str, dict[str, str]]:
                 for key, text in list_definitions(task, positive).items()
             }
         found[task.value] = own
+    known = {key for own in found.values() for key in own}
+    found["any"] = {key: text for key, text in _ANY_TASK.items() if key not in known}
     return found
 
 

@@ -69,7 +69,7 @@ def test_the_readmes_commands_log_and_check_the_successor(mlrek):
     readme = (ROOT / "README.md").read_text()
     section = readme.split("## A model from anywhere")[1].split("\n## ")[0]
     commands = re.findall(
-        r"^mlrek (.*)$", re.search(r"```\n(.*?)```", section, re.DOTALL)[1], re.MULTILINE
+        r"^mlrek (.*)$", re.search(r"```sh\n(.*?)```", section, re.DOTALL)[1], re.MULTILINE
     )
     assert len(commands) == 2
     mlrek("sync", "examples/digits", "--version", "v2-linear")

@@ -12,6 +12,16 @@ from docs_outputs import DOCS, README, ROOT, fill_in, list_pages, read_blocks, r
 HOST = re.compile(r"""(?:src|srcset|action|data-src)\s*=\s*["']?\s*(?:https?:)?//[^"'\s>]+""")
 LINKED = re.compile(r"<link\b[^>]*>")
 IMPORTED = re.compile(r"""(?:@import|url\()\s*["']?(?:https?:)?//""")
+CUT_OFF = """
+    const right = document.documentElement.clientWidth;
+    const scrolls = e => !e.matches(".md-content") &&
+        (getComputedStyle(e).overflowX !== "visible" || scrolls(e.parentElement));
+    const cut = [...document.querySelectorAll(".md-content *")].filter(e => {
+        const place = e.getBoundingClientRect();
+        return place.width && place.right > right + 1 && !scrolls(e.parentElement);
+    });
+    return cut.map(e => `${e.tagName}: ${e.textContent.slice(0, 60)}`);
+"""
 
 
 @pytest.fixture(scope="module")
@@ -80,6 +90,20 @@ def test_the_site_holds_every_page(site):
 
     assert pages == {Path(name).with_suffix(".html").as_posix() for name in list_pages()}
     assert {name for name in pages if not (site / name).exists()} == set()
+
+
+@pytest.mark.browser
+def test_no_page_is_wider_than_a_telephone(site, browser):
+    """At 400 pixels nothing of a page is cut off: what is wider scrolls by itself."""
+    size = {"width": 400, "height": 900, "deviceScaleFactor": 1, "mobile": False}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    found = {}
+    for name in list_pages():
+        browser.get((site / name).with_suffix(".html").as_uri())
+        found[name] = browser.execute_script(CUT_OFF)
+    browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+    assert {name: cut for name, cut in found.items() if cut} == {}
 
 
 def test_each_block_that_is_not_run_has_its_reason():

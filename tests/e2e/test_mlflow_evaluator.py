@@ -194,15 +194,15 @@ def test_a_model_need_not_know_the_labels_of_the_test_set(mlflow, data):
     assert "label_f1/digit 9" in named.data.metrics
 
 
-def test_the_lines_of_the_readme_run(mlflow):
-    """The README's example, as it stands, evaluates a model into a run."""
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+def test_the_lines_of_the_documentation_run(mlflow):
+    """The page's example, as it stands, evaluates a model into a run."""
+    page = (ROOT / "docs" / "notebook.md").read_text(encoding="utf-8")
     (block,) = (
-        b for b in re.findall(r"```python\n(.*?)```", readme, re.DOTALL) if "evaluators=" in b
+        b for b in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if "evaluators=" in b
     )
     names = {}
 
-    exec(block, names)  # noqa: S102 - the README's own lines
+    exec(block, names)  # noqa: S102 - the page's own lines
 
     test_set, model = names["test_set"], names["model"]
     y_pred = model.predict(test_set.drop(columns=["target", "image"]))

@@ -22,7 +22,8 @@ CLIENT = """#!{python} -IS
 import array, json, os, socket, sys
 asked = socket.socket(socket.AF_UNIX)
 asked.connect({address!r})
-said = json.dumps([[os.path.basename(sys.argv[0]), *sys.argv[1:]], os.getcwd(), dict(os.environ)]).encode()
+words = [os.path.basename(sys.argv[0]), *sys.argv[1:]]
+said = json.dumps([words, os.getcwd(), dict(os.environ)]).encode()
 streams = array.array("i", [0, 1, 2])
 asked.sendmsg([len(said).to_bytes(8, "big")], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, streams)])
 asked.sendall(said)
@@ -133,22 +134,9 @@ def _serve(address: str) -> None:
 def _run(asked: socket.socket) -> None:
     """One command, in the child; it never returns."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
-    name, code = "", 70
+    code = 70
     try:
-        streams = array.array("i")
-        size, sent, _, _ = asked.recvmsg(8, socket.CMSG_LEN(3 * streams.itemsize))
-        streams.frombytes(sent[0][2])
-        said = b""
-        while len(said) < int.from_bytes(size, "big"):
-            said += asked.recv(1 << 16)
-        (name, *words), folder, env = json.loads(said)
-        for number, stream in enumerate(streams):
-            os.dup2(stream, number)
-        sys.stdin = open(0, closefd=False, encoding="utf-8")  # noqa: SIM115
-        sys.stdout, sys.stderr = (
-            open(number, "w", buffering=1, closefd=False, encoding="utf-8")  # noqa: SIM115
-            for number in (1, 2)
-        )  # by line, as in a terminal: what goes to both keeps its order
+        (name, *words), folder, env = _take_over(asked)
         os.chdir(folder)
         os.environ.clear()
         os.environ.update(env)
@@ -164,6 +152,24 @@ def _run(asked: socket.socket) -> None:
         sys.stderr.flush()
         asked.send(str(code).encode())
         os._exit(code)
+
+
+def _take_over(asked: socket.socket) -> list:
+    """Have the streams of who asks; the words, the folder and the variables come back."""
+    streams = array.array("i")
+    size, sent, _, _ = asked.recvmsg(8, socket.CMSG_LEN(3 * streams.itemsize))
+    streams.frombytes(sent[0][2])
+    said = b""
+    while len(said) < int.from_bytes(size, "big"):
+        said += asked.recv(1 << 16)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+    sys.stdin = open(0, closefd=False, encoding="utf-8")  # noqa: SIM115
+    sys.stdout, sys.stderr = (
+        open(number, "w", buffering=1, closefd=False, encoding="utf-8")  # noqa: SIM115
+        for number in (1, 2)
+    )  # by line, as in a terminal: what goes to both keeps its order
+    return json.loads(said)
 
 
 def _start(name: str, words: list[str]) -> None:

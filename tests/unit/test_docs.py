@@ -19,7 +19,7 @@ PAGES = (README, *list_pages())
 IN_THE_REPOSITORY = re.compile(r"https://github\.com/mlrek/mlrek/(?:blob|tree)/main/([^)#\s>]+)")
 RELATIVE = re.compile(r"\]\((?!https?:|#)([^)#\s]+)")
 MESSAGE = re.compile(r"^#{2,4} `(.+)`$", re.MULTILINE)
-TYPED = re.compile(r"\bmlrek ((?:policy )?[a-z]+)\b([^\n|;&#]*)")
+TYPED = re.compile(r"(?<![\w/])mlrek ((?:policy )?[a-z]+)\b([^\n|;&#]*)")
 SECTION = re.compile(r"^(?=##+ )", re.MULTILINE)
 
 
@@ -42,7 +42,9 @@ def test_every_metric_is_documented_once():
 
 def test_every_metric_has_a_formula_a_source_and_when_it_is_left_out():
     """Below each list of numbers the page says all three."""
-    sections = [one for one in SECTION.split(read_page("metrics.md")) if "generated: numbers" in one]
+    sections = [
+        one for one in SECTION.split(read_page("metrics.md")) if "generated: numbers" in one
+    ]
     wanted = ("**Formula:**", "**Source:**", "**Left out:**")
 
     assert sections
@@ -59,7 +61,7 @@ def test_every_table_and_key_of_a_policy_is_documented():
 def test_every_doubt_is_explained():
     """Each kind has a row with its effect, and a sentence on when it is there."""
     page = read_page("policy.md")
-    sections = set(re.findall(r"^- `(\w+)`: \w", page, re.MULTILINE))
+    sections = set(re.findall(r"^- `(\w+)`: \S", page, re.MULTILINE))
 
     assert {str(kind) for kind in DoubtKind} - sections == set()
 

@@ -2,6 +2,7 @@
 
 import ast
 import re
+import subprocess
 from collections import defaultdict
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -32,6 +33,11 @@ KEPT = re.compile(
     r"|\bexam(\.manifest|/0\.jpg)"  # data of a test
 )
 """Where the word "exam" stays: old runs and other programs read it."""
+IN_THE_REPOSITORY = {
+    *("CHANGELOG.md", "LICENSE", "MLproject", "README.md", "conda.yaml", "pyproject.toml"),
+    *("docs", "examples", "mlrek", "tests", "action.yml", "mkdocs.yml"),
+}
+"""All names at the top of the repository that do not begin with a dot."""
 
 
 @pytest.fixture(scope="module")
@@ -46,6 +52,14 @@ def test_few_names_are_at_the_root():
     names = {path.name for path in PACKAGE.iterdir()} - {"__pycache__"}
 
     assert len(names) <= AT_THE_ROOT, sorted(names)
+
+
+def test_few_names_are_at_the_top_of_the_repository():
+    """Whoever opens the repository finds README and site, package, tests and examples."""
+    done = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=True)
+    names = {line.strip('"').partition("/")[0] for line in done.stdout.splitlines()}
+
+    assert {name for name in names if not name.startswith(".")} - IN_THE_REPOSITORY == set()
 
 
 def test_modules_are_few(imports):
@@ -78,12 +92,13 @@ def test_public_names_of_rooms_differ():
 def test_house_words_are_not_used(word):
     """One word per idea, in plain English."""
     pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / ".github").glob("*.md")]
+    written = [path for name in ("docs", "examples") for path in (ROOT / name).glob("*.md")]
     code = [path for kind in ("py", "html", "js") for path in PACKAGE.rglob(f"*.{kind}")]
     tests = [path for path in TESTS.rglob("*.py") if path != Path(__file__)]
     said = re.compile(rf"\b{word}\b", re.IGNORECASE)
     found = {
         str(path.relative_to(ROOT)): line
-        for path in (*pages, *(ROOT / "examples").glob("*.md"), *code, *tests)
+        for path in (*pages, *written, *code, *tests)
         for line in KEPT.sub("", path.read_text()).splitlines()
         if said.search(line)
     }
