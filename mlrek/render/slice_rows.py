@@ -29,9 +29,13 @@ AnyRow: TypeAlias = SliceRow | SliceDifference
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownSlices:
-    """The sentence that a page begins its slices with; `names` end it, each short and whole."""
+    """The sentence that a page begins its slices with; `names` end it, each short and whole.
+
+    `is_listed` tells whether there is any slice to list.
+    """
 
     lead: str
+    is_listed: bool = True
     names: tuple[tuple[str, str], ...] = ()
     more: int = 0
     notes: tuple[str, ...] = ()
@@ -48,7 +52,8 @@ def say_slices(report: SliceReport | None) -> ShownSlices | None:
     none = say_none_weak(report)
     lead = f"{none[:1].upper()}{none[1:]}."
     verbs = ("is significantly weaker than the rest", "are significantly weaker than the rest")
-    return _say_worst(list_weak(report), report.n_tried, verbs, ShownSlices(lead=lead, notes=notes))
+    said = ShownSlices(lead=lead, is_listed=bool(report.singles), notes=notes)
+    return _say_worst(list_weak(report), report.n_tried, verbs, said)
 
 
 def say_slice_differences(comparison: Comparison) -> ShownSlices | None:

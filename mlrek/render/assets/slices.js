@@ -110,7 +110,7 @@ function makeSliceTable(rows, id, { heads, sayNumber, places, unit, after = "" }
       return [makeRow(row, nested, isOpen), ...(isOpen ? nested.map((one) => makeRow(one, [], false, true)) : [])];
     });
     const head = el("tr", {}, columns.map(([key, text]) => (key ? makeHead(key, text) : axisHead(slices.reach))));
-    box.replaceChildren(shown.length ? el("table", { class: "plain differences slices" }, el("thead", {}, head), el("tbody", {}, body)) : el("p", { class: "quiet" }, `No ${unit} passes the filters.`));
+    box.replaceChildren(shown.length ? el("table", { class: "plain differences slices" }, el("thead", {}, head), el("tbody", {}, body)) : el("p", { class: "quiet" }, rows.length ? `No ${unit} passes the filters.` : ""));
     const nested = n - leads.length, notes = [];
     if (nested) notes.push(`${plural(nested, unit)} that stand${nested === 1 ? "s" : ""} in another and tell${nested === 1 ? "s" : ""} the same ${nested === 1 ? "is" : "are"} folded under it.`);
     if (after) notes.push(after);
