@@ -55,6 +55,7 @@ def check(
     ] = "",
     alias: opt.Alias = "champion",
     group_by: opt.GroupBy = "",
+    slice_by: opt.SliceBy = None,
     undecided: opt.Undecided = None,
     unfolds: opt.Unfolds = False,
     junit: Annotated[
@@ -95,7 +96,7 @@ def check(
 
     if not policy:
         raise UsageError(f"name a policy: {say_start(candidate)}")
-    asked = read_policy(policy, baseline, group_by)
+    asked = read_policy(policy, baseline, group_by, slice_by or ())
     aws, asking = account.aws, Asking(alias=alias)
     open_store = cache(partial(connect, tracking_uri))
     decision = check_version(candidate, asked, aws, open_store, asking)

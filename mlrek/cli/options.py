@@ -57,6 +57,16 @@ GroupBy = Annotated[
         show_default=False,
     ),
 ]
+SliceBy = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--slice-by",
+        metavar="NAME=REGEX",
+        help="A further column of test images: its value is the first group of a regular "
+        "expression on image URIs. Repeatable.",
+        show_default=False,
+    ),
+]
 TrackingUri = Annotated[
     str,
     typer.Option(

@@ -36,6 +36,7 @@ def promote(
     ] = "",
     alias: opt.Alias = "champion",
     group_by: opt.GroupBy = "",
+    slice_by: opt.SliceBy = None,
     undecided: opt.Undecided = None,
     unfolds: opt.Unfolds = False,
     rollback: Annotated[
@@ -79,7 +80,7 @@ def promote(
     if model_uri and rollback:
         raise UsageError("--rollback puts back what was before: leave --model-uri out")
     own = find_own_model(registry, model_uri) if model_uri else None
-    asked = None if rollback else read_policy(policy, group_by=group_by)
+    asked = None if rollback else read_policy(policy, "", group_by, slice_by or ())
     if asked is None:
         promotion = prepare_rollback(candidate, alias, registry)
     else:

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from mlrek.errors import EvaluationError
+from mlrek.errors import EvaluationError, UsageError
 from mlrek.evaluation import FloatArray, IntArray, SliceColumn
 from mlrek.formats.json_text import join_some, quoted
 from mlrek.metrics.slices import MAX_COLUMNS, MAX_VALUES, MAX_WHOLE
@@ -92,6 +92,57 @@ def gather_column(name: str, cells: Sequence[object]) -> SliceColumn | None:
     known: dict[str, int] = {}
     codes = [-1 if text is None else known.setdefault(text, len(known)) for text in texts]
     return make_column(name, [*known], np.array(codes, dtype=np.int64))
+
+
+def parse_patterns(texts: Iterable[str]) -> dict[str, str]:
+    """Regular expressions by the name of the column that each finds the values of.
+
+    Raises:
+        UsageError: A text is no NAME=REGEX, or a name stands twice.
+
+    >>> parse_patterns(["site=/(site-[0-9]+)/"])
+    {'site': '/(site-[0-9]+)/'}
+    """
+    patterns: dict[str, str] = {}
+    for text in texts:
+        name, _, pattern = text.partition("=")
+        if not name.strip() or not pattern:
+            raise UsageError(f"--slice-by {text!r} is no NAME=REGEX, as 'site=/(site-[0-9]+)/'")
+        if name in patterns:
+            raise UsageError(f"--slice-by names the column {name!r} twice")
+        try:
+            re.compile(pattern)
+        except (re.error, OverflowError, RecursionError) as exc:
+            raise UsageError(
+                f"--slice-by {name}: {pattern!r} is no regular expression: {exc}"
+            ) from exc
+        patterns[name] = pattern
+    return patterns
+
+
+def cut_by_uri(images: Sequence[str], patterns: Mapping[str, str]) -> tuple[SliceColumn, ...]:
+    """Columns of what a regular expression finds in the URI of each image.
+
+    Its first group that is there, or without one the whole match; another image has no value.
+
+    Raises:
+        EvaluationError: These are more columns or values than an evaluation keeps.
+    """
+    columns = tuple(
+        _find_values(name, re.compile(pattern), images) for name, pattern in patterns.items()
+    )
+    check_asked(columns)
+    return columns
+
+
+def _find_values(name: str, pattern: re.Pattern[str], images: Sequence[str]) -> SliceColumn:
+    matches = map(pattern.search, images)
+    found = [m and next(filter(None, m.groups()), m[0]) for m in matches]
+    known: dict[str, int] = {}
+    codes = [known.setdefault(text, len(known)) if text else -1 for text in found]
+    column = make_column(name, [*known], np.array(codes, dtype=np.int64))
+    none = np.full(len(images), -1, dtype=np.int64)
+    return column or SliceColumn(name=tidy_text(name), codes=none)
 
 
 def write_scalar(cell: object) -> str:

@@ -1,7 +1,7 @@
 """May this version be promoted? Reads the versions, compares, decides, and notes the answer."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -11,6 +11,7 @@ from mlrek.comparison.doubts import find_leakage, list_doubts
 from mlrek.comparison.pairing import group_images, number_groups
 from mlrek.errors import PolicyError, TrackingError
 from mlrek.evaluation import Doubt, Evaluation
+from mlrek.formats.image_columns import parse_patterns
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.test_set import test_set_digest
@@ -81,12 +82,14 @@ class Asking:
     baseline: Referred | None = None
 
 
-def read_policy(path: str, baseline: str = "", group_by: str = "") -> Policy:
+def read_policy(
+    path: str, baseline: str = "", group_by: str = "", slice_by: Sequence[str] = ()
+) -> Policy:
     """The policy in a file, with what the command line says instead of it.
 
     Raises:
         PolicyError: There is no such file, or it is no valid policy.
-        UsageError: The grouping is no regular expression.
+        UsageError: The grouping is no regular expression, or a column has none.
     """
     try:
         text = read_small_text(path, "utf-8-sig")
@@ -97,20 +100,22 @@ def read_policy(path: str, baseline: str = "", group_by: str = "") -> Policy:
         raise PolicyError(f"{path}: the policy cannot be read: {exc.strerror}") from exc
     except ValueError as exc:  # no UTF-8, endless, or no path at all
         raise PolicyError(f"{path}: the policy cannot be read: {exc}") from exc
-    return make_policy(text, path, baseline, group_by)
+    return make_policy(text, path, baseline, group_by, slice_by)
 
 
-def make_policy(text: str, uri: str, baseline: str = "", group_by: str = "") -> Policy:
+def make_policy(
+    text: str, uri: str, baseline: str = "", group_by: str = "", slice_by: Sequence[str] = ()
+) -> Policy:
     """The policy of a text, with what its caller says instead of it; messages call it `uri`.
 
     Raises:
         PolicyError: It is no valid policy.
-        UsageError: The grouping is no regular expression.
+        UsageError: The grouping is no regular expression, or a column has none.
     """
     policy = parse_policy(text, uri=uri, baseline=baseline)
     if group_by:
         group_images((), group_by)  # refuses what is no regular expression
-    return _group(policy, group_by)
+    return _group(policy, group_by, parse_patterns(slice_by))
 
 
 def _group(policy: Policy, group_by: str, slice_by: Mapping[str, str] | None = None) -> Policy:

@@ -4,7 +4,6 @@ A slice is what the candidate's columns say; a column that only the baseline has
 Where both have it and disagree about images of a slice, the versions are not compared there.
 """
 
-import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +13,7 @@ import numpy as np
 
 from mlrek.comparison import Verdict
 from mlrek.evaluation import Evaluation, IntArray, SliceColumn, Task
+from mlrek.formats.image_columns import cut_by_uri
 from mlrek.metrics.slices import (
     ANY_VALUE,
     BOX_SIZE_COLUMN,
@@ -58,33 +58,6 @@ class _Found:
     missing: str = ""
 
 
-def cut_by_uri(evaluation: Evaluation, patterns: dict[str, str]) -> Evaluation:
-    """The evaluation with further columns: the value is what a pattern finds in an image's URI.
-
-    Its first group that is there, or without one the whole match; other images have no value. A
-    column of that name in the files gives way.
-    """
-    made = tuple(
-        _read_column(name, re.compile(pattern), evaluation.images)
-        for name, pattern in patterns.items()
-    )
-    kept = tuple(column for column in evaluation.slice_columns if column.name not in patterns)
-    return replace(evaluation, slice_columns=(*kept, *made)) if made else evaluation
-
-
-def _read_column(name: str, pattern: re.Pattern[str], images: Sequence[str]) -> SliceColumn:
-    matches = map(pattern.search, images)
-    found = [m and next(filter(None, m.groups()), m[0]) for m in matches]
-    return _make_column(name, found)
-
-
-def _make_column(name: str, found: Sequence[str | None]) -> SliceColumn:
-    values = tuple(sorted({value for value in found if value}))
-    places = {value: i for i, value in enumerate(values)}
-    codes = np.array([places[value] if value else -1 for value in found], dtype=np.int64)
-    return SliceColumn(name=name, values=values, codes=codes)
-
-
 def cut_slices(
     policy: Policy,
     candidate: Referred,
@@ -116,7 +89,15 @@ def cut_slices(
 
 
 def _with_columns(referred: Referred, policy: Policy) -> Referred:
-    return replace(referred, evaluation=cut_by_uri(referred.evaluation, policy.test_set.slice_by))
+    """The version with the columns that the policy cuts from the URIs of images.
+
+    A column of that name in the files gives way.
+    """
+    evaluation = referred.evaluation
+    made = cut_by_uri(evaluation.images, policy.test_set.slice_by)
+    names = {column.name for column in made}
+    kept = (column for column in evaluation.slice_columns if column.name not in names)
+    return replace(referred, evaluation=replace(evaluation, slice_columns=(*kept, *made)))
 
 
 @dataclass(frozen=True, kw_only=True)
