@@ -42,12 +42,12 @@ def list_steps(job: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield from job.get("steps", [])
 
 
-def test_zizmor_finds_nothing_in_the_workflows():
+def test_zizmor_finds_nothing_in_the_workflows_and_the_action():
     """No words of others in scripts, no wide permissions, loose actions or kept credentials."""
     program = shutil.which("zizmor", path=Path(sys.executable).parent) or "zizmor"
     command = [program, "--offline", "--no-progress", "--color=never"]
 
-    command += ["--min-severity=medium", FOLDER]
+    command += ["--min-severity=medium", FOLDER, ROOT / "action.yml"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
 
     assert done.returncode == 0, done.stdout + done.stderr
