@@ -11,7 +11,7 @@ from mlrek.errors import EvaluationError
 from mlrek.evaluation import BoolArray, Evaluation, FloatArray, Task
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.counts import LabelCounts, divide, pair_records
-from mlrek.metrics.decisions import count_images, decide_records, find_exact, predict
+from mlrek.metrics.decisions import Sample, count_images, decide_records, find_exact, predict
 from mlrek.metrics.detection import IOU_THRESHOLD
 from mlrek.metrics.detection.matching import NO_MATCH, arrange_boxes
 from mlrek.metrics.detection.outcomes import decide_boxes, find_outcomes
@@ -26,12 +26,14 @@ TOP_LABEL_NOTE: Final = (
 class ImageScores:
     """The score of each image, (n_images,), NaN of one that does not count.
 
-    `name` is the number that is its mean. `is_share`: each is 0 or 1.
+    `name` is the number that is its mean. `is_share`: each is 0 or 1. `sample` are
+    the predictions that decide it, where each image has one label.
     """
 
     name: str
     values: FloatArray
     is_share: bool
+    sample: Sample | None = None
     notes: tuple[str, ...] = ()
 
     @property
@@ -57,7 +59,7 @@ def _score_top_labels(evaluation: Evaluation, rule: PredictionRule) -> ImageScor
     sample = predict(evaluation, PredictionRule.TOP1 if is_notebook else rule)
     values = np.where(sample.counted, sample.is_right.astype(np.float64), np.nan)
     notes = (TOP_LABEL_NOTE,) if is_notebook else ()
-    return ImageScores(name="accuracy", values=values, is_share=True, notes=notes)
+    return ImageScores(name="accuracy", values=values, is_share=True, sample=sample, notes=notes)
 
 
 def _score_label_sets(evaluation: Evaluation, _rule: PredictionRule) -> ImageScores:

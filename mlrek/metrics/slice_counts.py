@@ -29,27 +29,48 @@ Codes = NDArray[np.int64]
 
 _ROUNDING: Final = 1e-12
 _LEAST_DEGREES: Final = 3.0
+_SPARSE: Final = 4  # cells for each image, with more of which sorting is faster than counting
 _WHAT: Final = "images"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SliceCells:
-    """What the images of each slice are: `counts` (n_slices, n_labels), and kinds of images.
+    """What the images of each slice are.
 
-    All (n_kinds,): the slice, the true and the predicted label (`n_labels` for none) of images that
-    are alike, and how many they are. Kinds stand by slice.
+    `tp` (n_slices, n_labels) counts right images; `support` and `predicted` (n_slices,
+    n_labels + 1) those with each label, the last one being no prediction. Wrong images that are
+    alike are one of `n_kinds`, which stand by slice: `slice_idx`, `true_cell` and `pred_cell`
+    (n_kinds,) are the slice and places in the flat tables, `times` how many they are.
     """
 
-    counts: LabelCounts
+    tp: Codes
+    support: Codes
+    predicted: Codes
     slice_idx: Codes
-    y_true: Codes
-    y_pred: Codes
+    true_cell: Codes
+    pred_cell: Codes
     times: Codes
 
     @property
     def n_images(self) -> Codes:
         """Images of each slice, (n_slices,)."""
-        return np.asarray(self.counts.support.sum(axis=1), dtype=np.int64)
+        return np.asarray(self.support.sum(axis=1), dtype=np.int64)
+
+    @property
+    def own_support(self) -> Codes:
+        """The support of labels alone, (n_slices, n_labels)."""
+        return self.support[:, :-1]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _LeftOut:
+    """A number without one right image of each label, (n_slices, n_labels), or one wrong image.
+
+    `right` means nothing where no image is right; `wrong` is (n_kinds,).
+    """
+
+    right: FloatArray
+    wrong: FloatArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,61 +82,70 @@ class _Spread:
     degrees: FloatArray
 
 
-def count_cells(
-    y_true: Codes, y_pred: Codes, codes: IntArray, n_slices: int, n_labels: int
-) -> SliceCells:
-    """Count the images of each slice.
+class CellCounter:
+    """Counts the images of slices by true and predicted label."""
 
-    Args:
-        y_true: True labels, (n,).
-        y_pred: Predicted ones, (n,), -1 for none.
-        codes: The slice of each, (n,); `n_slices` and more for none.
-        n_slices: How many slices there are.
-        n_labels: How many labels.
-    """
-    wrong = np.flatnonzero(y_true != y_pred)
-    right = codes * n_labels + y_true
-    right[wrong] = n_slices * n_labels
-    size = n_slices * n_labels
-    tp = np.bincount(right, minlength=size)[:size].reshape(n_slices, n_labels)
-    wrong = wrong[codes[wrong] < n_slices]
-    width = n_labels + 1
-    cells = codes[wrong] * (n_labels * width) + y_true[wrong] * width
-    cells += np.where(y_pred[wrong] < 0, n_labels, y_pred[wrong])
-    found, times = np.unique(cells, return_counts=True)
-    of_slice, rest = np.divmod(found, n_labels * width)
-    true, predicted = np.divmod(rest, width)
-    counts = LabelCounts(
-        tp=tp,
-        predicted=tp + _add_up(of_slice, predicted, times, (n_slices, width))[:, :n_labels],
-        support=tp + _add_up(of_slice, true, times, (n_slices, n_labels)),
-    )
-    right_slice, right_label = np.nonzero(tp)
-    columns = (
-        (right_slice, of_slice),
-        (right_label, true),
-        (right_label, predicted),
-        (tp[right_slice, right_label], times),
-    )
-    joined = [np.concatenate(column) for column in columns]
-    return _in_order(counts, joined)
+    def __init__(self, y_true: IntArray, y_pred: IntArray, n_labels: int) -> None:
+        """Labels of each image, (n_images,) both, -1 for no prediction or no truth."""
+        self._n_labels, self._width = n_labels, n_labels + 1
+        self._true = np.where(y_true < 0, n_labels, y_true).astype(np.int64)
+        self._wrong = np.flatnonzero(y_true != y_pred)
+        self._wrong_true = self._true[self._wrong]
+        self._wrong_pred = np.where(y_pred < 0, n_labels, y_pred)[self._wrong].astype(np.int64)
+        self._codes = np.empty(len(y_true), dtype=np.int64)
+
+    def take(self, image_idx: IntArray) -> "CellCounter":
+        """That of some images, in their order."""
+        pred = self._true.copy()
+        pred[self._wrong] = self._wrong_pred
+        taken = [
+            np.where(codes == self._n_labels, -1, codes)[image_idx] for codes in (self._true, pred)
+        ]
+        return CellCounter(taken[0], taken[1], self._n_labels)
+
+    def count(self, codes: Codes, n_slices: int) -> SliceCells:
+        """Of each slice; `codes` (n_images,) is that of each image, `n_slices` for none."""
+        size, width = n_slices * self._width, self._width
+        np.multiply(codes, width, out=self._codes)
+        self._codes += self._true
+        support = np.bincount(self._codes, minlength=size)[:size].reshape(n_slices, width)
+        of_wrong = codes[self._wrong]
+        kept = np.flatnonzero(of_wrong < n_slices)
+        cells = of_wrong[kept] * width + self._wrong_true[kept]
+        cells = cells * width + self._wrong_pred[kept]
+        found, times = _count_distinct(cells, size * width)
+        true_cell, pred = np.divmod(found, width)
+        slice_idx = true_cell // width
+        pred_cell = slice_idx * width + pred
+        tp = support - _add_up(true_cell, times, support.shape)
+        return SliceCells(
+            tp=tp[:, :-1],
+            support=support,
+            predicted=tp + _add_up(pred_cell, times, support.shape),
+            slice_idx=slice_idx,
+            true_cell=true_cell,
+            pred_cell=pred_cell,
+            times=times,
+        )
 
 
 def join_cells(parts: Sequence[SliceCells]) -> SliceCells:
     """All slices of several counts, one after the other; of at least one."""
-    starts = np.cumsum([0, *(len(part.counts.support) for part in parts)])[:-1]
+    starts = np.cumsum([0, *(len(part.support) for part in parts)])[:-1].tolist()
+    width = parts[0].support.shape[1]
+
+    def join(name: str, step: int) -> Codes:
+        columns = zip(parts, starts, strict=True)
+        return np.concatenate([getattr(part, name) + start * step for part, start in columns])
+
     return SliceCells(
-        counts=LabelCounts(
-            tp=np.concatenate([part.counts.tp for part in parts]),
-            predicted=np.concatenate([part.counts.predicted for part in parts]),
-            support=np.concatenate([part.counts.support for part in parts]),
-        ),
-        slice_idx=np.concatenate(
-            [part.slice_idx + start for part, start in zip(parts, starts, strict=True)]
-        ),
-        y_true=np.concatenate([part.y_true for part in parts]),
-        y_pred=np.concatenate([part.y_pred for part in parts]),
-        times=np.concatenate([part.times for part in parts]),
+        tp=join("tp", 0),
+        support=join("support", 0),
+        predicted=join("predicted", 0),
+        slice_idx=join("slice_idx", 1),
+        true_cell=join("true_cell", width),
+        pred_cell=join("pred_cell", width),
+        times=join("times", 0),
     )
 
 
@@ -130,101 +160,120 @@ def compute_cell_numbers(cells: SliceCells, confidence: float) -> list[dict[str,
     return [dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True)]
 
 
-def _add_up(rows: Codes, columns: Codes, times: Codes, shape: tuple[int, int]) -> Codes:
-    sums = np.bincount(rows * shape[1] + columns, weights=times, minlength=shape[0] * shape[1])
-    return np.rint(sums).astype(np.int64).reshape(shape)
+def _count_distinct(cells: Codes, size: int) -> tuple[Codes, Codes]:
+    """The distinct cells, rising, and how often each is there."""
+    if size > _SPARSE * max(len(cells), 1):
+        return np.unique(cells, return_counts=True)
+    counts = np.bincount(cells, minlength=size)
+    found = np.flatnonzero(counts)
+    return found, counts[found]
 
 
-def _in_order(counts: LabelCounts, columns: Sequence[Codes]) -> SliceCells:
-    order = np.argsort(columns[0], kind="stable")
-    slice_idx, y_true, y_pred, times = (column[order] for column in columns)
-    return SliceCells(counts=counts, slice_idx=slice_idx, y_true=y_true, y_pred=y_pred, times=times)
+def _add_up(cells: Codes, times: Codes, shape: tuple[int, ...]) -> Codes:
+    size = shape[0] * shape[1]
+    sums = np.bincount(cells, weights=times, minlength=size)
+    return sums.astype(np.int64).reshape(shape)
 
 
 def _compute_values(cells: SliceCells) -> dict[str, FloatArray]:
     """The three numbers without a formula for their interval, (n_slices,) each."""
-    counts = cells.counts
-    f1 = divide(2 * counts.tp, counts.support + counts.predicted, empty=0.0)
-    recall = divide(counts.tp, counts.support, empty=0.0)
+    tp, support, predicted = cells.tp, cells.own_support, cells.predicted[:, :-1]
+    f1 = divide(2 * tp, support + predicted, empty=0.0)
+    recall = divide(tp, support, empty=0.0)
     return {
-        "f1_macro": divide(f1.sum(axis=1), counts.occurs.sum(axis=1)),
-        "balanced_accuracy": divide(recall.sum(axis=1), (counts.support > 0).sum(axis=1)),
-        "mcc": compute_mcc(counts),
+        "f1_macro": divide(f1.sum(axis=1), ((support + predicted) > 0).sum(axis=1)),
+        "balanced_accuracy": divide(recall.sum(axis=1), (support > 0).sum(axis=1)),
+        "mcc": compute_mcc(LabelCounts(tp=tp, predicted=predicted, support=support)),
     }
 
 
-def _leave_out(cells: SliceCells) -> dict[str, FloatArray]:
-    """The same without one image of each kind, (n_kinds,) each."""
-    return {
-        "f1_macro": _leave_out_of_f1(cells),
-        "balanced_accuracy": _leave_out_of_recall(cells),
-        "mcc": _leave_out_of_mcc(cells),
-    }
+def _leave_out(cells: SliceCells) -> dict[str, _LeftOut]:
+    """The same without each image. One that is wrong is taken off two labels, a right one off one.
+
+    Of no prediction all counts that the mean over labels needs are 0.
+    """
+    tp = np.pad(cells.tp, ((0, 0), (0, 1)))
+    both = cells.support + cells.predicted
+    both[:, -1] = 0
+    f1 = _leave_out_of_mean(cells, (2 * tp, both), (2, 2), touches_predicted=True)
+    recall = _leave_out_of_mean(cells, (tp, cells.support), (1, 1), touches_predicted=False)
+    return {"f1_macro": f1, "balanced_accuracy": recall, "mcc": _leave_out_of_mcc(cells)}
 
 
-def _leave_out_of_f1(cells: SliceCells) -> FloatArray:
-    counts, s, t = cells.counts, cells.slice_idx, cells.y_true
-    n_labels = counts.support.shape[1]
-    is_right, p = cells.y_true == cells.y_pred, np.minimum(cells.y_pred, n_labels - 1)
-    is_other = ~is_right & (cells.y_pred < n_labels)
-    twice, both = 2 * counts.tp, counts.support + counts.predicted
-    f1 = divide(twice, both, empty=0.0)
-    left = both[s, t] - 1 - is_right
-    total = f1.sum(axis=1)[s] - f1[s, t] + divide(twice[s, t] - 2 * is_right, left, empty=0.0)
-    n_occurring = counts.occurs.sum(axis=1)[s] - (left == 0)
-    left = both[s, p] - 1
-    total += np.where(is_other, divide(twice[s, p], left, empty=0.0) - f1[s, p], 0.0)
-    return divide(total, n_occurring - (is_other & (left == 0)))
+def _leave_out_of_mean(
+    cells: SliceCells,
+    fraction: tuple[Codes, Codes],
+    taken_by_right: tuple[int, int],
+    *,
+    touches_predicted: bool,
+) -> _LeftOut:
+    """The mean over labels of a fraction, of those whose denominator is above 0.
+
+    A right image takes `taken_by_right` off numerator and denominator, a wrong one 1 off the
+    denominator of its true label, and of its predicted one where that is in the fraction.
+    """
+    above, below = fraction
+    scores = above / np.maximum(below, 1)
+    total, n_labels = scores.sum(axis=1), (below > 0).sum(axis=1)
+    left = below - taken_by_right[1]
+    change = (above - taken_by_right[0]) / np.maximum(left, 1) - scores
+    n_left = np.maximum(n_labels[:, np.newaxis] - (left == 0), 1)
+    right = (total[:, np.newaxis] + change) / n_left
+    change, is_last = above / np.maximum(below - 1, 1) - scores, below == 1
+    wrong = total[cells.slice_idx] + change.ravel()[cells.true_cell]
+    n_wrong = n_labels[cells.slice_idx] - is_last.ravel()[cells.true_cell]
+    if touches_predicted:
+        wrong += change.ravel()[cells.pred_cell]
+        n_wrong -= is_last.ravel()[cells.pred_cell]
+    return _LeftOut(right=right[:, :-1], wrong=divide(wrong, n_wrong))
 
 
-def _leave_out_of_recall(cells: SliceCells) -> FloatArray:
-    counts, s, t = cells.counts, cells.slice_idx, cells.y_true
-    is_right = cells.y_true == cells.y_pred
-    recall = divide(counts.tp, counts.support, empty=0.0)
-    left = counts.support[s, t] - 1
-    own = divide(counts.tp[s, t] - is_right, left, empty=0.0)
-    return divide(
-        recall.sum(axis=1)[s] - recall[s, t] + own,
-        (counts.support > 0).sum(axis=1)[s] - (left == 0),
-    )
-
-
-def _leave_out_of_mcc(cells: SliceCells) -> FloatArray:
+def _leave_out_of_mcc(cells: SliceCells) -> _LeftOut:
     """From the sums of `compute_mcc`, of which an image changes those of its two labels."""
-    counts, s, t = cells.counts, cells.slice_idx, cells.y_true
-    n_labels = counts.support.shape[1]
-    has_one, p = cells.y_pred < n_labels, np.minimum(cells.y_pred, n_labels - 1)
-    is_right = cells.y_true == cells.y_pred
-    support, predicted = counts.support.astype(np.int64), counts.predicted.astype(np.int64)
-    n = support.sum(axis=1)
-    n_left = n[s] - 1
-    n_right = counts.tp.sum(axis=1)[s] - is_right
-    expected = (support * predicted).sum(axis=1)[s] - predicted[s, t]
-    expected -= np.where(has_one, support[s, p] - is_right, 0)
-    squares = (predicted**2).sum(axis=1)[s] - np.where(has_one, 2 * predicted[s, p] - 1, 0)
-    unpredicted = (n - predicted.sum(axis=1))[s] - ~has_one
-    spread_pred = n_left**2 - squares - unpredicted**2
-    spread_true = n_left**2 - (support**2).sum(axis=1)[s] + 2 * support[s, t] - 1
-    scale = np.sqrt(spread_pred.astype(np.float64) * spread_true)
-    return divide(n_right * n_left - expected, scale)
+    support, predicted, s = cells.support, cells.predicted, cells.slice_idx
+    n_left, n_right = cells.n_images - 1, cells.tp.sum(axis=1)
+    expected = (support * predicted).sum(axis=1)
+    spread_pred = n_left**2 - (predicted**2).sum(axis=1)
+    spread_true = n_left**2 - (support**2).sum(axis=1)
+    gain_pred, gain_true = 2 * predicted - 1, 2 * support - 1
+    right = _correlate(
+        ((n_right - 1) * n_left - expected - 1)[:, np.newaxis] + support + predicted,
+        spread_pred[:, np.newaxis] + gain_pred,
+        spread_true[:, np.newaxis] + gain_true,
+    )
+    t, p = cells.true_cell, cells.pred_cell
+    wrong = _correlate(
+        (n_right * n_left - expected)[s] + predicted.ravel()[t] + support.ravel()[p],
+        spread_pred[s] + gain_pred.ravel()[p],
+        spread_true[s] + gain_true.ravel()[t],
+    )
+    return _LeftOut(right=right[:, :-1], wrong=wrong)
 
 
-def _jackknife(cells: SliceCells, values: FloatArray, without: FloatArray) -> _Spread:
+def _correlate(covariance: Codes, spread_pred: Codes, spread_true: Codes) -> FloatArray:
+    product = np.maximum(spread_pred.astype(np.float64) * spread_true, 0.0)
+    return divide(covariance, np.sqrt(product))
+
+
+def _jackknife(cells: SliceCells, values: FloatArray, left_out: _LeftOut) -> _Spread:
     """As `jackknife` for each slice."""
     s, n, n_slices = cells.slice_idx, cells.n_images, len(values)
+    has_right = cells.tp > 0
 
-    def add_up(moves: FloatArray) -> FloatArray:
-        sums = np.bincount(s, weights=cells.times * moves, minlength=n_slices)
-        return np.asarray(sums, dtype=np.float64)
+    def add_up(right: FloatArray, wrong: FloatArray) -> FloatArray:
+        of_right = (cells.tp * np.where(has_right, right, 0.0)).sum(axis=1)
+        of_wrong = np.bincount(s, weights=cells.times * wrong, minlength=n_slices)
+        return np.asarray(of_right + of_wrong, dtype=np.float64)
 
-    mean = values + divide(add_up(without - values[s]), n)
-    squares = np.square(without - mean[s])
-    spread, fourths = add_up(squares), add_up(np.square(squares))
-    excess = n * fourths - np.square(spread)
-    with np.errstate(invalid="ignore"):
-        degrees = divide(2 * n * np.square(spread), np.maximum(excess, 0.0), empty=np.inf)
+    moves = left_out.right - values[:, np.newaxis], left_out.wrong - values[s]
+    mean = divide(add_up(*moves), n)
+    squares = [np.square(moves[0] - mean[:, np.newaxis]), np.square(moves[1] - mean[s])]
+    spread = add_up(squares[0], squares[1])
+    fourths = add_up(np.square(squares[0]), np.square(squares[1]))
+    excess = np.maximum(n * fourths - np.square(spread), 0.0)
+    degrees = divide(2 * n * np.square(spread), excess, empty=np.inf)
     return _Spread(
-        bias=(n - 1) * (mean - values),
+        bias=(n - 1) * mean,
         standard_error=np.sqrt(spread * divide(n - 1, n)),
         degrees=np.clip(degrees, np.minimum(_LEAST_DEGREES, n - 1), n - 1),
     )
@@ -291,7 +340,7 @@ def _find_ends(
 
 def _explain_few(name: str, cells: SliceCells) -> list[str]:
     """As `explain_few` for each slice, which is asked only where it has something to say."""
-    support, n = cells.counts.support, cells.n_images
+    support, n = cells.own_support, cells.n_images
     moves = (
         (n[:, np.newaxis] - support).astype(np.float64)
         if name == "mcc"
@@ -315,7 +364,7 @@ def _may_lack(support: IntArray) -> BoolArray:
 
 
 def _share_right(cells: SliceCells, confidence: float) -> list[Number]:
-    right, n = cells.counts.tp.sum(axis=1), cells.n_images
+    right, n = cells.tp.sum(axis=1), cells.n_images
     ends = compute_wilson(right, n, confidence)
     columns = (divide(right, n), *ends)
     return [
@@ -326,7 +375,7 @@ def _share_right(cells: SliceCells, confidence: float) -> list[Number]:
 
 def _widen(numbers: list[Number], cells: SliceCells, confidence: float) -> list[Number]:
     """As `widen_means` for each slice."""
-    tp, support = cells.counts.tp, cells.counts.support
+    tp, support = cells.tp, cells.own_support
     share, ends = divide(tp, support), compute_wilson(tp, support, confidence)
     n_labels = (support > 0).sum(axis=1)
     reach = [np.sqrt(np.nansum(np.square(share - end), axis=1)) / n_labels for end in ends]

@@ -18,8 +18,8 @@ from mlrek.metrics.left_out import Sampling
 from mlrek.metrics.multilabel import compute_label_averages
 from mlrek.metrics.numbers import HEADLINES
 from mlrek.metrics.segmentation import compute_area_averages
-from mlrek.metrics.slice_counts import SliceCells, compute_cell_numbers, count_cells, join_cells
-from mlrek.metrics.slice_tables import Codes, Layer
+from mlrek.metrics.slice_counts import CellCounter, SliceCells, compute_cell_numbers, join_cells
+from mlrek.metrics.slice_tables import Layer
 from mlrek.metrics.test_set import take_images
 
 MAX_IMAGES: Final = 100_000
@@ -28,6 +28,8 @@ TOO_MANY: Final = (
     "not made: the numbers of slices before this one took {n:,} images, which is as many as are "
     "looked at again; name fewer columns, or more images in each slice"
 )
+
+_BLOCK: Final = 2**15  # kinds of images worked on at once
 
 Numbers = Mapping[str, Number]
 
@@ -56,43 +58,49 @@ class SlicedVersion:
 class Headlines:
     """Makes the headline numbers of parts of an evaluation."""
 
-    def __init__(self, version: SlicedVersion) -> None:
-        self._version = version
-        is_one_label = version.evaluation.task is Task.CLASSIFICATION
-        self._sample = predict(version.evaluation, version.rule) if is_one_label else None
+    def __init__(self, version: SlicedVersion, top_labels: Sample | None) -> None:
+        """`top_labels` are the predictions by the rule, by the top label for the notebook rule."""
+        self._version, self._sample = version, top_labels
+        if version.rule is PredictionRule.NOTEBOOK and top_labels is not None:
+            self._sample = predict(version.evaluation, version.rule)
+        self._counter: CellCounter | None = None
+        if version.is_counted_at_once and self._sample is not None:
+            n_labels = len(version.evaluation.labels)
+            self._counter = CellCounter(self._sample.y_true, self._sample.y_pred, n_labels)
         self._n_done = 0
 
     def compute_layers(self, layers: Sequence[Layer], n_parts: int) -> list[Numbers] | None:
         """Those of all parts of the layers; None where parts have to be looked at one by one."""
-        if not self._version.is_counted_at_once or not layers:
+        if self._counter is None:
             return None
-        cells = join_cells([self._count(one.codes, one.image_idx, one.n_slices) for one in layers])
-        numbers = compute_cell_numbers(cells, self._version.confidence)
         found: list[Numbers] = [{}] * n_parts
-        for part, mine in zip(np.concatenate([one.parts for one in layers]), numbers, strict=True):
-            found[part] = mine
+        waiting: list[SliceCells] = []
+        places: list[int] = []
+        for i, layer in enumerate(layers):
+            waiting.append(self._count(self._counter, layer))
+            places += layer.parts.tolist()
+            n_kinds = sum(len(cells.times) for cells in waiting)
+            if n_kinds >= _BLOCK or i == len(layers) - 1:
+                numbers = compute_cell_numbers(join_cells(waiting), self._version.confidence)
+                for part, mine in zip(places, numbers, strict=True):
+                    found[part] = mine
+                waiting, places = [], []
         return found
 
     def compute_parts(self, parts: Sequence[IntArray]) -> list[Numbers]:
         """Those of the images of each part."""
-        if not self._version.is_counted_at_once:
+        if self._counter is None:
             return [self._compute(images) for images in parts]
         if not parts:
             return []
         codes = np.repeat(np.arange(len(parts)), [len(images) for images in parts])
-        cells = self._count(codes, np.concatenate(parts), len(parts))
+        cells = self._counter.take(np.concatenate(parts)).count(codes, len(parts))
         return list(compute_cell_numbers(cells, self._version.confidence))
 
-    def _count(self, codes: Codes, image_idx: IntArray | None, n_slices: int) -> SliceCells:
-        assert self._sample is not None  # noqa: S101 - for the type checker
-        y_true, y_pred = (
-            labels.astype(np.int64, copy=False)
-            for labels in (self._sample.y_true, self._sample.y_pred)
-        )
-        if image_idx is not None:
-            y_true, y_pred = y_true[image_idx], y_pred[image_idx]
-        n_labels = len(self._version.evaluation.labels)
-        return count_cells(y_true, y_pred, codes, n_slices, n_labels)
+    def _count(self, counter: CellCounter, layer: Layer) -> SliceCells:
+        if layer.image_idx is not None:
+            counter = counter.take(layer.image_idx)
+        return counter.count(layer.codes, layer.n_slices)
 
     def _compute(self, images: IntArray) -> Numbers:
         version, names = self._version, HEADLINES[self._version.evaluation.task]

@@ -108,7 +108,7 @@ def compute_slices(  # noqa: PLR0913 - each of them is asked for by name
     large, n_small = keep_large(listed.slices, question.scores, min_images)
     joined = join_same(large)
     parts = [part for part in joined if len(part.images) < question.n_counted]
-    layers = lay_out(parts, len(distinct.images))
+    layers = lay_out(parts, distinct, question.scores.counted)
     singles, pairs, n_tried = _compute_rows(parts, layers, question)
     notes = (
         *listed.notes,
@@ -136,7 +136,7 @@ def _ask(version: SlicedVersion, min_images: int) -> _Question:
         scores=scores,
         min_images=min_images,
         sums=ScoreSums(scores),
-        headlines=Headlines(version),
+        headlines=Headlines(version, scores.sample),
     )
 
 
@@ -173,7 +173,7 @@ def _compute_rows(
     parts: Sequence[ImageSet], layers: Sequence[Layer], question: _Question
 ) -> tuple[list[SliceRow], list[SliceRow], tuple[int, int]]:
     """Rows of single slices and of pairs, and how many of both were tested."""
-    mine = question.sums.sum_slices(layers, len(parts))
+    mine = question.sums.sum_slices(layers, parts)
     compared = _compare(mine, question)
     rows = _build_rows(parts, compared, question)
     members = {part.names[0]: frozenset((i,)) for i, part in enumerate(parts)}

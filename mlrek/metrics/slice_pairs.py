@@ -19,13 +19,13 @@ from mlrek.metrics.slice_rows import LEVEL, compute_p, rank_evidence
 from mlrek.metrics.slice_tables import Layer, PairSums, ScoreSums
 from mlrek.metrics.two_samples import Sums
 
-MAX_PAIR_WORK: Final = 3 * 10**7
+MAX_PAIR_WORK: Final = 2 * 10**7
 """Images times pairs of columns that are looked at."""
 SHOWN_PAIRS: Final = 100
 """Pairs that are shown whatever they tell, the worst ones."""
 
-_MAX_EXACT: Final = 5_000
-_CLEARLY_ALIKE: Final = 1.0
+_MAX_EXACT: Final = 2_000
+_CLEARLY_APART: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,9 +63,7 @@ def compare_pairs(
     """
     pairs = _drop_singles(sums.sum_pairs(layers, min_images), singles)
     mine, whole = pairs.common, sums.whole
-    rest = Sums(
-        n=whole.n - mine.n, total=whole.total - mine.total, squares=whole.squares - mine.squares
-    )
+    rest = whole.take(np.zeros(len(mine.n), dtype=np.int64)) - mine
     others = [rest, *(singles.take(one) - mine for one in (pairs.first, pairs.second))]
     p = _find_largest_p(mine, others, are_shares=are_shares)
     adjusted, difference = adjust_holm(p), mine.mean - rest.mean
@@ -94,7 +92,9 @@ def _find_largest_p(mine: Sums, others: Sequence[Sums], *, are_shares: bool) -> 
     differences = np.array([mine.mean - other.mean for other in others])
     agree = np.asarray((differences < 0).all(axis=0) | (differences > 0).all(axis=0))
     near = np.min([np.abs(_standardise(mine, other)) for other in others], axis=0)
-    open_ = np.flatnonzero(agree & ((near >= _CLEARLY_ALIKE) | (len(agree) <= _MAX_EXACT)))
+    near = np.where(agree, near, 0.0)
+    enough = np.sort(near)[-min(_MAX_EXACT, len(near)) :][:1]
+    open_ = np.flatnonzero(agree & ((near >= _CLEARLY_APART) | (near >= enough)))
     # The others could not be worse or better after Holm, nor among the worst: p by the normal one.
     p = np.where(agree, _approximate(near), 1.0)
     p[open_] = np.max(

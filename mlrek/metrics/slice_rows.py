@@ -12,10 +12,10 @@ from mlrek.metrics.slices import MIN_SLICE_IMAGES, SliceJudgement, SliceRow
 from mlrek.metrics.two_samples import (
     Sums,
     as_counts,
+    compare_means,
     compare_newcombe,
-    compare_welch,
     fisher_mid_p,
-    welch_p,
+    permutation_p,
 )
 
 LEVEL: Final = 0.05
@@ -30,7 +30,7 @@ def compute_p(first: Sums, second: Sums, *, are_shares: bool) -> FloatArray:
     if are_shares:
         return fisher_mid_p(*as_counts(first), *as_counts(second))
     are_few = np.minimum(first.n, second.n) < MIN_SLICE_IMAGES
-    return np.where(are_few, np.nan, welch_p(first, second))
+    return np.where(are_few, np.nan, permutation_p(first, second))
 
 
 def compute_ends(
@@ -40,7 +40,7 @@ def compute_ends(
     if are_shares:
         return compare_newcombe(as_counts(first), as_counts(second), confidence)
     are_few = np.minimum(first.n, second.n) < MIN_SLICE_IMAGES
-    low, high = compare_welch(first, second, confidence)
+    low, high = compare_means(first, second, confidence)
     return np.where(are_few, np.nan, low), np.where(are_few, np.nan, high)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
-from mlrek.evaluation import FloatArray, IntArray
+from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray
 from mlrek.metrics.image_scores import ImageScores
 from mlrek.metrics.slices import Slice
 from mlrek.metrics.two_samples import Sums
@@ -97,12 +97,31 @@ def join_same(parts: Sequence[ImageSet]) -> list[ImageSet]:
     return joined
 
 
-def lay_out(parts: Sequence[ImageSet], n_images: int) -> list[Layer]:
+def lay_out(parts: Sequence[ImageSet], evaluation: Evaluation, counted: BoolArray) -> list[Layer]:
     """The columns of the parts, in the order in which they come."""
+    known = {one.name: one.codes for one in evaluation.slice_columns if one.codes is not None}
+    all_count = counted.all()
     by_column: dict[str, list[int]] = {}
     for i, part in enumerate(parts):
         by_column.setdefault(part.column, []).append(i)
-    return [_lay_column(name, places, parts, n_images) for name, places in by_column.items()]
+    return [
+        _lay_known(
+            name, places, parts, known[name] if all_count else np.where(counted, known[name], -1)
+        )
+        if name in known
+        else _lay_column(name, places, parts, len(counted))
+        for name, places in by_column.items()
+    ]
+
+
+def _lay_known(
+    name: str, places: Sequence[int], parts: Sequence[ImageSet], values: IntArray
+) -> Layer:
+    """Of a column whose value of each image is known, -1 for none: one look in a small table."""
+    lookup = np.full(int(values.max(initial=-1)) + 2, len(places), dtype=np.int64)
+    for code, i in enumerate(places):
+        lookup[values[parts[i].images[0]]] = code
+    return Layer(column=name, parts=np.array(places), codes=lookup[values])
 
 
 def _lay_column(
@@ -130,33 +149,43 @@ class ScoreSums:
             n=np.array([len(known)]),
             total=np.array([known.sum()]),
             squares=np.array([np.square(known).sum()]),
+            cubes=np.array([(known**3).sum()]),
         )
         self._are_mostly_right = bool(2 * known.sum() > len(known))
         rarer = 0.0 if self._are_mostly_right else 1.0
         self._rarer = np.flatnonzero(scores.values == rarer)
 
-    def sum_slices(self, layers: Sequence[Layer], n_parts: int) -> Sums:
+    def sum_slices(self, layers: Sequence[Layer], parts: Sequence[ImageSet]) -> Sums:
         """Of each part, (n_parts,)."""
-        sums = _make_zeros(n_parts)
+        sums = _make_zeros(len(parts))
         for layer in layers:
-            found = self.sum_codes(layer.codes, layer.image_idx, layer.n_slices)
+            n = np.array([len(parts[i].images) for i in layer.parts.tolist()])
+            found = self.sum_codes(layer.codes, layer.image_idx, layer.n_slices, n)
             sums.n[layer.parts] = found.n
             sums.total[layer.parts] = found.total
             sums.squares[layer.parts] = found.squares
+            sums.cubes[layer.parts] = found.cubes
         return sums
 
-    def sum_codes(self, codes: Codes, image_idx: IntArray | None, size: int) -> Sums:
-        """Of each code below `size`; `image_idx` are the images of codes, all in order if None."""
-        n = np.bincount(codes, minlength=size)[:size]
+    def sum_codes(
+        self, codes: Codes, image_idx: IntArray | None, size: int, n: IntArray | None = None
+    ) -> Sums:
+        """Of each code below `size`; `image_idx` are the images of codes, all in order if None.
+
+        `n` (size,) is how often each code is there, where it is known.
+        """
+        if n is None:
+            n = np.bincount(codes, minlength=size)[:size]
         if self._is_share and image_idx is None:
             rarer = np.bincount(codes[self._rarer], minlength=size)[:size]
             right = (n - rarer if self._are_mostly_right else rarer).astype(np.float64)
-            return Sums(n=n, total=right, squares=right)
+            return Sums(n=n, total=right, squares=right, cubes=right)
         values = self._values if image_idx is None else self._values[image_idx]
         total = _add_up(codes, values, size)
         if self._is_share:
-            return Sums(n=n, total=total, squares=total)
-        return Sums(n=n, total=total, squares=_add_up(codes, np.square(values), size))
+            return Sums(n=n, total=total, squares=total, cubes=total)
+        squares, cubes = (_add_up(codes, values**power, size) for power in (2, 3))
+        return Sums(n=n, total=total, squares=squares, cubes=cubes)
 
     def sum_pairs(self, layers: Sequence[Layer], min_images: int) -> PairSums:
         """Of all pairs of different columns with images enough in common."""
@@ -176,6 +205,7 @@ class ScoreSums:
                 n=np.concatenate([one.common.n for one in found]),
                 total=np.concatenate([one.common.total for one in found]),
                 squares=np.concatenate([one.common.squares for one in found]),
+                cubes=np.concatenate([one.common.cubes for one in found]),
             ),
         )
 
@@ -218,7 +248,8 @@ class ScoreSums:
         return Sums(
             n=multiply(np.ones(n)).astype(np.int64),
             total=multiply(values),
-            squares=multiply(np.square(values)),
+            squares=multiply(values**2),
+            cubes=multiply(values**3),
         )
 
 
@@ -236,4 +267,6 @@ def _heighten(matrix: sp.csr_array, n_rows: int) -> sp.csr_array:
 
 
 def _make_zeros(n: int) -> Sums:
-    return Sums(n=np.zeros(n, dtype=np.int64), total=np.zeros(n), squares=np.zeros(n))
+    return Sums(
+        n=np.zeros(n, dtype=np.int64), total=np.zeros(n), squares=np.zeros(n), cubes=np.zeros(n)
+    )

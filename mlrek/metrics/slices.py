@@ -268,6 +268,13 @@ def _slice_codes(column: str, values: Sequence[str], codes: IntArray) -> Iterato
 
 
 def _slice_by_label(evaluation: Evaluation) -> Iterator[Slice]:
+    if evaluation.detections is None and evaluation.masks is None:
+        counts = evaluation.truth.counts
+        if counts.max(initial=0) <= 1:
+            codes = np.full(len(counts), -1, dtype=np.int64)
+            codes[evaluation.truth.image_idx] = evaluation.truth.label_idx
+            yield from _slice_codes(LABEL_COLUMN, evaluation.labels, codes)
+            return
     image_idx, label_idx = _list_true_labels(evaluation)
     order = np.argsort(label_idx, kind="stable")
     starts = np.searchsorted(label_idx[order], np.arange(len(evaluation.labels) + 1)).tolist()

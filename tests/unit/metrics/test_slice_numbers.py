@@ -157,7 +157,7 @@ def test_the_numbers_are_those_of_the_evaluation_on_the_images_of_the_slice():
 
 
 def test_boxes_are_compared_by_the_mean_f1_of_images():
-    """At A nothing is found, elsewhere everything: Welch's test has no spread to doubt."""
+    """At A nothing is found, elsewhere everything."""
     box = (0, 0, 10, 10)
     truth = [[(0, box)]] * 60
     found = [[]] * 20 + [[(0, box, 0.9)]] * 40

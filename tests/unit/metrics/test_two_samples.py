@@ -8,10 +8,10 @@ from statsmodels.stats.proportion import confint_proportions_2indep
 from mlrek.metrics.paired_tests import IndependentShares
 from mlrek.metrics.two_samples import (
     Sums,
+    compare_means,
     compare_newcombe,
-    compare_welch,
     fisher_mid_p,
-    welch_p,
+    permutation_p,
 )
 
 RNG = np.random.default_rng(5)
@@ -85,22 +85,59 @@ def make_sums(*groups):
     return Sums(
         n=np.array([len(group) for group in groups]),
         total=np.array([np.sum(group) for group in groups]),
-        squares=np.array([np.sum(np.square(group)) for group in groups]),
+        squares=np.array([np.sum(np.power(group, 2)) for group in groups]),
+        cubes=np.array([np.sum(np.power(group, 3)) for group in groups]),
     )
 
 
-def test_welchs_test_of_means_is_that_of_scipy():
-    """The p and interval of two groups of unequal variance."""
-    a, b = RNG.normal(0.5, 0.1, 25), RNG.normal(0.6, 0.3, 400)
-    expected = stats.ttest_ind(a, b, equal_var=False)
-    low, high = compare_welch(make_sums(a), make_sums(b), 0.95)
+@pytest.mark.parametrize("shift", [0.0, 0.1, -0.08])
+def test_the_p_of_means_is_near_that_of_many_permutations(shift):
+    """20 skewed scores against 200, as scipy deals them out 100,000 times."""
+    rng = np.random.default_rng(1)
+    a, b = np.clip(rng.beta(8, 2, 20) - shift, 0, 1), rng.beta(8, 2, 200)
+    dealt = stats.permutation_test(
+        (a, b),
+        lambda x, y, axis: np.mean(x, axis=axis) - np.mean(y, axis=axis),
+        vectorized=True,
+        n_resamples=100_000,
+        batch=5_000,
+        rng=rng,
+    )
 
-    assert welch_p(make_sums(a), make_sums(b)) == pytest.approx([expected.pvalue], rel=1e-9)
-    assert (*low, *high) == pytest.approx(tuple(expected.confidence_interval()), rel=1e-9)
+    assert permutation_p(make_sums(a), make_sums(b)) == pytest.approx([dealt.pvalue], abs=0.01)
 
 
-def test_welchs_p_of_groups_without_any_spread_is_one_or_nought():
-    """20 images at 1 against 20 at 1, and at 0."""
-    ones, noughts = np.ones(20), np.zeros(20)
+def test_the_p_of_means_of_noughts_and_ones_is_near_fishers():
+    """The same question of the same values, asked of three moments only."""
+    shares = Sums(n=N, total=RIGHT * 1.0, squares=RIGHT * 1.0, cubes=RIGHT * 1.0)
+    others = Sums(
+        n=OTHERS, total=OTHER_RIGHT * 1.0, squares=OTHER_RIGHT * 1.0, cubes=OTHER_RIGHT * 1.0
+    )
+    exact = fisher_mid_p(RIGHT, N, OTHER_RIGHT, OTHERS)
 
-    assert welch_p(make_sums(ones, ones), make_sums(ones, noughts)).tolist() == [1.0, 0.0]
+    assert permutation_p(shares, others) == pytest.approx(exact, abs=0.05)
+
+
+def test_the_p_of_means_is_one_where_all_values_are_the_same():
+    """No way to deal them out differs."""
+    ones = make_sums(np.full(20, 0.3))
+
+    assert permutation_p(ones, make_sums(np.full(50, 0.3))).tolist() == [1.0]
+
+
+def test_the_interval_of_means_of_noughts_and_ones_is_newcombes():
+    """But for n in place of n - 1: 16 of 20 are worth 19 images, 90 of 100 are worth 99."""
+    a, b = make_sums([1.0] * 16 + [0.0] * 4), make_sums([1.0] * 90 + [0.0] * 10)
+    expected = confint_proportions_2indep(
+        0.8 * 19, 19, 0.9 * 99, 99, method="newcomb", compare="diff"
+    )
+
+    assert np.concatenate(compare_means(a, b, 0.95)) == pytest.approx(expected, abs=1e-9)
+
+
+def test_the_interval_of_means_without_any_spread_is_that_of_all_images():
+    """20 images at 1, and 30 at 1, are worth 20 and 30."""
+    expected = confint_proportions_2indep(20, 20, 30, 30, method="newcomb", compare="diff")
+    found = compare_means(make_sums(np.ones(20)), make_sums(np.ones(30)), 0.95)
+
+    assert np.concatenate(found) == pytest.approx(expected, abs=1e-9)
