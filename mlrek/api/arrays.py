@@ -16,6 +16,7 @@ from mlrek.api.given_labels import (
     read_thresholds_given,
 )
 from mlrek.api.given_rows import DEFAULT_PROJECT, ArrayOptions, GivenRows, read_given
+from mlrek.api.sliced import GivenValues, read_given_columns
 from mlrek.evaluation import (
     Boxes,
     Evaluation,
@@ -40,6 +41,7 @@ def evaluate(  # noqa: PLR0913 - each is a word of its caller
     task: str | None = None,
     thresholds: Any = None,
     pos_label: object = None,
+    slices: "GivenValues | None" = None,
     match: str = "uri",
     unmatched: str = "error",
     project: str = DEFAULT_PROJECT,
@@ -87,6 +89,9 @@ def evaluate(  # noqa: PLR0913 - each is a word of its caller
             `at_threshold/…` reads them; of several labels all that is predicted, with 0.5 where
             none is given.
         pos_label: The positive one of two labels, whose own numbers are then listed too.
+        slices: Columns by which the test images are sliced (a site, a camera), a frame or a dict:
+            `{"site": values}` with a value for each image in the order of `y_true` (None or NaN for
+            none), or by the images' names. Further columns of tables are read without it.
         match: How images of two tables are the same: `uri`, or `name`, that of the file.
         unmatched: What an image without a prediction (None or NaN in `y_pred`, or not in its table)
             means: `error`, `miss` or `drop`.
@@ -109,6 +114,7 @@ def evaluate(  # noqa: PLR0913 - each is a word of its caller
         task=task,
         thresholds=thresholds,
         pos_label=pos_label,
+        slices=slices,
         match=match,
         unmatched=unmatched,
         project=project,
@@ -124,7 +130,7 @@ def build_evaluation(y_true: Any, y_pred: Any, y_score: Any, options: ArrayOptio
         EvaluationError: What is given contradicts itself, or is not what it should be.
         UsageError: An option is not what it should be, or there is nothing to evaluate.
     """
-    given = read_given(y_true, y_pred, y_score, options)
+    given = _add_slices(read_given(y_true, y_pred, y_score, options), options.slices)
     thresholds = read_thresholds_given(options.thresholds, given.labels.names)
     join = JoinOptions(
         task=given.task,
@@ -138,11 +144,21 @@ def build_evaluation(y_true: Any, y_pred: Any, y_score: Any, options: ArrayOptio
     return complete_doubts(
         replace(
             evaluation,
-            files=files,
+            files=(*files, *_digest_slices(given, options.slices)),
             pos_label=_find_pos_label(options.pos_label, given.labels),
             warnings=(*evaluation.warnings, *given.said),
         )
     )
+
+
+def _add_slices(given: GivenRows, slices: object) -> GivenRows:
+    """With columns of the caller's, which take the place of those of their names."""
+    if slices is None:
+        return given
+    columns = read_given_columns(slices, given.truth.images)
+    names = {column.name for column in columns}
+    kept = (column for column in given.truth.columns if column.name not in names)
+    return replace(given, truth=replace(given.truth, columns=(*kept, *columns)))
 
 
 def _find_pos_label(given: object, labels: NamedLabels) -> str:
@@ -178,6 +194,16 @@ def _digest(
         *_list_columns(answers.boxes),
     )
     yield _name_file(PREDICTIONS, "y_pred", texts, columns)
+
+
+def _digest_slices(given: GivenRows, slices: object) -> Iterator[SourceFile]:
+    """What tells these columns from others: a run with others holds something else."""
+    if slices is None:
+        return
+    columns = given.truth.columns
+    texts = [(column.name, *column.values) for column in columns]
+    arrays = [column.numbers if column.codes is None else column.codes for column in columns]
+    yield _name_file("columns", "slices", texts, [array for array in arrays if array is not None])
 
 
 def _list_columns(boxes: Boxes | None) -> tuple[np.ndarray[Any, Any], ...]:

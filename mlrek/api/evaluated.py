@@ -257,11 +257,16 @@ class EvaluatedVersion:
         (str: the slice that it tells the same as, '' for none) and `reason` (str).
 
         Args:
-            by: The name of a column, or several; None for all.
+            by: The name of a column, or several; None for all. Or columns of your own, as a frame
+                or a dict: `{"site": values}` with a value for each image in the order of
+                `predictions` (None or NaN for none), or by the images' names (a dict, or a Series
+                with them as its index); `{"site": "REGEX"}` reads it from the images' names, the
+                first group of what is found.
 
         Raises:
-            UsageError: There is no such column.
-            EvaluationError: The provider published no record of its images.
+            UsageError: There is no such column, or the text is no regular expression.
+            EvaluationError: The provider published no record of its images; values are of another
+                number than the images, or of none of them.
         """
         return list_slices_by(self.evaluation, self._computed, self.referred.prediction_rule, by)
 

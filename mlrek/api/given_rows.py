@@ -61,6 +61,7 @@ class ArrayOptions:
     task: str | None = None
     thresholds: object = None
     pos_label: object = None
+    slices: object = None
     match: str = Match.URI
     unmatched: str = Unmatched.ERROR
     project: str = DEFAULT_PROJECT

@@ -1,10 +1,13 @@
 """Slices in Python: the rows of `show --slices --json`, by columns that a caller names."""
 
 import json
+import re
 from dataclasses import replace
+from itertools import chain
 from math import isnan
 
 import numpy as np
+import pandas as pd
 import pytest
 
 import mlrek
@@ -103,3 +106,96 @@ def test_without_images_there_are_no_slices(ev):
 
     with pytest.raises(EvaluationError, match="nothing is published of its images"):
         view_evaluation(reported).slices()
+
+
+IMAGES = [f"{'north' if i % 2 else 'south'}/{i}.png" for i in range(80)]
+TRUE = ["cat", "dog"] * 40
+FOUND = [true if i % 2 else "cat" for i, true in enumerate(TRUE)]  # each dog of the south is missed
+SITES = ["A" if i < 40 else "B" for i in range(80)]
+
+
+@pytest.fixture(scope="module")
+def pets():
+    """80 images in two folders, without a column."""
+    return mlrek.evaluate(TRUE, FOUND, images=IMAGES)
+
+
+def _count(frame):
+    """Images by the name of the slice."""
+    return dict(zip(frame["slice"], frame["images"], strict=True))
+
+
+@pytest.mark.parametrize(
+    "give",
+    [
+        lambda: {"site": SITES},
+        lambda: {"site": np.array(SITES)},
+        lambda: {"site": pd.Series(SITES, index=range(80, 0, -1))},
+        lambda: {"site": dict(zip(IMAGES, SITES, strict=True))},
+        lambda: {"site": pd.Series(SITES, index=IMAGES)[::-1]},
+        lambda: pd.DataFrame({"site": SITES}),
+        lambda: pd.DataFrame({"site": SITES}, index=IMAGES)[::-1],
+        lambda: pd.DataFrame({"site": pd.Categorical(SITES)}),
+    ],
+    ids=["list", "array", "series", "dict", "by image", "frame", "frame by image", "categories"],
+)
+def test_a_column_of_one_s_own_is_given_by_order_or_by_image(pets, give):
+    """An index of texts names the images; one of numbers is that of a shuffled frame."""
+    frame = pets.slices(by=give())
+    again = mlrek.evaluate(TRUE, FOUND, images=IMAGES, slices=give()).slices(by="site")
+
+    assert _count(frame) == {"site=A": 40, "site=B": 40}
+    assert frame.equals(again)
+
+
+def test_a_text_is_looked_for_in_the_names_of_images(pets):
+    """The first group is the value; an image in which nothing is found is in no slice."""
+    frame = pets.slices(by={"folder": r"^(north)/"})
+
+    assert _count(frame) == {"folder=north": 40}
+
+
+def test_a_missing_value_is_in_no_slice(pets):
+    """None, NaN and pandas' own; a number is a value too."""
+    cells = [None, np.nan, pd.NA, pd.NaT] * 10 + [7] * 40
+
+    assert _count(pets.slices(by={"lens": cells})) == {"lens=7": 40}
+
+
+def test_columns_given_to_evaluate_are_those_of_the_evaluation():
+    """With further columns of a table, in whose place they come where the name is the same."""
+    table = pd.DataFrame(
+        {"image": IMAGES, "truth": TRUE, "predicted": FOUND, "site": "X", "lens": SITES[::-1]}
+    )
+    frame = mlrek.evaluate(table, slices={"site": SITES}).slices().query("family == 'single'")
+    named = dict(zip(frame["slice"], frame["same_images"], strict=True))
+
+    assert {*named, *chain.from_iterable(named.values())} == {
+        *("label=cat", "label=dog", "site=A", "site=B", "lens=A", "lens=B")
+    }
+
+
+@pytest.mark.parametrize(
+    ("by", "said"),
+    [
+        ({"site": ["A"] * 79}, "column 'site' has 79 values, and there are 80 images"),
+        ({"site": {"x.png": "A"}}, "column 'site' names none of the images; they are called as"),
+        ({"site": 7}, "slices, 'site': is 7, not a list"),
+        ({"site": "("}, "by: 'site' has no regular expression"),
+        ({f"c{i}": SITES for i in range(51)}, "51 columns for slices were asked for"),
+    ],
+)
+def test_a_wrong_column_is_one_line(pets, by, said):
+    """What is wrong, and with which column."""
+    with pytest.raises((EvaluationError, UsageError), match=re.escape(said)):
+        pets.slices(by=by)
+
+
+def test_a_run_with_other_columns_is_another():
+    """The same predictions logged again with columns: the run holds them then."""
+    one = mlrek.evaluate(TRUE, FOUND, images=IMAGES)
+    other = mlrek.evaluate(TRUE, FOUND, images=IMAGES, slices={"site": SITES})
+    digests = [{file.sha256 for file in ev.evaluation.files} for ev in (one, other)]
+
+    assert one.version == other.version
+    assert digests[0] < digests[1]
