@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
@@ -10,12 +9,11 @@ import numpy as np
 from mlrek.api.given_labels import is_missing, to_column
 from mlrek.errors import EvaluationError, UsageError
 from mlrek.evaluation import Evaluation, SliceColumn
-from mlrek.formats.image_columns import check_asked, gather_column
+from mlrek.formats.image_columns import check_asked, cut_by_uri, gather_column, with_columns
 from mlrek.formats.json_text import quoted
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.slice_numbers import compute_slices
 from mlrek.metrics.slices import check_columns
-from mlrek.promotion.slices import cut_by_uri
 from mlrek.render.slices import list_slice_columns
 
 if TYPE_CHECKING:
@@ -78,13 +76,11 @@ def _add_columns(evaluation: Evaluation, given: Mapping[str, Any]) -> Evaluation
     for name, pattern in patterns.items():
         try:
             re.compile(pattern)
-        except re.error as exc:
+        except (re.error, OverflowError, RecursionError) as exc:
             raise UsageError(f"by: {name!r} has no regular expression: {exc}") from exc
     values = {name: one for name, one in given.items() if name not in patterns}
     columns = read_given_columns(values, evaluation.images)
-    names = {column.name for column in columns}
-    kept = (column for column in evaluation.slice_columns if column.name not in names)
-    return cut_by_uri(replace(evaluation, slice_columns=(*kept, *columns)), patterns)
+    return with_columns(evaluation, (*columns, *cut_by_uri(evaluation.images, patterns)))
 
 
 def _list_cells(name: str, given: Any, images: Sequence[str]) -> Iterator[object]:

@@ -61,6 +61,7 @@ def show(
             show_default=False,
         ),
     ] = None,
+    slice_by: opt.SliceBy = None,
     skip_bad_lines: opt.SkipBadLines = False,
     tracking_uri: opt.TrackingUri = "",
     *,
@@ -81,7 +82,7 @@ def show(
 
     if outcome and not label:
         raise UsageError("--outcome lists the images of one label: name it with --label")
-    has_slices = slices or bool(by)
+    has_slices = slices or bool(by) or bool(slice_by)
     if has_slices and (label or threshold is not None):
         raise UsageError("--slices are of all labels, as predicted: leave out --label, --threshold")
     referred = load_version(
@@ -91,7 +92,7 @@ def show(
         skip_bad_lines=skip_bad_lines,
         threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
     )
-    evaluation = referred.evaluation
+    evaluation = _cut_columns(referred.evaluation, slice_by or ())
     _check_label(evaluation, label)
     metrics = compute_metrics(evaluation)
     shown = choose_shown(
@@ -109,6 +110,14 @@ def show(
         if has_slices and not evaluation.slice_columns:
             output.hint(f"Mind: {NO_COLUMNS}.")
         output.warn(shown.remarks)
+
+
+def _cut_columns(evaluation: "Evaluation", slice_by: "Sequence[str]") -> "Evaluation":
+    """The evaluation with the columns that are read from the names of images."""
+    from mlrek.formats.image_columns import cut_by_uri, parse_patterns, with_columns
+
+    patterns = parse_patterns(slice_by)
+    return with_columns(evaluation, cut_by_uri(evaluation.images, patterns))
 
 
 def _compute_slices(

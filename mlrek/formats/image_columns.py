@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from mlrek.errors import EvaluationError, UsageError
-from mlrek.evaluation import FloatArray, IntArray, SliceColumn
+from mlrek.evaluation import Evaluation, FloatArray, IntArray, SliceColumn
 from mlrek.formats.json_text import join_some, quoted
 from mlrek.metrics.slices import MAX_COLUMNS, MAX_VALUES, MAX_WHOLE
 from mlrek.text import escape_unencodable, hide_secrets, strip_signature
@@ -133,6 +133,13 @@ def cut_by_uri(images: Sequence[str], patterns: Mapping[str, str]) -> tuple[Slic
     )
     check_asked(columns)
     return columns
+
+
+def with_columns(evaluation: Evaluation, columns: Sequence[SliceColumn]) -> Evaluation:
+    """The evaluation with further columns, which take the place of those of their names."""
+    names = {column.name for column in columns}
+    kept = (column for column in evaluation.slice_columns if column.name not in names)
+    return replace(evaluation, slice_columns=(*kept, *columns))
 
 
 def _find_values(name: str, pattern: re.Pattern[str], images: Sequence[str]) -> SliceColumn:

@@ -28,8 +28,8 @@ MAX_LOGGED: Final = 20
 """Slices of which a run has a metric key."""
 KEY_GROUP: Final = "slice"
 NO_COLUMNS: Final = (
-    "no file tells of each image what it could be sliced by: `mlrek sync … --slices FILE` adds the "
-    "columns of a table, `--slice-by NAME=REGEX` what a part of the images' names says"
+    "no file says of each image what it could be sliced by: `--slice-by NAME=REGEX` reads it from "
+    "the images' names, `mlrek sync … --slices FILE` adds the columns of a table"
 )
 
 _SINGLE: Final = "single"
