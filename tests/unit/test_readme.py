@@ -10,7 +10,9 @@ import yaml
 from mlrek.cli import app
 from mlrek.policy.parsing import parse_policy
 
-README = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+CI = ROOT / "examples" / "ci"
+README = (ROOT / "README.md").read_text(encoding="utf-8")
 INLINE = re.compile(r"`mlrek ([a-z]+)([^`]*)`")
 TYPED = re.compile(
     r"^ *(?:- )?(?:run: )?(?:pip install \. && )?mlrek ([a-z]+)([^\n#]*)", re.MULTILINE
@@ -42,14 +44,28 @@ def find_steps(job: object) -> list[str]:
     return []
 
 
-def test_the_jobs_are_yaml_and_promote():
+@pytest.mark.parametrize("name", ["promote.yml", "gitlab-promote.yml"])
+def test_the_jobs_are_yaml_and_promote(name):
     """Both jobs, for GitHub and for GitLab, sync, check and promote."""
-    jobs = [yaml.safe_load(block) for block in read_blocks("yaml")]
+    steps = "\n".join(find_steps(yaml.safe_load((CI / name).read_text())))
 
-    assert len(jobs) == 2
-    for job in jobs:
-        steps = "\n".join(find_steps(job))
-        assert re.findall(r"^mlrek (\w+)", steps, re.MULTILINE) == ["sync", "check", "promote"]
+    assert re.findall(r"^mlrek (\w+)", steps, re.MULTILINE) == ["sync", "check", "promote"]
+
+
+@pytest.mark.parametrize("page", [README, (CI / "README.md").read_text(encoding="utf-8")])
+def test_a_check_in_ci_is_six_lines(page):
+    """Steps for GitHub and an include for GitLab, whose inputs are those that there are."""
+    github, gitlab = re.findall(r"```yaml\n(.*?)```", page, re.DOTALL)[:2]
+    _, step = yaml.safe_load(github)
+    (include,) = yaml.safe_load(gitlab)["include"]
+    action = yaml.safe_load((ROOT / "action.yml").read_text())
+    spec, _ = yaml.safe_load_all((CI / "gitlab.yml").read_text())
+
+    assert len(github.splitlines()) == 6
+    assert len(gitlab.splitlines()) <= 6
+    assert set(step["with"]) <= set(action["inputs"])
+    assert include["remote"].endswith("/main/examples/ci/gitlab.yml")
+    assert set(include["inputs"]) <= set(spec["spec"]["inputs"])
 
 
 def test_the_policies_are_valid():
