@@ -20,6 +20,8 @@ WORDS = (
     "écorce",
 )
 VERSIONS = ("v1-first", "v2-more-images", "v3-deeper")
+SITES = ("north gate", "greenhouse with the long name by the river", "South")
+DARK_SITE = "cellar"
 ACCURACY = {"v1-first": 0.78, "v2-more-images": 0.88, "v3-deeper": 0.93}
 PICTURES = 160
 FAULTS = (Path(__file__).parent / "screens.js").read_text()
@@ -52,13 +54,16 @@ def make_project(folder: Path, n_labels: int, *, images_a_label: int = 20) -> Pa
     rng = np.random.default_rng(n_labels)
     y_true = np.repeat(np.arange(n_labels), max(images_a_label, 300 // n_labels))
     names = [f"s3://garden/photos/{i % 7}/IMG_{i:05}.jpg" for i in range(len(y_true))]
+    columns = _draw_columns(len(y_true))
+    is_dark = np.array([site == DARK_SITE for site in columns["site"]])
     tests = {
         version: Tested(
             images=names,
             truth=[labels[i] for i in y_true],
             labels=labels,
-            scores=_draw_scores(rng, y_true, n_labels, ACCURACY[version]),
+            scores=_draw_scores(rng, y_true, n_labels, ACCURACY[version] - 0.3 * is_dark),
             is_complete=n_labels <= 10,
+            columns=columns,
         )
         for version in VERSIONS
     }
@@ -76,7 +81,16 @@ def draw_pictures(folder: Path, names: list[str], y_true: np.ndarray, rng) -> No
         image.save(folder / names[i].rpartition("/")[2])
 
 
-def _draw_scores(rng, y_true: np.ndarray, n_labels: int, accuracy: float) -> np.ndarray:
+def _draw_columns(n: int) -> dict[str, list]:
+    """What else is known of each image: site, camera, light; the images of one site are dark."""
+    rng = np.random.default_rng(n)
+    sites = rng.choice([*SITES, DARK_SITE], n)
+    lux = np.where(sites == DARK_SITE, rng.uniform(1, 40, n), rng.uniform(60, 20_000, n))
+    cameras = [f"camera {i}" for i in rng.integers(1, 13, n).tolist()]
+    return {"site": sites.tolist(), "camera": cameras, "lux": np.round(lux, 1).tolist()}
+
+
+def _draw_scores(rng, y_true: np.ndarray, n_labels: int, accuracy: np.ndarray) -> np.ndarray:
     """Confidences (images, labels): mostly the true label, else one of its neighbours."""
     y_pred = np.where(
         rng.random(len(y_true)) < accuracy,
