@@ -16,6 +16,8 @@ from mlrek.metrics import Metrics, Number, PredictionRule, Predictions
 from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.numbers import MAIN_SCORES, list_headlines, list_numbers, name_metric
 from mlrek.metrics.reported import ReportedAt, reported_at
+from mlrek.metrics.slice_numbers import compute_slices
+from mlrek.metrics.slices import SliceReport
 from mlrek.metrics.test_set import count_once, test_set_digest
 from mlrek.metrics.thresholds import AtChosenThreshold, compute_at_chosen_threshold
 from mlrek.promotion import Referred
@@ -331,8 +333,16 @@ class EvaluatedVersion:
             test_set_digest=test_set_digest(self.evaluation),
             read_images=self.referred.read_images,
             drawn_labels=self.referred.drawn_labels,
+            slices=self._compute_slices(),
         )
         return page.decode("utf-8")
+
+    def _compute_slices(self) -> SliceReport | None:
+        """Those of the page; None where no file tells by what its images could be sliced."""
+        if not self.evaluation.slice_columns:
+            return None
+        rule = self.referred.prediction_rule
+        return compute_slices(self.evaluation, rule, metrics=self._computed)
 
     def plot_confusion_matrix(self, top_labels: int = 0) -> "Figure":
         """Heat map of the confusion matrix: count and percent of the row in each cell.

@@ -199,3 +199,12 @@ def test_a_run_with_other_columns_is_another():
 
     assert one.version == other.version
     assert digests[0] < digests[1]
+
+
+def test_the_page_shows_the_slices_of_a_version_with_columns(ev):
+    """As that of its run does; a version without columns has no such part."""
+    plain = view_evaluation(replace(ev.evaluation, slice_columns=()))
+
+    assert 'id="slices"' in ev.report()
+    assert '["site=A"]' in ev.report()
+    assert 'id="slices"' not in plain.report()
