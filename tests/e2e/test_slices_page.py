@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from builders.evaluations import build_evaluation
-from builders.screens import Screen, find_faults, list_unnamed, show
+from builders.screens import Screen, find_faults, list_unnamed, press_tab, show
 from builders.slices import add_columns, write_difference, write_report, write_row
 from fakes.large_evaluation import make_large_evaluation
 from selenium.webdriver.common.keys import Keys
@@ -208,6 +208,25 @@ def test_slices_are_filtered_searched_and_unfolded(nested):
     assert sorted(page.run(NAMES)) == [f"label={label}" for label in "abcd"]
     title = page.run("return document.getElementById('pairs-title').textContent")
     assert title.startswith("Pairs of slices (own family): 12 tried, ")
+
+
+def test_tab_alone_reaches_every_control_of_the_slices(nested):
+    """Heads, names, what unfolds and what a chosen slice offers: in the window, and marked."""
+    nested.run("document.querySelector('tr[data-name=\"site=A\"] [data-slice]').click()")
+    stops = list(press_tab(nested.browser))
+    texts = [stop["text"] for stop in stops]
+
+    assert [stop["text"] for stop in stops if not (stop["inside"] and stop["marked"])] == []
+    first = texts.index("slice")
+    assert {"images", "accuracy", "the rest", "difference", "p (Holm)"} <= set(texts[first:])
+    after = texts[texts.index("site=A") :][:5]
+    assert after[1:] == [
+        "▸ 1 slice in it: firmware=1",
+        "Its images",
+        "Its confusion matrix",
+        "All images again",
+    ]
+    assert list_unnamed(nested.browser) == []
 
 
 @pytest.fixture(scope="module")

@@ -82,6 +82,7 @@ function showSlices({ heads, sayNumber, places }) {
 function makeSliceTable(rows, id, { heads, sayNumber, places, unit, after = "" }) {
   const box = byId(`${id}-table`), table = { sort: "", up: true, search: "", column: "own", all: false, open: new Set() }, nodes = new Map();
   const columns = [["text", unit], ["n", "images"], ["first", heads[0]], ["second", heads[1]], ["difference", "difference"], ["", ""], ["low", "95 % interval"], ["p", "p (Holm)"], ["judgement", "judged"]];
+  const unheld = rows.filter((row) => !row.track).length;
   const hasLabels = slices.labelColumn >= 0 && rows.some((row) => row.isLabel);
   const passes = (row) => (table.column === "own" ? !row.isLabel : table.column === "all" || row.of.includes(Number(table.column))) && row.text.includes(table.search);
 
@@ -113,6 +114,7 @@ function makeSliceTable(rows, id, { heads, sayNumber, places, unit, after = "" }
     box.replaceChildren(shown.length ? el("table", { class: "plain differences slices" }, el("thead", {}, head), el("tbody", {}, body)) : el("p", { class: "quiet" }, rows.length ? `No ${unit} passes the filters.` : ""));
     const nested = n - leads.length, notes = [];
     if (nested) notes.push(`${plural(nested, unit)} that stand${nested === 1 ? "s" : ""} in another and tell${nested === 1 ? "s" : ""} the same ${nested === 1 ? "is" : "are"} folded under it.`);
+    if (unheld) notes.push(`${plural(unheld, unit)} cannot be chosen: this page does not hold which images are in ${unheld === 1 ? "it" : "them"}.`);
     if (after) notes.push(after);
     const more = leads.length > shown.length ? el("button", { type: "button", class: "more", onclick: () => { table.all = true; draw(); focusOn(`[data-slice="${leads[FIRST_SLICES].id}"]`); } }, `Show all ${plural(leads.length, unit)}`) : null;
     byId(`${id}-note`).replaceChildren(...[notes.join(" "), more ? " " : "", more].filter(Boolean));
