@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 MAX_ANNOTATIONS = 9
 """GitHub shows ten of each level for a step; the last is the verdict."""
+MAX_SUMMARY = 300_000
+"""UTF-16 units; GitHub takes a MiB of UTF-8 for a step."""
 _LEVELS = {
     "failed": "error",
     "undecided": "warning",
@@ -143,8 +145,11 @@ def report_to_github(
 ) -> None:
     """Annotate the job and write its summary; anywhere else, do nothing.
 
-    The annotations go to stderr, where GitHub reads them as well: stdout is the result's.
+    The annotations go to stderr, where GitHub reads them as well: stdout is the result's. A summary
+    that would be longer than GitHub takes is cut between lines.
     """
+    from mlrek.render.comment import cut_markdown
+
     if environ.get("GITHUB_ACTIONS") != "true":
         return
     for line in render_annotations(decision, policy, forgive):
@@ -152,7 +157,7 @@ def report_to_github(
     if path := environ.get("GITHUB_STEP_SUMMARY"):
         try:
             with open(path, "a", encoding="utf-8") as summary:  # noqa: PTH123 - appends
-                summary.write(f"{markdown}\n")
+                summary.write(f"{cut_markdown(markdown, MAX_SUMMARY)}\n")
         except OSError as exc:
             sys.stderr.write(f"warning: the job's summary cannot be written: {exc.strerror}\n")
 

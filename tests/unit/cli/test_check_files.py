@@ -156,6 +156,17 @@ def test_github_gets_annotations_on_stderr_and_a_summary(decision, tmp_path, cap
     assert summary.read_text() == "before\n### text\n"
 
 
+def test_a_summary_is_never_longer_than_github_takes(decision, tmp_path):
+    """It would show none at all: lines without room are left out and counted."""
+    path = tmp_path / "summary.md"
+    environ = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(path)}
+    report_to_github(decision, "### text\n\n" + "- 漢漢漢\n" * 200_000, "p.toml", environ)
+
+    assert path.stat().st_size < 2**20
+    assert "### text" in path.read_text()
+    assert "lines are left out**" in path.read_text()
+
+
 def test_elsewhere_nothing_is_said(decision, tmp_path, capsys):
     """Another CI that has such a variable by chance is no GitHub."""
     path = tmp_path / "summary.md"
