@@ -18,6 +18,7 @@ from uuid import uuid4
 from mlrek.evaluation import Task
 from mlrek.figures.pictures import PALETTE
 from mlrek.render import write_json
+from mlrek.render.slices import KEY_GROUP
 from mlrek.tracking import STEPS_TAG, LoggedRun
 from mlrek.tracking.description import (
     GRID_KEY,
@@ -60,12 +61,12 @@ COLOUR_TAG: Final = "mlflow.runColor"
 # The first screen: the headline numbers of all versions as bars; then curves; then pictures.
 _PICTURES: Final = "charts"
 _SECTIONS: Final = (
-    *("score", "curve", _PICTURES, "reported_curve", "label_f1"),
+    *("score", "curve", _PICTURES, "reported_curve", "label_f1", KEY_GROUP),
     *("aggregate", "at_threshold", "crossfit", "reported", "errors"),
     *("label_precision", "label_recall", "label_ap", "base_model"),
 )
 _ALWAYS: Final = ("interval", "training", "Model metrics", "System metrics")
-_FOLDED: Final = frozenset((*_SECTIONS[5:], *_ALWAYS))
+_FOLDED: Final = frozenset((*_SECTIONS[6:], *_ALWAYS))
 MAX_OPEN_CHARTS: Final = 30
 """More charts than these make a page slow: their section is folded."""
 _TITLES: Final = {"curve": "curve to threshold 100 %"}
@@ -74,6 +75,7 @@ _SIZES: Final = {
     "score": {"columns": 2, "cardHeight": 280},
     "curve": {"columns": 2, "cardHeight": 320},
     "label_f1": {"columns": 2, "cardHeight": 280},
+    KEY_GROUP: {"columns": 2, "cardHeight": 280},
     "aggregate": {"columns": 2, "cardHeight": 280},
     _PICTURES: {"columns": 1, "cardHeight": 430},
 }

@@ -39,6 +39,14 @@ def test_numbers_come_first_then_curves_then_pictures():
     ]
 
 
+def test_slices_have_a_section_after_the_labels_where_there_are_any():
+    """It is open: at most 20 charts."""
+    metrics = ("score/accuracy", "slice/site_x3D_A", "label_f1/cat")
+
+    assert sections(run(metrics=metrics)) == ["score", "label_f1", "slice"]
+    assert sections(run(metrics=metrics[:1])) == ["score"]
+
+
 def test_the_bars_stand_in_the_order_of_the_headlines():
     """MLflow would sort them by the alphabet."""
     names = ("mcc", "balanced_accuracy", "f1_macro", "accuracy")
