@@ -394,3 +394,49 @@ def test_a_comment_is_named_by_its_job():
 
     assert name_job(job) == "Check/parts"
     assert name_job({"CI_JOB_NAME": "mlrek-check"}) == "mlrek-check"
+
+
+def test_the_command_says_what_became_of_the_comment(server, run_mlrek, tmp_path):
+    """As a line with its address, or as JSON."""
+    (tmp_path / "check.md").write_text(PASSED, encoding="utf-8")
+    environ = make_environ(server, tmp_path)
+    first = run_mlrek("comment", "check.md", env=environ)
+    second = run_mlrek("comment", "check.md", "--json", env=environ)
+
+    assert first.stdout == "comment created: https://github.example/c\n"
+    assert json.loads(second.stdout) == {"action": "updated", "url": "https://github.example/c"}
+    assert "✅ passed" in server.bodies[0]
+
+
+def test_the_command_fails_with_a_warning_for_the_job(server, run_mlrek, tmp_path):
+    """Exit code 1; the annotation is one line, whatever the host says."""
+    message = "no\n::error::x"
+    server.faults = [HostFault("GET", 422, message=message)]
+    environ = make_environ(server, tmp_path)
+    done = run_mlrek("comment", "gone.md", env=environ, check=False)
+    warnings = [line for line in done.stderr.splitlines() if line.startswith("::")]
+
+    assert done.returncode == 1
+    assert warnings == [
+        "::warning title=mlrek comment::no comment: GitHub answers 422 (no ::error::x)"
+    ]
+    assert TOKEN not in done.stderr
+
+
+def test_the_command_needs_a_job(run_mlrek):
+    """Elsewhere it is wrong usage, and says what writes the text."""
+    environ = {"GITHUB_ACTIONS": "", "GITLAB_CI": ""}
+    done = run_mlrek("comment", "check.md", env=environ, check=False)
+
+    assert done.returncode == 2
+    assert "`mlrek check --markdown FILE` writes the text" in done.stderr
+
+
+def test_the_command_has_nothing_to_say_without_a_pull_request(server, run_mlrek, tmp_path):
+    """A push to the main branch is no fault."""
+    environ = make_environ(server, tmp_path, event={"ref": "refs/heads/main"})
+    done = run_mlrek("comment", "check.md", env=environ)
+
+    assert done.stdout == ""
+    assert "no comment: this job is of no open pull request" in done.stderr
+    assert server.requests == []

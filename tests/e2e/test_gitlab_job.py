@@ -87,10 +87,10 @@ def programs(tmp_path) -> Path:
 def run_job(gitlab, checkout, programs, clean_environment):
     """Run the job in a merge request: with bash where an image has it, else with its `sh`."""
 
-    def run(version="v2", *, token=TOKEN, program="bash", env=None, **given):
+    def run(version="v2", *, token=TOKEN, program="bash", **given):
         job = read_job(**({"candidate": f"evaluations#{version}"} | given))
         path = f"{programs}{os.pathsep}{clean_environment['PATH']}"
-        own = {"PATH": path, "GITLAB_TOKEN": token, **gitlab.env, **(env or {})}
+        own = {"PATH": path, "GITLAB_TOKEN": token, "GITHUB_ACTIONS": "", **gitlab.env}
         flags = {"bash": ["-eo", "pipefail"], "sh": ["-e"]}[program]
         return subprocess.run(
             [program, *flags, "-c", "\n".join(job["script"])],
