@@ -142,6 +142,20 @@ def test_policies_of_the_pages_are_valid(page):
             parse_policy(block.body)
 
 
+def test_jobs_of_the_pages_are_those_of_the_examples():
+    """A workflow that a page shows is a file of `examples/ci`, word by word."""
+    shown = [
+        b.body
+        for page in list_pages()
+        for b in read_blocks(read_page(page))
+        if b.language == "yaml"
+    ]
+    files = [path.read_text(encoding="utf-8") for path in (ROOT / "examples/ci").glob("*.yml")]
+
+    assert shown
+    assert [body for body in shown if body not in files] == []
+
+
 def test_no_page_is_long():
     """A page of the guides is read in a few minutes: at most 1,500 words without outputs."""
     reference = {"metrics.md", "python.md", "commands.md", "statistics.md", "troubleshooting.md"}
