@@ -3,7 +3,8 @@
     python tests/docs_outputs.py --write [PAGE…]
 
 runs them all and writes what they print, and what is made of the code, into the pages of `docs`.
-With pages (`gate.md`) only these are run, after the first one.
+With pages (`gate.md`) only these are run, after the first one. `--generated` runs nothing: it only
+writes what is made of the code (options, metrics, policies, docstrings).
 How a page says what is what:
 
 - a block `sh` or `python` is run, in one folder and one store for all pages in the order of
@@ -241,7 +242,7 @@ def main() -> None:
     """Write what is printed, and what is made of the code, into the pages."""
     from docs_reference import generate
 
-    if sys.argv[1:2] != ["--write"]:
+    if sys.argv[1:2] not in (["--write"], ["--generated"]):
         print(__doc__)
         raise SystemExit(2)
     logging.getLogger("werkzeug").setLevel(logging.ERROR)  # the stand-ins' log of requests
@@ -250,6 +251,8 @@ def main() -> None:
         pages = [name for name in pages if name in {pages[0], *sys.argv[2:]}]
     for name in pages:
         (DOCS / name).write_text(generate(read_page(name)), encoding="utf-8")
+    if sys.argv[1] == "--generated":
+        return
     ran = run_pages(pages)
     for name in pages:
         text = fill_in(read_page(name), [one for one in ran if one.page == name])
