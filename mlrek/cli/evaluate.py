@@ -87,6 +87,8 @@ def evaluate(
         ),
     ] = Rule.TOP1,
     images: opt.Images = "auto",
+    slices: opt.Slices = "",
+    slice_by: opt.SliceBy = None,
     tracking_uri: opt.TrackingUri = "",
     experiment: opt.Experiment = "",
     *,
@@ -108,7 +110,9 @@ def evaluate(
     from mlrek.tracking.connection import connect
     from mlrek.tracking.description import Options
 
-    if joining.is_given and not predictions:
+    slicing = opt.make_slicing(slice_by, slices, joining.match)
+    joins_slices = bool(slices) and joining.is_match_alone
+    if joining.is_given and not predictions and not joins_slices:
         raise UsageError(
             "--task, --match, --unmatched, --thresholds, --label-map: of --predictions"
         )
@@ -130,6 +134,7 @@ def evaluate(
             prediction_rule=prediction_rule.value,
             skip_bad_lines=skip_bad_lines,
             images=opt.check_images(images),
+            slicing=slicing,
         ),
         aws=aws,
     )

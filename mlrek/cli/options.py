@@ -1,7 +1,7 @@
 """Options that several commands share."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import wraps
 from inspect import Signature, signature
 from pathlib import Path
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from typer._click import Context
 
     from mlrek.formats.predictions import JoinOptions
+    from mlrek.metrics.slices import Slicing
     from mlrek.sources import AwsOptions
     from mlrek.sources.custom import CustomOptions
 
@@ -62,8 +63,17 @@ SliceBy = Annotated[
     typer.Option(
         "--slice-by",
         metavar="NAME=REGEX",
-        help="A further column of test images: its value is the first group of a regular "
-        "expression on image URIs. Repeatable.",
+        help="A further column for slices: what a regular expression finds in image URIs, its "
+        "first group or the whole match (repeatable).",
+        show_default=False,
+    ),
+]
+Slices = Annotated[
+    str,
+    typer.Option(
+        "--slices",
+        metavar="FILE",
+        help="A table of images with further columns for slices: CSV, Parquet or JSON Lines.",
         show_default=False,
     ),
 ]
@@ -208,6 +218,11 @@ class Joining:
         return any(getattr(self, field.name) for field in fields(self))
 
     @property
+    def is_match_alone(self) -> bool:
+        """Whether only `--match` is given, which also says how `--slices` are joined."""
+        return bool(self.match) and not replace(self, match="").is_given
+
+    @property
     def options(self) -> "JoinOptions":
         """The same as the join takes them, without what files say."""
         from mlrek.evaluation import Task
@@ -343,6 +358,19 @@ def with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
     ]
     run.__signature__ = Signature(options)  # type: ignore[attr-defined]
     return run
+
+
+def make_slicing(slice_by: "Sequence[str] | None", slices: str, match: str) -> "Slicing":
+    """The columns that were asked for.
+
+    Raises:
+        UsageError: `--slice-by` names none.
+    """
+    from mlrek.formats.image_columns import parse_patterns
+    from mlrek.metrics.slices import Slicing
+
+    by = tuple(parse_patterns(slice_by or ()).items())
+    return Slicing(by=by, table=slices, match=match or "uri")
 
 
 def check_images(images: str) -> str:

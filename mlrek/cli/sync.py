@@ -126,6 +126,8 @@ def sync(
         ),
     ] = 0,
     images: opt.Images = "auto",
+    slices: opt.Slices = "",
+    slice_by: opt.SliceBy = None,
     *,
     foreign: opt.Foreign,
     joining: opt.Joining,
@@ -149,7 +151,9 @@ def sync(
     if not (sources or all_projects):
         raise UsageError("name a SOURCE, or give --all-projects; `mlrek sync --help` tells more")
     versions = tuple(filter(None, version or ()))
-    is_custom = foreign.is_given or joining.is_given
+    slicing = opt.make_slicing(slice_by, slices, joining.match)
+    joins_slices = bool(slices and joining.match) and joining.is_match_alone
+    is_custom = foreign.is_given or (joining.is_given and not joins_slices)
     custom = foreign.choose(versions, joining) if is_custom else None
     if custom and (all_projects or len(sources or ()) != 1):
         raise UsageError("predictions are one SOURCE: a file, or a folder")
@@ -176,6 +180,7 @@ def sync(
                 threshold=threshold,
                 top_labels=top_labels,
                 images=opt.check_images(images),
+                slicing=slicing,
             ),
             aws=account.aws,
         ),

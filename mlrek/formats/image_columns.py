@@ -106,10 +106,18 @@ def parse_patterns(texts: Iterable[str]) -> dict[str, str]:
     patterns: dict[str, str] = {}
     for text in texts:
         name, _, pattern = text.partition("=")
-        if not name.strip() or not pattern:
-            raise UsageError(f"--slice-by {text!r} is no NAME=REGEX, as 'site=/(site-[0-9]+)/'")
+        name = name.strip()
+        if not name or not pattern:
+            raise UsageError(
+                f"--slice-by {quoted(text)} is no NAME=REGEX, as 'site=/(site-[0-9]+)/'"
+            )
+        if len(name) > MAX_TEXT or not name.isprintable():
+            raise UsageError(
+                f"--slice-by: {quoted(name)} cannot be the name of a column: at most {MAX_TEXT} "
+                "characters, no control character"
+            )
         if name in patterns:
-            raise UsageError(f"--slice-by names the column {name!r} twice")
+            raise UsageError(f"--slice-by names the column {quoted(name)} twice")
         try:
             re.compile(pattern)
         except (re.error, OverflowError, RecursionError) as exc:
@@ -117,6 +125,8 @@ def parse_patterns(texts: Iterable[str]) -> dict[str, str]:
                 f"--slice-by {name}: {pattern!r} is no regular expression: {exc}"
             ) from exc
         patterns[name] = pattern
+    if len(patterns) > MAX_COLUMNS:
+        raise UsageError(f"--slice-by: {len(patterns)} columns, and at most {MAX_COLUMNS} are kept")
     return patterns
 
 
@@ -143,13 +153,15 @@ def with_columns(evaluation: Evaluation, columns: Sequence[SliceColumn]) -> Eval
 
 
 def _find_values(name: str, pattern: re.Pattern[str], images: Sequence[str]) -> SliceColumn:
+    """The texts that a pattern finds; digits in a URI are a name."""
     matches = map(pattern.search, images)
     found = [m and next(filter(None, m.groups()), m[0]) for m in matches]
-    known: dict[str, int] = {}
-    codes = [known.setdefault(text, len(known)) if text else -1 for text in found]
-    column = make_column(name, [*known], np.array(codes, dtype=np.int64))
-    none = np.full(len(images), -1, dtype=np.int64)
-    return column or SliceColumn(name=tidy_text(name), codes=none)
+    texts = {text: tidy_text(text) for text in found if text}
+    values = sort_values(set(texts.values()))
+    places = {value: i for i, value in enumerate(values)}
+    codes = [places[texts[text]] if text else -1 for text in found]
+    codes_of = np.array(codes, dtype=np.int32)
+    return SliceColumn(name=tidy_text(name), values=tuple(values), codes=codes_of)
 
 
 def write_scalar(cell: object) -> str:
@@ -235,14 +247,10 @@ def as_texts(column: SliceColumn) -> SliceColumn:
     """A column of numbers as one of their shortest texts; one of texts as it is."""
     if column.numbers is None:
         return column
-    known, codes = np.unique(column.numbers, return_inverse=True)
+    known = np.unique(column.numbers[~np.isnan(column.numbers)])
     texts = [np.format_float_positional(number, trim="-") for number in known.tolist()]
-    codes = np.where(np.isnan(column.numbers), -1, codes)
-    return SliceColumn(
-        name=column.name,
-        values=tuple(dict.fromkeys(texts)),
-        codes=codes.astype(np.int32),
-    )
+    codes = np.where(np.isnan(column.numbers), -1, np.searchsorted(known, column.numbers))
+    return SliceColumn(name=column.name, values=tuple(texts), codes=codes.astype(np.int32))
 
 
 def take_places(column: SliceColumn, places: IntArray) -> SliceColumn:

@@ -39,6 +39,27 @@ _ALL_DIGITS: Final = 17
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Slicing:
+    """The columns that were asked for besides those that files have.
+
+    `by` are names and the regular expressions that find their values in the URIs of images.
+    `table` is the place of a table of images, '' for none; `match` tells by what its images are
+    those of the test set: `uri` or `name`.
+    """
+
+    by: tuple[tuple[str, str], ...] = ()
+    table: str = ""
+    match: str = "uri"
+
+    def describe(self) -> dict[str, str]:
+        """What was asked for as stable texts; nothing where nothing was."""
+        described = {f"slice_by {name}": pattern for name, pattern in self.by}
+        if self.table:
+            described["slices"] = self.match
+        return described
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Slice:
     """The images that have one value of a column; `images` (n,) are their places, rising.
 

@@ -44,6 +44,7 @@ from mlrek.sources.entries import (
 from mlrek.sources.images import read_images, read_images_below
 from mlrek.sources.rekognition import Endpoint
 from mlrek.sources.s3 import open_storage
+from mlrek.sources.slices import add_asked_columns
 from mlrek.sources.storage import S3_SCHEME, parent_uri
 from mlrek.text import escape_markdown, escape_unencodable
 from mlrek.tracking import (
@@ -180,6 +181,7 @@ def evaluate_own_test_set(
     told = find_seen(evaluation.images) if find_seen else SeenInTraining()
     said = tuple(map(escape_unencodable, (*evaluation.warnings, *told.warnings)))
     evaluation = replace(evaluation, seen_in_training=told.seen, warnings=said)
+    evaluation = add_asked_columns(evaluation, options.options.slicing, clients)
     evaluation = hide_signatures(complete_doubts(evaluation))
     return _find_images(
         OwnEvaluation(evaluation=evaluation, name=name, digest=test_set_digest(evaluation)),

@@ -43,9 +43,11 @@ from mlrek.runs.log import (
 from mlrek.runs.results import Progress, ProjectResult, SyncOptions, SyncResult, VersionResult
 from mlrek.runs.workers import Work, Workers, count_bytes
 from mlrek.sources import FILE_FORMATS, open_all_projects, open_predictions, open_source
+from mlrek.sources.aws import AwsClients
 from mlrek.sources.custom import CustomOptions, is_made_up
 from mlrek.sources.entries import Source, VersionEntry
 from mlrek.sources.rekognition import ANY_VERSION
+from mlrek.sources.slices import read_slices_state
 from mlrek.sources.storage import path_exists
 from mlrek.text import hide_secrets, say_nearest
 from mlrek.tracking import DOCUMENT, LoggedRun, current_runs, find_page_run, read_doubts
@@ -174,6 +176,9 @@ def sync_sources(
         TrackingError: MLflow cannot be reached or refuses.
         UsageError: A source or version that was named does not exist.
     """
+    read_slices_state(options.options.slicing, AwsClients(options.aws))  # refuses what is not there
+    if options.scheduler:
+        options = _resolve_table(options)
     opened = _open_sources(sources, options)
     return sync_opened(opened, tracking_uri, options, progress, environ=environ)
 
@@ -275,6 +280,12 @@ def _join_project(
 
 def _resolve(place: str) -> str:
     return str(Path(place).resolve()) if place and path_exists(place) else place
+
+
+def _resolve_table(options: SyncOptions) -> SyncOptions:
+    """The options with a place of the table of images that workers elsewhere know."""
+    slicing = replace(options.options.slicing, table=_resolve(options.options.slicing.table))
+    return replace(options, options=replace(options.options, slicing=slicing))
 
 
 def _resolve_places(custom: CustomOptions) -> CustomOptions:
@@ -553,7 +564,8 @@ def _choose_options(entry: VersionEntry, options: Options) -> Options:
 
 def _prepare_work(source: Source, entry: VersionEntry, options: SyncOptions) -> tuple[Work, int]:
     """What a worker needs for a version, and the bytes that it will read."""
-    files = source.read_state(entry)
+    slices = read_slices_state(options.options.slicing, AwsClients(options.aws))
+    files = {**source.read_state(entry), **slices}
     run_options = _choose_options(entry, options.options)
     work = Work(
         source=source,

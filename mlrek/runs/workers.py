@@ -31,6 +31,7 @@ from mlrek.sources.contents import add_found, keep_contents
 from mlrek.sources.entries import OnBytes, Source, VersionEntry
 from mlrek.sources.images import read_images_below
 from mlrek.sources.s3 import open_storage
+from mlrek.sources.slices import add_asked_columns
 from mlrek.tracking.description import (
     AUTO_IMAGES,
     NO_IMAGES,
@@ -315,6 +316,7 @@ def read_version(work: Work, on_bytes: OnBytes | None = None) -> Evaluation:
         threshold=work.options.threshold,
         on_bytes=on_bytes,
     )
+    evaluation = add_asked_columns(evaluation, work.options.slicing, AwsClients(work.aws))
     release_memory()
     return evaluation
 

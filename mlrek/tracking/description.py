@@ -20,7 +20,7 @@ from mlrek.metrics.crossfit import LOGGED_NAMES, PREFIX
 from mlrek.metrics.drawn_labels import count_undivided
 from mlrek.metrics.numbers import NumberRow, list_headlines, list_numbers
 from mlrek.metrics.reported import DEFAULT_THRESHOLD
-from mlrek.metrics.slices import SliceReport
+from mlrek.metrics.slices import SliceReport, Slicing
 from mlrek.render.doubts import list_version_remarks, list_warnings, order_doubts
 from mlrek.render.slices import list_logged_numbers
 from mlrek.text import metric_key_labels
@@ -150,7 +150,7 @@ class Options:
     `threshold` is where published numbers are read, as far as they are published over thresholds;
     `drawn_labels` are those that the matrices of all versions of the project are drawn with, and
     `top_labels` how many are chosen where none are; `images` is where the report's small pictures
-    come from: `auto`, `none`, or a folder.
+    come from: `auto`, `none`, or a folder. `slicing` are columns that were asked for.
     """
 
     prediction_rule: str = "top1"
@@ -159,6 +159,7 @@ class Options:
     top_labels: int = 0
     drawn_labels: tuple[str, ...] = ()
     images: str = AUTO_IMAGES
+    slicing: Slicing = field(default_factory=Slicing)
 
     def describe(self) -> dict[str, str | bool | float]:
         """The options as stable JSON values; later ones only where they were given.
@@ -174,7 +175,7 @@ class Options:
             described["threshold"] = self.threshold
         if self.images != AUTO_IMAGES:
             described["images"] = self.images
-        return described
+        return {**described, **self.slicing.describe()}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

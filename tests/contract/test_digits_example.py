@@ -23,7 +23,7 @@ from sklearn.metrics import (
 )
 
 FOLDER = Path(__file__).parents[2] / "examples" / "digits"
-HAND_WRITTEN = {"README.md", "make.py", "published.py"}
+HAND_WRITTEN = {"README.md", "make.py", "published.py", "slices.py"}
 VERSIONS = ("v1-naive-bayes", "v2-linear", "v3-neighbours", "v4-new-split")
 LABELS = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 PREFIX = "rekognition-custom-labels-"
@@ -92,12 +92,12 @@ def test_script_takes_away_what_an_earlier_build_left(tmp_path):
 
 
 def test_folder_is_small():
-    """All files together stay below 1.5 MB."""
+    """All files together stay below 1.55 MB."""
     size = sum(
         (FOLDER / name).stat().st_size for name in [*dict(_read_files(FOLDER)), *HAND_WRITTEN]
     )
 
-    assert size <= 1_500_000
+    assert size <= 1_550_000
 
 
 def test_images_are_those_of_scikit_learn():

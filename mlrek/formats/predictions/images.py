@@ -193,6 +193,20 @@ def _find_by_name(
     return found, said
 
 
+def find_named(
+    names: Sequence[str], asked: Sequence[str], whose: str
+) -> tuple[Sequence[str | None], list[str]]:
+    """The name that each of the others is of by its file name, None for none; and what to say.
+
+    Raises:
+        EvaluationError: Two of one side share a file name.
+    """
+    try:
+        return _find_by_name(names, (), asked)
+    except EvaluationError as exc:
+        raise EvaluationError(f"{whose}: {exc}") from exc
+
+
 def _find_by(
     key: Callable[[str], str],
     asked_key: Callable[[str], str],
@@ -291,7 +305,7 @@ def _refuse_unmatched(
         *_warn_some(strangers, len(asked), _STRANGE),
     ]
     if said:
-        spelt = f" ({_say_spelling(strangers, missing)})" if strangers and missing else ""
+        spelt = f" ({say_spelling(strangers, missing)})" if strangers and missing else ""
         raise EvaluationError(
             f"{'; '.join(said)}{spelt}; say what they mean: --unmatched drop leaves them out, "
             "--unmatched miss counts images without a prediction as misses"
@@ -308,11 +322,11 @@ def _say_none(asked: Sequence[str], truth: GroundTruth, answers: Answers) -> str
         )
     return (
         "not one prediction is of an image of the truth: predictions and truth write "
-        f"{_say_spelling(asked, truth.images)}"
+        f"{say_spelling(asked, truth.images)}"
     )
 
 
-def _say_spelling(asked: Sequence[str], names: Sequence[str]) -> str:
+def say_spelling(asked: Sequence[str], names: Sequence[str]) -> str:
     """How both sides write an image, how that differs, and what mends it."""
     if pair := _find_alike(_fold_name, asked, names):
         what = f"which differ in {say_difference(*pair)}; --match name joins by file name"

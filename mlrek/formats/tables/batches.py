@@ -34,6 +34,7 @@ _ENDING: Final = re.compile(r"\.(csv|tsv|parquet|pq|jsonl?|ndjson)(\.gz)?$", re.
 _COCO: Final = frozenset(("image_id", "category_id", "bbox"))
 
 Columns = Sequence[pa.Array]
+ReadHeader = Callable[[Sequence[str]], Header]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,8 +97,8 @@ def _seems_json(chunks: Iterable[bytes]) -> bool:
     return is_flat and names_images(tuple(names)) and not names >= _COCO
 
 
-def open_table(files: Files, name: str) -> TableFile:
-    """The table in a file, whatever its form.
+def open_table(files: Files, name: str, means: ReadHeader = read_header) -> TableFile:
+    """The table in a file, whatever its form; `means` tells what its columns mean.
 
     Raises:
         ParseError: It holds no table, or two columns that mean the same.
@@ -105,18 +106,18 @@ def open_table(files: Files, name: str) -> TableFile:
     uri = f"{files.uri.rstrip('/')}/{name}" if name else files.uri
     head = files.read_head(name)
     if head.startswith(PARQUET_MARK):
-        return _open_parquet(uri, files.read(name))
+        return _open_parquet(uri, files.read(name), means)
     inside = peek_inside(head).removeprefix(BYTE_ORDER_MARK).lstrip()
     if said := say_spoilt(inside):
         raise ParseError(uri, 0, f"{said.replace(', not JSON', '')}; a table belongs here")
     if inside.startswith((b"{", b"[")):
-        return _open_json(uri, files.read, name)
-    return _open_csv(uri, files.read, name)
+        return _open_json(uri, files.read, name, means)
+    return _open_csv(uri, files.read, name, means)
 
 
-def _read_header(uri: str, names: Sequence[str]) -> Header:
+def _read_header(uri: str, names: Sequence[str], means: ReadHeader) -> Header:
     try:
-        return read_header(names)
+        return means(names)
     except ValueError as exc:
         raise ParseError(uri, 0, str(exc)) from exc
 
@@ -124,14 +125,14 @@ def _read_header(uri: str, names: Sequence[str]) -> Header:
 # ---- Parquet --------------------------------------------------------------------------------
 
 
-def _open_parquet(uri: str, chunks: Iterable[bytes]) -> TableFile:
+def _open_parquet(uri: str, chunks: Iterable[bytes], means: ReadHeader) -> TableFile:
     data = bytearray()
     for chunk in chunks:
         data += chunk
     buffer = pa.py_buffer(data)
     try:
         schema = parquet.read_schema(pa.BufferReader(buffer))
-        names, header = schema.names, _read_header(uri, schema.names)
+        names, header = schema.names, _read_header(uri, schema.names, means)
         coded = [*filter(partial(_holds_texts, schema), header.further)]  # far faster than texts
         file = parquet.ParquetFile(pa.BufferReader(buffer), read_dictionary=coded)
     except (pa.ArrowException, OSError) as exc:
@@ -188,7 +189,9 @@ class _Stream(io.RawIOBase):
         return n
 
 
-def _open_csv(uri: str, read: Callable[[str], Iterable[bytes]], name: str) -> TableFile:
+def _open_csv(
+    uri: str, read: Callable[[str], Iterable[bytes]], name: str, means: ReadHeader
+) -> TableFile:
     _, line = _split_header(uri, read(name))
     delimiter, names = split_names(line)
     is_spaced = len(names) > 1 and line.count(f"{delimiter} ".encode()) == len(names) - 1
@@ -219,7 +222,8 @@ def _open_csv(uri: str, read: Callable[[str], Iterable[bytes]], name: str) -> Ta
         except pa.ArrowException as exc:
             raise ParseError(uri, 0, _say_csv(exc)) from exc
 
-    return TableFile(uri=uri, header=_read_header(uri, names), iter_batches=iter_batches)
+    header = _read_header(uri, names, means)
+    return TableFile(uri=uri, header=header, iter_batches=iter_batches)
 
 
 def _iter_csv(
@@ -271,17 +275,19 @@ _ROWS = Decoder(dict[str, Any])
 _NOT_LISTED: Final = re.compile(rb"(?!)")
 
 
-def _open_json(uri: str, read: Callable[[str], Iterable[bytes]], name: str) -> TableFile:
+def _open_json(
+    uri: str, read: Callable[[str], Iterable[bytes]], name: str, means: ReadHeader
+) -> TableFile:
     first = next(_iter_rows(uri, read(name)), None)
     if first is None:
         raise ParseError(uri, 0, "is empty: not one line")
     names = tuple(dict.fromkeys(key for row in first[1] for key in row))
-    header = _read_header(uri, names)
+    header = _read_header(uri, names, means)
 
     def iter_batches(places: Sequence[int]) -> Iterator[Columns]:
         waiting: list[dict[str, Any]] = []
         for number, rows in _iter_rows(uri, read(name)):
-            _check_names(uri, names, number, rows)
+            _check_names(uri, names, number, rows, means)
             waiting += rows
             if len(waiting) * len(names) >= _CELLS_AT_ONCE:
                 yield _take_columns(waiting, names, places)
@@ -308,15 +314,19 @@ def _iter_rows(uri: str, chunks: Iterable[bytes]) -> Iterator[tuple[int, Sequenc
 
 
 def _check_names(
-    uri: str, names: Sequence[str], number: int, rows: Sequence[dict[str, Any]]
+    uri: str,
+    names: Sequence[str],
+    number: int,
+    rows: Sequence[dict[str, Any]],
+    means: ReadHeader,
 ) -> None:
     """Refuse a column that comes up after rows without it have been read."""
     if set().union(*rows) <= set(names):
         return
     for i, row in enumerate(rows):
         for name in row:
-            header = _read_header(uri, (name,))
-            if name not in names and name not in header.further:
+            known = means is not read_header or name not in read_header((name,)).further
+            if name not in names and known:
                 said = f"has {quoted(name)}, which the first rows of the file lack"
                 raise ParseError(uri, number + i, said)
 

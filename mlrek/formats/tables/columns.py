@@ -224,6 +224,34 @@ def read_header(names: Sequence[str]) -> Header:
     )
 
 
+def read_image_header(names: Sequence[str]) -> Header:
+    """What the columns of a table of images mean: one names them, all others say something.
+
+    Raises:
+        ValueError: None names images.
+    """
+    folded = [_fold(name) for name in names]
+    wanted = (*COLUMN_NAMES[Role.IMAGE], *COLUMN_NAMES[Role.IMAGE_ID])
+    image = next((place for n in wanted for place, f in enumerate(folded) if f == _fold(n)), None)
+    if image is None:
+        shown = _list(names)
+        raise ValueError(f"names no images: its columns are {shown}; needed is a column `image`")
+    others = [(place, name) for place, name in enumerate(names) if place != image]
+    index = [name for _, name in others if _INDEX.fullmatch(name.strip())]
+    further: dict[str, int] = {}
+    for place, name in others:
+        if name not in index and further.setdefault(name, place) != place:
+            raise ValueError(f"two columns are both named {quoted(name)}; keep one of them")
+    return Header(
+        names=tuple(names),
+        roles={Role.IMAGE: image},
+        scores={},
+        hot={},
+        further=further,
+        index=tuple(index),
+    )
+
+
 _LABELS: Final = (Role.LABEL, Role.TRUTH, Role.PREDICTED, Role.LABEL_ID)
 _NAMED: Final = frozenset((Role.TRUTH, Role.PREDICTED))
 

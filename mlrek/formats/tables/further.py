@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 
+from mlrek.errors import EvaluationError, ParseError
 from mlrek.evaluation import FloatArray, IntArray, SliceColumn
 from mlrek.formats.image_columns import (
     MAX_WHOLE_NUMBER,
@@ -198,6 +199,37 @@ def finish_columns(
         elif made is not None:
             found.setdefault(made.name, made)
     return tuple(found.values()), (*_warn_differing(differing), *_warn_troubles(columns))
+
+
+def finish_asked(
+    columns: Sequence[FurtherColumn], rows: RowsOfImages, images: Sequence[str], uri: str
+) -> tuple[tuple[SliceColumn, ...], tuple[str, ...]]:
+    """The columns of a table that somebody asked for, and what is to be said of it.
+
+    Raises:
+        ParseError: Rows of one image differ, or a column holds something else than values.
+        EvaluationError: A column has more values than are kept, and is no name of images.
+    """
+    found: dict[str, SliceColumn] = {}
+    naming = [quoted(column.name) for column in columns if column.is_name]
+    for column in columns:
+        if column.is_name:
+            continue
+        if column.trouble.startswith("more"):
+            raise EvaluationError(
+                f"{uri}: column {quoted(column.name)} has {column.trouble}, and at most "
+                f"{MAX_VALUES:,} of all columns together are kept: leave it out, or group values"
+            )
+        if column.trouble:
+            raise ParseError(uri, 0, f"column {quoted(column.name)} {column.trouble}")
+        made, bad = column.finish(rows)
+        if bad >= 0:
+            image = quoted(images[rows.image_idx[bad]])
+            said = f"row {bad + 1} ({image}): {quoted(column.name)} is another than in a row before"
+            raise ParseError(uri, 0, f"{said}; an image has one value")
+        if made is not None:
+            found.setdefault(made.name, made)
+    return tuple(found.values()), (warn_identifiers(naming),) if naming else ()
 
 
 def _warn_differing(named: Sequence[str]) -> Iterator[str]:

@@ -26,10 +26,11 @@ from mlrek.formats.tables.batches import (
     to_text_column,
     to_texts,
 )
-from mlrek.formats.tables.columns import Header, Role
+from mlrek.formats.tables.columns import Header, Role, read_image_header
 from mlrek.formats.tables.further import (
     FurtherColumn,
     RowsOfImages,
+    finish_asked,
     finish_columns,
     list_read,
     warn_unread,
@@ -129,6 +130,41 @@ def read_rows(files: Files, roles: Collection[Role], *, scores: bool, hot: bool)
     for table in tables:
         gathered.read(table, scores=scores, hot=hot)
     return gathered.finish((*passed, *header.warn(), *warn_unread(header)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImageTable:
+    """A table whose columns say something of images: `columns` are of the `images`."""
+
+    uri: str
+    images: tuple[str, ...]
+    columns: tuple[SliceColumn, ...]
+    warnings: tuple[str, ...] = ()
+
+
+def read_image_table(files: Files) -> ImageTable:
+    """A table of images, each column of which is one of theirs, whatever it is called.
+
+    Raises:
+        ParseError: It is no table, names no images, has no further column, or rows of one image
+            differ.
+        EvaluationError: A column has more values than are kept.
+    """
+    table = open_table(files, ITSELF, read_image_header)
+    header = table.header
+    if not header.further:
+        raise ParseError(table.uri, 0, "has no column besides the images: nothing to slice by")
+    further = [FurtherColumn(name) for name in header.further]
+    gathered = _Gathered(header=header, roles=[Role.IMAGE], further=further)
+    gathered.read(table, scores=False, hot=False)
+    if not gathered.n_rows:
+        raise ParseError(table.uri, 0, "has a header, but not one row")
+    images, image_idx = gathered.images.finish()
+    rows = RowsOfImages.of(image_idx, len(images))
+    columns, warnings = finish_asked(further, rows, images, table.uri)
+    return ImageTable(
+        uri=table.uri, images=images, columns=columns, warnings=(*header.warn(), *warnings)
+    )
 
 
 def choose_files(files: Files) -> tuple[tuple[str, ...], tuple[str, ...]]:
