@@ -216,7 +216,7 @@ class Cutter:
         of_them = f" with a truth (of {whole:,})" if n < whole else ""
         return (
             f"this slice has {n:,} test images{of_them}, {self._least - n:,} too few: test on "
-            f"{self._least:,} of it or more"
+            f"{self._least:,} images of it, or more"
         )
 
     def _compare(
@@ -238,7 +238,7 @@ class Cutter:
             whose = "the baseline has" if self._is_whole else "both versions have, by one truth,"
             reason = (
                 f"{whose} {n:,} test images of this slice, {self._least - n:,} too few: test both "
-                f"on {self._least:,} of it or more"
+                f"on {self._least:,} images of it, or more"
             )
             return replace(portion, incomparable=reason)
         return replace(portion, opponent=opponent)

@@ -1,7 +1,9 @@
 """A decision in words: JSON, a table's cells, markdown."""
 
 import json
+import re
 from dataclasses import replace
+from xml.etree import ElementTree as ET
 
 import jsonschema
 import pytest
@@ -13,6 +15,7 @@ from builders.policies import (
     make_opponent,
     run,
 )
+from builders.sliced import decide_slices, make_sites, with_sites
 
 from mlrek.policy import Figure, Looks
 from mlrek.render import Note, write_json
@@ -22,6 +25,7 @@ from mlrek.render.decision import (
     decision_blocks,
     say_verdict,
     write_decision_markdown,
+    write_junit,
 )
 
 NUMBER = {"type": ["number", "null"]}
@@ -170,3 +174,21 @@ def test_what_is_to_be_known_is_told_in_every_output(decision):
     assert "- **looks** Checked as number 2 of 3 logged versions" in markdown
     assert markdown.endswith("\n- **warning** the file was cut\n")
     assert any(text.startswith("Checked as number 2 of 3 logged versions") for text in shown)
+
+
+@pytest.mark.parametrize("value", [NASTY, "x" * 10_000, "=*", "@dog #12", "</script><script>"])
+def test_a_slice_of_any_name_is_no_more_than_a_name(value):
+    """One line a row in markdown, no tag, no mention; JSON and JUnit have the name itself."""
+    sizes = {"a": 30, "b": 30}
+    version = with_sites(make_sites(sizes, sizes), [value] * 30 + ["b"] * 30)
+    toml = '[[floor]]\nmetric = "aggregate/accuracy"\nmin = 1.5\nslice = "site=*"\n'
+    decision = decide_slices(toml, version)
+    document = build_decision_json(decision)
+    markdown = write_decision_markdown(decision)
+    rows = [line for line in markdown.splitlines() if line.startswith("| floor")]
+    junit = ET.fromstring(write_junit(decision, "p.toml"))  # noqa: S314 - we wrote it
+
+    assert {check["slice"] for check in document["checks"]} == {f"site={value}", "site=b"}
+    assert len(rows) == 2
+    assert not re.search(r"(?<!\\)<\w|(?<![\w&])@dog", markdown)
+    assert any(value[:9] in case.get("name") for case in junit.iter("testcase"))
