@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -27,6 +28,8 @@ CUT_OFF = """
 @pytest.fixture(scope="module")
 def read_docs():
     """Each block of the site that was run, in one folder and one store."""
+    if shutil.which("jq") is None:
+        pytest.skip("needs jq: apt-get install jq")
     return run_pages(list_pages())
 
 
