@@ -120,6 +120,11 @@ def test_a_slice_narrows_galleries_matrix_and_cells_and_is_taken_away(open_page,
     cell.send_keys(Keys.ENTER)
     expected = np.flatnonzero(inside & (truth == 0) & (top == 0)).tolist()
     assert list_cards(page, "#cell") == expected
+    (image, *_) = page.run(CARDS, "#cell .card")
+    page.run("document.querySelector('#cell .card button').click()")
+    said = page.run("return document.querySelector('dialog .of-slices').textContent")
+    assert said == f"In the slices site=B, camera=camera {image % 17}"
+    page.run("document.querySelector('dialog').close()")
     chips = page.browser.find_elements("css selector", ".chip")
     assert [chip.get_attribute("aria-label") for chip in chips] == [
         "site=B: take this slice away"

@@ -1,6 +1,7 @@
 // ---- slices: the images that have one value of a column in common ----------------------------
 
 const FIRST_SLICES = 50;
+const MOST_OF_IMAGE = 12;
 const SIGNS = { worse: "− worse", better: "+ better" };
 
 /** The rows, single slices before pairs: `parent` is the row that one is shown with. */
@@ -30,6 +31,22 @@ function readMembers({ track }, n) {
     if (((held >> width) & mask) === code) has[i] = 1;
   }
   return has;
+}
+
+/** The slices that an image of the page is in, but those of labels, as a line of its large view. */
+function saySlicesOf(image) {
+  const found = slices.singles.filter((row) => row.track && !row.isLabel && isMember(row.track, image));
+  if (!found.length) return null;
+  const shown = found.slice(0, MOST_OF_IMAGE);
+  return el("p", { class: "of-slices" }, "In the slices ", shown.flatMap((row, k) => [k ? ", " : "", el("b", { title: row.names[0].length > 60 ? row.names[0] : null }, sliceName(row, 60))]), found.length > shown.length ? ` and ${found.length - shown.length} more` : "");
+}
+
+function isMember({ codes, bits, code }, image) {
+  const place = image * bits, from = Math.floor(place / 24) * 4, bytes = atob(codes.slice(from, from + 8));
+  let held = 0;
+  for (let k = 0; k < 6; k++) held = held * 256 + (k < bytes.length ? bytes.charCodeAt(k) : 0);
+  const below = 48 - (place % 24) - bits;
+  return Math.floor(held / 2 ** below) % 2 ** bits === code;
 }
 
 /** Cells with their counts, as `_encode_cells` writes them; `width` cells are a row. */

@@ -27,12 +27,13 @@ function imageCard(i, look, lines = []) {
 
 function enlarge(i) {
   const change = changeOf.get(i);
-  if (!change) return { picture: picture(i), words: [], facts: [] };
+  const within = data.slices ? saySlicesOf(i) : null;
+  if (!change) return { picture: picture(i), words: [], facts: [within] };
   const marks = (codes) => codes.map((code) => (change.truth.includes(code) ? ["right", "right"] : ["wrong", "wrong"])).slice(0, 1);
   const row = (version, codes, confidence) => [el("span", {}, `${version}: `, listed(codes)), confidence, marks(codes)];
   return {
     picture: picture(i), words: [el("span", {}, "true ", listed(change.truth))],
-    facts: [scoreTable(`${KINDS[change.kind]}: what both versions answer`, [row(baselineName, change.before, change.beforeSure), row(candidateName, change.after, change.afterSure)])],
+    facts: [scoreTable(`${KINDS[change.kind]}: what both versions answer`, [row(baselineName, change.before, change.beforeSure), row(candidateName, change.after, change.afterSure)]), within],
   };
 }
 

@@ -165,7 +165,7 @@ const listOptions = { large: isDetection || data.task === "segmentation" };
 
 function enlarge({ image, row }) {
   const shown = picture(image, row, true);
-  return { picture: shown, words: [el("span", {}, words(image))], facts: [shown && listToggles(image, shown), listScores(image), sayLeftOut()] };
+  return { picture: shown, words: [el("span", {}, words(image))], facts: [shown && listToggles(image, shown), listScores(image), sayLeftOut(), data.slices ? saySlicesOf(image) : null] };
 }
 
 /** What can be hidden of the boxes or the masks on a picture. */
