@@ -97,8 +97,8 @@ _ESCAPED: Final = str.maketrans(
 SHRINKS: Final = (1.0, 0.4, 0.1, 0.0)
 """Shares of its images that a page tries to hold, until it is small enough."""
 
-_SLICE_SHRINK: Final = 0.3
-"""The share of its slices' matrices and images that a page gives up the rest of before pictures."""
+_SLICE_SHARES: Final = (1.0, 0.3, 0.1)
+"""Shares of its slices' matrices and numbers that a page tries before it gives up pictures."""
 
 
 def render_report(  # noqa: PLR0913 - each is a fact of the page
@@ -149,8 +149,9 @@ def render_report(  # noqa: PLR0913 - each is a fact of the page
 
 def list_shares(*, has_slices: bool) -> list[tuple[float, float]]:
     """Shares of its images and of what it tells of slices that a page tries to hold, in turn."""
-    shares = [(shrink, min(shrink, _SLICE_SHRINK)) for shrink in SHRINKS]
-    return [(SHRINKS[0], 1.0), *(shares if has_slices else shares[1:])]
+    tried = _SLICE_SHARES if has_slices else _SLICE_SHARES[:1]
+    first = [(SHRINKS[0], share) for share in tried]
+    return first + [(shrink, min(shrink, tried[-1])) for shrink in SHRINKS[1:]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -37,7 +37,7 @@ def build_page_slices(
         report: All slices.
         metrics: Those of the same images.
         images: The images of the page, rising.
-        share: Of what it may hold at most.
+        share: Of matrices and headline numbers that it may hold at most.
     """
     if report is None or not has_own_columns(report):
         return None
@@ -46,11 +46,11 @@ def build_page_slices(
     places = _find_places(images, metrics.test_images or 0, [row.images for row in rows])
     return {
         "heads": [name_score(report.score), "the rest"],
-        "rows": build_rows(rows, report.columns, len(report.singles)),
+        "rows": build_rows(rows, report.columns, len(report.singles), share),
         "singles": len(report.singles),
         "pairs_left_out": len(report.pairs) - len(pairs),
         "pairs_tried": report.n_pairs_tried,
-        "members": encode_members(places, len(images), round(MAX_MEMBER_CHARACTERS * share)),
+        "members": encode_members(places, len(images), MAX_MEMBER_CHARACTERS),
         "matrices": _encode_matrices(rows, metrics, round(MAX_CELLS * share)),
     }
 
@@ -65,7 +65,7 @@ def build_page_slice_differences(
         images: The images of the page.
         has_all_moves: Whether the page has what its matrix is made of, which then gives those of
             slices, too.
-        share: Of what it may hold at most.
+        share: Of matrices and headline numbers that it may hold at most.
     """
     rows = comparison.slices
     if not rows:
@@ -79,11 +79,11 @@ def build_page_slice_differences(
     return {
         "heads": [comparison.baseline.name, comparison.candidate.name],
         "number": name_metric(rows[0].score.name),
-        "rows": build_rows(rows, (), len(rows)),
+        "rows": build_rows(rows, (), len(rows), share),
         "singles": len(rows),
         "pairs_left_out": 0,
         "pairs_tried": 0,
-        "members": encode_members(members, len(images), round(MAX_MEMBER_CHARACTERS * share)),
+        "members": encode_members(members, len(images), MAX_MEMBER_CHARACTERS),
         "matrices": (
             None if has_all_moves else _encode_moves(comparison, round(MAX_CELLS * share))
         ),

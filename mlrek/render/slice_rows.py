@@ -18,6 +18,9 @@ from mlrek.text import escape_unencodable
 MAX_NAME_CHARACTERS: Final = 300_000
 """Of all names together, before each is cut."""
 
+MAX_NUMBERED: Final = 1_000
+"""Rows with their headline numbers."""
+
 _CUT_NAME: Final = 200
 _VALUES: Final = ("first", "second", "difference", "low", "high", "p")
 _FACTS: Final = ("n", *_VALUES, "holm", "judgement", "reason")
@@ -95,8 +98,14 @@ def _cut(name: str, most: int) -> str:
     return name if len(name) <= most else f"{name[: most - 1]}…"
 
 
-def build_rows(rows: Sequence[AnyRow], columns: Sequence[str], n_singles: int) -> dict[str, Json]:
-    """Each fact of all rows, column by column; `part_of` is a place among the rows, -1 for none."""
+def build_rows(
+    rows: Sequence[AnyRow], columns: Sequence[str], n_singles: int, share: float = 1
+) -> dict[str, Json]:
+    """Each fact of all rows, column by column; `part_of` is a place among the rows, -1 for none.
+
+    Headline numbers are those of a share of so many rows as have them at most, the first ones.
+    """
+    n_numbered = round(MAX_NUMBERED * share)
     facts = [_describe(row) for row in rows]
     of = {row.name: place for place, row in reversed([*enumerate(rows[:n_singles])])}
     of_pairs = {row.name: place for place, row in enumerate(rows) if place >= n_singles}
@@ -115,7 +124,7 @@ def build_rows(rows: Sequence[AnyRow], columns: Sequence[str], n_singles: int) -
             (of if place < n_singles else of_pairs).get(row.part_of, -1)
             for place, row in enumerate(rows)
         ],
-        "numbers": [_list_numbers(row) for row in rows],
+        "numbers": [_list_numbers(row) if i < n_numbered else [] for i, row in enumerate(rows)],
         **{key: [fact[key] for fact in facts] for key in _FACTS},
     }
 
