@@ -257,13 +257,15 @@ def _correlate(covariance: Codes, spread_pred: Codes, spread_true: Codes) -> Flo
 
 def _jackknife(cells: SliceCells, values: FloatArray, left_out: _LeftOut) -> _Spread:
     """As `jackknife` for each slice."""
-    s, n, n_slices = cells.slice_idx, cells.n_images, len(values)
+    s, n = cells.slice_idx, cells.n_images
     has_right = cells.tp > 0
+    starts = np.flatnonzero(np.diff(s, prepend=-1))
 
     def add_up(right: FloatArray, wrong: FloatArray) -> FloatArray:
-        of_right = (cells.tp * np.where(has_right, right, 0.0)).sum(axis=1)
-        of_wrong = np.bincount(s, weights=cells.times * wrong, minlength=n_slices)
-        return np.asarray(of_right + of_wrong, dtype=np.float64)
+        sums = np.asarray((cells.tp * np.where(has_right, right, 0.0)).sum(axis=1))
+        if len(starts):
+            sums[s[starts]] += np.add.reduceat(cells.times * wrong, starts)
+        return sums
 
     moves = left_out.right - values[:, np.newaxis], left_out.wrong - values[s]
     mean = divide(add_up(*moves), n)

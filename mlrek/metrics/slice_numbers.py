@@ -14,7 +14,15 @@ from mlrek.metrics.paired_tests import adjust_holm
 from mlrek.metrics.slice_headlines import Headlines, SlicedVersion
 from mlrek.metrics.slice_pairs import TestedPairs, choose_columns, compare_pairs
 from mlrek.metrics.slice_rows import compute_ends, compute_p, join_nested, judge_slices, order_rows
-from mlrek.metrics.slice_tables import ImageSet, Layer, ScoreSums, join_same, keep_large, lay_out
+from mlrek.metrics.slice_tables import (
+    ImageSet,
+    Layer,
+    ScoreSums,
+    find_common,
+    join_same,
+    keep_large,
+    lay_out,
+)
 from mlrek.metrics.slices import (
     MIN_SLICE_IMAGES,
     PAIRED,
@@ -269,7 +277,7 @@ def _build_pairs(
     named, members = [], {}
     for i, j in zip(pairs.first.tolist(), pairs.second.tolist(), strict=True):
         name = f"{parts[i].names[0]}{PAIRED}{parts[j].names[0]}"
-        common = np.intersect1d(parts[i].images, parts[j].images, assume_unique=True)
+        common = find_common(i, j, parts, layers)
         named.append(ImageSet(column="", names=(name,), images=common))
         members[name] = frozenset((i, j))
     compared = _Compared(mine=pairs.mine, rest=pairs.rest, p=pairs.p, p_adjusted=pairs.p_adjusted)

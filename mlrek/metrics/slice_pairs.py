@@ -19,7 +19,7 @@ from mlrek.metrics.slice_rows import LEVEL, compute_p, rank_evidence
 from mlrek.metrics.slice_tables import Layer, PairSums, ScoreSums
 from mlrek.metrics.two_samples import Sums
 
-MAX_PAIR_WORK: Final = 2 * 10**7
+MAX_PAIR_WORK: Final = 10**7
 """Images times pairs of columns that are looked at."""
 SHOWN_PAIRS: Final = 100
 """Pairs that are shown whatever they tell, the worst ones."""

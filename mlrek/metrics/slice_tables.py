@@ -138,6 +138,19 @@ def _lay_column(
     return Layer(column=name, parts=np.array(places), codes=codes, image_idx=image_idx)
 
 
+def find_common(
+    first: int, second: int, parts: Sequence[ImageSet], layers: Sequence[Layer]
+) -> IntArray:
+    """The images that two parts have in common, rising."""
+    for one, other in ((first, second), (second, first)):
+        layer = next(layer for layer in layers if other in layer.parts)
+        if layer.image_idx is None:
+            code = int(np.flatnonzero(layer.parts == other)[0])
+            images = parts[one].images
+            return np.asarray(images[layer.codes[images] == code])
+    return np.intersect1d(parts[first].images, parts[second].images, assume_unique=True)
+
+
 class ScoreSums:
     """Sums of the scores of images; of right and wrong ones the rarer kind alone is looked at."""
 
