@@ -75,7 +75,10 @@ class WarmShell:
             stdout=subprocess.PIPE,
             start_new_session=True,
         )
-        assert self._server.stdout.readline() == b"ready\n"
+        if self._server.stdout.readline() != b"ready\n":  # it has said why
+            self._server.communicate()
+            self._place.cleanup()
+            raise RuntimeError("the warm process did not start")
         environment = os.pathsep.join((str(Path(sys.executable).parent), os.environ["PATH"]))
         self._bash = subprocess.Popen(
             ["bash", "--noprofile", "--norc"],
