@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final
 
-from mlrek.evaluation import Doubt, DoubtKind, Effect
+from mlrek.evaluation import Doubt, DoubtKind, Effect, Task
 from mlrek.policy import (
     Better,
     Candidate,
@@ -26,6 +26,9 @@ from mlrek.policy.relative import Footing, check_relative, refuse_relative, say_
 from mlrek.text import list_some
 
 NO_SLICES: Final = "nothing tells which test images are in a slice"
+PROVEN_IMAGES: Final = 100
+"""Of boxes and masks fewer images make intervals that miss too often."""
+_OF_AREAS: Final = frozenset({Task.DETECTION, Task.SEGMENTATION})
 _OF_IMAGES: Final = frozenset(
     {
         DoubtKind.GROUPED,
@@ -117,7 +120,7 @@ def _make_ground(
     of_slice = candidate.test_images.total
     return Ground(
         candidate=candidate,
-        doubts=_add_doubts(portion.name, doubts, own),
+        doubts=(*_add_doubts(portion.name, doubts, own), *_doubt_size(portion, candidate)),
         slice=portion.name,
         share=of_slice / total if total and of_slice else 0.0,
         note=portion.note,
@@ -133,6 +136,22 @@ def _add_doubts(name: str, whole: Sequence[Doubt], own: Sequence[Doubt]) -> tupl
     known = {_fact(doubt) for doubt in kept}
     further = [doubt for doubt in own if doubt.kind in _OF_IMAGES and _fact(doubt) not in known]
     return (*kept, *(replace(doubt, text=f"in {name}: {doubt.text}") for doubt in further))
+
+
+def _doubt_size(portion: Portion, candidate: Candidate) -> Iterator[Doubt]:
+    """That intervals over so few images of boxes or masks are not known to hold.
+
+    Of 200 simulated test sets of 30 images 5 to 10 % of the intervals of ap, ar_100 and dice lay
+    above the true number; of 100 images they hold.
+    """
+    if candidate.numbers.task in _OF_AREAS and portion.n_images < PROVEN_IMAGES:
+        yield Doubt(
+            kind=DoubtKind.INTERVAL_SHORT,
+            text=(
+                f"in {portion.name}: intervals over {portion.n_images:,} images with boxes or "
+                f"masks miss more often than they say: {PROVEN_IMAGES} are needed"
+            ),
+        )
 
 
 def _fact(doubt: Doubt) -> tuple[DoubtKind, tuple[str, ...], str | None, Effect | None]:

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import re
 import shutil
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ import pyarrow.parquet as pq
 import pytest
 from mlflow import MlflowClient
 
+ROOT = Path(__file__).parents[2]
 SITES = ("north", "south", "<b>east</b>", "west")
 N = 60
 NAME = "aggregate/accuracy in site=west"
@@ -199,3 +201,28 @@ def test_policy_init_proposes_a_slice_of_a_version_with_columns(store):
     done = store.run("policy", "init", "models:/parts/3")
 
     assert '# slice = "site=*"' in done.stdout
+
+
+def test_the_example_refuses_a_version_for_thick_strokes_and_lets_the_better_one_pass(
+    tmp_path_factory, empty_store, warm
+):
+    """The commands of examples/policy-slices.toml on the digits: 3 for one slice alone, then 0."""
+    uri = f"sqlite:///{shutil.copy(empty_store, tmp_path_factory.mktemp('digits') / 'mlflow.db')}"
+    text = (ROOT / "examples" / "policy-slices.toml").read_text()
+    commands = re.findall(r"^#   mlrek ([^#\n]*)", text, re.MULTILINE)
+
+    def run(command):
+        return warm.run(*command.split(), "--tracking-uri", uri, "--json", cwd=ROOT)
+
+    synced, bad, good = map(run, commands)
+    MlflowClient(uri).set_registered_model_alias("digits", "champion", "2")
+    better = run(commands[2])
+    found = json.loads(bad.stdout)["checks"]
+
+    assert synced.returncode == 0, synced.stderr
+    assert (bad.returncode, good.returncode, better.returncode) == (3, 0, 0), bad.stderr
+    failed = [(c["kind"], c["metric"], c["slice"]) for c in found if c["status"] == "failed"]
+    assert failed == [("floor", "aggregate/accuracy", "stroke_width=1.58 to 2.58")]
+    assert [c["status"] for c in found if c["slice"] is None] == ["ignored", "passed"]
+    compared = [c for c in json.loads(better.stdout)["checks"] if c["kind"] == "no_worse"]
+    assert [c["status"] for c in compared] == ["passed"] * 4

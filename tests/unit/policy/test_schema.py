@@ -78,8 +78,11 @@ def test_what_the_parser_refuses_the_schema_refuses(document, message):
 
 
 def test_examples_are_accepted():
-    """The example policy, and a metric of each form."""
-    VALIDATOR.validate(tomllib.loads((ROOT / "examples" / "policy.toml").read_text()))
+    """The example policy, that with slices, and a metric of each form."""
+    for example in ("policy.toml", "policy-slices.toml"):
+        text = (ROOT / "examples" / example).read_text()
+        VALIDATOR.validate(tomllib.loads(text))
+        assert parse_policy(text).floors
     for metric in ("label_recall/a\nb", "label_f1/*", "crossfit/label_recall/*", "reported/f1"):
         document = {"floor": [{"metric": metric, "max": 1}]}
         assert VALIDATOR.is_valid(document)

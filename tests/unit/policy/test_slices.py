@@ -16,7 +16,7 @@ from builders.policies import (
 )
 from scipy.stats import binomtest
 
-from mlrek.evaluation import Doubt, DoubtKind
+from mlrek.evaluation import Doubt, DoubtKind, Task
 from mlrek.metrics.intervals import compute_wilson
 from mlrek.metrics.paired_tests import PairedCounts
 from mlrek.policy import Figure, Opponent, Portion, Portions
@@ -157,6 +157,27 @@ def test_a_slice_has_the_doubts_of_the_whole_and_those_that_its_images_show(whol
     decision = answer(FLOOR + "0.8", [portion], make_candidate(total=1000, doubts=make(whole)))
 
     assert statuses(decision) == [status]
+
+
+@pytest.mark.parametrize(
+    ("task", "n", "status"),
+    [
+        (Task.DETECTION, 99, "undecided"),
+        (Task.DETECTION, 100, "passed"),
+        (Task.SEGMENTATION, 99, "undecided"),
+        (Task.MULTILABEL, 40, "passed"),
+    ],
+)
+def test_intervals_over_few_images_with_boxes_or_masks_let_no_slice_pass(task, n, status):
+    """In simulation they lie above the true number too often; the value itself may be asked."""
+    portion = make_portion("site=a", n, n)
+    numbers = replace(portion.candidate.numbers, task=task)
+    candidate = replace(portion.candidate, numbers=numbers, numbers_at=lambda _: numbers)
+    portion = replace(portion, candidate=candidate)
+    value = FLOOR.replace("confidence = 0.95\n", "") + "0.8"
+
+    assert statuses(answer(FLOOR + "0.8", [portion])) == [status]
+    assert statuses(answer(value, [portion])) == ["passed"]
 
 
 def test_a_test_set_that_the_policy_does_not_accept_stops_slices_too():
