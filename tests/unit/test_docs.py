@@ -134,6 +134,14 @@ def test_commands_and_options_exist(page):
         assert set(re.findall(r"(?<!\S)(--[a-z-]+)", rest)) - {"--help"} <= options, (command, rest)
 
 
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_can_be_pasted_into_zsh(page):
+    """Where somebody types, zsh takes a comment for words of the command: blocks have none."""
+    typed = [block.body for block in read_blocks(read_page(page)) if block.language == "sh"]
+
+    assert [body for body in typed if re.search(r"(^|\s)#\s", body, re.MULTILINE)] == []
+
+
 @pytest.mark.parametrize("page", list_pages())
 def test_policies_of_the_pages_are_valid(page):
     """A policy that a page shows can be pasted; a part of one is shown as `text`."""
