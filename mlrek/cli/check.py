@@ -133,7 +133,8 @@ def say_folded(decision: "Decision", output: Output, *, unfolds: bool) -> None:
     from mlrek.render.checks import hides_checks
 
     if not (unfolds or output.as_json) and hides_checks(decision):
-        output.hint("--all shows the check of each label")
+        has_slices = any(check.metric.slice for check in decision.checks)
+        output.hint(f"--all shows the check of each label{' and slice' if has_slices else ''}")
 
 
 def report_to_github(

@@ -13,7 +13,7 @@ import numpy as np
 
 from mlrek.comparison import Verdict
 from mlrek.evaluation import Evaluation, IntArray, SliceColumn, Task
-from mlrek.formats.image_columns import cut_by_uri
+from mlrek.formats.image_columns import cut_by_uri, with_columns
 from mlrek.metrics.slices import (
     ANY_VALUE,
     BOX_SIZE_COLUMN,
@@ -95,9 +95,7 @@ def _with_columns(referred: Referred, policy: Policy) -> Referred:
     """
     evaluation = referred.evaluation
     made = cut_by_uri(evaluation.images, policy.test_set.slice_by)
-    names = {column.name for column in made}
-    kept = (column for column in evaluation.slice_columns if column.name not in names)
-    return replace(referred, evaluation=replace(evaluation, slice_columns=(*kept, *made)))
+    return replace(referred, evaluation=with_columns(evaluation, made))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,7 +7,7 @@ import pytest
 
 from mlrek.errors import PolicyError
 from mlrek.policy import Better, Metric, NoWorse, SameTestSet
-from mlrek.policy.parsing import parse_policy
+from mlrek.policy.parsing import parse_policy, write_policy
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 FLOOR = '[[floor]]\nmetric = "aggregate/f1_macro"\nmin = 0.9\n'
@@ -124,3 +124,27 @@ def test_endless_nesting_is_a_mistake_not_a_crash():
     """TOML's reader gives up on tables within tables: so does the policy."""
     with pytest.raises(PolicyError):
         parse_policy("x = " + "[" * 20_000)
+
+
+def test_a_check_may_be_of_slices_and_columns_come_from_image_uris():
+    """Each kind of check; the value may hold any character."""
+    policy = parse_policy(
+        "[test_set]\nmin_images_per_slice = 50\nslice_by = { site = '/(s[0-9])/' }\n"
+        + FLOOR
+        + 'slice = "site=*"\n'
+        + '[[no_worse]]\nmetric = "label_recall/*"\nslice = "a b=c=d*"\n'
+        + '[[better]]\nmetric = "aggregate/ap"\nslice = "x=*"\n',
+        baseline="models:/m/1",
+    )
+
+    assert policy.test_set.min_images_per_slice == 50
+    assert policy.test_set.slice_by == {"site": "/(s[0-9])/"}
+    assert policy.floors[0].slice == "site=*"
+    assert [one.slice for one in policy.relative] == ["a b=c=d*", "x=*"]
+
+
+def test_tables_of_python_write_columns_too():
+    """`mlrek.check` takes a policy as dicts."""
+    document = {"test_set": {"slice_by": {"a b": 'x"\n'}, "min_images": 3}}
+
+    assert parse_policy(write_policy(document)).test_set.slice_by == {"a b": 'x"\n'}

@@ -180,6 +180,20 @@ def test_intervals_over_few_images_with_boxes_or_masks_let_no_slice_pass(task, n
     assert statuses(answer(value, [portion])) == ["passed"]
 
 
+def test_weighted_precision_over_few_images_of_many_labels_lets_no_slice_pass():
+    """Of 60 images with 50 labels its interval lay above the true number in 7 % of test sets."""
+    name = "aggregate/precision_weighted"
+    figures = {name: Figure(value=0.95, low=0.9, high=0.98)}
+    toml = FLOOR.replace(ACCURACY, name) + "0.8"
+    found = []
+    for n_labels in (50, 20):
+        labels = tuple(f"l{i}" for i in range(n_labels))
+        candidate = make_candidate(figures, labels=labels, total=60)
+        found += statuses(answer(toml, [Portion(name="site=a", n_images=60, candidate=candidate)]))
+
+    assert found == ["undecided", "passed"]
+
+
 def test_a_test_set_that_the_policy_does_not_accept_stops_slices_too():
     """Too few images in all: a comparison in a slice does not pass either."""
     opponent = make_opponent(make_comparison(make_difference(0.0, 0.01)))
