@@ -31,7 +31,9 @@ def read_job(**given) -> dict:
             return {fill(name): fill(one) for name, one in value.items()}
         if isinstance(value, list):
             return [fill(one) for one in value]
-        return re.sub(r"\$\[\[ inputs\.(\w+) \]\]", lambda m: _show(values[m[1]]), str(value))
+        if not isinstance(value, str):
+            return value
+        return re.sub(r"\$\[\[ inputs\.(\w+) \]\]", lambda m: _show(values[m[1]]), value)
 
     ((_, job),) = fill(jobs).items()
     return job
