@@ -22,7 +22,6 @@ class Tested:
     `thresholds` are the assumed ones. `is_complete`: every label is written for every image; else
     the top one, those that reach their threshold, and the true one. `summary_of` is the version
     that the summary names, `said_images` how many images it counts, `changed` numbers of its own.
-    `columns` are further attributes of each line by name.
     """
 
     __test__ = False  # no test class, whatever its name says to pytest
@@ -36,7 +35,6 @@ class Tested:
     summary_of: str = ""
     said_images: int | None = None
     changed: dict = field(default_factory=dict)
-    columns: dict = field(default_factory=dict)
 
     @property
     def at(self) -> np.ndarray:
@@ -95,7 +93,6 @@ def write_manifest(tested: Tested) -> bytes:
             "source-ref": image,
             f"{ATTRIBUTE}-training-0": 1,
             f"{ATTRIBUTE}-training-0-metadata": {"class-name": tested.truth[i]},
-            **{name: values[i] for name, values in tested.columns.items()},
         }
         for n, code in enumerate(sorted(written)):
             line[f"{ATTRIBUTE}-evaluation-{n}"] = 1

@@ -1,6 +1,7 @@
 """Our pages and MLflow's at several sizes, light and dark: projects for them, pictures, faults."""
 
 import base64
+import csv
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ WORDS = (
 VERSIONS = ("v1-first", "v2-more-images", "v3-deeper")
 SITES = ("north gate", "greenhouse with the long name by the river", "South")
 DARK_SITE = "cellar"
+SLICES = "slices.csv"
 ACCURACY = {"v1-first": 0.78, "v2-more-images": 0.88, "v3-deeper": 0.93}
 PICTURES = 160
 FAULTS = (Path(__file__).parent / "screens.js").read_text()
@@ -63,12 +65,20 @@ def make_project(folder: Path, n_labels: int, *, images_a_label: int = 20) -> Pa
             labels=labels,
             scores=_draw_scores(rng, y_true, n_labels, ACCURACY[version] - 0.3 * is_dark),
             is_complete=n_labels <= 10,
-            columns=columns,
         )
         for version in VERSIONS
     }
     draw_pictures(folder / "pictures", names, y_true, rng)
+    write_columns(folder / SLICES, names, columns)
     return save_project(folder / "project", f"garden-{n_labels}", **tests)
+
+
+def write_columns(path: Path, names: list[str], columns: dict[str, list]) -> None:
+    """A table with what else is known of each image."""
+    with path.open("w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", *columns])
+        writer.writerows(zip(names, *columns.values(), strict=True))
 
 
 def draw_pictures(folder: Path, names: list[str], y_true: np.ndarray, rng) -> None:
@@ -109,10 +119,12 @@ def list_our_pages(run: Callable[..., str], project: Path, folder: Path) -> dict
     `run` runs a command in that folder and gives what it prints.
     """
     pictures = ("--images", folder / "pictures")
-    told = json.loads(run("sync", project, *pictures, "--json"))
-    last = told["versions"][-1]["run_id"]
+    table = ("--slices", folder / SLICES)
+    told = json.loads(run("sync", project, *pictures, *table, "--json"))
+    runs = {version["version"]: version["run_id"] for version in told["versions"]}
+    last = runs[VERSIONS[-1]]
     comparison = folder / "comparison.html"
-    sides = (f"{project}#{VERSIONS[0]}", f"{project}#{VERSIONS[-1]}")
+    sides = (f"runs:/{runs[VERSIONS[0]]}", f"runs:/{last}")
     run("compare", *sides, "--no-log", "--html", comparison, *pictures)
     (artifacts,) = folder.glob(f"mlruns/**/{last}/artifacts")
     pages = {"comparison": comparison, **{path.stem: path for path in artifacts.glob("*.html")}}
