@@ -22,11 +22,17 @@ from mlrek.metrics.slice_counts import CellCounter, SliceCells, compute_cell_num
 from mlrek.metrics.slice_tables import Layer
 from mlrek.metrics.test_set import take_images
 
-MAX_IMAGES: Final = 100_000
-"""Images of all slices together for which numbers that need each image again are made."""
+MAX_SLICES: Final = 60
+MAX_IMAGES: Final = 50_000
+"""Slices, and images of all of them together, whose numbers are made one slice after the other."""
 TOO_MANY: Final = (
-    "not made: the numbers of slices before this one took {n:,} images, which is as many as are "
-    "looked at again; name fewer columns, or more images in each slice"
+    "not made: where images have several labels, boxes, masks or groups the numbers of at most "
+    f"{MAX_SLICES} slices with {MAX_IMAGES:,} images together are made, the worst first; name "
+    "fewer columns to have those of others"
+)
+UNDECIDED_PAIR: Final = (
+    "not made: where images have several labels, boxes or masks, or count several times, the "
+    "numbers of a pair are made if it is worse or better"
 )
 
 _BLOCK: Final = 2**15  # kinds of images worked on at once
@@ -67,7 +73,7 @@ class Headlines:
         if version.is_counted_at_once and self._sample is not None:
             n_labels = len(version.evaluation.labels)
             self._counter = CellCounter(self._sample.y_true, self._sample.y_pred, n_labels)
-        self._n_done = 0
+        self._n_slices = self._n_images = 0
 
     def compute_layers(self, layers: Sequence[Layer], n_parts: int) -> list[Numbers] | None:
         """Those of all parts of the layers; None where parts have to be looked at one by one."""
@@ -87,10 +93,16 @@ class Headlines:
                 waiting, places = [], []
         return found
 
-    def compute_parts(self, parts: Sequence[IntArray]) -> list[Numbers]:
-        """Those of the images of each part."""
+    def compute_parts(
+        self, parts: Sequence[IntArray], are_judged: Sequence[bool] | None = None
+    ) -> list[Numbers]:
+        """Those of the images of each part; if slow, only where they `are_judged`."""
         if self._counter is None:
-            return [self._compute(images) for images in parts]
+            wanted = are_judged or [True] * len(parts)
+            return [
+                self._compute(images) if judged else self._leave_out(UNDECIDED_PAIR)
+                for images, judged in zip(parts, wanted, strict=True)
+            ]
         if not parts:
             return []
         codes = np.repeat(np.arange(len(parts)), [len(images) for images in parts])
@@ -104,10 +116,9 @@ class Headlines:
 
     def _compute(self, images: IntArray) -> Numbers:
         version, names = self._version, HEADLINES[self._version.evaluation.task]
-        if self._n_done + len(images) > MAX_IMAGES:
-            reason = TOO_MANY.format(n=self._n_done)
-            return dict.fromkeys(names, Number(value=nan, reason=reason))
-        self._n_done += len(images)
+        if self._n_slices >= MAX_SLICES or self._n_images + len(images) > MAX_IMAGES:
+            return self._leave_out(TOO_MANY)
+        self._n_slices, self._n_images = self._n_slices + 1, self._n_images + len(images)
         sampling = version.find_sampling(images)
         if self._sample is not None:
             found = _compute_sample(self._sample, images, sampling, len(version.evaluation.labels))
@@ -116,6 +127,10 @@ class Headlines:
                 take_images(_strip(version.evaluation), images), sampling
             )
         return {name: found[name] for name in names}
+
+    def _leave_out(self, reason: str) -> Numbers:
+        names = HEADLINES[self._version.evaluation.task]
+        return dict.fromkeys(names, Number(value=nan, reason=reason))
 
 
 def _compute_sample(sample: Sample, images: IntArray, sampling: Sampling, n_labels: int) -> Numbers:

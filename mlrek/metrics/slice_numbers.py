@@ -26,6 +26,7 @@ from mlrek.metrics.slice_tables import (
 from mlrek.metrics.slices import (
     MIN_SLICE_IMAGES,
     PAIRED,
+    SliceJudgement,
     SliceReport,
     SliceRow,
     list_slices,
@@ -282,5 +283,6 @@ def _build_pairs(
         members[name] = frozenset((i, j))
     compared = _Compared(mine=pairs.mine, rest=pairs.rest, p=pairs.p, p_adjusted=pairs.p_adjusted)
     rows = order_rows(_build_rows(named, compared, question))
-    numbers = question.headlines.compute_parts([row.images for row in rows])
+    are_judged = [row.judgement is not SliceJudgement.UNDECIDED for row in rows]
+    numbers = question.headlines.compute_parts([row.images for row in rows], are_judged)
     return join_nested(_add_numbers(rows, numbers), members, layers)

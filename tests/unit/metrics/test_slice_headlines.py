@@ -82,7 +82,9 @@ def check(evaluation, *, rule=PredictionRule.TOP1, groups=None, by=("site",)):
     """Each number of each slice against that of the images taken out of the evaluation."""
     report = compute_slices(evaluation, rule, by=by, groups=groups)
     assert report.singles
-    for row in (*report.singles, *report.pairs):
+    are_counts = evaluation.task is Task.CLASSIFICATION and rule is not PredictionRule.NOTEBOOK
+    pairs = report.pairs if are_counts else ()
+    for row in (*report.singles, *pairs):
         expected = compute_metrics(
             take_images(evaluation, row.images),
             prediction_rule=rule,
@@ -133,6 +135,25 @@ def test_the_numbers_of_a_slice_of_groups_are_those_of_its_images():
     evaluation = add_sites(draw_one_label(150))
     check(evaluation, groups=np.arange(150) // 2)
     check(evaluation, groups=np.arange(150))
+
+
+def test_numbers_of_undecided_pairs_are_made_of_counts_alone_and_that_is_said():
+    """Several labels: the pairs have their scores and tests, and the reason why nothing else."""
+    report = compute_slices(add_sites(draw_several_labels()), by=("site", "label"), min_images=10)
+    reasons = {number.reason for row in report.pairs for number in row.numbers.values()}
+
+    assert len(report.pairs) == 9
+    assert [reason[:9] for reason in reasons] == ["not made:"]
+
+
+def test_numbers_that_take_long_are_made_of_the_worst_slices_and_that_is_said(monkeypatch):
+    """Of three sites two are allowed."""
+    monkeypatch.setattr("mlrek.metrics.slice_headlines.MAX_SLICES", 2)
+    report = compute_slices(add_sites(draw_several_labels()), by=("site",))
+
+    values = [row.numbers["subset_accuracy"] for row in report.singles]
+    assert [number.is_defined for number in values] == [True, True, False]
+    assert values[2].reason.startswith("not made: where images have several labels")
 
 
 def test_many_labels_have_intervals_without_each_image_in_turn():
