@@ -15,7 +15,7 @@ from msgspec.json import Decoder
 from mlrek.errors import ParseError
 from mlrek.evaluation import BoolArray, Boxes, Doubt, DoubtKind, FloatArray, IntArray, LabelSets
 from mlrek.formats.json_text import join_some, quoted, say_first
-from mlrek.formats.lines import iter_json_lines
+from mlrek.formats.lines import OnBadLine, iter_json_lines
 
 T = TypeVar("T")
 
@@ -100,8 +100,18 @@ def read_lines(
         ParseError: A line cannot be decoded or `read` raised `ValueError`, and such lines are not
             to be left out.
     """
-    n_read, add = 0, partial(bad_lines.add, uri=uri)
-    for first, lines in iter_json_lines(decoder, chunks, uri, add):
+    add = partial(bad_lines.add, uri=uri)
+    return read_values(iter_json_lines(decoder, chunks, uri, add), read, add)
+
+
+def read_values(
+    values: Iterable[tuple[int, Sequence[T]]],
+    read: Callable[[int, T], None],
+    add: OnBadLine,
+) -> int:
+    """The same of lines that are decoded; `add` is given those that `read` refuses."""
+    n_read = 0
+    for first, lines in values:
         for number, line in enumerate(lines, first):
             try:
                 read(number, line)

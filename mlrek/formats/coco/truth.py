@@ -2,8 +2,8 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Final, TypeAlias
+from dataclasses import dataclass, replace
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from msgspec import Raw, Struct
@@ -26,6 +26,7 @@ from mlrek.formats.coco.masks import encode_masks, is_mask, measure_masks
 from mlrek.formats.columns import list_box_labels
 from mlrek.formats.files import Files
 from mlrek.formats.json_text import quoted, say_first
+from mlrek.formats.told import gather_keys
 from mlrek.formats.truth import GroundTruth
 
 _Flag: TypeAlias = bool | int | None
@@ -45,6 +46,10 @@ class _Image(Struct, gc=False):
     @property
     def place(self) -> str:
         return self.file_name or self.coco_url or self.flickr_url
+
+
+class _Told(Struct, gc=False):
+    images: list[dict[str, Any]]
 
 
 class _Category(Struct, gc=False):
@@ -74,6 +79,14 @@ class _Instances(Struct):
 
 
 _INSTANCES_DECODER: Final = Decoder(_Instances)
+_TOLD_DECODER: Final = Decoder(_Told)
+_KNOWN: Final = frozenset(
+    (
+        *("id", "file_name", "width", "height", "license", "date_captured"),
+        *("coco_url", "flickr_url", "neg_category_ids", "not_exhaustive_category_ids"),
+    )
+)
+"""Keys of an image that say nothing by which slices could be made."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,9 +146,12 @@ def read_coco_truth(files: Files) -> GroundTruth:
     if not file.images:
         raise ParseError(files.uri, 0, "holds no image")
     try:
-        return _make_truth(files.uri, file.images, file.annotations, file.categories or [])
+        truth = _make_truth(files.uri, file.images, file.annotations, file.categories or [])
     except ValueError as exc:
         raise ParseError(files.uri, 0, str(exc)) from exc
+    told = decode_file(_TOLD_DECODER, files, _TRUTH)
+    columns, said = gather_keys(told.images, _KNOWN, truth.images)
+    return replace(truth, columns=columns, warnings=(*truth.warnings, *said))
 
 
 def _make_truth(

@@ -194,6 +194,7 @@ def _join(version: Version, columns: ManifestColumns, told: Summary) -> Evaluati
     thresholds = _find_thresholds(labels, told)
     images, truth = tuple(columns.images), sort_truth(columns, labels)
     records, flags = sort_records(columns, labels)
+    told_columns, of_columns = columns.told.finish(images)
     evaluation = Evaluation(
         version=version,
         task=_find_task(truth, told),
@@ -202,9 +203,11 @@ def _join(version: Version, columns: ManifestColumns, told: Summary) -> Evaluati
         truth=truth,
         records=records,
         thresholds=thresholds,
+        slice_columns=told_columns,
         doubts=tuple(columns.doubts),
         warnings=(
             *columns.warnings,
+            *of_columns,
             *_check_repeated(columns, records),
             *check_flags(images, truth, records, flags, thresholds),
         ),
@@ -221,6 +224,7 @@ def _join_objects(
     version: Version, objects: Objects, told: Summary, columns: ManifestColumns
 ) -> Evaluation:
     n_images = len(objects.images)
+    told_columns, of_columns = columns.told.finish(objects.images)
     evaluation = Evaluation(
         version=version,
         task=Task.DETECTION,
@@ -235,8 +239,9 @@ def _join_objects(
         ),
         thresholds=_find_thresholds(objects.labels, told),
         detections=objects.detections,
+        slice_columns=told_columns,
         doubts=tuple(columns.doubts),
-        warnings=(*columns.warnings, *objects.warnings),
+        warnings=(*columns.warnings, *of_columns, *objects.warnings),
     )
     return settle_images(
         evaluation,

@@ -48,6 +48,7 @@ from mlrek.formats.rekognition.line import (
     is_label,
     is_unlabelled,
 )
+from mlrek.formats.told import Told, find_told
 
 _MAX_KEYS = 2_000  # that a type is made for; lines with a record of each of 250 labels have 503
 
@@ -74,6 +75,7 @@ class ManifestRows:
     truth: list[Any] = field(default_factory=list)
     record_counts: list[int] = field(default_factory=list)
     records: list[Any] = field(default_factory=list)
+    told: dict[str, list[Any]] = field(default_factory=dict)
 
 
 class AlikeLines:
@@ -93,6 +95,7 @@ class AlikeLines:
         self._image = fields[SOURCE_KEY]
         self._truth = [fields[name] for name in keys.truth]
         self._records = [fields[name] for name in keys.evaluation]
+        self._told = {name: fields[name] for name in find_told(tuple(names))}
 
     def decode(self, block: Block) -> ManifestRows:
         """What counts on the lines of a block.
@@ -109,6 +112,7 @@ class AlikeLines:
             truth=_gather(lines, self._truth),
             record_counts=[len(self._records)] * len(lines),
             records=_gather(lines, self._records),
+            told={name: _gather(lines, [key]) for name, key in self._told.items()},
         )
 
 
@@ -135,8 +139,8 @@ class ManifestColumns:
     Image i has the next `true_counts[i]` codes of `true_label` and the next `record_counts[i]` of
     `record_label`, with their `confidence` and `flags`. Labels of an image are in any order and
     may repeat; some of `label_codes` may not occur at all. What is about a part of an image is in
-    `boxes`. `unlabelled` are images of lines which say that nobody has labelled them; nothing else
-    of these lines is kept.
+    `boxes`, what else lines say of their image in `told`. `unlabelled` are images of lines which
+    say that nobody has labelled them; nothing else of these lines is kept.
     """
 
     images: list[str] = field(default_factory=list)
@@ -148,6 +152,7 @@ class ManifestColumns:
     confidence: "array[float]" = field(default_factory=lambda: array("d"))
     flags: "array[int]" = field(default_factory=lambda: array("B"))
     boxes: BoxColumns = field(default_factory=BoxColumns)
+    told: Told = field(default_factory=Told)
     unlabelled: list[str] = field(default_factory=list)
     doubts: list[Doubt] = field(default_factory=list)
     warnings: list[str] = field(default_factory=list)
@@ -168,7 +173,13 @@ class _Reader:
         self._find_keys = lru_cache(maxsize=64)(find_keys)
 
     def read(self, block: Block, on_bad_line: OnBadLine) -> None:
-        """Append the lines of a block; mostly they have the keys of the lines before them."""
+        """Append the lines of a block."""
+        start = len(self.columns.images)
+        self._read_labels(block, on_bad_line)
+        self.columns.told.look(block, start, self.columns.images)
+
+    def _read_labels(self, block: Block, on_bad_line: OnBadLine) -> None:
+        """Take the labels; mostly lines have the keys of those before them."""
         if self._alike is not None and self._read_alike(self._alike, block):
             return
         self._alike = None
@@ -205,12 +216,21 @@ class _Reader:
             rows.truth += [line[name] for line in alike for name in keys.truth]
             rows.record_counts += [len(keys.evaluation)] * len(alike)
             rows.records += [line[name] for line in alike for name in keys.evaluation]
+            if told := find_told(names):
+                self._tell(rows, told, alike)
         confidence = [metadata.confidence for metadata in rows.records]
         if not NUMBERS.issuperset(map(type, confidence)):
             raise ValueError("no number")
         if confidence and not 0 <= min(confidence) <= max(confidence) <= 1:
             raise ValueError("no confidence")
         return rows
+
+    def _tell(self, rows: ManifestRows, names: Sequence[str], lines: Sequence[Line]) -> None:
+        """Add what the last lines say of their images; those before have no such key."""
+        for name in names:
+            cells = rows.told.setdefault(name, [])
+            cells += [None] * (len(rows.images) - len(lines) - len(cells))
+            cells += [line[name] for line in lines]
 
     def _read_each(self, number: int, lines: Sequence[Line], on_bad_line: OnBadLine) -> None:
         """Append lines of any kind, one by one; `number` is that of the first."""
@@ -223,7 +243,9 @@ class _Reader:
                 truth, records = find_labels(line, keys)
                 boxes = find_boxes(line, keys, self.columns.label_codes)
                 image = [check_place(SOURCE_KEY, line.get(SOURCE_KEY))]
-                self._append(ManifestRows(image, [len(truth)], truth, [len(records)], records))
+                told = {name: [line[name]] for name in find_told(tuple(line))}
+                counts = [len(truth)], [len(records)]
+                self._append(ManifestRows(image, counts[0], truth, counts[1], records, told))
                 self.columns.boxes.add(len(self.columns.images) - 1, *boxes)
             except ValueError as exc:
                 on_bad_line(line_number, exc)
@@ -235,6 +257,8 @@ class _Reader:
         record_label = [codes[metadata.class_name] for metadata in rows.records]
         if not all(rows.images) or "\0" in "".join(rows.images):
             raise ValueError("no image")
+        for name, values in rows.told.items():
+            columns.told.add(name, len(columns.images), values)
         columns.images += rows.images
         columns.true_counts.fromlist(rows.true_counts)
         columns.true_label.fromlist(true_label)

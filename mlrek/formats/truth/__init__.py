@@ -29,9 +29,9 @@ from msgspec.json import Decoder
 
 from mlrek.errors import ParseError, UsageError
 from mlrek.evaluation import Boxes, Doubt, FloatArray, LabelSets, SliceColumn, Task
-from mlrek.formats.columns import BadLines, ManifestInput, RefusedError, read_lines, warn_first
+from mlrek.formats.columns import BadLines, ManifestInput, RefusedError, read_values, warn_first
 from mlrek.formats.json_text import decode_json, join_some, quoted
-from mlrek.formats.lines import unfold_lines
+from mlrek.formats.lines import BlockDecoder, iter_blocks, unfold_lines
 from mlrek.formats.rekognition import find_used_labels, gather_objects, sort_truth
 from mlrek.formats.rekognition.line import LabelKeys, find_boxes
 from mlrek.formats.rekognition.manifest import ManifestColumns
@@ -107,7 +107,11 @@ def parse_ground_truth(
     reader = _Reader(wanted=frozenset(attributes))
     unfold = partial(_list_entries, reader.pages)
     chunks = unfold_lines(manifest.chunks, manifest.uri, unfold, _ENTRIES)
-    read_lines(LINE_DECODER, chunks, manifest.uri, reader.read, bad_lines)
+    decoder, images = BlockDecoder(LINE_DECODER), reader.columns.images
+    for block in iter_blocks(chunks, manifest.uri):
+        start = len(images)
+        read_values(decoder.iter_values(block, bad_lines.add), reader.read, bad_lines.add)
+        reader.columns.told.look(block, start, images)
     return _finish(manifest.uri, reader, bad_lines)
 
 
@@ -146,6 +150,7 @@ class _Reader:
         names = tuple(f"{name}-metadata" for name, kind in truth.items() if kind == Kind.BOXES)
         boxes, _ = find_boxes(dict(line), LabelKeys(truth=names), codes)
         self._count(found, truth)
+        self.columns.told.add_line(len(self.columns.images), line)
         self.columns.images.append(image)
         self.columns.true_counts.append(len(labels))
         self.columns.true_label.extend(labels)
@@ -197,11 +202,13 @@ def _finish(uri: str, reader: _Reader, bad_lines: BadLines) -> GroundTruth:
     n_lines = n_images + reader.n_wrong + len(reader.unlabelled.images)
     doubts = (*bad_lines.doubt(n_lines), *reader.unlabelled.list_doubts(n_images))
     unlabelled = frozenset(reader.unlabelled.images)
+    told, of_told = columns.told.finish(columns.images)
     warnings = (
         *_warn_pages(reader.pages),
         *_warn_wrong(reader),
         *_warn_passed(reader),
         *_warn_unlabeled(columns, kind),
+        *of_told,
     )
     if kind == Kind.BOXES:
         objects = gather_objects(columns, ())
@@ -213,6 +220,7 @@ def _finish(uri: str, reader: _Reader, bad_lines: BadLines) -> GroundTruth:
             boxes=objects.detections.truth,
             image_sizes=objects.detections.image_sizes,
             unlabelled=unlabelled,
+            columns=told,
             doubts=doubts,
             warnings=warnings,
         )
@@ -225,6 +233,7 @@ def _finish(uri: str, reader: _Reader, bad_lines: BadLines) -> GroundTruth:
         images=tuple(columns.images),
         truth=truth,
         unlabelled=unlabelled,
+        columns=told,
         doubts=doubts,
         warnings=warnings,
     )
