@@ -13,9 +13,11 @@ from mlrek.comparison.compare import CompareSettings, Side, compare_versions
 from mlrek.evaluation import SliceColumn, Task
 from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.slices import SliceJudgement, list_slices
+from mlrek.metrics.test_set import take_images
 from mlrek.render.comparison_page import render_comparison_page
 from mlrek.render.report import render_report
 from mlrek.render.slice_data import encode_members
+from mlrek.sources import open_source
 
 HOSTILE = "<script>alert(1)</script>\n\u202e= \"*'" + "y" * 10_000
 
@@ -120,6 +122,23 @@ def test_the_matrix_of_a_slice_of_several_labels_is_that_of_its_images(data_of):
         assert found.diagonal()[:3].tolist() == counts[:, 1, 1].tolist()
         assert found[:3, 3].tolist() == counts[:, 1, 0].tolist()
         assert found[3, :3].tolist() == counts[:, 0, 1].tolist()
+
+
+def test_the_matrix_of_a_slice_of_boxes_is_that_of_its_images(data_of, pytestconfig):
+    """The same counts as of an evaluation that has these images alone."""
+    source = open_source(str(pytestconfig.rootpath / "examples" / "detection"))
+    evaluation = source.load(source.list_versions()[0])
+    evaluation = add_columns(evaluation, site=["AB"[i % 2] for i in range(len(evaluation.images))])
+    report = make_report(evaluation)
+    held = data_of(render(evaluation, report))["slices"]
+    n = len(evaluation.labels) + 1
+
+    assert len(held["matrices"]) == 2
+    for row, text in zip(report.singles, held["matrices"], strict=True):
+        alone = compute_metrics(take_images(evaluation, row.images), intervals=False).confusion
+        counts = np.zeros((n, n), dtype=int)
+        counts[: len(alone.rows), : len(alone.columns)] = alone.counts
+        assert np.array_equal(decode_matrix(text, n), counts)
 
 
 def test_the_first_sentence_names_the_weak_slices_and_how_many_were_tried(answers):
