@@ -13,7 +13,14 @@ from mlrek.metrics.intervals import CONFIDENCE
 from mlrek.metrics.paired_tests import adjust_holm
 from mlrek.metrics.slice_headlines import Headlines, SlicedVersion
 from mlrek.metrics.slice_pairs import TestedPairs, choose_columns, compare_pairs
-from mlrek.metrics.slice_rows import compute_ends, compute_p, join_nested, judge_slices, order_rows
+from mlrek.metrics.slice_rows import (
+    MIN_OF_MEAN,
+    compute_ends,
+    compute_p,
+    join_nested,
+    judge_slices,
+    order_rows,
+)
 from mlrek.metrics.slice_tables import (
     ImageSet,
     Layer,
@@ -40,6 +47,10 @@ GROUPS_REASON: Final = (
 GROUPED_NOTE: Final = (
     "images of one group are right or wrong together, so that p is too small: name the groups "
     "(group_by) to have no test of slices instead of a wrong one"
+)
+FEW_FOR_INTERVAL: Final = (
+    "no interval of the difference: of {n} images in it and {n_rest} others, and {needed} of both "
+    "are needed"
 )
 FEW_REASON: Final = (
     "no test: of {n} images in it and {n_rest} others, and {needed} of both are needed"
@@ -235,7 +246,7 @@ def _build_rows(
             p=p,
             p_adjusted=adjusted,
             judgement=judgement,
-            reason=_explain(part, p, question),
+            reason=_explain(part, p, below, question),
         )
         for part, judgement, mine, other, below, above, p, adjusted in zip(
             parts, judgements, *(column.tolist() for column in columns), strict=True
@@ -255,13 +266,15 @@ def _find_ends(compared: _Compared, question: _Question) -> tuple[FloatArray, Fl
     )
 
 
-def _explain(part: ImageSet, p: float, question: _Question) -> str:
-    """Why there is no test, '' where there is one."""
+def _explain(part: ImageSet, p: float, low: float, question: _Question) -> str:
+    """Why there is no test, or no interval, '' where there are both."""
     if not question.is_tested:
         return GROUPS_REASON
+    n_rest = question.n_counted - len(part.images)
+    if not np.isnan(p) and np.isnan(low):
+        return FEW_FOR_INTERVAL.format(n=len(part.images), n_rest=n_rest, needed=MIN_OF_MEAN)
     if not np.isnan(p):
         return ""
-    n_rest = question.n_counted - len(part.images)
     return FEW_REASON.format(n=len(part.images), n_rest=n_rest, needed=MIN_SLICE_IMAGES)
 
 

@@ -21,6 +21,9 @@ from mlrek.metrics.two_samples import (
 LEVEL: Final = 0.05
 """A slice is worse or better where p after Holm is at most that."""
 
+MIN_OF_MEAN: Final = 50
+"""Images that the interval of a difference of means needs (see `tests/proof/README.md`)."""
+
 _PLACES: Final = (SliceJudgement.WORSE, SliceJudgement.UNDECIDED, SliceJudgement.BETTER)
 _SAMPLE: Final = 16
 
@@ -36,10 +39,10 @@ def compute_p(first: Sums, second: Sums, *, are_shares: bool) -> FloatArray:
 def compute_ends(
     first: Sums, second: Sums, confidence: float, *, are_shares: bool
 ) -> tuple[FloatArray, FloatArray]:
-    """The interval of first minus second, NaN where there is no p."""
+    """The interval of first minus second; NaN where one of two means has too few images."""
     if are_shares:
         return compare_newcombe(as_counts(first), as_counts(second), confidence)
-    are_few = np.minimum(first.n, second.n) < MIN_SLICE_IMAGES
+    are_few = np.minimum(first.n, second.n) < MIN_OF_MEAN
     low, high = compare_means(first, second, confidence)
     return np.where(are_few, np.nan, low), np.where(are_few, np.nan, high)
 

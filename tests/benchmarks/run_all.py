@@ -33,6 +33,7 @@ BENCHMARKS = {
     "content": "bench_content.py --labels 250",
     "page": "bench_page.py --images 250000 --labels 250",
     "growth": "bench_growth.py",
+    "slices": "bench_slices.py --images 250000 --columns 50 --labels 10 250",
 }
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "OMP_NUM_THREADS")
 """For all sides alike, as `mlrek` has it."""

@@ -174,6 +174,24 @@ def test_boxes_are_compared_by_the_mean_f1_of_images():
     ]
 
 
+def test_a_difference_of_means_has_an_interval_from_50_images_on():
+    """Of 49 none, with the count that is needed; the test is there for both."""
+    box = (0, 0, 10, 10)
+    rows = []
+    for n in (49, 50):
+        evaluation = build_detection([[(0, box)]] * 150, [[]] * n + [[(0, box, 0.9)]] * (150 - n))
+        column = make_column("site", ["A"] * n + ["B"] * (150 - n))
+        report = compute_slices(replace(evaluation, slice_columns=(column,)), by=["site"])
+        rows.append(next(row for row in report.singles if row.name == "site=A"))
+
+    assert [bool(np.isnan(row.low)) for row in rows] == [True, False]
+    assert [row.judgement for row in rows] == [WORSE, WORSE]
+    assert rows[0].reason == (
+        "no interval of the difference: of 49 images in it and 101 others, "
+        "and 50 of both are needed"
+    )
+
+
 def test_several_labels_are_compared_by_images_wholly_right():
     """At A one of two labels is missed on every image."""
     evaluation = build_evaluation(
