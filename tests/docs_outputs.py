@@ -3,8 +3,10 @@
     python tests/docs_outputs.py --write [PAGE…]
 
 runs them all and writes what they print, and what is made of the code, into the pages of `docs`.
-With pages (`gate.md`) only these are run, after the first one. `--generated` runs nothing: it only
-writes what is made of the code (options, metrics, policies, docstrings).
+With pages (`gate.md`) only these are run, after the first one: name also those that they go on
+from. `--generated` runs nothing: it only writes what is made of the code (options, metrics,
+policies, docstrings).
+
 How a page says what is what:
 
 - a block `sh` or `python` is run, in one folder and one store for all pages in the order of
@@ -50,7 +52,7 @@ PARTED = "\x1d"
 RUN = ("sh", "python")
 STAND_INS = ("aws",)
 
-RUN_ID = re.compile(r"\b[0-9a-f]{32}\b|\b[0-9a-f]{64}\b")
+RUN_ID = re.compile(r"(?<=%22)[0-9a-f]{32}(?=%22)|\b[0-9a-f]{32}\b|\b[0-9a-f]{64}\b")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -57,6 +57,14 @@ def test_ids_and_the_folder_are_the_same_each_time():
     assert other.endswith(" in /home/you/mlrek\n")
 
 
+def test_ids_within_addresses_are_the_same_each_time():
+    """A quote that is written as %22 ends in a digit, and is no part of the id."""
+    said = [normalise(f"runs=%5B%22{one * 32}%22%5D", Path("/nowhere")) for one in "ab"]
+
+    assert said[0] == said[1]
+    assert len(said[0]) == len(f"runs=%5B%22{'a' * 32}%22%5D\n")
+
+
 def test_a_generated_part_is_replaced_between_its_marks():
     """What was written there by hand goes; what is around it stays."""
     page = "before\n<!-- generated: policy baseline -->\nold\n<!-- end -->\nafter\n"
