@@ -37,6 +37,9 @@ MAX_WHOLE: Final = 10
 _PARTS: Final = 4
 _DIGITS: Final = 4
 _ALL_DIGITS: Final = 17
+_LEAST: Final = 1e-6
+_MOST: Final = 1e15
+"""Beyond these a number is written with a power of ten."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,10 +274,18 @@ def _find_edges(numbers: FloatArray) -> FloatArray:
 def _write_apart(numbers: FloatArray) -> list[str]:
     """Distinct numbers as texts with as few digits as tell them from one another, at least 4."""
     for n_digits in range(_DIGITS, _ALL_DIGITS):
-        texts = [f"{number:.{n_digits}g}" for number in numbers.tolist()]
+        texts = [_write_digits(number, n_digits) for number in numbers.tolist()]
         if len(set(texts)) == len(texts):
             return texts
     return [repr(number) for number in numbers.tolist()]
+
+
+def _write_digits(number: float, n_digits: int) -> str:
+    """So many digits, without a power of ten where people write none: `13240`, not `1.324e+04`."""
+    text = f"{number:.{n_digits}g}"
+    if "e" not in text or not _LEAST <= abs(number) < _MOST:
+        return text
+    return np.format_float_positional(float(text), trim="-")
 
 
 @lru_cache(maxsize=1)

@@ -73,6 +73,18 @@ def test_numbers_that_differ_in_a_late_digit_have_different_names():
     assert list(say(list_slices(make(floor), ["t"]))) == ["t=1", "t=1.00001", "t=1.00002"]
 
 
+def test_large_numbers_are_written_without_a_power_of_ten():
+    """The light of an image is 13240 lux, not 1.324e+04; a number that nobody could count is."""
+    lux = SliceColumn(name="lux", numbers=np.array([6016.0, 13240.2, 1e6, 2.5e20]))
+
+    assert list(say(list_slices(make(lux), ["lux"]))) == [
+        "lux=6016",
+        "lux=13240",
+        "lux=1000000",
+        "lux=2.5e+20",
+    ]
+
+
 def test_the_true_label_is_a_column_and_an_image_with_two_is_in_both():
     """Derived from the truth, after the columns of files."""
     site = SliceColumn(name="site", values=("A",), codes=np.array([0, 0]))
