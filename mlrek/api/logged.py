@@ -16,8 +16,10 @@ from mlrek.api.given import (
 )
 from mlrek.errors import TrackingError
 from mlrek.evaluation import Doubt, Evaluation
+from mlrek.formats.image_columns import parse_patterns
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.reported import DEFAULT_THRESHOLD
+from mlrek.metrics.slices import Slicing
 from mlrek.registry.door import check_name
 from mlrek.render import null_undefined
 from mlrek.runs.results import (
@@ -279,6 +281,15 @@ def log(
     )
 
 
+def _list_patterns(slice_by: Mapping[str, str]) -> tuple[tuple[str, str], ...]:
+    """The columns that were asked for by regular expressions.
+
+    Raises:
+        UsageError: One is none.
+    """
+    return tuple(parse_patterns(f"{name}={pattern}" for name, pattern in slice_by.items()).items())
+
+
 def sync(  # noqa: PLR0913 - each is a word of its caller
     source: Place | Sequence[Place],
     *,
@@ -295,6 +306,8 @@ def sync(  # noqa: PLR0913 - each is a word of its caller
     prediction_rule: str = "top1",
     threshold: float = DEFAULT_THRESHOLD,
     images: Place = AUTO_IMAGES,
+    slices: Place | None = None,
+    slice_by: Mapping[str, str] | None = None,
     **predictions: Unpack[PredictionOptions],
 ) -> SyncedVersions:
     """Log each version's evaluation as one MLflow run, as `mlrek sync` does.
@@ -322,6 +335,9 @@ def sync(  # noqa: PLR0913 - each is a word of its caller
         prediction_rule: `top1`, `threshold` or `notebook`: what counts as an image's prediction.
         threshold: From 0 to 1: where numbers are read that a service publishes over thresholds.
         images: Where pictures of test images come from: `auto`, `none`, or a folder.
+        slices: A table of images with further columns for slices: CSV, Parquet or JSON Lines.
+        slice_by: Further columns: regular expressions by name, whose first group in the URI of an
+            image is its value.
         **predictions: Of predictions: whose they are and what is true, as the command has it:
             `truth`, `project`, `task`, `match`, `unmatched`, `thresholds`, `label_map`,
             `attributes`.
@@ -346,6 +362,11 @@ def sync(  # noqa: PLR0913 - each is a word of its caller
             skip_bad_lines=skip_bad_lines,
             threshold=check_share("threshold", threshold),
             images=check_text("images", images),
+            slicing=Slicing(
+                by=_list_patterns(slice_by or {}),
+                table="" if slices is None else check_text("slices", slices),
+                match=predictions.get("match") or "uri",
+            ),
         ),
         aws=AwsOptions(region=region or "", profile=profile or ""),
         custom=custom,

@@ -12,7 +12,7 @@ import pytest
 
 import mlrek
 from mlrek.api.evaluated import view_evaluation
-from mlrek.errors import EvaluationError, UsageError
+from mlrek.errors import EvaluationError, SourceError, UsageError
 from mlrek.evaluation import SliceColumn
 
 TEXTS = ("column", "value")
@@ -208,3 +208,18 @@ def test_the_page_shows_the_slices_of_a_version_with_columns(ev):
     assert 'id="slices"' in ev.report()
     assert '["site=A"]' in ev.report()
     assert 'id="slices"' not in plain.report()
+
+
+def test_sync_takes_slices_of_a_table_and_of_uris(monkeypatch, tmp_path):
+    """`slices` and `slice_by` ask for what the options of the command ask for."""
+    asked = []
+
+    def refuse(_sources, _uri, options, *_, **__):
+        asked.append(options.options.slicing)
+        raise SourceError("x", "stop here")
+
+    monkeypatch.setattr("mlrek.api.logged.sync_sources", refuse)
+    with pytest.raises(SourceError):
+        mlrek.sync("examples/digits", slices=tmp_path / "s.csv", slice_by={"site": "/(.)/"})
+    (found,) = asked
+    assert (found.by, found.table) == ((("site", "/(.)/"),), str(tmp_path / "s.csv"))
