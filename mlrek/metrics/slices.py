@@ -34,6 +34,7 @@ PAIRED: Final = " & "
 MAX_WHOLE: Final = 10
 """A column with no more distinct numbers is not cut: each is a value."""
 
+_LOOKED_AT: Final = 1_000
 _PARTS: Final = 4
 _DIGITS: Final = 4
 _ALL_DIGITS: Final = 17
@@ -198,8 +199,11 @@ def list_slices(evaluation: Evaluation, by: Sequence[str] | None = None) -> List
     names = by if by is not None else [*stored, *(name for name in derived if name not in stored)]
     for name in names:
         if name in stored:
-            found += _slice_column(stored[name])
-            notes += _note_cut(stored[name])
+            coded = _code_column(stored[name])
+            found += _slice_codes(name, coded.values, coded.codes)
+            if coded.is_cut:
+                n_parts = len(coded.values)
+                notes.append(f"the numbers of {name!r} are cut into {n_parts} parts by quantile")
         elif name in derived:
             found += derived[name](evaluation)
     columns = tuple(dict.fromkeys(one.column for one in found))
@@ -231,44 +235,50 @@ def select_slices(slices: Sequence[Slice], pattern: str) -> tuple[Slice, ...]:
     return tuple(one for one in slices if one.name == pattern)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Coded:
+    """A column as texts and each image's place among them, (n_images,), -1 for none.
+
+    `is_cut` where the texts are parts of many numbers.
+    """
+
+    values: Sequence[str]
+    codes: IntArray
+    is_cut: bool = False
+
+
 def _slice_column(column: SliceColumn) -> Iterator[Slice]:
-    values, codes = _code_column(column)
-    yield from _slice_codes(column.name, values, codes)
+    coded = _code_column(column)
+    yield from _slice_codes(column.name, coded.values, coded.codes)
 
 
-def _note_cut(column: SliceColumn) -> Iterator[str]:
-    if column.numbers is not None and len(_find_known(column.numbers)) > MAX_WHOLE:
-        n_parts = len(_code_column(column)[0])
-        yield f"the numbers of {column.name!r} are cut into {n_parts} parts by quantile"
-
-
-def _code_column(column: SliceColumn) -> tuple[Sequence[str], IntArray]:
-    """The values of a column as texts, and each image's place among them, -1 for none."""
+def _code_column(column: SliceColumn) -> _Coded:
     if column.numbers is None:
         assert column.codes is not None  # noqa: S101 - for the type checker
-        return column.values, column.codes
-    known = _find_known(column.numbers)
-    if len(known) <= MAX_WHOLE:
-        texts, codes = _write_apart(known), np.searchsorted(known, column.numbers)
-    else:
-        edges = _find_edges(column.numbers)
+        return _Coded(values=column.values, codes=column.codes)
+    numbers = column.numbers
+    unknown = np.isnan(numbers)
+    known = numbers[~unknown]
+    values = np.unique(known[:_LOOKED_AT])
+    is_cut = len(values) > MAX_WHOLE or len(values := np.unique(known)) > MAX_WHOLE
+    if is_cut:
+        edges = _find_edges(known)
         texts = [f"{low} to {high}" for low, high in pairwise(_write_apart(edges))]
-        codes = np.searchsorted(edges[1:-1], column.numbers, side="left")
-    return texts, np.where(np.isnan(column.numbers), -1, codes)
+        codes = np.searchsorted(edges[1:-1], numbers, side="left")
+    else:
+        texts, codes = _write_apart(values), np.searchsorted(values, numbers)
+    return _Coded(values=texts, codes=np.where(unknown, -1, codes), is_cut=is_cut)
 
 
-def _find_known(numbers: FloatArray) -> FloatArray:
-    """The distinct numbers, rising."""
-    return np.unique(numbers[~np.isnan(numbers)])
-
-
-def _find_edges(numbers: FloatArray) -> FloatArray:
+def _find_edges(known: FloatArray) -> FloatArray:
     """Ends of the parts, rising, (n_parts + 1,): quarters by quantile, those that are alike joined.
 
-    A part holds what is above its lower end, up to its upper one; the first also its lower end.
+    A part holds what is above its lower end, up to its upper one; the first also its lower end. The
+    quantile is the smallest number that has its share at or below it.
     """
-    known = numbers[~np.isnan(numbers)]
-    return np.unique(np.quantile(known, np.linspace(0, 1, _PARTS + 1), method="inverted_cdf"))
+    n = len(known)
+    ranks = [max(-(-n * part // _PARTS) - 1, 0) for part in range(_PARTS + 1)]
+    return np.unique(np.partition(known, ranks)[ranks])
 
 
 def _write_apart(numbers: FloatArray) -> list[str]:

@@ -206,6 +206,7 @@ class _MatrixCounter:
 
     offsets: IntArray
     cells: IntArray
+    has_one_each: bool
 
     @classmethod
     def of(cls, metrics: Metrics) -> "_MatrixCounter | None":
@@ -224,13 +225,20 @@ class _MatrixCounter:
         if not np.array_equal(np.bincount(cells, minlength=whole.size), whole.ravel()):
             return None
         offsets = np.searchsorted(image_idx, np.arange(int(image_idx.max(initial=-1)) + 2))
-        return cls(offsets=offsets, cells=cells)
+        has_one_each = bool(np.all(np.diff(offsets) == 1))
+        return cls(offsets=offsets, cells=cells, has_one_each=has_one_each)
 
     def count(self, images: IntArray) -> tuple[IntArray, IntArray]:
         """The cells of these images that are not empty, rising, and their counts."""
         known = images[images < len(self.offsets) - 1]
-        starts = self.offsets[known]
-        counts = self.offsets[known + 1] - starts
+        counts = np.bincount(self._take(known))
+        cells = np.flatnonzero(counts)
+        return cells, counts[cells]
+
+    def _take(self, images: IntArray) -> IntArray:
+        if self.has_one_each:
+            return np.asarray(self.cells[images])
+        starts = self.offsets[images]
+        counts = self.offsets[images + 1] - starts
         within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-        cells, n = np.unique(self.cells[np.repeat(starts, counts) + within], return_counts=True)
-        return cells, n
+        return np.asarray(self.cells[np.repeat(starts, counts) + within])

@@ -12,7 +12,7 @@ from mlrek.metrics.paired_tests import format_p
 from mlrek.metrics.slices import LABEL_COLUMN, MIN_SLICE_IMAGES, SliceReport, SliceRow
 from mlrek.render import Json
 from mlrek.render.report_data import round_number
-from mlrek.render.slices import list_weak, say_none_weak
+from mlrek.render.slices import find_column, list_weak, say_none_weak
 from mlrek.text import escape_unencodable
 
 MAX_NAME_CHARACTERS: Final = 300_000
@@ -109,8 +109,12 @@ def build_rows(
     facts = [_describe(row) for row in rows]
     of = {row.name: place for place, row in reversed([*enumerate(rows[:n_singles])])}
     of_pairs = {row.name: place for place, row in enumerate(rows) if place >= n_singles}
-    known = sorted(columns, key=len, reverse=True)
-    used = dict.fromkeys(_find_column(name, known) for row in rows for name in row.names)
+    column_of = {
+        name: find_column(name, columns) or name.partition("=")[0]
+        for row in rows
+        for name in row.names
+    }
+    used = dict.fromkeys(column_of.values())
     found = [
         *(column for column in columns if column in used),
         *(column for column in used if column not in columns),
@@ -119,7 +123,7 @@ def build_rows(
     return {
         "columns": [escape_unencodable(_cut(column, _CUT_NAME)) for column in found],
         "names": _write_names(rows),
-        "of": [[*sorted({codes[_find_column(name, known)] for name in row.names})] for row in rows],
+        "of": [[*sorted({codes[column_of[name]] for name in row.names})] for row in rows],
         "part_of": [
             (of if place < n_singles else of_pairs).get(row.part_of, -1)
             for place, row in enumerate(rows)
@@ -127,14 +131,6 @@ def build_rows(
         "numbers": [_list_numbers(row) if i < n_numbered else [] for i, row in enumerate(rows)],
         **{key: [fact[key] for fact in facts] for key in _FACTS},
     }
-
-
-def _find_column(name: str, columns: Sequence[str]) -> str:
-    """The column of a slice, by its name; `columns` with the longest first."""
-    for column in columns:
-        if name.startswith(f"{column}="):
-            return column
-    return name.partition("=")[0]
 
 
 def _write_names(rows: Sequence[AnyRow]) -> list[Json]:

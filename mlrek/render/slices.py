@@ -61,7 +61,7 @@ def split_name(name: str, columns: Sequence[str]) -> tuple[str, str]:
     >>> split_name("site=A & B", ["site", "light"])
     ('site', 'A & B')
     """
-    column = _find_column(name, columns) or ""
+    column = find_column(name, columns) or ""
     return column, name.removeprefix(f"{column}=")
 
 
@@ -74,7 +74,7 @@ def split_pair(name: str, columns: Sequence[str]) -> tuple[str, str]:
     start = name.find(PAIRED)
     while start >= 0:
         halves = (name[:start], name[start + len(PAIRED) :])
-        if all(_find_column(half, columns) is not None for half in halves):
+        if all(find_column(half, columns) is not None for half in halves):
             names, values = zip(*(split_name(half, columns) for half in halves), strict=True)
             return PAIRED.join(names), PAIRED.join(values)
         start = name.find(PAIRED, start + 1)
@@ -361,15 +361,19 @@ def _list_numbers(rows: Sequence[SliceRow]) -> list[str]:
     return list(dict.fromkeys(name for row in rows for name in row.numbers))
 
 
-def _find_column(name: str, columns: Sequence[str]) -> str | None:
+def find_column(name: str, columns: Sequence[str]) -> str | None:
     """The column of a slice of that name; of several that could be it the longest."""
-    found = [column for column in columns if name.startswith(f"{column}=")]
-    return max(found, key=len) if found else None
+    end = name.rfind("=")
+    while end >= 0:
+        if name[:end] in columns:
+            return name[:end]
+        end = name.rfind("=", 0, end)
+    return None
 
 
 def _find_own(row: SliceRow, own: Sequence[str]) -> str:
     """The first name of a slice that is of one of these columns, '' where none is."""
-    return next((name for name in row.names if _find_column(name, own) is not None), "")
+    return next((name for name in row.names if find_column(name, own) is not None), "")
 
 
 def _build_row(row: SliceRow, parts: tuple[str, str]) -> dict[str, Json]:
