@@ -190,6 +190,16 @@ def test_slices_stand_worst_first_and_are_sorted_by_their_heads(nested):
             assert nested.run("return document.activeElement.dataset.key") == key
 
 
+def test_a_weak_label_stands_among_the_slices_of_files(open_page):
+    """The sentence names it, so the table has it without being asked; other labels are left out."""
+    truth = [[i % 4] for i in range(200)]
+    records = [[(0 if code == [3] else code[0], 0.9)] for code in truth]
+    evaluation = build_evaluation(truth, records, n_labels=4)
+    page = open_page(report_on(add_columns(evaluation, site=["A", "B"] * 100)))
+
+    assert sorted(page.run(NAMES)) == ["label=d", "site=A", "site=B"]
+
+
 def test_slices_are_filtered_searched_and_unfolded(nested):
     """Labels on request alone; a slice in another is folded under it, with all its names."""
     page = nested

@@ -101,7 +101,7 @@ function makeSliceTable(rows, id, { heads, sayNumber, places, unit, after = "" }
   const columns = [["text", unit], ["n", "images"], ["first", heads[0]], ["second", heads[1]], ["difference", "difference"], ["", ""], ["low", "95 % interval"], ["p", "p (Holm)"], ["judgement", "judged"]];
   const unheld = rows.filter((row) => !row.track).length;
   const hasLabels = slices.labelColumn >= 0 && rows.some((row) => row.isLabel);
-  const passes = (row) => (table.column === "own" ? !row.isLabel : table.column === "all" || row.of.includes(Number(table.column))) && row.text.includes(table.search);
+  const passes = (row) => (table.column === "own" ? !row.isLabel || row.judgement === "worse" : table.column === "all" || row.of.includes(Number(table.column))) && row.text.includes(table.search);
 
   /** The rows that are wanted, in order; each with those that are shown with it. */
   function arrange() {
@@ -185,7 +185,7 @@ function makeSliceTable(rows, id, { heads, sayNumber, places, unit, after = "" }
   }
 
   if (id === "slices") {
-    const options = [["own", hasLabels ? "all but labels" : "all columns"], ...(hasLabels ? [["all", "all columns"]] : []), ...slices.columns.map((text, code) => [code, short(text, 40)])];
+    const options = [["own", hasLabels ? "columns of files, weak labels" : "all columns"], ...(hasLabels ? [["all", "all columns"]] : []), ...slices.columns.map((text, code) => [code, short(text, 40)])];
     byId("slices-controls").append(...[
       slices.columns.length > 1 ? select("Column", options, "own", (value) => { table.column = value; draw(); }).node : null,
       rows.length > 10 ? search("Search slices", (text) => { table.search = text.toLowerCase(); draw(); }) : null].filter(Boolean));
