@@ -161,7 +161,18 @@ class Cutter:
             return Portions(missing=f"{reason}: take a column with fewer values")
         note = self._note(found)
         portions = [replace(self._cut(one, compares=compares), note=note) for one in found.slices]
+        if _is_any(pattern):
+            portions += self._list_unknown(found)
         return Portions(portions=tuple(portions), gone=gone)
+
+    def _list_unknown(self, found: _Found) -> Iterator[Portion]:
+        """The images without a value, where they could be a slice: how it does nothing tells."""
+        column, n = _shorten(found.column), found.n_without
+        if n >= MIN_SLICE_IMAGES and found.column in _list_columns(self._own):
+            reason = (
+                f"{n:,} test images have no {column!r}: give each a value, or name single slices"
+            )
+            yield Portion(name=f"{column}=(no value)", n_images=n, missing=reason)
 
     def _note(self, found: _Found) -> str:
         column, n = _shorten(found.column), len(self._own.images)
