@@ -429,7 +429,7 @@ def _begin(
 ) -> _Prepared:
     """Nothing is logged in a store that is not there yet: read while MLflow sets it up."""
     prepared: _Prepared = {}
-    for source, entry in entries:
+    for source, entry in sorted(entries, key=lambda pair: find_age(pair[1].version)):
         if not (entry.skipped or entry.refused):
             with suppress(Exception):  # it comes again, as the version's result
                 work, size = _prepare_work(source, entry, options)

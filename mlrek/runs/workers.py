@@ -50,6 +50,8 @@ WORTH_A_PROCESS = 4_000_000
 """Bytes of evaluation files from which on a process of its own pays for its start."""
 FEW = 6
 """So many smaller versions are described right here; for more of them processes pay too."""
+AHEAD = 16
+"""So many smaller versions are begun before anything is logged: what is made of them is held."""
 
 T = TypeVar("T")
 W = TypeVar("W")
@@ -187,7 +189,9 @@ class Workers:
 
     def begin(self, work: Work, *, size: int) -> None:
         """Begin what `describe` will be asked for; only where it is worth a process."""
-        if self._cluster is None and self._pays(size):
+        are_many = self._expected > FEW and len(self._begun) < AHEAD
+        pays = self.jobs > 1 and (size >= WORTH_A_PROCESS or are_many)
+        if self._cluster is None and pays:
             self._begun[_identify(work)] = self._submit(work)
 
     def _submit(self, work: Work) -> Callable[[], RunDescription | Unchosen]:
@@ -201,8 +205,9 @@ class Workers:
         return partial(_describe_when_read, pool, work, pool.submit(read_version, work))
 
     def _pays(self, size: int) -> bool:
-        """Whether a process is worth its start."""
-        return self.jobs > 1 and (size >= WORTH_A_PROCESS or self._described_here >= FEW)
+        """Whether a process is worth its start, if none has started yet."""
+        is_started = self._pool is not None or self._described_here >= FEW
+        return self.jobs > 1 and (size >= WORTH_A_PROCESS or is_started)
 
     def _start_pool(self) -> ProcessPoolExecutor:
         with self._lock:

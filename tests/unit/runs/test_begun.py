@@ -1,0 +1,74 @@
+"""Which versions are begun before MLflow is there."""
+
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+
+from mlrek.runs import workers
+from mlrek.runs.workers import AHEAD, FEW, WORTH_A_PROCESS, Work, Workers
+from mlrek.sources import open_source
+from mlrek.sources.aws import AwsOptions
+from mlrek.tracking.description import Options
+
+DIGITS = Path(__file__).parents[3] / "examples" / "digits"
+
+
+class Pool:
+    """Takes work and never does it."""
+
+    def __init__(self) -> None:
+        self.n_submitted = 0
+
+    def submit(self, *_: object) -> Future[None]:
+        """Count what is given."""
+        self.n_submitted += 1
+        return Future()
+
+    def shutdown(self, **_: object) -> None:
+        """There is nothing to end."""
+
+
+@pytest.fixture
+def pool(monkeypatch: pytest.MonkeyPatch) -> Pool:
+    """What all workers of a test are."""
+    pool = Pool()
+    monkeypatch.setattr(workers, "_make_pool", lambda _: pool)
+    return pool
+
+
+def begin(n_versions: int, size: int, *, jobs: int = 2) -> None:
+    """Begin so many versions, each of so many bytes."""
+    source = open_source(str(DIGITS), AwsOptions())
+    entry = source.list_versions()[0]
+    with Workers(jobs) as them:
+        them.expect(n_versions)
+        for number in range(n_versions):
+            work = Work(
+                source=source, entry=entry, options=Options(), state=str(number), logged_at=""
+            )
+            them.begin(work, size=size)
+
+
+def test_many_small_versions_are_begun_at_once(pool: Pool) -> None:
+    """Where many versions wait, processes read the first ones while MLflow sets its store up."""
+    begin(FEW + 1, size=1)
+    assert pool.n_submitted == FEW + 1
+
+
+def test_few_small_versions_need_no_process(pool: Pool) -> None:
+    """A few small versions are described where the command runs."""
+    begin(FEW, size=1)
+    assert pool.n_submitted == 0
+
+
+def test_so_many_small_versions_are_begun_and_no_more(pool: Pool) -> None:
+    """What is made of small versions before the store is there does not fill the memory."""
+    begin(1_000, size=1)
+    assert pool.n_submitted == AHEAD
+
+
+def test_one_job_begins_nothing(pool: Pool) -> None:
+    """With one job there is no process besides the command's own."""
+    begin(FEW + 1, size=WORTH_A_PROCESS, jobs=1)
+    assert pool.n_submitted == 0
