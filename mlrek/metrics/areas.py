@@ -68,19 +68,20 @@ class Areas:
 class _Label:
     """The areas of a label, and without each unit.
 
-    `n_least` are the units with it or without it, whichever are fewer, `n_units` all.
+    `n_least` are the units with it or without it, whichever are fewer, `n_most` the others: a group
+    may be of both.
     """
 
     label_idx: int
     values: Mapping[str, float]
     left_out: Mapping[str, LeftOut]
     n_least: int
-    n_units: int
+    n_most: int
 
     def find_variance(self, name: str) -> float:
         """By formula, NaN where there is none."""
         has_formula = name == _AUC and not isnan(self.values[name]) and self.n_least > 0
-        return find_variance(self.values[name], self.n_least, self.n_units) if has_formula else nan
+        return find_variance(self.values[name], self.n_least, self.n_most) if has_formula else nan
 
     def estimate(self, name: str, units: Units) -> Number:
         value = self.values[name]
@@ -206,30 +207,31 @@ def estimate_area(
         values: The areas by name, NaN where undefined.
         units: The images, and the confidence.
     """
+    n_least, n_most = _count_kinds(is_true)
     one = _Label(
         label_idx=0,
         values=values,
         left_out=leave_out_scores(scores, is_true),
-        n_least=_count_least(is_true),
-        n_units=len(is_true),
+        n_least=n_least,
+        n_most=n_most,
     )
     return {name: one.estimate(name, units) for name in values}
 
 
-def find_variance(auc: float, n_least: int, n_units: int) -> float:
+def find_variance(auc: float, n_least: int, n_most: int) -> float:
     """That of a ROC AUC of normal scores, equally spread with and without the label.
 
     (A (1 - A) + (m + n - 2) (Q - A²)) / (m n) of the area A and m and n units of both kinds, where
     Q = A - 2 T(z, 1 / sqrt(3)) is the chance that a unit with the label is above two without it,
     with z the normal quantile of A and T Owen's function.
 
-    >>> round(find_variance(0.5, 10, 110), 5)
-    0.00917
+    >>> round(find_variance(0.5, 10, 100), 5)
+    0.00925
     """
     from scipy.special import ndtri, owens_t
 
     together = auc - 2 * float(owens_t(ndtri(auc), 1 / sqrt(3))) - auc**2
-    return (auc * (1 - auc) + (n_units - 2) * together) / (n_least * (n_units - n_least))
+    return (auc * (1 - auc) + (n_least + n_most - 2) * together) / (n_least * n_most)
 
 
 def explain_kind(
@@ -320,14 +322,15 @@ def _leave_out(
     is_true = pairs.is_true.reshape(scores.shape)
     groups = _leave_out_groups(ranked, units) if units.are_groups else {}
     for i in range(pairs.n_labels):
+        n_least, n_most = _count_kinds(is_true[:, i], units)
         yield _Label(
             label_idx=i,
             values={name: float(column[i]) for name, column in values.items()},
             left_out={name: groups[f"{name}/{i}"] for name in values}
             if groups
             else leave_out_scores(scores[:, i], is_true[:, i]),
-            n_least=_count_least(is_true[:, i], units),
-            n_units=units.n_units,
+            n_least=n_least,
+            n_most=n_most,
         )
 
 
@@ -340,12 +343,16 @@ def _leave_out_groups(ranked: RankedPairs, units: Units) -> dict[str, LeftOut]:
     return leave_out_units(compute, ordered.unit_idx, ordered.n_units)
 
 
-def _count_least(is_true: BoolArray, units: Units | None = None) -> int:
-    """Units with the label, or those without it, whichever are fewer."""
+def _count_kinds(is_true: BoolArray, units: Units | None = None) -> tuple[int, int]:
+    """Units with the label and those without it, the fewer ones first; a group may be of both."""
     if units is None or not units.are_groups:
         n_true = int(np.count_nonzero(is_true))
-        return min(n_true, len(is_true) - n_true)
-    return min(len(np.unique(units.unit_idx[is_true == kind])) for kind in (True, False))
+        n_least, n_most = sorted((n_true, len(is_true) - n_true))
+    else:
+        n_least, n_most = sorted(
+            len(np.unique(units.unit_idx[is_true == kind])) for kind in (True, False)
+        )
+    return n_least, n_most
 
 
 def _sum_from(values: FloatArray) -> FloatArray:

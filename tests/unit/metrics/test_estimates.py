@@ -47,23 +47,23 @@ def _classify(y_true, y_pred=None, scores=None, n_labels=N_LABELS, **options):
 METRICS = _classify(Y_TRUE, scores=SCORES)
 
 
-def _jackknife(score, confidence=0.95, *, both=False, variance=None):
+def _jackknife(score, confidence=0.95, *, both=False, variance=None, n=N_IMAGES):
     """The interval as the documentation has it, in a plain loop over all samples but one.
 
-    `score` takes the places of the images that are there. A `variance` by formula counts as two
-    images.
+    `score` takes the places of the `n` images (or groups) that are there. A `variance` by formula
+    counts as two of them.
     """
-    places = np.arange(N_IMAGES)
+    places = np.arange(n)
     value = score(places)
     without = np.array([score(np.delete(places, i)) for i in places])
-    moves = (N_IMAGES - 1) * (without.mean() - without)
-    bias, error = (N_IMAGES - 1) * (without.mean() - value), stats.sem(moves)
-    degrees = min(2 * N_IMAGES / (stats.kurtosis(moves, fisher=False) - 1), N_IMAGES - 1)
+    moves = (n - 1) * (without.mean() - without)
+    bias, error = (n - 1) * (without.mean() - value), stats.sem(moves)
+    degrees = min(2 * n / (stats.kurtosis(moves, fisher=False) - 1), n - 1)
     if variance is not None:
         error = sqrt((degrees * error**2 + 2 * variance) / (degrees + 2))
         degrees += 2
     quantile = partial(stats.t.ppf, 0.5 + confidence / 2)
-    few, many = quantile(degrees), quantile(N_IMAGES - 1)
+    few, many = quantile(degrees), quantile(n - 1)
     below, above = (few, few) if both else (many, few) if value > 0.5 else (few, many)
     slope = 1 / (value * (1 - value))
     middle = logit(value) - bias * slope
@@ -78,8 +78,11 @@ def _find_variance(code):
     that are half in common.
     """
     is_true = code == Y_TRUE
-    m, n = is_true.sum(), (~is_true).sum()
     area = sk.roc_auc_score(is_true, SCORES[:, code])
+    return _find_normal_variance(area, is_true.sum(), (~is_true).sum())
+
+
+def _find_normal_variance(area, m, n):
     z = stats.norm.ppf(area)
     above = stats.multivariate_normal(cov=[[1, 0.5], [0.5, 1]]).cdf([z, z])
     return (area * (1 - area) + (m - 1 + n - 1) * (above - area**2)) / (m * n)
@@ -132,6 +135,26 @@ def test_areas_of_labels_have_intervals(column, score):
 
     ends = getattr(scores, f"{column}_low")[1], getattr(scores, f"{column}_high")[1]
     assert ends == pytest.approx(expected, abs=1e-7)
+
+
+def test_groups_that_each_hold_a_label_and_others_have_areas():
+    """40 groups with the label and 40 without it, the same ones: the formula has 40 of both."""
+    n_groups, rng = 40, np.random.default_rng(3)
+    y_true = np.tile([0, 1], n_groups)
+    first = expit(rng.normal(size=2 * n_groups) + 0.9 * (y_true == 0)).round(2)
+    groups = np.repeat(np.arange(n_groups), 2)
+
+    def score(kept):
+        rows = np.isin(groups, kept)
+        return sk.roc_auc_score(y_true[rows] == 0, first[rows])
+
+    scores = _classify(
+        y_true, scores=np.stack([first, 1 - first], axis=1), n_labels=2, groups=groups
+    ).per_label
+
+    variance = _find_normal_variance(score(np.arange(n_groups)), n_groups, n_groups)
+    expected = _jackknife(score, both=True, variance=variance, n=n_groups)
+    assert (scores.roc_auc_low[0], scores.roc_auc_high[0]) == pytest.approx(expected, abs=1e-7)
 
 
 def test_correlations_are_jackknifed_on_fishers_scale():
