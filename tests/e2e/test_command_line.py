@@ -26,6 +26,14 @@ def test_help_pays_no_heavy_import():
         assert not HEAVY & set(done.stderr.split())
 
 
+def test_processes_that_read_start_before_the_slow_imports():
+    """Before its versions are listed a sync imports neither MLflow nor pandas, which take long."""
+    code = "import sys, mlrek.runs.sync; print(*{name.partition('.')[0] for name in sys.modules})"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+
+    assert not {"mlflow", "pandas", "sklearn", "matplotlib", "boto3"} & set(done.stdout.split())
+
+
 @pytest.mark.parametrize(
     ("args", "code", "words"),
     [

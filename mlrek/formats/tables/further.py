@@ -39,7 +39,6 @@ MOST_READ: Final = 4 * MAX_COLUMNS
 _NONE: Final = -1
 _ZERO, _NINE = b"09"
 _SIGNS: Final = [*b"+- "]
-_NO_NUMBERS: Final = pa.array(sorted(NO_NUMBERS))
 _MOST_NAMED: Final = 10
 
 
@@ -290,7 +289,8 @@ def _parse_numbers(cells: pa.Array) -> FloatArray | None:
     try:
         numbers = cells.cast(pa.float64())
     except pa.ArrowInvalid:
-        is_none = compute.is_in(compute.utf8_trim_whitespace(cells), value_set=_NO_NUMBERS)
+        no_numbers = pa.array(sorted(NO_NUMBERS))
+        is_none = compute.is_in(compute.utf8_trim_whitespace(cells), value_set=no_numbers)
         cells = compute.if_else(is_none, pa.scalar(None, pa.string()), cells)
         try:
             numbers = cells.cast(pa.float64())
