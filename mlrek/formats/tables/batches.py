@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from itertools import islice
 from typing import Any, Final
 
 import pyarrow as pa
@@ -17,13 +18,21 @@ from mlrek.errors import ParseError
 from mlrek.formats.files import ITSELF, Files
 from mlrek.formats.json_text import HEAD_BYTES, peek_inside, quoted, say_spoilt
 from mlrek.formats.lines import BYTE_ORDER_MARK, iter_json_lines, open_text, unfold_lines
-from mlrek.formats.tables.columns import Header, names_images, read_header, split_names
+from mlrek.formats.tables.columns import (
+    LABELS,
+    Header,
+    Role,
+    names_images,
+    read_header,
+    split_names,
+)
 
 PARQUET_MARK: Final = b"PAR1"
 
 _BLOCK_BYTES: Final = 1 << 20  # and one thread: more of either take far more memory
 _CELLS_AT_ONCE: Final = 1 << 19
 _NO_VALUES: Final = ("", "nan", "NaN", "NAN", "NA", "N/A", "null", "NULL", "None")
+_NO_NUMBER: Final = "CSV conversion error to double"
 _DECIMAL_COMMA: Final = re.compile(r"\s*[+-]?\d+,\d+\s*")
 _WRONG_LENGTH: Final = re.compile(
     r"(?:Row #(?P<row>\d+): )?Expected (?P<wanted>\d+) columns, got (?P<found>\d+): (?P<text>.*)"
@@ -133,7 +142,8 @@ def _open_parquet(uri: str, chunks: Iterable[bytes], means: ReadHeader) -> Table
     try:
         schema = parquet.read_schema(pa.BufferReader(buffer))
         names, header = schema.names, _read_header(uri, schema.names, means)
-        coded = [*filter(partial(_holds_texts, schema), header.further)]  # far faster than texts
+        labels = [names[header.roles[role]] for role in LABELS if role in header]
+        coded = [*filter(partial(_holds_texts, schema), [*labels, *header.further])]  # far faster
         file = parquet.ParquetFile(pa.BufferReader(buffer), read_dictionary=coded)
     except (pa.ArrowException, OSError) as exc:
         raise _damaged(uri, exc) from exc
@@ -194,45 +204,73 @@ def _open_csv(
 ) -> TableFile:
     _, line = _split_header(uri, read(name))
     delimiter, names = split_names(line)
+    header = _read_header(uri, names, means)
     is_spaced = len(names) > 1 and line.count(f"{delimiter} ".encode()) == len(names) - 1
+    as_texts = dict.fromkeys(range(len(names)), pa.string())
+    types = as_texts if is_spaced or delimiter != "," else as_texts | _find_types(header)
+
+    def iter_as(kinds: Mapping[int, pa.DataType], places: Sequence[int]) -> Iterator[Columns]:
+        for columns in _iter_csv(_split_header(uri, read(name))[0], delimiter, kinds, places):
+            mended = columns
+            if is_spaced:  # a blank follows each delimiter, also in the header
+                mended = [pa.compute.utf8_ltrim_whitespace(column) for column in columns]
+            yield [*map(_mend_decimals, mended)] if delimiter != "," else mended
 
     def iter_batches(places: Sequence[int]) -> Iterator[Columns]:
-        body, _ = _split_header(uri, read(name))
-        texts = [str(place) for place in places]
-        options = {
-            "read_options": pyarrow.csv.ReadOptions(
-                column_names=[*map(str, range(len(names)))],
-                block_size=_BLOCK_BYTES * min(1 + len(names) // 16, 32),
-                use_threads=False,
-            ),
-            "parse_options": pyarrow.csv.ParseOptions(
-                delimiter=delimiter,
-                newlines_in_values=True,
-            ),
-            "convert_options": pyarrow.csv.ConvertOptions(
-                include_columns=texts, column_types=dict.fromkeys(texts, pa.string())
-            ),
-        }
+        n_read = 0
         try:
-            for batch in _iter_csv(body, options):
-                columns = batch.columns
-                if is_spaced:  # a blank follows each delimiter, also in the header
-                    columns = [pa.compute.utf8_ltrim_whitespace(column) for column in columns]
-                yield [*map(_mend_decimals, columns)] if delimiter != "," else columns
+            try:
+                for columns in iter_as(types, places):
+                    yield columns
+                    n_read += 1
+            except pa.ArrowInvalid as exc:
+                if _NO_NUMBER not in str(exc):
+                    raise
+                yield from islice(iter_as(as_texts, places), n_read, None)
         except pa.ArrowException as exc:
             raise ParseError(uri, 0, _say_csv(exc)) from exc
 
-    header = _read_header(uri, names, means)
     return TableFile(uri=uri, header=header, iter_batches=iter_batches)
 
 
+def _find_types(header: Header) -> dict[int, pa.DataType]:
+    """As what Arrow may read columns at once, by place: labels as codes, and numbers.
+
+    A number that Arrow does not read is read as text then, as it may be written in other ways.
+    """
+    roles = {place: role for role, place in header.roles.items()}
+    labels = [place for place, role in roles.items() if role in LABELS]
+    numbers = [place for place, role in roles.items() if role not in (Role.IMAGE, *LABELS)]
+    numbers += header.scores.values()
+    coded = pa.dictionary(pa.int32(), pa.string())
+    return dict.fromkeys(numbers, pa.float64()) | dict.fromkeys(labels, coded)
+
+
 def _iter_csv(
-    body: "io.BufferedReader[Any]", options: Mapping[str, Any]
-) -> Iterator[pa.RecordBatch]:
+    body: "io.BufferedReader[Any]",
+    delimiter: str,
+    types: Mapping[int, pa.DataType],
+    places: Sequence[int],
+) -> Iterator[Columns]:
+    """Columns as these types; the same bytes are always parted into the same batches."""
     if not body.peek(1):
         return
+    options = {
+        "read_options": pyarrow.csv.ReadOptions(
+            column_names=[*map(str, types)],
+            block_size=_BLOCK_BYTES * min(1 + len(types) // 16, 32),
+            use_threads=False,
+        ),
+        "parse_options": pyarrow.csv.ParseOptions(delimiter=delimiter, newlines_in_values=True),
+        "convert_options": pyarrow.csv.ConvertOptions(
+            include_columns=[*map(str, places)],
+            column_types={str(place): types[place] for place in places},
+            null_values=_NO_VALUES,
+        ),
+    }
     with pyarrow.csv.open_csv(body, **options) as reader:
-        yield from reader
+        for batch in reader:
+            yield batch.columns
 
 
 def _mend_decimals(column: pa.Array) -> pa.Array:

@@ -99,6 +99,9 @@ SCORE_PREFIXES: Final = ("score", "scores", "prob", "probability", "proba", "con
 TRUTH_PREFIXES: Final = ("truth", "true", "y_true", "gt", "ground_truth", "actual")
 """`<prefix>_<label>` tells by 1 or 0 whether the label is true."""
 
+LABELS: Final = (Role.LABEL, Role.TRUTH, Role.PREDICTED)
+"""Columns whose cells are labels."""
+
 CORNERS: Final = (Role.X_MIN, Role.Y_MIN, Role.X_MAX, Role.Y_MAX)
 
 _DELIMITERS: Final = ",;\t|"

@@ -30,7 +30,7 @@ from mlrek.formats.files import Files
 from mlrek.formats.image_columns import make_numbers
 from mlrek.formats.json_text import join_some, quoted, say_first
 from mlrek.formats.predictions import Answers
-from mlrek.formats.tables.columns import Header, Role
+from mlrek.formats.tables.columns import LABELS, Header, Role
 from mlrek.formats.tables.further import RowsOfImages
 from mlrek.formats.tables.numbers import (
     Confidences,
@@ -41,7 +41,6 @@ from mlrek.formats.tables.numbers import (
     scale_confidences,
 )
 from mlrek.formats.tables.rows import (
-    LABELS,
     NONE,
     Cells,
     TableRows,
@@ -335,6 +334,8 @@ def _has_repeats(rows: TableRows, found: _Labelled) -> bool:
     for end in range(_ROWS_AT_ONCE, n + _ROWS_AT_ONCE, _ROWS_AT_ONCE):
         begin = int(np.searchsorted(images, images[end - _ROWS_AT_ONCE]))
         keys = images[begin:end].astype(np.int64) * len(rows.labels) + found.code[begin:end]
+        if np.all(keys[1:] > keys[:-1]):
+            continue
         keys.sort()
         if np.any(keys[1:] == keys[:-1]):
             return True

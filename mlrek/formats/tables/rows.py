@@ -26,7 +26,7 @@ from mlrek.formats.tables.batches import (
     to_text_column,
     to_texts,
 )
-from mlrek.formats.tables.columns import Header, Role, read_image_header
+from mlrek.formats.tables.columns import LABELS, Header, Role, read_image_header
 from mlrek.formats.tables.further import (
     FurtherColumn,
     RowsOfImages,
@@ -37,9 +37,6 @@ from mlrek.formats.tables.further import (
 )
 from mlrek.formats.tables.growing import GrowingColumn
 from mlrek.metrics.test_set import take_rows
-
-LABELS: Final = (Role.LABEL, Role.TRUTH, Role.PREDICTED)
-"""Columns whose cells are labels."""
 
 _MAY_BE_LISTS: Final = (*LABELS, Role.CONFIDENCE)
 
@@ -214,18 +211,18 @@ class TextCodes:
 
     def encode(self, column: pa.Array) -> IntArray:
         """The code of each cell, -1 for an empty one."""
-        if pa.types.is_dictionary(column.type):
-            column = column.dictionary_decode()
         if pa.types.is_null(column.type):
             return np.full(len(column), NONE, dtype=np.int32)
-        coded = column.dictionary_encode()
+        coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
+        used = coded.indices.unique().drop_null()  # a dictionary may have more
         codes = self.codes
-        places = [
+        places = np.full(len(coded.dictionary) + 1, NONE, dtype=np.int32)
+        places[used.to_numpy()] = [
             codes.setdefault(text, len(codes)) if text else NONE
-            for text in to_texts(coded.dictionary)
+            for text in to_texts(coded.dictionary.take(used))
         ]
-        at = coded.indices.fill_null(len(places)).to_numpy(zero_copy_only=False)
-        return np.asarray(np.array([*places, NONE], dtype=np.int32)[at])
+        at = coded.indices.fill_null(len(places) - 1).to_numpy(zero_copy_only=False)
+        return np.asarray(places[at])
 
 
 @dataclass(slots=True)
@@ -233,7 +230,8 @@ class _ImageCodes:
     """Codes of the images of rows in the order in which they come up.
 
     There may be millions, in any order. So the images of many batches are looked up at once, by
-    Arrow: `waiting` are the distinct images of a batch, and its rows as places among these.
+    Arrow: `waiting` are the distinct images of a batch, and its rows as places among these. Rows
+    of one image mostly follow each other: such a run is looked up as one.
     """
 
     known: pa.Array = field(default_factory=lambda: pa.array([], pa.large_string()))
@@ -243,8 +241,11 @@ class _ImageCodes:
 
     def add(self, column: pa.Array) -> int:
         """Code a column, at the latest when `finish` is called; its first empty cell, or -1."""
-        coded = to_text_column(column).dictionary_encode(null_encoding="encode")
-        images, places = coded.dictionary, coded.indices.to_numpy()
+        texts = column if pa.types.is_string(column.type) else to_text_column(column)
+        runs = pa.compute.run_end_encode(texts)
+        coded = to_text_column(runs.values).dictionary_encode(null_encoding="encode")
+        images, ends = coded.dictionary, runs.run_ends.to_numpy()
+        places = np.repeat(coded.indices.to_numpy(), np.diff(ends, prepend=ends.dtype.type(0)))
         lengths = pa.compute.binary_length(images).fill_null(0)
         if (empty := pa.compute.index(lengths, 0).as_py()) >= 0:
             return int(np.argmax(places == empty))
@@ -260,17 +261,11 @@ class _ImageCodes:
         return tuple(self.known.to_pylist()), self.column.finish()
 
     def _code(self) -> None:
-        images = pa.concat_arrays([self.known[:0], *(images for images, _ in self.waiting)])
-        codes = pa.compute.index_in(images, value_set=self.known)
-        if codes.null_count:
-            unknown = images.filter(codes.is_null())
-            new = unknown.unique()
-            at = pa.compute.add(pa.compute.index_in(unknown, value_set=new), len(self.known))
-            codes = pa.compute.replace_with_mask(codes, codes.is_null(), at.cast(pa.int32()))
-            self.known = pa.concat_arrays([self.known, new])
-        begin, coded = 0, codes.to_numpy()
+        images = pa.concat_arrays([self.known, *(images for images, _ in self.waiting)])
+        coded, begin = images.dictionary_encode(), len(self.known)
+        codes, self.known = coded.indices.to_numpy(), coded.dictionary
         for distinct, places in self.waiting:
-            self.column.append(coded[begin + places])
+            self.column.append(codes[begin : begin + len(distinct)][places])
             begin += len(distinct)
         self.waiting, self.n_waiting = [], 0
 
