@@ -45,7 +45,8 @@ def check_truth_given(evaluation: Evaluation, answers: Answers) -> None:
         EvaluationError: It is.
     """
     rows = evaluation.detections.records if evaluation.detections else evaluation.records
-    says_how_sure = answers.is_scored and len(np.unique(rows.confidence[rows.confidence > 0])) > 1
+    positive = rows.confidence[rows.confidence > 0]
+    says_how_sure = answers.is_scored and len(positive) > 0 and positive.min() < positive.max()
     if says_how_sure or answers.truth is not None:
         return
     answered, is_equal = _compare_sets(evaluation)

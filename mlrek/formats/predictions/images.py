@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Final, TypeAlias
 from unicodedata import normalize
 from urllib.parse import unquote, unquote_plus
@@ -53,18 +54,25 @@ def match_images(
         EvaluationError: No image has an answer, a name is of several images, an image has two
             different answers, or images of only one side are left and nobody said what they mean.
     """
-    asked = [*map(strip_signature, (*answers.images, *answers.errors))]
-    names = [*map(strip_signature, truth.images)]
+    names, are_equal = strip_signatures(truth.images), truth.images == answers.images
+    asked = names if are_equal else strip_signatures((*answers.images, *answers.errors))
     _check_some(names, asked)
-    found, said = _find_images(truth, [*dict.fromkeys(names)], answers, options, asked)
+    distinct = [*dict.fromkeys(names)]
+    if are_equal and len(distinct) == len(names) and _joins_by_uri(truth, answers, options):
+        places: IntArray = np.arange(len(names))
+        return MatchedImages(answer=places, is_kept=np.ones(len(names), dtype=np.bool_))
+    found, said = _find_images(truth, distinct, answers, options, asked)
     place = _place_answers(answers, found[: len(answers.images)])
     reasons = dict(zip(found[len(answers.images) :], answers.errors.values(), strict=True))
-    is_missing = np.array([n not in place and n not in reasons for n in names], dtype=np.bool_)
+    answer = np.fromiter(map(place.get, names, repeat(-1)), dtype=np.int64, count=len(names))
+    is_missing = answer < 0
+    if reasons:
+        is_missing &= [name not in reasons for name in names]
     if is_missing.all():
         raise EvaluationError(_say_none(asked, truth, answers))
     missing = [*dict.fromkeys(names[i] for i in np.flatnonzero(is_missing))]
     strangers = [name for name, image in zip(asked, found, strict=True) if image is None]
-    n_names, drops = len(set(names)), options.unmatched is Unmatched.DROP
+    n_names, drops = len(distinct), options.unmatched is Unmatched.DROP
     are_empty = task is Task.DETECTION and not drops and 2 * len(missing) <= n_names
     empty, lacking = (missing, []) if are_empty else ([], missing)
     if options.unmatched is Unmatched.ERROR:
@@ -72,7 +80,7 @@ def match_images(
     failed = {name: why for name, why in reasons.items() if name and name not in place}
     unanswered = failed if drops else failed | dict.fromkeys(lacking, "")
     return MatchedImages(
-        answer=np.array([place.get(name, -1) for name in names], dtype=np.int64),
+        answer=answer,
         is_kept=~is_missing if drops else np.ones(len(names), dtype=np.bool_),
         doubts=(
             *_doubt_dropped(lacking if drops else [], n_names),
@@ -84,6 +92,19 @@ def match_images(
             *_warn_some(empty, n_names, _EMPTY),
         ),
     )
+
+
+def strip_signatures(images: Sequence[str]) -> list[str]:
+    """The names of images without what signs the addresses among them."""
+    together = "\n".join(("", *images))
+    may_be_signed = "\nhttp://" in together or "\nhttps://" in together
+    return [*map(strip_signature, images)] if may_be_signed else [*images]
+
+
+def _joins_by_uri(truth: GroundTruth, answers: Answers, options: JoinOptions) -> bool:
+    """Whether images are the same by the whole of their names, and each has an answer."""
+    by_part = answers.by_id or truth.lacks_ending or answers.lacks_ending or answers.errors
+    return options.match is Match.URI and not by_part
 
 
 def _check_some(names: Sequence[str], asked: Sequence[str]) -> None:
@@ -138,8 +159,8 @@ def _find_images(
         return _find_by(key, asked_key, names, hidden, asked), [said]
     if options.match is Match.NAME:
         return _find_by_name(names, hidden, asked)
-    known = dict.fromkeys(hidden, "") | {name: name for name in names}
-    return [known.get(name) for name in asked], []
+    known = dict.fromkeys(hidden, "") | dict(zip(names, names, strict=True))
+    return [*map(known.get, asked)], []
 
 
 def _find_by_id(
@@ -270,7 +291,10 @@ def _place_answers(answers: Answers, found: _Found) -> dict[str, int]:
     Raises:
         EvaluationError: An image has two, and they differ.
     """
-    place: dict[str, int] = {}
+    place = {image: i for i, image in enumerate(found) if image}
+    if len(place) == len(found):
+        return place
+    place.clear()
     for i, image in enumerate(found):
         other = place.setdefault(image, i) if image else i
         if other != i and _list_rows(answers, i) != _list_rows(answers, other):

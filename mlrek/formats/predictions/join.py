@@ -212,6 +212,8 @@ def _sort_rows(rows: _Rows, n_labels: int, *, keep: bool) -> tuple[Records, tupl
     Raises:
         EvaluationError: There are boxes among them.
     """
+    if keep and _rise(rows):
+        return _make_records(rows.offsets, rows.code, rows.confidence), ()
     n_images = len(rows.offsets) - 1
     if keep and np.any(rows.has_box):
         raise EvaluationError(
@@ -222,13 +224,28 @@ def _sort_rows(rows: _Rows, n_labels: int, *, keep: bool) -> tuple[Records, tupl
     kept = keep_most_confident(keys, rows.confidence) if keep else np.zeros(0, dtype=np.int64)
     n_repeated = len(keys) - len(kept) if keep else 0
     said = f"{n_repeated} of {len(keys)} labels stand twice in an answer; the most confident counts"
-    records = Records(
-        offsets=find_offsets(rows.image_idx[kept], n_images),
-        label_idx=rows.code[kept].astype(np.int32),
-        confidence=rows.confidence[kept],
-        outcome=np.full(len(kept), Outcome.UNKNOWN, dtype=np.uint8),
-    )
+    offsets = find_offsets(rows.image_idx[kept], n_images)
+    records = _make_records(offsets, rows.code[kept], rows.confidence[kept])
     return records, (said,) if n_repeated else ()
+
+
+def _rise(rows: _Rows) -> bool:
+    """Whether the labels of each image are in order already, each once, and have no boxes."""
+    if np.any(rows.has_box):
+        return False
+    rises = rows.code[1:] > rows.code[:-1]
+    starts = rows.offsets[(rows.offsets > 0) & (rows.offsets < len(rows.code))]
+    rises[starts - 1] = True
+    return bool(rises.all())
+
+
+def _make_records(offsets: IntArray, code: IntArray, confidence: FloatArray) -> Records:
+    return Records(
+        offsets=offsets,
+        label_idx=code.astype(np.int32, copy=False),
+        confidence=confidence,
+        outcome=np.full(len(code), Outcome.UNKNOWN, dtype=np.uint8),
+    )
 
 
 def _place_thresholds(version: Evaluation, labels: Sequence[str]) -> FloatArray:
@@ -524,11 +541,15 @@ def _choose_open(answers: Answers) -> tuple[Task, tuple[str, ...]]:
 
 def _take_answers(answers: Answers, answer: IntArray, codes: IntArray) -> _Rows:
     """The rows of each image's answer, (n_images,); -1: none."""
-    rows, offsets = take_rows(np.append(answers.offsets, answers.offsets[-1]), answer)
+    codes = codes.astype(np.int32)
+    rows: IntArray | slice = slice(None)
+    offsets = answers.offsets
+    if not np.array_equal(answer, np.arange(len(answers.images))):
+        rows, offsets = take_rows(np.append(offsets, offsets[-1]), answer)
     return _Rows(
         offsets=offsets,
         code=codes[answers.label_idx[rows]],
         confidence=answers.confidence[rows],
-        has_box=np.zeros(len(rows), dtype=np.bool_),
+        has_box=np.zeros(offsets[-1], dtype=np.bool_),
         corners=np.zeros((0, 4)),
     )

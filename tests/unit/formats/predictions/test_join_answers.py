@@ -1,5 +1,6 @@
 """Truth and the answers of a model from anywhere -> an evaluation."""
 
+import numpy as np
 import pytest
 from builders.answers import VERSION, make_answers, make_truth
 
@@ -52,3 +53,29 @@ def test_images_of_one_side_mean_what_is_said(unmatched, images):
     assert len(joined.doubts) == 1
     assert joined.doubts[0].count == 1
     assert any(said.startswith("1 of 2 predictions are of images") for said in joined.warnings)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_order_of_the_answers_does_not_matter(seed):
+    """Answers in the order of the truth are joined as those in any other, with labels in any."""
+    rng = np.random.default_rng(seed)
+    images, labels = [f"image {i}" for i in range(50)], ("a", "b", "c")
+    truth = make_truth([(image, labels[rng.integers(3)]) for image in images])
+    rows = [
+        (image, dict(zip(labels, rng.dirichlet(np.ones(3)).tolist(), strict=True)))
+        for image in images
+    ]
+    shuffled = [
+        (rows[i][0], dict(rng.permutation([*rows[i][1].items()]).tolist()))
+        for i in rng.permutation(len(rows))
+    ]
+    shuffled = [(image, {k: float(v) for k, v in said.items()}) for image, said in shuffled]
+    one, other = (
+        join_answers(VERSION, truth, make_answers(said, labels=labels), JoinOptions())
+        for said in (rows, shuffled)
+    )
+
+    assert one.records.label_idx.tolist() == [0, 1, 2] * 50
+    assert one.records.confidence.tolist() == [said[x] for _, said in rows for x in labels]
+    for name in ("offsets", "label_idx", "confidence"):
+        assert np.array_equal(getattr(one.records, name), getattr(other.records, name))
