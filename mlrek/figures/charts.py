@@ -24,6 +24,7 @@ from mlrek.figures.style import (
     WIDTH,
     Box,
     Curve,
+    LineStyle,
     add_axes,
     add_header,
     add_legend,
@@ -46,7 +47,7 @@ from mlrek.text import display_label, fmt
 _THRESHOLD_PLOT: Final = 470.0
 _RECALL_PLOT: Final = 560.0
 _PALE: Final = "#a3adb9"
-_STYLES: Final = ("solid", "dashed", "dotted", "dashdot")
+_STYLES: Final[tuple[LineStyle, ...]] = ("solid", "dashed", "dotted", "dashdot")
 _FIRST_COLOURS: Final = 4
 _NAME_WIDTH: Final = 332.0
 _AVERAGE_WIDTH: Final = 126.0  # `, AP 0.123` after a name
@@ -197,7 +198,7 @@ def _label_lines(curves: Sequence[PrecisionRecallCurve]) -> tuple[list[Curve], l
     return pale, coloured
 
 
-def _choose_style(place: int) -> str:
+def _choose_style(place: int) -> LineStyle:
     """Colours that look alike to a colour-blind eye have another style."""
     turn, colour = divmod(place, len(PALETTE))
     return _STYLES[(2 * turn + turn // 2 + (colour >= _FIRST_COLOURS)) % len(_STYLES)]

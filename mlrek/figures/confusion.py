@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -424,7 +425,11 @@ def _add_cells(
     """Draw cells in data coordinates that are points, y pointing down; the lines between them."""
     rows, columns = colours.shape[:2]
     right, bottom = columns * width, rows * height
-    axes.imshow(colours / 255, extent=(0, right, bottom, 0), aspect="auto", interpolation="nearest")
+    axes.set_xlim(0, right)
+    axes.set_ylim(bottom, 0)
+    corners = np.meshgrid(np.arange(columns + 1) * width, np.arange(rows + 1) * height)
+    faces = colours.reshape(-1, 3) / 255
+    axes.add_collection(QuadMesh(np.stack(corners, axis=-1), facecolors=faces), autolim=False)
     across = [np.array([(0, i * height), (right, i * height)]) for i in range(1, rows)]
     down = [np.array([(j * width, 0), (j * width, bottom)]) for j in range(1, columns)]
     add_lines(axes, across + down, color=PAPER, linewidths=1)

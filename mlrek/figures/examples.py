@@ -22,6 +22,7 @@ from mlrek.figures.style import (
     WIDTH,
     Box,
     Curve,
+    LineStyle,
     add_axes,
     add_header,
     add_legend,
@@ -46,7 +47,7 @@ _ENLARGED: Final = 3
 _SWATCH: Final = 12.0
 _MARGIN: Final = 0.15
 _SMALLEST_PART: Final = 0.4
-_BOX_LOOKS: Final = {
+_BOX_LOOKS: Final[dict[str, tuple[str, LineStyle]]] = {
     "TP": (PALETTE[0], "solid"),
     "FP": (PALETTE[1], "solid"),
     "FN": (INK, "dashed"),

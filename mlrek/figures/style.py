@@ -11,16 +11,17 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 from io import BytesIO
 from math import ceil
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from unicodedata import bidirectional, normalize
 
 import numpy as np
 from matplotlib import __version__ as matplotlib_version
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.axis import XAxis, YAxis
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch
 from matplotlib.path import Path
 from matplotlib.text import Text
@@ -28,6 +29,7 @@ from matplotlib.textpath import TextPath
 from numpy.typing import NDArray
 
 from mlrek.evaluation import FloatArray
+from mlrek.figures.paint import paint
 
 MAIN_FAMILY: Final = "DejaVu Sans"  # comes with matplotlib
 
@@ -91,6 +93,9 @@ _BORDER_WIDTH: Final = 4.0  # half of it lies outside
 PNG_COMPRESSION: Final = 6
 
 
+LineStyle: TypeAlias = Literal["solid", "dashed", "dotted", "dashdot"]
+
+
 class Box(NamedTuple):
     """A rectangle of a figure in points, measured from its top left corner."""
 
@@ -131,7 +136,7 @@ class Curve:
     colour: str
     legend: str
     width: float = 3.0
-    style: str = "solid"
+    style: LineStyle = "solid"
 
 
 class Picture(Figure):
@@ -139,6 +144,24 @@ class Picture(Figure):
 
     def _repr_png_(self) -> bytes:
         return encode_png(render_rgb(self))
+
+
+class BareAxes(Axes):
+    """Axes that show no axis: nearly all that it costs to make some are their ticks."""
+
+    def _init_axis(self) -> None:
+        self.xaxis, self.yaxis = _BareXAxis(self, clear=False), _BareYAxis(self, clear=False)
+
+
+class _BareXAxis(XAxis):
+    def _keep(self, *_args: object, **_look: object) -> None:
+        """Nothing: to turn off a grid, say, ticks would be made first."""
+
+    grid = set_clip_path = set_tick_params = _keep
+
+
+class _BareYAxis(YAxis):
+    grid = set_clip_path = set_tick_params = _BareXAxis.grid
 
 
 def new_figure(height: float, *, scale: float = 1.0) -> Figure:
@@ -153,9 +176,9 @@ def add_axes(figure: Figure, box: Box) -> Axes:
     """Bare axes (no frame, ticks or grid) that fill the box."""
     height = _height(figure)
     bottom = height - box.top - box.height
-    axes = figure.add_axes(
-        (box.left / WIDTH, bottom / height, box.width / WIDTH, box.height / height)
-    )
+    share = (box.left / WIDTH, bottom / height, box.width / WIDTH, box.height / height)
+    axes = BareAxes(figure, share)
+    figure.add_axes(axes)
     axes.set_axis_off()
     return axes
 
@@ -194,10 +217,7 @@ def add_lines(axes: Axes, lines: list[NDArray[np.float64]], **look: Any) -> None
 
 def render_rgb(figure: Figure) -> NDArray[np.uint8]:
     """The pixels of a figure, (height, width, 3)."""
-    canvas = FigureCanvasAgg(figure)
-    canvas.draw()  # type: ignore[no-untyped-call]
-    pixels = np.asarray(canvas.buffer_rgba())  # type: ignore[no-untyped-call]
-    return np.ascontiguousarray(pixels[..., :3])
+    return paint(figure)
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
@@ -409,7 +429,7 @@ def add_plot(figure: Figure, top: float, height: float, titles: tuple[str, str])
 
 def draw_line(axes: Axes, line: Curve) -> None:
     """Draw a curve; the axes keep their limits."""
-    axes.plot(
+    drawn = Line2D(
         *line.points.T,
         color=line.colour,
         linewidth=line.width,
@@ -418,9 +438,8 @@ def draw_line(axes: Axes, line: Curve) -> None:
         solid_joinstyle="round",
         solid_capstyle="butt",
         clip_on=False,
-        scalex=False,
-        scaley=False,
     )
+    axes.add_artist(drawn)  # add_line would look for the extremes of each
 
 
 def notes_height(note: str) -> float:
