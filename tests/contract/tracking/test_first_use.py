@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 from filelock import FileLock
+from sqlalchemy import event
+from sqlalchemy.engine import Connection, Engine
 
 from mlrek.errors import TrackingError
 from mlrek.tracking import first_use
@@ -272,3 +274,31 @@ def test_a_store_of_a_newer_mlflow_says_to_update_here(new_store, tmp_path, also
     execute(tmp_path / "mlflow.db", *filter(None, statements))
     with pytest.raises(TrackingError, match=r"a newer MLflow.*pip install --upgrade mlflow"):
         connect(new_store)
+
+
+def test_only_a_database_that_nobody_knows_yet_waits_for_no_disk(database, monkeypatch):
+    """A new one is on the disk as a whole before it has its name; later steps wait."""
+    levels: dict[str, set[int]] = {}
+    synced = []
+    sync = os.fsync
+
+    def note_level(connection: Connection) -> None:
+        raw = connection.connection.dbapi_connection
+        assert raw is not None
+        _, _, file = next(raw.execute("PRAGMA database_list"))
+        ((level,),) = raw.execute("PRAGMA synchronous")
+        levels.setdefault(Path(file).suffix, set()).add(level)
+
+    def note_sync(number: int) -> None:
+        synced.append((os.fstat(number).st_ino, database.exists()))
+        sync(number)
+
+    monkeypatch.setattr(os, "fsync", note_sync)
+    event.listen(Engine, "begin", note_level)
+    try:
+        connect(uri(database)).list_experiments()
+    finally:
+        event.remove(Engine, "begin", note_level)
+
+    assert levels == {".part": {0}, ".db": {2}}
+    assert synced == [(database.stat().st_ino, False)]
