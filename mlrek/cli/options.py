@@ -345,6 +345,9 @@ def with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
             given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
             if isinstance(given[name], Output):
                 given[name].set_up_logging()
+        if Account not in shared.values():  # no source is looked through
+            command(**given)
+            return
         from mlrek.cli.progress import show_searches
 
         said = next((one for one in given.values() if isinstance(one, Output)), Output())

@@ -26,6 +26,7 @@ from mlrek.metrics.intervals import (
 )
 from mlrek.metrics.left_out import Units
 from mlrek.metrics.ranking import RankedPairs, Ranking
+from mlrek.metrics.roots import find_root
 
 N_BINS: Final = 15
 _SUM_TOLERANCE: Final = 0.001
@@ -361,7 +362,6 @@ def _find_times(gaps: _Gaps, plain: float, margin: float) -> float:
 
     0 where even a calibrated model gives more.
     """
-    from scipy.optimize import brentq
 
     def exceed(times: float) -> float:
         return gaps.expect(times, margin) - plain
@@ -371,7 +371,7 @@ def _find_times(gaps: _Gaps, plain: float, margin: float) -> float:
     far = 1.0
     while exceed(far) < 0:
         far *= 2
-    return float(brentq(exceed, 0.0, far))
+    return find_root(exceed, 0.0, far)
 
 
 def _within(z: FloatArray) -> FloatArray:

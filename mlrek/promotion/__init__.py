@@ -14,7 +14,6 @@ from typing import TypeAlias
 from mlrek.errors import RunNotFoundError, SourceNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Evaluation
 from mlrek.figures.pictures import ReadImages
-from mlrek.formats.stored import load_stored
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.reported import DEFAULT_THRESHOLD
 from mlrek.metrics.test_set import count_once, test_set_digest
@@ -43,6 +42,9 @@ MIN_BEGINNING = 4
 
 FindSeen: TypeAlias = Callable[[Sequence[str]], SeenInTraining]
 """Tells which of some images the version was trained on."""
+
+Listed: TypeAlias = dict[str, tuple[Source, Sequence[VersionEntry]]]
+"""Sources by their text, with what they hold: one is listed once for all versions of it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +103,7 @@ def load_version(
     *,
     skip_bad_lines: bool = False,
     threshold: float = DEFAULT_THRESHOLD,
+    listed: Listed | None = None,
 ) -> Referred:
     """Read the evaluation that a VERSION names, each image once.
 
@@ -112,6 +115,7 @@ def load_version(
             service knows.
         skip_bad_lines: Skip malformed lines of a manifest, counted.
         threshold: Where a source's published numbers are read; a run keeps its own.
+        listed: The sources that other versions are in.
 
     Raises:
         UsageError: The text names no version, or more than one.
@@ -124,7 +128,7 @@ def load_version(
     if is_logged_version(text):
         _check_uri(text)
         return _load_run(text, open_store())
-    source, entry = find_entry(text, aws)
+    source, entry = find_entry(text, aws, listed)
     return load_entry(source, entry, skip_bad_lines=skip_bad_lines, threshold=threshold)
 
 
@@ -134,10 +138,15 @@ def is_logged_version(text: str) -> bool:
 
 
 def load_given(
-    version: str | Referred, aws: AwsOptions, open_store: Callable[[], Store]
+    version: str | Referred,
+    aws: AwsOptions,
+    open_store: Callable[[], Store],
+    listed: Listed | None = None,
 ) -> Referred:
     """What a VERSION names, as `load_version` reads it; what was read already is as it is."""
-    return version if isinstance(version, Referred) else load_version(version, aws, open_store)
+    if isinstance(version, Referred):
+        return version
+    return load_version(version, aws, open_store, listed=listed)
 
 
 def load_entry(
@@ -158,7 +167,9 @@ def load_entry(
     )
 
 
-def find_entry(text: str, aws: AwsOptions) -> tuple[Source, VersionEntry]:
+def find_entry(
+    text: str, aws: AwsOptions, listed: Listed | None = None
+) -> tuple[Source, VersionEntry]:
     """The version that a version ARN, `SOURCE#VERSION` or a SOURCE names; nothing is read yet.
 
     Raises:
@@ -166,8 +177,12 @@ def find_entry(text: str, aws: AwsOptions) -> tuple[Source, VersionEntry]:
         SourceError: The source cannot be listed.
     """
     source_text, name = _split_name(text)
-    source = open_source(source_text, aws)
-    return source, _choose_entry(source, source_text, name)
+    listed = {} if listed is None else listed
+    if source_text not in listed:
+        opened = open_source(source_text, aws)
+        listed[source_text] = opened, opened.list_versions()
+    source, entries = listed[source_text]
+    return source, _choose_entry(entries, source_text, name)
 
 
 def read_run(run: LoggedRun, store: Store) -> Referred:
@@ -186,6 +201,8 @@ def parse_run(run: LoggedRun, content: bytes) -> Referred:
     Raises:
         EvaluationError: It is not what it should be.
     """
+    from mlrek.formats.stored import load_stored
+
     stored = load_stored(content)
     return Referred(
         evaluation=count_once(stored), published=stored, run=run, sha256=digest(content)
@@ -338,8 +355,8 @@ def _split_name(text: str) -> tuple[str, str]:
     return source, name
 
 
-def _choose_entry(source: Source, text: str, name: str) -> VersionEntry:
-    entries = [e for e in source.list_versions() if not name or e.version.name == name]
+def _choose_entry(listed: Sequence[VersionEntry], text: str, name: str) -> VersionEntry:
+    entries = [e for e in listed if not name or e.version.name == name]
     if name and len(entries) == 1:
         return entries[0]
     entries = [e for e in entries if not e.skipped] or entries
@@ -348,7 +365,7 @@ def _choose_entry(source: Source, text: str, name: str) -> VersionEntry:
     if name or not entries:
         if len(entries) > 1:
             raise UsageError(f"{text} holds several versions named {name!r}; use a version ARN")
-        every = [f"{text}#{e.version.name}" for e in source.list_versions()]
+        every = [f"{text}#{e.version.name}" for e in listed]
         said = say_nearest(f"{text}#{name}", every, shared=f"{text}#")
         raise SourceNotFoundError(text, f"no version {name!r}; {said}")
     known = list_some(f"{text}#{e.version.name}" for e in entries)

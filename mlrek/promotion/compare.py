@@ -10,15 +10,13 @@ from mlrek.comparison import Comparison, Verdict
 from mlrek.comparison.compare import CompareSettings, Several, Side, compare_several
 from mlrek.errors import ParseError, TrackingError, UsageError
 from mlrek.evaluation import Evaluation
-from mlrek.figures import draw_difference
 from mlrek.figures.pictures import ReadImages
-from mlrek.figures.style import encode_png, render_rgb
-from mlrek.formats.tables import read_label_map
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.test_set import is_same_project, test_set_digest
 from mlrek.policy import DEFAULT_CONFIDENCE
 from mlrek.policy.reading import compute_chance
 from mlrek.promotion import (
+    Listed,
     Referred,
     find_logged_run,
     list_looks,
@@ -118,7 +116,8 @@ def compare_references(
         SourceError: An evaluation cannot be read.
         TrackingError: MLflow cannot be reached or refuses.
     """
-    referred = [load_given(version, aws, open_store) for version in versions]
+    listed: Listed = {}
+    referred = [load_given(version, aws, open_store, listed) for version in versions]
     sides = [Side(evaluation=one.evaluation, rule=rule or one.prediction_rule) for one in referred]
     comparisons, several = compare_several(sides[0], sides[1:], settings)
     comparisons = tuple(
@@ -192,6 +191,9 @@ def write_comparisons(compared: Compared, store: Store) -> list[str]:
 
 def describe_files(compared: Compared, i: int) -> dict[str, bytes]:
     """What the run of candidate `i` keeps of its comparison, by file name."""
+    from mlrek.figures import draw_difference
+    from mlrek.figures.style import encode_png, render_rgb
+
     comparison, run_id = compared.comparisons[i], compared.runs[i + 1]
     files = {
         COMPARISON_PAGE: render_comparison(compared, i),
@@ -260,6 +262,8 @@ def load_label_map(path: str) -> dict[str, str]:
     Raises:
         UsageError: There is no such file, or it holds something else.
     """
+    from mlrek.formats.tables import read_label_map
+
     try:
         text = read_small_text(path, "utf-8-sig")
     except UnicodeDecodeError as exc:

@@ -32,7 +32,7 @@ BENCHMARKS = {
     "detection": "bench_detection.py --images 50000 --boxes 10",
     "logging": "bench_logging.py",
     "again": "bench_again.py --versions 100",
-    "help": "bench_help.py",
+    "commands": "bench_commands.py",
     "content": "bench_content.py --labels 250",
     "page": "bench_page.py --images 250000 --labels 250",
     "growth": "bench_growth.py",
@@ -69,6 +69,7 @@ def run(command: str) -> list[str]:
     """
     script, *arguments = command.split()
     os.environ |= dict.fromkeys(ONE_THREAD, "1")
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # as where mlrek is installed
     print(f"python tests/benchmarks/{command}", file=sys.stderr, flush=True)
     command_line = [sys.executable, str(HERE / script), *arguments]
     done = subprocess.run(command_line, stdout=subprocess.PIPE, text=True, check=False)

@@ -3,9 +3,11 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).parents[2]
 HEAVY = {"mlflow", "numpy", "pandas", "sklearn", "scipy", "matplotlib", "boto3", "pyarrow"}
 
 
@@ -32,6 +34,36 @@ def test_processes_that_read_start_before_the_slow_imports():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert not {"mlflow", "pandas", "sklearn", "matplotlib", "boto3"} & set(done.stdout.split())
+
+
+def list_imports(*args):
+    """The libraries that a whole command has imported in the end, and its optimizers of SciPy."""
+    code = (
+        "import sys; from mlrek.cli import main\n"
+        "sys.argv = ['mlrek', *sys.argv[1:]]\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        "said = {name.partition('.')[0] for name in sys.modules}\n"
+        "said |= {'scipy.optimize', 'scipy.stats'} & set(sys.modules)\n"
+        "print('\\n', *said, file=sys.stderr)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, *args], capture_output=True, text=True, check=True
+    )
+    return set(done.stderr.splitlines()[-1].split())
+
+
+def test_what_reads_files_imports_no_store_and_draws_nothing(digits):
+    """`show`, `compare` and `policy check` of files import NumPy and SciPy's arrays alone."""
+    policy = ROOT / "examples" / "policy.toml"
+    allowed = {"numpy", "scipy"}
+    for args in (
+        ("show", f"{digits}#v2-linear"),
+        ("compare", f"{digits}#v1-naive-bayes", f"{digits}#v2-linear"),
+        ("policy", "check", str(policy)),
+    ):
+        found = list_imports(*args)
+        assert found & (HEAVY | {"PIL", "scipy.optimize", "scipy.stats"}) <= allowed, args
 
 
 @pytest.mark.parametrize(
