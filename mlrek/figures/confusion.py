@@ -181,9 +181,14 @@ def colour_cells(counts: NDArray[np.int64]) -> FloatArray:
     The smallest share is still darker than a cell without a count.
     """
     shares = counts / np.maximum(counts.sum(axis=1, keepdims=True), 1)
-    colours = np.stack([np.interp(shares, _RAMP_SHARES, _RAMP[:, i]) for i in range(3)], axis=-1)
+    colours = colour_shares(shares)
     colours[counts == 0] = EMPTY_CELL
     return colours
+
+
+def colour_shares(shares: FloatArray) -> FloatArray:
+    """Red, green and blue (0 to 255) of shares of a row: their last dimension is 3."""
+    return np.stack([np.interp(shares, _RAMP_SHARES, _RAMP[:, i]) for i in range(3)], axis=-1)
 
 
 def find_dark(colours: FloatArray) -> BoolArray:

@@ -4,9 +4,10 @@ from io import BytesIO
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from mlrek.figures import draw_threshold_pictures
+from mlrek.figures.confusion import colour_cells, plan_layout
 from mlrek.metrics.thresholds import ThresholdMatrices
 
 INK_BELOW = 200
@@ -98,3 +99,35 @@ def test_all_thresholds_show_the_labels_that_the_run_shows(draw, confusion):
 def test_nothing_is_drawn_of_nothing(draw, ten):
     """A task without thresholds has no such pictures."""
     assert draw({}, ten(1), 10) == {}
+
+
+def test_a_cell_has_the_colour_of_its_share(draw, confusion):
+    """Of 36 shades the nearest: no eye tells it from the exact one, and empty stays empty."""
+    counts = np.array([[1, 2, 4, 93], [10, 20, 30, 40], [0, 0, 1, 999], [0, 50, 50, 0]])
+    matrix = confusion(counts, list("abcd"))
+    picture = draw({50: matrix}, matrix, 4)[50]
+    exact = colour_cells(counts)
+
+    grid = plan_layout(list("abcd"), 25, []).grid  # of a picture of twice the size
+    for i, j in np.ndindex(4, 4):
+        y, x = (grid.top + i * grid.height / 4) / 2, (grid.left + j * grid.width / 4) / 2
+        assert abs(picture[int(y) + 4, int(x) + 4] - exact[i, j]).max() <= 6
+
+
+def test_eleven_pictures_cost_one_frame(draw_files, ten, monkeypatch):
+    """Colours are counted once a version, and of the next version only thresholds are written."""
+    counted, written = [], []
+    quantize, write = Image.Image.quantize, ImageDraw.ImageDraw.text
+    monkeypatch.setattr(
+        Image.Image, "quantize", lambda *args, **look: counted.append(1) or quantize(*args, **look)
+    )
+    monkeypatch.setattr(
+        ImageDraw.ImageDraw, "text", lambda *args, **look: written.append(1) or write(*args, **look)
+    )
+    matrices = dict.fromkeys(range(0, 101, 10), ten(73))
+    draw_files(matrices, ten(73), 10, "v1")
+    counted.clear()
+    written.clear()
+    draw_files(matrices, ten(73), 10, "v2")
+
+    assert (len(counted), len(written)) == (1, 11)
