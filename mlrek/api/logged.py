@@ -181,6 +181,7 @@ class HeldVersion:
         *,
         skip_bad_lines: bool = False,  # noqa: ARG002 - it is read
         threshold: float = DEFAULT_THRESHOLD,  # noqa: ARG002 - same
+        is_shared: bool = False,  # noqa: ARG002 - same
         on_bytes: OnBytes | None = None,  # noqa: ARG002 - same
     ) -> Evaluation:
         """See `Source`."""

@@ -24,10 +24,14 @@ _N_NAMED = 3
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ManifestInput:
-    """A file with a line per image as it is read: chunks of any size, used up once."""
+    """A file with a line per image as it is read: chunks of any size, used up once.
+
+    `is_shared`: there is a processor for a second process that helps to decode it.
+    """
 
     uri: str
     chunks: Iterable[bytes]
+    is_shared: bool = False
 
 
 class RefusedError(ValueError):

@@ -165,20 +165,23 @@ def iter_blocks(
     if said := say_lines(head):
         raise ParseError(uri, 0, said)
     number = 1
-    start: list[bytes] = []  # of a line whose end has not come yet; joined once, not piece by piece
+    start: list[
+        memoryview
+    ] = []  # of a line whose end has not come; joined once, not piece by piece
     size = 0
-    for piece in _cut(chunks, min(BLOCK_BYTES, max_line_bytes)):
-        end = piece.rfind(b"\n")
-        if size + (piece.find(b"\n") if end >= 0 else len(piece)) > max_line_bytes:
+    for chunk, begin, stop in _cut(chunks, min(BLOCK_BYTES, max_line_bytes)):
+        end = chunk.rfind(b"\n", begin, stop)
+        if size + (chunk.find(b"\n", begin) if end >= 0 else stop) - begin > max_line_bytes:
             reason = f"is longer than {max_line_bytes / 2**20:g} MiB: this is no file of JSON lines"
             raise ParseError(uri, number, reason)
+        view = memoryview(chunk)
         if end >= 0:
-            block = _make_block(number, b"".join((*start, piece[:end])))
+            block = make_block(number, b"".join((*start, view[begin:end])))
             yield block
             number, start, size = number + block.n_lines, [], 0
-        start.append(piece[end + 1 :])
+        start.append(view[max(begin, end + 1) : stop])
         size += len(start[-1])
-    yield _make_block(number, b"".join(start))
+    yield make_block(number, b"".join(start))
 
 
 def peek_chunks(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
@@ -190,14 +193,16 @@ def peek_chunks(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
     return b"".join(seen)[:HEAD_BYTES], chain(seen, left)
 
 
-def _make_block(number: int, text: bytes) -> Block:
+def make_block(number: int, text: bytes) -> Block:
+    """The block of a text of whole lines, of which the first has this number."""
     return Block(number, text, text.replace(b"\n", b"],["))
 
 
-def _cut(chunks: Iterable[bytes], size: int) -> Iterator[bytes]:
+def _cut(chunks: Iterable[bytes], size: int) -> Iterator[tuple[bytes, int, int]]:
+    """Yield chunks with where a piece of them begins and ends; a slice would be a copy."""
     for chunk in chunks:
-        for start in range(0, len(chunk), size):
-            yield chunk[start : start + size]
+        for begin in range(0, len(chunk), size):
+            yield chunk, begin, min(begin + size, len(chunk))
 
 
 def unfold_lines(

@@ -31,7 +31,8 @@ _IN_METADATA: Final = frozenset(
         *("adjustment-status", "internal-color-map", "retry-attempt", "errors", "warnings"),
     )
 )
-_SCALARS: Final = frozenset((str, int, float, bool))
+SCALARS: Final = frozenset((str, int, float, bool))
+"""The types of values that say something of an image."""
 _MOST: Final = 4 * MAX_COLUMNS
 _MOST_NAMED: Final = 10
 _LOOKED_AT: Final = 8
@@ -74,7 +75,7 @@ class Told:
             return
         cells = self.cells.setdefault(name, {})
         for image, value in enumerate(values, start):
-            if type(value) in _SCALARS and cells.setdefault(image, value) != value:
+            if type(value) in SCALARS and cells.setdefault(image, value) != value:
                 self.differing.setdefault(name, image)
 
     def look(self, block: Block, start: int, images: Sequence[str]) -> None:
@@ -157,5 +158,5 @@ def _list_metadata(line: Mapping[str, Any]) -> list[tuple[str, Any]]:
         for key, metadata in line.items()
         if key.endswith(_METADATA) and isinstance(metadata, dict)
         for name, value in metadata.items()
-        if type(value) in _SCALARS and name not in _IN_METADATA
+        if type(value) in SCALARS and name not in _IN_METADATA
     ]

@@ -25,6 +25,7 @@ from uuid import uuid4
 from mlrek import __version__
 from mlrek.errors import ClusterError, EvaluationError, SourceNotFoundError, UsageError
 from mlrek.evaluation import Evaluation
+from mlrek.formats.dealing import CAN_FORK
 from mlrek.runs import release_memory
 from mlrek.sources.aws import AwsClients, AwsOptions, HandedOver, hand_over, take_over
 from mlrek.sources.contents import add_found, keep_contents
@@ -48,6 +49,8 @@ if TYPE_CHECKING:
 
 WORTH_A_PROCESS = 4_000_000
 """Bytes of evaluation files from which on a process of its own pays for its start."""
+WORTH_SHARING = 64 << 20
+"""Bytes of a version's files from which on processors that have no version help with it."""
 FEW = 6
 """So many smaller versions are described right here; for more of them processes pay too."""
 AHEAD = 16
@@ -75,7 +78,7 @@ class Work:
     `is_dry`: nothing will be logged. `logged_key` is the evaluation key of the run that there is
     already, '' without one or where it is to be replaced in any case; `earlier` is that run's
     `evaluation.parquet`, b'' where it cannot be read. `is_drawn_known`: nobody has to choose the
-    labels that matrices are drawn with.
+    labels that matrices are drawn with. `is_shared`: a second process may help.
     """
 
     source: Source
@@ -88,6 +91,7 @@ class Work:
     logged_key: str = ""
     earlier: bytes = b""
     is_drawn_known: bool = True
+    is_shared: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,6 +126,7 @@ class Workers:
         self._pool: ProcessPoolExecutor | None = None
         self._begun: dict[tuple[str, str], Callable[[], RunDescription | Unchosen]] = {}
         self._expected = self._submitted = 0
+        self._has_spare = False
         self._described_here = 0
 
     def __enter__(self) -> Self:
@@ -139,7 +144,8 @@ class Workers:
             self._cluster.close(wait=error is None)
 
     def expect(self, versions: int) -> None:
-        """Know how many versions there are: for one alone no process pays."""
+        """Know how many versions there are: for one alone no process pays if it is not large."""
+        self._has_spare = self.jobs > max(versions, 1)
         self.jobs = min(self.jobs, max(versions, 1))
         self._expected = versions
 
@@ -172,7 +178,7 @@ class Workers:
             self._described_here += 1
             return describe_work(work, on_bytes)
         try:
-            return (begun or self._submit(work))()
+            return (begun or self._submit(work, size=size))()
         except BrokenProcessPool:  # all versions under way meet this; one of them is the cause
             return _describe_alone(work)
 
@@ -191,12 +197,13 @@ class Workers:
         """Begin what `describe` will be asked for; only where it is worth a process."""
         are_many = self._expected > FEW and len(self._begun) < AHEAD
         pays = self.jobs > 1 and (size >= WORTH_A_PROCESS or are_many)
-        if self._cluster is None and pays:
-            self._begun[_identify(work)] = self._submit(work)
+        if self._cluster is None and (pays or self._is_shared(size)):
+            self._begun[_identify(work)] = self._submit(work, size=size)
 
-    def _submit(self, work: Work) -> Callable[[], RunDescription | Unchosen]:
+    def _submit(self, work: Work, *, size: int) -> Callable[[], RunDescription | Unchosen]:
         """Give a version to the processes; calling what is returned waits for its run."""
         pool = self._start_pool()
+        work = replace(work, is_shared=self._is_shared(size))
         with self._lock:
             self._submitted += 1
             in_parts = is_in_parts(self._submitted, self._expected, self.jobs)
@@ -207,7 +214,12 @@ class Workers:
     def _pays(self, size: int) -> bool:
         """Whether a process is worth its start, if none has started yet."""
         is_started = self._pool is not None or self._described_here >= FEW
-        return self.jobs > 1 and (size >= WORTH_A_PROCESS or is_started)
+        pays = self.jobs > 1 and (size >= WORTH_A_PROCESS or is_started)
+        return pays or self._is_shared(size)
+
+    def _is_shared(self, size: int) -> bool:
+        """Whether a processor without a version helps with this one."""
+        return self._has_spare and CAN_FORK and size >= WORTH_SHARING
 
     def _start_pool(self) -> ProcessPoolExecutor:
         with self._lock:
@@ -319,6 +331,7 @@ def read_version(work: Work, on_bytes: OnBytes | None = None) -> Evaluation:
         work.entry,
         skip_bad_lines=work.options.skip_bad_lines,
         threshold=work.options.threshold,
+        is_shared=work.is_shared,
         on_bytes=on_bytes,
     )
     evaluation = add_asked_columns(evaluation, work.options.slicing, AwsClients(work.aws))

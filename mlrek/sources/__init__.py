@@ -99,12 +99,15 @@ class StoredSource:
         *,
         skip_bad_lines: bool = False,
         threshold: float = DEFAULT_THRESHOLD,
+        is_shared: bool = False,
         on_bytes: OnBytes | None = None,
     ) -> Evaluation:
         """See `Source`."""
         if entry.refused or entry.skipped:
             raise SourceError(entry.version.arn, entry.refused or entry.skipped)
-        options = ReadOptions(skip_bad_lines=skip_bad_lines, threshold=threshold)
+        options = ReadOptions(
+            skip_bad_lines=skip_bad_lines, threshold=threshold, is_shared=is_shared
+        )
         with PartReader(self.storage, options, on_bytes) as reader:
             evaluation = FILE_FORMATS[entry.format].load(entry, reader)
             warnings = tuple(map(escape_unencodable, evaluation.warnings))

@@ -77,10 +77,12 @@ class ReadOptions:
     """What the reading of an evaluation depends on besides its files.
 
     `threshold` is where a provider's own numbers are read that it publishes over thresholds.
+    `is_shared`: a second process may help, with the same result.
     """
 
     skip_bad_lines: bool = False
     threshold: float = DEFAULT_THRESHOLD
+    is_shared: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,9 +128,10 @@ class Source(Protocol):
         *,
         skip_bad_lines: bool = False,
         threshold: float = DEFAULT_THRESHOLD,
+        is_shared: bool = False,
         on_bytes: OnBytes | None = None,
     ) -> Evaluation:
-        """Read and parse the evaluation of one version.
+        """Read and parse the evaluation of one version; `is_shared`: a second process may help.
 
         Raises:
             SourceError: A named file is denied, broken, or gone with nothing left to report.

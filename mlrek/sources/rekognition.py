@@ -472,7 +472,9 @@ def _open_manifest(entry: VersionEntry, reader: PartReader) -> ManifestInput | N
     chunks = [chunk for chunk in opened if chunk is not None]
     if not parts or len(chunks) < len(parts):
         return None
-    return ManifestInput(uri=parts[0].uri, chunks=chain_lines(chunks))
+    return ManifestInput(
+        uri=parts[0].uri, chunks=chain_lines(chunks), is_shared=reader.options.is_shared
+    )
 
 
 def _uris(files: Iterable[StoredFile]) -> frozenset[str]:

@@ -7,20 +7,23 @@ the keys of a line mean is worked out once for all lines that have the same keys
 import re
 from array import array
 from collections.abc import Collection, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import chain, groupby
 from operator import attrgetter
-from typing import Annotated, Any
+from typing import Annotated, Any, NamedTuple
 
 import numpy as np
 from msgspec import Meta, Struct, defstruct
 from msgspec import field as key
 from msgspec.json import Decoder
+from numpy.typing import NDArray
 
 from mlrek.errors import ParseError
 from mlrek.evaluation import BoolArray, Doubt
 from mlrek.formats.columns import BadLines, ManifestInput, check_place, malformed
+from mlrek.formats.dealing import CAN_FORK, deal, take_first
 from mlrek.formats.json_text import LabelName, join_some, quoted
 from mlrek.formats.lines import (
     BYTE_ORDER_MARK,
@@ -48,7 +51,7 @@ from mlrek.formats.rekognition.line import (
     is_label,
     is_unlabelled,
 )
-from mlrek.formats.told import Told, find_told
+from mlrek.formats.told import SCALARS, Told, find_told
 
 _MAX_KEYS = 2_000  # that a type is made for; lines with a record of each of 250 labels have 503
 
@@ -163,11 +166,39 @@ class ManifestColumns:
         return bool(self.boxes.records.attributes)
 
 
+class _CodedRows(NamedTuple):
+    """What is appended to the columns of some lines; labels are codes."""
+
+    images: list[str]
+    true_counts: list[int]
+    true_label: list[int]
+    record_counts: list[int]
+    record_label: list[int]
+    confidence: list[float]
+    flags: list[int]
+    told: dict[str, list[Any]]
+
+
+class _PackedRows(NamedTuple):
+    """The same from another process, as bytes of arrays; its codes are the places in `names`."""
+
+    images: list[str]
+    true_counts: bytes
+    true_label: bytes
+    record_counts: bytes
+    record_label: bytes
+    confidence: bytes
+    flags: bytes
+    told: dict[str, list[Any]]
+    names: tuple[str, ...]
+
+
 class _Reader:
     """Fills the columns."""
 
     def __init__(self) -> None:
         self.columns = ManifestColumns()
+        self.is_usual = False
         self._decoder = BlockDecoder(LINE_DECODER)
         self._alike: AlikeLines | None = None
         self._find_keys = lru_cache(maxsize=64)(find_keys)
@@ -182,14 +213,73 @@ class _Reader:
         """Take the labels; mostly lines have the keys of those before them."""
         if self._alike is not None and self._read_alike(self._alike, block):
             return
-        self._alike = None
+        self._alike, self.is_usual = None, False
         for number, lines in self._decoder.iter_values(block, on_bad_line):
             try:
                 self._append(self._gather(lines))
             except (ValueError, TypeError, AttributeError):
                 self._read_each(number, lines, on_bad_line)
             else:
-                self._alike = find_alike(lines)
+                self._alike, self.is_usual = find_alike(lines), True
+
+    def decode(self, block: Block) -> ManifestRows | None:
+        """What counts on lines of the usual kind; None where `read` has to look at each."""
+        try:
+            return self._decode(block)
+        except (ValueError, TypeError, AttributeError):
+            return None
+
+    def pack(self, block: Block) -> _PackedRows:
+        """The same for another process.
+
+        Raises:
+            ValueError, TypeError, AttributeError: Lines are of another kind, or malformed.
+        """
+        codes = _LabelCodes()
+        rows = _code_rows(self._decode(block), codes)
+        told = {
+            name: [value if type(value) in SCALARS else None for value in values]
+            for name, values in rows.told.items()
+        }
+        return _PackedRows(
+            images=rows.images,
+            true_counts=array("i", rows.true_counts).tobytes(),
+            true_label=array("i", rows.true_label).tobytes(),
+            record_counts=array("i", rows.record_counts).tobytes(),
+            record_label=array("i", rows.record_label).tobytes(),
+            confidence=array("d", rows.confidence).tobytes(),
+            flags=bytes(rows.flags),
+            told=told,
+            names=tuple(codes),
+        )
+
+    def take(
+        self, block: Block, found: ManifestRows | _PackedRows | None, on_bad_line: OnBadLine
+    ) -> None:
+        """Append the lines of a block, of which this was found."""
+        start = len(self.columns.images)
+        if found is None or not self._append_found(found):
+            self._read_labels(block, on_bad_line)
+        self.columns.told.look(block, start, self.columns.images)
+
+    def _append_found(self, found: ManifestRows | _PackedRows) -> bool:
+        """Append what was found of a block, or nothing where some line is malformed."""
+        try:
+            self._append(found) if isinstance(found, ManifestRows) else self._append_packed(found)
+        except (ValueError, TypeError, AttributeError):
+            return False
+        return True
+
+    def _decode(self, block: Block) -> ManifestRows:
+        if self._alike is not None:
+            with suppress(ValueError):
+                return self._alike.decode(block)
+        lines = self._decoder.decode(block)
+        if not lines:
+            raise ValueError("no lines")
+        rows = self._gather(lines)
+        self._alike = find_alike(lines)
+        return rows
 
     def _read_alike(self, alike: AlikeLines, block: Block) -> bool:
         """Append all lines of a block, or none where some line is not like those."""
@@ -252,20 +342,60 @@ class _Reader:
 
     def _append(self, rows: ManifestRows) -> None:
         """Append all rows, or none when a class name or an image is not what it should be."""
-        columns, codes = self.columns, self.columns.label_codes
-        true_label = [codes[metadata.class_name] for metadata in rows.truth]
-        record_label = [codes[metadata.class_name] for metadata in rows.records]
-        if not all(rows.images) or "\0" in "".join(rows.images):
-            raise ValueError("no image")
-        for name, values in rows.told.items():
-            columns.told.add(name, len(columns.images), values)
-        columns.images += rows.images
+        self._add(_code_rows(rows, self.columns.label_codes))
+
+    def _append_packed(self, packed: _PackedRows) -> None:
+        """Append what another process has made of some lines."""
+        columns = self.columns
+        codes = np.array([columns.label_codes[name] for name in packed.names], dtype=np.intc)
+        self._tell_images(packed.images, packed.told)
+        columns.true_counts.frombytes(packed.true_counts)
+        columns.true_label.frombytes(_recode(packed.true_label, codes))
+        columns.record_counts.frombytes(packed.record_counts)
+        columns.record_label.frombytes(_recode(packed.record_label, codes))
+        columns.confidence.frombytes(packed.confidence)
+        columns.flags.frombytes(packed.flags)
+
+    def _add(self, rows: _CodedRows) -> None:
+        columns = self.columns
+        self._tell_images(rows.images, rows.told)
         columns.true_counts.fromlist(rows.true_counts)
-        columns.true_label.fromlist(true_label)
+        columns.true_label.fromlist(rows.true_label)
         columns.record_counts.fromlist(rows.record_counts)
-        columns.record_label.fromlist(record_label)
-        columns.confidence.fromlist([metadata.confidence for metadata in rows.records])
-        columns.flags.fromlist([FLAGS[metadata.details] for metadata in rows.records])
+        columns.record_label.fromlist(rows.record_label)
+        columns.confidence.fromlist(rows.confidence)
+        columns.flags.fromlist(rows.flags)
+
+    def _tell_images(self, images: list[str], told: dict[str, list[Any]]) -> None:
+        for name, values in told.items():
+            self.columns.told.add(name, len(self.columns.images), values)
+        self.columns.images += images
+
+
+def _recode(label: bytes, codes: NDArray[np.intc]) -> bytes:
+    """Other codes for the same labels."""
+    return codes[np.frombuffer(label, dtype=np.intc)].tobytes()
+
+
+def _code_rows(rows: ManifestRows, codes: dict[str, int]) -> _CodedRows:
+    """The rows with codes for labels.
+
+    Raises:
+        ValueError: A class name or an image is not what it should be.
+    """
+    coded = _CodedRows(
+        images=rows.images,
+        true_counts=rows.true_counts,
+        true_label=[codes[metadata.class_name] for metadata in rows.truth],
+        record_counts=rows.record_counts,
+        record_label=[codes[metadata.class_name] for metadata in rows.records],
+        confidence=[metadata.confidence for metadata in rows.records],
+        flags=[FLAGS[metadata.details] for metadata in rows.records],
+        told=rows.told,
+    )
+    if not all(rows.images) or "\0" in "".join(rows.images):
+        raise ValueError("no image")
+    return coded
 
 
 _ANSWERS = re.compile(
@@ -332,7 +462,10 @@ def parse_manifest(manifest: ManifestInput, *, skip_bad_lines: bool = False) -> 
             in a warning), the file is empty or holds no predictions.
     """
     bad_lines, reader = BadLines(manifest.uri, skip=skip_bad_lines), _Reader()
-    for block in iter_blocks(manifest.chunks, manifest.uri):
+    blocks = iter_blocks(manifest.chunks, manifest.uri)
+    if manifest.is_shared and CAN_FORK:
+        _read_shared(reader, blocks, bad_lines.add)
+    for block in blocks:
         reader.read(block, bad_lines.add)
     columns = reader.columns
     if not columns.record_label and not columns.has_found_boxes:
@@ -340,6 +473,15 @@ def parse_manifest(manifest: ManifestInput, *, skip_bad_lines: bool = False) -> 
         raise bad_lines.explain_no_prediction(_INPUT_MANIFEST_REASON, is_empty=is_empty)
     columns.doubts += bad_lines.doubt(len(columns.images) + len(columns.unlabelled))
     return columns
+
+
+def _read_shared(reader: _Reader, blocks: Iterator[Block], on_bad_line: OnBadLine) -> None:
+    """Read with a second process what is long enough; not where each line has to be looked at."""
+    for block in take_first(blocks):
+        reader.read(block, on_bad_line)
+    if reader.is_usual:
+        for block, found in deal(blocks, reader.decode, reader.pack):
+            reader.take(block, found, on_bad_line)
 
 
 def find_alike(lines: Sequence[Line]) -> AlikeLines | None:
