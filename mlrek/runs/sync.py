@@ -2,6 +2,7 @@
 
 import logging
 import os
+import sys
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -756,7 +757,9 @@ def _say_result(result: SyncResult) -> str:
 
 
 def default_jobs() -> int:
-    """Versions worked on at once."""
+    """Versions worked on at once: one for each processor that this process may use."""
+    if sys.platform == "linux":
+        return min(4, len(os.sched_getaffinity(0)))
     return min(4, os.cpu_count() or 1)
 
 

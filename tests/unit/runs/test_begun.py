@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from mlrek.runs import workers
-from mlrek.runs.workers import AHEAD, FEW, WORTH_A_PROCESS, Work, Workers
+from mlrek.runs.workers import AHEAD, FEW, WORTH_A_PROCESS, WORTH_SHARING, Work, Workers
 from mlrek.sources import open_source
 from mlrek.sources.aws import AwsOptions
 from mlrek.tracking.description import Options
@@ -19,10 +19,12 @@ class Pool:
 
     def __init__(self) -> None:
         self.n_submitted = 0
+        self.works: list[Work] = []
 
-    def submit(self, *_: object) -> Future[None]:
+    def submit(self, _: object, work: Work) -> Future[None]:
         """Count what is given."""
         self.n_submitted += 1
+        self.works.append(work)
         return Future()
 
     def shutdown(self, **_: object) -> None:
@@ -72,3 +74,29 @@ def test_one_job_begins_nothing(pool: Pool) -> None:
     """With one job there is no process besides the command's own."""
     begin(FEW + 1, size=WORTH_A_PROCESS, jobs=1)
     assert pool.n_submitted == 0
+
+
+def test_one_large_version_is_begun(pool: Pool) -> None:
+    """A large version alone is begun in a process, which another one helps."""
+    begin(1, size=WORTH_SHARING)
+    assert pool.n_submitted == 1
+
+
+def test_one_small_version_needs_no_process(pool: Pool) -> None:
+    """One version that is not large is read where the command runs."""
+    begin(1, size=WORTH_SHARING - 1)
+    assert pool.n_submitted == 0
+
+
+def test_one_job_reads_a_large_version_alone(pool: Pool) -> None:
+    """With one job there is one process, however large the version is."""
+    begin(1, size=WORTH_SHARING, jobs=1)
+    assert pool.n_submitted == 0
+
+
+def test_nobody_helps_where_each_processor_has_a_version(pool: Pool) -> None:
+    """A second process helps with a version only where processors would have nothing to do."""
+    begin(2, size=WORTH_SHARING)
+    assert [work.is_shared for work in pool.works] == [False, False]
+    begin(2, size=WORTH_SHARING, jobs=3)
+    assert [work.is_shared for work in pool.works] == [False, False, True, True]
