@@ -400,7 +400,7 @@ def _fit(version: Measured, group_by: str) -> CrossFitValues | None:
         return None
     evaluation = version.evaluation
     groups = group_images(evaluation.images, group_by)[0] if group_by else None
-    return fit_evaluation(evaluation, rank_pairs(evaluation).pairs, groups=groups)
+    return fit_evaluation(evaluation, rank_pairs(evaluation), groups=groups)
 
 
 def _average_fits_over_both(

@@ -44,7 +44,7 @@ from mlrek.metrics.intervals import Weights
 from mlrek.metrics.numbers import NumberRow, list_numbers
 from mlrek.metrics.positive_class import plan_positive_class
 from mlrek.metrics.probabilities import plan_score_means
-from mlrek.metrics.ranking import RankedPairs, Ranking, average_rankings, rank_pairs, rank_pooled
+from mlrek.metrics.ranking import RankedPairs, average_rankings, rank_pairs, rank_pooled
 from mlrek.metrics.segmentation import ImageAreas, sum_areas
 
 GROUPS: Final = ("aggregate/", "at_threshold/", "reported/")
@@ -215,13 +215,13 @@ def measure_classification(
 ) -> Measure:
     """How they follow; arguments as of `MEASURES`."""
     has_truth = evaluation.truth.counts > 0
-    pairs, ranking = ranked.pairs, ranked.ranking
+    pairs = ranked.pairs
     statistics: list[Scorer] = []
     if pairs.n_images:
-        plans = plan_score_means(pairs, predict(evaluation, rule), ranking)
+        plans = plan_score_means(pairs, predict(evaluation, rule), ranked.missing)
         if evaluation.pos_label:
             plans |= plan_positive_class(evaluation, pairs, rule)
-        statistics = [*name_aggregates(plans), *_rank_labels(ranking, codes)]
+        statistics = [*name_aggregates(plans), *_rank_labels(ranked, codes)]
     kept = np.flatnonzero(has_truth)
     order = kept[np.argsort(pairs.places)]
     return Measure(
@@ -242,11 +242,11 @@ def measure_multilabel(
     _rule: PredictionRule,
 ) -> Measure:
     """How they follow; arguments as of `MEASURES`, the rule being of no use here."""
-    pairs, ranking = ranked.pairs, ranked.ranking
+    pairs = ranked.pairs
     is_predicted = decide_records(evaluation).is_predicted
     sums = sum_images(pairs, is_predicted, evaluation.truth)
-    statistics = [name_aggregate(sums.compute), *_rank_labels(ranking, codes)]
-    if not ranking.missing:
+    statistics = [name_aggregate(sums.compute), *_rank_labels(ranked, codes)]
+    if not ranked.missing:
         statistics.append(name_aggregate(rank_pooled(pairs)))
     order = np.argsort(pairs.places)
     return Measure(
@@ -260,18 +260,18 @@ def measure_multilabel(
     )
 
 
-def _rank_labels(ranking: Ranking, codes: IntArray) -> list[Scorer]:
+def _rank_labels(ranked: RankedPairs, codes: IntArray) -> list[Scorer]:
     """Both areas of each label and their means over labels, of complete records."""
 
     def compute(weights: Weights) -> Values:
-        ap, roc_auc = ranking.compute_labels(weights)
+        ap, roc_auc = ranked.ranking.compute_labels(weights)
         means = average_rankings(ap, roc_auc)
         values: Values = {(f"aggregate/{name}", None): mean for name, mean in means.items()}
         for i, code in enumerate(codes.tolist()):
             values |= {("label_ap", code): ap[i], ("label_roc_auc", code): roc_auc[i]}
         return values
 
-    return [] if ranking.missing else [compute]
+    return [] if ranked.missing else [compute]
 
 
 def _find_at_threshold(

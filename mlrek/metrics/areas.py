@@ -17,6 +17,7 @@ from mlrek.evaluation import BoolArray, FloatArray, IntArray
 from mlrek.metrics import LabelScores, Number
 from mlrek.metrics.counts import LabelCounts, divide
 from mlrek.metrics.estimates import AT_BOUND, Known, bound, estimate_number
+from mlrek.metrics.falling import FallingScores, Places
 from mlrek.metrics.intervals import (
     AREA,
     LeftOut,
@@ -26,7 +27,7 @@ from mlrek.metrics.intervals import (
     leave_out_units,
 )
 from mlrek.metrics.left_out import Units, score_labels
-from mlrek.metrics.ranking import RANKING_REASONS, RankedPairs, average_rankings
+from mlrek.metrics.ranking import RANKING_REASONS, RankedPairs, average_rankings, compute_areas
 
 MIN_OF_KIND: Final = 20
 """Units with and without a label that its areas need for an interval: of 5 to 19 the intervals lie
@@ -68,6 +69,7 @@ class Areas:
 class _Label:
     """The areas of a label, and without each unit.
 
+    `by_unit` are they without each, (n_units,), in the same order for all labels.
     `n_least` are the units with it or without it, whichever are fewer, `n_most` the others: a group
     may be of both.
     """
@@ -75,6 +77,7 @@ class _Label:
     label_idx: int
     values: Mapping[str, float]
     left_out: Mapping[str, LeftOut]
+    by_unit: Mapping[str, FloatArray]
     n_least: int
     n_most: int
 
@@ -99,12 +102,34 @@ class _Label:
         )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WithoutOne:
+    """An area of one label without an image of each place: one with the label, or one without it.
+
+    `with_label` and `without` are (n_places,) both.
+    """
+
+    places: Places
+    with_label: FloatArray
+    without: FloatArray
+
+    def list_kinds(self) -> LeftOut:
+        """Images of one place are alike; the order of images does not matter."""
+        times = np.concatenate([self.places.positive, self.places.negative])
+        kinds = np.flatnonzero(times)
+        values = np.concatenate([self.with_label, self.without])[kinds]
+        return LeftOut(values=values, times=times[kinds], is_in_order=True)
+
+    def list_images(self, kind: IntArray) -> FloatArray:
+        """Without each image, whose `kind` is its place, after all places where it is without."""
+        return np.concatenate([self.with_label, self.without])[kind]
+
+
 class _Mean:
     """The mean over labels of an area without each unit, label by label: few numbers are held."""
 
     def __init__(self) -> None:
         self._sums, self._n = np.zeros(1), np.zeros(1)
-        self._times: IntArray = np.ones(1, dtype=np.int64)
         self._least: list[int] = []
         self._variances: list[float] = []
 
@@ -113,12 +138,11 @@ class _Mean:
         self._least.append(one.n_least)
         if isnan(one.values[name]):
             return
-        left_out = one.left_out[name]
         self._variances.append(one.find_variance(name))
-        is_defined = ~np.isnan(left_out.values)
-        self._sums = self._sums + np.where(is_defined, left_out.values, 0)
+        values = one.by_unit[name]
+        is_defined = ~np.isnan(values)
+        self._sums = self._sums + (values if is_defined.all() else np.where(is_defined, values, 0))
         self._n = self._n + is_defined
-        self._times = left_out.times
 
     def estimate(self, name: str, number: Number, units: Units) -> Number:
         """The mean with its interval."""
@@ -131,7 +155,8 @@ class _Mean:
             return Number(value=number.value, reason=few)
         if bound(AREA, number.value, units.n_units, units.confidence) is not None:
             return self._bound(number.value, least, units)
-        left_out = LeftOut(values=divide(self._sums, self._n), times=self._times)
+        values = divide(self._sums, self._n)
+        left_out = LeftOut(values=values, times=np.ones(len(values), dtype=np.int64))
         degrees = find_degrees(least, 1 / np.maximum(least, 1))
         known = Known(max_degrees=degrees, variance=variances.mean() / len(variances))
         return estimate_number(name, number.value, left_out, units, known=known)
@@ -171,17 +196,15 @@ class DeLong:
 
 def estimate_areas(ranked: RankedPairs, units: Units) -> Areas:
     """The areas of each label and their means; `units` are those of the ranked images."""
-    pairs, ranking = ranked.pairs, ranked.ranking
-    ap, roc_auc = ranking.score_labels(pairs)
+    pairs = ranked.pairs
+    ap, roc_auc = score_areas(ranked)
     ends = {
         f"{column}_{end}": np.full(len(ap), nan)
         for column in _COLUMNS.values()
         for end in ("low", "high")
     }
-    macro = _average(
-        ap, roc_auc, ranking.missing or units.lacking, is_missing=bool(ranking.missing)
-    )
-    if not ranking.missing and pairs.n_images and not units.lacking:
+    macro = _average(ap, roc_auc, ranked.missing or units.lacking, is_missing=bool(ranked.missing))
+    if not ranked.missing and pairs.n_images and not units.lacking:
         means = {_AP: _Mean(), _AUC: _Mean()}
         for one in _leave_out(ranked, units, {_AP: ap, _AUC: roc_auc}):
             for name in one.left_out:
@@ -196,22 +219,31 @@ def estimate_areas(ranked: RankedPairs, units: Units) -> Areas:
     return Areas(ap=ap, roc_auc=roc_auc, ends=ends, macro=macro)
 
 
+def score_areas(ranked: RankedPairs) -> tuple[FloatArray, FloatArray]:
+    """Average precision and ROC AUC of each label, (n_labels,) each; NaN where undefined."""
+    if ranked.missing:
+        return np.full(ranked.pairs.n_labels, nan), np.full(ranked.pairs.n_labels, nan)
+    areas = np.array([compute_areas(one.count_places()) for one in ranked.falling])
+    return areas[:, 0], areas[:, 1]
+
+
 def estimate_area(
-    scores: FloatArray, is_true: BoolArray, values: Mapping[str, float], units: Units
+    falling: FallingScores, values: Mapping[str, float], units: Units
 ) -> dict[str, Number]:
     """Both areas of one label with intervals, of images that are the units.
 
     Args:
-        scores: Of each image, (n_images,).
-        is_true: Which have the label, (n_images,).
+        falling: The score of each image.
         values: The areas by name, NaN where undefined.
         units: The images, and the confidence.
     """
-    n_least, n_most = _count_kinds(is_true)
+    without = leave_out_places(falling.count_places())
+    n_least, n_most = _count_kinds(falling.is_true)
     one = _Label(
         label_idx=0,
         values=values,
-        left_out=leave_out_scores(scores, is_true),
+        left_out={name: each.list_kinds() for name, each in without.items()},
+        by_unit={},
         n_least=n_least,
         n_most=n_most,
     )
@@ -245,38 +277,24 @@ def explain_kind(
     )
 
 
-def leave_out_scores(scores: FloatArray, is_true: BoolArray) -> dict[str, LeftOut]:
-    """Average precision and ROC AUC of one label without each image, in O(n log n).
+def leave_out_places(places: Places) -> dict[str, WithoutOne]:
+    """Average precision and ROC AUC of one label without each image, in O(n).
 
     Without an image, the places before its score keep their precision, and those from there on have
     one prediction less: sums over places before and after give each value at once.
-
-    Args:
-        scores: Of each image, (n_images,).
-        is_true: Which have the label, (n_images,).
     """
-    n, n_true = len(scores), int(np.count_nonzero(is_true))
-    _, place = np.unique(-scores, return_inverse=True)  # equal scores share a place
-    n_places = int(place.max(initial=-1)) + 1
-    positive = np.bincount(place[is_true], minlength=n_places)
-    predicted = np.cumsum(np.bincount(place, minlength=n_places))
-    tp = np.cumsum(positive)
-    negative = np.diff(predicted, prepend=0) - positive
-    once = np.ones(n, dtype=np.int64)
+    found = {_AP: _leave_out_of_precision(places), _AUC: _leave_out_of_order(places)}
     return {
-        name: LeftOut(values=np.where(is_true, with_label[place], without[place]), times=once)
-        for name, (with_label, without) in {
-            _AP: _leave_out_of_precision(positive, tp, predicted, n_true),
-            _AUC: _leave_out_of_order(positive, negative, tp, n - n_true),
-        }.items()
+        name: WithoutOne(places=places, with_label=with_label, without=without)
+        for name, (with_label, without) in found.items()
     }
 
 
-def _leave_out_of_precision(
-    positive: IntArray, tp: IntArray, predicted: IntArray, n_true: int
-) -> tuple[FloatArray, FloatArray]:
-    """Average precision without a positive, then without a negative of each place."""
-    before = np.cumsum(positive * tp / predicted) - positive * tp / predicted
+def _leave_out_of_precision(places: Places) -> tuple[FloatArray, FloatArray]:
+    positive, tp, predicted = places.positive, places.tp, places.predicted
+    n_true = int(tp[-1]) if len(tp) else 0
+    found = positive * tp / predicted
+    before = np.cumsum(found) - found
     fewer = np.maximum(predicted - 1, 1)  # where it is 0, so are the numerators
     less_false = _sum_from(positive * tp / fewer)
     after = positive * (tp - 1) / fewer
@@ -285,11 +303,10 @@ def _leave_out_of_precision(
     return with_label, _divide_all(before + less_false, n_true)
 
 
-def _leave_out_of_order(
-    positive: IntArray, negative: IntArray, tp: IntArray, n_false: int
-) -> tuple[FloatArray, FloatArray]:
-    """ROC AUC without a positive, then without a negative of each place; ties count half."""
-    n_true = int(tp[-1]) if len(tp) else 0
+def _leave_out_of_order(places: Places) -> tuple[FloatArray, FloatArray]:
+    """Ties count half."""
+    positive, negative, tp = places.positive, places.negative, places.tp
+    n_true, n_false = int(positive.sum()), int(negative.sum())
     below = n_false - np.cumsum(negative) + negative / 2  # right pairs that a positive is in
     above = tp - positive / 2
     right = float(positive @ below)
@@ -317,18 +334,26 @@ def _leave_out(
     ranked: RankedPairs, units: Units, values: Mapping[str, FloatArray]
 ) -> Iterator[_Label]:
     """The areas of each label without each unit."""
-    pairs = ranked.pairs
-    scores = pairs.confidence.reshape(pairs.n_images, pairs.n_labels)
-    is_true = pairs.is_true.reshape(scores.shape)
     groups = _leave_out_groups(ranked, units) if units.are_groups else {}
-    for i in range(pairs.n_labels):
-        n_least, n_most = _count_kinds(is_true[:, i], units)
+    for i, falling in enumerate(ranked.falling):
+        image_idx = ranked.pairs.image_idx[falling.rows]
+        if groups:
+            left_out = {name: groups[f"{name}/{i}"] for name in values}
+            by_unit = {name: one.values for name, one in left_out.items()}
+            n_least, n_most = _count_kinds(falling.is_true, units.unit_idx[image_idx])
+        else:
+            places = falling.count_places()
+            kind = np.empty(len(image_idx), dtype=np.int64)
+            kind[image_idx] = places.find() + np.where(falling.is_true, 0, len(places.tp))
+            without = leave_out_places(places)
+            left_out = {name: one.list_kinds() for name, one in without.items()}
+            by_unit = {name: one.list_images(kind) for name, one in without.items()}
+            n_least, n_most = _count_kinds(falling.is_true)
         yield _Label(
             label_idx=i,
             values={name: float(column[i]) for name, column in values.items()},
-            left_out={name: groups[f"{name}/{i}"] for name in values}
-            if groups
-            else leave_out_scores(scores[:, i], is_true[:, i]),
+            left_out=left_out,
+            by_unit=by_unit,
             n_least=n_least,
             n_most=n_most,
         )
@@ -343,14 +368,14 @@ def _leave_out_groups(ranked: RankedPairs, units: Units) -> dict[str, LeftOut]:
     return leave_out_units(compute, ordered.unit_idx, ordered.n_units)
 
 
-def _count_kinds(is_true: BoolArray, units: Units | None = None) -> tuple[int, int]:
+def _count_kinds(is_true: BoolArray, group_idx: IntArray | None = None) -> tuple[int, int]:
     """Units with the label and those without it, the fewer ones first; a group may be of both."""
-    if units is None or not units.are_groups:
+    if group_idx is None:
         n_true = int(np.count_nonzero(is_true))
         n_least, n_most = sorted((n_true, len(is_true) - n_true))
     else:
         n_least, n_most = sorted(
-            len(np.unique(units.unit_idx[is_true == kind])) for kind in (True, False)
+            len(np.unique(group_idx[is_true == kind])) for kind in (True, False)
         )
     return n_least, n_most
 

@@ -84,7 +84,7 @@ def compute_classification(
     at_threshold = compute_at_threshold(evaluation, ranked.pairs, areas, units)
     top1 = sample if rule == PredictionRule.TOP1 else predict(evaluation, PredictionRule.TOP1)
     crossfit = compute_crossfit(
-        evaluation, ranked.pairs, confidence=sampling.confidence, groups=sampling.name_groups()
+        evaluation, ranked, confidence=sampling.confidence, groups=sampling.name_groups()
     )
     reconciled = reconcile(
         evaluation,
@@ -110,8 +110,12 @@ def compute_classification(
         crossfit=crossfit.numbers,
         crossfit_per_label=crossfit.per_label,
         confusion=_build_matrix(matrix, labels),
-        curves=compute_threshold_curves(evaluation, ranked.pairs) if curves else None,
-        precision_recall=compute_precision_recall(evaluation, ranked.pairs) if curves else (),
+        curves=compute_threshold_curves(evaluation, ranked.pairs, ranked.falling)
+        if curves
+        else None,
+        precision_recall=compute_precision_recall(evaluation, ranked.pairs, ranked.falling)
+        if curves
+        else (),
         predictions=list_predictions(sample),
         reconciliation=reconciled,
         extra=compute_consistency(sample) if units.asked and not units.are_groups else {},

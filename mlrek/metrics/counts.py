@@ -249,7 +249,12 @@ def pair_codes(image_idx: IntArray, label_idx: IntArray, n_labels: int) -> NDArr
 
 
 def find_codes(codes: IntArray, among: IntArray) -> BoolArray:
-    """Whether each code stands in `among`; both rising."""
+    """Whether each code stands in `among`; both rising, without repeats."""
+    if len(codes) > len(among):  # then fewer are looked up
+        found = np.zeros(len(codes), dtype=np.bool_)
+        place = np.searchsorted(codes, among)
+        found[place[find_codes(among, codes)]] = True
+        return found
     if not len(among):
         return np.zeros(len(codes), dtype=np.bool_)
     place = np.minimum(np.searchsorted(among, codes), len(among) - 1)
@@ -258,10 +263,10 @@ def find_codes(codes: IntArray, among: IntArray) -> BoolArray:
 
 def count_predicted(pairs: Pairs, is_predicted: BoolArray) -> LabelCounts:
     """Label counts where the pairs of `is_predicted` (n,) are the predictions."""
-    n = pairs.n_labels
+    n, rows = pairs.n_labels, np.flatnonzero(is_predicted)
     return LabelCounts(
-        tp=np.bincount(pairs.label_idx[is_predicted & pairs.is_true], minlength=n),
-        predicted=np.bincount(pairs.label_idx[is_predicted], minlength=n),
+        tp=np.bincount(pairs.label_idx[rows[pairs.is_true[rows]]], minlength=n),
+        predicted=np.bincount(pairs.label_idx[rows], minlength=n),
         support=pairs.support,
     )
 

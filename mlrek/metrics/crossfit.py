@@ -24,8 +24,10 @@ from mlrek.metrics.counts import (
 )
 from mlrek.metrics.curves import AT_THRESHOLD_NAMES
 from mlrek.metrics.decisions import AVERAGE_NAMES, find_exact, score_images
+from mlrek.metrics.falling import FallingScores
 from mlrek.metrics.intervals import CONFIDENCE, compute_wilson
 from mlrek.metrics.left_out import score_labels
+from mlrek.metrics.ranking import RankedPairs
 from mlrek.metrics.shares import MIN_PARTS, Ends, count_interval, find_interval, widen
 
 N_FOLDS: Final = 5
@@ -66,16 +68,6 @@ class CrossFit:
 
     counts: LabelCounts
     thresholds: FloatArray
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Scores:
-    """The records of one label, (n,) each, and its true images in each part, (N_PARTS,)."""
-
-    confidence: FloatArray
-    is_true: BoolArray
-    part: IntArray
-    support: IntArray
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,7 +177,7 @@ def find_crossfit(task: Task, name: str) -> str:
 
 def compute_crossfit(
     evaluation: Evaluation,
-    pairs: Pairs,
+    ranked: RankedPairs,
     *,
     confidence: float = CONFIDENCE,
     groups: Sequence[str] | None = None,
@@ -194,11 +186,11 @@ def compute_crossfit(
 
     Args:
         evaluation: A classification, of one label an image or of several.
-        pairs: The recorded pairs of the images that count.
+        ranked: The recorded pairs of the images that count.
         confidence: Of every interval.
         groups: The group of each image of the evaluation, where images come in groups.
     """
-    fitted = fit_evaluation(evaluation, pairs, groups=groups)
+    fitted = fit_evaluation(evaluation, ranked, groups=groups)
     if fitted is None:
         return CrossFitted(numbers={})
     return CrossFitted(
@@ -208,20 +200,20 @@ def compute_crossfit(
 
 
 def fit_evaluation(
-    evaluation: Evaluation, pairs: Pairs, *, groups: Sequence[str] | None = None
+    evaluation: Evaluation, ranked: RankedPairs, *, groups: Sequence[str] | None = None
 ) -> CrossFitValues | None:
     """All cross-fitted numbers with what they are without each part, None where there are none.
 
     Two evaluations of the same images can be compared part by part, since their folds are the same.
     Arguments as of `compute_crossfit`.
     """
-    unknown = np.isnan(evaluation.thresholds)
+    unknown, pairs = np.isnan(evaluation.thresholds), ranked.pairs
     is_lacking = unknown.all() or np.any(unknown & (pairs.support > 0))
     is_complete = evaluation.is_scored and evaluation.records_kind == RecordsKind.COMPLETE
     if evaluation.task not in CROSSFIT_NAMES or is_lacking or not (is_complete and pairs.n_images):
         return None
     folds = deal_folds(tuple(compress(groups or evaluation.images, find_counted(evaluation))))
-    fit = fit_across(pairs, evaluation.thresholds, folds)
+    fit = fit_across(ranked, evaluation.thresholds, folds)
     values = compute_averages(fit.counts)
     if evaluation.task == Task.MULTILABEL:
         values |= _compute_decisions(pairs, fit, folds)
@@ -308,38 +300,26 @@ def _count_kept(folds: Folds) -> FloatArray:
     return np.append(0, -sizes).astype(np.float64) + len(folds.part)
 
 
-def fit_across(pairs: Pairs, assumed: FloatArray, folds: Folds) -> CrossFit:
+def fit_across(ranked: RankedPairs, assumed: FloatArray, folds: Folds) -> CrossFit:
     """Count every image at the thresholds that the other folds choose.
 
     Of each label and fold the threshold is the one with the best F1 on the other folds, the highest
     of several; where these hold no positive, it is the assumed one.
 
     Args:
-        pairs: With the confidence of every label on every image.
+        ranked: With the confidence of every label on every image.
         assumed: The assumed threshold of each label, (n_labels,); NaN: the label is never predicted
             where the other folds do not choose one.
-        folds: Of the images of `pairs`.
+        folds: Of the same images.
     """
+    pairs = ranked.pairs
     part = folds.part[pairs.image_idx]
     true = pairs.label_idx[pairs.is_true] * N_PARTS + part[pairs.is_true]
     support = np.bincount(true, minlength=pairs.n_labels * N_PARTS)
     support = support.reshape(pairs.n_labels, N_PARTS)
-    codes = pairs.label_idx.astype(np.min_scalar_type(pairs.n_labels))  # short ones sort faster
-    order = np.argsort(codes, kind="stable")
-    ends = np.cumsum(np.bincount(pairs.label_idx, minlength=pairs.n_labels))
     fitted = [
-        _fit_label(
-            _Scores(
-                confidence=pairs.confidence[rows],
-                is_true=pairs.is_true[rows],
-                part=part[rows],
-                support=own,
-            ),
-            float(threshold),
-        )
-        for rows, own, threshold in zip(
-            np.split(order, ends[:-1]), support, assumed.tolist(), strict=True
-        )
+        _fit_label(scores, part[scores.rows], own, threshold)
+        for scores, own, threshold in zip(ranked.falling, support, assumed.tolist(), strict=True)
     ]
     tp, predicted, thresholds = (
         np.array([columns[i] for columns in fitted]).reshape(pairs.n_labels, 1 + N_PARTS, -1)
@@ -357,32 +337,41 @@ def fit_across(pairs: Pairs, assumed: FloatArray, folds: Folds) -> CrossFit:
 
 
 def _fit_label(
-    scores: _Scores, assumed: float
+    scores: FallingScores, part: IntArray, support: IntArray, assumed: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], FloatArray]:
-    """True positives and predictions, (1 + N_PARTS,) each, and thresholds, (1 + N_PARTS, folds)."""
-    candidates = _count_candidates(scores, assumed)
-    chosen = _choose(scores.support, candidates)
+    """True positives and predictions, (1 + N_PARTS,) each, and thresholds, (1 + N_PARTS, folds).
+
+    Args:
+        scores: Of the label.
+        part: The part of the image of each of them, (n,).
+        support: True images in each part, (N_PARTS,).
+        assumed: The assumed threshold.
+    """
+    candidates = _count_candidates(scores, part, assumed)
+    chosen = _choose(support, candidates)
     tp, predicted = (_count_held_out(c, chosen) for c in (candidates.tp, candidates.predicted))
     return tp, predicted, candidates.thresholds[chosen].T
 
 
-def _count_candidates(scores: _Scores, assumed: float) -> _Candidates:
-    rising = np.unique(scores.confidence[scores.is_true])
-    n = len(rising)
-    reached = n - np.searchsorted(rising, scores.confidence, side="right")
-    by_assumed = scores.confidence >= assumed
+def _count_candidates(scores: FallingScores, part: IntArray, assumed: float) -> _Candidates:
+    places = scores.count_places()
+    has_true = places.positive > 0
+    n = int(np.count_nonzero(has_true))
+    above: IntArray = np.cumsum(has_true) - has_true  # candidates above each distinct score
+    cells = part * (n + 1) + above[places.find()]
+    n_assumed = int(np.count_nonzero(scores.confidence >= assumed))
 
-    def count(among: BoolArray) -> IntArray:
-        cells = scores.part[among] * (n + 1) + reached[among]
-        at_places = np.bincount(cells, minlength=N_PARTS * (n + 1)).reshape(N_PARTS, n + 1)
+    def count(rows: slice | BoolArray, by_assumed: IntArray) -> IntArray:
+        at_places = np.bincount(cells[rows], minlength=N_PARTS * (n + 1)).reshape(N_PARTS, n + 1)
         counts = np.cumsum(at_places, axis=1)
-        counts[:, n] = np.bincount(scores.part[among & by_assumed], minlength=N_PARTS)
+        counts[:, n] = np.bincount(by_assumed, minlength=N_PARTS)
         return counts
 
+    falling = scores.confidence[places.predicted[has_true] - 1]
     return _Candidates(
-        thresholds=np.append(rising[::-1], inf if np.isnan(assumed) else assumed),
-        tp=count(scores.is_true),
-        predicted=count(np.ones(len(scores.part), dtype=np.bool_)),
+        thresholds=np.append(falling, inf if np.isnan(assumed) else assumed),
+        tp=count(scores.is_true, part[:n_assumed][scores.is_true[:n_assumed]]),
+        predicted=count(np.s_[:], part[:n_assumed]),
     )
 
 
@@ -447,9 +436,9 @@ def deal_folds(keys: Sequence[str]) -> Folds:
     >>> deal_folds(["s3://b/1.jpg", "s3://b/2.jpg"]).fold.tolist()
     [0, 0]
     """
-    codes: dict[str, int] = {}
-    places = np.array([codes.setdefault(key, len(codes)) for key in keys], dtype=np.int64)
-    digests = b"".join(sha256(key.encode("utf-8", "surrogatepass")).digest() for key in codes)
+    codes = {key: code for code, key in enumerate(dict.fromkeys(keys))}
+    places = np.fromiter(map(codes.__getitem__, keys), dtype=np.int64, count=len(keys))
+    digests = b"".join([sha256(key.encode("utf-8", "surrogatepass")).digest() for key in codes])
     columns = np.frombuffer(digests, dtype=np.uint8).reshape(-1, sha256().digest_size)
     fold = columns.sum(axis=1, dtype=np.int64) % N_FOLDS  # 256 % 5 is 1: the number's own remainder
     first = np.ascontiguousarray(columns[:, :_PREFIX]).view(">u8")[:, 0]

@@ -1,12 +1,11 @@
 """Numbers over all thresholds, and at the provider's assumed ones."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import nan
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray, RecordsKind, Task
 from mlrek.metrics import LabelScores, Number, PrecisionRecallCurve, ThresholdCurves
@@ -22,6 +21,7 @@ from mlrek.metrics.counts import (
     select_labels,
 )
 from mlrek.metrics.estimates import estimate_counted, widen_means
+from mlrek.metrics.falling import FallingScores, Places, pool_places
 from mlrek.metrics.left_out import (
     CountsLeftOut,
     Units,
@@ -34,7 +34,6 @@ N_STEPS: Final = 101
 _MAX_POINTS: Final = 400
 _MAX_LABELS: Final = 25
 _N_LOWEST: Final = 10
-_SHORT: Final = 2**16
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,17 +60,21 @@ class AtThreshold:
     warnings: tuple[str, ...] = ()
 
 
-def compute_threshold_curves(evaluation: Evaluation, pairs: Pairs) -> ThresholdCurves:
+def compute_threshold_curves(
+    evaluation: Evaluation, pairs: Pairs, falling: Sequence[FallingScores]
+) -> ThresholdCurves:
     """Counts per label where a recorded pair is predicted at confidence >= i / 100.
 
     A true label that is not predicted at a threshold is a false negative there, with a record or
-    without.
+    without. `falling` are the scores of each label.
     """
     thresholds = np.arange(N_STEPS) / 100
-    reached = np.searchsorted(thresholds, pairs.confidence, side="right")
-    is_true = pairs.is_true
-    tp = _count_reaching(reached[is_true], pairs.label_idx[is_true], pairs.n_labels)
-    fp = _count_reaching(reached[~is_true], pairs.label_idx[~is_true], pairs.n_labels)
+    tp, fp = np.zeros((2, N_STEPS, pairs.n_labels), dtype=np.int64)
+    for i, scores in enumerate(falling):
+        rising, n = scores.confidence[::-1], len(scores.confidence)
+        predicted = n - np.searchsorted(rising, thresholds, side="left")
+        tp[:, i] = np.append(0, np.cumsum(scores.is_true))[predicted]
+        fp[:, i] = predicted - tp[:, i]
     return ThresholdCurves(
         thresholds=thresholds,
         tp=tp,
@@ -98,17 +101,25 @@ def say_stop(evaluation: Evaluation) -> str:
 
 
 def compute_precision_recall(
-    evaluation: Evaluation, pairs: Pairs
+    evaluation: Evaluation, pairs: Pairs, falling: Sequence[FallingScores]
 ) -> tuple[PrecisionRecallCurve, ...]:
     """The curve of all pairs together, then those of the labels that are true on some image.
 
     Past 25 labels only the ten with the smallest area, which is their average precision where the
-    records are complete. Long curves keep at most 400 points.
+    records are complete. Long curves keep at most 400 points. `falling` are the scores of each
+    label.
     """
     if not len(pairs.confidence) or not pairs.support.any():
         return ()
-    pooled = _trace("", pairs.confidence, pairs.is_true, int(pairs.support.sum()))
-    traces = list(_trace_labels(evaluation, pairs))
+    places = pool_places(pairs.confidence, pairs.is_true)
+    pooled = _trace("", places, int(pairs.support.sum()))
+    traces = [
+        _trace(label, scores.count_places(), n_true)
+        for label, scores, n_true in zip(
+            evaluation.labels, falling, pairs.support.tolist(), strict=True
+        )
+        if n_true and len(scores.confidence)
+    ]
     if len(evaluation.labels) > _MAX_LABELS:
         smallest = sorted(trace.area for trace in traces)[:_N_LOWEST]
         traces = [trace for trace in traces if trace.area <= smallest[-1]][:_N_LOWEST]
@@ -135,31 +146,8 @@ def warn_constant(evaluation: Evaluation, pairs: Pairs) -> Iterator[str]:
         yield f"{said}: curves say nothing"
 
 
-def _count_reaching(reached: IntArray, label_idx: IntArray, n_labels: int) -> NDArray[np.int64]:
-    """How many pairs of each label reach each threshold; `reached` is how many one reaches."""
-    cells = (reached.astype(np.int64) - 1) * n_labels + label_idx
-    last_reached = np.bincount(cells, minlength=N_STEPS * n_labels).reshape(N_STEPS, n_labels)
-    return np.cumsum(last_reached[::-1], axis=0)[::-1]
-
-
-def _trace_labels(evaluation: Evaluation, pairs: Pairs) -> Iterator[_Trace]:
-    codes = pairs.label_idx
-    if pairs.n_labels <= _SHORT:  # whole numbers of 16 bits are sorted digit by digit
-        codes = codes.astype(np.uint16)
-    by_label = np.argsort(codes, kind="stable")
-    ends = np.cumsum(np.bincount(pairs.label_idx, minlength=pairs.n_labels))
-    for i, rows in enumerate(np.split(by_label, ends[:-1])):
-        if pairs.support[i] and len(rows):
-            scores, is_true = pairs.confidence[rows], pairs.is_true[rows]
-            yield _trace(evaluation.labels[i], scores, is_true, int(pairs.support[i]))
-
-
-def _trace(label: str, scores: FloatArray, is_true: BoolArray, n_true: int) -> _Trace:
-    order = np.argsort(-scores)  # equal scores in any order: they are one point
-    scores, tp = scores[order], np.cumsum(is_true[order])
-    last_of_tie = np.flatnonzero(np.diff(scores, append=-1.0))
-    recall = tp[last_of_tie] / n_true
-    precision = tp[last_of_tie] / (last_of_tie + 1)
+def _trace(label: str, places: Places, n_true: int) -> _Trace:
+    recall, precision = places.tp / n_true, places.tp / places.predicted
     area = float(np.sum(np.diff(recall, prepend=0.0) * precision))
     kept = _spread_points(recall)
     return _Trace(label=label, precision=precision[kept], recall=recall[kept], area=area)
@@ -263,6 +251,8 @@ def _undefined(reason: str) -> dict[str, Number]:
 
 def _warn_left_out(evaluation: Evaluation, pairs: Pairs, left_out: BoolArray) -> Iterator[str]:
     """Records of labels that have neither a threshold nor a true image say nothing here."""
+    if not left_out.any():
+        return
     n_records = np.bincount(pairs.label_idx, minlength=pairs.n_labels) * left_out
     if n_records.any():
         names = name_labels(select_labels(evaluation.labels, n_records > 0))

@@ -433,6 +433,11 @@ def _list_given(metrics: Metrics) -> set[str]:
 def _count_own(evaluation: Evaluation, groups: IntArray | None) -> Support:
     """Of images with a truth, or of all where an image may have several labels."""
     truth = evaluation.truth
+    if groups is None:
+        one_label = evaluation.task is Task.CLASSIFICATION
+        n_units = int(np.count_nonzero(truth.counts)) if one_label else len(truth.counts)
+        having = np.bincount(truth.label_idx, minlength=len(evaluation.labels))
+        return Support(task=evaluation.task, having=having, lacking=n_units - having)
     kept = (truth.counts > 0) | (evaluation.task is not Task.CLASSIFICATION)
     unit = np.where(kept, np.arange(len(kept)) if groups is None else groups, -1)
     cells = truth.image_idx, truth.label_idx

@@ -71,9 +71,9 @@ class Grouping:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Rule:
-    """How a group is found in a URI, and the pattern that finds the same."""
+    """How groups are found in URIs, and the pattern that finds the same."""
 
-    find: Callable[[str], str]
+    find: Callable[[Sequence[str]], list[str]]
     pattern: str
 
 
@@ -230,11 +230,11 @@ def _list_groups(images: Sequence[str]) -> dict[str, NDArray[np.int64]]:
     """The group of each image in every grouping that has enough of them."""
     found = {}
     for name, rule in GROUPINGS.items():
-        codes: dict[str, int] = {}
-        find = rule.find
-        found[name] = np.array(
-            [codes.setdefault(find(image), len(codes)) for image in images], dtype=np.int64
-        )
+        groups = rule.find(images)
+        codes = {group: code for code, group in enumerate(dict.fromkeys(groups))}
+        if len(codes) >= MIN_GROUPS:
+            of_images = map(codes.__getitem__, groups)
+            found[name] = np.fromiter(of_images, dtype=np.int64, count=len(groups))
     return _keep_enough(found)
 
 
@@ -255,26 +255,27 @@ def _number(group: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(np.argsort(np.argsort(first))[codes])
 
 
-def _find_folder(image: str) -> str:
-    return image.rpartition("/")[0] or image
+def _find_folders(images: Sequence[str]) -> list[str]:
+    return [image.rpartition("/")[0] or image for image in images]
 
 
-def _strip_number(image: str) -> str:
-    """The URI up to the number at the end of its file name; all of it without one."""
-    stem, dot, ending = image.rpartition(".")
-    ends = (stem, image) if dot and "/" not in ending else (image,)
-    for text in ends:
-        stripped = text.rstrip(digits)
-        if len(stripped) < len(text):
-            return stripped or image
-    return image
+def _strip_numbers(images: Sequence[str]) -> list[str]:
+    """The URIs up to the number at the end of their file names; all of it without one."""
+    found = []
+    for image in images:
+        stem, dot, ending = image.rpartition(".")
+        stripped = stem.rstrip(digits) if dot and "/" not in ending else stem
+        if stripped == stem:  # then a number may be at the very end
+            stripped = image.rstrip(digits)
+        found.append(stripped or image)
+    return found
 
 
 GROUPINGS: Mapping[str, _Rule] = MappingProxyType(
     {
-        "parent folders": _Rule(find=_find_folder, pattern="^(.*)/[^/]*$"),
+        "parent folders": _Rule(find=_find_folders, pattern="^(.*)/[^/]*$"),
         "file names without their trailing number": _Rule(
-            find=_strip_number, pattern=r"^(.*?)[0-9]+(?:\.[^./]*)?$"
+            find=_strip_numbers, pattern=r"^(.*?)[0-9]+(?:\.[^./]*)?$"
         ),
     }
 )

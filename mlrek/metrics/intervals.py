@@ -62,12 +62,14 @@ class LeftOut:
     """What a number becomes without one unit: units that are alike stand once.
 
     `values` (n_kinds,) is the number without one unit of each kind, `times` (n_kinds,) how many
-    such units there are, and `kind` (n_units,) the kind of each unit where it is known.
+    such units there are, and `kind` (n_units,) the kind of each unit where it is known. Kinds that
+    are `is_in_order` stand in one that the order of images does not change.
     """
 
     values: FloatArray
     times: IntArray
     kind: IntArray | None = None
+    is_in_order: bool = False
 
     @property
     def n_units(self) -> int:
@@ -202,22 +204,24 @@ def compute_wilson(
 def jackknife(value: float, left_out: LeftOut) -> Jackknife:
     """The bias and the standard error of a number.
 
-    >>> heads = LeftOut(values=np.array([2 / 3, 1.0]), times=np.array([3, 1]))
-    >>> jackknife(0.75, heads)
-    Jackknife(value=0.75, bias=0.0, standard_error=0.25, n_units=4, degrees=3.0)
+    >>> heads = LeftOut(values=np.array([0.0, 1.0]), times=np.array([1, 1]))
+    >>> jackknife(0.5, heads)
+    Jackknife(value=0.5, bias=0.0, standard_error=0.5, n_units=2, degrees=1.0)
     """
     left_out = _sort(left_out)
-    n, mean = left_out.n_units, left_out.mean
+    n, times, moved = left_out.n_units, left_out.times, left_out.values - value
     if n < 2:  # noqa: PLR2004 - without its one unit a number is of nothing
         return Jackknife(value=value, bias=nan, standard_error=nan, n_units=n, degrees=nan)
-    squares = left_out.times * np.square(left_out.values - mean)
+    mean = float(times @ moved / n)  # of small differences, whose sums hardly round
+    around = np.square(moved - mean)
+    squares = times * around
     spread = float(squares.sum())
     return Jackknife(
         value=value,
-        bias=(n - 1) * (mean - value),
+        bias=(n - 1) * mean,
         standard_error=sqrt(spread * (n - 1) / n),
         n_units=n,
-        degrees=_find_degrees(n, spread, float(squares @ np.square(left_out.values - mean))),
+        degrees=_find_degrees(n, spread, float(squares @ around)),
     )
 
 
@@ -332,6 +336,11 @@ def deal_units(unit_idx: IntArray, n_units: int, seed: int = 0) -> tuple[IntArra
 
 def _sort(left_out: LeftOut) -> LeftOut:
     """The units by value, so that rounding in sums does not depend on the order of images."""
+    if left_out.is_in_order:
+        return left_out
+    times = left_out.times
+    if len(times) and times.min() == times.max():  # plain numbers are sorted much faster
+        return LeftOut(values=np.sort(left_out.values), times=times)
     order = np.argsort(left_out.values, kind="stable")
     return LeftOut(values=left_out.values[order], times=left_out.times[order])
 

@@ -81,12 +81,16 @@ class Sampling:
 
     def find_units(self, n_images: int, keep: BoolArray | None = None) -> Units:
         """The units of an evaluation's images, of those in `keep` (n_images,) where it is given."""
-        unit_idx = np.arange(n_images) if self.groups is None else self.groups
-        kept = unit_idx if keep is None else unit_idx[keep]
-        found, codes = np.unique(kept, return_inverse=True)
+        if self.groups is None:
+            n_units = n_images if keep is None else int(np.count_nonzero(keep))
+            codes: IntArray = np.arange(n_units)
+        else:
+            kept = self.groups if keep is None else self.groups[keep]
+            found, codes = np.unique(kept, return_inverse=True)
+            n_units = len(found)
         return Units(
             unit_idx=codes,
-            n_units=len(found),
+            n_units=n_units,
             are_groups=self.groups is not None,
             confidence=self.confidence,
             asked=self.intervals,
@@ -254,12 +258,13 @@ def list_pair_decisions(truth: LabelSets, pairs: Pairs, is_predicted: BoolArray)
         pairs: Of all its images, or of those with truth.
         is_predicted: Which pairs are predictions, (n_pairs,).
     """
-    is_right = is_predicted & pairs.is_true
+    predicted = np.flatnonzero(is_predicted)
+    right = predicted[pairs.is_true[predicted]]
     kept = np.cumsum(truth.counts > 0) - 1
     return Decisions(
-        right=Counted(image_idx=pairs.image_idx[is_right], label_idx=pairs.label_idx[is_right]),
+        right=Counted(image_idx=pairs.image_idx[right], label_idx=pairs.label_idx[right]),
         predicted=Counted(
-            image_idx=pairs.image_idx[is_predicted], label_idx=pairs.label_idx[is_predicted]
+            image_idx=pairs.image_idx[predicted], label_idx=pairs.label_idx[predicted]
         ),
         true=Counted(
             image_idx=truth.image_idx

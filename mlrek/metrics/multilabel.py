@@ -94,7 +94,7 @@ def compute_multilabel(
     areas = estimate_areas(ranked, units)
     at_threshold = compute_at_threshold(evaluation, pairs, areas, units)
     crossfit = compute_crossfit(
-        evaluation, pairs, confidence=sampling.confidence, groups=sampling.name_groups()
+        evaluation, ranked, confidence=sampling.confidence, groups=sampling.name_groups()
     )
     reconciled = reconcile(evaluation, Basis(support=pairs.support, at_threshold=at_threshold))
     return Metrics(
@@ -112,8 +112,10 @@ def compute_multilabel(
         crossfit=crossfit.numbers,
         crossfit_per_label=crossfit.per_label,
         confusion=count_decisions(counts, labels),
-        curves=compute_threshold_curves(evaluation, pairs) if curves else None,
-        precision_recall=compute_precision_recall(evaluation, pairs) if curves else (),
+        curves=compute_threshold_curves(evaluation, pairs, ranked.falling) if curves else None,
+        precision_recall=compute_precision_recall(evaluation, pairs, ranked.falling)
+        if curves
+        else (),
         predictions=list_label_predictions(evaluation, pairs, decision.is_predicted),
         reconciliation=reconciled,
         warnings=(
@@ -184,8 +186,8 @@ def _estimate_exact(is_exact: BoolArray, units: Units) -> Number:
 
 def _estimate_pooled(ranked: RankedPairs, units: Units) -> dict[str, Number]:
     """`average_precision_micro`: all pairs ranked as those of one label."""
-    if ranked.ranking.missing:
-        return dict.fromkeys(_MICRO_NAMES, Number(value=nan, reason=ranked.ranking.missing))
+    if ranked.missing:
+        return dict.fromkeys(_MICRO_NAMES, Number(value=nan, reason=ranked.missing))
     pooled = rank_pooled(ranked.pairs)
     return estimate_statistic(pooled, units.put_in_order(ranked.pairs.places), RANKING_REASONS)
 

@@ -26,6 +26,7 @@ from mlrek.metrics.counts import (
 )
 from mlrek.metrics.decisions import decide_records, predict
 from mlrek.metrics.estimates import estimate_statistic
+from mlrek.metrics.falling import sort_scores
 from mlrek.metrics.intervals import Plan, Statistic, Weights, compute_statistic
 from mlrek.metrics.left_out import Sampling, Units, score_labels
 from mlrek.metrics.ranking import RankedScores, rank_scores
@@ -174,7 +175,8 @@ def _estimate_areas(
     if units.are_groups:
         return estimate_statistic(statistic, units.put_in_order(pairs.places), undefined)
     rows = pairs.label_idx == evaluation.labels.index(evaluation.pos_label)
-    return estimate_area(pairs.confidence[rows], pairs.is_true[rows], values, units)
+    falling = sort_scores(pairs.confidence[rows], pairs.is_true[rows])
+    return estimate_area(falling, values, units)
 
 
 def plan_positive_class(

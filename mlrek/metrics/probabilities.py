@@ -25,7 +25,7 @@ from mlrek.metrics.intervals import (
     count_drawn,
 )
 from mlrek.metrics.left_out import Units
-from mlrek.metrics.ranking import RankedPairs, Ranking
+from mlrek.metrics.ranking import RankedPairs
 from mlrek.metrics.roots import find_root
 
 N_BINS: Final = 15
@@ -192,7 +192,7 @@ def compute_probability_numbers(
     return {
         **_estimate_calibration(pairs, sample, units),
         "log_loss": _estimate_log_loss(
-            pairs, ranked.ranking, units, int(np.count_nonzero(~sample.is_right[sample.counted]))
+            pairs, ranked.missing, units, int(np.count_nonzero(~sample.is_right[sample.counted]))
         ),
         **{name: areas.macro[name] for name in NAMES[-2:]},
     }
@@ -234,9 +234,9 @@ def _select_predictions(sample: Sample) -> tuple[FloatArray, BoolArray, BoolArra
     return confidence[predicted], is_right[predicted], predicted
 
 
-def _estimate_log_loss(pairs: Pairs, ranking: Ranking, units: Units, n_wrong: int) -> Number:
+def _estimate_log_loss(pairs: Pairs, missing: str, units: Units, n_wrong: int) -> Number:
     """The mean over images; few wrong ones make most of it, so they must be there."""
-    losses = _find_losses(pairs, ranking)
+    losses = _find_losses(pairs, missing)
     if isinstance(losses, str):
         return Number(value=nan, reason=losses)
     value = float(
@@ -250,11 +250,14 @@ def _estimate_log_loss(pairs: Pairs, ranking: Ranking, units: Units, n_wrong: in
     return Number(value=value, low=max(low, 0.0), high=high)
 
 
-def plan_score_means(pairs: Pairs, sample: Sample, ranking: Ranking) -> dict[tuple[str, ...], Plan]:
-    """How to compute `ece` and `log_loss` of weighted images, of which there must be one."""
+def plan_score_means(pairs: Pairs, sample: Sample, missing: str) -> dict[tuple[str, ...], Plan]:
+    """How to compute `ece` and `log_loss` of weighted images, of which there must be one.
+
+    `missing` says why scores are no complete rows, '' where they are.
+    """
     return {
         ("ece",): _plan_calibration_error(pairs, sample),
-        ("log_loss",): _plan_log_loss(pairs, ranking),
+        ("log_loss",): _plan_log_loss(pairs, missing),
     }
 
 
@@ -269,15 +272,15 @@ def _plan_calibration_error(pairs: Pairs, sample: Sample) -> Plan:
     return calibration_error(confidence, is_right, pairs.places[predicted], pairs.n_images)
 
 
-def _plan_log_loss(pairs: Pairs, ranking: Ranking) -> Plan:
-    losses = _find_losses(pairs, ranking)
+def _plan_log_loss(pairs: Pairs, missing: str) -> Plan:
+    losses = _find_losses(pairs, missing)
     return losses if isinstance(losses, str) else mean_of_images("log_loss", losses, pairs.places)
 
 
-def _find_losses(pairs: Pairs, ranking: Ranking) -> FloatArray | str:
+def _find_losses(pairs: Pairs, missing: str) -> FloatArray | str:
     """The loss of each image, or why there is none; complete records are rows of all labels."""
-    if ranking.missing:
-        return ranking.missing
+    if missing:
+        return missing
     scores = pairs.confidence.reshape(pairs.n_images, pairs.n_labels)
     if n := count_not_summing_to_one(scores):
         return f"the confidences of {n} of {len(scores)} images do not sum to 1 within 0.001"

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from math import nan
 from types import MappingProxyType
 from typing import Any, Final
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray, RecordsKind, Task
 from mlrek.metrics import NO_CONFIDENCES
 from mlrek.metrics.counts import Pairs, divide, pair_records
+from mlrek.metrics.falling import FallingScores, Places, sort_labels, sort_scores
 from mlrek.metrics.intervals import EXACT_FLOAT32, MAX_BLOCK, Statistic, Weights, count_drawn
 
 _EXACT_UINT16: Final = 2**16
@@ -108,10 +109,14 @@ def rank_scores(
     array([[0.83333333],
            [0.5       ]])
     """
-    order = np.argsort(-scores)  # equal scores in any order: they are summed up
-    image_idx, scores, positive = image_idx[order], scores[order], is_true[order]
-    tie = np.cumsum(np.diff(scores, prepend=scores[:1]) != 0)
-    ties_with_positive = np.unique(tie[positive])
+    falling = sort_scores(scores, is_true)
+    return _lay_out(falling, image_idx[falling.rows], n_images)
+
+
+def _lay_out(falling: FallingScores, image_idx: IntArray, n_images: int) -> RankedScores:
+    """Sum up scores in falling order; `image_idx` (n,) are their images."""
+    places, positive = falling.count_places(), falling.is_true
+    tie, ties_with_positive = places.find(), np.flatnonzero(places.positive)
     n_places = len(ties_with_positive)
     place = np.searchsorted(ties_with_positive, tie)
     negative = ~positive & (place < n_places)  # what ranks below all positives never matters
@@ -123,11 +128,11 @@ def rank_scores(
     n_rows = 2 * n_places + len(tied_places)
     starts = np.searchsorted(row, np.arange(n_rows + 1))
     # Whole numbers below 2**24 are exact in single precision, which is twice as fast.
-    ones = np.ones(len(row), dtype=np.float32 if len(order) < EXACT_FLOAT32 else np.float64)
+    ones = np.ones(len(row), dtype=np.float32 if len(tie) < EXACT_FLOAT32 else np.float64)
     runs = sp.csr_array((ones, column.astype(np.int32), starts), shape=(n_rows, n_images))
     short = ones.astype(np.uint16), runs.indices, runs.indptr
     return RankedScores(
-        per_image=len(order) / max(n_images, 1),
+        per_image=len(tie) / max(n_images, 1),
         longest=int(np.diff(starts).max(initial=0)),
         runs=runs,
         short_runs=sp.csr_array(short, shape=runs.shape),
@@ -137,17 +142,9 @@ def rank_scores(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ranking:
-    """The scores of each label in order; `missing` says why there are none."""
+    """The scores of each label laid out for weighted images."""
 
     labels: tuple[RankedScores, ...] = ()
-    missing: str = ""
-
-    def score_labels(self, pairs: Pairs) -> tuple[FloatArray, FloatArray]:
-        """Average precision and ROC AUC of each label, (n_labels,) each; NaN where undefined."""
-        if self.missing:
-            return np.full(pairs.n_labels, nan), np.full(pairs.n_labels, nan)
-        ap, roc_auc = self.compute_labels(np.ones((pairs.n_images, 1), dtype=np.float32))
-        return ap[:, 0], roc_auc[:, 0]
 
     def compute_labels(self, weights: Weights) -> tuple[FloatArray, FloatArray]:
         """Both areas of each label, (n_labels, n) each."""
@@ -162,38 +159,58 @@ class Ranking:
         return weights.astype(np.uint16) if highest < _EXACT_UINT16 else weights
 
 
-def rank_records(evaluation: Evaluation, pairs: Pairs) -> Ranking:
-    """The order of the scores of each label, of complete records only."""
-    if not evaluation.is_scored:
-        return Ranking(missing=NO_CONFIDENCES)
-    kind = evaluation.records_kind
-    if kind != RecordsKind.COMPLETE:
-        return Ranking(
-            missing=f"needs the confidence of every label on every image; records are {kind}"
-        )
-    places = pairs.places[pairs.image_idx]
-    by_label = np.arange(len(pairs.label_idx)).reshape(-1, pairs.n_labels).T
-    return Ranking(
-        labels=tuple(
-            rank_scores(places[rows], pairs.confidence[rows], pairs.is_true[rows], pairs.n_images)
-            for rows in by_label
-        )
-    )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)  # no slots: what is sorted once is kept
 class RankedPairs:
-    """The recorded pairs of the images that count, and the scores of each label in order."""
+    """The recorded pairs of the images that count, and the scores of each label in order.
+
+    `missing` says why their areas are undefined: these are of complete records only.
+    """
 
     pairs: Pairs
-    ranking: Ranking
+    missing: str = ""
+
+    @cached_property
+    def falling(self) -> tuple[FallingScores, ...]:
+        """The recorded scores of each label, sorted at the first use."""
+        return sort_labels(self.pairs)
+
+    @cached_property
+    def ranking(self) -> Ranking:
+        """The same laid out for weighted images; empty where areas are `missing`."""
+        pairs = self.pairs
+        places = pairs.places[pairs.image_idx]
+        return Ranking(
+            labels=()
+            if self.missing
+            else tuple(_lay_out(one, places[one.rows], pairs.n_images) for one in self.falling)
+        )
 
 
 def rank_pairs(evaluation: Evaluation) -> RankedPairs:
     """Of a classification the images with truth count, of several labels an image all."""
     keep = evaluation.truth.counts > 0 if evaluation.task == Task.CLASSIFICATION else None
-    pairs = pair_records(evaluation, keep)
-    return RankedPairs(pairs=pairs, ranking=rank_records(evaluation, pairs))
+    return RankedPairs(pairs=pair_records(evaluation, keep), missing=_explain_missing(evaluation))
+
+
+def _explain_missing(evaluation: Evaluation) -> str:
+    """Why there are no areas, '' where there are."""
+    if not evaluation.is_scored:
+        return NO_CONFIDENCES
+    kind = evaluation.records_kind
+    if kind == RecordsKind.COMPLETE:
+        return ""
+    return f"needs the confidence of every label on every image; records are {kind}"
+
+
+def compute_areas(places: Places) -> tuple[float, float]:
+    """Average precision and ROC AUC of images that count once each, as `RankedScores.compute`."""
+    n_true, n_false = int(places.positive.sum()), int(places.negative.sum())
+    wrong_order = places.positive @ (places.predicted - places.tp - places.negative / 2)
+    precision = places.tp / places.predicted
+    return (
+        float(places.positive @ precision) / n_true if n_true else nan,
+        1 - float(wrong_order) / (n_true * n_false) if n_true and n_false else nan,
+    )
 
 
 def average_rankings(ap: FloatArray, roc_auc: FloatArray) -> dict[str, FloatArray]:

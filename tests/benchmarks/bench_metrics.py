@@ -19,8 +19,8 @@ from sklearn import metrics as sk
 
 from mlrek.evaluation import Evaluation, LabelSets, Project, Provider, Records, Task, Version
 from mlrek.metrics.classification import compute_aggregates
-from mlrek.metrics.counts import count_labels, count_pairs, pair_records
-from mlrek.metrics.ranking import rank_records
+from mlrek.metrics.counts import count_labels, count_pairs
+from mlrek.metrics.ranking import rank_pairs
 
 RESAMPLES = 1000
 COLUMNS = 64
@@ -99,8 +99,7 @@ def compare_areas(n_images: int, n_labels: int, rounds: int) -> None:
     rng = np.random.default_rng(0)
 
     def resample_here() -> None:
-        pairs = pair_records(evaluation)
-        ranking = rank_records(evaluation, pairs)
+        ranking = rank_pairs(evaluation).ranking
         for start in range(0, RESAMPLES, COLUMNS):
             n = min(COLUMNS, RESAMPLES - start)
             weights = rng.multinomial(n_images, np.full(n_images, 1 / n_images), size=n).T

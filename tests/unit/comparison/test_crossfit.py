@@ -36,7 +36,7 @@ def build(seed, *, images=IMAGES, several=False, thresholds=0.5, sharpness=0.5, 
 
 def fit(evaluation):
     """Its cross-fitted numbers, of all images and without each part."""
-    return fit_evaluation(evaluation, rank_pairs(evaluation).pairs)
+    return fit_evaluation(evaluation, rank_pairs(evaluation))
 
 
 @pytest.mark.parametrize("several", [False, True])
@@ -160,8 +160,7 @@ def test_groups_are_left_out_as_a_whole(compare):
 
     groups = [f"s3://bucket/object-{i // 2:02}/" for i in range(N)]
     base, candidate = (
-        fit_evaluation(side, rank_pairs(side).pairs, groups=groups).values["f1_macro"]
-        for side in sides
+        fit_evaluation(side, rank_pairs(side), groups=groups).values["f1_macro"] for side in sides
     )
     assert (found.baseline, found.candidate) == pytest.approx((base[0], candidate[0]))
     assert not np.isnan(found.low)

@@ -57,7 +57,7 @@ def build(truth, scores, *, several=False, images=None, thresholds=0.5):
 
 def decide(evaluation, scores, folds):
     """The decisions at the fitted thresholds of each image's fold, (n, N_LABELS)."""
-    fit = fit_across(rank_pairs(evaluation).pairs, evaluation.thresholds, folds)
+    fit = fit_across(rank_pairs(evaluation), evaluation.thresholds, folds)
     return scores >= fit.thresholds[:, 0].T[folds.fold]
 
 
@@ -137,7 +137,7 @@ def test_leaving_out_a_part_is_computing_without_its_images():
     evaluation = build(truth, scores, several=True)
     folds = deal_folds(evaluation.images)
 
-    found = fit_evaluation(evaluation, rank_pairs(evaluation).pairs)
+    found = fit_evaluation(evaluation, rank_pairs(evaluation))
 
     for part in range(20):
         kept = np.flatnonzero(folds.part != part)
@@ -179,7 +179,7 @@ def test_a_group_is_set_aside_as_a_whole():
     evaluation = build(truth, scores)
     groups = [f"object-{i // 2}" for i in range(80)]
 
-    found = compute_crossfit(evaluation, rank_pairs(evaluation).pairs, groups=groups)
+    found = compute_crossfit(evaluation, rank_pairs(evaluation), groups=groups)
 
     decided = decide(evaluation, scores, deal_folds(groups))
     expected = precision_recall_fscore_support(truth, decided, average="macro", zero_division=0)
@@ -292,8 +292,8 @@ def _simulate(rng, number):
         thresholds=best,
         images=[f"s3://bucket/{number}/{i}.jpg" for i in range(300)],
     )
-    pairs = rank_pairs(evaluation).pairs
-    found = compute_crossfit(evaluation, pairs).numbers["f1_macro"].value
+    ranked = rank_pairs(evaluation)
+    found = compute_crossfit(evaluation, ranked).numbers["f1_macro"].value
     return _score(truth, scores >= best), found, _score(new_truth, new_scores >= best)
 
 

@@ -8,6 +8,7 @@ from builders.evaluations import build_evaluation
 
 from mlrek.metrics.counts import pair_records
 from mlrek.metrics.crossfit import N_PARTS, PARTS, deal_folds, fit_across
+from mlrek.metrics.ranking import RankedPairs
 
 
 def make_case(n, n_labels, *, seed, digits=3, share=0.2):
@@ -57,7 +58,11 @@ def test_counts_are_those_of_a_plain_loop(n, n_labels, digits):
     """Thresholds and counts are those of trying each threshold on the images of other folds."""
     evaluation, scores, truth = make_case(n, n_labels, seed=n, digits=digits)
 
-    fit = fit_across(pair_records(evaluation), evaluation.thresholds, deal_folds(evaluation.images))
+    fit = fit_across(
+        RankedPairs(pairs=pair_records(evaluation)),
+        evaluation.thresholds,
+        deal_folds(evaluation.images),
+    )
 
     thresholds, decided = fit_slowly(evaluation.images, scores, truth, 0.5)
     assert fit.counts.tp[0].tolist() == (decided & truth).sum(axis=0).tolist()
@@ -73,7 +78,7 @@ def test_each_part_is_left_out_and_the_rest_fitted_anew():
     evaluation, scores, truth = make_case(50, 3, seed=3, digits=2)
     folds = deal_folds(evaluation.images)
 
-    fit = fit_across(pair_records(evaluation), evaluation.thresholds, folds)
+    fit = fit_across(RankedPairs(pairs=pair_records(evaluation)), evaluation.thresholds, folds)
 
     for part in range(N_PARTS):
         kept = np.flatnonzero(folds.part != part)
@@ -95,7 +100,9 @@ def test_a_label_that_others_do_not_have_keeps_its_assumed_threshold():
         images=images,
     )
 
-    fit = fit_across(pair_records(evaluation), evaluation.thresholds, deal_folds(images))
+    fit = fit_across(
+        RankedPairs(pairs=pair_records(evaluation)), evaluation.thresholds, deal_folds(images)
+    )
 
     own = find_fold(images[0])
     expected = [0.3 if fold == own else 0.4 for fold in range(5)]

@@ -8,8 +8,15 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mlrek.evaluation import RecordsKind, Task
 from mlrek.metrics import ranking
+from mlrek.metrics.areas import score_areas
 from mlrek.metrics.counts import pair_records
-from mlrek.metrics.ranking import average_rankings, rank_pooled, rank_records, rank_scores
+from mlrek.metrics.ranking import (
+    RankedPairs,
+    average_rankings,
+    rank_pairs,
+    rank_pooled,
+    rank_scores,
+)
 
 # Few distinct scores, so that ties within and across true and untrue are common.
 SCORES = st.sampled_from([0.0, 0.1, 0.2, 0.5, 0.7, 0.9, 1.0])
@@ -72,7 +79,7 @@ def test_macro_areas_are_means_of_defined_ones(build_scores, images):
     evaluation = build_scores([np.flatnonzero(row) for row in truth], scores, task=Task.MULTILABEL)
     pairs = pair_records(evaluation)
 
-    areas = rank_records(evaluation, pairs).compute_labels(_weigh(pairs.places[drawn]))
+    areas = RankedPairs(pairs=pairs).ranking.compute_labels(_weigh(pairs.places[drawn]))
     values = average_rankings(*areas)
 
     y_true, y_score = truth[drawn], scores[drawn]
@@ -122,7 +129,7 @@ def test_images_that_count_very_often_are_summed_exactly(build_scores, heaviest)
     placed = np.empty((40, 1), dtype=np.float32)
     placed[pairs.places, 0] = weights
 
-    ap, roc_auc = rank_records(evaluation, pairs).compute_labels(placed)
+    ap, roc_auc = RankedPairs(pairs=pairs).ranking.compute_labels(placed)
 
     for code in range(2):
         args = codes == code, scores[:, code]
@@ -155,10 +162,7 @@ def test_long_columns_are_summed_exactly(n):
 )
 def test_incomplete_records_have_no_areas(build, records, kind):
     """An absent record is no score of 0: there is a reason in place of a number."""
-    evaluation = build([[0], [1]], records)
-    pairs = pair_records(evaluation)
-
-    ranked = rank_records(evaluation, pairs)
+    ranked = rank_pairs(build([[0], [1]], records))
 
     assert kind in ranked.missing
-    assert np.isnan(ranked.score_labels(pairs)).all()
+    assert np.isnan(score_areas(ranked)).all()

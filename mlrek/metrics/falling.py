@@ -1,0 +1,98 @@
+"""Scores in falling order, sorted once: areas, curves and chosen thresholds all start from here."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlrek.evaluation import BoolArray, FloatArray, IntArray
+from mlrek.metrics.counts import Pairs
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Places:
+    """What stands at each distinct score, the highest first: (n_places,) each.
+
+    `positive` and `negative` are the scores of exactly this size of images with and without the
+    label; `tp` and `predicted` the right ones, and all, of this size or above.
+    """
+
+    positive: IntArray
+    negative: IntArray
+    tp: IntArray
+    predicted: IntArray
+
+    def find(self) -> IntArray:
+        """The place of each score in falling order, (n,)."""
+        return np.repeat(np.arange(len(self.tp)), self.positive + self.negative)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FallingScores:
+    """The recorded scores of one label, the highest first; (n,) each.
+
+    `rows` are their places in the columns that they were sorted from. Equal scores stand in any
+    order, which differs from machine to machine: what is made of them must not depend on it.
+    """
+
+    rows: IntArray
+    confidence: FloatArray
+    is_true: BoolArray
+
+    def count_places(self) -> Places:
+        """What stands at each distinct score."""
+        return _count_places(self.is_true, _find_ends(self.confidence))
+
+
+def sort_scores(
+    confidence: FloatArray, is_true: BoolArray, rows: IntArray | None = None
+) -> FallingScores:
+    """Sort scores, (n,) both; those of `rows` alone, where these are given."""
+    if rows is not None:
+        confidence, is_true = confidence[rows], is_true[rows]
+    order = np.argsort(-confidence)
+    return FallingScores(
+        rows=order if rows is None else rows[order],
+        confidence=confidence[order],
+        is_true=is_true[order],
+    )
+
+
+def sort_labels(pairs: Pairs) -> tuple[FallingScores, ...]:
+    """The recorded scores of each label, in the order of labels."""
+    codes = pairs.label_idx.astype(np.min_scalar_type(pairs.n_labels))  # short ones sort faster
+    by_label = np.argsort(codes, kind="stable")
+    ends = np.cumsum(np.bincount(pairs.label_idx, minlength=pairs.n_labels))
+    return tuple(
+        sort_scores(pairs.confidence, pairs.is_true, rows)
+        for rows in np.split(by_label, ends[:-1])[: pairs.n_labels]
+    )
+
+
+def pool_places(confidence: FloatArray, is_true: BoolArray) -> Places:
+    """What stands at each distinct score of all labels together, whatever their order before.
+
+    The bits of numbers from 0 to 1 are in the order of these numbers, and the two highest are 0. So
+    one more bit at the end tells which are true, and plain numbers are sorted: several times faster
+    than finding the order of scores.
+    """
+    keys = (confidence + 0.0).view(np.uint64) << np.uint64(1)  # -0.0 + 0.0 is 0.0
+    keys |= is_true
+    keys.sort()
+    falling = keys[::-1]
+    is_true = (falling & np.uint64(1)).astype(np.bool_)
+    return _count_places(is_true, _find_ends(falling >> np.uint64(1)))
+
+
+def _find_ends(falling: NDArray[np.float64] | NDArray[np.uint64]) -> IntArray:
+    if not len(falling):
+        return np.zeros(0, dtype=np.int64)
+    return np.append(np.flatnonzero(falling[1:] != falling[:-1]) + 1, len(falling))
+
+
+def _count_places(is_true: BoolArray, ends: IntArray) -> Places:
+    tp: IntArray = np.append(0, np.cumsum(is_true))[ends]
+    positive = np.diff(tp, prepend=0)
+    return Places(
+        positive=positive, negative=np.diff(ends, prepend=0) - positive, tp=tp, predicted=ends
+    )
