@@ -54,7 +54,6 @@ class Folds:
 
 
 N_PARTS: Final = N_FOLDS * PARTS
-_MAX_CELLS: Final = 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -387,21 +386,24 @@ def _choose(support: IntArray, candidates: _Candidates) -> NDArray[np.int64]:
     """
     n = len(candidates.thresholds) - 1
     chosen = np.full((N_FOLDS, 1 + N_PARTS), n, dtype=np.int64)
-    # The last row is of no part: nothing is left out. F1 is twice tp / total.
-    tp = np.vstack([candidates.tp[:, :n], np.zeros((1, n))]).astype(np.float64)
-    total = np.vstack([candidates.predicted[:, :n] + support[:, np.newaxis], np.zeros((1, n))])
-    step = max(1, _MAX_CELLS // (N_PARTS * max(n, 1)))
-    for start in range(0, N_FOLDS if n else 0, step):
-        folds = range(start, min(start + step, N_FOLDS))
-        whole = [[c[_others(fold)].sum(axis=0) for fold in folds] for c in (tp, total)]
-        f1 = np.array(whole[0])[:, np.newaxis] - tp
-        f1 /= np.maximum(np.array(whole[1])[:, np.newaxis] - total, 1)
-        best = f1.argmax(axis=2)  # the first one, so the highest threshold
-        is_fitted = np.take_along_axis(f1, best[..., np.newaxis], axis=2)[..., 0] > 0
-        chosen[folds] = np.roll(np.where(is_fitted, best, n), 1, axis=1)
-    for fold in range(N_FOLDS):  # which learns nothing of its own parts
-        chosen[fold, 1 + fold * PARTS : 1 + (fold + 1) * PARTS] = chosen[fold, 0]
+    tp = candidates.tp[:, :n].astype(np.float64)
+    total = (candidates.predicted[:, :n] + support[:, np.newaxis]).astype(np.float64)
+    for fold in range(N_FOLDS if n else 0):
+        others = _others(fold)
+        f1 = _leave_each_out(tp[others])  # which is twice tp / total
+        f1 /= np.maximum(_leave_each_out(total[others]), 1)
+        best = f1.argmax(axis=1)  # the first one, so the highest threshold
+        is_fitted = f1[np.arange(len(best)), best] > 0
+        found = np.where(is_fitted, best, n)
+        chosen[fold] = found[0]  # also without parts of its own, of which it learns nothing
+        chosen[fold, 1 + others] = found[1:]
     return chosen
+
+
+def _leave_each_out(counts: FloatArray) -> FloatArray:
+    """The sum of all rows, then without each of them."""
+    whole = counts.sum(axis=0)
+    return np.vstack([whole, whole - counts])
 
 
 def _others(fold: int) -> NDArray[np.int64]:

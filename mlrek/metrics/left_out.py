@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import nan
-from typing import Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,9 @@ from mlrek.metrics.counts import (
 )
 from mlrek.metrics.intervals import CONFIDENCE, LeftOut, deal_units, leave_out_cells
 from mlrek.metrics.shares import MIN_GROUPS, Shares
+
+Table: TypeAlias = NDArray[np.int64] | NDArray[np.bool_]
+"""How often each label counts in each unit, (n_units, n_labels), or whether, where once at most."""
 
 NOT_ASKED: Final = "no interval: none was asked for"
 
@@ -51,6 +54,11 @@ class Units:
         if self.are_groups and self.n_units < MIN_GROUPS:
             return f"no interval: of {self.n_units} groups, and {MIN_GROUPS} are needed"
         return ""
+
+    @property
+    def are_single(self) -> bool:
+        """Whether each unit is one image."""
+        return not self.are_groups and self.n_units == len(self.unit_idx)
 
     def put_in_order(self, places: IntArray) -> "Units":
         """The same with each image at its place, (n_images,)."""
@@ -102,6 +110,7 @@ MAX_KINDS: Final = 2**17
 """Most numbers in a table of images x labels, images that are alike once: of more, images go in
 groups."""
 _BLOCK: Final = 2**15
+_WORD: Final = 8  # bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,6 +175,12 @@ class Counted:
     image_idx: IntArray
     label_idx: IntArray
 
+    def mark(self, units: Units, n_labels: int) -> BoolArray:
+        """Whether each label is there in each unit, (n_units, n_labels)."""
+        table = np.zeros((units.n_units, n_labels), dtype=np.bool_)
+        table[units.unit_idx[self.image_idx], self.label_idx] = True
+        return table
+
     def count(self, units: Units, n_labels: int) -> NDArray[np.int64]:
         """How often each label is there in each unit, (n_units, n_labels)."""
         unit_idx = units.unit_idx[self.image_idx].astype(np.int64)
@@ -218,15 +233,20 @@ def leave_out_decisions(
     """
     if units.n_units * n_labels > _MAX_TABLE:
         units = units.deal()
-    tables = _tabulate(decisions, units, n_labels)
+    tables = _tabulate(decisions, units, n_labels, are_boxes=are_boxes)
     whole, times = _as_counts([table.sum(axis=0) for table in tables]), _count_once(units)
     predicted, support = (np.count_nonzero(table, axis=0) for table in tables[1:])
-    by_group = _as_counts(tables) if units.are_groups or are_boxes else None
+    by_group = (
+        _as_counts([table.astype(np.int64, copy=False) for table in tables])
+        if units.are_groups or are_boxes
+        else None
+    )
     if not units.are_groups:
         tables, times = _join_alike(tables, units.n_units)
         if len(times) * n_labels > MAX_KINDS:
             units = units.deal()
-            tables, times = _tabulate(decisions, units, n_labels), _count_once(units)
+            tables = _tabulate(decisions, units, n_labels, are_boxes=are_boxes)
+            times = _count_once(units)
     totals = (whole.tp, whole.predicted, whole.support)
     without = [total - table for total, table in zip(totals, tables, strict=True)]
     return CountsLeftOut(
@@ -275,27 +295,38 @@ def list_pair_decisions(truth: LabelSets, pairs: Pairs, is_predicted: BoolArray)
     )
 
 
-def _tabulate(decisions: Decisions, units: Units, n_labels: int) -> list[NDArray[np.int64]]:
+def _tabulate(
+    decisions: Decisions, units: Units, n_labels: int, *, are_boxes: bool
+) -> Sequence[Table]:
     parts = decisions.right, decisions.predicted, decisions.true
+    if units.are_single and not are_boxes:
+        return [part.mark(units, n_labels) for part in parts]
     return [part.count(units, n_labels) for part in parts]
 
 
-def _join_alike(
-    tables: list[NDArray[np.int64]], n_units: int
-) -> tuple[list[NDArray[np.int64]], IntArray]:
+def _join_alike(tables: Sequence[Table], n_units: int) -> tuple[Sequence[Table], IntArray]:
     """One row for each kind of image, and how many there are."""
     joined = np.concatenate(tables, axis=1)
-    highest = joined.max(initial=0)
+    highest = joined.max(initial=False)
     packed = (
-        np.packbits(joined.astype(np.bool_), axis=1)
+        np.packbits(joined.astype(np.bool_, copy=False), axis=1)
         if highest <= 1
         else joined.astype(np.min_scalar_type(highest)).view(np.uint8)
     )
     if not packed.shape[1]:  # no label at all
         return [table[:1] for table in tables], np.array([n_units])
-    keys = np.ascontiguousarray(packed).view(f"V{packed.shape[1]}").ravel()
-    _, first, times = np.unique(keys, return_index=True, return_counts=True)
+    _, first, times = np.unique(_name_rows(packed), return_index=True, return_counts=True)
     return [table[first] for table in tables], times
+
+
+def _name_rows(packed: NDArray[np.uint8]) -> NDArray[Any]:
+    """A key for each row, equal where rows are: of short ones whole numbers, which sort fast."""
+    n, width = packed.shape
+    if width > _WORD:
+        return np.ascontiguousarray(packed).view(f"V{width}").ravel()
+    padded = np.zeros((n, _WORD), dtype=np.uint8)
+    padded[:, :width] = packed
+    return padded.view(np.uint64).ravel()
 
 
 def _repeat_cells(matrix: NDArray[np.int64]) -> Decisions:
@@ -313,7 +344,7 @@ def _count_once(units: Units) -> IntArray:
     return np.ones(units.n_units, dtype=np.int64)
 
 
-def _as_counts(parts: list[NDArray[np.int64]]) -> LabelCounts:
+def _as_counts(parts: Sequence[IntArray]) -> LabelCounts:
     tp, predicted, support = parts
     return LabelCounts(tp=tp, predicted=predicted, support=support)
 
