@@ -85,7 +85,12 @@ from mlrek.evaluation import (
 from mlrek.formats.columns import find_offsets
 from mlrek.formats.doubts import complete_doubts, doubt_unanswered
 from mlrek.formats.json_text import quoted
-from mlrek.formats.stored_slices import SLICE_PREFIX, read_slice_columns, write_slice_column
+from mlrek.formats.stored_slices import (
+    SLICE_PREFIX,
+    choose_encodings,
+    read_slice_columns,
+    write_slice_column,
+)
 
 _CORNERS = ("left", "top", "right", "bottom")
 _PIXELS = ("tp", "fp", "fn")
@@ -166,9 +171,8 @@ def dump_evaluation(evaluation: Evaluation) -> bytes:
     parquet.write_table(
         table,
         sink,
-        compression="zstd",
         row_group_size=_ROWS_A_GROUP,
-        write_statistics=not evaluation.slice_columns,  # of many columns they take a third longer
+        **choose_encodings(schema, evaluation.slice_columns),
     )
     del table
     pa.default_memory_pool().release_unused()

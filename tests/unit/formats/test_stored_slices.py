@@ -171,3 +171,33 @@ def test_columns_are_read_forever():
         ("site", ["a\nb=*<script>", None, "north"]),
         ("lux", [0.1, None, 1e300]),
     ]
+
+
+def test_numbers_that_hardly_repeat_are_stored_without_a_dictionary():
+    """Such a column has no dictionary, others have one; all others are packed as without them."""
+    columns = (
+        SITES,
+        SliceColumn(name="lux", numbers=np.array([0.5, 2, 3])),
+        SliceColumn(name="n.list.element", numbers=np.array([1.0, 1, 1])),
+    )
+    first = [
+        parquet.ParquetFile(io.BytesIO(dump_evaluation(_evaluation(*own)))).metadata.row_group(0)
+        for own in ((), columns)
+    ]
+    plain, sliced = (
+        {
+            (one := group.column(i)).path_in_schema: (one.compression, one.has_dictionary_page)
+            for i in range(group.num_columns)
+        }
+        for group in first
+    )
+
+    assert {name: how for name, how in sliced.items() if name in plain} == plain
+    assert {name: how for name, how in sliced.items() if name not in plain} == {
+        "slice:site": ("SNAPPY", True),
+        "slice:lux": ("SNAPPY", False),
+        "slice:n.list.element": ("SNAPPY", True),
+    }
+    assert [*load_stored(dump_evaluation(_evaluation(*columns))).slice_columns[1].numbers] == [
+        *(0.5, 2, 3)
+    ]
