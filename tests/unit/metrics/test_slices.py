@@ -178,3 +178,21 @@ def test_a_column_that_is_not_there_is_an_error_with_those_that_may_be_meant():
     check_columns(["site", "light", "label"], evaluation)
     with pytest.raises(UsageError, match=r"^no column 'sites'; did you mean site\? there are: "):
         check_columns(["sites"], evaluation)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_each_number_is_in_the_part_of_its_quantiles(seed):
+    """Of numbers that repeat, and some that are missing, each is in the part that holds it."""
+    rng = np.random.default_rng(seed)
+    numbers = np.round(rng.normal(0, 4, 500), seed % 2)
+    numbers[rng.random(500) < 0.1] = np.nan
+    edges = np.unique(
+        np.quantile(numbers[~np.isnan(numbers)], [0, 0.25, 0.5, 0.75, 1], method="inverted_cdf")
+    )
+    evaluation = make(SliceColumn(name="lux", numbers=numbers), truth=[(0,)] * 500)
+    parts = [one.images for one in list_slices(evaluation, ["lux"]).slices]
+
+    assert len(parts) == len(edges) - 1
+    for images, low, high in zip(parts, edges[:-1], edges[1:], strict=True):
+        above = numbers >= low if low == edges[0] else numbers > low
+        assert images.tolist() == np.flatnonzero(above & (numbers <= high)).tolist()
