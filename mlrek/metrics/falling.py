@@ -78,7 +78,7 @@ def pool_places(confidence: FloatArray, is_true: BoolArray) -> Places:
     """
     keys = (confidence + 0.0).view(np.uint64) << np.uint64(1)  # -0.0 + 0.0 is 0.0
     keys |= is_true
-    keys.sort()
+    keys = np.sort(keys)
     falling = keys[::-1]
     is_true = (falling & np.uint64(1)).astype(np.bool_)
     return _count_places(is_true, _find_ends(falling >> np.uint64(1)))

@@ -29,6 +29,7 @@ BENCHMARKS = {
     "tables": "bench_tables.py --images 1000000",
     "memory": "bench_memory.py --images 250000 --labels 6",
     "metrics": "bench_metrics.py --images 250000",
+    "numbers": "bench_numbers.py",
     "detection": "bench_detection.py --images 50000 --boxes 10",
     "logging": "bench_logging.py",
     "again": "bench_again.py --versions 100",

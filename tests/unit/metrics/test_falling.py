@@ -1,0 +1,76 @@
+"""Scores are sorted once, and all that needs their order starts from there."""
+
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mlrek.metrics.compute import compute_metrics
+from mlrek.metrics.counts import find_codes
+from mlrek.metrics.falling import pool_places, sort_scores
+
+SCORES = st.one_of(st.floats(0, 1), st.sampled_from([-0.0, 0.0, 0.25, 0.5, 1.0]))
+N_IMAGES, N_LABELS = 300, 4
+
+
+@given(st.lists(st.tuples(SCORES, st.booleans()), max_size=30))
+def test_places_of_scores_are_those_of_a_plain_count(images):
+    """At each distinct score: how many there, and how many as high, with and without the label."""
+    scores = np.array([score for score, _ in images], dtype=np.float64)
+    is_true = np.array([true for _, true in images], dtype=np.bool_)
+    distinct = sorted(set(scores.tolist()), reverse=True)
+    expected = [
+        [int((is_true & (scores == score)).sum()) for score in distinct],
+        [int((~is_true & (scores == score)).sum()) for score in distinct],
+        [int((is_true & (scores >= score)).sum()) for score in distinct],
+        [int((scores >= score).sum()) for score in distinct],
+    ]
+
+    for places in (pool_places(scores, is_true), sort_scores(scores, is_true).count_places()):
+        columns = places.positive, places.negative, places.tp, places.predicted
+        assert [column.tolist() for column in columns] == expected
+
+
+@given(st.sets(st.integers(0, 40)), st.sets(st.integers(0, 40)))
+def test_codes_are_found_among_fewer_and_among_more(codes, among):
+    """As by Python's own sets, whichever of the two is longer."""
+    found = find_codes(np.array(sorted(codes), dtype=np.int64), np.array(sorted(among), dtype=int))
+
+    assert found.tolist() == [code in among for code in sorted(codes)]
+
+
+@pytest.fixture
+def sorts(monkeypatch):
+    """How often each function that sorts was called with as many numbers as images, or more."""
+    called = Counter()
+
+    def count(name):
+        plain = getattr(np, name)
+
+        def counted(values, *args, **options):
+            called[name] += np.size(values[0] if name == "lexsort" else values) >= N_IMAGES
+            return plain(values, *args, **options)
+
+        monkeypatch.setattr(np, name, counted)
+
+    for name in ("argsort", "sort", "unique", "lexsort"):
+        count(name)
+    return called
+
+
+def test_the_scores_of_a_label_are_sorted_once(build_scores, sorts):
+    """All numbers of a version, with intervals and curves, sort each label's scores one time.
+
+    Besides: all records by label and all scores together once, two means of areas and the log loss
+    (twice) without each image, kinds of images, bins of confidences, and the digests of names.
+    """
+    rng = np.random.default_rng(0)
+    y_true, scores = rng.integers(N_LABELS, size=N_IMAGES), rng.random((N_IMAGES, N_LABELS))
+    scores /= scores.sum(axis=1, keepdims=True)
+    evaluation = build_scores([[code] for code in y_true], scores, thresholds=[0.3] * N_LABELS)
+
+    compute_metrics(evaluation)
+
+    assert sorts == {"argsort": 1 + N_LABELS, "sort": 5, "unique": 2, "lexsort": 1}
