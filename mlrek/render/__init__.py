@@ -261,5 +261,5 @@ def _write(value: Json, indent: str) -> str:
     return f"{brackets[0]}\n{deeper}{inner}\n{indent}{brackets[1]}"
 
 
-def _line(value: Json) -> str:
-    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+_line: Final = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
+"""A value in one line; `json.dumps` would make an encoder for each."""
