@@ -7,10 +7,9 @@ must be read there is 21 points or more. matplotlib's global settings are never 
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
-from math import ceil
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 from unicodedata import bidirectional, normalize
 
@@ -90,7 +89,7 @@ WHITE: Final = "#ffffff"
 
 _BORDER_WIDTH: Final = 4.0  # half of it lies outside
 
-PNG_COMPRESSION: Final = 6
+PNG_COMPRESSION: Final = 3  # half the time of 6, and a tenth more bytes
 
 
 LineStyle: TypeAlias = Literal["solid", "dashed", "dotted", "dashdot"]
@@ -429,8 +428,12 @@ def add_plot(figure: Figure, top: float, height: float, titles: tuple[str, str])
 
 def draw_line(axes: Axes, line: Curve) -> None:
     """Draw a curve; the axes keep their limits."""
-    drawn = Line2D(
-        *line.points.T,
+    axes.add_artist(_make_line(line, line.points))  # add_line would look for the extremes of each
+
+
+def _make_line(line: Curve, points: FloatArray) -> Line2D:
+    return Line2D(
+        *points.T,
         color=line.colour,
         linewidth=line.width,
         linestyle=line.style,
@@ -439,7 +442,6 @@ def draw_line(axes: Axes, line: Curve) -> None:
         solid_capstyle="butt",
         clip_on=False,
     )
-    axes.add_artist(drawn)  # add_line would look for the extremes of each
 
 
 def notes_height(note: str) -> float:
@@ -460,15 +462,13 @@ def add_legend(
 
     Names must fit already; `columns` is where each column begins.
     """
-    rows = ceil(len(lines) / len(columns))
-    axes = add_axes(figure, Box(0, top, WIDTH, rows * LEGEND_ROW))
-    axes.set_xlim(0, WIDTH)
-    axes.set_ylim(rows * LEGEND_ROW, 0)
+    height = _height(figure)
     for i, line in enumerate(lines):
-        x, y = columns[i % len(columns)], (i // len(columns) + 0.5) * LEGEND_ROW
-        draw_line(axes, replace(line, points=np.array([(x, y), (x + _SAMPLE_WIDTH, y)])))
+        x, y = columns[i % len(columns)], top + (i // len(columns) + 0.5) * LEGEND_ROW
+        ends = np.array([(x, y), (x + _SAMPLE_WIDTH, y)])
+        figure.add_artist(_make_line(line, (0, 1) + ends * (1 / WIDTH, -1 / height)))
         name = (x + _SAMPLE_WIDTH + 10, y)
-        add_text(axes, name, line.legend, size=TEXT_SIZE, verticalalignment="center_baseline")
+        add_text(figure, name, line.legend, size=TEXT_SIZE, verticalalignment="center_baseline")
 
 
 def _add_tick(figure: Figure, box: Box, tick: float) -> None:
