@@ -329,18 +329,29 @@ def _plan(
     if troubles and len(troubles) == len(places):
         raise troubles[0]
     written = None if options.dry_run else store
+    runs = {project: _group_by_version(place.runs) for project, place in places.items()}
     return [
-        _make_job(source, entry, written, places[entry.version.project], force=options.force)
+        _Job(
+            source=source,
+            entry=entry,
+            store=written,
+            place=(place := places[entry.version.project]),
+            target=Target(
+                experiment_id=place.experiment_id,
+                runs=tuple(runs[entry.version.project].get(entry.version.arn, ())),
+                force=options.force,
+            ),
+        )
         for source, entry in entries
     ]
 
 
-def _make_job(
-    source: Source, entry: VersionEntry, store: Store | None, place: _Place, *, force: bool
-) -> _Job:
-    runs = tuple(run for run in place.runs if run.version_arn == entry.version.arn)
-    target = Target(experiment_id=place.experiment_id, runs=runs, force=force)
-    return _Job(source=source, entry=entry, store=store, place=place, target=target)
+def _group_by_version(runs: Iterable[LoggedRun]) -> dict[str, list[LoggedRun]]:
+    """The runs of each version by its ARN, in their order."""
+    groups: dict[str, list[LoggedRun]] = {}
+    for run in runs:
+        groups.setdefault(run.version_arn, []).append(run)
+    return groups
 
 
 def _recognise(

@@ -135,11 +135,11 @@ def describe_pictures_view(runs: Sequence[LoggedRun]) -> str:
 
 def choose_colours(runs: Sequence[LoggedRun]) -> Iterator[tuple[LoggedRun, str]]:
     """A colour for each run that has none yet: the one that is used least, the first of those."""
-    used = [run.tags[COLOUR_TAG] for run in runs if COLOUR_TAG in run.tags]
+    used = Counter(run.tags[COLOUR_TAG] for run in runs if COLOUR_TAG in run.tags)
     for run in runs:
         if COLOUR_TAG not in run.tags:
-            colour = min(PALETTE, key=used.count)
-            used.append(colour)
+            colour = min(PALETTE, key=used.__getitem__)
+            used[colour] += 1
             yield run, colour
 
 
