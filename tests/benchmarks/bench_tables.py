@@ -2,9 +2,9 @@
 
 Makes a table of 10,000,000 rows (a million images, ten labels, a confidence each) in CSV and
 Parquet, and a table of truth. One side reads both and joins them with `mlrek.formats` and computes
-its numbers without intervals; the other reads them with pandas and computes the same numbers with
-scikit-learn. Each runs in a process of its own. Ends with 1 where mlrek is not 10 times as fast, or
-takes more than a quarter of the memory.
+all its numbers, with doubts, but without curves and intervals; the other reads them with pandas and
+computes five of these with scikit-learn. Each runs in a process of its own. Ends with 1 where mlrek
+is not 10 times as fast, or takes more than a quarter of the memory.
 
     python tests/benchmarks/bench_tables.py --images 1000000
 """
@@ -135,7 +135,8 @@ def prepare_mlrek(folder: Path, form: str):
     from mlrek.formats.predictions import JoinOptions
     from mlrek.formats.predictions.join import join_answers
     from mlrek.formats.tables import contents, read_table_answers, read_table_truth
-    from mlrek.metrics.compute import compute_metrics
+    from mlrek.metrics import PredictionRule
+    from mlrek.metrics.compute import compute_numbers
 
     project = Project(provider=Provider.CUSTOM, arn="mlrek:project/p", name="p")
     version = Version(project=project, arn="mlrek:project/p/custom/v", name="v")
@@ -151,7 +152,7 @@ def prepare_mlrek(folder: Path, form: str):
         truth = read_table_truth(open_file("truth.csv"))
         evaluation = join_answers(version, truth, answers, JoinOptions())
         del answers, truth
-        aggregate = compute_metrics(evaluation, intervals=False).aggregate
+        aggregate = compute_numbers(evaluation, PredictionRule.TOP1).aggregate
         return {name: aggregate[name].value for name in NAMES}
 
     return compute

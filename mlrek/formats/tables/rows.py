@@ -124,8 +124,8 @@ def read_rows(files: Files, roles: Collection[Role], *, scores: bool, hot: bool)
         roles=[role for role in header.roles if role in roles],
         further=[FurtherColumn(name) for name in list_read(header)],
     )
-    for table in tables:
-        gathered.read(table, scores=scores, hot=hot)
+    while tables:  # each is let go then, as it may hold all of its file
+        gathered.read(tables.pop(0), scores=scores, hot=hot)
     return gathered.finish((*passed, *header.warn(), *warn_unread(header)))
 
 
@@ -258,7 +258,9 @@ class _ImageCodes:
     def finish(self) -> tuple[tuple[str, ...], IntArray]:
         """All images, and the code of each row."""
         self._code()
-        return tuple(self.known.to_pylist()), self.column.finish()
+        images = tuple(self.known.to_pylist())
+        self.known = pa.nulls(0, pa.large_string())
+        return images, self.column.finish()
 
     def _code(self) -> None:
         images = pa.concat_arrays([self.known, *(images for images, _ in self.waiting)])
@@ -392,6 +394,7 @@ class _Gathered:
         labels, cells = _open_lists(tuple(self.labels.codes), cells)
         rows = RowsOfImages.of(image_idx, len(images))
         further, said = finish_columns(self.further, rows, images)
+        pa.default_memory_pool().release_unused()
         return TableRows(
             header=self.header,
             images=_strip_zeros(images),
