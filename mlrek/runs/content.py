@@ -23,6 +23,7 @@ from mlrek.render.doubts import list_version_remarks, list_warnings, order_doubt
 from mlrek.render.picture_table import describe_table
 from mlrek.render.report import ReportPictures, read_pictures, render_report
 from mlrek.runs import release_memory
+from mlrek.runs.meanwhile import Meanwhile
 from mlrek.tracking import STEPS_TAG
 from mlrek.tracking.description import (
     GRID_KEY,
@@ -53,19 +54,26 @@ def describe_run(
     state: str,
     logged_at: str,
     read_images: ReadImages | None = None,
+    is_shared: bool = False,
 ) -> RunDescription:
     """Everything the run of one version holds, ready for the writer.
 
     Each image counts once; only `evaluation.parquet` keeps every line that was published.
     `read_images` lets boxes be drawn over the images and the report show small ones; without it
-    there are no such pictures.
+    there are no such pictures. `is_shared`: another process makes some of it, the very same.
     """
     evaluation = count_once(published)
+    stored = Meanwhile(
+        lambda: (dump_evaluation(published), test_set_digest(evaluation)), is_shared=is_shared
+    )
     rule = PredictionRule(options.prediction_rule)
     metrics = compute_metrics(evaluation, prediction_rule=rule)
     slices = _compute_slices(evaluation, rule, metrics)
     release_memory()
-    version, digest = evaluation.version, test_set_digest(evaluation)
+    version, (parquet, digest) = evaluation.version, stored.result()
+    tables = Meanwhile(
+        lambda: _describe_data(evaluation, metrics, options, digest, slices), is_shared=is_shared
+    )
     key = compute_evaluation_key(evaluation, options)
     pictures = _draw_pictures(evaluation, metrics, options, read_images)
     main = MAIN_PICTURES[metrics.task]
@@ -92,8 +100,8 @@ def describe_run(
         metrics=describe_metrics(evaluation, metrics, slices),
         files={
             **{path: encode_png(pixels) for path, pixels in pictures.items()},
-            "evaluation.parquet": dump_evaluation(published),
-            **_describe_data(evaluation, metrics, options, digest, slices),
+            "evaluation.parquet": parquet,
+            **tables.result(),
             **_describe_table(evaluation, metrics, small),
             "report.html": render_report(
                 evaluation,

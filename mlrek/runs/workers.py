@@ -27,6 +27,7 @@ from mlrek.errors import ClusterError, EvaluationError, SourceNotFoundError, Usa
 from mlrek.evaluation import Evaluation
 from mlrek.formats.dealing import CAN_FORK
 from mlrek.runs import release_memory
+from mlrek.runs.meanwhile import has_one_thread
 from mlrek.sources.aws import AwsClients, AwsOptions, HandedOver, hand_over, take_over
 from mlrek.sources.contents import add_found, keep_contents
 from mlrek.sources.entries import OnBytes, Source, VersionEntry
@@ -352,6 +353,7 @@ def describe_read(work: Work, evaluation: Evaluation) -> RunDescription | Unchos
         state=work.state,
         logged_at=work.logged_at,
         read_images=_choose_images(work),
+        is_shared=work.is_shared and has_one_thread(),
     )
 
 

@@ -27,6 +27,7 @@ BENCHMARKS = {
     "parse": "bench_parse.py --images 250000 --labels 20 --records top1",
     "parse-complete": "bench_parse.py --images 20000 --labels 20 --records complete",
     "tables": "bench_tables.py --images 1000000",
+    "split": "bench_split.py --images 250000 --labels 6",
     "memory": "bench_memory.py --images 250000 --labels 6",
     "metrics": "bench_metrics.py --images 250000",
     "numbers": "bench_numbers.py",
