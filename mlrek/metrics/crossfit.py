@@ -438,15 +438,17 @@ def deal_folds(keys: Sequence[str]) -> Folds:
     >>> deal_folds(["s3://b/1.jpg", "s3://b/2.jpg"]).fold.tolist()
     [0, 0]
     """
-    codes = {key: code for code, key in enumerate(dict.fromkeys(keys))}
-    places = np.fromiter(map(codes.__getitem__, keys), dtype=np.int64, count=len(keys))
-    digests = b"".join([sha256(key.encode("utf-8", "surrogatepass")).digest() for key in codes])
+    distinct = dict.fromkeys(keys)
+    digests = b"".join([sha256(key.encode("utf-8", "surrogatepass")).digest() for key in distinct])
     columns = np.frombuffer(digests, dtype=np.uint8).reshape(-1, sha256().digest_size)
     fold = columns.sum(axis=1, dtype=np.int64) % N_FOLDS  # 256 % 5 is 1: the number's own remainder
     first = np.ascontiguousarray(columns[:, :_PREFIX]).view(">u8")[:, 0]
     order = np.lexsort((first, fold))
     sizes = np.bincount(fold, minlength=N_FOLDS)
-    turn = np.arange(len(codes)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-    part = np.empty(len(codes), dtype=np.int64)
+    turn = np.arange(len(distinct)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
+    part = np.empty(len(distinct), dtype=np.int64)
     part[order] = fold[order] * PARTS + turn % PARTS
-    return Folds(part=part[places], n_keys=len(codes))
+    if len(distinct) < len(keys):  # else each has its own place already
+        codes = {key: code for code, key in enumerate(distinct)}
+        part = part[np.fromiter(map(codes.__getitem__, keys), dtype=np.int64, count=len(keys))]
+    return Folds(part=part, n_keys=len(distinct))
