@@ -39,6 +39,7 @@ from mlrek.figures.style import (
     PNG_COMPRESSION,
     QUIET,
     TEXT_SIZE,
+    THUMBNAIL,
     TITLE_SIZE,
     WIDTH,
     add_text,
@@ -56,7 +57,6 @@ if TYPE_CHECKING:
 _SCALE: Final = 0.5  # pixels a point: MLflow shows these pictures 256 pixels wide
 _SMALLEST_COUNT: Final = 7
 _LARGEST_COUNT: Final = 16
-_THUMBNAIL: Final = 256
 _WEBP_QUALITY: Final = 80
 _AROUND: Final = 64  # pixels of the square that a count is written into
 
@@ -259,6 +259,6 @@ def _encode(codes: Codes, palette: bytes) -> GridFiles:
     picture.putpalette(palette)
     picture.save(whole, "png", compress_level=PNG_COMPRESSION)
     thumbnail = picture.convert("RGB")
-    thumbnail.thumbnail((_THUMBNAIL, _THUMBNAIL), Image.Resampling.BILINEAR)
+    thumbnail.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
     thumbnail.save(small, "webp", quality=_WEBP_QUALITY, method=0)
     return GridFiles(png=whole.getvalue(), webp=small.getvalue())

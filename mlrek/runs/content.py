@@ -1,5 +1,7 @@
 """From an evaluation to everything its run holds: compute, draw, tabulate, describe. Pure."""
 
+from collections.abc import Iterator, Mapping
+
 from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import Evaluation
 from mlrek.figures import (
@@ -10,7 +12,7 @@ from mlrek.figures import (
     draw_threshold_pictures,
 )
 from mlrek.figures.pictures import Pixels, ReadImages
-from mlrek.figures.style import encode_png
+from mlrek.figures.style import encode_png, encode_thumbnail
 from mlrek.formats.stored import dump_evaluation
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.compute import compute_metrics
@@ -77,6 +79,7 @@ def describe_run(
     key = compute_evaluation_key(evaluation, options)
     pictures = _draw_pictures(evaluation, metrics, options, read_images)
     main = MAIN_PICTURES[metrics.task]
+    files = {path: encode_png(pixels) for path, pixels in pictures.items()}
     grid = _draw_grid(evaluation, metrics, options)
     small = read_pictures(evaluation, metrics, read_images)
     steps = {STEPS_TAG: " ".join(str(picture.step) for picture in grid)} if grid else {}
@@ -99,7 +102,7 @@ def describe_run(
         params=describe_params(evaluation, metrics),
         metrics=describe_metrics(evaluation, metrics, slices),
         files={
-            **{path: encode_png(pixels) for path, pixels in pictures.items()},
+            **files,
             "evaluation.parquet": parquet,
             **tables.result(),
             **_describe_table(evaluation, metrics, small),
@@ -114,9 +117,7 @@ def describe_run(
                 slices=slices,
             ),
         },
-        picture=pictures.get(main),
-        picture_key=picture_key(main),
-        grid=grid,
+        grid=(*_show(main, pictures, files), *grid),
         dataset=describe_dataset(evaluation, digest, metrics.test_images),
         doubts=order_doubts(list_doubts(evaluation, metrics)),
         knows=compute_knowledge(evaluation),
@@ -144,6 +145,15 @@ def _draw_pictures(
 
 def _choose_labels(options: Options) -> Choice:
     return Choice(drawn_labels=options.drawn_labels, top_labels=options.top_labels)
+
+
+def _show(
+    main: str, pictures: Mapping[str, Pixels], files: Mapping[str, bytes]
+) -> Iterator[GridPicture]:
+    """The main picture as the charts page shows it, if the version has it."""
+    if main in pictures:
+        small = encode_thumbnail(pictures[main])
+        yield GridPicture(key=picture_key(main), step=0, png=files[main], webp=small)
 
 
 def _draw_grid(

@@ -8,7 +8,6 @@ from hashlib import sha256
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlrek import __version__
 from mlrek.comparison.doubts import list_doubts
@@ -112,7 +111,7 @@ class DatasetInput:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GridPicture:
-    """One step of a picture in the grid of the charts page: the whole, and a small WebP of it."""
+    """A picture of the charts page, or a step of it: the whole, and the small WebP shown there."""
 
     key: str
     step: int
@@ -124,7 +123,7 @@ class GridPicture:
 class RunDescription:
     """Everything a run of one version holds. `files` are artifact path -> content.
 
-    `picture` is shown on the charts page as `picture_key`; `grid` are further ones next to it.
+    `grid` are the pictures of the charts page, the main one first.
     `knows` is not logged: it is held against what the run before it knows.
     """
 
@@ -135,8 +134,6 @@ class RunDescription:
     params: Mapping[str, str]
     metrics: tuple[MetricPoint, ...]
     files: Mapping[str, bytes] = field(default_factory=dict)
-    picture: NDArray[np.uint8] | None = None
-    picture_key: str = PICTURE_KEY
     grid: tuple[GridPicture, ...] = ()
     dataset: DatasetInput | None = None
     doubts: tuple[Doubt, ...] = ()

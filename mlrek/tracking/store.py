@@ -6,7 +6,6 @@ import os
 import re
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from functools import cached_property, partial
 from hashlib import sha256
@@ -34,7 +33,8 @@ from mlrek.tracking import (
     join_tags,
     part_tags,
 )
-from mlrek.tracking.description import DatasetInput, GridPicture, MetricPoint, RunDescription
+from mlrek.tracking.artifacts import ArtifactSender, ask_layout
+from mlrek.tracking.description import DatasetInput, MetricPoint, RunDescription
 from mlrek.tracking.links import (
     REPORT,
     build_artifact_link,
@@ -42,13 +42,10 @@ from mlrek.tracking.links import (
     list_report_places,
     ui_address,
 )
-from mlrek.tracking.notes import NOTE_TAG, link_comparison, link_report
+from mlrek.tracking.notes import IMAGES_TAG, NOTE_TAG, link_comparison, link_report
 from mlrek.tracking.translation import find_workspace, is_missing_model, translate_errors
 from mlrek.tracking.view import (
-    PICTURE_FOLDER,
     Charset,
-    PictureLayout,
-    find_layout,
     fit_description,
     fit_text,
     is_refused_text,
@@ -86,8 +83,7 @@ class Store:
     def __init__(self, client: "MlflowClient", tracking_uri: str) -> None:
         self.client = client
         self.tracking_uri = tracking_uri
-        self._is_served = tracking_uri.startswith("http")  # has time while it waits for answers
-        self._layout: PictureLayout | None = None
+        self._artifacts = ArtifactSender(tracking_uri)
         self._charset = Charset.ANY
         self._given_up: dict[str, LoggedRun] = {}
         # threads that write to one database file wait for each other in sleeps of seconds
@@ -254,7 +250,7 @@ class Store:
         self._charset = less
 
     def _write_run(self, experiment_id: str, description: RunDescription) -> LoggedRun:
-        tags = {**description.tags, **_table_tag(description)}
+        tags = {**description.tags, **_table_tag(description), **_pictures_tag(description)}
         with self._turn, translate_errors(self.tracking_uri):
             created = self.client.create_run(
                 experiment_id,
@@ -266,7 +262,7 @@ class Store:
             note = self._link_report(experiment_id, run_id, tags)
             try:
                 placed = self._place(description, experiment_id, run_id)
-                self._fill_run(run_id, placed, note)
+                self._fill_run(created, placed, note)
                 self._complete_run(run_id, description)
             except BaseException:
                 with contextlib.suppress(Exception):  # the error that led here matters more
@@ -591,8 +587,9 @@ class Store:
                 self.client.delete_tag(run_id, tag)
             params = {k: v for k, v in description.params.items() if k not in earlier.params}
             place = partial(self._place, experiment_id=earlier.experiment_id, run_id=run_id)
-            self._fill_run(run_id, place(replace(description, params=params), is_hosted=True))
+            self._fill_run(found, place(replace(description, params=params), is_hosted=True))
             tags = {**description.tags, **_table_tag(description, earlier.tags.get(TABLES_TAG, ""))}
+            tags |= _pictures_tag(description)
             tags |= {HOSTED_TAG: WITH_NOTE, COMPLETE_TAG: "true"}  # at once: half of them is no run
             if NOTE_TAG in earlier.tags and earlier.tags.get(HOSTED_TAG) != WITH_NOTE:
                 del tags[NOTE_TAG]
@@ -630,21 +627,16 @@ class Store:
             self.client.delete_tag(run_id, HEARTBEAT_TAG)
 
     def _fill_run(
-        self, run_id: str, description: RunDescription, tags: Mapping[str, str] = NO_TAGS
+        self, run: "Run", description: RunDescription, tags: Mapping[str, str] = NO_TAGS
     ) -> None:
         files = dict(description.files)
-        if description.picture is not None:
-            self.client.log_image(run_id, description.picture, key=description.picture_key, step=0)
-            files |= self._name_grid(run_id, description.grid)
-        with ThreadPoolExecutor(max_workers=1) as thread:
-            sent = thread.submit(self._log_files, run_id, files) if self._is_served else None
-            self._log_numbers(run_id, description, tags)
+        if description.grid:
+            layout = ask_layout(self.tracking_uri)
+            files |= name_pictures(description.grid, layout, int(_now()))
+        with self._artifacts.send(run.info.artifact_uri, files):
+            self._log_numbers(run.info.run_id, description, tags)
             if description.dataset is not None:
-                self._log_dataset(run_id, description.dataset)
-            if sent is None:
-                self._log_files(run_id, files)
-            else:
-                sent.result()
+                self._log_dataset(run.info.run_id, description.dataset)
 
     def _place(
         self,
@@ -681,19 +673,6 @@ class Store:
         store.update_run_info(
             run_id, RunStatus.FINISHED, end_ms or int(time.time() * 1000), run_name=None
         )
-
-    def _name_grid(self, run_id: str, grid: Sequence[GridPicture]) -> dict[str, bytes]:
-        """Further pictures as files, named as MLflow has just named those of the first picture.
-
-        Each call of `log_image` costs as much as all other files together.
-        """
-        if not grid:
-            return {}
-        if self._layout is None:
-            self._layout = find_layout(
-                file.path for file in self.client.list_artifacts(run_id, PICTURE_FOLDER)
-            )
-        return name_pictures(grid, self._layout, int(_now()))
 
     def _log_numbers(
         self, run_id: str, description: RunDescription, tags: Mapping[str, str]
@@ -734,14 +713,6 @@ class Store:
                     raise
             else:
                 return
-
-    def _log_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
-        with temporary_folder() as folder:
-            for path, content in files.items():
-                target = folder / path
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(content)
-            self.client.log_artifacts(run_id, str(folder))
 
 
 def _default_names(project: Project) -> tuple[str, ...]:
@@ -814,6 +785,11 @@ def _table_tag(description: RunDescription, earlier: str = "") -> dict[str, str]
     listed = json.loads(earlier) if earlier else []
     others = [table for table in listed if table["path"] != TABLE_PATH]
     return {TABLES_TAG: json.dumps([*others, {"path": TABLE_PATH, "type": "table"}])}
+
+
+def _pictures_tag(description: RunDescription) -> dict[str, str]:
+    """What `log_image` would set: makes MLflow's pages look for pictures."""
+    return {IMAGES_TAG: "True"} if description.grid else {}
 
 
 def name_account(project: Project) -> str:

@@ -221,7 +221,7 @@ def _describe_picture(key: str, step: int) -> dict[str, Any]:
 
 
 def find_layout(paths: Iterable[str]) -> PictureLayout:
-    """The layout that `log_image` uses, by the files it made of `PICTURE_KEY` at step 0."""
+    """The layout that `log_image` uses, by the files it makes of `PICTURE_KEY` at step 0."""
     found = next(filter(None, map(_SAMPLE.fullmatch, paths)), None)
     return PictureLayout(found["slash"], found["sign"]) if found else PictureLayout()
 

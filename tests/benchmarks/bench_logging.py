@@ -24,6 +24,8 @@ from mlrek.tracking.description import MetricPoint, RunDescription
 
 NUMBERS, PARAMS, TAGS, FILES = 300, 5, 15, 20
 ROUNDS = 5
+WORKERS = 4
+"""Processes of the server: as many as `mlflow server` has by itself."""
 WANTED = {"sqlite": 15, "HTTP": 30}
 
 
@@ -34,7 +36,7 @@ def main() -> int:
         local.mkdir()
         served.mkdir()
         missed = compare("sqlite", f"sqlite:///{local}/mlflow.db", local)
-        with serve_mlflow(served) as uri:
+        with serve_mlflow(served, WORKERS) as uri:
             return compare("HTTP", uri, served) or missed
 
 

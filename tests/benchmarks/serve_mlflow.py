@@ -15,13 +15,13 @@ PATIENCE_S = 120
 
 
 @contextlib.contextmanager
-def serve_mlflow(folder: Path) -> Iterator[str]:
+def serve_mlflow(folder: Path, workers: int = 1) -> Iterator[str]:
     """The address of a server whose database is `folder`/server.db, until it is left."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = str(probe.getsockname()[1])
     command = [sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", port]
-    command += ["--workers", "1", "--backend-store-uri", f"sqlite:///{folder}/server.db"]
+    command += ["--workers", str(workers), "--backend-store-uri", f"sqlite:///{folder}/server.db"]
     command += ["--artifacts-destination", str(folder / "artifacts")]
     with (folder / "server.log").open("w") as log:
         server = subprocess.Popen(

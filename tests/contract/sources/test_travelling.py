@@ -40,7 +40,7 @@ def test_a_run_is_the_same_when_another_process_describes_it(folder: str) -> Non
     read = read_version(work)
     here = describe_read(work, read)
     there = describe_read(work, pickle.loads(pickle.dumps(read)))  # noqa: S301 our own
-    assert replace(there, picture=None) == replace(here, picture=None)
+    assert there == here
 
 
 @pytest.mark.parametrize(

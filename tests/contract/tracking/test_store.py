@@ -7,7 +7,6 @@ import threading
 import time
 from dataclasses import replace
 
-import numpy as np
 import pytest
 from fakes.tracking_uri import use_store
 from mlflow import MlflowClient
@@ -18,7 +17,12 @@ from mlrek.render.places import write_slot
 from mlrek.runs.log import write_overview
 from mlrek.tracking import OWN_TEST_SET_TAG, current_run
 from mlrek.tracking.connection import connect, connect_existing
-from mlrek.tracking.description import DatasetInput, MetricPoint, RunDescription
+from mlrek.tracking.description import (
+    DatasetInput,
+    GridPicture,
+    MetricPoint,
+    RunDescription,
+)
 from mlrek.tracking.store import Store
 
 
@@ -77,7 +81,7 @@ def description(project) -> RunDescription:
             "source/summary.json": b"{ }",
             "predictions.json": b'{"columns":["image","predicted"],"data":[["a","b"]]}',
         },
-        picture=np.zeros((20, 30, 3), np.uint8),
+        grid=(GridPicture(key="charts/confusion_matrix", step=0, png=b"png", webp=b"webp"),),
         dataset=DatasetInput(uri="s3://b/T.json", name="T.json", digest="d" * 32),
     )
 

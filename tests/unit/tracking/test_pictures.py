@@ -1,11 +1,14 @@
 """The file names of MLflow's picture grid."""
 
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
 from mlflow import MlflowClient
 
+from mlrek.figures.style import encode_thumbnail
+from mlrek.tracking.artifacts import ask_layout
 from mlrek.tracking.description import GridPicture
 from mlrek.tracking.view import PictureLayout, find_layout, name_pictures
 
@@ -27,18 +30,38 @@ def test_names_follow_those_that_mlflow_gave(slash, sign):
     assert (png[1], webp[1]) == (b"p", b"w")
 
 
-def test_the_layout_of_this_mlflow_is_found(tmp_path, monkeypatch):
-    """By what its own `log_image` writes."""
+@pytest.fixture
+def logged(tmp_path, monkeypatch):
+    """A function: the files of a picture, by name, as MLflow's own `log_image` writes them."""
     monkeypatch.chdir(tmp_path)
-    client = MlflowClient(tracking_uri=f"sqlite:///{tmp_path}/m.db")
-    run_id = client.create_run("0").info.run_id
-    pixels = np.zeros((4, 4, 3), np.uint8)
-    client.log_image(run_id, pixels, key="charts/confusion_matrix", step=0)
-    client.log_image(run_id, pixels, key="charts/x", step=30)
-    paths = [file.path for file in client.list_artifacts(run_id, "images")]
-    ours = name_pictures([PICTURE], find_layout(paths), 1)
+    uri = f"sqlite:///{tmp_path}/m.db"
+    client = MlflowClient(tracking_uri=uri)
+
+    def log(pixels, **named):
+        run_id = client.create_run("0").info.run_id
+        client.log_image(run_id, pixels, **named)
+        folder = Path(client.download_artifacts(run_id, "images"))
+        return uri, {f"images/{file.name}": file.read_bytes() for file in folder.iterdir()}
+
+    return log
+
+
+def test_the_layout_of_this_mlflow_is_found(logged):
+    """By the names that its own `log_image` gives, and without a run."""
+    uri, files = logged(np.zeros((4, 4, 3), np.uint8), key="charts/x", step=30)
+    ours = name_pictures([PICTURE], ask_layout(uri), 1)
 
     def shapes(names):
         return sorted(re.sub(rf"(?<=timestamp.)\d+|{UUID}", "", name) for name in names)
 
-    assert shapes(ours) == shapes(path for path in paths if "confusion" not in path)
+    assert shapes(ours) == shapes(files)
+
+
+@pytest.mark.parametrize("size", [(912, 840), (840, 912), (20, 30), (7, 7), (301, 5)])
+def test_the_small_picture_is_the_one_that_mlflow_would_make(logged, size):
+    """To the byte, whatever its shape."""
+    pixels = np.random.default_rng(1).integers(0, 256, (*size, 3)).astype(np.uint8)
+    _, files = logged(pixels, key="charts/x", step=0)
+    (expected,) = (content for name, content in files.items() if name.endswith(".webp"))
+
+    assert encode_thumbnail(pixels) == expected
