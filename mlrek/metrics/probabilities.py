@@ -397,9 +397,15 @@ def check_consistency(confidence: FloatArray, is_right: BoolArray) -> float:
     """
     rng, bins = np.random.default_rng(0), find_bins(confidence)
     drawn, seen = np.zeros(_RESAMPLES), 0.0
-    for code in np.unique(bins):
-        own, total = confidence[bins == code], float(confidence[bins == code].sum())
-        seen += abs(float(is_right[bins == code].sum()) - total)
+    by_bin = np.argsort(bins.astype(np.uint8), kind="stable")
+    confidence, is_right = confidence[by_bin], is_right[by_bin]
+    ends = np.cumsum(np.bincount(bins, minlength=N_BINS)).tolist()
+    for start, end in zip([0, *ends], ends, strict=False):
+        if start == end:
+            continue
+        own = confidence[start:end]
+        total = float(own.sum())
+        seen += abs(float(np.count_nonzero(is_right[start:end])) - total)
         drawn += np.abs(_draw_right(own, rng) - total)
     n_more = np.count_nonzero(drawn >= seen * (1 - _ROUNDING))
     return (1 + int(n_more)) / (1 + _RESAMPLES)
@@ -409,7 +415,8 @@ def _draw_right(confidence: FloatArray, rng: np.random.Generator) -> FloatArray:
     """How many predictions are right in each resample, (_RESAMPLES,)."""
     if len(confidence) <= _FEW:
         draws = rng.random((_RESAMPLES, len(confidence))) < confidence
-        return np.asarray(draws.sum(axis=1), dtype=np.float64)
+        n_right = draws.view(np.uint8).sum(axis=1, dtype=np.uint8)  # which holds up to 255
+        return np.asarray(n_right, dtype=np.float64)
     spread = sqrt(float(np.sum(confidence * (1 - confidence))))
     return np.asarray(rng.normal(confidence.sum(), spread, _RESAMPLES))
 

@@ -156,7 +156,7 @@ def _reconcile_images(evaluation: Evaluation) -> Iterator[Reconciled]:
 
 def _reconcile_aggregate(evaluation: Evaluation, basis: Basis) -> Iterator[Reconciled]:
     """Each aggregate against the mean of the provider's own label values, and against ours."""
-    reported = evaluation.reported
+    reported, is_top1 = evaluation.reported, evaluation.records_kind == RecordsKind.TOP1
     is_known = evaluation.version.project.provider in _AT_THRESHOLD_PROVIDERS
     is_known &= reported.baseline is None  # an adapter's aggregates are pooled, by rules untold
     for name, value in reported.aggregate.items():
@@ -169,11 +169,12 @@ def _reconcile_aggregate(evaluation: Evaluation, basis: Basis) -> Iterator[Recon
         yield _compare(name, value, float(np.mean(own)) if own else nan, MEAN_RULE)
         if basis.at_threshold is not None:
             computed = basis.at_threshold.numbers[f"{name}_macro"].value
-            yield _lenient(evaluation, _compare(name, value, computed, MACRO_RULE))
+            yield _lenient(_compare(name, value, computed, MACRO_RULE), is_top1=is_top1)
 
 
 def _reconcile_labels(evaluation: Evaluation, basis: Basis) -> Iterator[Reconciled]:
     columns = _computed_columns(evaluation, basis)
+    is_top1 = evaluation.records_kind == RecordsKind.TOP1
     codes = {label: code for code, label in enumerate(evaluation.labels)}
     for label, scores in evaluation.reported.per_label.items():
         for name, value in scores.items():
@@ -182,7 +183,7 @@ def _reconcile_labels(evaluation: Evaluation, basis: Basis) -> Iterator[Reconcil
             rule, column = columns.get(name, (NO_RULE, None))
             computed = nan if column is None or label not in codes else float(column[codes[label]])
             number = _compare(f"{name}/{label}", value, computed, rule)
-            yield _lenient(evaluation, number) if rule == LABEL_RULE else number
+            yield _lenient(number, is_top1=is_top1) if rule == LABEL_RULE else number
 
 
 def _computed_columns(
@@ -200,9 +201,9 @@ def _computed_columns(
     return columns
 
 
-def _lenient(evaluation: Evaluation, number: Reconciled) -> Reconciled:
+def _lenient(number: Reconciled, *, is_top1: bool) -> Reconciled:
     """Records of the top label alone can confirm a number at the thresholds, not refute it."""
-    if number.agrees is False and evaluation.records_kind == RecordsKind.TOP1:
+    if number.agrees is False and is_top1:
         rule = f"{number.rule}; labels below the top one are not recorded"
         return replace(number, agrees=None, rule=rule)
     return number

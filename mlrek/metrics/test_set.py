@@ -4,6 +4,7 @@ import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -135,22 +136,32 @@ def digest_test_set(evaluation: Evaluation) -> str:
 
 def identify_images(evaluation: Evaluation) -> list[bytes]:
     """Identity of each image with its truth, as `test_set_digest` takes them together."""
+    contents = [
+        _frame(image.encode("utf-8", "surrogatepass")) + true
+        for image, true in zip(evaluation.images, _name_truths(evaluation), strict=True)
+    ]
+    areas = _name_areas(evaluation)
+    if evaluation.detections is not None or areas:
+        contents = [
+            content + b"".join(map(_frame, [*_name_boxes(evaluation, i), *areas.get(i, ())]))
+            for i, content in enumerate(contents)
+        ]
+    return [sha256(content).digest() for content in contents]
+
+
+def _name_truths(evaluation: Evaluation) -> Sequence[bytes]:
+    """The true labels of each image in the order of their names."""
     names = [label.encode("utf-8", "surrogatepass") for label in evaluation.labels]
-    alphabetical = np.argsort(np.argsort(np.array(names, dtype=object)))
-    framed = [_frame(name) for name in names]
-    has_boxes, areas = evaluation.detections is not None, _name_areas(evaluation)
-    ends, codes = evaluation.truth.offsets.tolist(), evaluation.truth.label_idx.tolist()
-    digests = []
-    for i, image in enumerate(evaluation.images):
-        true = codes[ends[i] : ends[i + 1]]
-        if len(true) > 1:
-            true.sort(key=alphabetical.__getitem__)
-        content = _frame(image.encode("utf-8", "surrogatepass"))
-        content += b"".join([framed[code] for code in true])
-        if has_boxes or areas:
-            content += b"".join(map(_frame, [*_name_boxes(evaluation, i), *areas.get(i, ())]))
-        digests.append(sha256(content).digest())
-    return digests
+    framed, truth = [_frame(name) for name in names], evaluation.truth
+    codes = truth.label_idx.tolist()
+    if np.all(truth.counts == 1):
+        return [framed[code] for code in codes]
+    order, ends = sorted(range(len(names)), key=names.__getitem__), truth.offsets.tolist()
+    place = {code: i for i, code in enumerate(order)}
+    return [
+        b"".join([framed[code] for code in sorted(codes[start:end], key=place.__getitem__)])
+        for start, end in pairwise(ends)
+    ]
 
 
 def _frame(part: bytes) -> bytes:
