@@ -141,8 +141,9 @@ class _Mean:
         self._variances.append(one.find_variance(name))
         values = one.by_unit[name]
         is_defined = ~np.isnan(values)
-        self._sums = self._sums + (values if is_defined.all() else np.where(is_defined, values, 0))
-        self._n = self._n + is_defined
+        are_all = bool(is_defined.all())
+        self._sums = self._sums + (values if are_all else np.where(is_defined, values, 0))
+        self._n = self._n + (1 if are_all else is_defined)
 
     def estimate(self, name: str, number: Number, units: Units) -> Number:
         """The mean with its interval."""
@@ -155,7 +156,7 @@ class _Mean:
             return Number(value=number.value, reason=few)
         if bound(AREA, number.value, units.n_units, units.confidence) is not None:
             return self._bound(number.value, least, units)
-        values = divide(self._sums, self._n)
+        values = divide(self._sums, np.broadcast_to(self._n, self._sums.shape))
         left_out = LeftOut(values=values, times=np.ones(len(values), dtype=np.int64))
         degrees = find_degrees(least, 1 / np.maximum(least, 1))
         known = Known(max_degrees=degrees, variance=variances.mean() / len(variances))
@@ -291,8 +292,10 @@ def leave_out_places(places: Places) -> dict[str, WithoutOne]:
 
 
 def _leave_out_of_precision(places: Places) -> tuple[FloatArray, FloatArray]:
-    positive, tp, predicted = places.positive, places.tp, places.predicted
-    n_true = int(tp[-1]) if len(tp) else 0
+    n_true = int(places.tp[-1]) if len(places.tp) else 0
+    positive, tp, predicted = (  # whole numbers, of which NumPy divides doubles much faster
+        column.astype(np.float64) for column in (places.positive, places.tp, places.predicted)
+    )
     found = positive * tp / predicted
     before = np.cumsum(found) - found
     fewer = np.maximum(predicted - 1, 1)  # where it is 0, so are the numerators

@@ -63,8 +63,8 @@ def sorts(monkeypatch):
 def test_the_scores_of_a_label_are_sorted_once(build_scores, sorts):
     """All numbers of a version, with intervals and curves, sort each label's scores one time.
 
-    Besides: all records by label and all scores together once, predictions by bin, two means of areas and the log loss
-    (twice) without each image, kinds of images, and the digests of names.
+    Besides: all records by label and all scores together once, predictions by bin, two means of
+    areas and the log loss (twice) without each image, kinds of images, and the digests of names.
     """
     rng = np.random.default_rng(0)
     y_true, scores = rng.integers(N_LABELS, size=N_IMAGES), rng.random((N_IMAGES, N_LABELS))
