@@ -65,6 +65,15 @@ def test_a_process_that_is_killed_takes_no_other_version_with_it(saved, new_stor
     assert "the process that read it was killed" in done["v1"][1]
 
 
+def test_a_large_version_whose_process_is_killed_says_so(tmp_path, new_store, monkeypatch):
+    """A large version is read in a process of its own; where that is killed twice it has failed."""
+    monkeypatch.setattr(workers, "WORTH_SHARING", 0)
+    monkeypatch.setattr(workers, "describe_work", kill_one)
+    done = sync(save_archive(tmp_path / "alone", "v1"), new_store, jobs=2)
+    assert done["v1"][0] == "failed"
+    assert "the process that read it was killed" in done["v1"][1]
+
+
 def test_a_source_that_cannot_be_listed_stops_no_other(run_mlrek, saved, new_store, tmp_path):
     """It is one failed entry, and the document is whole."""
     (tmp_path / "empty").mkdir()
