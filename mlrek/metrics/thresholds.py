@@ -278,11 +278,11 @@ def _count_images(
     """Images on which each label is predicted at each step, (101, n_labels)."""
     reached = np.searchsorted(np.arange(N_STEPS) / 100, confidence, side="right")
     codes = image_idx.astype(np.int64) * n_labels + label_idx
-    order = np.lexsort((-reached, codes))
-    is_first = np.diff(codes[order], prepend=-1) != 0
-    surest = order[is_first]
+    order = np.argsort(codes, kind="stable")  # mostly in order already
+    first = np.flatnonzero(np.diff(codes[order], prepend=-1))
     counts = np.zeros((N_STEPS + 1, n_labels), dtype=np.int64)
-    np.add.at(counts, (reached[surest], label_idx[surest]), 1)
+    highest = np.maximum.reduceat(reached[order], first) if len(first) else first
+    np.add.at(counts, (highest, label_idx[order[first]]), 1)
     return np.cumsum(counts[::-1], axis=0)[::-1][1:]
 
 
