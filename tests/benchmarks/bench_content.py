@@ -1,6 +1,7 @@
-"""All figures and tables of one run with 250 labels: how long do they take?
+"""All figures and tables of one run: how long do they take?
 
-Counts processor seconds, of the second time on: the first one also imports.
+Counts processor seconds, of the second time on: the first one also imports, and sets the texts that
+all versions of a project share.
 
 python tests/benchmarks/bench_content.py --images 20000 --labels 250
 """
@@ -30,6 +31,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--images", type=int, default=20_000)
     parser.add_argument("--labels", type=int, default=250)
+    parser.add_argument("--wanted", type=float, default=WANTED_S, help="seconds")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="bench-content-") as folder:
         size = Size(versions=1, images=options.images, labels=options.labels, records="top1")
@@ -44,12 +46,12 @@ def main() -> int:
     print_row(
         f"figures, tables and report of one run of {options.labels} labels, "
         f"{options.images:,} images",
-        f"≤ {WANTED_S} s",
+        f"≤ {options.wanted:g} s",
         f"{figures + tables:.2f} s of processor (figures {figures:.2f} s, tables and report "
         f"{tables:.2f} s)",
-        met=figures + tables <= WANTED_S,
+        met=figures + tables <= options.wanted,
     )
-    return figures + tables > WANTED_S
+    return figures + tables > options.wanted
 
 
 def draw(evaluation: Evaluation, metrics: Metrics) -> None:
@@ -68,7 +70,7 @@ def tabulate(evaluation: Evaluation, metrics: Metrics) -> None:
     from mlrek.render.report import render_report
     from mlrek.runs.content import _describe_data
 
-    _describe_data(evaluation, metrics, Options(), "0" * 32)
+    _describe_data(evaluation, metrics, Options(), "0" * 32, None)
     render_report(evaluation, metrics, test_set_digest="0" * 32)
 
 

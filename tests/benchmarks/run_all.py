@@ -36,6 +36,7 @@ BENCHMARKS = {
     "again": "bench_again.py --versions 100",
     "commands": "bench_commands.py",
     "content": "bench_content.py --labels 250",
+    "content-small": "bench_content.py --images 2000 --labels 10 --wanted 0.2",
     "page": "bench_page.py --images 250000 --labels 250",
     "growth": "bench_growth.py",
     "slices": "bench_slices.py --images 250000 --columns 50 --labels 10 250",
