@@ -138,9 +138,12 @@ def _decode(content: bytes, uri: str) -> str:
     if said := say_spoilt(data):
         raise ParseError(uri, 0, said.replace(", not JSON", ""))
     try:
-        return data.decode().strip()
+        text = data.decode().strip()
     except UnicodeDecodeError as exc:
         raise ParseError(uri, 0, "is no text in UTF-8; save it as UTF-8") from exc
+    if not text:
+        raise ParseError(uri, 0, "is empty but for blanks")
+    return text
 
 
 def _parse_json(text: str, uri: str) -> Any:

@@ -326,3 +326,11 @@ def test_truth_of_several_files_is_one():
 
     assert list_truth(truth) == {"a": ["cat"], "b": ["dog"]}
     assert any("1 files that are no tables" in said for said in truth.warnings)
+
+
+@pytest.mark.parametrize("read", [read_label_map, read_thresholds])
+@pytest.mark.parametrize("content", [b"\x1c", "\u00a0\n\u2028".encode()])
+def test_a_list_of_nothing_but_blanks_is_said_to_be_empty(read, content):
+    """Unusual blanks alone are no list of thresholds or of names, and are told as an empty file."""
+    with pytest.raises(ParseError, match="is empty"):
+        read(content, "list")
