@@ -436,7 +436,7 @@ def deal_folds(keys: Sequence[str]) -> Folds:
         keys: Of each image: its URI, or the name of its group.
 
     >>> deal_folds(["s3://b/1.jpg", "s3://b/2.jpg"]).fold.tolist()
-    [0, 0]
+    [2, 1]
     """
     distinct = dict.fromkeys(keys)
     digests = b"".join([sha256(key.encode("utf-8", "surrogatepass")).digest() for key in distinct])

@@ -595,7 +595,8 @@ class Store:
                 del tags[NOTE_TAG]
                 tags[HOSTED_TAG] = WITHOUT_NOTE
             tags |= self._link_report(earlier.experiment_id, run_id, tags)
-            self.client.log_batch(run_id, tags=[RunTag(*tag) for tag in join_tags(tags).items()])
+            marks = [RunTag(*tag) for tag in join_tags(tags).items()]
+            self.client.log_batch(run_id, tags=marks, synchronous=True)
             self._stop_heartbeat(run_id)
 
     def _unmark(self, run: LoggedRun) -> None:
@@ -663,7 +664,7 @@ class Store:
     def _complete_run(self, run_id: str, description: RunDescription) -> None:
         end_ms = description.end_ms or description.start_ms
         self._finish(run_id, end_ms)
-        self.client.set_tag(run_id, COMPLETE_TAG, "true")
+        self.client.set_tag(run_id, COMPLETE_TAG, "true", synchronous=True)
 
     def _finish(self, run_id: str, end_ms: int | None) -> None:
         """Set a run's end, without `set_terminated`, which prints the run's address to stdout."""
@@ -679,7 +680,8 @@ class Store:
     ) -> None:
         """Numbers in as few requests as they fit into, the first with parameters and `tags`.
 
-        Each says that somebody is still at work here.
+        Each says that somebody is still at work here. None may come later than the mark that a run
+        is complete, whatever the environment says of logging in the background.
         """
         from mlflow.entities import Param, RunTag
 
@@ -691,6 +693,7 @@ class Store:
                 metrics=[_metric(point, timestamp) for point in batch],
                 params=params,
                 tags=[RunTag(HEARTBEAT_TAG, _now()), *(RunTag(*tag) for tag in tags.items())],
+                synchronous=True,
             )
             params, tags = [], NO_TAGS
 

@@ -5,6 +5,7 @@ from dataclasses import replace
 from urllib.parse import urlsplit
 
 import pytest
+from mlflow.store.tracking.abstract_store import AbstractStore
 from requests.adapters import HTTPAdapter
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
@@ -139,3 +140,17 @@ def test_a_run_in_a_database_file_costs_so_many_statements(new_store, descriptio
 
     assert n_written <= MOST_WRITTEN
     assert len(statements) - n_written <= MOST_SETTLED
+
+
+def test_numbers_are_there_before_a_run_counts(new_store, description, monkeypatch):
+    """Where MLflow is to log in the background, a run is still complete at its mark."""
+    monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_LOGGING", "true")
+    late = []
+    monkeypatch.setattr(AbstractStore, "log_batch_async", lambda *args, **_: late.append(args))
+    store = connect(new_store)
+    experiment = store.get_or_create_experiment(PROJECT)
+
+    run = store.write_run(experiment.experiment_id, description)
+
+    assert not late
+    assert len(store.get_run(run.run_id).metrics) == len(description.metrics)
