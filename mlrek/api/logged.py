@@ -15,7 +15,7 @@ from mlrek.api.given import (
     choose_custom,
 )
 from mlrek.errors import TrackingError
-from mlrek.evaluation import Doubt, Evaluation
+from mlrek.evaluation import Doubt, Evaluation, SourceFile
 from mlrek.formats.image_columns import parse_patterns
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.reported import DEFAULT_THRESHOLD
@@ -168,12 +168,18 @@ class HeldVersion:
         origin = self.evaluated.origin
         return [origin.entry if origin else VersionEntry(version=self._published.version)]
 
-    def read_state(self, _entry: VersionEntry) -> Mapping[str, str]:
+    def read_state(
+        self, _entry: VersionEntry, _read: Collection[SourceFile] = ()
+    ) -> Mapping[str, str]:
         """See `Source`; of what is from no source its content tells it."""
         origin = self.evaluated.origin
         if origin is not None:
             return origin.state
         return {self.uri: compute_evaluation_key(self._published, self.options)}
+
+    def count_local_bytes(self, _entry: VersionEntry) -> int | None:
+        """See `Source`; nothing has to be read to tell the state."""
+        return None
 
     def load(
         self,

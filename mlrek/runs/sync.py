@@ -444,7 +444,7 @@ def _begin(
     for source, entry in sorted(entries, key=lambda pair: find_age(pair[1].version)):
         if not (entry.skipped or entry.refused):
             with suppress(Exception):  # it comes again, as the version's result
-                work, size = _prepare_work(source, entry, options)
+                work, size = _prepare_work(source, entry, options, is_new=True)
                 workers.begin(work, size=size)
                 prepared[entry.version.arn] = work, size
     return prepared
@@ -526,7 +526,8 @@ def _update_version(job: _Job, options: SyncOptions, tools: _Tools) -> VersionRe
         raise job.place.trouble
     tools.progress.enter_version(entry, "reading")
     prepared = tools.prepared.get(entry.version.arn)
-    work, size = prepared or _prepare_work(job.source, entry, options)
+    is_new = current is None
+    work, size = prepared or _prepare_work(job.source, entry, options, is_new=is_new)
     drawn = tools.drawn[entry.version.project]
     if current and not options.force and _is_same_state(current, work, drawn.known):
         return _leave(job, keep(job.target, current))
@@ -549,6 +550,8 @@ def _update_version(job: _Job, options: SyncOptions, tools: _Tools) -> VersionRe
 
 def _is_same_state(current: LoggedRun, work: Work, drawn_labels: tuple[str, ...]) -> bool:
     """Whether a run was made of the same files, and is drawn with the labels that it should be."""
+    if not work.state:  # nobody had logged it a moment ago
+        return False
     n_labels = count_logged_labels(current)
     if not drawn_labels and count_shown(n_labels, work.options.top_labels) < n_labels:
         return False
@@ -574,22 +577,30 @@ def _choose_options(entry: VersionEntry, options: Options) -> Options:
     return replace(options, threshold=DEFAULT_THRESHOLD)
 
 
-def _prepare_work(source: Source, entry: VersionEntry, options: SyncOptions) -> tuple[Work, int]:
-    """What a worker needs for a version, and the bytes that it will read."""
-    slices = read_slices_state(options.options.slicing, AwsClients(options.aws))
-    files = {**source.read_state(entry), **slices}
+def _prepare_work(
+    source: Source, entry: VersionEntry, options: SyncOptions, *, is_new: bool
+) -> tuple[Work, int]:
+    """What a worker needs for a version, and the bytes that it will read.
+
+    Of a new one no run tells whether it is unchanged: so its local files are read just once.
+    """
     run_options = _choose_options(entry, options.options)
+    size, state = source.count_local_bytes(entry) if is_new else None, ""
+    if size is None:
+        slices = read_slices_state(options.options.slicing, AwsClients(options.aws))
+        files = {**source.read_state(entry), **slices}
+        size, state = count_bytes(files), describe_state(files, run_options)
     work = Work(
         source=source,
         entry=entry,
         options=run_options,
-        state=describe_state(files, run_options),
+        state=state,
         logged_at=options.begun_at,
         aws=options.aws,
         is_dry=options.dry_run,
         is_drawn_known=False,
     )
-    return work, count_bytes(files)
+    return work, size
 
 
 def _leave(job: _Job, kept: Logged) -> VersionResult:

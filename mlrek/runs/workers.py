@@ -33,13 +33,14 @@ from mlrek.sources.contents import add_found, keep_contents
 from mlrek.sources.entries import OnBytes, Source, VersionEntry
 from mlrek.sources.images import read_images_below
 from mlrek.sources.s3 import open_storage
-from mlrek.sources.slices import add_asked_columns
+from mlrek.sources.slices import add_asked_columns, read_slices_state
 from mlrek.tracking.description import (
     AUTO_IMAGES,
     NO_IMAGES,
     Options,
     RunDescription,
     compute_evaluation_key,
+    describe_state,
 )
 
 if TYPE_CHECKING:
@@ -76,10 +77,11 @@ _ADDRESS = re.compile(r"(tcp|tls|ws|wss|ucx)://[^\s/]+:\d+")
 class Work:
     """One version to read and describe: all that is needed, and it travels to any process.
 
-    `is_dry`: nothing will be logged. `logged_key` is the evaluation key of the run that there is
-    already, '' without one or where it is to be replaced in any case; `earlier` is that run's
-    `evaluation.parquet`, b'' where it cannot be read. `is_drawn_known`: nobody has to choose the
-    labels that matrices are drawn with. `is_shared`: a second process may help.
+    `state` is '' where what is read will tell it. `is_dry`: nothing will be logged. `logged_key` is
+    the evaluation key of the run that there is already, '' without one or where it is to be
+    replaced in any case; `earlier` is that run's `evaluation.parquet`, b'' where it cannot be read.
+    `is_drawn_known`: nobody has to choose the labels that matrices are drawn with. `is_shared`: a
+    second process may help.
     """
 
     source: Source
@@ -350,11 +352,18 @@ def describe_read(work: Work, evaluation: Evaluation) -> RunDescription | Unchos
     return describe_run(
         _add_contents(work, evaluation),
         work.options,
-        state=work.state,
+        state=work.state or _tell_state(work, evaluation),
         logged_at=work.logged_at,
         read_images=_choose_images(work),
         is_shared=work.is_shared and has_one_thread(),
     )
+
+
+def _tell_state(work: Work, evaluation: Evaluation) -> str:
+    """The state of the files that an evaluation was just read from."""
+    files = work.source.read_state(work.entry, evaluation.files)
+    slices = read_slices_state(work.options.slicing, AwsClients(work.aws))
+    return describe_state({**files, **slices}, work.options)
 
 
 def count_bytes(state: Mapping[str, str]) -> int:

@@ -13,7 +13,7 @@ from types import MappingProxyType
 from typing import Protocol
 
 from mlrek.errors import SourceError, SourceInterruptedError, SourceNotFoundError, UsageError
-from mlrek.evaluation import Evaluation
+from mlrek.evaluation import Evaluation, SourceFile
 from mlrek.formats.doubts import complete_doubts
 from mlrek.metrics.reported import DEFAULT_THRESHOLD
 from mlrek.metrics.test_set import hide_signatures
@@ -48,8 +48,10 @@ from mlrek.sources.rekognition import (
 from mlrek.sources.s3 import S3Storage
 from mlrek.sources.search import Search, say_kinds
 from mlrek.sources.storage import (
+    FileState,
     LocalStorage,
     Storage,
+    find_local_size,
     join_uri,
     parent_uri,
     path_exists,
@@ -81,17 +83,28 @@ class StoredSource:
         """See `Source`."""
         return sorted(self.catalogue.list_versions(), key=_training_order)
 
-    def read_state(self, entry: VersionEntry) -> Mapping[str, str]:
+    def read_state(
+        self, entry: VersionEntry, read: Collection[SourceFile] = ()
+    ) -> Mapping[str, str]:
         """See `Source`; the provider's own places are the keys, wherever the copies are."""
         known = FILE_FORMATS[entry.format]
-        states = {
-            part.origin or part.uri: _read_part_state(
-                self.storage, part, is_optional=part.role in known.optional_roles
-            )
-            for part in entry.parts
-            if part.role in {*known.roles, *known.optional_roles}
-        }
+        files = {(file.role, file.uri): file for file in read}
+        states = {}
+        for part in _list_state_parts(entry):
+            place = part.origin or part.uri
+            file = files.get((part.role, escape_unencodable(place)))
+            if file is not None and find_local_size(part.uri) is not None:
+                states[place] = str(FileState(size=file.size, sha256=file.sha256))
+            else:
+                is_optional = part.role in known.optional_roles
+                states[place] = _read_part_state(self.storage, part, is_optional=is_optional)
         return {**states, **known.describe_state(entry)}
+
+    def count_local_bytes(self, entry: VersionEntry) -> int | None:
+        """See `Source`."""
+        sizes = [find_local_size(part.uri) for part in _list_state_parts(entry)]
+        known = [size for size in sizes if size is not None]
+        return sum(known) if len(known) == len(sizes) else None
 
     def load(
         self,
@@ -330,6 +343,12 @@ def _refuse(reason: str) -> Callable[[str, AwsOptions], StoredSource]:
         raise UsageError(f"{text}: {reason}")
 
     return refuse
+
+
+def _list_state_parts(entry: VersionEntry) -> list[Part]:
+    """The files that make an evaluation what it is."""
+    known = FILE_FORMATS[entry.format]
+    return [part for part in entry.parts if part.role in {*known.roles, *known.optional_roles}]
 
 
 def _read_part_state(storage: Storage, part: Part, *, is_optional: bool) -> str:

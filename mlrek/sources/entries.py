@@ -115,11 +115,19 @@ class Source(Protocol):
     def list_versions(self) -> Sequence[VersionEntry]:
         """Every version, by project, then by training start."""
 
-    def read_state(self, entry: VersionEntry) -> Mapping[str, str]:
+    def read_state(
+        self, entry: VersionEntry, read: Collection[SourceFile] = ()
+    ) -> Mapping[str, str]:
         """Identity of each evaluation file without a download: URI -> ETag, size, version id.
 
         A file that is not there has the state `missing`, one that only adds something and may not
-        be read `denied`. Local files give their SHA-256.
+        be read `denied`. Local files give their SHA-256: as in `read`, if they were just read.
+        """
+
+    def count_local_bytes(self, entry: VersionEntry) -> int | None:
+        """Bytes of the evaluation files, where all are local; None: one is elsewhere, or missing.
+
+        To tell the state of local files takes as long as to read them.
         """
 
     def load(

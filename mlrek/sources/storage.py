@@ -128,6 +128,15 @@ def path_exists(text: str) -> bool:
         raise _explain(text, exc) from exc
 
 
+def find_local_size(uri: str) -> int | None:
+    """The bytes of a file of this machine; None where there is no such file."""
+    try:
+        path = Path(uri)
+        return path.stat().st_size if "://" not in uri and path.is_file() else None
+    except (OSError, ValueError):  # nobody may look there, or it is no path at all
+        return None
+
+
 def say_missing_path(text: str) -> str:
     """That no file or folder is called so, and what next to it has nearly that name."""
     path = Path(text)
