@@ -26,6 +26,7 @@ from matplotlib.path import Path
 from matplotlib.text import Text
 from matplotlib.textpath import TextPath
 from numpy.typing import NDArray
+from PIL import WebPImagePlugin  # noqa: F401 - else Pillow imports all its formats to find it
 
 from mlrek.evaluation import FloatArray
 from mlrek.figures.paint import paint

@@ -45,9 +45,11 @@ from mlrek.render.tables import list_outcomes
 from mlrek.text import UNDEFINED, escape_unencodable, fmt, fmt_date, set_minus, span
 
 if TYPE_CHECKING:
-    from jinja2 import Environment
+    from jinja2 import Environment, Template
 
 
+REPORT_TEMPLATES: Final = ("report.html", "base.html", "parts.html", "differences.css")
+"""The report, and what it takes in."""
 MAX_REPORTED: Final = 4
 _TASKS: Final[Mapping[Task, str]] = {
     Task.CLASSIFICATION: "one label an image",
@@ -322,18 +324,19 @@ def render_page(
     from markupsafe import Markup
 
     script = "\n".join(("(() => {", *map(_read_asset, scripts), "})();"))
-    html = (
-        _environment()
-        .get_template(template)
-        .render(
-            **facts,
-            style=Markup(_read_asset("page.css")),  # noqa: S704 our own file
-            script=Markup(script),  # noqa: S704 our own files
-            places=Markup(write_slot()),  # noqa: S704 our own text
-            data=Markup(embed_json(data)),  # noqa: S704 escaped for this very place
-        )
+    html = read_template(template).render(
+        **facts,
+        style=Markup(_read_asset("page.css")),  # noqa: S704 our own file
+        script=Markup(script),  # noqa: S704 our own files
+        places=Markup(write_slot()),  # noqa: S704 our own text
+        data=Markup(embed_json(data)),  # noqa: S704 escaped for this very place
     )
     return html.encode("utf-8", "backslashreplace")
+
+
+def read_template(name: str) -> "Template":
+    """A template of a page, compiled once a process."""
+    return _environment().get_template(name)
 
 
 def embed_json(data: Mapping[str, Json]) -> str:

@@ -7,6 +7,8 @@ of them looks for garbage in it.
 import gc
 from importlib import import_module
 
+from mlrek.render.report import REPORT_TEMPLATES, read_template
+
 MODULES = (
     "botocore.session",
     "jinja2",
@@ -18,8 +20,9 @@ MODULES = (
     "scipy.special",
 )
 """The heavy ones are imported where they are used, which each process would do by itself."""
-
 gc.set_threshold(50_000, 10, 10)  # as of the command itself
 for module in MODULES:
     import_module(module)
+for template in REPORT_TEMPLATES:
+    read_template(template)
 gc.freeze()

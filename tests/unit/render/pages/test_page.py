@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 from html.parser import HTMLParser
+from importlib.resources import files
 
 import pytest
 from fakes.large_evaluation import make_large_evaluation
+from jinja2 import Environment
+from jinja2.meta import find_referenced_templates
 
 from mlrek.evaluation import Doubt, DoubtKind, Provider
 from mlrek.metrics.compute import compute_metrics
-from mlrek.render.report import MAX_BYTES, render_report
+from mlrek.render.report import MAX_BYTES, REPORT_TEMPLATES, render_report
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -151,3 +154,16 @@ def test_doubts_stand_before_the_remarks_and_hostile_text_in_them_is_text(evalua
     assert "10 doubts about these numbers" in text  # one more: thresholds were fitted
     assert text.index("stops checks") < text.index("said first") < text.index("only a remark")
     assert "Touches recall of <script>alert(1)</script>" in text
+
+
+def test_all_that_the_report_takes_in_is_compiled_once_for_all_processes():
+    """The templates that are compiled before processes are forked are those that a report needs."""
+    assets = files("mlrek.render").joinpath("assets")
+    needed, waiting = set(), ["report.html"]
+    while waiting:
+        name = waiting.pop()
+        needed.add(name)
+        parsed = Environment().parse(assets.joinpath(name).read_text(encoding="utf-8"))  # noqa: S701
+        waiting += {found for found in find_referenced_templates(parsed) if found} - needed
+
+    assert needed == set(REPORT_TEMPLATES)
