@@ -20,7 +20,7 @@ HERE = Path(__file__).parent
 README = HERE / "README.md"
 BEGIN, END = "<!-- measured by run_all.py -->", "<!-- end -->"
 BENCHMARKS = {
-    "sync": "bench_sync.py --versions 5 --images 20000 --labels 20 --local",
+    "sync": "bench_sync.py --versions 5 --images 20000 --labels 20 --local --against tuned",
     "sync-s3": "bench_sync.py --versions 5 --images 20000 --labels 20 --against tuned --wanted 2.5",
     "sync-many": "bench_sync.py --versions 100 --images 2000 --labels 10 --records top1 --local"
     " --against tuned --wanted 4",
