@@ -8,6 +8,7 @@ from math import ceil, floor
 from typing import Final, NamedTuple
 
 import numpy as np
+from matplotlib import __version__ as matplotlib_version
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
@@ -16,6 +17,8 @@ from matplotlib.transforms import IdentityTransform
 from numpy.typing import NDArray
 from PIL import Image
 
+KEEPS_TEXTS: Final = tuple(map(int, matplotlib_version.split(".")[:2])) >= (3, 11)
+"""Older versions set texts at whole pixels: one that is kept could stand a pixel aside."""
 _MOST_KEPT: Final = 2000
 _AROUND: Final = 3
 """Pixels around the box of a text that its letters may reach into."""
@@ -38,7 +41,7 @@ _kept: dict[tuple[object, ...], Cover] = {}
 def paint(figure: Figure) -> NDArray[np.uint8]:
     """The pixels of a figure, (height, width, 3); texts lie above all else."""
     canvas = FigureCanvasAgg(figure)
-    texts = [text for text in _list_texts(figure) if text.get_bbox_patch() is None]
+    texts = [text for text in _list_texts(figure) if KEEPS_TEXTS and not text.get_bbox_patch()]
     for text in texts:
         text.set_visible(False)
     try:

@@ -38,9 +38,9 @@ def logged(tmp_path, monkeypatch):
     client = MlflowClient(tracking_uri=uri)
 
     def log(pixels, **named):
-        run_id = client.create_run("0").info.run_id
-        client.log_image(run_id, pixels, **named)
-        folder = Path(client.download_artifacts(run_id, "images"))
+        run = client.create_run("0").info
+        client.log_image(run.run_id, pixels, synchronous=True, **named)
+        folder = Path(run.artifact_uri.removeprefix("file://"), "images")  # some download no `%`
         return uri, {f"images/{file.name}": file.read_bytes() for file in folder.iterdir()}
 
     return log
