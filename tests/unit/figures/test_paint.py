@@ -71,8 +71,9 @@ def test_pictures_are_those_that_matplotlib_draws(path, version, metrics, draw_f
         assert abs(render_rgb(figure) - wanted).max() <= INVISIBLE
 
 
-def test_a_second_version_sets_only_the_texts_that_are_new(metrics, count_calls):
+def test_a_second_version_sets_only_the_texts_that_are_new(metrics, count_calls, monkeypatch):
     """Of the names, numbers and titles of three pictures none is set twice: only its own name."""
+    monkeypatch.setattr(paint, "_kept", {})
     draw_pictures(metrics, version="v1")
     drawn = count_calls(RendererAgg, "draw_text")
     draw_pictures(metrics, version="v2")
