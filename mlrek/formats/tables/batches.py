@@ -28,6 +28,8 @@ from mlrek.formats.tables.columns import (
 )
 
 PARQUET_MARK: Final = b"PAR1"
+_DAMAGE: Final = (pa.ArrowException, OSError, UnicodeDecodeError)
+"""What pyarrow raises for a Parquet file that is damaged, also in a column's name."""
 
 _BLOCK_BYTES: Final = 1 << 20  # and one thread: more of either take far more memory
 _CELLS_AT_ONCE: Final = 1 << 19
@@ -77,7 +79,7 @@ def seems_one(files: Files, name: str = ITSELF) -> bool:
         if inside.startswith((b"{", b"[")):
             return _seems_json(files.read(name))
         _, names = split_names(_split_header("", files.read(name))[1])
-    except (ParseError, pa.ArrowException, OSError):
+    except (ParseError, *_DAMAGE):
         return False
     return names_images(names)
 
@@ -145,7 +147,7 @@ def _open_parquet(uri: str, chunks: Iterable[bytes], means: ReadHeader) -> Table
         labels = [names[header.roles[role]] for role in LABELS if role in header]
         coded = [*filter(partial(_holds_texts, schema), [*labels, *header.further])]  # far faster
         file = parquet.ParquetFile(pa.BufferReader(buffer), read_dictionary=coded)
-    except (pa.ArrowException, OSError) as exc:
+    except _DAMAGE as exc:
         raise _damaged(uri, exc) from exc
 
     def iter_batches(places: Sequence[int]) -> Iterator[Columns]:
@@ -154,7 +156,7 @@ def _open_parquet(uri: str, chunks: Iterable[bytes], means: ReadHeader) -> Table
             n_rows = max(_CELLS_AT_ONCE // len(wanted), 1)
             for batch in file.iter_batches(batch_size=n_rows, columns=wanted):
                 yield [batch.column(batch.schema.get_field_index(name)) for name in wanted]
-        except (pa.ArrowException, OSError) as exc:
+        except _DAMAGE as exc:
             raise _damaged(uri, exc) from exc
 
     return TableFile(uri=uri, header=header, iter_batches=iter_batches)

@@ -96,6 +96,12 @@ ANSWERS = {
     "only a header": (HEADER, "has a header, but not one row"),
     "not UTF-8": (b"image,label\na,caf\xe9\n", "is no text in UTF-8"),
     "damaged Parquet": (b"PAR1 damaged", "is a Parquet file that cannot be read"),
+    "damaged name in Parquet": (
+        write_parquet({"image": ["a"], "label": ["cat"], "caf\u00e9": ["x"]}).replace(
+            "caf\u00e9".encode(), b"caf\xe5\xa9"
+        ),
+        "is a Parquet file that cannot be read",
+    ),
     "turned box": (
         f"{BOXES}a,cat,1,10,10,5,20\n",
         r"row 1 \('a'\): its box has no area: x from 10",
