@@ -283,7 +283,7 @@ class Lister:
             for item in items:
                 if (key := item["Key"]) in known or key in others:
                     self.found[bucket, key] = _parse_item(item)
-            if not page["IsTruncated"]:
+            if not page.get("IsTruncated"):
                 return
             last = items[-1]["Key"] if items else after
             if last <= after:

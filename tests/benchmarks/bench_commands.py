@@ -114,9 +114,10 @@ def make_places(folder: Path) -> dict[str, str]:
     """A store with the digits in it, registered, and a small test set of somebody's own."""
     images = [f"s3://mine/{i}.png" for i in range(50)]
     labels = [("three", "eight")[i % 2] for i in range(50)]
-    for name, column in (("truth", "label"), ("answers", "prediction")):
+    said = [("three", "eight")[(i + (i < 5)) % 2] for i in range(50)]  # five are wrong
+    for name, column, cells in (("truth", "label", labels), ("answers", "prediction", said)):
         with (folder / f"{name}.csv").open("w", newline="") as file:
-            csv.writer(file).writerows([("image", column), *zip(images, labels, strict=True)])
+            csv.writer(file).writerows([("image", column), *zip(images, cells, strict=True)])
     uri = f"sqlite:///{folder}/mlflow.db"
     sync = f"sync {DIGITS} --tracking-uri {uri} --register digits --quiet"
     measure([sys.executable, "-m", "mlrek", *sync.split()], (0,))

@@ -75,7 +75,8 @@ class _Handler(BaseHTTPRequestHandler):
             if path.is_file() and (key := path.relative_to(self.server.folder).as_posix())
             if key.startswith(prefix)
         ]
-        return f"<ListBucketResult>{''.join(rows)}</ListBucketResult>"
+        whole = "<IsTruncated>false</IsTruncated>"
+        return f"<ListBucketResult>{whole}{''.join(rows)}</ListBucketResult>"
 
     def send_file(self, file: Path) -> None:
         """The content, or the part of it that is asked for."""
