@@ -18,7 +18,10 @@ def main(arguments: list[str]) -> None:
     path = Path(arguments[0]) if arguments else Path(__file__).with_name("mlrek.ipynb")
     notebook = nbformat.read(path, as_version=4)
     client = NotebookClient(
-        notebook, kernel_name="python3", resources={"metadata": {"path": str(path.parent)}}
+        notebook,
+        kernel_name="python3",
+        coalesce_streams=True,  # a kernel under load sends what a cell prints in several pieces
+        resources={"metadata": {"path": str(path.parent)}},
     )
     client.execute()
     for cell in notebook.cells:
