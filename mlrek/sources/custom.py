@@ -353,7 +353,7 @@ def find_versions(tree: Tree) -> FoundVersions:
         return _read_version(tree, file)
 
     found = dict(read_all(read, filter(is_description, tree.files)))
-    taken = frozenset(file.uri for file in tree.files if parent_uri(file.uri) in found)
+    taken = frozenset(file.uri for file in tree.list_right_in(found))
     return FoundVersions(entries=list(found.values()), taken=taken)
 
 

@@ -257,7 +257,8 @@ class LiveModel:
 
 def find_versions(tree: Tree) -> FoundVersions:
     """Every version that any file of the tree tells of, whatever the files are called."""
-    roles = dict(read_all(lambda file: _sniff(tree, file), tree.files))
+    known = (file for file in tree.files if _seems_known(file) or file.uri == tree.chosen)
+    roles = dict(read_all(lambda file: _sniff(tree, file), known))
     roles.update(_find_spoilt(tree, {parent_uri(uri) for uri in roles}, roles))
     documents = [file for file in tree.files if file.uri in roles and not roles[file.uri].is_data]
     data = {uri: role for uri, role in roles.items() if role.is_data}
@@ -306,11 +307,13 @@ def find_location(name: str) -> str:
     return found.location if found and is_model else ""
 
 
+def _seems_known(file: StoredFile) -> bool:
+    """Whether it is worth a look, by its name."""
+    return PurePosixPath(file.name).suffix.lower() in _SUFFIXES
+
+
 def _sniff(tree: Tree, file: StoredFile) -> tuple[str, GoogleRole] | None:
     """A file's URI and what it holds; None when it is nothing of Google's."""
-    suffix = PurePosixPath(file.name).suffix.lower()
-    if suffix not in _SUFFIXES and file.uri != tree.chosen:
-        return None
     try:
         name = PurePosixPath(file.name).name
         kind = tree.sniff(file) or sniff_inside(tree.read_head(file), name)
@@ -327,10 +330,10 @@ def _find_spoilt(
     tree: Tree, folders: Collection[str], known: Collection[str]
 ) -> Iterator[tuple[str, GoogleRole]]:
     """Files next to Google's with its names that hold no JSON, or an error: empty, a pointer."""
-    for file in tree.files:
+    for file in tree.list_right_in(folders):
         name = PurePosixPath(file.name).name
         role = next((role for form, role in _NAMED if form.match(name)), None)
-        if role is None or file.uri in known or parent_uri(file.uri) not in folders:
+        if role is None or file.uri in known:
             continue
         with suppress(SourceError):  # what cannot be read at all is told by the caller
             head = tree.read_head(file)

@@ -146,7 +146,8 @@ class _SavedFile:
 
 def find_versions(tree: Tree) -> FoundVersions:
     """Every version that a file of the tree is of; manifests are read by their heads alone."""
-    found = read_all(lambda file: _inspect(tree, file), tree.files)
+    known = (file for file in tree.files if _seems_known(file) or file.uri == tree.chosen)
+    found = read_all(lambda file: _inspect(tree, file), known)
     groups: dict[tuple[str, str], list[_SavedFile]] = {}
     for one in _name_all(found):
         arn = one.version.arn if one.version else ""
@@ -182,12 +183,15 @@ def load_evaluation(entry: VersionEntry, reader: PartReader) -> Evaluation:
     return evaluation
 
 
+def _seems_known(file: StoredFile) -> bool:
+    """Whether it is worth a look, by its name."""
+    path = PurePosixPath(file.name)
+    return path.suffix.lower() in _SUFFIXES or _guess_role(path.name) is not None
+
+
 def _inspect(tree: Tree, file: StoredFile) -> _SavedFile | None:
     """What a file is by its head; None when it is nothing of Lookout's."""
-    path = PurePosixPath(file.name)
-    named = _guess_role(path.name)
-    if not named and path.suffix.lower() not in _SUFFIXES and file.uri != tree.chosen:
-        return None
+    named = _guess_role(PurePosixPath(file.name).name)
     claim = partial(_claim_description, tree, file)
     seen = inspect(tree, file, Service.LOOKOUT, frozenset(_READ), named=named, claim=claim)
     if seen is None:

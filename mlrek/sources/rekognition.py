@@ -263,7 +263,7 @@ def find_versions(tree: Tree) -> FoundVersions:
         return inspect_file(tree, file, tree.find_around(file).project)
 
     described = dict(read_all(read_version, filter(is_description, tree.files)))
-    nearby = [file for file in tree.files if parent_uri(file.uri) in described]
+    nearby = tree.list_right_in(described)
     unknown = [
         file
         for file in tree.files

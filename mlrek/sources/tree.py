@@ -97,6 +97,10 @@ class Tree:
         known = (self._heads, self._around, self._kinds)
         return Tree(self.storage, left, self.chosen, self.on_look, *known)
 
+    def list_right_in(self, folders: Collection[str]) -> list[StoredFile]:
+        """The files right in one of some folders."""
+        return [file for file in self.files if parent_uri(file.uri) in folders] if folders else []
+
     def read(self, file: StoredFile) -> bytes:
         """The whole content of a small file."""
         return read_bytes(self.storage, file.uri)
@@ -203,14 +207,17 @@ def _say_other(head: bytes, found: Role | None, named: Role) -> str:
 
 
 def read_all(read: Callable[[StoredFile], T | None], files: Iterable[StoredFile]) -> list[T]:
-    """What each file says, in order, without those that say nothing; several at once."""
+    """What each file says, in order, without those that say nothing; several at once.
+
+    To hand a file over takes longer than to see by its name that it is of no use.
+    """
     with ThreadPoolExecutor(MAX_READERS) as pool:
         return [said for said in pool.map(read, files) if said is not None]
 
 
 def is_description(file: StoredFile) -> bool:
     """Whether it has the name of an archived version's description."""
-    return PurePosixPath(file.name).name == VERSION_FILE
+    return VERSION_FILE in file.name and PurePosixPath(file.name).name == VERSION_FILE
 
 
 def place_parts(parts: Iterable[Part], folder: str) -> tuple[Part, ...]:
