@@ -252,24 +252,29 @@ def count_trials(evaluation: Evaluation, curves: ThresholdCurves) -> tuple[Trial
         pairs, _ = pair_detections(evaluation, evaluation.detections)
         columns = pairs.image_idx, pairs.label_idx, pairs.confidence
         found = _count_images(*columns, len(evaluation.labels))
+        together = _count_images(columns[0], np.zeros_like(columns[1]), columns[2], 1)[:, 0]
     else:
-        found = curves.tp + curves.fp
-        columns = _list_records(evaluation)
-    together = _count_images(columns[0], np.zeros_like(columns[1]), columns[2], 1)[:, 0]
+        found, together = curves.tp + curves.fp, _count_predicted(evaluation)
     return (
         Trials(n=together, wrong=curves.fp.sum(axis=1)),
         [Trials(n=n, wrong=wrong) for n, wrong in zip(found.T, curves.fp.T, strict=True)],
     )
 
 
-def _list_records(evaluation: Evaluation) -> tuple[IntArray, IntArray, np.ndarray]:
-    """Image, label and confidence of each record that counts."""
+def _count_predicted(evaluation: Evaluation) -> IntArray:
+    """Images on which any label is predicted at each step, by the records that count, (101,)."""
     records = evaluation.records
-    image_idx = records.image_idx
-    kept = np.ones(len(image_idx), dtype=np.bool_)
+    has_records = records.counts > 0
+    counted = np.ones_like(has_records)
     if evaluation.task is Task.CLASSIFICATION:
-        kept = evaluation.truth.counts[image_idx] > 0
-    return image_idx[kept], records.label_idx[kept], records.confidence[kept]
+        counted = evaluation.truth.counts > 0
+    highest = np.zeros(0)
+    if has_records.any():  # what stands between two such images is of the first one
+        first = records.offsets[:-1][has_records]
+        highest = np.maximum.reduceat(records.confidence, first)[counted[has_records]]
+    reached = np.searchsorted(np.arange(N_STEPS) / 100, highest, side="right")
+    counts = np.bincount(reached, minlength=N_STEPS + 1)
+    return np.cumsum(counts[::-1])[::-1][1:]
 
 
 def _count_images(

@@ -82,6 +82,17 @@ def describe_run(
     files = {path: encode_png(pixels) for path, pixels in pictures.items()}
     grid = _draw_grid(evaluation, metrics, options)
     small = read_pictures(evaluation, metrics, read_images)
+    table = _describe_table(evaluation, metrics, small)
+    report = render_report(
+        evaluation,
+        metrics,
+        remarks=list_version_remarks(evaluation, metrics),
+        test_set_digest=digest,
+        logged_at=logged_at,
+        pictures=small,
+        drawn_labels=options.drawn_labels,
+        slices=slices,
+    )
     steps = {STEPS_TAG: " ".join(str(picture.step) for picture in grid)} if grid else {}
     return RunDescription(
         run_name=version.name,
@@ -101,26 +112,17 @@ def describe_run(
         | steps,
         params=describe_params(evaluation, metrics),
         metrics=describe_metrics(evaluation, metrics, slices),
-        files={
-            **files,
-            "evaluation.parquet": parquet,
-            **tables.result(),
-            **_describe_table(evaluation, metrics, small),
-            "report.html": render_report(
-                evaluation,
-                metrics,
-                remarks=list_version_remarks(evaluation, metrics),
-                test_set_digest=digest,
-                logged_at=logged_at,
-                pictures=small,
-                drawn_labels=options.drawn_labels,
-                slices=slices,
-            ),
-        },
         grid=(*_show(main, pictures, files), *grid),
         dataset=describe_dataset(evaluation, digest, metrics.test_images),
         doubts=order_doubts(list_doubts(evaluation, metrics)),
         knows=compute_knowledge(evaluation),
+        files={  # at the end: the other process makes some of them
+            **files,
+            "evaluation.parquet": parquet,
+            **tables.result(),
+            **table,
+            "report.html": report,
+        },
     )
 
 

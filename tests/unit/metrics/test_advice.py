@@ -1,5 +1,7 @@
 """From which threshold on a precision can be promised, and how often that is true."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from builders.detections import build_detection
@@ -86,6 +88,30 @@ def test_of_all_labels_together_images_are_counted():
     assert (together.n[85], together.wrong[85]) == (1, 0)
     assert (together.n[20], together.wrong[20]) == (2, 1)
     assert [(one.n[50], one.wrong[50]) for one in by_label] == [(1, 0), (1, 1)]
+
+
+@pytest.mark.parametrize("task", [Task.CLASSIFICATION, Task.MULTILABEL])
+@pytest.mark.parametrize("seed", range(20))
+def test_images_are_counted_as_one_by_one(seed, task):
+    """At each step those with a record that reaches it; of one label an image, those with truth."""
+    rng = np.random.default_rng(seed)
+    most = 1 if task is Task.CLASSIFICATION else 3
+    truth = [rng.permutation(3)[: rng.integers(most + 1)].tolist() for _ in range(9)]
+    records = [
+        [(int(code), float(rng.choice([0, 0.29, 0.57, 1, rng.random()]))) for code in codes]
+        for codes in (rng.permutation(3)[: rng.integers(4)] for _ in range(9))
+    ]
+    evaluation = build_evaluation(truth, records, task=task)
+    curves = SimpleNamespace(tp=np.zeros((101, 3), int), fp=np.zeros((101, 3), int))
+    together, _ = count_trials(evaluation, curves)
+    highest = [
+        max((confidence for _, confidence in image), default=-1)
+        for image, labels in zip(records, truth, strict=True)
+        if labels or task is Task.MULTILABEL
+    ]
+    assert together.n.tolist() == [
+        sum(confidence >= step / 100 for confidence in highest) for step in range(101)
+    ]
 
 
 def test_boxes_are_counted_by_images():

@@ -2,12 +2,15 @@
 
 import os
 import threading
+from collections.abc import Callable
 from multiprocessing import context
+from typing import Any
 
 import pytest
 from builders.evaluations import build_evaluation
 
 from mlrek.formats.dealing import CAN_FORK
+from mlrek.runs import content
 from mlrek.runs.content import describe_run
 from mlrek.runs.meanwhile import Meanwhile, has_one_thread
 from mlrek.tracking.description import Options
@@ -79,3 +82,21 @@ def test_two_processes_make_the_same_run() -> None:
     assert [*alone.files] == [*shared.files]
     assert alone.metrics == shared.metrics
     assert alone.tags == shared.tags
+
+
+def test_the_other_process_is_waited_for_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """While another process makes the tables, this one makes all that does not need them."""
+    steps, result = list[str](), Meanwhile.result
+
+    def note(name: str, make: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda *args, **kwargs: [steps.append(name), make(*args, **kwargs)][1]
+
+    for name in ("render_report", "list_doubts", "describe_dataset", "compute_knowledge"):
+        monkeypatch.setattr(content, name, note(name, getattr(content, name)))
+    monkeypatch.setattr(Meanwhile, "result", note("result", result))
+    evaluation = build_evaluation([[0], [1]], [[(0, 0.9)], [(1, 0.6)]])
+    describe_run(evaluation, Options(), state="", logged_at="2026-01-02")
+    assert sorted(steps[:-1]) == [
+        *("compute_knowledge", "describe_dataset", "list_doubts", "render_report", "result")
+    ]
+    assert (steps[0], steps[-1]) == ("result", "result")
