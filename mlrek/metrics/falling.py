@@ -41,7 +41,7 @@ class FallingScores:
 
     def count_places(self) -> Places:
         """What stands at each distinct score."""
-        return _count_places(self.is_true, _find_ends(self.confidence))
+        return _count_places(self.is_true, find_ends(self.confidence))
 
 
 def sort_scores(
@@ -81,10 +81,11 @@ def pool_places(confidence: FloatArray, is_true: BoolArray) -> Places:
     keys = np.sort(keys)
     falling = keys[::-1]
     is_true = (falling & np.uint64(1)).astype(np.bool_)
-    return _count_places(is_true, _find_ends(falling >> np.uint64(1)))
+    return _count_places(is_true, find_ends(falling >> np.uint64(1)))
 
 
-def _find_ends(falling: NDArray[np.float64] | NDArray[np.uint64]) -> IntArray:
+def find_ends(falling: NDArray[np.float64] | NDArray[np.uint64]) -> IntArray:
+    """How many numbers are of each distinct one or above, (n_places,); `falling` (n,)."""
     if not len(falling):
         return np.zeros(0, dtype=np.int64)
     return np.append(np.flatnonzero(falling[1:] != falling[:-1]) + 1, len(falling))

@@ -73,4 +73,4 @@ def test_the_scores_of_a_label_are_sorted_once(build_scores, sorts):
 
     compute_metrics(evaluation)
 
-    assert sorts == {"argsort": 2 + N_LABELS, "sort": 5, "unique": 1, "lexsort": 1}
+    assert sorts == {"argsort": 3 + N_LABELS, "sort": 5, "unique": 1}

@@ -89,6 +89,56 @@ def test_each_part_is_left_out_and_the_rest_fitted_anew():
         assert fit.counts.support[1 + part].tolist() == truth[kept].sum(axis=0).tolist()
 
 
+@pytest.mark.parametrize("digits", [2, 3, 10])
+@pytest.mark.parametrize(
+    "kind", ["telling", "random", "misleading", "equal", "rare", "always", "cliff"]
+)
+def test_of_many_thresholds_the_best_is_found_without_trying_each(kind, digits):
+    """Thousands of positives, of scores with ties and without: as when every threshold is tried."""
+    rng = np.random.default_rng(digits)
+    n, share = 4000, {"rare": 0.002, "always": 1.0}.get(kind, 0.45)
+    is_true = rng.random(n) < share
+    shift = {"random": 0.0, "misleading": -0.3}.get(kind, 0.3)
+    scores = np.clip(rng.random(n) * 0.7 + shift * is_true, 0, 1).round(digits)
+    scores = np.full(n, 0.25) if kind == "equal" else scores
+    if kind == "cliff":  # the best is the lowest of the surer positives, whatever is left out
+        is_true = np.repeat([True, False, True], [905, 2795, 300])
+        scores = np.linspace(1, 0, n)
+    images = [f"s3://bucket/{i}.jpg" for i in range(n)]
+    evaluation = build_evaluation(
+        [[0] if true else [1] for true in is_true],
+        [[(0, score), (1, 0.5)] for score in scores.tolist()],
+        n_labels=2,
+        thresholds=[0.4, 0.5],
+        images=images,
+    )
+    folds = deal_folds(images)
+
+    fit = fit_across(RankedPairs(pairs=pair_records(evaluation)), evaluation.thresholds, folds)
+
+    for row, left_out in enumerate(range(-1, N_PARTS)):
+        kept = folds.part != left_out
+        thresholds = [
+            find_best(scores, is_true, kept & (folds.fold != fold), assumed=0.4)
+            for fold in range(5)
+        ]
+        predicted = kept & (scores >= np.array(thresholds)[folds.fold])
+        assert fit.thresholds[0, row].tolist() == thresholds
+        assert fit.counts.predicted[row, 0] == predicted.sum()
+        assert fit.counts.tp[row, 0] == (predicted & is_true).sum()
+
+
+def find_best(scores, is_true, kept, *, assumed):
+    """The highest threshold of best F1 on the images that are kept, by trying each score."""
+    falling = np.unique(scores[kept])[::-1]
+    right, predicted = (
+        len(own) - np.searchsorted(own, falling)
+        for own in (np.sort(scores[kept & is_true]), np.sort(scores[kept]))
+    )
+    f1 = 2 * right / (predicted + np.count_nonzero(kept & is_true))
+    return falling[f1.argmax()] if right.any() else assumed
+
+
 def test_a_label_that_others_do_not_have_keeps_its_assumed_threshold():
     """One true image of a label: its own fold learns nothing of it and reads the assumed one."""
     images = [f"s3://bucket/{i}.jpg" for i in range(12)]
