@@ -1,9 +1,18 @@
-"""Arrays that grow as a table is read."""
+"""Columns that grow as a table is read: numbers, and the images of rows as codes."""
 
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute
 from numpy.typing import NDArray
+
+from mlrek.evaluation import IntArray
+from mlrek.formats.tables.batches import to_text_column
+
+_IMAGES_AT_ONCE: Final = 1 << 18
+_NOWHERE: Final = -1
 
 
 class GrowingColumn:
@@ -26,3 +35,73 @@ class GrowingColumn:
         """All rows."""
         self._values.resize((self._n, *self._values.shape[1:]), refcheck=False)
         return self._values
+
+
+@dataclass(slots=True)
+class ImageCodes:
+    """Codes of the images of rows in the order in which they come up.
+
+    Rows of one image mostly follow each other: such a run counts as one, also where it goes on in
+    the next batch. `waiting` are the images of runs, and the lengths of these. While names rise
+    from run to run, none comes up twice, and nothing is looked up. In any other order the images
+    of many batches are looked up at once, by Arrow, as there may be millions.
+    """
+
+    known: pa.Array = field(default_factory=lambda: pa.array([], pa.large_string()))
+    waiting: list[tuple[pa.Array, IntArray]] = field(default_factory=list)
+    n_waiting: int = 0
+    n_looked_up: int = 0
+    last: str = ""
+    rises: bool = True
+    column: GrowingColumn = field(default_factory=lambda: GrowingColumn(dtype=np.int32))
+
+    def add(self, column: pa.Array) -> int:
+        """Code a column, at the latest when `finish` is called; its first empty cell, or -1."""
+        texts = column if pa.types.is_string(column.type) else to_text_column(column)
+        runs = pa.compute.run_end_encode(texts)
+        images, ends = to_text_column(runs.values), runs.run_ends.to_numpy()
+        lengths = pa.compute.binary_length(images).fill_null(0)
+        if (empty := pa.compute.index(lengths, 0).as_py()) >= 0:
+            return int(ends[empty - 1]) if empty else 0
+        if len(images):
+            self._wait(images, np.diff(ends, prepend=ends.dtype.type(0)))
+        return _NOWHERE
+
+    def _wait(self, images: pa.Array, counts: IntArray) -> None:
+        first, before, self.last = images[0].as_py(), self.last, images[-1].as_py()
+        if first == before and self.waiting:
+            self.waiting[-1][1][-1] += counts[0]
+            images, counts = images[1:], counts[1:]
+            if not len(images):
+                return
+        self.rises = self.rises and before <= first and _rise(images)
+        self.waiting.append((images, counts))
+        self.n_waiting += len(images)
+        if not self.rises and self.n_waiting >= max(_IMAGES_AT_ONCE, len(self.known)):
+            self._code()
+
+    def finish(self) -> tuple[tuple[str, ...], IntArray]:
+        """All images, and the code of each row."""
+        self._code()
+        images = tuple(self.known.to_pylist())
+        self.known = pa.nulls(0, pa.large_string())
+        return images, self.column.finish()
+
+    def _code(self) -> None:
+        if not self.waiting:
+            return
+        images = pa.concat_arrays([self.known, *(images for images, _ in self.waiting)])
+        counts = np.concatenate([counts for _, counts in self.waiting])
+        n_known, self.waiting, self.n_waiting = len(self.known), [], 0
+        if self.rises:
+            codes, self.known = np.arange(len(images), dtype=np.int32), images
+        else:
+            coded = images.dictionary_encode()
+            codes, self.known = coded.indices.to_numpy()[n_known:], coded.dictionary
+            self.n_looked_up += len(images)
+        self.column.append(np.repeat(codes, counts))
+
+
+def _rise(texts: pa.Array) -> bool:
+    """Whether each text is above the one before it, in the order of its bytes."""
+    return bool(pa.compute.all(pa.compute.greater(texts[1:], texts[:-1])).as_py() is not False)

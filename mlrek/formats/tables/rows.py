@@ -23,7 +23,6 @@ from mlrek.formats.tables.batches import (
     parse_column,
     read_flags,
     seems_one,
-    to_text_column,
     to_texts,
 )
 from mlrek.formats.tables.columns import LABELS, Header, Role, read_image_header
@@ -35,7 +34,7 @@ from mlrek.formats.tables.further import (
     list_read,
     warn_unread,
 )
-from mlrek.formats.tables.growing import GrowingColumn
+from mlrek.formats.tables.growing import GrowingColumn, ImageCodes
 from mlrek.metrics.test_set import take_rows
 
 _MAY_BE_LISTS: Final = (*LABELS, Role.CONFIDENCE)
@@ -43,7 +42,6 @@ _MAY_BE_LISTS: Final = (*LABELS, Role.CONFIDENCE)
 NONE: Final = -1
 """The code of an empty cell."""
 
-_IMAGES_AT_ONCE: Final = 1 << 18
 _LISTS: Final = Decoder(list[str])
 
 
@@ -225,53 +223,6 @@ class TextCodes:
         return np.asarray(places[at])
 
 
-@dataclass(slots=True)
-class _ImageCodes:
-    """Codes of the images of rows in the order in which they come up.
-
-    There may be millions, in any order. So the images of many batches are looked up at once, by
-    Arrow: `waiting` are the distinct images of a batch, and its rows as places among these. Rows
-    of one image mostly follow each other: such a run is looked up as one.
-    """
-
-    known: pa.Array = field(default_factory=lambda: pa.array([], pa.large_string()))
-    waiting: list[tuple[pa.Array, IntArray]] = field(default_factory=list)
-    n_waiting: int = 0
-    column: GrowingColumn = field(default_factory=lambda: GrowingColumn(dtype=np.int32))
-
-    def add(self, column: pa.Array) -> int:
-        """Code a column, at the latest when `finish` is called; its first empty cell, or -1."""
-        texts = column if pa.types.is_string(column.type) else to_text_column(column)
-        runs = pa.compute.run_end_encode(texts)
-        coded = to_text_column(runs.values).dictionary_encode(null_encoding="encode")
-        images, ends = coded.dictionary, runs.run_ends.to_numpy()
-        places = np.repeat(coded.indices.to_numpy(), np.diff(ends, prepend=ends.dtype.type(0)))
-        lengths = pa.compute.binary_length(images).fill_null(0)
-        if (empty := pa.compute.index(lengths, 0).as_py()) >= 0:
-            return int(np.argmax(places == empty))
-        self.waiting.append((images, places))
-        self.n_waiting += len(images)
-        if self.n_waiting >= max(_IMAGES_AT_ONCE, len(self.known) // 2):
-            self._code()
-        return NONE
-
-    def finish(self) -> tuple[tuple[str, ...], IntArray]:
-        """All images, and the code of each row."""
-        self._code()
-        images = tuple(self.known.to_pylist())
-        self.known = pa.nulls(0, pa.large_string())
-        return images, self.column.finish()
-
-    def _code(self) -> None:
-        images = pa.concat_arrays([self.known, *(images for images, _ in self.waiting)])
-        coded, begin = images.dictionary_encode(), len(self.known)
-        codes, self.known = coded.indices.to_numpy(), coded.dictionary
-        for distinct, places in self.waiting:
-            self.column.append(codes[begin : begin + len(distinct)][places])
-            begin += len(distinct)
-        self.waiting, self.n_waiting = [], 0
-
-
 @dataclass(slots=True, kw_only=True)
 class _Gathered:
     """Columns as they grow, batch by batch."""
@@ -279,7 +230,7 @@ class _Gathered:
     header: Header
     roles: list[Role]
     further: list[FurtherColumn]
-    images: _ImageCodes = field(default_factory=_ImageCodes)
+    images: ImageCodes = field(default_factory=ImageCodes)
     labels: TextCodes = field(default_factory=TextCodes)
     codes: dict[Role, GrowingColumn] = field(default_factory=dict)
     counts: dict[Role, GrowingColumn] = field(default_factory=dict)
