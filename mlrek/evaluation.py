@@ -225,7 +225,7 @@ class LabelSets:
 
     def __post_init__(self) -> None:
         _check_offsets(self.offsets, len(self.label_idx))
-        _check_sorted_labels(self.image_idx, self.label_idx)
+        _check_sorted_labels(self.offsets, self.label_idx)
 
     @property
     def counts(self) -> IntArray:
@@ -253,10 +253,11 @@ class Records:
 
     def __post_init__(self) -> None:
         _check_offsets(self.offsets, len(self.label_idx))
-        _check_sorted_labels(self.image_idx, self.label_idx)
+        _check_sorted_labels(self.offsets, self.label_idx)
         if not len(self.label_idx) == len(self.confidence) == len(self.outcome):
             raise EvaluationError("records: columns of unequal length")
-        if not np.all((self.confidence >= 0) & (self.confidence <= 1)):
+        low, high = np.min(self.confidence, initial=1), np.max(self.confidence, initial=0)
+        if not (low >= 0 and high <= 1):  # of NaN both are NaN
             raise EvaluationError("records: a confidence is not between 0 and 1")
 
     @property
@@ -566,9 +567,11 @@ def _check_offsets(offsets: IntArray, n: int) -> None:
         raise EvaluationError("offsets do not partition their column")
 
 
-def _check_sorted_labels(image_idx: IntArray, label_idx: IntArray) -> None:
+def _check_sorted_labels(offsets: IntArray, label_idx: IntArray) -> None:
     if len(label_idx) and label_idx.min() < 0:
         raise EvaluationError("a label code is negative")
-    same_image = image_idx[1:] == image_idx[:-1]
-    if np.any(same_image & (label_idx[1:] <= label_idx[:-1])):
+    rises = label_idx[1:] > label_idx[:-1]
+    starts = offsets[(offsets > 0) & (offsets < len(label_idx))]
+    rises[starts - 1] = True  # of another image
+    if not rises.all():
         raise EvaluationError("labels of an image are not sorted and distinct")

@@ -36,6 +36,7 @@ _FAR_BETTER: Final = 3
 _MUCH: Final = 1 / 3
 _MAX_NAMED: Final = 10
 _ROUNDING: Final = 1e-6
+_ROWS_AT_ONCE: Final = 1 << 16
 
 
 def check_truth_given(evaluation: Evaluation, answers: Answers) -> None:
@@ -45,8 +46,9 @@ def check_truth_given(evaluation: Evaluation, answers: Answers) -> None:
         EvaluationError: It is.
     """
     rows = evaluation.detections.records if evaluation.detections else evaluation.records
-    positive = rows.confidence[rows.confidence > 0]
-    says_how_sure = answers.is_scored and len(positive) > 0 and positive.min() < positive.max()
+    given = rows.confidence
+    least = np.min(given, where=given > 0, initial=np.inf)
+    says_how_sure = answers.is_scored and least < np.max(given, initial=0)
     if says_how_sure or answers.truth is not None:
         return
     answered, is_equal = _compare_sets(evaluation)
@@ -117,12 +119,16 @@ def doubt_thresholds_given(evaluation: Evaluation) -> Iterator[Doubt]:
         return
     n_labels = len(evaluation.labels)
     low, high = np.full(n_labels, np.inf), np.full(n_labels, -np.inf)
-    np.minimum.at(low, rows.label_idx, rows.confidence)
-    np.maximum.at(high, rows.label_idx, rows.confidence)
+    for start in range(0, len(rows.confidence), _ROWS_AT_ONCE):
+        some = slice(start, start + _ROWS_AT_ONCE)
+        np.minimum.at(low, rows.label_idx[some], rows.confidence[some])
+        np.maximum.at(high, rows.label_idx[some], rows.confidence[some])
+        if np.any(low < high):
+            return
     repeats = np.bincount(rows.label_idx, minlength=n_labels) > 1
     n_values = len(np.unique(low[repeats]))
     ranks = evaluation.detections is not None or evaluation.records_kind is RecordsKind.COMPLETE
-    if np.any(low < high) or n_values <= ranks:
+    if n_values <= ranks:
         return
     shown = [f"{quoted(evaluation.labels[i])} {low[i]:g}" for i in np.flatnonzero(repeats)]
     yield Doubt(

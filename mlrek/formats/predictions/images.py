@@ -3,7 +3,8 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import repeat
+from itertools import islice, repeat
+from operator import lt
 from typing import Final, TypeAlias
 from unicodedata import normalize
 from urllib.parse import unquote, unquote_plus
@@ -54,13 +55,13 @@ def match_images(
         EvaluationError: No image has an answer, a name is of several images, an image has two
             different answers, or images of only one side are left and nobody said what they mean.
     """
-    names, are_equal = strip_signatures(truth.images), truth.images == answers.images
-    asked = names if are_equal else strip_signatures((*answers.images, *answers.errors))
+    if _are_same(truth, answers, options):
+        places: IntArray = np.arange(len(truth.images))
+        return MatchedImages(answer=places, is_kept=np.ones(len(places), dtype=np.bool_))
+    names = strip_signatures(truth.images)
+    asked = strip_signatures((*answers.images, *answers.errors))
     _check_some(names, asked)
     distinct = [*dict.fromkeys(names)]
-    if are_equal and len(distinct) == len(names) and _joins_by_uri(truth, answers, options):
-        places: IntArray = np.arange(len(names))
-        return MatchedImages(answer=places, is_kept=np.ones(len(names), dtype=np.bool_))
     found, said = _find_images(truth, distinct, answers, options, asked)
     place = _place_answers(answers, found[: len(answers.images)])
     reasons = dict(zip(found[len(answers.images) :], answers.errors.values(), strict=True))
@@ -94,17 +95,27 @@ def match_images(
     )
 
 
+def _are_same(truth: GroundTruth, answers: Answers, options: JoinOptions) -> bool:
+    """Whether both sides have the same images in the same order, each once, by whole names."""
+    by_part = answers.by_id or truth.lacks_ending or answers.lacks_ending or answers.errors
+    if by_part or options.match is not Match.URI or not truth.images:
+        return False
+    images = truth.images
+    return images == answers.images and not _may_be_signed(images) and _are_distinct(images)
+
+
+def _may_be_signed(images: Sequence[str]) -> bool:
+    return any(map(str.startswith, images, repeat(("http://", "https://"))))
+
+
+def _are_distinct(images: Sequence[str]) -> bool:
+    """Whether no image comes up twice; names that rise, as in most files, need no set of them."""
+    return all(map(lt, images, islice(images, 1, None))) or len(set(images)) == len(images)
+
+
 def strip_signatures(images: Sequence[str]) -> list[str]:
     """The names of images without what signs the addresses among them."""
-    together = "\n".join(("", *images))
-    may_be_signed = "\nhttp://" in together or "\nhttps://" in together
-    return [*map(strip_signature, images)] if may_be_signed else [*images]
-
-
-def _joins_by_uri(truth: GroundTruth, answers: Answers, options: JoinOptions) -> bool:
-    """Whether images are the same by the whole of their names, and each has an answer."""
-    by_part = answers.by_id or truth.lacks_ending or answers.lacks_ending or answers.errors
-    return options.match is Match.URI and not by_part
+    return [*map(strip_signature, images)] if _may_be_signed(images) else [*images]
 
 
 def _check_some(names: Sequence[str], asked: Sequence[str]) -> None:

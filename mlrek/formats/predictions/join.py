@@ -509,8 +509,10 @@ def _warn_several(truth: GroundTruth, answers: Answers) -> Iterator[str]:
 
 def _sum_up(answers: Answers) -> FloatArray:
     """The confidences of each answer together, (n_images,)."""
-    sums = np.bincount(answers.image_idx, answers.confidence, minlength=len(answers.images))
-    return sums.astype(np.float64)
+    sums, has_rows = np.zeros(len(answers.images)), np.diff(answers.offsets) > 0
+    if has_rows.any():
+        sums[has_rows] = np.add.reduceat(answers.confidence, answers.offsets[:-1][has_rows])
+    return sums
 
 
 def _say_impossible(task: Task, possible: Sequence[Task], *, has_boxes: bool) -> str:
@@ -541,14 +543,15 @@ def _choose_open(answers: Answers) -> tuple[Task, tuple[str, ...]]:
 
 def _take_answers(answers: Answers, answer: IntArray, codes: IntArray) -> _Rows:
     """The rows of each image's answer, (n_images,); -1: none."""
-    codes = codes.astype(np.int32)
     rows: IntArray | slice = slice(None)
     offsets = answers.offsets
     if not np.array_equal(answer, np.arange(len(answers.images))):
         rows, offsets = take_rows(np.append(offsets, offsets[-1]), answer)
+    label_idx = answers.label_idx[rows]
+    are_alike = np.array_equal(codes, np.arange(len(codes)))
     return _Rows(
         offsets=offsets,
-        code=codes[answers.label_idx[rows]],
+        code=label_idx if are_alike else codes.astype(np.int32)[label_idx],
         confidence=answers.confidence[rows],
         has_box=np.zeros(offsets[-1], dtype=np.bool_),
         corners=np.zeros((0, 4)),

@@ -5,7 +5,7 @@ import pytest
 from builders.answers import VERSION, make_answers, make_truth
 
 from mlrek.errors import EvaluationError
-from mlrek.formats.predictions import JoinOptions, Match, Unmatched
+from mlrek.formats.predictions import JoinOptions, Match, Unmatched, images
 from mlrek.formats.predictions.join import join_answers
 
 
@@ -79,3 +79,45 @@ def test_order_of_the_answers_does_not_matter(seed):
     assert one.records.confidence.tolist() == [said[x] for _, said in rows for x in labels]
     for name in ("offsets", "label_idx", "confidence"):
         assert np.array_equal(getattr(one.records, name), getattr(other.records, name))
+
+
+@pytest.mark.parametrize("names", [("1", "2", "3"), ("3", "1", "2")])
+def test_images_that_are_the_same_on_both_sides_are_not_looked_up(names, monkeypatch):
+    """Of the same names in the same order, rising or not, no answer is searched for."""
+    monkeypatch.setattr(images, "_find_images", pytest.fail)
+    truth = make_truth([(name, "cat") for name in names])
+    answers = make_answers([(name, {"cat": 0.25 * int(name)}) for name in names])
+
+    joined = join_answers(VERSION, truth, answers, JoinOptions())
+
+    assert joined.records.confidence.tolist() == [0.25 * int(name) for name in names]
+
+
+def test_image_that_is_twice_on_both_sides_is_looked_up():
+    """Equal lists of names may hold one twice: where its answers differ, they are refused."""
+    truth = make_truth([("1", "cat"), ("2", "cat"), ("1", "cat")])
+    answers = make_answers([("1", {"cat": 0.5}), ("2", {"cat": 0.5}), ("1", {"cat": 0.25})])
+
+    with pytest.raises(EvaluationError, match="answer '1' twice, in different ways"):
+        join_answers(VERSION, truth, answers, JoinOptions())
+
+
+def test_addresses_signed_alike_on_both_sides_are_looked_up_without_their_signatures():
+    """Two signatures of one image are one image, also where both sides hold the same addresses."""
+    signed = [f"https://host/1.png?sig={i}" for i in range(2)]
+    truth = make_truth([(name, "cat") for name in signed])
+    answers = make_answers([(signed[0], {"cat": 0.5}), (signed[1], {"cat": 0.25})])
+
+    with pytest.raises(EvaluationError, match=r"answer 'https://host/1.png' twice"):
+        join_answers(VERSION, truth, answers, JoinOptions())
+
+
+def test_images_without_an_answer_sum_up_to_nothing():
+    """Confidences above 1 in sum are counted by image, also next to images without any."""
+    truth = make_truth([(name, "cat") for name in "12345"], labels=("cat", "dog"))
+    both = {"cat": 0.75, "dog": 0.5}
+    answers = make_answers([("1", {}), ("2", both), ("3", {}), ("4", both), ("5", {})])
+
+    joined = join_answers(VERSION, truth, answers, JoinOptions())
+
+    assert any(said.startswith("2 of 5 predictions have confid") for said in joined.warnings)
