@@ -19,7 +19,7 @@ from mlrek.cli.output import EXIT_FAILED, make_streams_harmless, say_fault
 from mlrek.cli.policy import check_files, init, schema
 from mlrek.cli.promote import promote
 from mlrek.cli.show import show
-from mlrek.cli.sync import sync
+from mlrek.cli.sync import begin_sync, sync
 from mlrek.cli.ui import ui
 from mlrek.cli.verify import verify
 
@@ -80,7 +80,7 @@ def root(
     """
 
 
-app.command(cls=RegisteringCommand)(with_shared_options(sync))
+app.command(cls=RegisteringCommand)(with_shared_options(sync, begin=begin_sync))
 for command in (versions, show, compare, check, promote, verify, evaluate, ui, projects, archive):
     app.command(cls=HelpfulCommand)(with_shared_options(command))
 

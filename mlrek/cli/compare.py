@@ -142,7 +142,8 @@ def _find_runs(
 ) -> "tuple[Compared, Store | None]":
     """The comparison with the runs of its versions, and the store, None without such runs."""
     from mlrek.promotion.compare import find_runs
-    from mlrek.tracking.connection import connect, is_fresh
+    from mlrek.tracking.connection import connect
+    from mlrek.tracking.first_use import is_fresh
 
     if is_fresh(tracking_uri, os.environ):  # told without importing MLflow, which takes seconds
         return compared, None

@@ -1,6 +1,6 @@
 """Options that several commands share."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import wraps
 from inspect import Signature, signature
@@ -332,8 +332,13 @@ class RegisteringCommand(HelpfulCommand):
         return bool(given.get("sources") or given.get("all_projects"))
 
 
-def with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
-    """The command as Typer takes it: an option for each field of the groups that it asks for."""
+def with_shared_options(
+    command: Callable[..., None], *, begin: Callable[[Mapping[str, Any]], None] | None = None
+) -> Callable[..., None]:
+    """The command as Typer takes it: an option for each field of the groups that it asks for.
+
+    `begin` is given all arguments before anything else is imported.
+    """
     own = signature(command).parameters.values()
     shared = {
         p.name: p.annotation for p in own if p.annotation in {Account, Foreign, Joining, Output}
@@ -345,6 +350,8 @@ def with_shared_options(command: Callable[..., None]) -> Callable[..., None]:
             given[name] = group(**{field.name: given.pop(field.name) for field in fields(group)})
             if isinstance(given[name], Output):
                 given[name].set_up_logging()
+        if begin is not None:
+            begin(given)
         if Account not in shared.values():  # no source is looked through
             command(**given)
             return

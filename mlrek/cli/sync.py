@@ -1,8 +1,9 @@
 """`mlrek sync`: the main job."""
 
 import os
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -31,6 +32,15 @@ def _print_formats(wanted: bool) -> None:
 
         typer.echo(write_help())
         raise typer.Exit
+
+
+def begin_sync(given: Mapping[str, Any]) -> None:
+    """Let another process import what reading takes, while this one imports what it needs."""
+    from mlrek.runs.meanwhile import default_jobs, start_ahead
+
+    if given["sources"] and not given["scheduler"]:
+        jobs = given["jobs"] or default_jobs()
+        start_ahead(given["sources"], given["tracking_uri"], jobs, os.environ)
 
 
 def sync(
@@ -144,8 +154,8 @@ def sync(
     A model from anywhere: mlrek sync predictions.csv --truth test.csv --project pets --version v3
     """
     from mlrek.registry.door import check_name
+    from mlrek.runs.meanwhile import default_jobs
     from mlrek.runs.results import SyncOptions
-    from mlrek.runs.sync import default_jobs
     from mlrek.tracking.description import Options
 
     if not (sources or all_projects):

@@ -1,14 +1,30 @@
-"""What a forked process computes of what is here, while this one goes on."""
+"""Further processes: what they compute or import, while this one goes on.
 
+The process that workers are forked from needs longest for its imports. So it is started as soon as
+it is sure to be needed, while this one has some of its own to do: this module imports nearly none.
+"""
+
+import multiprocessing
+import os
+import signal
+import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
+from itertools import chain, islice
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 from mlrek.formats.dealing import CAN_FORK
+from mlrek.tracking.first_use import is_fresh
+
+WORTH_SHARING: Final = 64 << 20
+"""Bytes of a version's files from which on processors that have no version help with it."""
+_TOLD_BY: Final = frozenset((".json", ".jsonl", ".manifest", ".csv", ".tsv", ".parquet"))
+"""Endings of files that are read, unlike images next to them."""
+_LOOKED_AT: Final = 2_000
 
 T = TypeVar("T")
 
@@ -55,3 +71,55 @@ def _answer(compute: Callable[[], T], mine: Connection, theirs: Connection) -> N
     mine.close()
     with suppress(Exception):
         theirs.send(compute())
+
+
+def default_jobs() -> int:
+    """Versions worked on at once: one for each processor that this process may use."""
+    if sys.platform == "linux":
+        return min(4, len(os.sched_getaffinity(0)))
+    return min(4, os.cpu_count() or 1)
+
+
+def start_ahead(
+    sources: Iterable[str], tracking_uri: str, jobs: int, environ: Mapping[str, str]
+) -> None:
+    """Start the process where there is much to read here that no run can be of yet."""
+    if jobs > 1 and is_fresh(tracking_uri, environ) and any(map(_holds_much, sources)):
+        make_context()
+
+
+def _holds_much(source: str) -> bool:
+    """Whether the first files of a folder, or a file, take more than one process to read."""
+    size, path = 0, Path(source)
+    with suppress(OSError, ValueError):  # whoever reads it says what is wrong
+        for file in islice(chain([path], path.rglob("*")), _LOOKED_AT):
+            if file.suffix.lower() in _TOLD_BY and file.is_file():
+                size += file.stat().st_size
+            if size >= WORTH_SHARING:
+                return True
+    return False
+
+
+def make_context() -> multiprocessing.context.BaseContext:
+    """Processes forked from a clean one that has the imports; where there is no fork, spawned."""
+    if sys.platform == "win32":
+        return multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("forkserver")
+    context.set_forkserver_preload(["mlrek.runs.preload"])
+    _start_fork_server()
+    return context
+
+
+def _start_fork_server() -> None:
+    """Start it deaf to Ctrl-C, which at a terminal meets it too: in its imports it would protest.
+
+    A process inherits which signals are blocked; the tracker, started first, unblocks them again.
+    """
+    from multiprocessing import forkserver, resource_tracker
+
+    resource_tracker.ensure_running()
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -1,8 +1,6 @@
 """Runs `mlrek sync`: read, compute, draw, log, one version after the other or several at once."""
 
 import logging
-import os
-import sys
 import traceback
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -52,7 +50,7 @@ from mlrek.sources.slices import read_slices_state
 from mlrek.sources.storage import path_exists
 from mlrek.text import hide_secrets, say_nearest
 from mlrek.tracking import DOCUMENT, LoggedRun, current_runs, find_page_run, read_doubts
-from mlrek.tracking.connection import connect, connect_existing, is_fresh
+from mlrek.tracking.connection import connect, connect_existing
 from mlrek.tracking.description import (
     LOG_CHANGES,
     Options,
@@ -62,6 +60,7 @@ from mlrek.tracking.description import (
     read_earlier,
 )
 from mlrek.tracking.drawn import read_drawn
+from mlrek.tracking.first_use import is_fresh
 from mlrek.tracking.links import VIEW_TAGS, Links, build_artifact_link, build_links
 from mlrek.tracking.store import Store
 from mlrek.tracking.translation import hide_userinfo
@@ -776,13 +775,6 @@ def _say_result(result: SyncResult) -> str:
     summary = ", ".join(f"{actions.count(a)} {a}" for a in dict.fromkeys(actions)) or "no versions"
     places = ", ".join(project.experiment for project in result.projects) or "no experiment"
     return f"mlrek sync: {summary}. The versions have runs of their own, in {places}."
-
-
-def default_jobs() -> int:
-    """Versions worked on at once: one for each processor that this process may use."""
-    if sys.platform == "linux":
-        return min(4, len(os.sched_getaffinity(0)))
-    return min(4, os.cpu_count() or 1)
 
 
 def _warnings(tags: Mapping[str, str]) -> tuple[str, ...]:

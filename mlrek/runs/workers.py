@@ -7,11 +7,9 @@ worker costs nothing but time: the scheduler gives its versions to another one.
 """
 
 import logging
-import multiprocessing
 import pickle
 import re
 import signal
-import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -27,7 +25,7 @@ from mlrek.errors import ClusterError, EvaluationError, SourceNotFoundError, Usa
 from mlrek.evaluation import Evaluation
 from mlrek.formats.dealing import CAN_FORK
 from mlrek.runs import release_memory
-from mlrek.runs.meanwhile import has_one_thread
+from mlrek.runs.meanwhile import WORTH_SHARING, has_one_thread, make_context
 from mlrek.sources.aws import AwsClients, AwsOptions, HandedOver, hand_over, take_over
 from mlrek.sources.contents import add_found, keep_contents
 from mlrek.sources.entries import OnBytes, Source, VersionEntry
@@ -51,8 +49,6 @@ if TYPE_CHECKING:
 
 WORTH_A_PROCESS = 4_000_000
 """Bytes of evaluation files from which on a process of its own pays for its start."""
-WORTH_SHARING = 64 << 20
-"""Bytes of a version's files from which on processors that have no version help with it."""
 FEW = 6
 """So many smaller versions are described right here; for more of them processes pay too."""
 AHEAD = 16
@@ -445,34 +441,9 @@ def _identify(work: Work) -> tuple[str, str]:
     return work.entry.version.arn, work.state
 
 
-def _context() -> multiprocessing.context.BaseContext:
-    """Processes forked from a clean one that has the imports; where there is no fork, spawned."""
-    if sys.platform == "win32":
-        return multiprocessing.get_context("spawn")
-    context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mlrek.runs.preload"])
-    _start_fork_server()
-    return context
-
-
-def _start_fork_server() -> None:
-    """Start it deaf to Ctrl-C, which at a terminal meets it too: in its imports it would protest.
-
-    A process inherits which signals are blocked; the tracker, started first, unblocks them again.
-    """
-    from multiprocessing import forkserver, resource_tracker
-
-    resource_tracker.ensure_running()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        forkserver.ensure_running()
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
 def _make_pool(jobs: int) -> ProcessPoolExecutor:
     return ProcessPoolExecutor(
-        jobs, mp_context=_context(), initializer=_start_worker, initargs=(hand_over(),)
+        jobs, mp_context=make_context(), initializer=_start_worker, initargs=(hand_over(),)
     )
 
 

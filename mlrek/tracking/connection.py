@@ -19,7 +19,12 @@ from threading import Lock
 from typing import Final, Protocol
 
 from mlrek.errors import TrackingError
-from mlrek.tracking.first_use import find_database, prepared_database, tell_migration
+from mlrek.tracking.first_use import (
+    DEFAULT_STORE,
+    find_database,
+    prepared_database,
+    tell_migration,
+)
 from mlrek.tracking.store import Store
 from mlrek.tracking.translation import check_reachable, translate_errors
 from mlrek.tracking.view import remove_old_folders, temporary_folder
@@ -42,7 +47,6 @@ _OWN: Final = ("http", "sqlite", "postgres", "mysql", "mssql", "file", "databric
 """What the schemes begin with that MLflow itself knows."""
 _STORES: Final = "mlflow.tracking_store"
 
-DEFAULT_STORE = "sqlite:///mlflow.db"
 """Where MLflow itself keeps runs when nobody says otherwise."""
 
 HOST: Final = "127.0.0.1"
@@ -232,13 +236,6 @@ def connect_for_reading(tracking_uri: str = "") -> Store:
             "--tracking-uri or MLFLOW_TRACKING_URI, or fill it with `mlrek sync SOURCE`"
         )
     return store
-
-
-def is_fresh(tracking_uri: str, environ: Mapping[str, str]) -> bool:
-    """Whether the store is a database file that is not there yet, told without MLflow's help."""
-    uri = tracking_uri or environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
-    path = find_database(uri)
-    return path is not None and not path.exists()
 
 
 def _check_database(uri: str) -> None:

@@ -14,7 +14,7 @@ import re
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum, auto
 from glob import escape
 from pathlib import Path
@@ -98,6 +98,7 @@ class _State(Enum):
     READY = auto()  # or whatever else MLflow shall say what it thinks of
 
 
+DEFAULT_STORE = "sqlite:///mlflow.db"
 SERVERS: Final = ("postgresql", "mysql", "mssql")
 """What the URIs of databases on servers begin with, as MLflow takes them."""
 
@@ -107,6 +108,13 @@ def find_database(uri: str) -> Path | None:
     found = _URI.fullmatch(uri)
     path = found["path"] if found else ""
     return None if path in {"", ":memory:"} or path.startswith("file:") else Path(path)
+
+
+def is_fresh(tracking_uri: str, environ: Mapping[str, str]) -> bool:
+    """Whether the store is a database file that is not there yet, told without MLflow's help."""
+    uri = tracking_uri or environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
+    path = find_database(uri)
+    return path is not None and not path.exists()
 
 
 def list_known_tables() -> frozenset[str]:
