@@ -1,6 +1,6 @@
 """The heat map of a confusion matrix, and that of what changed in one between two versions."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import floor
 from typing import Any, Final
@@ -62,6 +62,11 @@ class Heatmap:
     own_columns: tuple[str, ...]
     pooled: int
     others_right: int = 0
+
+    @property
+    def own(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        """Our own names of rows, and of columns."""
+        return self.own_rows, self.own_columns
 
     @property
     def others(self) -> tuple[int, int] | None:
@@ -157,7 +162,7 @@ def draw_confusion_matrix(
     add_header(figure, version, facts + say_escapes(names))
     if heatmap.counts.size:
         _add_grid(add_axes(figure, layout.grid), _compute_cells(heatmap, layout.grid), heatmap)
-        add_names(figure, names, heatmap, layout)
+        add_names(figure, names, heatmap.shown, heatmap.own, layout)
         add_others_note(figure, heatmap.others, layout)
     add_axis_titles(figure, layout)
     return figure
@@ -229,12 +234,17 @@ def count_in_thousands(count: int) -> str:
     return f"{count / 1000:.1f}k" if count < 9950 else f"{count / 1000:.0f}k"  # noqa: PLR2004 9.95k
 
 
-def add_names(figure: Figure, names: Sequence[str], heatmap: Heatmap, layout: Layout) -> None:
-    """Labels left of the rows and below the columns, and our own names, quieter."""
+def add_names(
+    figure: Figure,
+    names: Sequence[str],
+    shown: Iterable[int],
+    own: tuple[Sequence[str], Sequence[str]],
+    layout: Layout,
+) -> None:
+    """Labels left of the rows and below the columns, and our own names of both, quieter."""
     fitted = fit_names(names, layout.name_width, layout.name_size)
-    shown = [(fitted[i], INK) for i in heatmap.shown]
-    rows = [*shown, *((name, QUIET) for name in heatmap.own_rows)]
-    columns = [*shown, *((name, QUIET) for name in heatmap.own_columns)]
+    labels = [(fitted[i], INK) for i in shown]
+    rows, columns = ([*labels, *((name, QUIET) for name in ours)] for ours in own)
     grid, size = layout.grid, layout.name_size
     for i, (name, colour) in enumerate(rows):
         xy = (grid.left - _GAP, grid.top + (i + 0.5) * grid.height / len(rows))
@@ -365,7 +375,7 @@ def draw_confusion_difference(
     add_header(figure, f"{candidate} - {baseline}", facts)
     if changes.size:
         _add_changes(add_axes(figure, layout.grid), layout.grid, heatmap)
-        add_names(figure, names, heatmap, layout)
+        add_names(figure, names, heatmap.shown, heatmap.own, layout)
         add_others_note(figure, heatmap.others, layout, "+,")
     add_axis_titles(figure, layout)
     return figure

@@ -29,7 +29,7 @@ from numpy.typing import NDArray
 from PIL import WebPImagePlugin  # noqa: F401 - else Pillow imports all its formats to find it
 
 from mlrek.evaluation import FloatArray
-from mlrek.figures.paint import paint
+from mlrek.figures.paint import index_colours, open_codes, open_pixels, paint
 
 MAIN_FAMILY: Final = "DejaVu Sans"  # comes with matplotlib
 
@@ -225,29 +225,27 @@ def render_rgb(figure: Figure) -> NDArray[np.uint8]:
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
     """A PNG file of (height, width, 3) pixels, without date or software: equal for equal pixels.
 
-    It has 256 colours: of the ways to choose them this one is the fastest, and errs least.
+    It has 256 colours.
     """
-    from PIL import Image
+    return encode_codes(*index_colours(pixels))
 
+
+def encode_codes(codes: NDArray[np.uint8], palette: NDArray[np.uint8]) -> bytes:
+    """A PNG file of places in a palette, (height, width), of red, green and blue, (colours, 3)."""
     buffer = BytesIO()
-    picture = Image.fromarray(pixels).quantize(
-        256, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
-    )
-    picture.save(buffer, "png", compress_level=PNG_COMPRESSION)
+    open_codes(codes, palette).save(buffer, "png", compress_level=PNG_COMPRESSION)
     return buffer.getvalue()
 
 
 def encode_thumbnail(pixels: NDArray[np.uint8]) -> bytes:
     """A small WebP of (height, width, 3) pixels, as MLflow's own `log_image` makes it."""
-    from PIL import Image
-
     height, width = pixels.shape[:2]
     if width > height:
         size = (THUMBNAIL, int(height * (THUMBNAIL / width)))
     else:
         size = (int(width * (THUMBNAIL / height)), THUMBNAIL)
     buffer = BytesIO()
-    Image.fromarray(pixels).resize(size).save(buffer, "webp")
+    open_pixels(pixels).resize(size).save(buffer, "webp")
     return buffer.getvalue()
 
 

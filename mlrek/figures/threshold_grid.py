@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from io import BytesIO
+from math import ceil
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -32,20 +33,20 @@ from mlrek.figures.confusion import (
     plan_layout,
     say_others,
 )
+from mlrek.figures.paint import index_colours, open_codes, open_pixels, paint_padded
 from mlrek.figures.pictures import GridFiles, Pixels
 from mlrek.figures.style import (
     MARGIN,
     PAPER,
-    PNG_COMPRESSION,
     QUIET,
     TEXT_SIZE,
     THUMBNAIL,
     TITLE_SIZE,
     WIDTH,
     add_text,
+    encode_codes,
     fit_name,
     new_figure,
-    render_rgb,
 )
 from mlrek.metrics import ConfusionMatrix
 from mlrek.metrics.drawn_labels import MAX_LABELS, find_drawn
@@ -57,8 +58,12 @@ if TYPE_CHECKING:
 _SCALE: Final = 0.5  # pixels a point: MLflow shows these pictures 256 pixels wide
 _SMALLEST_COUNT: Final = 7
 _LARGEST_COUNT: Final = 16
-_WEBP_QUALITY: Final = 80
 _AROUND: Final = 64  # pixels of the square that a count is written into
+_ENLARGED: Final = 8
+_LARGER: Final = 1.1
+_DARKER: Final = 1.3  # thin lines, spread over two pixels, look pale
+_HEAD: Final = 60.0  # points: above it is the title, and nothing else
+_MOST_KEPT: Final = 16
 
 # A picture is made of codes of its palette, never of pixels whose colours would have to be counted:
 # first every shade of a cell with every amount of ink on it, then the colours of the frame.
@@ -78,13 +83,15 @@ Codes: TypeAlias = NDArray[np.uint8]
 class _Frame:
     """What the pictures of a version share, and where the cells of each row and column begin.
 
-    `codes` are those of the frame's own colours, which are the last ones of the palette.
+    `codes` are places in `palette`, whose last colours are the frame's own. Of the small picture
+    `ratio` is how many pixels it has for one of the whole one, which has 1.
     """
 
     codes: Codes
-    palette: bytes
+    palette: Pixels
     across: IntArray
     down: IntArray
+    ratio: float
 
 
 def draw_threshold_grid(
@@ -118,45 +125,66 @@ def draw_threshold_grid(
     names = [display_label(label) for label in first.rows[:labels]]
     own = [name for name in first.rows[labels:] if name == BACKGROUND_LABEL]
     layout = plan_layout(names, top_labels or MAX_LABELS, own)
-    frame = _draw_frame(names, next(iter(heatmaps.values())), layout, title[0])
+    whole, small = _draw_frames(names, next(iter(heatmaps.values())), layout, title[0])
     return {
-        percent: _encode(_fill(frame, heatmap, f"{title[1]} ≥ {percent / 100:.2f}"), frame.palette)
+        percent: _encode(whole, small, heatmap, f"{title[1]} ≥ {percent / 100:.2f}")
         for percent, heatmap in heatmaps.items()
     }
 
 
-def _draw_frame(names: "Sequence[str]", heatmap: Heatmap, layout: Layout, version: str) -> _Frame:
-    """What all thresholds share: the title, the names, the titles of the axes."""
+def _draw_frames(
+    names: "Sequence[str]", heatmap: Heatmap, layout: Layout, version: str
+) -> tuple[_Frame, _Frame]:
+    """What all thresholds share, whole and small: the title, the names, the titles of the axes."""
+    below = draw_names(tuple(names), tuple(heatmap.shown.tolist()), heatmap.own, layout)
+    head = _draw_title(version)
+    pixels = np.concatenate([head, below[len(head) :]])[..., :3]
+    picture = open_pixels(pixels)
+    picture.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
+    whole = _index_frame(pixels, heatmap, layout, 1.0)
+    return whole, _index_frame(np.asarray(picture), heatmap, layout, picture.height / len(pixels))
+
+
+@lru_cache(maxsize=_MOST_KEPT)
+def draw_names(
+    names: tuple[str, ...],
+    shown: tuple[int, ...],
+    own: tuple[tuple[str, ...], tuple[str, ...]],
+    layout: Layout,
+) -> Pixels:
+    """What all versions with these labels share: everything but the title; (height, width, 4)."""
     figure = new_figure(layout.height, scale=_SCALE)
+    add_names(figure, names, shown, own, layout)
+    add_axis_titles(figure, layout)
+    return paint_padded(figure)
+
+
+def _draw_title(version: str) -> Pixels:
+    """The upper end of the picture, with the name of a version; (height, width, 4)."""
+    figure = new_figure(2 * _HEAD, scale=_SCALE)
     title = fit_name(version, WIDTH - 2 * MARGIN, TITLE_SIZE, weight="bold")
     add_text(figure, (MARGIN, 38), title, size=TITLE_SIZE, fontweight="bold")
-    add_names(figure, names, heatmap, layout)
-    add_axis_titles(figure, layout)
-    few = Image.fromarray(render_rgb(figure)).quantize(
-        _FRAME_COLOURS, method=Image.Quantize.FASTOCTREE, dither=Image.Dither.NONE
-    )
-    own = np.zeros((_FRAME_COLOURS, 3), dtype=np.uint8)
-    used = np.array(few.getpalette(), dtype=np.uint8).reshape(-1, 3)
-    own[: len(used)] = used[:_FRAME_COLOURS]
+    return paint_padded(figure)[: round(_HEAD * _SCALE)]
+
+
+def _index_frame(pixels: Pixels, heatmap: Heatmap, layout: Layout, ratio: float) -> _Frame:
+    codes, own = index_colours(pixels, _FRAME_COLOURS)
     grid, (rows, columns) = layout.grid, heatmap.counts.shape
     return _Frame(
-        codes=np.asarray(few),
-        palette=np.concatenate([_mix_colours().reshape(-1, 3), own]).tobytes(),
-        across=_edges(grid.top, grid.height, rows),
-        down=_edges(grid.left, grid.width, columns),
+        codes=codes + np.uint8(_FRAME_FIRST),
+        palette=np.concatenate([_mix_colours().reshape(-1, 3), own]),
+        across=_edges(grid.top, grid.height, rows, ratio),
+        down=_edges(grid.left, grid.width, columns, ratio),
+        ratio=ratio,
     )
 
 
-def _fill(frame: _Frame, heatmap: Heatmap, facts: str) -> Codes:
+def _fill(frame: _Frame, shades: Codes, inks: Codes, facts: str) -> Codes:
     """The frame with the cells of one threshold, and what the threshold is."""
-    if heatmap.others:
-        facts += f" · (other), both: {', '.join(say_others(heatmap.others))}"
-    codes = frame.codes + np.uint8(_FRAME_FIRST)
-    _write_facts(codes, facts)
+    codes = frame.codes.copy()
+    _write_facts(codes, facts, frame.ratio)
     across, down = frame.across, frame.down
-    shades = _choose_shades(heatmap)
     cells = np.repeat(np.repeat(shades, np.diff(across), axis=0), np.diff(down), axis=1)
-    inks = _write_counts(frame, heatmap, codes.shape)
     area = (slice(across[0], across[-1]), slice(down[0], down[-1]))
     filled = cells * np.uint8(_INKS) + inks[area]
     for gaps, axis in ((across, 0), (down, 1)):  # the last line of each cell is paper
@@ -195,53 +223,79 @@ def _rgb(colour: str) -> list[float]:
     return [share * 255 for share in to_rgb(colour)]
 
 
-def _write_facts(codes: Codes, facts: str) -> None:
-    """The line below the title, smaller where it is long."""
+def _write_facts(codes: Codes, facts: str, ratio: float) -> None:
+    """The line below the title."""
+    inks = set_facts(facts, codes.shape[1], ratio)
+    top = round((76 * _SCALE) * ratio - len(inks) / 2)
+    part = codes[top : top + len(inks)]
+    np.copyto(part, _FACTS * _INKS + inks, where=inks > 0)
+
+
+@lru_cache(maxsize=128)
+def set_facts(facts: str, width: int, ratio: float) -> Codes:
+    """Ink of the line, (height, width); smaller where it is long."""
     largest, room = round(TEXT_SIZE * _SCALE), (WIDTH - 2 * MARGIN) * _SCALE
     size = max(_SMALLEST_COUNT, min(largest, int(largest * room / _font(largest).getlength(facts))))
-    line = Image.new("L", (codes.shape[1], 4 * size))
+    line = Image.new("L", (round(WIDTH * _SCALE), 4 * size))
     draw = ImageDraw.Draw(line)
     draw.text((MARGIN * _SCALE, 2 * size), facts, fill=255, font=_font(size), anchor="lm")
-    inks, top = _thin(np.asarray(line)), round(76 * _SCALE) - 2 * size
-    part = codes[top : top + 4 * size]
-    part[inks > 0] = _FACTS * _INKS + inks[inks > 0]
+    if ratio != 1:
+        line = line.resize((width, round(4 * size * ratio)), Image.Resampling.BILINEAR)
+    return _thin(np.asarray(line))
 
 
-def _edges(start: float, size: float, n: int) -> IntArray:
+def _edges(start: float, size: float, n: int, ratio: float) -> IntArray:
     """Where each of n cells begins, and the last one ends, in pixels, (n + 1,)."""
-    return np.rint((start + size * np.arange(n + 1) / n) * _SCALE).astype(int)
+    return np.rint((start + size * np.arange(n + 1) / n) * _SCALE * ratio).astype(int)
 
 
-def _write_counts(frame: _Frame, heatmap: Heatmap, shape: tuple[int, ...]) -> Codes:
-    """Ink of the counts, where they fit in a size that can be read; else the colour speaks."""
-    across, down = frame.across, frame.down
+def _list_counts(heatmap: Heatmap) -> list[tuple[int, int, str]]:
+    """Row, column and text of each count."""
     own = len(heatmap.shown) if heatmap.others else -1
     places = [at for at in np.argwhere(heatmap.counts).tolist() if at != [own, own]]
-    texts = [count_in_thousands(int(heatmap.counts[i, j])) for i, j in places]
-    width, height = (int(np.diff(edge).min()) for edge in (down, across))
-    longest = max(map(len, texts), default=1)
+    return [(i, j, count_in_thousands(int(heatmap.counts[i, j]))) for i, j in places]
+
+
+def _choose_size(whole: _Frame, counts: list[tuple[int, int, str]]) -> int:
+    """Of the font, in pixels of the whole picture; 0 where counts fit in no size to be read."""
+    width, height = (int(np.diff(edge).min()) for edge in (whole.down, whole.across))
+    longest = max((len(text) for *_, text in counts), default=1)
     size = min(_LARGEST_COUNT, int(0.7 * height), int(1.4 * width / longest))
-    inks = np.zeros((shape[0] + 2 * _AROUND, shape[1] + 2 * _AROUND), dtype=np.uint8)
-    if size >= _SMALLEST_COUNT:
-        for (i, j), text in zip(places, texts, strict=True):
-            y, x = across[i] + across[i + 1] - 1, down[j] + down[j + 1] - 1
-            shape_of = _set_count(text, size, int(x % 2), int(y % 2))
-            top, left = y // 2 + _AROUND // 2, x // 2 + _AROUND // 2
-            part = inks[top : top + _AROUND, left : left + _AROUND]
-            np.maximum(part, shape_of, out=part)
-    return inks[_AROUND:-_AROUND, _AROUND:-_AROUND]
+    return size if size >= _SMALLEST_COUNT else 0
+
+
+def _write_counts(frame: _Frame, counts: list[tuple[int, int, str]], size: float) -> Codes:
+    """Ink of the counts, of the shape of the picture; where they do not fit, the colour speaks."""
+    height, width = frame.codes.shape
+    rows, columns = ((edges[1:] + edges[:-1] - 1).tolist() for edges in (frame.across, frame.down))
+    inks = np.zeros((height + _AROUND, width + _AROUND), dtype=np.uint8)
+    for i, j, text in counts if size else ():
+        y, x = rows[i], columns[j]
+        shape = set_count(text, size, x % 2, y % 2)
+        part = inks[y // 2 : y // 2 + _AROUND, x // 2 : x // 2 + _AROUND]
+        np.maximum(part, shape, out=part)
+    return inks[_AROUND // 2 : -_AROUND // 2, _AROUND // 2 : -_AROUND // 2]
 
 
 @lru_cache(maxsize=4096)
-def _set_count(text: str, size: int, half_right: int, half_down: int) -> Codes:
-    """Ink of a count around its middle, (`_AROUND`, `_AROUND`), moved by half a pixel or not."""
-    sheet = Image.new("L", (_AROUND, _AROUND))
-    middle = ((_AROUND + half_right) / 2, (_AROUND + half_down) / 2)
-    ImageDraw.Draw(sheet).text(middle, text, fill=255, font=_font(size), anchor="mm")
-    return _thin(np.asarray(sheet))
+def set_count(text: str, size: float, half_right: int, half_down: int) -> Codes:
+    """Ink of a count around its middle, (`_AROUND`, `_AROUND`), moved by half a pixel or not.
+
+    Fonts fit letters to whole pixels, which tells very small ones apart no more: such are set large
+    and made smaller.
+    """
+    times = 1 if size >= _SMALLEST_COUNT else _ENLARGED
+    sheet = Image.new("L", (_AROUND * times, _AROUND * times))
+    middle = ((_AROUND + half_right) * times / 2, (_AROUND + half_down) * times / 2)
+    font = _font(ceil(size) if times == 1 else round(size * times * _LARGER))
+    ImageDraw.Draw(sheet).text(middle, text, fill=255, font=font, anchor="mm")
+    if times == 1:
+        return _thin(np.asarray(sheet))
+    small = sheet.resize((_AROUND, _AROUND), Image.Resampling.HAMMING)
+    return _thin(np.minimum(np.asarray(small) * _DARKER, 255))
 
 
-def _thin(covered: Codes) -> Codes:
+def _thin(covered: NDArray[np.generic]) -> Codes:
     """How much ink where so much of a pixel, of 255, is covered."""
     return ((covered.astype(np.uint16) * (_INKS - 1) + 127) // 255).astype(np.uint8)
 
@@ -251,14 +305,17 @@ def _font(size: int) -> ImageFont.FreeTypeFont:
     return ImageFont.truetype(str(Path(get_data_path(), "fonts", "ttf", "DejaVuSans.ttf")), size)
 
 
-def _encode(codes: Codes, palette: bytes) -> GridFiles:
-    """The picture as PNG with few colours, and as a small WebP: the same for the same pixels."""
-    whole, small = BytesIO(), BytesIO()
-    height, width = codes.shape
-    picture = Image.frombytes("P", (width, height), codes.tobytes())
-    picture.putpalette(palette)
-    picture.save(whole, "png", compress_level=PNG_COMPRESSION)
-    thumbnail = picture.convert("RGB")
-    thumbnail.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.BILINEAR)
-    thumbnail.save(small, "webp", quality=_WEBP_QUALITY, method=0)
-    return GridFiles(png=whole.getvalue(), webp=small.getvalue())
+def _encode(whole: _Frame, small: _Frame, heatmap: Heatmap, facts: str) -> GridFiles:
+    """The picture as PNG, and as a small WebP: both exact, and the same for the same pixels."""
+    if heatmap.others:
+        facts += f" · (other), both: {', '.join(say_others(heatmap.others))}"
+    shades, counts = _choose_shades(heatmap), _list_counts(heatmap)
+    size = _choose_size(whole, counts)
+    codes, few = (
+        _fill(frame, shades, _write_counts(frame, counts, size * frame.ratio), facts)
+        for frame in (whole, small)
+    )
+    buffer = BytesIO()
+    picture = open_codes(few, small.palette)
+    picture.save(buffer, "webp", lossless=True, quality=0, method=0)
+    return GridFiles(png=encode_codes(codes, whole.palette), webp=buffer.getvalue())

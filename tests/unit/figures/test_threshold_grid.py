@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from mlrek.figures import draw_threshold_pictures
+from mlrek.figures import draw_threshold_pictures, threshold_grid
 from mlrek.figures.confusion import colour_cells, plan_layout
+from mlrek.figures.paint import paint_padded
 from mlrek.metrics.thresholds import ThresholdMatrices
 
 INK_BELOW = 200
@@ -114,9 +115,9 @@ def test_a_cell_has_the_colour_of_its_share(draw, confusion):
         assert abs(picture[int(y) + 4, int(x) + 4] - exact[i, j]).max() <= 6
 
 
-def test_eleven_pictures_cost_one_frame(draw_files, ten, monkeypatch):
-    """Colours are counted once a version, and of the next version only thresholds are written."""
-    counted, written = [], []
+def test_of_the_next_version_only_its_name_is_drawn(draw_files, ten, monkeypatch):
+    """No label, count or threshold is set again, and no pixel's colour is counted by Pillow."""
+    counted, written, drawn = [], [], []
     quantize, write = Image.Image.quantize, ImageDraw.ImageDraw.text
     monkeypatch.setattr(
         Image.Image, "quantize", lambda *args, **look: counted.append(1) or quantize(*args, **look)
@@ -124,10 +125,57 @@ def test_eleven_pictures_cost_one_frame(draw_files, ten, monkeypatch):
     monkeypatch.setattr(
         ImageDraw.ImageDraw, "text", lambda *args, **look: written.append(1) or write(*args, **look)
     )
+    monkeypatch.setattr(
+        threshold_grid, "paint_padded", lambda figure: drawn.append(figure) or paint_padded(figure)
+    )
     matrices = dict.fromkeys(range(0, 101, 10), ten(73))
     draw_files(matrices, ten(73), 10, "v1")
-    counted.clear()
-    written.clear()
+    for calls in (counted, written, drawn):
+        calls.clear()
     draw_files(matrices, ten(73), 10, "v2")
 
-    assert (len(counted), len(written)) == (1, 11)
+    assert (len(counted), len(written)) == (0, 0)
+    assert [[text.get_text() for text in figure.texts] for figure in drawn] == [["v2"]]
+
+
+def test_nothing_of_a_former_version_stays(draw_files, ten, confusion):
+    """What is kept from one version to the next changes no byte, whatever came before."""
+    others = [f"other {i}" for i in range(10)]
+    strange = confusion(np.full((10, 11), 40_000), others, own_columns=("(none)",))
+    _forget()
+    first = draw_files({50: ten(3)}, ten(3), 10, "v2")
+    _forget()
+    draw_files({50: strange}, strange, 10, "a much longer name of a version")
+    draw_files({50: ten(888)}, ten(888), 10, "another")
+    assert draw_files({50: ten(3)}, ten(3), 10, "v2") == first
+
+
+def test_the_small_picture_shows_the_large_one(draw_files, ten):
+    """The same cells in the same colours, none of them blurred."""
+    (files,) = draw_files({50: ten(73)}, ten(73), 10).values()
+    whole, small = (Image.open(BytesIO(file)).convert("RGB") for file in files)
+    assert small.size == (236, 256)
+    grid = plan_layout([f"label {i}" for i in range(10)], 25, []).grid  # of twice the size
+    scales = ((whole, 0.5), (small, 0.28))
+    for i, j in np.ndindex(10, 11):
+        x = grid.left + (j + 0.12) * grid.width / 11
+        y = grid.top + (i + 0.12) * grid.height / 10
+        one, other = (picture.getpixel((x * k, y * k)) for picture, k in scales)
+        assert one == other
+
+
+def test_small_digits_are_told_apart():
+    """In the smallest size that is written no two digits look the same, wherever they stand."""
+    for half_right, half_down in np.ndindex(2, 2):
+        shapes = [
+            threshold_grid.set_count(str(digit), 5.05, half_right, half_down).astype(int)
+            for digit in range(10)
+        ]
+        for k, shape in enumerate(shapes):
+            assert all(abs(shape - other).sum() >= 4 for other in shapes[:k])
+
+
+def _forget():
+    """As in a new process."""
+    for kept in (threshold_grid.draw_names, threshold_grid.set_facts, threshold_grid.set_count):
+        kept.cache_clear()
