@@ -10,7 +10,15 @@ import numpy as np
 import scipy.sparse as sp
 
 from mlrek.errors import EvaluationError
-from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray, LabelSets, Outcome
+from mlrek.evaluation import (
+    BoolArray,
+    Evaluation,
+    FloatArray,
+    IntArray,
+    LabelSets,
+    Outcome,
+    RecordsKind,
+)
 from mlrek.metrics import PredictionRule, Predictions
 from mlrek.metrics.counts import (
     AVERAGES,
@@ -159,17 +167,21 @@ def top_records(evaluation: Evaluation, eligible: BoolArray | None = None) -> In
         Positions in the records' columns, (n_images,); -1 where an image has none that counts.
     """
     records = evaluation.records
-    confidence, image_idx = records.confidence, records.image_idx
+    confidence = records.confidence
     if eligible is not None:
         confidence = np.where(eligible, confidence, -1.0)
+    if evaluation.records_kind is RecordsKind.COMPLETE:
+        top = records.offsets[:-1] + confidence.reshape(-1, len(evaluation.labels)).argmax(axis=1)
+        return np.where(confidence[top] >= 0, top, -1)
     top = np.full(len(evaluation.images), -1, dtype=np.int64)
     if not len(confidence):
         return top
     highest = np.maximum.reduceat(confidence, records.offsets[:-1][records.counts > 0])
     is_top = confidence == np.repeat(highest, records.counts[records.counts > 0])
     places = np.flatnonzero(is_top & (confidence >= 0))
-    first = np.diff(image_idx[places], prepend=-1) > 0
-    top[image_idx[places[first]]] = places[first]
+    image_idx = records.image_idx[places]
+    first = np.diff(image_idx, prepend=-1) > 0
+    top[image_idx[first]] = places[first]
     return top
 
 

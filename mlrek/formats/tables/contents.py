@@ -254,22 +254,43 @@ def _build_long(rows: TableRows, meaning: _Meaning) -> Answers:
     role = meaning.answer
     assert role is not None  # noqa: S101 - for the type checker: `read_answers` saw to it
     found, warnings = _list_labelled(rows, role)
-    found, repeated = _count_labels_once(rows, found)
-    labels, codes = _sort_labels(rows, found.code)
+    n_images, regular = len(rows.images), _find_regular(rows, found)
+    if regular is not None:
+        repeated, offsets = (), len(regular) * np.arange(n_images + 1)
+        labels, codes = _sort_labels(rows, regular)
+        label_idx = np.tile(codes[regular], n_images)
+    else:
+        found, repeated = _count_labels_once(rows, found)
+        labels, codes = _sort_labels(rows, found.code)
+        offsets, label_idx = find_offsets(found.image_idx, n_images), codes[found.code]
     thresholds, said = _find_label_thresholds(rows, role, labels, codes)
-    offsets = find_offsets(found.image_idx, len(rows.images))
     no_answer = warn_first(rows.images, np.diff(offsets) == 0, "images have no prediction")
     return Answers(
         images=rows.images,
         labels=labels,
         offsets=offsets,
-        label_idx=codes[found.code],
+        label_idx=label_idx,
         confidence=found.confidence,
         is_scored=Role.CONFIDENCE in rows.header,
         predicted=_find_predicted(rows, role, codes) if meaning.is_wide else None,
         thresholds=thresholds,
         warnings=(*warnings, *repeated, *said, *no_answer),
     )
+
+
+def _find_regular(rows: TableRows, found: _Labelled) -> IntArray | None:
+    """The codes of the labels of each image, where all have the same ones in one order.
+
+    So most tables of confidences are, and no row has to be looked at by itself.
+    """
+    n_images = len(rows.images)
+    n_each, rest = divmod(len(found.code), n_images)
+    codes = found.code[:n_each]
+    if rest or len(np.unique(codes)) < max(n_each, 1):
+        return None
+    images, places = found.image_idx.reshape(n_images, n_each), np.arange(n_images)
+    belong = np.array_equal(images[:, 0], places) and np.array_equal(images[:, -1], places)
+    return codes if belong and np.all(found.code.reshape(n_images, n_each) == codes) else None
 
 
 def _first_codes(cells: Cells, codes: IntArray) -> IntArray | None:

@@ -2,6 +2,8 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import repeat
+from operator import contains
 from typing import Any, Final
 
 import numpy as np
@@ -341,7 +343,8 @@ class _Gathered:
             for role, column in self.codes.items()
         }
         images, image_idx = self.images.finish()
-        self._check_texts((*images, *self.labels.codes))
+        self._check_texts(images)
+        self._check_texts(tuple(self.labels.codes))
         labels, cells = _open_lists(tuple(self.labels.codes), cells)
         rows = RowsOfImages.of(image_idx, len(images))
         further, said = finish_columns(self.further, rows, images)
@@ -365,7 +368,8 @@ class _Gathered:
 
     def _check_texts(self, texts: tuple[str, ...]) -> None:
         """Refuse names that no store takes."""
-        if (text := next((text for text in texts if "\0" in text), None)) is not None:
+        if any(map(contains, texts, repeat("\0"))):
+            text = next(text for text in texts if "\0" in text)
             raise ParseError(self.files[0][1], 0, f"{quoted(text)} holds a NUL character")
 
     def _find_hot(self) -> BoolArray | None:
