@@ -28,6 +28,19 @@ def test_ties_go_to_the_first_in_label_order(build):
     assert _predict(build([[0]], [[(2, 0.7), (1, 0.7), (0, 0.2)]])) == [1]
 
 
+@pytest.mark.parametrize("n_missing", [0, 5])
+def test_top1_is_the_first_highest_of_many(build, n_missing):
+    """Of many images with ties, whether each label has a record on each or a few have none."""
+    rng = np.random.default_rng(0)
+    scores = rng.integers(4, size=(100, 3)) / 4
+    rows = [[(code, score) for code, score in enumerate(row)] for row in scores.tolist()]
+    for i in range(n_missing):
+        rows[i] = [row for row in rows[i] if row[0] != i % 3]
+    expected = [max(row, key=lambda record: (record[1], -record[0]))[0] for row in rows]
+
+    assert _predict(build([[0]] * 100, rows)) == expected
+
+
 def test_an_image_without_record_has_no_prediction(build):
     """Also between images that have records."""
     assert _predict(build([[0], [1], [2]], [[(0, 0.9)], [], [(2, 0.1)]])) == [0, -1, 2]
