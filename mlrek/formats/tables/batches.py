@@ -31,8 +31,9 @@ PARQUET_MARK: Final = b"PAR1"
 _DAMAGE: Final = (pa.ArrowException, OSError, UnicodeDecodeError)
 """What pyarrow raises for a Parquet file that is damaged, also in a column's name."""
 
-_BLOCK_BYTES: Final = 1 << 20  # and one thread: more of either take far more memory
+_BLOCK_BYTES: Final = 3 << 19  # and one thread: more of either take far more memory
 _CELLS_AT_ONCE: Final = 1 << 19
+_ROWS_AT_ONCE: Final = 1 << 15  # what a processor keeps at hand
 _NO_VALUES: Final = ("", "nan", "NaN", "NAN", "NA", "N/A", "null", "NULL", "None")
 _NO_NUMBER: Final = "CSV conversion error to double"
 _DECIMAL_COMMA: Final = re.compile(r"\s*[+-]?\d+,\d+\s*")
@@ -153,7 +154,7 @@ def _open_parquet(uri: str, chunks: Iterable[bytes], means: ReadHeader) -> Table
     def iter_batches(places: Sequence[int]) -> Iterator[Columns]:
         wanted = [names[place] for place in places]
         try:
-            n_rows = max(_CELLS_AT_ONCE // len(wanted), 1)
+            n_rows = min(max(_CELLS_AT_ONCE // len(wanted), 1), _ROWS_AT_ONCE)
             for batch in file.iter_batches(batch_size=n_rows, columns=wanted):
                 yield [batch.column(batch.schema.get_field_index(name)) for name in wanted]
         except _DAMAGE as exc:

@@ -26,7 +26,7 @@ class GrowingColumn:
         """Append rows."""
         end = self._n + len(part)
         if end > len(self._values):
-            n = max(end, len(self._values) * 5 // 4)
+            n = max(end, len(self._values) * 9 // 8)
             self._values.resize((n, *self._values.shape[1:]), refcheck=False)
         self._values[self._n : end] = part
         self._n = end
@@ -82,24 +82,30 @@ class ImageCodes:
 
     def finish(self) -> tuple[tuple[str, ...], IntArray]:
         """All images, and the code of each row."""
-        self._code()
+        if self.rises:
+            self.known, counts = self._take_waiting()
+            image_idx = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
+        else:
+            self._code()
+            image_idx = self.column.finish()
         images = tuple(self.known.to_pylist())
         self.known = pa.nulls(0, pa.large_string())
-        return images, self.column.finish()
+        return images, image_idx
 
     def _code(self) -> None:
-        if not self.waiting:
-            return
-        images = pa.concat_arrays([self.known, *(images for images, _ in self.waiting)])
-        counts = np.concatenate([counts for _, counts in self.waiting])
-        n_known, self.waiting, self.n_waiting = len(self.known), [], 0
-        if self.rises:
-            codes, self.known = np.arange(len(images), dtype=np.int32), images
-        else:
-            coded = images.dictionary_encode()
-            codes, self.known = coded.indices.to_numpy()[n_known:], coded.dictionary
-            self.n_looked_up += len(images)
+        n_known = len(self.known)
+        images, counts = self._take_waiting()
+        coded = images.dictionary_encode()
+        codes, self.known = coded.indices.to_numpy()[n_known:], coded.dictionary
         self.column.append(np.repeat(codes, counts))
+        self.n_looked_up += len(images)
+
+    def _take_waiting(self) -> tuple[pa.Array, IntArray]:
+        """The known images and those that wait, and of these how many rows each has."""
+        images = pa.concat_arrays([self.known, *(images for images, _ in self.waiting)])
+        counts = [np.zeros(0, dtype=np.int32), *(counts for _, counts in self.waiting)]
+        self.waiting, self.n_waiting = [], 0
+        return images, np.concatenate(counts)
 
 
 def _rise(texts: pa.Array) -> bool:

@@ -335,6 +335,7 @@ class _Gathered:
         """
         if not self.n_rows:
             raise ParseError(self.files[0][1], 0, "has a header, but not one row")
+        pa.default_memory_pool().release_unused()  # before as many texts of Python are made
         cells = {
             role: Cells(
                 codes=column.finish(),
@@ -343,12 +344,12 @@ class _Gathered:
             for role, column in self.codes.items()
         }
         images, image_idx = self.images.finish()
+        pa.default_memory_pool().release_unused()
         self._check_texts(images)
         self._check_texts(tuple(self.labels.codes))
         labels, cells = _open_lists(tuple(self.labels.codes), cells)
         rows = RowsOfImages.of(image_idx, len(images))
         further, said = finish_columns(self.further, rows, images)
-        pa.default_memory_pool().release_unused()
         return TableRows(
             header=self.header,
             images=_strip_zeros(images),
