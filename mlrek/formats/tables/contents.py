@@ -255,8 +255,9 @@ def _build_long(rows: TableRows, meaning: _Meaning) -> Answers:
     assert role is not None  # noqa: S101 - for the type checker: `read_answers` saw to it
     found, warnings = _list_labelled(rows, role)
     n_images, regular = len(rows.images), _find_regular(rows, found)
+    repeated: tuple[str, ...] = ()
     if regular is not None:
-        repeated, offsets = (), len(regular) * np.arange(n_images + 1)
+        offsets: IntArray = len(regular) * np.arange(n_images + 1)
         labels, codes = _sort_labels(rows, regular)
         label_idx = np.tile(codes[regular], n_images)
     else:
