@@ -7,13 +7,44 @@ Everything is validated when it is built, so later code does not check again.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from types import MappingProxyType
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mlrek.errors import EvaluationError
+from mlrek.kinds import EFFECTS, EVERYTHING, Doubt, DoubtKind, Effect, Side, Task
+
+__all__ = [
+    "EFFECTS",
+    "EVERYTHING",
+    "BoolArray",
+    "Boxes",
+    "Contents",
+    "Detections",
+    "Doubt",
+    "DoubtKind",
+    "Effect",
+    "Evaluation",
+    "FloatArray",
+    "IntArray",
+    "LabelSets",
+    "MaskCounts",
+    "MaskPixel",
+    "Outcome",
+    "Project",
+    "Provider",
+    "Records",
+    "RecordsKind",
+    "Reported",
+    "ReportedCurve",
+    "Side",
+    "SliceColumn",
+    "SourceFile",
+    "Task",
+    "Version",
+    "order_labels",
+]
 
 IntArray: TypeAlias = NDArray[np.integer[Any]]
 FloatArray: TypeAlias = NDArray[np.float64]
@@ -35,15 +66,6 @@ class Provider(StrEnum):
         return "model" if self is Provider.CUSTOM else "service"
 
 
-class Task(StrEnum):
-    """What a model answers about an image."""
-
-    CLASSIFICATION = "classification"
-    MULTILABEL = "multilabel"
-    DETECTION = "detection"
-    SEGMENTATION = "segmentation"
-
-
 class Outcome(IntEnum):
     """What the provider's flags say of a record, at the assumed threshold of its label."""
 
@@ -52,100 +74,6 @@ class Outcome(IntEnum):
     FP = 2
     FN = 3
     TN = 4
-
-
-class DoubtKind(StrEnum):
-    """What weakens a number or a comparison: the complete table of the contract, section 7."""
-
-    IMAGES_MISSING = "images_missing"
-    LINES_SKIPPED = "lines_skipped"
-    FOREIGN_SUMMARY = "foreign_summary"
-    TRUTH_UNKNOWN = "truth_unknown"
-    IMAGES_REPEATED = "images_repeated"
-    UNANSWERED = "unanswered"
-    TRUTH_CHANGED = "truth_changed"
-    PICTURES_CHANGED = "pictures_changed"
-    SEEN_IN_TRAINING = "seen_in_training"
-    OTHER_RULE = "other_rule"
-    THRESHOLDS_FITTED = "thresholds_fitted"
-    GROUPED = "grouped"
-    CONFIDENCE_CONSTANT = "confidence_constant"
-    RECORDS_PARTIAL = "records_partial"
-    REPORTED_DIFFERS = "reported_differs"
-    INTERVAL_SHORT = "interval_short"
-    SUPERSEDED = "superseded"
-    DOUBTS_UNKNOWN = "doubts_unknown"
-
-
-class Effect(StrEnum):
-    """What a doubt does to checks that read a number which it touches."""
-
-    STOPS = "stops"  # what would pass is undecided
-    STOPS_RELATIVE = "stops_relative"  # the same, for checks against a baseline alone
-    STOPS_INTERVALS = "stops_intervals"  # the same, for checks that read an interval
-    SAID = "said"  # it is shown, and changes nothing
-
-
-EFFECTS: Mapping[DoubtKind, Effect] = MappingProxyType(
-    {
-        DoubtKind.IMAGES_MISSING: Effect.STOPS,
-        DoubtKind.LINES_SKIPPED: Effect.STOPS,
-        DoubtKind.FOREIGN_SUMMARY: Effect.STOPS,
-        DoubtKind.TRUTH_UNKNOWN: Effect.SAID,
-        DoubtKind.IMAGES_REPEATED: Effect.SAID,
-        DoubtKind.UNANSWERED: Effect.SAID,
-        DoubtKind.TRUTH_CHANGED: Effect.SAID,
-        DoubtKind.PICTURES_CHANGED: Effect.STOPS_RELATIVE,
-        DoubtKind.SEEN_IN_TRAINING: Effect.STOPS,
-        DoubtKind.OTHER_RULE: Effect.STOPS_RELATIVE,
-        DoubtKind.THRESHOLDS_FITTED: Effect.STOPS,
-        DoubtKind.GROUPED: Effect.STOPS_INTERVALS,
-        DoubtKind.CONFIDENCE_CONSTANT: Effect.STOPS,
-        DoubtKind.RECORDS_PARTIAL: Effect.STOPS_RELATIVE,
-        DoubtKind.REPORTED_DIFFERS: Effect.STOPS,
-        DoubtKind.INTERVAL_SHORT: Effect.STOPS_INTERVALS,
-        DoubtKind.SUPERSEDED: Effect.SAID,
-        DoubtKind.DOUBTS_UNKNOWN: Effect.SAID,
-    }
-)
-"""The effect of each kind, where the doubt does not say another one itself."""
-
-EVERYTHING: Final = "*"
-
-Side: TypeAlias = Literal["candidate", "baseline", "both"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doubt:
-    """A fact that weakens numbers, made where it is noticed and carried to the decision.
-
-    `text` says it in one line. `count` of `of` things (images, lines, records) show it; None where
-    nothing is counted.
-    `touches` are numbers by name and raw label (`aggregate/ap`, `label_recall/cat`); a name that
-    ends with `*` stands for all that begin so. `side` tells whose doubt it is once there are a
-    candidate and a baseline. `own_effect` is there where it is another than the kind's.
-    """
-
-    kind: DoubtKind
-    text: str
-    count: int | None = None
-    of: int | None = None
-    touches: tuple[str, ...] = (EVERYTHING,)
-    side: Side | None = None
-    own_effect: Effect | None = None
-
-    @property
-    def effect(self) -> Effect:
-        """What it does to checks that read a touched number."""
-        return self.own_effect or EFFECTS[self.kind]
-
-    def touches_number(self, name: str, label: str = "") -> bool:
-        """Whether it weakens the number of that name, of that raw label where it has one."""
-        whole = f"{name}/{label}" if label else name
-        return any(
-            whole.startswith(pattern[:-1]) if pattern.endswith("*") else pattern in {whole, name}
-            for pattern in self.touches
-        )
 
 
 class RecordsKind(StrEnum):

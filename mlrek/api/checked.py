@@ -13,12 +13,13 @@ from mlrek.evaluation import Doubt
 from mlrek.policy import Decision, Policy
 from mlrek.policy.parsing import write_policy
 from mlrek.promotion import Referred
-from mlrek.promotion.check import Asking, check_version, make_policy, read_policy
+from mlrek.promotion.check import Asking, check_version
 from mlrek.promotion.promote import keep_decision
 from mlrek.registry.door import DEFAULT_ALIAS
 from mlrek.render import null_undefined
 from mlrek.render.decision import build_decision_json, say_verdict, write_decision_markdown
 from mlrek.sources import AwsOptions
+from mlrek.sources.policies import make_policy, read_policy
 from mlrek.text import escape_unprintable
 from mlrek.tracking.connection import connect, connect_without_writing, keep_loggers
 

@@ -27,8 +27,8 @@ from mlrek.promotion.compare import (
     build_compared_json,
     compare_references,
     load_label_map,
-    render_comparison,
 )
+from mlrek.promotion.keeping import render_comparison
 from mlrek.render import null_undefined
 from mlrek.render.comparison import find_headline
 from mlrek.sources import AwsOptions

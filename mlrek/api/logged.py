@@ -34,8 +34,9 @@ from mlrek.runs.sync import sync_opened, sync_sources
 from mlrek.sources import AwsOptions
 from mlrek.sources.entries import FoundContents, OnBytes, SeenInTraining, Source, VersionEntry
 from mlrek.text import escape_unprintable
+from mlrek.tracking import AUTO_IMAGES
 from mlrek.tracking.connection import keep_loggers
-from mlrek.tracking.description import AUTO_IMAGES, Options, compute_evaluation_key
+from mlrek.tracking.description import Options, compute_evaluation_key
 
 if TYPE_CHECKING:
     from pandas import DataFrame

@@ -23,8 +23,11 @@ from mlrek.cli.sync import begin_sync, sync
 from mlrek.cli.ui import ui
 from mlrek.cli.verify import verify
 
-OBJECTS_BEFORE_COLLECTION = 50_000
-"""Imports make a million objects that stay: garbage is looked for less often than in a server."""
+OBJECTS_BEFORE_COLLECTION = 250_000
+"""Imports make many objects that stay: a command that only reads ends before garbage is looked for.
+
+What logs runs looks for it more often, as figures hold memory (`collect_figures`).
+"""
 
 app = typer.Typer(
     name="mlrek",

@@ -90,10 +90,11 @@ def check(
 
     Example: mlrek check models:/digits/3 --policy examples/policy.toml
     """
-    from mlrek.promotion.check import Asking, check_version, read_policy
+    from mlrek.promotion.check import Asking, check_version
     from mlrek.promotion.promote import keep_decision
     from mlrek.render.decision import build_decision_json, decision_blocks, write_decision_markdown
     from mlrek.runs.log import RUN_VARIABLE, mark_project_run
+    from mlrek.sources.policies import read_policy
     from mlrek.tracking.connection import connect
 
     if not policy:

@@ -125,12 +125,11 @@ def _compare(
 ) -> "Compared":
     from mlrek.metrics import PredictionRule
     from mlrek.promotion.compare import compare_references
-    from mlrek.tracking.connection import connect_for_reading
 
     return compare_references(
         versions,
         aws,
-        lambda: connect_for_reading(tracking_uri),
+        opt.open_for_reading(tracking_uri),
         settings,
         rule=PredictionRule(rule.value) if rule else None,
         images=images,
@@ -141,12 +140,13 @@ def _find_runs(
     compared: "Compared", tracking_uri: str, output: Output
 ) -> "tuple[Compared, Store | None]":
     """The comparison with the runs of its versions, and the store, None without such runs."""
-    from mlrek.promotion.compare import find_runs
-    from mlrek.tracking.connection import connect
     from mlrek.tracking.first_use import is_fresh
 
     if is_fresh(tracking_uri, os.environ):  # told without importing MLflow, which takes seconds
         return compared, None
+    from mlrek.promotion.keeping import find_runs
+    from mlrek.tracking.connection import connect
+
     try:
         store = connect(tracking_uri)
         return find_runs(compared, store), store
@@ -157,7 +157,7 @@ def _find_runs(
 
 def _keep(compared: "Compared", store: "Store", output: Output) -> None:
     """Write the comparison into the candidates' runs, where MLflow has them."""
-    from mlrek.promotion.compare import write_comparisons
+    from mlrek.promotion.keeping import write_comparisons
     from mlrek.runs.results import name_ui
     from mlrek.tracking.links import is_local_store
 
@@ -193,11 +193,12 @@ def _list_remarks(compared: "Compared") -> "Iterator[str]":
 
 def _write_files(compared: "Compared", markdown: str, html: str) -> None:
     """What was asked for in files of its own."""
-    from mlrek.promotion.compare import render_comparison
-    from mlrek.render.comparison import write_summary
-
     if markdown:
+        from mlrek.render.comparison import write_summary
+
         text = "\n".join(map(write_summary, compared.comparisons))
         write_file("--markdown", markdown, text.encode("utf-8", "backslashreplace"))
     if html:
+        from mlrek.promotion.keeping import render_comparison
+
         write_file("--html", html, render_comparison(compared))

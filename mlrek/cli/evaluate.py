@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mlrek.cli import options as opt
-from mlrek.cli.output import Output
+from mlrek.cli.output import Output, collect_figures
 from mlrek.cli.sync import Rule
 from mlrek.errors import UsageError
 from mlrek.text import fmt, span
@@ -110,6 +110,7 @@ def evaluate(
     from mlrek.tracking.connection import connect
     from mlrek.tracking.description import Options
 
+    collect_figures()
     slicing = opt.make_slicing(slice_by, slices, joining.match)
     joins_slices = bool(slices) and joining.is_match_alone
     if joining.is_given and not predictions and not joins_slices:

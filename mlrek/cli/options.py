@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from mlrek.metrics.slices import Slicing
     from mlrek.sources import AwsOptions
     from mlrek.sources.custom import CustomOptions
+    from mlrek.tracking.store import Store
 
 
 SourceArgument = Annotated[
@@ -381,6 +382,17 @@ def make_slicing(slice_by: "Sequence[str] | None", slices: str, match: str) -> "
 
     by = tuple(parse_patterns(slice_by or ()).items())
     return Slicing(by=by, table=slices, match=match or "uri")
+
+
+def open_for_reading(tracking_uri: str) -> "Callable[[], Store]":
+    """What opens the store, once a version is named that is in it: files need none."""
+
+    def open_store() -> "Store":
+        from mlrek.tracking.connection import connect_for_reading
+
+        return connect_for_reading(tracking_uri)
+
+    return open_store
 
 
 def check_images(images: str) -> str:

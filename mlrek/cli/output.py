@@ -1,5 +1,6 @@
 """What a command says: results to stdout, everything else, errors too, to stderr; its exit code."""
 
+import gc
 import json
 import logging
 import sys
@@ -279,6 +280,11 @@ def write_file(option: str, path: str, content: bytes) -> None:
     except (OSError, ValueError) as exc:
         said = exc.strerror if isinstance(exc, OSError) else str(exc)
         raise UsageError(f"{option} {path}: cannot be written: {said}") from exc
+
+
+def collect_figures() -> None:
+    """From now on look for garbage often, as a process that reads for `mlrek sync` does."""
+    gc.set_threshold(50_000, 10, 10)
 
 
 def make_streams_harmless(environ: Mapping[str, str]) -> None:

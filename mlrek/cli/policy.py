@@ -36,14 +36,11 @@ def init(
     from mlrek.policy.starting import Start, write_starter
     from mlrek.promotion.check import load_candidate
     from mlrek.registry.door import check_alias
-    from mlrek.tracking.connection import connect_for_reading
 
     check_alias(alias)
     if path and not force and Path(path).exists():
         raise UsageError(f"{path} is there already; --force overwrites it")
-    referred, candidate = load_candidate(
-        version, account.aws, lambda: connect_for_reading(tracking_uri)
-    )
+    referred, candidate = load_candidate(version, account.aws, opt.open_for_reading(tracking_uri))
     baseline, champion = _choose_baseline(version, referred, alias)
     columns = tuple(column.name for column in referred.evaluation.slice_columns)
     text = write_starter(
@@ -106,7 +103,7 @@ def schema(*, output: Output) -> None:
 
 def _list_mistakes(path: str, baseline: str) -> list[str]:
     """All that is wrong with a file."""
-    from mlrek.promotion.check import read_policy
+    from mlrek.sources.policies import read_policy
 
     try:
         read_policy(path, baseline)

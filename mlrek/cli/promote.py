@@ -64,10 +64,10 @@ def promote(
     Example: mlrek promote models:/digits/3 --policy examples/policy.toml --yes
     """
     from mlrek.cli.check import say_start
-    from mlrek.promotion.check import read_policy
     from mlrek.promotion.promote import check_promotion, prepare_promotion, prepare_rollback
     from mlrek.registry.door import Registry
     from mlrek.registry.own_model import find_own_model
+    from mlrek.sources.policies import read_policy
     from mlrek.tracking.connection import connect
 
     if bool(policy) == rollback:

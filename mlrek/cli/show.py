@@ -78,7 +78,6 @@ def show(
     from mlrek.render.slices import NO_COLUMNS
     from mlrek.render.tables import LabelOutcome
     from mlrek.render.version import build_shown_json, choose_shown, list_version_blocks
-    from mlrek.tracking.connection import connect_for_reading
 
     if outcome and not label:
         raise UsageError("--outcome lists the images of one label: name it with --label")
@@ -88,7 +87,7 @@ def show(
     referred = load_version(
         version,
         account.aws,
-        lambda: connect_for_reading(tracking_uri),
+        opt.open_for_reading(tracking_uri),
         skip_bad_lines=skip_bad_lines,
         threshold=DEFAULT_THRESHOLD if threshold is None else threshold,
     )

@@ -50,7 +50,7 @@ def verify(
 
 
 def _read_policy(path: str) -> str:
-    from mlrek.promotion.check import read_policy
+    from mlrek.sources.policies import read_policy
 
     return read_policy(path, baseline="models:/any@any").text
 

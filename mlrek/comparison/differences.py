@@ -21,8 +21,9 @@ from mlrek.comparison.measured import Measured, list_values
 from mlrek.comparison.pairing import Setting, group_images
 from mlrek.comparison.rows import HAMMING, Rows
 from mlrek.evaluation import BoolArray, FloatArray, IntArray, Task
+from mlrek.kinds import CROSSFIT_OF_LABELS
 from mlrek.metrics.counts import NOTHING_REASON, LabelCounts, compute_averages
-from mlrek.metrics.crossfit import LABEL_NAMES, LABEL_PREFIX, PREFIX, CrossFitValues, fit_evaluation
+from mlrek.metrics.crossfit import LABEL_NAMES, PREFIX, CrossFitValues, fit_evaluation
 from mlrek.metrics.intervals import CONFIDENCE, LeftOut, Scale, compute_interval, jackknife
 from mlrek.metrics.ranking import rank_pairs
 from mlrek.metrics.shares import MIN_PARTS, Ends
@@ -452,7 +453,7 @@ def _list_sides(fit: CrossFitValues, codes: IntArray, labels: Sequence[str]) -> 
     }
     for name in LABEL_NAMES:
         for i, code in enumerate(codes.tolist()):
-            sides[LABEL_PREFIX + name, labels[code]] = _Side(
+            sides[CROSSFIT_OF_LABELS + name, labels[code]] = _Side(
                 values=fit.per_label[name][:, i], fit=fit, name=name, label_idx=i
             )
     return sides

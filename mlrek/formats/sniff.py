@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final, NamedTuple
 
-from mlrek.formats.google import sniff_google
+from mlrek.formats.google.documents import sniff_google
 from mlrek.formats.json_text import peek_inside, peek_value
 from mlrek.formats.lines import BYTE_ORDER_MARK
 

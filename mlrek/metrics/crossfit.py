@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray, RecordsKind, Task
+from mlrek.kinds import CROSSFIT_OF_LABELS
 from mlrek.metrics import LabelScores, Number
 from mlrek.metrics.counts import (
     AVERAGES,
@@ -133,7 +134,6 @@ class _Scores:
 
 
 PREFIX: Final = "crossfit/"
-LABEL_PREFIX: Final = "crossfit/label_"
 LABEL_NAMES: Final = ("precision", "recall", "f1")
 _COUNTED_NAMES: Final = frozenset(
     f"{score}_{average}" for score in FRACTIONS for average in AVERAGES
@@ -220,7 +220,7 @@ def find_crossfit(task: Task, name: str) -> str:
     label = name.removeprefix("label_at_threshold_")
     if label == name and task == Task.MULTILABEL:
         label = name.removeprefix("label_")
-    return LABEL_PREFIX + label if label != name and names and label in LABEL_NAMES else ""
+    return CROSSFIT_OF_LABELS + label if label != name and names and label in LABEL_NAMES else ""
 
 
 def compute_crossfit(

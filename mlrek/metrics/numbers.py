@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 
 from mlrek.evaluation import Evaluation, FloatArray, IntArray, Task
+from mlrek.kinds import CROSSFIT_OF_LABELS
 from mlrek.metrics import LabelScores, Metrics, Number
-from mlrek.metrics.crossfit import LABEL_PREFIX
 from mlrek.metrics.detection.outcomes import BOX_ERRORS
 from mlrek.metrics.positive_class import define_positive_class
 
@@ -398,7 +398,7 @@ def name_label_number(column: str) -> str:
     ('label_recall', 'crossfit/label_recall')
     """
     if column.startswith(CROSSFIT_COLUMN):
-        return LABEL_PREFIX + column.removeprefix(CROSSFIT_COLUMN)
+        return CROSSFIT_OF_LABELS + column.removeprefix(CROSSFIT_COLUMN)
     return f"label_{column}"
 
 

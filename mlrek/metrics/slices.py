@@ -13,6 +13,7 @@ import scipy.sparse as sp
 
 from mlrek.errors import EvaluationError, UsageError
 from mlrek.evaluation import Detections, Evaluation, FloatArray, IntArray, SliceColumn
+from mlrek.kinds import ANY_VALUE
 from mlrek.metrics import Number
 from mlrek.metrics.detection.matching import SIZES
 from mlrek.text import say_nearest
@@ -27,7 +28,6 @@ LABEL_COLUMN: Final = "label"
 IMAGE_SIZE_COLUMN: Final = "image_size"
 BOX_SIZE_COLUMN: Final = "box_size"
 
-ANY_VALUE: Final = "*"
 PAIRED: Final = " & "
 """Between the names of the two slices of a pair."""
 

@@ -9,12 +9,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 from math import nan
-from typing import Annotated, ClassVar, Final, Literal
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, Literal
 
 from msgspec import Meta
 
-from mlrek.comparison import Comparison, Leakage
-from mlrek.evaluation import Doubt, DoubtKind, Task
+from mlrek.kinds import Doubt, DoubtKind, Task
+
+if TYPE_CHECKING:  # a policy is read without numbers
+    from mlrek.comparison import Comparison, Leakage
 
 ANY_LABEL: Final = "*"
 DEFAULT_CONFIDENCE: Final = 0.95
@@ -222,7 +224,7 @@ class Candidate:
     numbers: Numbers
     numbers_at: Callable[[float], Numbers]
     test_images: TestImages
-    leakage: Leakage
+    leakage: "Leakage"
     doubts: tuple[Doubt, ...] = ()
     is_champion: bool = False
     is_grouped: bool = False
@@ -240,7 +242,7 @@ class Opponent:
     """
 
     identity: VersionIdentity | None = None
-    comparison: Comparison | None = None
+    comparison: "Comparison | None" = None
     shared_images: TestImages | None = None
     absent: str = ""
     missing: str = ""

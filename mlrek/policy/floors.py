@@ -28,10 +28,12 @@ from mlrek.policy.reading import (
     Reading,
     apply_doubts,
     choose_reading,
-    count_family,
     say_absent,
-    say_apart,
     say_needed,
+)
+from mlrek.policy.saying import (
+    count_family,
+    say_apart,
     say_number,
     say_percent,
 )

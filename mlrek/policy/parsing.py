@@ -20,9 +20,7 @@ from typing import Any, Final, NoReturn, TypeVar, get_args
 from msgspec import Meta, ValidationError, convert
 
 from mlrek.errors import PolicyError
-from mlrek.evaluation import DoubtKind
-from mlrek.metrics.crossfit import LABEL_PREFIX
-from mlrek.metrics.slices import ANY_VALUE
+from mlrek.kinds import ANY_VALUE, CROSSFIT_OF_LABELS, DoubtKind
 from mlrek.policy import (
     ANY_LABEL,
     Better,
@@ -35,7 +33,7 @@ from mlrek.policy import (
     TestSetPolicy,
     Text,
 )
-from mlrek.policy.reading import say_number, say_percent
+from mlrek.policy.saying import say_number, say_percent
 
 GROUPS: Final = (
     "aggregate",
@@ -119,7 +117,7 @@ class _Table:
         if is_label:
             return Metric(name=group, label=name)
         crossfit, _, label = name.partition("/")
-        if text.startswith(LABEL_PREFIX) and label:
+        if text.startswith(CROSSFIT_OF_LABELS) and label:
             return Metric(name=f"{group}/{crossfit}", label=label)
         if ANY_LABEL in name:
             self.refuse("metric", f"{text!r}: only labels have {ANY_LABEL!r}, as 'label_recall/*'")

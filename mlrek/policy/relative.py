@@ -40,11 +40,13 @@ from mlrek.policy.reading import (
     Reading,
     apply_doubts,
     choose_reading,
-    count_family,
     hold_to_look,
     say_absent,
-    say_change,
     say_needed,
+)
+from mlrek.policy.saying import (
+    count_family,
+    say_change,
     say_number,
     say_percent,
 )

@@ -10,8 +10,8 @@ from typing import Annotated, Any, Final, get_args, get_origin
 
 from msgspec import Meta
 
-from mlrek.metrics.crossfit import LABEL_PREFIX
-from mlrek.metrics.slices import ANY_VALUE, MIN_SLICE_IMAGES
+from mlrek.kinds import ANY_VALUE, CROSSFIT_OF_LABELS
+from mlrek.metrics.slices import MIN_SLICE_IMAGES
 from mlrek.policy import ANY_LABEL, Better, Floor, NoWorse, TestSetPolicy, Text
 from mlrek.policy.parsing import GROUPS
 
@@ -31,7 +31,7 @@ EXCEPTIONS: Final = {
 _METRIC: Final = "|".join(
     (
         r"^label_\w+/[\s\S]",
-        rf"^{LABEL_PREFIX}[^/]*/[\s\S]",
+        rf"^{CROSSFIT_OF_LABELS}[^/]*/[\s\S]",
         rf"^({'|'.join(GROUPS)})/[^*]+$",
     )
 )

@@ -11,11 +11,13 @@ from textwrap import wrap
 from typing import Final
 
 from mlrek.evaluation import Effect, Task
+from mlrek.kinds import ANY_VALUE
 from mlrek.metrics.numbers import name_metric
-from mlrek.metrics.slices import ANY_VALUE, MIN_SLICE_IMAGES
+from mlrek.metrics.slices import MIN_SLICE_IMAGES
 from mlrek.policy import DEFAULT_CONFIDENCE, Candidate, Figure, Metric, TestSetPolicy
 from mlrek.policy.parsing import write_text
-from mlrek.policy.reading import Reading, choose_reading, say_number
+from mlrek.policy.reading import Reading, choose_reading
+from mlrek.policy.saying import say_number
 from mlrek.text import escape_unencodable, escape_unprintable, fmt, span
 
 FEW_IMAGES: Final = 10

@@ -9,15 +9,13 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from mlrek.errors import RunNotFoundError, SourceNotFoundError, TrackingError, UsageError
 from mlrek.evaluation import Evaluation
-from mlrek.figures.pictures import ReadImages
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.reported import DEFAULT_THRESHOLD
 from mlrek.metrics.test_set import count_once, test_set_digest
-from mlrek.registry.door import find_registered
 from mlrek.sources import AwsOptions, open_source
 from mlrek.sources.custom import parse_custom_arn
 from mlrek.sources.entries import SeenInTraining, Source, VersionEntry
@@ -31,7 +29,10 @@ from mlrek.tracking import (
     RegisteredVersion,
     current_run,
 )
-from mlrek.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlrek.figures.pictures import ReadImages
+    from mlrek.tracking.store import Store
 
 EVALUATION_PATH = "evaluation.parquet"
 MODEL_URI = re.compile(r"models:/(?P<name>[^@]+?)(?:/(?P<version>\d+)|@(?P<alias>[\w-]+))")
@@ -66,7 +67,7 @@ class Referred:
     sha256: str = ""
     find_seen: FindSeen | None = None
     list_trained: Callable[[], Collection[str]] | None = None
-    read_images: ReadImages | None = None
+    read_images: "ReadImages | None" = None
     rule: PredictionRule | None = None
     drawn_labels: tuple[str, ...] = ()
 
@@ -99,7 +100,7 @@ class Look:
 def load_version(
     text: str,
     aws: AwsOptions,
-    open_store: Callable[[], Store],
+    open_store: "Callable[[], Store]",
     *,
     skip_bad_lines: bool = False,
     threshold: float = DEFAULT_THRESHOLD,
@@ -140,7 +141,7 @@ def is_logged_version(text: str) -> bool:
 def load_given(
     version: str | Referred,
     aws: AwsOptions,
-    open_store: Callable[[], Store],
+    open_store: "Callable[[], Store]",
     listed: Listed | None = None,
 ) -> Referred:
     """What a VERSION names, as `load_version` reads it; what was read already is as it is."""
@@ -185,7 +186,7 @@ def find_entry(
     return source, _choose_entry(entries, source_text, name)
 
 
-def read_run(run: LoggedRun, store: Store) -> Referred:
+def read_run(run: LoggedRun, store: "Store") -> Referred:
     """The evaluation of a run, each image once.
 
     Raises:
@@ -209,7 +210,7 @@ def parse_run(run: LoggedRun, content: bytes) -> Referred:
     )
 
 
-def find_logged_run(evaluation: Evaluation, store: Store) -> LoggedRun | None:
+def find_logged_run(evaluation: Evaluation, store: "Store") -> LoggedRun | None:
     """The run of a version that was read from elsewhere, with just this test set, if it is logged.
 
     Raises:
@@ -233,7 +234,7 @@ def name_look(baseline_run_id: str, test_set_digest: str) -> str:
     return f"{baseline_run_id}/{test_set_digest}"
 
 
-def list_looks(store: Store, name: str, experiment_id: str) -> tuple[Look, ...]:
+def list_looks(store: "Store", name: str, experiment_id: str) -> tuple[Look, ...]:
     """Each version that was checked so, once, also those whose run was replaced since.
 
     Raises:
@@ -248,7 +249,7 @@ def list_looks(store: Store, name: str, experiment_id: str) -> tuple[Look, ...]:
     )
 
 
-def find_look(store: Store, name: str, run: LoggedRun) -> tuple[int, int]:
+def find_look(store: "Store", name: str, run: LoggedRun) -> tuple[int, int]:
     """How many versions were checked so, and the place of a run's version, 0 for none yet.
 
     Raises:
@@ -259,7 +260,7 @@ def find_look(store: Store, name: str, run: LoggedRun) -> tuple[int, int]:
     return len(looks), next(own, 0)
 
 
-def take_look(store: Store, name: str, run: LoggedRun) -> tuple[int, int]:
+def take_look(store: "Store", name: str, run: LoggedRun) -> tuple[int, int]:
     """Write down that a run's version is checked so; gives the count and the version's place.
 
     Of a version that another process counts at the same time the first place counts.
@@ -281,7 +282,7 @@ def _check_uri(text: str) -> None:
         raise UsageError(f"{text!r} is none of runs:/RUN_ID, models:/NAME/3, models:/NAME@alias")
 
 
-def _load_logged(arn: str, store: Store) -> Referred:
+def _load_logged(arn: str, store: "Store") -> Referred:
     """The version of a model from anywhere, from the run that counts of it.
 
     Raises:
@@ -296,7 +297,7 @@ def _load_logged(arn: str, store: Store) -> Referred:
     return read_run(run, store)
 
 
-def _load_run(text: str, store: Store) -> Referred:
+def _load_run(text: str, store: "Store") -> Referred:
     registered = None if RUN_URI.fullmatch(text) else _find_registered(text, store)
     run_id = registered.run_id if registered else text.removeprefix("runs:/").rstrip("/")
     if not run_id:
@@ -306,7 +307,7 @@ def _load_run(text: str, store: Store) -> Referred:
 
 
 def _get_run(
-    text: str, run_id: str, registered: RegisteredVersion | None, store: Store
+    text: str, run_id: str, registered: RegisteredVersion | None, store: "Store"
 ) -> LoggedRun:
     """A run that was named; one that was deleted is no evidence any more.
 
@@ -341,7 +342,9 @@ def _get_run(
     )
 
 
-def _find_registered(text: str, store: Store) -> RegisteredVersion:
+def _find_registered(text: str, store: "Store") -> RegisteredVersion:
+    from mlrek.registry.door import find_registered  # takes long; files do without
+
     model = MODEL_URI.fullmatch(text)
     assert model is not None  # noqa: S101 - `_check_uri` has refused what is none
     return find_registered(store, model["name"], model["version"] or "", model["alias"] or "")
@@ -372,7 +375,7 @@ def _choose_entry(listed: Sequence[VersionEntry], text: str, name: str) -> Versi
     raise UsageError(f"{text} holds {len(entries)} versions; name one: {known}")
 
 
-def _add(store: Store, run: LoggedRun, tag: str, word: str) -> None:
+def _add(store: "Store", run: LoggedRun, tag: str, word: str) -> None:
     """Add a word to a run's tag; again where another process wrote the tag at the same time."""
     for _ in range(TRIES):
         words = store.get_run(run.run_id).tags.get(tag, "").split()

@@ -1,7 +1,7 @@
 """May this version be promoted? Reads the versions, compares, decides, and notes the answer."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from pathlib import Path
@@ -9,9 +9,8 @@ from typing import Any
 
 from mlrek.comparison.doubts import find_leakage, list_doubts
 from mlrek.comparison.pairing import group_images, number_groups
-from mlrek.errors import PolicyError, TrackingError
+from mlrek.errors import TrackingError
 from mlrek.evaluation import Doubt, Evaluation
-from mlrek.formats.image_columns import parse_patterns
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.test_set import test_set_digest
@@ -54,8 +53,7 @@ from mlrek.registry.door import DEFAULT_ALIAS, VALIDATION, Registry, ValidationS
 from mlrek.render import write_json
 from mlrek.render.decision import build_decision_json
 from mlrek.sources import AwsOptions
-from mlrek.sources.storage import read_small_text, say_missing_path
-from mlrek.text import join_said
+from mlrek.sources.policies import with_groups
 from mlrek.tracking import RegisteredVersion
 from mlrek.tracking.store import Store
 
@@ -80,53 +78,6 @@ class Asking:
     notes: bool = True
     registered: RegisteredVersion | None = None
     baseline: Referred | None = None
-
-
-def read_policy(
-    path: str, baseline: str = "", group_by: str = "", slice_by: Sequence[str] = ()
-) -> Policy:
-    """The policy in a file, with what the command line says instead of it.
-
-    Raises:
-        PolicyError: There is no such file, or it is no valid policy.
-        UsageError: The grouping is no regular expression, or a column has none.
-    """
-    try:
-        text = read_small_text(path, "utf-8-sig")
-    except FileNotFoundError as exc:
-        begin = "`mlrek policy init VERSION -o FILE` writes one to start from"
-        raise PolicyError(f"{path}: {join_said(say_missing_path(path), begin)}") from exc
-    except OSError as exc:
-        raise PolicyError(f"{path}: the policy cannot be read: {exc.strerror}") from exc
-    except ValueError as exc:  # no UTF-8, endless, or no path at all
-        raise PolicyError(f"{path}: the policy cannot be read: {exc}") from exc
-    return make_policy(text, path, baseline, group_by, slice_by)
-
-
-def make_policy(
-    text: str, uri: str, baseline: str = "", group_by: str = "", slice_by: Sequence[str] = ()
-) -> Policy:
-    """The policy of a text, with what its caller says instead of it; messages call it `uri`.
-
-    Raises:
-        PolicyError: It is no valid policy.
-        UsageError: The grouping is no regular expression, or a column has none.
-    """
-    policy = parse_policy(text, uri=uri, baseline=baseline)
-    if group_by:
-        group_images((), group_by)  # refuses what is no regular expression
-    return _group(policy, group_by, parse_patterns(slice_by))
-
-
-def _group(policy: Policy, group_by: str, slice_by: Mapping[str, str] | None = None) -> Policy:
-    """The policy with other groups and further columns, where some are named."""
-    asked = policy.test_set
-    asked = replace(
-        asked,
-        group_by=group_by or asked.group_by,
-        slice_by={**asked.slice_by, **(slice_by or {})},
-    )
-    return replace(policy, test_set=asked)
 
 
 def check_version(
@@ -233,7 +184,7 @@ def read_sealed_policy(sealed: Mapping[str, Any]) -> Policy:
         PolicyError: It is no policy any more.
     """
     policy = parse_policy(sealed["text"], uri="policy", baseline=sealed["baseline"] or "")
-    return _group(policy, sealed["group_by"] or "", sealed.get("slice_by"))
+    return with_groups(policy, sealed["group_by"] or "", sealed.get("slice_by"))
 
 
 def _compute_candidate(

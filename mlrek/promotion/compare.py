@@ -1,58 +1,35 @@
-"""Runs `mlrek compare`: read the versions, compare them, keep the answer in the runs."""
+"""Runs `mlrek compare`: read the versions and compare them; nothing is written."""
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from mlrek.comparison import Comparison, Verdict
 from mlrek.comparison.compare import CompareSettings, Several, Side, compare_several
 from mlrek.errors import ParseError, TrackingError, UsageError
 from mlrek.evaluation import Evaluation
-from mlrek.figures.pictures import ReadImages
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.test_set import is_same_project, test_set_digest
 from mlrek.policy import DEFAULT_CONFIDENCE
 from mlrek.policy.reading import compute_chance
-from mlrek.promotion import (
-    Listed,
-    Referred,
-    find_logged_run,
-    list_looks,
-    load_given,
-    name_look,
-)
-from mlrek.render import Json, number_or_null, write_json
-from mlrek.render.comparison import (
-    build_candidate_json,
-    build_version_json,
-    write_fixed_broken,
-    write_summary,
-)
-from mlrek.render.comparison_page import render_comparison_page
-from mlrek.render.kept_pictures import parse_pictures
-from mlrek.render.places import fill_places
-from mlrek.render.report import MAX_BYTES
+from mlrek.promotion import Listed, Referred, list_looks, load_given, name_look
+from mlrek.render import Json, number_or_null
+from mlrek.render.comparison import build_candidate_json, build_version_json
 from mlrek.sources import AwsOptions
 from mlrek.sources.aws import AwsClients
 from mlrek.sources.images import read_images_below
 from mlrek.sources.s3 import open_storage
 from mlrek.sources.storage import read_small_text, say_missing_path
 from mlrek.text import fmt
-from mlrek.tracking import LoggedRun
-from mlrek.tracking.description import AUTO_IMAGES, NO_IMAGES
+from mlrek.tracking import AUTO_IMAGES, NO_IMAGES, LoggedRun
 from mlrek.tracking.drawn import read_drawn
-from mlrek.tracking.links import (
-    COMPARISONS,
-    list_comparison_places,
-    ui_address,
-)
-from mlrek.tracking.store import Store
+
+if TYPE_CHECKING:
+    from mlrek.figures.pictures import ReadImages
+    from mlrek.tracking.store import Store
 
 REPORT = "report.html"
-COMPARISON_PAGE = "comparison.html"
-_UNSAFE = re.compile(r"[^\w.-]+")
 SEVERAL_LOOKS = 2
 """From so many versions on it is said how many were checked on one test set."""
 
@@ -82,7 +59,7 @@ class Compared:
     """
 
     evaluations: tuple[Evaluation, ...]
-    read_images: tuple[ReadImages | None, ...]
+    read_images: "tuple[ReadImages | None, ...]"
     list_kept: tuple[ListKept, ...]
     comparisons: tuple[Comparison, ...]
     several: Several | None
@@ -94,7 +71,7 @@ class Compared:
 def compare_references(
     versions: Sequence[str | Referred],
     aws: AwsOptions,
-    open_store: Callable[[], Store],
+    open_store: "Callable[[], Store]",
     settings: CompareSettings,
     *,
     rule: PredictionRule | None = None,
@@ -131,34 +108,12 @@ def compare_references(
         comparisons=comparisons,
         several=several,
         runs=tuple(one.run_id for one in referred),
-        drawn_labels=_read_drawn([one.run for one in referred], open_store),
+        drawn_labels=read_drawn_labels([one.run for one in referred], open_store),
     )
 
 
-def find_runs(compared: Compared, store: Store) -> Compared:
-    """The same with the run of each version that was read from elsewhere, where it is logged."""
-    found = [
-        None if run_id else find_logged_run(evaluation, store)
-        for run_id, evaluation in zip(compared.runs, compared.evaluations, strict=True)
-    ]
-    runs = tuple(
-        run.run_id if run else known for known, run in zip(compared.runs, found, strict=True)
-    )
-    named = [
-        run or (store.find_run(known) if known else None)
-        for known, run in zip(runs, found, strict=True)
-    ]
-    pages = RunPages(
-        base=ui_address(store.tracking_uri),
-        workspace=store.linked_workspace or "",
-        experiments=tuple(run.experiment_id if run else "" for run in named),
-    )
-    drawn_labels = compared.drawn_labels or _read_drawn(named, lambda: store)
-    return replace(compared, runs=runs, drawn_labels=drawn_labels, pages=pages)
-
-
-def _read_drawn(
-    runs: Sequence[LoggedRun | None], open_store: Callable[[], Store]
+def read_drawn_labels(
+    runs: Sequence[LoggedRun | None], open_store: "Callable[[], Store]"
 ) -> tuple[str, ...]:
     """What the matrices of a project are drawn with, where all runs are of one."""
     known = [run for run in runs if run is not None]
@@ -169,79 +124,6 @@ def _read_drawn(
         return ()
     tags = open_store().get_experiment(newest.experiment_id).tags
     return read_drawn(tags, newest.project_arn)
-
-
-def write_comparisons(compared: Compared, store: Store) -> list[str]:
-    """Keep each comparison in its candidate's run, under `comparison/<baseline version>/`.
-
-    Returns:
-        Where each is: its place in the run, with the address of its page where there is one.
-    """
-    written = []
-    baseline = compared.evaluations[0].version.name
-    for i, run_id in enumerate(compared.runs[1:]):
-        if run_id:
-            place = f"{COMPARISONS}/{_safe_name(baseline)}"
-            for name, content in describe_files(compared, i).items():
-                store.write_artifact(run_id, f"{place}/{name}", content)
-            page = store.link_comparison(run_id, baseline, f"{place}/{COMPARISON_PAGE}")
-            written.append(f"runs:/{run_id}/{COMPARISONS}" + f": {page}" * bool(page))
-    return written
-
-
-def describe_files(compared: Compared, i: int) -> dict[str, bytes]:
-    """What the run of candidate `i` keeps of its comparison, by file name."""
-    from mlrek.figures import draw_difference
-    from mlrek.figures.style import encode_png, render_rgb
-
-    comparison, run_id = compared.comparisons[i], compared.runs[i + 1]
-    files = {
-        COMPARISON_PAGE: render_comparison(compared, i),
-        "comparison.json": write_json(
-            {
-                "baseline": build_version_json(comparison.baseline, compared.runs[0]),
-                "candidates": [build_candidate_json(comparison, run_id)],
-            }
-        ),
-        "fixed_broken.csv": write_fixed_broken(comparison),
-        "summary.md": write_summary(comparison).encode("utf-8", "backslashreplace"),
-    }
-    picture = draw_difference(comparison, compared.drawn_labels)
-    if picture is not None:
-        files["confusion_difference.png"] = encode_png(render_rgb(picture))
-    return files
-
-
-def render_comparison(compared: Compared, i: int = 0) -> bytes:
-    """The page of candidate `i` against the baseline.
-
-    Its pictures are those of the images, where the source of either version is at hand; else those
-    that the reports of both runs hold.
-    """
-    read_images = compared.read_images[i + 1] or compared.read_images[0]
-    kept = {}
-    if read_images is None:
-        kept = {**compared.list_kept[0](), **compared.list_kept[i + 1]()}
-    page = render_comparison_page(
-        compared.comparisons[i],
-        compared.evaluations[i + 1],
-        read_images,
-        kept,
-        compared.drawn_labels,
-    )
-    return _fill_places(page, compared, i + 1)
-
-
-def _fill_places(page: bytes, compared: Compared, candidate: int) -> bytes:
-    """The page with where MLflow shows both runs, as far as that is known."""
-    pages = compared.pages
-    if pages is None:
-        return page
-    baseline, other = (
-        (pages.experiments[i], compared.runs[i] if pages.experiments[i] else "")
-        for i in (0, candidate)
-    )
-    return fill_places(page, pages.base, list_comparison_places(baseline, other, pages.workspace))
 
 
 def build_compared_json(compared: Compared) -> dict[str, Json]:
@@ -280,7 +162,10 @@ def load_label_map(path: str) -> dict[str, str]:
 
 
 def _say_looks(
-    comparison: Comparison, baseline: Referred, candidate: Referred, open_store: Callable[[], Store]
+    comparison: Comparison,
+    baseline: Referred,
+    candidate: Referred,
+    open_store: "Callable[[], Store]",
 ) -> Comparison:
     """The comparison with a warning where several versions were checked on these images before."""
     if not baseline.run or not candidate.run or comparison.test_sets.verdict == Verdict.DISJOINT:
@@ -297,7 +182,7 @@ def _say_looks(
     return replace(comparison, warnings=(*comparison.warnings, warning))
 
 
-def _choose_images(referred: Referred, images: str, aws: AwsOptions) -> ReadImages | None:
+def _choose_images(referred: Referred, images: str, aws: AwsOptions) -> "ReadImages | None":
     """How the images of a version are read, if at all."""
     if images == NO_IMAGES:
         return None
@@ -306,15 +191,18 @@ def _choose_images(referred: Referred, images: str, aws: AwsOptions) -> ReadImag
     return partial(read_images_below, open_storage(images, AwsClients(aws)), images)
 
 
-def _choose_kept(referred: Referred, images: str, open_store: Callable[[], Store]) -> ListKept:
+def _choose_kept(referred: Referred, images: str, open_store: "Callable[[], Store]") -> ListKept:
     """How the pictures are listed that the report of a version's run holds, if they are wanted."""
     if not referred.run_id or images != AUTO_IMAGES:
         return dict
     return cache(partial(_read_kept, referred.run_id, open_store))
 
 
-def _read_kept(run_id: str, open_store: Callable[[], Store]) -> Mapping[str, bytes]:
+def _read_kept(run_id: str, open_store: "Callable[[], Store]") -> Mapping[str, bytes]:
     """The pictures that the report of a run holds; none where it cannot be read."""
+    from mlrek.render.kept_pictures import parse_pictures
+    from mlrek.render.report import MAX_BYTES
+
     try:
         return parse_pictures(open_store().read_small_artifact(run_id, REPORT, MAX_BYTES))
     except TrackingError:
@@ -343,8 +231,3 @@ def _build_several(several: Several | None) -> dict[str, Json] | None:
             for pair in several.pairs
         ],
     }
-
-
-def _safe_name(name: str) -> str:
-    """A version's name as one part of a path."""
-    return _UNSAFE.sub("_", name).strip(".")[:100] or "baseline"

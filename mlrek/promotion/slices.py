@@ -14,8 +14,8 @@ import numpy as np
 from mlrek.comparison import Verdict
 from mlrek.evaluation import Evaluation, IntArray, SliceColumn, Task
 from mlrek.formats.image_columns import cut_by_uri, with_columns
+from mlrek.kinds import ANY_VALUE
 from mlrek.metrics.slices import (
-    ANY_VALUE,
     BOX_SIZE_COLUMN,
     IMAGE_SIZE_COLUMN,
     LABEL_COLUMN,

@@ -21,7 +21,7 @@ from mlrek.comparison.compare import Several
 from mlrek.evaluation import Version
 from mlrek.metrics.numbers import HEADLINES, SERVICE_F1, name_metric
 from mlrek.metrics.paired_tests import format_p
-from mlrek.policy.reading import say_number, say_range
+from mlrek.policy.saying import say_number, say_range
 from mlrek.render import (
     Block,
     Heading,

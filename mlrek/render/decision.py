@@ -13,7 +13,7 @@ from xml.etree import ElementTree as ET
 
 from mlrek import __version__
 from mlrek.policy import Check, Decision, Forgive, Looks, Policy, Status, VersionIdentity
-from mlrek.policy.reading import say_range
+from mlrek.policy.saying import say_range
 from mlrek.render import (
     Block,
     Heading,

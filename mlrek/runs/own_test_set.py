@@ -48,16 +48,16 @@ from mlrek.sources.slices import add_asked_columns
 from mlrek.sources.storage import S3_SCHEME, parent_uri
 from mlrek.text import escape_markdown, escape_unencodable
 from mlrek.tracking import (
+    AUTO_IMAGES,
     MAX_TAG,
+    NO_IMAGES,
     OWN_TEST_SET_NAME_TAG,
     OWN_TEST_SET_TAG,
     LoggedRun,
     current_runs,
 )
 from mlrek.tracking.description import (
-    AUTO_IMAGES,
     LOG_SCHEMA,
-    NO_IMAGES,
     Options,
     RunDescription,
     compute_knowledge,

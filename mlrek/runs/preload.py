@@ -20,7 +20,7 @@ MODULES = (
     "scipy.special",
 )
 """The heavy ones are imported where they are used, which each process would do by itself."""
-gc.set_threshold(50_000, 10, 10)  # as of the command itself
+gc.set_threshold(50_000, 10, 10)  # as `mlrek sync` itself
 for module in MODULES:
     import_module(module)
 for template in REPORT_TEMPLATES:

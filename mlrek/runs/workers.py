@@ -32,9 +32,8 @@ from mlrek.sources.entries import OnBytes, Source, VersionEntry
 from mlrek.sources.images import read_images_below
 from mlrek.sources.s3 import open_storage
 from mlrek.sources.slices import add_asked_columns, read_slices_state
+from mlrek.tracking import AUTO_IMAGES, NO_IMAGES
 from mlrek.tracking.description import (
-    AUTO_IMAGES,
-    NO_IMAGES,
     Options,
     RunDescription,
     compute_evaluation_key,

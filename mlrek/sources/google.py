@@ -20,16 +20,7 @@ from urllib.parse import quote, urlsplit
 
 from mlrek.errors import SourceError, SourceNotFoundError
 from mlrek.evaluation import Evaluation, Provider
-from mlrek.formats.google import (
-    MODELS,
-    GoogleCollection,
-    GoogleRole,
-    GoogleSettings,
-    GoogleVersion,
-    collect_google,
-    parse_google,
-    parse_google_name,
-)
+from mlrek.formats.google.documents import MODELS, GoogleRole, parse_google_name
 from mlrek.formats.json_text import say_bytes
 from mlrek.formats.sniff import Service, sniff_inside
 from mlrek.sources.entries import EvaluationEntry, Part, PartReader, VersionEntry
@@ -38,6 +29,8 @@ from mlrek.sources.tree import VERSION_FILE, FoundVersions, Tree, is_description
 
 if TYPE_CHECKING:
     from requests import Response, Session
+
+    from mlrek.formats.google.collection import GoogleCollection, GoogleVersion
 
 
 FORMAT = Service.GOOGLE
@@ -270,12 +263,20 @@ def make_entries(
     documents: Mapping[str, bytes], data_files: Mapping[str, GoogleRole] = NO_FILES
 ) -> list[VersionEntry]:
     """The versions that documents and files with a line per image tell of, by their URIs."""
+    if not documents and not data_files:
+        return []
+    from mlrek.formats.google.collection import collect_google
+
     collection = collect_google(documents, data_files)
     return _warn_first([_make_entry(found) for found in collection.versions], collection)
 
 
 def load_evaluation(entry: VersionEntry, reader: PartReader) -> Evaluation:
     """The evaluation of one version, its published numbers read at the threshold asked for."""
+    from mlrek.formats.google.collection import collect_google
+    from mlrek.formats.google.evaluation import parse_google
+    from mlrek.formats.google.metrics import GoogleSettings
+
     documents = {
         part.uri: reader.read(part) for part in entry.parts if not GoogleRole(part.role).is_data
     }
@@ -341,7 +342,7 @@ def _find_spoilt(
                 yield file.uri, role
 
 
-def _make_entry(found: GoogleVersion) -> VersionEntry:
+def _make_entry(found: "GoogleVersion") -> VersionEntry:
     reported = found.numbers.reported if found.numbers else None
     return VersionEntry(
         version=found.version,
@@ -357,7 +358,7 @@ def _make_entry(found: GoogleVersion) -> VersionEntry:
     )
 
 
-def _list_evaluations(found: GoogleVersion) -> Iterator[EvaluationEntry]:
+def _list_evaluations(found: "GoogleVersion") -> Iterator[EvaluationEntry]:
     """The evaluation that counts, those of its labels, and any other ones of the version."""
     for i, one in enumerate(found.evaluations):
         if i or found.numbers is None:
@@ -383,14 +384,14 @@ def _list_evaluations(found: GoogleVersion) -> Iterator[EvaluationEntry]:
             )
 
 
-def _list_parts(found: GoogleVersion) -> Iterator[Part]:
+def _list_parts(found: "GoogleVersion") -> Iterator[Part]:
     """Its files, without those that only hold its description next to others'."""
     for name, role in found.parts.items():
         if role is not GoogleRole.MODELS or not found.description:
             yield Part(role=role, uri=name, origin=name)
 
 
-def _warn_first(entries: list[VersionEntry], collection: GoogleCollection) -> list[VersionEntry]:
+def _warn_first(entries: list[VersionEntry], collection: "GoogleCollection") -> list[VersionEntry]:
     """What is to be said of files that belong to no version is said once, with the first one."""
     if not entries:
         return []
@@ -398,7 +399,7 @@ def _warn_first(entries: list[VersionEntry], collection: GoogleCollection) -> li
     return [first, *entries[1:]]
 
 
-def _find(collection: GoogleCollection, arn: str) -> GoogleVersion:
+def _find(collection: "GoogleCollection", arn: str) -> "GoogleVersion":
     """The version with a resource name; the project in it may be spelled in another way."""
     versions = collection.versions
     same = [found for found in versions if found.version.arn == arn]

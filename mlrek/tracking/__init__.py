@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 LEFTOVER_AFTER_MS = 15 * 60 * 1000
 """A run without `mlrek.complete` is somebody's work in progress until its heartbeat is this old."""
 
+AUTO_IMAGES = "auto"
+"""Images are read from where the evaluation says that they are, if that may be read."""
+NO_IMAGES = "none"
+
 MAX_TAG = 5000
 """Characters that a tag of ours may have; MLflow keeps a few more."""
 

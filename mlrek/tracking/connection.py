@@ -19,12 +19,7 @@ from threading import Lock
 from typing import Final, Protocol
 
 from mlrek.errors import TrackingError
-from mlrek.tracking.first_use import (
-    DEFAULT_STORE,
-    find_database,
-    prepared_database,
-    tell_migration,
-)
+from mlrek.tracking.first_use import DEFAULT_STORE, find_database, prepared_database, tell_migration
 from mlrek.tracking.store import Store
 from mlrek.tracking.translation import check_reachable, translate_errors
 from mlrek.tracking.view import remove_old_folders, temporary_folder
@@ -46,8 +41,6 @@ _DATABRICKS: Final = ("databricks", "databricks-uc")
 _OWN: Final = ("http", "sqlite", "postgres", "mysql", "mssql", "file", "databricks")
 """What the schemes begin with that MLflow itself knows."""
 _STORES: Final = "mlflow.tracking_store"
-
-"""Where MLflow itself keeps runs when nobody says otherwise."""
 
 HOST: Final = "127.0.0.1"
 FIRST_PORT: Final = 5000

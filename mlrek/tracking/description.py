@@ -23,7 +23,14 @@ from mlrek.metrics.slices import SliceReport, Slicing
 from mlrek.render.doubts import list_version_remarks, list_warnings, order_doubts
 from mlrek.render.slices import list_logged_numbers
 from mlrek.text import metric_key_labels
-from mlrek.tracking import DOUBTS_TAG, LOG_SCHEMA_TAG, MAX_TAG, LoggedRun, write_doubts_tag
+from mlrek.tracking import (
+    AUTO_IMAGES,
+    DOUBTS_TAG,
+    LOG_SCHEMA_TAG,
+    MAX_TAG,
+    LoggedRun,
+    write_doubts_tag,
+)
 from mlrek.tracking.notes import render_note
 
 if TYPE_CHECKING:
@@ -89,8 +96,6 @@ LOG_CHANGES = (
 
 OUTDATED_REASON = "an earlier mlrek logged it: what a run holds has changed since"
 
-AUTO_IMAGES = "auto"  # from where the evaluation says that they are, if that may be read
-NO_IMAGES = "none"
 
 HEAT_MAP = "confusion_matrix.png"
 LABEL_IOU = "label_iou.png"

@@ -99,6 +99,8 @@ class _State(Enum):
 
 
 DEFAULT_STORE = "sqlite:///mlflow.db"
+"""Where MLflow itself keeps runs when nobody says otherwise."""
+
 SERVERS: Final = ("postgresql", "mysql", "mssql")
 """What the URIs of databases on servers begin with, as MLflow takes them."""
 

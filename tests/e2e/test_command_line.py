@@ -8,6 +8,12 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+OF_OTHERS = {
+    *("mlrek.tracking.store", "mlrek.tracking.connection", "mlrek.registry.door"),
+    *("mlrek.render.report", "mlrek.render.comparison_page", "mlrek.formats.google.collection"),
+    *("mlrek.formats.stored", "mlrek.promotion.keeping", "mlrek.runs"),
+}
+"""What commands on files of Rekognition do without."""
 HEAVY = {"mlflow", "numpy", "pandas", "sklearn", "scipy", "matplotlib", "boto3", "pyarrow"}
 
 
@@ -37,15 +43,13 @@ def test_processes_that_read_start_before_the_slow_imports():
 
 
 def list_imports(*args):
-    """The libraries that a whole command has imported in the end, and its optimizers of SciPy."""
+    """The modules that a whole command has imported in the end."""
     code = (
         "import sys; from mlrek.cli import main\n"
         "sys.argv = ['mlrek', *sys.argv[1:]]\n"
         "try: main()\n"
         "except SystemExit: pass\n"
-        "said = {name.partition('.')[0] for name in sys.modules}\n"
-        "said |= {'scipy.optimize', 'scipy.stats'} & set(sys.modules)\n"
-        "print('\\n', *said, file=sys.stderr)"
+        "print('\\n', *sys.modules, file=sys.stderr)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code, *args], capture_output=True, text=True, check=True
@@ -54,16 +58,29 @@ def list_imports(*args):
 
 
 def test_what_reads_files_imports_no_store_and_draws_nothing(digits):
-    """`show`, `compare` and `policy check` of files import NumPy and SciPy's arrays alone."""
-    policy = ROOT / "examples" / "policy.toml"
+    """`show` and `compare` of files import NumPy, SciPy's arrays, nothing for runs and pages."""
     allowed = {"numpy", "scipy"}
     for args in (
         ("show", f"{digits}#v2-linear"),
         ("compare", f"{digits}#v1-naive-bayes", f"{digits}#v2-linear"),
-        ("policy", "check", str(policy)),
     ):
         found = list_imports(*args)
         assert found & (HEAVY | {"PIL", "scipy.optimize", "scipy.stats"}) <= allowed, args
+        assert not found & OF_OTHERS, args
+
+
+def test_policy_check_imports_what_reads_a_policy_alone():
+    """`policy check` imports no numbers, no source, and nothing that compares or decides."""
+    found = list_imports("policy", "check", str(ROOT / "examples" / "policy.toml"))
+    own = {name for name in found if name.startswith("mlrek.")}
+
+    assert not found & HEAVY
+    assert {name for name in own if not name.startswith("mlrek.cli")} == {
+        *("mlrek.errors", "mlrek.kinds", "mlrek.text"),
+        *("mlrek.policy", "mlrek.policy.parsing", "mlrek.policy.saying"),
+        *("mlrek.sources", "mlrek.sources.policies", "mlrek.sources.storage"),
+        "mlrek.sources.search",
+    }
 
 
 @pytest.mark.parametrize(

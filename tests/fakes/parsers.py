@@ -10,7 +10,9 @@ from mlrek.errors import UsageError
 from mlrek.evaluation import Project, Provider, Version
 from mlrek.formats.coco import read_coco_answers, read_coco_truth
 from mlrek.formats.files import ITSELF, Files
-from mlrek.formats.google import GoogleRole, collect_google, parse_google
+from mlrek.formats.google.collection import collect_google
+from mlrek.formats.google.documents import GoogleRole
+from mlrek.formats.google.evaluation import parse_google
 from mlrek.formats.lookout import (
     Document,
     LookoutInput,

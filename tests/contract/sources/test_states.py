@@ -11,7 +11,8 @@ from mlrek.runs.workers import Work, describe_work
 from mlrek.sources import VersionEntry, open_source
 from mlrek.sources.entries import Source
 from mlrek.sources.storage import LocalStorage
-from mlrek.tracking.description import NO_IMAGES, Options, describe_state
+from mlrek.tracking import NO_IMAGES
+from mlrek.tracking.description import Options, describe_state
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 FOLDERS = [

@@ -12,7 +12,8 @@ from mlrek.evaluation import Contents, DoubtKind, Evaluation, SourceFile
 from mlrek.formats.stored import dump_evaluation, load_stored
 from mlrek.runs.workers import Work, describe_read, is_in_parts, read_version
 from mlrek.sources import AwsOptions, VersionEntry, open_source
-from mlrek.tracking.description import NO_IMAGES, Options
+from mlrek.tracking import NO_IMAGES
+from mlrek.tracking.description import Options
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 OPTIONS = Options(images=NO_IMAGES)

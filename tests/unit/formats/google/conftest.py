@@ -8,13 +8,9 @@ from pathlib import Path
 import pytest
 
 from mlrek.evaluation import Evaluation
-from mlrek.formats.google import (
-    GoogleCollection,
-    GoogleVersion,
-    collect_google,
-    parse_google,
-    sniff_google,
-)
+from mlrek.formats.google.collection import GoogleCollection, GoogleVersion, collect_google
+from mlrek.formats.google.documents import sniff_google
+from mlrek.formats.google.evaluation import parse_google
 
 DATA = Path(__file__).parents[3] / "data" / "google"
 LOCATION = "projects/493052112345/locations/us-central1"

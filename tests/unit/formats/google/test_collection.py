@@ -6,7 +6,7 @@ import re
 import pytest
 
 from mlrek.evaluation import Provider
-from mlrek.formats.google import GoogleRole
+from mlrek.formats.google.documents import GoogleRole
 from mlrek.sources import open_source
 
 LOCATION = "projects/493052112345/locations/us-central1"

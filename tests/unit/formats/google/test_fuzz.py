@@ -8,7 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from mlrek.errors import MlrekError
-from mlrek.formats.google import GoogleRole, collect_google, parse_google
+from mlrek.formats.google.collection import collect_google
+from mlrek.formats.google.documents import GoogleRole
+from mlrek.formats.google.evaluation import parse_google
 from mlrek.formats.google.predictions import parse_predictions, parse_truth
 
 NAMES = re.findall(

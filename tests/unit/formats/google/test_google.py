@@ -8,7 +8,8 @@ import pytest
 
 from mlrek.errors import EvaluationError, ParseError
 from mlrek.evaluation import DoubtKind, Effect, RecordsKind, Task
-from mlrek.formats.google import collect_google, parse_google
+from mlrek.formats.google.collection import collect_google
+from mlrek.formats.google.evaluation import parse_google
 from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.test_set import count_once
 from mlrek.metrics.test_set import test_set_digest as digest_test_set

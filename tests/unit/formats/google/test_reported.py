@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mlrek.evaluation import Task
-from mlrek.formats.google import GoogleSettings
+from mlrek.formats.google.metrics import GoogleSettings
 from mlrek.metrics.reported import count_reported, reported_at
 from mlrek.text import round_half_up
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlrek.formats.google import GoogleRole, sniff_google
+from mlrek.formats.google.documents import GoogleRole, sniff_google
 
 P = "projects/1/locations/us-central1"
 MODEL = {"name": f"{P}/models/2", "displayName": "x"}
