@@ -34,13 +34,14 @@ from mlrek.formats.lines import (
     iter_json_lines,
 )
 from mlrek.formats.rekognition.line import (
+    DETAILS_KEY,
     FLAGS,
     LINE_DECODER,
     NUMBERS,
     SOURCE_KEY,
     STATE_KEY,
-    Attribute,
     BoxColumns,
+    Details,
     LabelKeys,
     Line,
     Value,
@@ -56,12 +57,19 @@ from mlrek.formats.told import SCALARS, Told, find_told
 _MAX_KEYS = 2_000  # that a type is made for; lines with a record of each of 250 labels have 503
 
 
-class _Truth(Attribute, gc=False, kw_only=True):
+class _Truth(Struct, gc=False, rename="kebab"):
+    """What counts of a true label, and what an `Attribute` looks at where it stands."""
+
     class_name: str
+    type: Any = None
+    human_annotated: Any = None
+    class_map: Any = None
+    is_labeled: Any = key(name="is_labeled", default=None)
+    failure_reason: Any = None
+    details: Details | None = key(name=DETAILS_KEY, default=None)
 
 
-class _Record(Attribute, gc=False, kw_only=True):
-    class_name: str
+class _Record(_Truth, gc=False, kw_only=True):
     confidence: Annotated[float, Meta(ge=0, le=1)]
 
 
@@ -497,8 +505,9 @@ def find_alike(lines: Sequence[Line]) -> AlikeLines | None:
 
 def _gather(lines: Sequence[Struct], fields: Sequence[str]) -> list[Any]:
     """The fields of the first line, those of the second, and so on."""
-    columns = (map(attrgetter(name), lines) for name in fields)
-    return list(chain.from_iterable(zip(*columns, strict=True)))
+    if len(fields) < 2:  # noqa: PLR2004 - of one field it gives no tuple
+        return [value for name in fields for value in map(attrgetter(name), lines)]
+    return list(chain.from_iterable(map(attrgetter(*fields), lines)))
 
 
 def _can_be_field(name: str) -> bool:

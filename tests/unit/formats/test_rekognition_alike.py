@@ -49,6 +49,17 @@ def test_what_came_before_does_not_matter(parse, make_line, change):
     assert parse(texts, 1) == parse(texts, 1 << 20)
 
 
+@pytest.mark.parametrize("key", ["type", "human-annotated", "class-map", "job-name", "objects"])
+@pytest.mark.parametrize("text", [b'"\xff"', b"1e999", b'"\\ud800"', b'{"a":}', b"[]"])
+def test_what_does_not_count_is_as_malformed_after_its_kind(parse, make_line, key, text):
+    """Odd bytes under a key of the metadata that no number is made of do not depend on the road."""
+    usual = [json.dumps(make_line(image=f"{n}")).encode() for n in range(3)]
+    metadata = {"class-name": "cat", "confidence": 0.5, key: "HERE"}
+    changed = json.dumps(make_line(image="odd") | {RECORD: metadata}).encode()
+    texts = [*usual, changed.replace(b'"HERE"', text), *usual]
+    assert parse(texts, 1) == parse(texts, 1 << 20)
+
+
 def test_order_of_keys_does_not_matter(parse, make_line):
     """Keys may stand in another order than on the line before."""
     records = [("cat", 0.9, "TP"), ("dog", 0.1, "TN")]
