@@ -2,9 +2,9 @@
 
 Logs a version of 250,000 images and a manifest of 1 GB with `mlrek sync` from a local folder into a
 new sqlite store, by a process that may use one processor and by one that may use two, in turn; and
-imports what the processes that read are forked from. Ends with 1 where two processors are not 1.6
-times as fast, the largest process takes more than 150 MiB on top of those imports, or the numbers
-of the runs differ.
+imports what the processes that read are forked from, and what the command itself does, into a store
+that it opens. Ends with 1 where two processors are not 1.6 times as fast, a process takes more than
+150 MiB on top of its imports, or the numbers of the runs differ.
 
     python tests/benchmarks/bench_split.py --images 250000 --labels 6 --records complete
 """
@@ -25,6 +25,11 @@ from rows import print_row
 WANTED = 1.6
 ALLOWED_MIB = 150
 IMPORTS = [sys.executable, "-c", "import mlrek.runs.preload"]
+OPENS = """
+import mlrek.runs.sync
+from mlrek.tracking.connection import connect
+connect("sqlite:///mlflow.db")
+"""
 
 
 def main() -> int:
@@ -42,11 +47,16 @@ def main() -> int:
             make_project(folder, read_size(arguments))
         (manifest,) = folder.glob("versions/*/TestingGroundTruth-*")
         mib = manifest.stat().st_size / 2**20
-        imports = run_process(IMPORTS, place / "imports")
+        imports = run_process(IMPORTS, place / "imports").peak_mib
+        opens = run_process([sys.executable, "-c", OPENS], place / "opens").peak_mib
         costs = run_rounds(folder, place, arguments.rounds)
         is_same = read_numbers(place / "1-1") == read_numbers(place / "2-1")
     print(f"the numbers are {'the same' if is_same else 'NOT the same'}")
-    return not (is_same & print_ratio(costs, mib) & print_memory(costs, imports, mib))
+    above = {
+        "what reads it": max(cost.further_mib for cost in costs[2]) - imports,
+        "the command": max(cost.main_mib for cost in costs[2]) - opens,
+    }
+    return not (is_same & print_ratio(costs, mib) & print_memory(above, mib))
 
 
 def run_rounds(folder: Path, scratch: Path, rounds: int) -> dict[int, list[Cost]]:
@@ -86,16 +96,16 @@ def print_ratio(costs: dict[int, list[Cost]], mib: float) -> bool:
     return ratio >= WANTED
 
 
-def print_memory(costs: dict[int, list[Cost]], imports: Cost, mib: float) -> bool:
-    """What the largest process takes above the imports; whether that is little enough."""
-    above = max(cost.peak_mib for cost in costs[2]) - imports.peak_mib
+def print_memory(above: dict[str, float], mib: float) -> bool:
+    """What each process takes above its own imports; whether that is little enough."""
+    is_met = max(above.values()) <= ALLOWED_MIB
     print_row(
-        f"peak memory of its largest process above imports, manifest of {mib:,.0f} MiB",
+        f"peak memory of each process above its imports, manifest of {mib:,.0f} MiB",
         f"≤ {ALLOWED_MIB} MiB",
-        f"{above:.0f} MiB",
-        met=above <= ALLOWED_MIB,
+        ", ".join(f"{name} {peak:.0f} MiB" for name, peak in above.items()),
+        met=is_met,
     )
-    return above <= ALLOWED_MIB
+    return is_met
 
 
 if __name__ == "__main__":

@@ -45,11 +45,17 @@ Numbers = dict[tuple[str, str, int], float]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What one command took: seconds by the clock and of processors, MiB of its largest process."""
+    """What one command took: seconds by the clock and of processors, MiB of its largest process.
+
+    `main_mib` is the peak of the command itself, `further_mib` of the largest process that it left
+    behind.
+    """
 
     seconds: float
     cpu_seconds: float
     peak_mib: float
+    main_mib: float
+    further_mib: float
 
 
 def main() -> int:
@@ -135,6 +141,8 @@ def run_process(arguments: Sequence[str], working_directory: Path) -> Cost:
         seconds=seconds,
         cpu_seconds=sum(one.ru_utime + one.ru_stime for one in used),
         peak_mib=max(one.ru_maxrss for one in used) / 1024,
+        main_mib=main.ru_maxrss / 1024,
+        further_mib=max((one.ru_maxrss for one in used[1:]), default=0) / 1024,
     )
 
 
