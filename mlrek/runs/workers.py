@@ -314,7 +314,9 @@ def is_in_parts(number: int, versions: int, jobs: int) -> bool:
 
 def describe_work(work: Work, on_bytes: OnBytes | None = None) -> RunDescription | Unchosen:
     """Read, compute, draw: everything the run of one version holds."""
-    return describe_read(work, read_version(work, on_bytes))
+    described = describe_read(work, read_version(work, on_bytes))
+    release_memory()  # before all of it is packed, to be sent
+    return described
 
 
 def describe_far(work: Work) -> RunDescription | Unchosen:

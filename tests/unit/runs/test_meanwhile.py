@@ -2,6 +2,7 @@
 
 import os
 import threading
+import weakref
 from collections.abc import Callable
 from multiprocessing import context
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from builders.evaluations import build_evaluation
 
 from mlrek.formats.dealing import CAN_FORK
-from mlrek.runs import content
+from mlrek.runs import content, workers
 from mlrek.runs.content import describe_run
 from mlrek.runs.meanwhile import Meanwhile, has_one_thread
 from mlrek.tracking.description import Options
@@ -100,3 +101,24 @@ def test_the_other_process_is_waited_for_at_the_end(monkeypatch: pytest.MonkeyPa
         *("compute_knowledge", "describe_dataset", "list_doubts", "render_report", "result")
     ]
     assert (steps[0], steps[-1]) == ("result", "result")
+
+
+class Read:
+    """Stands for what is read of a version."""
+
+
+def test_what_was_read_is_gone_before_the_run_is_sent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process gives back the memory of what it read before it packs what it made of that."""
+    read, is_gone = list[weakref.ref[Read]](), list[bool]()
+
+    def read_version(*_: object) -> Read:
+        found = Read()
+        read.append(weakref.ref(found))
+        return found
+
+    monkeypatch.setattr(workers, "read_version", read_version)
+    monkeypatch.setattr(workers, "describe_read", lambda _work, _read: "run")
+    monkeypatch.setattr(workers, "release_memory", lambda: is_gone.append(read[0]() is None))
+    work: Any = None
+    assert workers.describe_work(work) == "run"
+    assert is_gone == [True]
