@@ -6,9 +6,10 @@ AUC of this size has where scores are normal (Hanley and McNeil, Radiology 143, 
 scores in place of exponential ones), as that of two images more.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import erfc, isnan, nan, sqrt
+from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -66,63 +67,64 @@ class Areas:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Label:
-    """The areas of a label, and without each unit.
+class _Area:
+    """One area of a label, and without each unit.
 
-    `by_unit` are they without each, (n_units,), in the same order for all labels.
-    `n_least` are the units with it or without it, whichever are fewer, `n_most` the others: a group
-    may be of both.
+    `by_unit` is it without each, (n_units,), in the same order for all labels.
+    `n_least` are the units with the label or without it, whichever are fewer, `n_most` the others:
+    a group may be of both.
     """
 
+    name: str
     label_idx: int
-    values: Mapping[str, float]
-    left_out: Mapping[str, LeftOut]
-    by_unit: Mapping[str, FloatArray]
+    value: float
+    left_out: LeftOut
+    by_unit: FloatArray
     n_least: int
     n_most: int
 
-    def find_variance(self, name: str) -> float:
+    def find_variance(self) -> float:
         """By formula, NaN where there is none."""
-        has_formula = name == _AUC and not isnan(self.values[name]) and self.n_least > 0
-        return find_variance(self.values[name], self.n_least, self.n_most) if has_formula else nan
+        has_formula = self.name == _AUC and not isnan(self.value) and self.n_least > 0
+        return find_variance(self.value, self.n_least, self.n_most) if has_formula else nan
 
-    def estimate(self, name: str, units: Units) -> Number:
-        value = self.values[name]
-        if isnan(value) or units.lacking:
-            return Number(value=value, reason=units.lacking)
+    def estimate(self, units: Units) -> Number:
+        if isnan(self.value) or units.lacking:
+            return Number(value=self.value, reason=units.lacking)
         if self.n_least < MIN_OF_KIND:
-            return Number(value=value, reason=explain_kind(self.n_least, units.n_units, units.what))
+            few = explain_kind(self.n_least, units.n_units, units.what)
+            return Number(value=self.value, reason=few)
         return estimate_number(
-            name,
-            value,
-            self.left_out[name],
+            self.name,
+            self.value,
+            self.left_out,
             units,
             n_bound=self.n_least,
-            known=Known(max_degrees=self.n_least - 1, variance=self.find_variance(name)),
+            known=Known(max_degrees=self.n_least - 1, variance=self.find_variance()),
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WithoutOne:
-    """An area of one label without an image of each place: one with the label, or one without it.
+class _Kinds:
+    """Images of one label that are alike: of one place, and with the label or without it.
 
-    `with_label` and `without` are (n_places,) both.
+    A kind is numbered by its place, after all places where it is without. `kinds` (n_kinds,) are
+    those that there are, `times` (n_kinds,) their images.
     """
 
-    places: Places
-    with_label: FloatArray
-    without: FloatArray
+    kinds: IntArray
+    times: IntArray
 
-    def list_kinds(self) -> LeftOut:
-        """Images of one place are alike; the order of images does not matter."""
-        times = np.concatenate([self.places.positive, self.places.negative])
+    @staticmethod
+    def of(places: Places) -> "_Kinds":
+        """Those of a label."""
+        times = np.concatenate([places.positive, places.negative])
         kinds = np.flatnonzero(times)
-        values = np.concatenate([self.with_label, self.without])[kinds]
-        return LeftOut(values=values, times=times[kinds], is_in_order=True)
+        return _Kinds(kinds=kinds, times=times[kinds])
 
-    def list_images(self, kind: IntArray) -> FloatArray:
-        """Without each image, whose `kind` is its place, after all places where it is without."""
-        return np.concatenate([self.with_label, self.without])[kind]
+    def take(self, without: FloatArray) -> LeftOut:
+        """A number without an image of each kind; the order of images does not matter."""
+        return LeftOut(values=without[self.kinds], times=self.times, is_in_order=True)
 
 
 class _Mean:
@@ -133,13 +135,13 @@ class _Mean:
         self._least: list[int] = []
         self._variances: list[float] = []
 
-    def add(self, one: _Label, name: str) -> None:
+    def add(self, one: _Area) -> None:
         """One label more; it has no area where all units have it, or none."""
         self._least.append(one.n_least)
-        if isnan(one.values[name]):
+        if isnan(one.value):
             return
-        self._variances.append(one.find_variance(name))
-        values = one.by_unit[name]
+        self._variances.append(one.find_variance())
+        values = one.by_unit
         is_defined = ~np.isnan(values)
         are_all = bool(is_defined.all())
         self._sums = self._sums + (values if are_all else np.where(is_defined, values, 0))
@@ -208,11 +210,10 @@ def estimate_areas(ranked: RankedPairs, units: Units) -> Areas:
     if not ranked.missing and pairs.n_images and not units.lacking:
         means = {_AP: _Mean(), _AUC: _Mean()}
         for one in _leave_out(ranked, units, {_AP: ap, _AUC: roc_auc}):
-            for name in one.left_out:
-                means[name].add(one, name)
-                number = one.estimate(name, units)
-                ends[f"{_COLUMNS[name]}_low"][one.label_idx] = number.low
-                ends[f"{_COLUMNS[name]}_high"][one.label_idx] = number.high
+            means[one.name].add(one)
+            number = one.estimate(units)
+            ends[f"{_COLUMNS[one.name]}_low"][one.label_idx] = number.low
+            ends[f"{_COLUMNS[one.name]}_high"][one.label_idx] = number.high
         macro = {
             f"{name}_macro": mean.estimate(f"{name}_macro", macro[f"{name}_macro"], units)
             for name, mean in means.items()
@@ -238,17 +239,21 @@ def estimate_area(
         values: The areas by name, NaN where undefined.
         units: The images, and the confidence.
     """
-    without = leave_out_places(falling.count_places())
+    places = falling.count_places()
+    kinds = _Kinds.of(places)
     n_least, n_most = _count_kinds(falling.is_true)
-    one = _Label(
-        label_idx=0,
-        values=values,
-        left_out={name: each.list_kinds() for name, each in without.items()},
-        by_unit={},
-        n_least=n_least,
-        n_most=n_most,
-    )
-    return {name: one.estimate(name, units) for name in values}
+    return {
+        name: _Area(
+            name=name,
+            label_idx=0,
+            value=value,
+            left_out=kinds.take(_LEAVE_OUT[name](places)),
+            by_unit=np.zeros(0),
+            n_least=n_least,
+            n_most=n_most,
+        ).estimate(units)
+        for name, value in values.items()
+    }
 
 
 def find_variance(auc: float, n_least: int, n_most: int) -> float:
@@ -278,45 +283,51 @@ def explain_kind(
     )
 
 
-def leave_out_places(places: Places) -> dict[str, WithoutOne]:
-    """Average precision and ROC AUC of one label without each image, in O(n).
+def _leave_out_of_precision(places: Places) -> FloatArray:
+    """Average precision without an image of each kind, (2 * n_places,), in O(n).
 
     Without an image, the places before its score keep their precision, and those from there on have
     one prediction less: sums over places before and after give each value at once.
     """
-    found = {_AP: _leave_out_of_precision(places), _AUC: _leave_out_of_order(places)}
-    return {
-        name: WithoutOne(places=places, with_label=with_label, without=without)
-        for name, (with_label, without) in found.items()
-    }
-
-
-def _leave_out_of_precision(places: Places) -> tuple[FloatArray, FloatArray]:
     n_true = int(places.tp[-1]) if len(places.tp) else 0
     positive, tp, predicted = (  # whole numbers, of which NumPy divides doubles much faster
         column.astype(np.float64) for column in (places.positive, places.tp, places.predicted)
     )
-    found = positive * tp / predicted
-    before = np.cumsum(found) - found
-    fewer = np.maximum(predicted - 1, 1)  # where it is 0, so are the numerators
-    less_false = _sum_from(positive * tp / fewer)
-    after = positive * (tp - 1) / fewer
-    own = np.maximum(positive - 1, 0) * np.maximum(tp - 1, 0) / fewer
-    with_label = _divide_all(before + own + _sum_from(after) - after, n_true - 1)
-    return with_label, _divide_all(before + less_false, n_true)
+    found = positive * tp
+    precision = found / predicted
+    before = np.cumsum(precision)
+    before -= precision
+    del precision
+    predicted -= 1
+    fewer = np.maximum(predicted, 1, out=predicted)  # where it is 0, so are the numerators
+    found /= fewer
+    without = np.concatenate([before, _sum_from(found)])
+    without[len(found) :] += before
+    after = np.multiply(positive, tp - 1, out=found)
+    after /= fewer
+    own = np.maximum(positive - 1, 0, out=positive)
+    own *= np.maximum(tp - 1, 0)
+    own /= fewer
+    with_label = without[: len(found)]
+    with_label += own
+    with_label += _sum_from(after)
+    with_label -= after
+    return _divide_kinds(without, n_true - 1, n_true)
 
 
-def _leave_out_of_order(places: Places) -> tuple[FloatArray, FloatArray]:
-    """Ties count half."""
+def _leave_out_of_order(places: Places) -> FloatArray:
+    """ROC AUC without an image of each kind, (2 * n_places,); ties count half."""
     positive, negative, tp = places.positive, places.negative, places.tp
     n_true, n_false = int(positive.sum()), int(negative.sum())
     below = n_false - np.cumsum(negative) + negative / 2  # right pairs that a positive is in
     above = tp - positive / 2
-    right = float(positive @ below)
-    return (
-        _divide_all(right - below, (n_true - 1) * n_false),
-        _divide_all(right - above, n_true * (n_false - 1)),
-    )
+    without = float(positive @ below) - np.concatenate([below, above])
+    return _divide_kinds(without, (n_true - 1) * n_false, n_true * (n_false - 1))
+
+
+_LEAVE_OUT: Mapping[str, Callable[[Places], FloatArray]] = MappingProxyType(
+    {_AP: _leave_out_of_precision, _AUC: _leave_out_of_order}
+)
 
 
 def _average(
@@ -335,31 +346,42 @@ def _average(
 
 def _leave_out(
     ranked: RankedPairs, units: Units, values: Mapping[str, FloatArray]
-) -> Iterator[_Label]:
+) -> Iterator[_Area]:
     """The areas of each label without each unit."""
     groups = _leave_out_groups(ranked, units) if units.are_groups else {}
     for i, falling in enumerate(ranked.falling):
         image_idx = ranked.pairs.image_idx[falling.rows]
-        if groups:
-            left_out = {name: groups[f"{name}/{i}"] for name in values}
-            by_unit = {name: one.values for name, one in left_out.items()}
-            n_least, n_most = _count_kinds(falling.is_true, units.unit_idx[image_idx])
-        else:
-            places = falling.count_places()
-            kind = np.empty(len(image_idx), dtype=np.int64)
-            kind[image_idx] = places.find() + np.where(falling.is_true, 0, len(places.tp))
-            without = leave_out_places(places)
-            left_out = {name: one.list_kinds() for name, one in without.items()}
-            by_unit = {name: one.list_images(kind) for name, one in without.items()}
-            n_least, n_most = _count_kinds(falling.is_true)
-        yield _Label(
-            label_idx=i,
-            values={name: float(column[i]) for name, column in values.items()},
-            left_out=left_out,
-            by_unit=by_unit,
-            n_least=n_least,
-            n_most=n_most,
+        unit_idx = units.unit_idx[image_idx] if groups else None
+        n_least, n_most = _count_kinds(falling.is_true, unit_idx)
+        found = (
+            ((name, groups[f"{name}/{i}"], groups[f"{name}/{i}"].values) for name in values)
+            if groups
+            else _leave_out_images(falling, image_idx)
         )
+        for name, left_out, by_unit in found:
+            yield _Area(
+                name=name,
+                label_idx=i,
+                value=float(values[name][i]),
+                left_out=left_out,
+                by_unit=by_unit,
+                n_least=n_least,
+                n_most=n_most,
+            )
+
+
+def _leave_out_images(
+    falling: FallingScores, image_idx: IntArray
+) -> Iterator[tuple[str, LeftOut, FloatArray]]:
+    """Each area of a label without an image of each kind, and without each image."""
+    places = falling.count_places()
+    kinds, kind = _Kinds.of(places), places.find()
+    kind[~falling.is_true] += len(places.tp)
+    of_image = np.empty_like(kind)
+    of_image[image_idx] = kind
+    for name, leave_out in _LEAVE_OUT.items():
+        without = leave_out(places)
+        yield name, kinds.take(without), without[of_image]
 
 
 def _leave_out_groups(ranked: RankedPairs, units: Units) -> dict[str, LeftOut]:
@@ -388,9 +410,11 @@ def _sum_from(values: FloatArray) -> FloatArray:
     return np.asarray(np.cumsum(values[::-1])[::-1])
 
 
-def _divide_all(values: FloatArray, n: int) -> FloatArray:
-    """All values over n, NaN where n is 0."""
-    return values / n if n else np.full(len(values), nan)
+def _divide_kinds(values: FloatArray, n_with: int, n_without: int) -> FloatArray:
+    """The first half of the values over one number, the second over the other; NaN over 0."""
+    for half, n in zip(np.split(values, 2), (n_with, n_without), strict=True):
+        np.divide(half, n or nan, out=half)
+    return values
 
 
 def delong(baseline_scores: FloatArray, candidate_scores: FloatArray, is_true: BoolArray) -> DeLong:

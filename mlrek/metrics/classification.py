@@ -80,12 +80,17 @@ def compute_classification(
     ranked = ranked or rank_pairs(evaluation)
     units = sampling.find_units(len(evaluation.images), evaluation.truth.counts > 0)
     matrix = _count_sample(sample, len(labels))
-    areas = estimate_areas(ranked, units)
-    at_threshold = compute_at_threshold(evaluation, ranked.pairs, areas, units)
-    top1 = sample if rule == PredictionRule.TOP1 else predict(evaluation, PredictionRule.TOP1)
+    precision_recall = compute_precision_recall(evaluation, ranked) if curves else ()
+    threshold_curves = (
+        compute_threshold_curves(evaluation, ranked.pairs, ranked.falling) if curves else None
+    )
     crossfit = compute_crossfit(
         evaluation, ranked, confidence=sampling.confidence, groups=sampling.name_groups()
     )
+    areas = estimate_areas(ranked, units)
+    ranked = ranked.forget()
+    at_threshold = compute_at_threshold(evaluation, ranked.pairs, areas, units)
+    top1 = sample if rule == PredictionRule.TOP1 else predict(evaluation, PredictionRule.TOP1)
     reconciled = reconcile(
         evaluation,
         Basis(
@@ -110,12 +115,8 @@ def compute_classification(
         crossfit=crossfit.numbers,
         crossfit_per_label=crossfit.per_label,
         confusion=_build_matrix(matrix, labels),
-        curves=compute_threshold_curves(evaluation, ranked.pairs, ranked.falling)
-        if curves
-        else None,
-        precision_recall=compute_precision_recall(evaluation, ranked.pairs, ranked.falling)
-        if curves
-        else (),
+        curves=threshold_curves,
+        precision_recall=precision_recall,
         predictions=list_predictions(sample),
         reconciliation=reconciled,
         extra=compute_consistency(sample) if units.asked and not units.are_groups else {},

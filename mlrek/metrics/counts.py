@@ -225,8 +225,8 @@ def _chance(counts: LabelCounts) -> tuple[IntArray, IntArray, IntArray]:
 
 def pair_records(evaluation: Evaluation, keep: BoolArray | None = None) -> Pairs:
     """The recorded pairs of the images in `keep` (n_images,); of all without it."""
-    records, truth = evaluation.records, evaluation.truth
-    image_idx, n_labels = records.image_idx, len(evaluation.labels)
+    records, truth, n_labels = evaluation.records, evaluation.truth, len(evaluation.labels)
+    image_idx = np.repeat(np.arange(len(evaluation.images), dtype=np.int32), records.counts)
     is_true = find_codes(
         pair_codes(image_idx, records.label_idx, n_labels),
         pair_codes(truth.image_idx, truth.label_idx, n_labels),
@@ -278,7 +278,7 @@ def _keep_images(evaluation: Evaluation, pairs: Pairs, keep: BoolArray) -> Pairs
     return Pairs(
         n_images=len(images),
         places=order_images(images),
-        image_idx=(np.cumsum(keep) - 1)[pairs.image_idx[kept]],
+        image_idx=(np.cumsum(keep, dtype=np.int32) - 1)[pairs.image_idx[kept]],
         label_idx=pairs.label_idx[kept],
         confidence=pairs.confidence[kept],
         is_true=pairs.is_true[kept],

@@ -29,6 +29,7 @@ from mlrek.metrics.left_out import (
     list_pair_decisions,
     warn_zero_division,
 )
+from mlrek.metrics.ranking import RankedPairs
 
 N_STEPS: Final = 101
 _MAX_POINTS: Final = 400
@@ -101,22 +102,22 @@ def say_stop(evaluation: Evaluation) -> str:
 
 
 def compute_precision_recall(
-    evaluation: Evaluation, pairs: Pairs, falling: Sequence[FallingScores]
+    evaluation: Evaluation, ranked: RankedPairs
 ) -> tuple[PrecisionRecallCurve, ...]:
     """The curve of all pairs together, then those of the labels that are true on some image.
 
     Past 25 labels only the ten with the smallest area, which is their average precision where the
-    records are complete. Long curves keep at most 400 points. `falling` are the scores of each
-    label.
+    records are complete. Long curves keep at most 400 points. Scores of labels are sorted after
+    those of all are done with, so that both are never held.
     """
+    pairs = ranked.pairs
     if not len(pairs.confidence) or not pairs.support.any():
         return ()
-    places = pool_places(pairs.confidence, pairs.is_true)
-    pooled = _trace("", places, int(pairs.support.sum()))
+    pooled = _trace("", pool_places(pairs.confidence, pairs.is_true), int(pairs.support.sum()))
     traces = [
         _trace(label, scores.count_places(), n_true)
         for label, scores, n_true in zip(
-            evaluation.labels, falling, pairs.support.tolist(), strict=True
+            evaluation.labels, ranked.falling, pairs.support.tolist(), strict=True
         )
         if n_true and len(scores.confidence)
     ]
@@ -147,19 +148,31 @@ def warn_constant(evaluation: Evaluation, pairs: Pairs) -> Iterator[str]:
 
 
 def _trace(label: str, places: Places, n_true: int) -> _Trace:
-    recall, precision = places.tp / n_true, places.tp / places.predicted
-    area = float(np.sum(np.diff(recall, prepend=0.0) * precision))
-    kept = _spread_points(recall)
-    return _Trace(label=label, precision=precision[kept], recall=recall[kept], area=area)
+    rises = np.flatnonzero(places.positive)  # recall stays where it is at the other places
+    recall = places.tp[rises] / n_true
+    precision = places.tp[rises] / places.predicted[rises]
+    kept = _spread_points(len(places.tp), rises, recall)
+    tp = places.tp[kept]
+    return _Trace(
+        label=label,
+        precision=tp / places.predicted[kept],
+        recall=tp / n_true,
+        area=float(np.sum(np.diff(recall, prepend=0.0) * precision)),
+    )
 
 
-def _spread_points(recall: FloatArray) -> IntArray:
-    """Positions of at most 400 points, half of them evenly along recall, half along the ranks."""
-    if len(recall) <= _MAX_POINTS:
-        return np.arange(len(recall))
+def _spread_points(n: int, rises: IntArray, recall: FloatArray) -> IntArray:
+    """At most 400 of n places, half of them evenly along recall, half along the ranks.
+
+    `recall` is that at the places where it `rises`, (n_rises,) both.
+    """
+    if n <= _MAX_POINTS:
+        return np.arange(n)
     half = _MAX_POINTS // 2
-    along_recall = np.searchsorted(recall, np.linspace(0, recall[-1], half))
-    along_ranks = np.linspace(0, len(recall) - 1, half).astype(np.int64)
+    along_ranks = np.linspace(0, n - 1, half).astype(np.int64)
+    if not len(rises):
+        return along_ranks
+    along_recall = rises[np.searchsorted(recall, np.linspace(0, recall[-1], half)[1:])]
     return np.union1d(along_recall, along_ranks)
 
 

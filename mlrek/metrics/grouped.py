@@ -6,8 +6,10 @@ names, and in which of them are right. That some labels are harder than others i
 what the true labels explain is taken out first.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import count
 from string import digits
 from types import MappingProxyType
 from typing import Final
@@ -73,7 +75,7 @@ class Grouping:
 class _Rule:
     """How groups are found in URIs, and the pattern that finds the same."""
 
-    find: Callable[[Sequence[str]], list[str]]
+    find: Callable[[Sequence[str]], Iterator[str]]
     pattern: str
 
 
@@ -230,11 +232,11 @@ def _list_groups(images: Sequence[str]) -> dict[str, NDArray[np.int64]]:
     """The group of each image in every grouping that has enough of them."""
     found = {}
     for name, rule in GROUPINGS.items():
-        groups = rule.find(images)
-        codes = {group: code for code, group in enumerate(dict.fromkeys(groups))}
+        codes: defaultdict[str, int] = defaultdict(count().__next__)
+        of_images = map(codes.__getitem__, rule.find(images))  # no list of names, only of codes
+        group = np.fromiter(of_images, dtype=np.int64, count=len(images))
         if len(codes) >= MIN_GROUPS:
-            of_images = map(codes.__getitem__, groups)
-            found[name] = np.fromiter(of_images, dtype=np.int64, count=len(groups))
+            found[name] = group
     return _keep_enough(found)
 
 
@@ -255,20 +257,18 @@ def _number(group: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.asarray(np.argsort(np.argsort(first))[codes])
 
 
-def _find_folders(images: Sequence[str]) -> list[str]:
-    return [image.rpartition("/")[0] or image for image in images]
+def _find_folders(images: Sequence[str]) -> Iterator[str]:
+    return (image.rpartition("/")[0] or image for image in images)
 
 
-def _strip_numbers(images: Sequence[str]) -> list[str]:
+def _strip_numbers(images: Sequence[str]) -> Iterator[str]:
     """The URIs up to the number at the end of their file names; all of it without one."""
-    found = []
     for image in images:
         stem, dot, ending = image.rpartition(".")
         stripped = stem.rstrip(digits) if dot and "/" not in ending else stem
         if stripped == stem:  # then a number may be at the very end
             stripped = image.rstrip(digits)
-        found.append(stripped or image)
-    return found
+        yield stripped or image
 
 
 GROUPINGS: Mapping[str, _Rule] = MappingProxyType(

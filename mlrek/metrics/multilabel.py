@@ -91,11 +91,16 @@ def compute_multilabel(
     left_out = leave_out_decisions(
         list_pair_decisions(truth, pairs, decision.is_predicted), units, len(labels)
     )
-    areas = estimate_areas(ranked, units)
-    at_threshold = compute_at_threshold(evaluation, pairs, areas, units)
+    precision_recall = compute_precision_recall(evaluation, ranked) if curves else ()
+    threshold_curves = (
+        compute_threshold_curves(evaluation, pairs, ranked.falling) if curves else None
+    )
     crossfit = compute_crossfit(
         evaluation, ranked, confidence=sampling.confidence, groups=sampling.name_groups()
     )
+    areas = estimate_areas(ranked, units)
+    ranked = ranked.forget()
+    at_threshold = compute_at_threshold(evaluation, pairs, areas, units)
     reconciled = reconcile(evaluation, Basis(support=pairs.support, at_threshold=at_threshold))
     return Metrics(
         task=Task.MULTILABEL,
@@ -112,10 +117,8 @@ def compute_multilabel(
         crossfit=crossfit.numbers,
         crossfit_per_label=crossfit.per_label,
         confusion=count_decisions(counts, labels),
-        curves=compute_threshold_curves(evaluation, pairs, ranked.falling) if curves else None,
-        precision_recall=compute_precision_recall(evaluation, pairs, ranked.falling)
-        if curves
-        else (),
+        curves=threshold_curves,
+        precision_recall=precision_recall,
         predictions=list_label_predictions(evaluation, pairs, decision.is_predicted),
         reconciliation=reconciled,
         warnings=(

@@ -1,7 +1,7 @@
 """Numbers that need the order of scores: average precision and the area under the ROC curve."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from math import nan
 from types import MappingProxyType
@@ -173,6 +173,10 @@ class RankedPairs:
     def falling(self) -> tuple[FallingScores, ...]:
         """The recorded scores of each label, sorted at the first use."""
         return sort_labels(self.pairs)
+
+    def forget(self) -> "RankedPairs":
+        """The same without what is sorted, where the order of scores is needed no more."""
+        return replace(self)
 
     @cached_property
     def ranking(self) -> Ranking:

@@ -1,6 +1,6 @@
 """All numbers of a model that finds objects."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from math import nan
 from typing import Final
@@ -48,7 +48,6 @@ from mlrek.metrics.detection.outcomes import (
     list_box_predictions,
     list_flag_decisions,
 )
-from mlrek.metrics.falling import FallingScores, sort_labels
 from mlrek.metrics.left_out import (
     CountsLeftOut,
     Sampling,
@@ -57,6 +56,7 @@ from mlrek.metrics.left_out import (
     score_labels,
     warn_zero_division,
 )
+from mlrek.metrics.ranking import RankedPairs
 from mlrek.metrics.reported import put_side_by_side
 
 _AREAS: Final = {
@@ -149,7 +149,7 @@ def compute_detection(
     )
     at_threshold = _compute_at_threshold(evaluation, decision, detections, matched)
     pairs = _pair_found(ranked, places)
-    falling = sort_labels(pairs) if curves else ()
+    scores = RankedPairs(pairs=pairs)
     reconciled = reconcile_boxes(
         evaluation, detections, numbers | at_threshold.numbers, at_threshold.per_label
     )
@@ -164,10 +164,8 @@ def compute_detection(
         per_label=matched.score(matched.counts, matched.left_out),
         at_threshold_per_label=at_threshold.per_label,
         confusion=confusion,
-        curves=_compute_curves(evaluation, decision, pairs, falling) if curves else None,
-        precision_recall=_compute_precision_recall(evaluation, pairs, falling, label_ap)
-        if curves
-        else (),
+        curves=_compute_curves(evaluation, decision, scores) if curves else None,
+        precision_recall=_compute_precision_recall(evaluation, scores, label_ap) if curves else (),
         predictions=_list_predictions(evaluation, outcomes),
         reconciliation=reconciled,
         extra=_compute_extra(decision, scenes, places) if evaluation.is_scored else {},
@@ -293,15 +291,15 @@ def _pair_found(scenes: Scenes, places: IntArray) -> Pairs:
 
 
 def _compute_curves(
-    evaluation: Evaluation, decision: BoxDecision, pairs: Pairs, falling: Sequence[FallingScores]
+    evaluation: Evaluation, decision: BoxDecision, scores: RankedPairs
 ) -> ThresholdCurves:
     """Counts over the confidence. Greedy matching in falling confidence needs no second pass.
 
     What a detection finds depends on surer ones alone, so that leaving out less sure ones changes
     nothing.
     """
-    curves = compute_threshold_curves(evaluation, pairs, falling)
-    return replace(curves, stops_at=_say_stop(evaluation, decision, len(pairs.confidence)))
+    curves = compute_threshold_curves(evaluation, scores.pairs, scores.falling)
+    return replace(curves, stops_at=_say_stop(evaluation, decision, len(scores.pairs.confidence)))
 
 
 def _say_stop(evaluation: Evaluation, decision: BoxDecision, n_found: int) -> str:
@@ -318,11 +316,11 @@ def _say_stop(evaluation: Evaluation, decision: BoxDecision, n_found: int) -> st
 
 
 def _compute_precision_recall(
-    evaluation: Evaluation, pairs: Pairs, falling: Sequence[FallingScores], label_ap: LabelAp
+    evaluation: Evaluation, scores: RankedPairs, label_ap: LabelAp
 ) -> tuple[PrecisionRecallCurve, ...]:
     """Curves at the IoU of our matching, 0.50; the area of a label is COCO's at that."""
     areas = dict(zip(evaluation.labels, label_ap.ap_50.tolist(), strict=True))
-    curves = compute_precision_recall(evaluation, pairs, falling)
+    curves = compute_precision_recall(evaluation, scores)
     return tuple(
         replace(curve, average_precision=areas.get(curve.label, nan) if i else nan)
         for i, curve in enumerate(curves)  # the first one is all labels together

@@ -94,7 +94,7 @@ def test_groups_are_those_of_the_pattern(grouping, name):
 
     groups, _ = group_images([name, f"s3://bucket/{name}"], one.pattern)
 
-    assert one.find([name, f"s3://bucket/{name}"]) == groups
+    assert list(one.find([name, f"s3://bucket/{name}"])) == groups
 
 
 def test_one_folder_a_label_is_no_group():
