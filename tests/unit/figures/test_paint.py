@@ -4,9 +4,11 @@ import numpy as np
 import pytest
 from matplotlib.axis import Tick
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from PIL import Image
 
-from mlrek.figures import draw_pictures, paint
-from mlrek.figures.style import render_rgb
+from mlrek.figures import draw_pictures
+from mlrek.figures import paint as paint_module
+from mlrek.figures.style import encode_png, render_rgb
 
 NAMES = [
     "日本語",
@@ -73,14 +75,14 @@ def test_pictures_are_those_that_matplotlib_draws(path, version, metrics, draw_f
 
 def test_a_second_version_sets_only_the_texts_that_are_new(metrics, count_calls, monkeypatch):
     """Of the names, numbers and titles of three pictures none is set twice: only its own name."""
-    monkeypatch.setattr(paint, "_kept", {})
+    monkeypatch.setattr(paint_module, "_kept", {})
     draw_pictures(metrics, version="v1")
     drawn = count_calls(RendererAgg, "draw_text")
     draw_pictures(metrics, version="v2")
 
     texts = {text for _, _, _, _, text, *_ in drawn}
-    assert texts == {"v2"} if paint.KEEPS_TEXTS else "v2" in texts
-    assert len(drawn) <= 2 or not paint.KEEPS_TEXTS  # in two resolutions
+    assert texts == {"v2"} if paint_module.KEEPS_TEXTS else "v2" in texts
+    assert len(drawn) <= 2 or not paint_module.KEEPS_TEXTS  # in two resolutions
 
 
 def test_no_ticks_are_made(metrics, count_calls):
@@ -88,18 +90,20 @@ def test_no_ticks_are_made(metrics, count_calls):
     ticks = count_calls(Tick, "__init__")
     draw_pictures(metrics, version="v1")
 
-    assert len(ticks) <= (0 if paint.KEEPS_TEXTS else 10)  # older versions make some themselves
+    assert len(ticks) <= (
+        0 if paint_module.KEEPS_TEXTS else 10
+    )  # older versions make some themselves
 
 
 def test_texts_are_not_kept_without_end(metrics, monkeypatch):
     """Thousands of versions with names of their own fill no memory."""
     kept = {}
-    monkeypatch.setattr(paint, "_kept", kept)
-    monkeypatch.setattr(paint, "_MOST_KEPT", 40)
+    monkeypatch.setattr(paint_module, "_kept", kept)
+    monkeypatch.setattr(paint_module, "_MOST_KEPT", 40)
     for number in range(3):
         draw_pictures(metrics, version=f"v{number}")
 
-    assert bool(kept) == paint.KEEPS_TEXTS
+    assert bool(kept) == paint_module.KEEPS_TEXTS
     assert len(kept) <= 40
 
 
@@ -109,3 +113,23 @@ def test_a_text_may_reach_over_the_edge(draw_figures, metrics):
     for x, y in ((0, 0), (1, 1), (0, 1), (1, 0), (-2, 0.5), (0.5, 3)):
         figure.text(x, y, "reaches over the edge", horizontalalignment="center")
     assert abs(render_rgb(figure) - draw_plainly(figure).astype(int)).max() <= INVISIBLE
+
+
+def test_of_a_second_version_little_is_mixed_or_counted(metrics, monkeypatch):
+    """Texts on even ground are laid as they were, and no pixel's colour is counted by Pillow."""
+    blended, counted = [], []
+    blend, quantize = paint_module.blend, Image.Image.quantize
+    monkeypatch.setattr(paint_module, "_kept", {})
+    monkeypatch.setattr(paint_module, "blend", lambda *args: blended.append(1) or blend(*args))
+    monkeypatch.setattr(
+        Image.Image, "quantize", lambda *args, **look: counted.append(1) or quantize(*args, **look)
+    )
+    first = draw_pictures(metrics, version="v1")
+    at_first = len(blended)
+    second = draw_pictures(metrics, version="v1")
+    for path, pixels in second.items():
+        assert (pixels == first[path]).all()
+        encode_png(pixels)
+
+    assert len(counted) == 0
+    assert len(blended) - at_first <= at_first // 10
