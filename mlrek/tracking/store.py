@@ -149,8 +149,7 @@ class Store:
 
         Runs on your own test set are there only when `tags` names one (`OWN_TEST_SET_TAG`).
         """
-        query = " and ".join(_build_condition(key, value) for key, value in tags.items())
-        found = self._search_runs(experiment_id, query)
+        found = self._search_runs(experiment_id, _build_conditions(tags))
         same = (run for run in found if tags.items() <= run.tags.items())
         return tuple(run for run in same if OWN_TEST_SET_TAG in tags or not run.own_test_set)
 
@@ -283,10 +282,21 @@ class Store:
         """Leave one run of an evaluation key, whoever wrote it: that with the smallest run id."""
         alike = {"mlrek.evaluation_key": written.evaluation_key}
         alike |= {OWN_TEST_SET_TAG: written.own_test_set} if written.own_test_set else {}
+        if not self._may_have_others(experiment_id, alike, written):
+            return written
         same = [run for run in self.list_runs(experiment_id, alike) if run.is_complete]
         kept = min(same, key=lambda run: run.run_id, default=written)
         self.retire_runs(run for run in same if run.run_id != kept.run_id)
         return kept
+
+    def _may_have_others(
+        self, experiment_id: str, tags: Mapping[str, str], written: LoggedRun
+    ) -> bool:
+        """Whether a run besides this one may have the tags: its own numbers are not asked for."""
+        if self.tracking_uri.startswith("databricks"):  # may not know such a condition
+            return True
+        query = f"{_build_conditions(tags)} and attributes.run_id != '{written.run_id}'"
+        return bool(self._search_runs(experiment_id, query))
 
     def find_counting_run(self, run: LoggedRun) -> LoggedRun | None:
         """The run that counts now of the version that `run` is about, in the same experiment."""
@@ -570,8 +580,7 @@ class Store:
     def _find_renamed(self, project: Project) -> "Experiment | None":
         """The experiment that had the default name; of several, the first that was made."""
         tags = {"project_arn": project.arn, NAMED_TAG: NAMED_BY_DEFAULT}
-        query = " and ".join(_build_condition(key, value) for key, value in tags.items())
-        found = self.client.search_experiments(filter_string=query)
+        found = self.client.search_experiments(filter_string=_build_conditions(tags))
         same = [experiment for experiment in found if tags.items() <= experiment.tags.items()]
         return min(same, key=lambda experiment: experiment.creation_time or 0, default=None)
 
@@ -807,6 +816,11 @@ def name_account(project: Project) -> str:
         _, account, _, region, *_ = (*project.arn.split("/"), "", "", "", "")
     known = region and account
     return f"{account}-{region}" if known else sha256(project.arn.encode()).hexdigest()[:8]
+
+
+def _build_conditions(tags: Mapping[str, str]) -> str:
+    """Conditions that a run with all of these tags fulfils; see `_build_condition`."""
+    return " and ".join(_build_condition(key, value) for key, value in tags.items())
 
 
 def _build_condition(key: str, value: str) -> str:

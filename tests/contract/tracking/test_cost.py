@@ -17,7 +17,7 @@ from mlrek.tracking.connection import connect
 from mlrek.tracking.description import DatasetInput, GridPicture, MetricPoint, RunDescription
 
 FILES = 20
-MOST_WRITTEN, MOST_SETTLED = 32, 6
+MOST_WRITTEN, MOST_SETTLED = 32, 3
 """Statements of writing a run, and of looking whether another process wrote the same."""
 PROJECT = Project(provider=Provider.REKOGNITION, arn="arn:cost/1", name="cost")
 
