@@ -92,9 +92,7 @@ SLICE_SCRIPTS: Final = ("whiskers.js", "slices.js", "report/slices.js")
 MAX_BYTES: Final = 3_000_000
 """The largest page: a browser opens it at once."""
 
-_ESCAPED: Final = str.maketrans(
-    {character: f"\\u{ord(character):04x}" for character in "<>&\u2028\u2029"}
-)
+_ESCAPED: Final = tuple((character, f"\\u{ord(character):04x}") for character in "<>&\u2028\u2029")
 
 SHRINKS: Final = (1.0, 0.4, 0.1, 0.0)
 """Shares of its images that a page tries to hold, until it is small enough."""
@@ -346,7 +344,9 @@ def embed_json(data: Mapping[str, Json]) -> str:
     '{"label":"\\u003c/script\\u003e\\u003c!--"}'
     """
     text = json.dumps(data, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.translate(_ESCAPED)
+    for character, escaped in _ESCAPED:  # far faster than `translate`
+        text = text.replace(character, escaped)
+    return text
 
 
 @cache

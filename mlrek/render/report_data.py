@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import ceil
+from math import ceil, isfinite
 from os.path import commonprefix
 from typing import Final
 
@@ -342,7 +342,7 @@ def encode_rising(codes: IntArray) -> list[Json]:
 
 def round_number(value: float, digits: int = 6) -> float | None:
     """A number in so many significant digits; None where it is undefined."""
-    return float(f"{value:.{digits}g}") if np.isfinite(value) else None
+    return float(f"{value:.{digits}g}") if isfinite(value) else None
 
 
 def round_numbers(values: FloatArray | IntArray, digits: int = 6) -> list[Json]:

@@ -1,7 +1,7 @@
 """Tables of a run as files: its predictions, mistakes first, and the classification report."""
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from math import isnan
@@ -137,15 +137,15 @@ def _describe_labels(
 
     Then what is right, least confident first; then images without truth.
     """
-    rows = _order_rows(predictions)[:MAX_TABLE_ROWS].tolist()
+    rows = _order_rows(predictions)[:MAX_TABLE_ROWS]
     labels = [escape_unencodable(label) for label in _displayed(evaluation)]
-    confidence = predictions.confidence
+    images = predictions.image_idx[rows].tolist()
     return {
-        "image": [escape_unencodable(evaluation.images[predictions.image_idx[i]]) for i in rows],
-        "predicted": [labels[predictions.y_pred[i]] for i in rows],
-        "truth": [labels[predictions.y_true[i]] for i in rows],
-        "confidence": _nan_to_none(confidence[i] for i in rows),
-        "outcome": [predictions.outcome[i] for i in rows],
+        "image": [escape_unencodable(evaluation.images[i]) for i in images],
+        "predicted": [labels[code] for code in predictions.y_pred[rows].tolist()],
+        "truth": [labels[code] for code in predictions.y_true[rows].tolist()],
+        "confidence": _nan_to_none(predictions.confidence[rows]),
+        "outcome": [predictions.outcome[i] for i in rows.tolist()],
     }
 
 
@@ -201,8 +201,8 @@ def _join_labels(codes: IntArray, labels: Sequence[str]) -> str:
     return ", ".join(names) or NONE_LABEL
 
 
-def _nan_to_none(values: Iterable[float]) -> list[float | None]:
-    return [None if np.isnan(value) else float(value) for value in values]
+def _nan_to_none(values: FloatArray) -> list[float | None]:
+    return [None if isnan(value) else value for value in values.tolist()]
 
 
 def _order_rows(predictions: Predictions) -> IntArray:

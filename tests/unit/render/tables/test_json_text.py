@@ -1,6 +1,7 @@
 """Strict JSON that people can read."""
 
 import json
+import random
 from math import inf, nan
 
 import pytest
@@ -32,6 +33,34 @@ def test_text_stays_readable():
     content = write_json(document)
     assert "日本".encode() in content
     assert json.loads(content) == document
+
+
+@pytest.mark.parametrize("seed", range(20))
+def test_rows_are_what_json_makes_of_each(seed):
+    """However its cells look, a row is the line that Python's own encoder makes of it."""
+    draw = random.Random(seed)
+    cells = ["a\nb", "\u2028", "\ud800", '"], ["', "", 0.1, 1e-300, 1e22, -3, None, True, [], ["x"]]
+    cells += [{"type": "image"}] if seed % 3 else [{"a": 1, "b": [2, 3]}, [1, 2]]
+    rows = [draw.choices(cells, k=draw.randrange(5)) for _ in range(draw.randrange(1, 30))]
+    lines = ",\n    ".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    expected = f'{{\n  "rows": [\n    {lines}\n  ]\n}}\n'
+
+    assert write_json({"rows": rows}) == expected.encode("utf-8", "backslashreplace")
+
+
+def test_rows_are_encoded_at_once(monkeypatch):
+    """The encoder is not begun anew for each of thousands of rows."""
+    begun = []
+    encode = json.JSONEncoder.iterencode
+
+    def count(self, *arguments, **settings):
+        begun.append(self)
+        return encode(self, *arguments, **settings)
+
+    monkeypatch.setattr(json.JSONEncoder, "iterencode", count)
+    write_json({"data": [["cat.jpg", "cat", 0.5, i] for i in range(1000)]})
+
+    assert len(begun) == 1
 
 
 def test_nan_is_refused():
