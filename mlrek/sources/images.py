@@ -165,7 +165,7 @@ class _Finder:
         places = [place for place in self._list_places(uri) if place != last]
         for place in ([last] if last else []) + places:
             where = _locate(uri, place)
-            if not self._follows_links and _leads_out(place[0], where):
+            if _is_missing(where) or (not self._follows_links and _leads_out(place[0], where)):
                 continue
             try:
                 content = b"".join(self._storage.read(where, max_size=max_size))
@@ -219,6 +219,19 @@ class _Digester:
         except SourceError:
             return None
         return Digest(path=path, size=n_read, sha256=digest.hexdigest())
+
+
+def _is_missing(place: str) -> bool:
+    """Whether nothing is there on this machine; to read it would look for similar names, too."""
+    if place.startswith(S3_SCHEME):
+        return False
+    try:
+        os.stat(place)  # noqa: PTH116 - as in `_measure`
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except (OSError, ValueError):  # who reads it says why
+        return False
+    return False
 
 
 def _measure(path: str) -> int | None:

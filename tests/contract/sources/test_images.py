@@ -60,6 +60,17 @@ def test_or_in_the_archive(tmp_path, place):
     assert list(read_images(LocalStorage(), entry, NEAR)) == [b"b.png", b"", b"a.png"]
 
 
+def test_of_images_that_are_not_there_no_similar_names_are_looked_for(tmp_path, monkeypatch):
+    """That is done for what a person typed, and costs more than the look itself."""
+    asked = []
+    monkeypatch.setattr("mlrek.sources.storage.say_missing_path", asked.append)
+    manifest = tmp_path / "v1" / "manifest.json"
+    manifest.parent.mkdir()
+
+    assert not any(read_images(LocalStorage(), make_entry(str(manifest)), NEAR))
+    assert not asked
+
+
 @pytest.mark.parametrize("place", ["", "images", "versions", "pictures"])
 @pytest.mark.parametrize("folder", ["Downloads/x", "Downloads/versions/v1"])
 def test_what_lies_beside_the_folder_of_a_manifest_is_not_looked_at(tmp_path, place, folder):
