@@ -10,7 +10,8 @@ from scipy.stats import t
 from mlrek.comparison import Judgement, Scope
 from mlrek.evaluation import DoubtKind, Task
 from mlrek.metrics.compute import compute_metrics
-from mlrek.metrics.crossfit import deal_folds, fit_evaluation
+from mlrek.metrics.crossfit import fit_evaluation
+from mlrek.metrics.fitting import deal_folds
 from mlrek.metrics.ranking import rank_pairs
 
 N = 80

@@ -20,13 +20,11 @@ from mlrek.metrics.counts import LabelCounts
 from mlrek.metrics.crossfit import (
     CROSSFIT_NAMES,
     LOGGED_NAMES,
-    Folds,
     compute_crossfit,
-    deal_folds,
     find_crossfit,
-    fit_across,
     fit_evaluation,
 )
+from mlrek.metrics.fitting import Folds, deal_folds, fit_across
 from mlrek.metrics.ranking import rank_pairs
 from mlrek.metrics.shares import count_interval, find_interval
 

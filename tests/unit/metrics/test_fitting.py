@@ -7,7 +7,7 @@ import pytest
 from builders.evaluations import build_evaluation
 
 from mlrek.metrics.counts import pair_records
-from mlrek.metrics.crossfit import N_PARTS, PARTS, deal_folds, fit_across
+from mlrek.metrics.fitting import N_PARTS, PARTS, deal_folds, fit_across
 from mlrek.metrics.ranking import RankedPairs
 
 
