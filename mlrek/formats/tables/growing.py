@@ -68,13 +68,13 @@ class ImageCodes:
         return _NOWHERE
 
     def _wait(self, images: pa.Array, counts: IntArray) -> None:
-        first, before, self.last = images[0].as_py(), self.last, images[-1].as_py()
-        if first == before and self.waiting:
+        before, self.last = self.last, images[-1].as_py()
+        if images[0].as_py() == before and self.waiting:
             self.waiting[-1][1][-1] += counts[0]
             images, counts = images[1:], counts[1:]
             if not len(images):
                 return
-        self.rises = self.rises and before <= first and _rise(images)
+        self.rises = self.rises and before < images[0].as_py() and _rise(images)
         self.waiting.append((images, counts))
         self.n_waiting += len(images)
         if not self.rises and self.n_waiting >= max(_IMAGES_AT_ONCE, len(self.known)):
