@@ -13,6 +13,8 @@ from mlrek.metrics.thresholds import ThresholdMatrices
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from mlrek.figures.style import Canvas, NewCanvas
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
@@ -34,9 +36,9 @@ def draw_pictures(
     Versions with the same labels get pictures of the same size with labels in the same places.
     `encode_png` of `mlrek.figures.style` makes files of them.
     """
-    from mlrek.figures.style import render_rgb
+    from mlrek.figures.style import new_sheet, render_rgb
 
-    drawn = ((path, draw(metrics, version, choice)) for path, draw in _FIGURES.items())
+    drawn = ((path, draw(metrics, version, choice, new_sheet)) for path, draw in _FIGURES.items())
     return {path: render_rgb(figure) for path, figure in drawn if figure is not None}
 
 
@@ -44,7 +46,12 @@ def draw_figure(
     path: str, metrics: Metrics, *, version: str, choice: Choice = Choice()
 ) -> "Figure | None":
     """The picture of a run with that artifact path; None where it has no meaning."""
-    return _FIGURES[path](metrics, version, choice)
+    from matplotlib.figure import Figure
+
+    from mlrek.figures.style import new_figure
+
+    figure = _FIGURES[path](metrics, version, choice, new_figure)
+    return figure if isinstance(figure, Figure) else None
 
 
 def draw_threshold_pictures(
@@ -102,13 +109,15 @@ def draw_difference(comparison: Comparison, drawn_labels: Sequence[str] = ()) ->
     )
 
 
-def _draw_iou(metrics: Metrics, version: str, _choice: Choice) -> "Figure | None":
+def _draw_iou(metrics: Metrics, version: str, _choice: Choice, new: "NewCanvas") -> "Canvas | None":
     from mlrek.figures.charts import draw_label_iou
 
-    return draw_label_iou(metrics, version=version)
+    return draw_label_iou(metrics, version=version, new=new)
 
 
-def _draw_matrix(metrics: Metrics, version: str, choice: Choice) -> "Figure | None":
+def _draw_matrix(
+    metrics: Metrics, version: str, choice: Choice, new: "NewCanvas"
+) -> "Canvas | None":
     if metrics.confusion is None or not metrics.confusion.counts.any():
         return None
     from mlrek.figures.confusion import draw_confusion_matrix
@@ -121,18 +130,25 @@ def _draw_matrix(metrics: Metrics, version: str, choice: Choice) -> "Figure | No
         images=counted if metrics.task == Task.CLASSIFICATION else metrics.test_images or 0,
         top_labels=choice.top_labels,
         drawn_labels=choice.drawn_labels,
+        new=new,
     )
 
 
-def _draw_curves(metrics: Metrics, version: str, _choice: Choice) -> "Figure | None":
+def _draw_curves(
+    metrics: Metrics, version: str, _choice: Choice, new: "NewCanvas"
+) -> "Canvas | None":
     if metrics.curves is None or not metrics.labels:
         return None
     from mlrek.figures.charts import draw_threshold_curves
 
-    return draw_threshold_curves(metrics.curves, version=version, images=metrics.test_images or 0)
+    return draw_threshold_curves(
+        metrics.curves, version=version, images=metrics.test_images or 0, new=new
+    )
 
 
-def _draw_recall(metrics: Metrics, version: str, _choice: Choice) -> "Figure | None":
+def _draw_recall(
+    metrics: Metrics, version: str, _choice: Choice, new: "NewCanvas"
+) -> "Canvas | None":
     if not metrics.precision_recall:
         return None
     from mlrek.figures.charts import draw_precision_recall
@@ -143,10 +159,11 @@ def _draw_recall(metrics: Metrics, version: str, _choice: Choice) -> "Figure | N
         version=version,
         images=metrics.test_images or 0,
         stops_at=metrics.curves.stops_at if metrics.curves else "",
+        new=new,
     )
 
 
-_FIGURES: Final[Mapping[str, Callable[[Metrics, str, Choice], "Figure | None"]]] = {
+_FIGURES: Final[Mapping[str, Callable[[Metrics, str, Choice, "NewCanvas"], "Canvas | None"]]] = {
     "label_iou.png": _draw_iou,
     "confusion_matrix.png": _draw_matrix,
     "threshold_curves.png": _draw_curves,

@@ -6,8 +6,6 @@ from math import ceil, isnan
 from typing import Any, Final
 
 import numpy as np
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
 from mlrek.evaluation import FloatArray, IntArray
 from mlrek.figures.pictures import PALETTE
@@ -17,15 +15,18 @@ from mlrek.figures.style import (
     INK,
     LEGEND_ROW,
     MARGIN,
-    PAPER,
     QUIET,
     RULE,
     TEXT_SIZE,
     WIDTH,
     Box,
+    Canvas,
     Curve,
     LineStyle,
+    NewCanvas,
+    Plot,
     add_axes,
+    add_dots,
     add_header,
     add_legend,
     add_lines,
@@ -63,7 +64,9 @@ _MEAN_LEGEND: Final = 40.0
 _TICKS: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 
 
-def draw_threshold_curves(curves: ThresholdCurves, *, version: str, images: int) -> Figure:
+def draw_threshold_curves(
+    curves: ThresholdCurves, *, version: str, images: int, new: NewCanvas = new_figure
+) -> Canvas:
     """Precision, recall and F1 of all labels together over the threshold, the best F1 marked.
 
     Undefined points are left out. Where the records stop is said below the plot, and no best F1 is
@@ -79,7 +82,7 @@ def draw_threshold_curves(curves: ThresholdCurves, *, version: str, images: int)
     ]
     plot_top = HEADER + LEGEND_ROW + MARGIN
     bottom = plot_top + _THRESHOLD_PLOT + BELOW_PLOT
-    figure = new_figure(bottom + notes_height(curves.stops_at) + MARGIN / 2)
+    figure = new(bottom + notes_height(curves.stops_at) + MARGIN / 2)
     add_header(figure, version, f"{say_images(images)} · all labels together (micro)")
     add_legend(figure, lines, HEADER, columns=(MARGIN, 232, 402))
     axes = add_plot(figure, plot_top, _THRESHOLD_PLOT, ("Confidence threshold", "Score"))
@@ -98,7 +101,8 @@ def draw_precision_recall(
     version: str,
     images: int,
     stops_at: str = "",
-) -> Figure:
+    new: NewCanvas = new_figure,
+) -> Canvas:
     """Precision against recall: all labels together in bold, single labels thin.
 
     Up to seven labels have a colour; of more, the seven with the smallest area under their curve.
@@ -109,6 +113,7 @@ def draw_precision_recall(
         version: Name of the version, the title.
         images: Number of images, in the line below the title.
         stops_at: Where the records stop, said below the plot.
+        new: What it is drawn on.
     """
     single = curves[1:]
     pale, coloured = _label_lines(single)
@@ -116,7 +121,7 @@ def draw_precision_recall(
     legend = [*bold, *coloured, *_list_pale(len(pale))]
     plot_bottom = HEADER + _RECALL_PLOT + BELOW_PLOT + MARGIN / 4
     legend_bottom = plot_bottom + ceil(len(legend) / 2) * LEGEND_ROW + MARGIN / 4
-    figure = new_figure(legend_bottom + notes_height(stops_at) + MARGIN / 2)
+    figure = new(legend_bottom + notes_height(stops_at) + MARGIN / 2)
     of_labels = f"{len(single)} of {labels} labels" if len(single) < labels else f"{labels} labels"
     escapes = say_escapes([curve.label for curve in single])
     add_header(figure, version, f"{say_images(images)} · {of_labels}{escapes}")
@@ -128,7 +133,7 @@ def draw_precision_recall(
     return figure
 
 
-def draw_label_iou(metrics: Metrics, *, version: str) -> Figure | None:
+def draw_label_iou(metrics: Metrics, *, version: str, new: NewCanvas = new_figure) -> Canvas | None:
     """IoU of each label with its 95 % interval, and the mean of all labels as a line.
 
     In label order; past 25 labels those with the smallest IoU. None where no label has one.
@@ -139,7 +144,7 @@ def draw_label_iou(metrics: Metrics, *, version: str) -> Figure | None:
     shown = _choose_labels(scores.iou)
     row = min(_ROOMY_ROW, max(_ROW, _ROOMY_PLOT / len(shown)))
     labels = [display_label(label) for label in metrics.labels]
-    figure = new_figure(HEADER + _MEAN_LEGEND + len(shown) * row + _AXIS)
+    figure = new(HEADER + _MEAN_LEGEND + len(shown) * row + _AXIS)
     facts = _describe_facts(metrics, len(shown)) + say_escapes(labels)
     add_header(figure, version, facts)
     mean = metrics.aggregate.get("mean_iou", Number(value=np.nan))
@@ -161,20 +166,10 @@ def _over(curves: ThresholdCurves, scores: FloatArray) -> FloatArray:
     return np.column_stack([curves.thresholds, scores])
 
 
-def _mark(axes: Axes, x: float, y: float) -> None:
+def _mark(axes: Plot, x: float, y: float) -> None:
     """A dot on a curve, with a line down to the axis."""
     add_lines(axes, [np.array([(x, 0), (x, y)])], color=INK, linewidths=1.5, linestyles="dotted")
-    axes.plot(
-        [x],
-        [y],
-        "o",
-        markersize=13,
-        markerfacecolor=INK,
-        markeredgecolor=PAPER,
-        markeredgewidth=2,
-        clip_on=False,
-        zorder=5,
-    )
+    add_dots(axes, np.array([(x, y)]), INK)
 
 
 def _label_lines(curves: Sequence[PrecisionRecallCurve]) -> tuple[list[Curve], list[Curve]]:
@@ -239,7 +234,7 @@ def _describe_facts(metrics: Metrics, shown: int) -> str:
     return f"{say_images(metrics.test_images or 0)} · IoU{of_labels}{has_line}"
 
 
-def _add_frame(figure: Figure, grid: Box, n: int) -> Axes:
+def _add_frame(figure: Canvas, grid: Box, n: int) -> Plot:
     """Axes from 0 to 1 across and a row a label down, with a quiet grid."""
     axes = add_axes(figure, grid)
     axes.set_xlim(0, 1)
@@ -255,7 +250,7 @@ def _add_frame(figure: Figure, grid: Box, n: int) -> Axes:
     return axes
 
 
-def _add_mean(figure: Figure, axes: Axes, grid: Box, mean: Number) -> None:
+def _add_mean(figure: Canvas, axes: Plot, grid: Box, mean: Number) -> None:
     if isnan(mean.value):
         return
     bottom = axes.get_ylim()[0]
@@ -266,28 +261,17 @@ def _add_mean(figure: Figure, axes: Axes, grid: Box, mean: Number) -> None:
     add_text(figure, at, f"mean {fmt(mean.value)}", size=TEXT_SIZE, horizontalalignment=side)
 
 
-def _add_dots(axes: Axes, scores: LabelScores, shown: IntArray) -> None:
+def _add_dots(axes: Plot, scores: LabelScores, shown: IntArray) -> None:
     rows = np.arange(len(shown)) + 0.5
     if scores.iou_low is not None and scores.iou_high is not None:
         ends = zip(scores.iou_low[shown], scores.iou_high[shown], rows, strict=True)
         lines = [np.array([(low, y), (high, y)]) for low, high, y in ends if not isnan(low)]
         add_lines(axes, lines, color=PALETTE[0], linewidths=5, capstyle="butt", clip_on=False)
     assert scores.iou is not None  # noqa: S101 - for the type checker
-    axes.plot(
-        scores.iou[shown],
-        rows,
-        "o",
-        markersize=13,
-        markerfacecolor=PALETTE[0],
-        markeredgecolor=PAPER,
-        markeredgewidth=2,
-        clip_on=False,
-        scalex=False,
-        scaley=False,
-    )
+    add_dots(axes, np.column_stack([scores.iou[shown], rows]), PALETTE[0])
 
 
-def _add_rows(figure: Figure, grid: Box, names: Sequence[str], iou: FloatArray) -> None:
+def _add_rows(figure: Canvas, grid: Box, names: Sequence[str], iou: FloatArray) -> None:
     """The name left of each row, and its number right of it."""
     for k, (name, value) in enumerate(zip(names, iou.tolist(), strict=True)):
         y = grid.top + (k + 0.5) * grid.height / len(names)

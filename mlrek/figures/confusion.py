@@ -6,7 +6,6 @@ from math import floor
 from typing import Any, Final
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -24,7 +23,10 @@ from mlrek.figures.style import (
     WHITE,
     WIDTH,
     Box,
+    Canvas,
+    NewCanvas,
     Numeral,
+    Plot,
     add_axes,
     add_header,
     add_lines,
@@ -128,7 +130,7 @@ class _Cells:
     height: float
 
 
-def draw_confusion_matrix(
+def draw_confusion_matrix(  # noqa: PLR0913 each is another thing
     confusion: ConfusionMatrix,
     *,
     labels: int,
@@ -136,7 +138,8 @@ def draw_confusion_matrix(
     images: int,
     top_labels: int = 0,
     drawn_labels: Sequence[str] = (),
-) -> Figure:
+    new: NewCanvas = new_figure,
+) -> Canvas:
     """Heat map with count and percent of the row in each cell; colour is the share of the row.
 
     Cells without a count stay empty. A row or column of our own is drawn only if it has any: the
@@ -151,13 +154,14 @@ def draw_confusion_matrix(
             the first); 0: all, up to 25.
         drawn_labels: Draw these where there are more, in this order: those chosen for all versions
             of the project.
+        new: What it is drawn on.
     """
     chosen = find_drawn(confusion.rows[:labels], drawn_labels)
     heatmap = build_heatmap(confusion, labels, top_labels, chosen)
     names = [display_label(label) for label in confusion.rows[:labels]]
     background = [name for name in confusion.rows[labels:] if name == BACKGROUND_LABEL]
     layout = plan_layout(names, top_labels or MAX_LABELS, background)
-    figure = new_figure(layout.height, scale=layout.scale)
+    figure = new(layout.height, scale=layout.scale)
     facts = _say_facts(heatmap, images, is_chosen=chosen is not None)
     add_header(figure, version, facts + say_escapes(names))
     if heatmap.counts.size:
@@ -235,7 +239,7 @@ def count_in_thousands(count: int) -> str:
 
 
 def add_names(
-    figure: Figure,
+    figure: Canvas,
     names: Sequence[str],
     shown: Iterable[int],
     own: tuple[Sequence[str], Sequence[str]],
@@ -260,7 +264,7 @@ def add_names(
 
 
 def add_others_note(
-    figure: Figure, others: tuple[int, int] | None, layout: Layout, spec: str = ","
+    figure: Canvas, others: tuple[int, int] | None, layout: Layout, spec: str = ","
 ) -> None:
     """What the cell says where both are `(other)`, in words, left below the grid."""
     if others is None:
@@ -282,7 +286,7 @@ def say_others(others: tuple[int, int], spec: str = ",") -> list[str]:
     return [f"{others[0]:{spec}} right", f"{others[1]:{spec}} mixed up"]
 
 
-def add_axis_titles(figure: Figure, layout: Layout) -> None:
+def add_axis_titles(figure: Canvas, layout: Layout) -> None:
     """What rows and columns are."""
     grid = layout.grid
     look: dict[str, Any] = {"size": TEXT_SIZE, "color": QUIET, "horizontalalignment": "center"}
@@ -405,7 +409,7 @@ def _compute_cells(heatmap: Heatmap, grid: Box) -> _Cells:
     return _Cells(heatmap.counts, shares, colours, grid.width / columns, grid.height / rows)
 
 
-def _add_grid(axes: Axes, cells: _Cells, heatmap: Heatmap) -> None:
+def _add_grid(axes: Plot, cells: _Cells, heatmap: Heatmap) -> None:
     """The cells with their texts, and a wide gap before what is no label of the model."""
     across, down = _add_cells(axes, cells.colours, cells.width, cells.height)
     n = len(heatmap.shown)
@@ -419,7 +423,7 @@ def _add_grid(axes: Axes, cells: _Cells, heatmap: Heatmap) -> None:
 
 
 def _add_others(
-    axes: Axes, others: tuple[int, int], cells: _Cells, place: int, spec: str = ","
+    axes: Plot, others: tuple[int, int], cells: _Cells, place: int, spec: str = ","
 ) -> None:
     """The two numbers of the cell where both are `(other)`: in words, if they fit."""
     texts, fitting = say_others(others, spec), 0.92 * cells.width
@@ -435,7 +439,7 @@ def _add_others(
 
 
 def _add_cells(
-    axes: Axes, colours: FloatArray, width: float, height: float
+    axes: Plot, colours: FloatArray, width: float, height: float
 ) -> tuple[list[FloatArray], list[FloatArray]]:
     """Draw cells in data coordinates that are points, y pointing down; the lines between them."""
     rows, columns = colours.shape[:2]
@@ -451,7 +455,7 @@ def _add_cells(
     return across, down
 
 
-def _add_cell_texts(axes: Axes, cells: _Cells, others: int) -> None:
+def _add_cell_texts(axes: Plot, cells: _Cells, others: int) -> None:
     """Counts and percent; the cell at the place `others` has texts of its own."""
     places = np.array(
         [at for at in np.argwhere(cells.counts) if at[0] != others or at[1] != others]
@@ -509,7 +513,7 @@ def _place(n: int, shown: IntArray, own: IntArray, n_other: int) -> IntArray:
     return places
 
 
-def _add_changes(axes: Axes, grid: Box, heatmap: Heatmap) -> None:
+def _add_changes(axes: Plot, grid: Box, heatmap: Heatmap) -> None:
     """The cells of the changes, each with its number."""
     changes, n_labels = heatmap.counts.copy(), len(heatmap.shown)
     if heatmap.others:

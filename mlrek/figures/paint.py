@@ -7,7 +7,7 @@ picture is mostly runs of one colour: only where a run begins is its colour look
 
 from dataclasses import dataclass, field
 from math import ceil, floor
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 from matplotlib import __version__ as matplotlib_version
@@ -21,6 +21,9 @@ from PIL import Image
 
 from mlrek.figures.pictures import Pixels
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 KEEPS_TEXTS: Final = tuple(map(int, matplotlib_version.split(".")[:2])) >= (3, 11)
 """Older versions set texts at whole pixels: one that is kept could stand a pixel aside."""
 _MOST_KEPT: Final = 1000
@@ -32,6 +35,19 @@ _BITS: Final = 5  # of red, of green and of blue: colours that agree in these ar
 _MOST_COUNTED: Final = 2048
 """Pictures with more than so many such colours hold photographs, of which no colour is frequent."""
 _BYTES: Final = 4
+
+
+class Words(NamedTuple):
+    """A text and how it is set; `size` in points, `rotation` in degrees."""
+
+    text: str
+    family: tuple[str, ...]
+    weight: str | int
+    size: float
+    rotation: float
+    rotation_mode: str
+    horizontal: str
+    vertical: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +69,8 @@ class Cover:
 _kept: dict[tuple[object, ...], Cover] = {}
 
 
-def paint(figure: Figure) -> NDArray[np.uint8]:
-    """The pixels of a figure, (height, width, 3); texts lie above all else."""
-    return paint_padded(figure)[..., :3]
-
-
 def paint_padded(figure: Figure) -> NDArray[np.uint8]:
-    """The same with a fourth byte for each pixel, (height, width, 4)."""
+    """The pixels of a figure, (height, width, 4); texts lie above all else."""
     canvas = FigureCanvasAgg(figure)
     texts = [text for text in _list_texts(figure) if KEEPS_TEXTS and not text.get_bbox_patch()]
     for text in texts:
@@ -137,14 +148,43 @@ def _list_texts(figure: Figure) -> list[Text]:
     return [*figure.texts, *(text for axes in figure.axes for text in axes.texts)]
 
 
+def lay_words(
+    pixels: NDArray[np.uint8],
+    words: Words,
+    at: tuple[float, float],
+    colour: str,
+    renderer: RendererAgg,
+) -> None:
+    """Lay a text over opaque pixels, (height, width, 4), its point `at` so many from below left."""
+    if words.text:
+        cover = _find_cover(words, at, renderer, lambda: _make_text(words, at, renderer.dpi))
+        _lay_cover(pixels, cover, at, colour)
+
+
 def _lay_text(pixels: NDArray[np.uint8], text: Text, renderer: RendererAgg) -> None:
-    x, y = text.get_transform().transform(text.get_position())
-    cover = _find_cover(text, (float(x), float(y)), renderer)
+    x, y = text.get_transform().transform(text.get_position()).tolist()
+    font = text.get_fontproperties()
+    words = Words(
+        text=text.get_text(),
+        family=tuple(font.get_family()),
+        weight=font.get_weight(),
+        size=font.get_size(),
+        rotation=text.get_rotation(),
+        rotation_mode=text.get_rotation_mode() or "default",
+        horizontal=text.get_horizontalalignment(),
+        vertical=text.get_verticalalignment(),
+    )
+    cover = _find_cover(words, (x, y), renderer, lambda: text)
+    _lay_cover(pixels, cover, (x, y), str(text.get_color()))
+
+
+def _lay_cover(
+    pixels: NDArray[np.uint8], cover: Cover, at: tuple[float, float], colour: str
+) -> None:
     height, width = pixels.shape[:2]
     rows, columns = cover.alpha.shape
-    left = floor(x) + cover.left
-    top = height - floor(y) - cover.bottom - rows
-    colour = str(text.get_color())
+    left = floor(at[0]) + cover.left
+    top = height - floor(at[1]) - cover.bottom - rows
     if 0 <= left <= width - columns and 0 <= top <= height - rows:
         words = pixels.view("<u4").reshape(-1)
         down, across = cover.places.astype(np.intp)
@@ -184,27 +224,35 @@ def _move(part: slice, by: int) -> slice:
     return slice(part.start + by, part.stop + by)
 
 
-def _find_cover(text: Text, at: tuple[float, float], renderer: RendererAgg) -> Cover:
+def _find_cover(
+    words: Words, at: tuple[float, float], renderer: RendererAgg, make: "Callable[[], Text]"
+) -> Cover:
     """What a text covers at a place; where that is within its pixel matters too."""
-    font = text.get_fontproperties()
-    key = (
-        text.get_text(),
-        tuple(font.get_family()),
-        font.get_weight(),
-        font.get_size(),
-        text.get_rotation(),
-        text.get_rotation_mode(),
-        text.get_horizontalalignment(),
-        text.get_verticalalignment(),
-        renderer.dpi,
-        *(round(value % 1, 4) for value in (*at, renderer.height)),
-    )
+    places = [round(value % 1, 4) for value in (*at, renderer.height)]
+    key = (words, renderer.dpi, *places)
     cover = _kept.get(key)
     if cover is None:
         if len(_kept) >= _MOST_KEPT:
             _kept.clear()
-        cover = _kept[key] = _set_text(text, at, renderer)
+        cover = _kept[key] = _set_text(make(), at, renderer)
     return cover
+
+
+def _make_text(words: Words, at: tuple[float, float], dpi: float) -> Text:
+    return Figure(dpi=dpi).text(
+        *at,
+        words.text,
+        transform=IdentityTransform(),
+        family=list(words.family),
+        fontweight=words.weight,
+        fontsize=words.size,
+        rotation=words.rotation,
+        rotation_mode=words.rotation_mode,
+        horizontalalignment=words.horizontal,
+        verticalalignment=words.vertical,
+        parse_math=False,
+        usetex=False,
+    )
 
 
 def _set_text(text: Text, at: tuple[float, float], renderer: RendererAgg) -> Cover:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, overload
 from unicodedata import bidirectional, normalize
 
 import numpy as np
@@ -21,15 +21,21 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.lines import Line2D
-from matplotlib.patches import PathPatch
+from matplotlib.patches import PathPatch, Rectangle
 from matplotlib.path import Path
-from matplotlib.text import Text
 from matplotlib.textpath import TextPath
 from numpy.typing import NDArray
 from PIL import WebPImagePlugin  # noqa: F401 - else Pillow imports all its formats to find it
 
 from mlrek.evaluation import FloatArray
-from mlrek.figures.paint import index_colours, open_codes, open_pixels, paint
+from mlrek.figures.paint import (
+    KEEPS_TEXTS,
+    index_colours,
+    open_codes,
+    open_pixels,
+    paint_padded,
+)
+from mlrek.figures.sheet import Pane, Sheet
 
 MAIN_FAMILY: Final = "DejaVu Sans"  # comes with matplotlib
 
@@ -96,6 +102,19 @@ THUMBNAIL: Final = 256
 
 
 LineStyle: TypeAlias = Literal["solid", "dashed", "dotted", "dashdot"]
+
+
+Canvas: TypeAlias = Figure | Sheet
+"""What is drawn on: for somebody who has matplotlib, or only to become pixels."""
+Plot: TypeAlias = Axes | Pane
+"""A part of it with data coordinates."""
+
+
+class NewCanvas(Protocol):
+    """What makes something to draw on."""
+
+    def __call__(self, height: float, *, scale: float = 1.0) -> Canvas:
+        """Empty, `WIDTH` by `height` points of `scale` pixels each."""
 
 
 class Box(NamedTuple):
@@ -174,11 +193,26 @@ def new_figure(height: float, *, scale: float = 1.0) -> Figure:
     )
 
 
-def add_axes(figure: Figure, box: Box) -> Axes:
+def new_sheet(height: float, *, scale: float = 1.0) -> Canvas:
+    """The same where nobody but mlrek draws on it; it costs a third."""
+    if not KEEPS_TEXTS:
+        return new_figure(height, scale=scale)
+    ground = Rectangle((0, 0), 1, 1, facecolor=PAPER, edgecolor=BORDER, linewidth=_BORDER_WIDTH)
+    ground.set_antialiased(False)
+    return Sheet((WIDTH / 72, height / 72), 72 * scale, ground)
+
+
+@overload
+def add_axes(figure: Figure, box: Box) -> Axes: ...
+@overload
+def add_axes(figure: Canvas, box: Box) -> Plot: ...
+def add_axes(figure: Canvas, box: Box) -> Plot:
     """Bare axes (no frame, ticks or grid) that fill the box."""
     height = _height(figure)
     bottom = height - box.top - box.height
     share = (box.left / WIDTH, bottom / height, box.width / WIDTH, box.height / height)
+    if isinstance(figure, Sheet):
+        return figure.add_pane(share)
     axes = BareAxes(figure, share)
     figure.add_axes(axes)
     axes.set_axis_off()
@@ -186,24 +220,22 @@ def add_axes(figure: Figure, box: Box) -> Axes:
 
 
 def add_text(
-    parent: Figure | Axes, xy: tuple[float, float], text: str, *, size: float, **look: Any
-) -> Text:
+    parent: Canvas | Plot, xy: tuple[float, float], text: str, *, size: float, **look: Any
+) -> None:
     """Text exactly as it stands, in fonts that have its characters.
 
     `xy` are points from the top left of a figure, or data coordinates of axes. Untrusted text must
     have gone through `fit_name`.
     """
     x, y = xy
-    if isinstance(parent, Figure):
+    if isinstance(parent, Figure | Sheet):
         x, y = x / WIDTH, 1 - y / _height(parent)
     look = {"color": INK, "verticalalignment": "center", **look}
     families = families_for(text, look.get("fontweight", "normal"))
-    return parent.text(
-        x, y, text, fontsize=size, family=families, parse_math=False, usetex=False, **look
-    )
+    parent.text(x, y, text, fontsize=size, family=families, parse_math=False, usetex=False, **look)
 
 
-def add_header(figure: Figure, version: str, facts: str) -> None:
+def add_header(figure: Canvas, version: str, facts: str) -> None:
     """The two lines above every figure: which version, and on how much it rests."""
     room = WIDTH - 2 * MARGIN
     title = fit_name(version, room, TITLE_SIZE, weight="bold")
@@ -212,14 +244,35 @@ def add_header(figure: Figure, version: str, facts: str) -> None:
     add_text(figure, (MARGIN, 76), facts, size=TEXT_SIZE, color=QUIET)
 
 
-def add_lines(axes: Axes, lines: list[NDArray[np.float64]], **look: Any) -> None:
+def add_lines(axes: Plot, lines: list[NDArray[np.float64]], **look: Any) -> None:
     """Many lines in data coordinates, each (n, 2), as one object."""
     axes.add_collection(LineCollection(lines, **look), autolim=False)
 
 
-def render_rgb(figure: Figure) -> NDArray[np.uint8]:
+def add_dots(axes: Plot, points: FloatArray, colour: str) -> None:
+    """Large dots at points, (n, 2), above all lines, also where they reach over the edge."""
+    dots = Line2D(
+        *points.T,
+        linestyle="None",
+        marker="o",
+        markersize=13,
+        markerfacecolor=colour,
+        markeredgecolor=PAPER,
+        markeredgewidth=2,
+        clip_on=False,
+        zorder=5,
+    )
+    axes.add_artist(dots)
+
+
+def render_rgb(figure: Canvas) -> NDArray[np.uint8]:
     """The pixels of a figure, (height, width, 3)."""
-    return paint(figure)
+    return render_padded(figure)[..., :3]
+
+
+def render_padded(figure: Canvas) -> NDArray[np.uint8]:
+    """The same with a fourth byte for each pixel, (height, width, 4)."""
+    return figure.paint() if isinstance(figure, Sheet) else paint_padded(figure)
 
 
 def encode_png(pixels: NDArray[np.uint8]) -> bytes:
@@ -254,7 +307,7 @@ def say_images(images: int) -> str:
     return f"n = {images:,} image{'' if images == 1 else 's'}"
 
 
-def _height(figure: Figure) -> float:
+def _height(figure: Canvas) -> float:
     return float(figure.get_figheight() * 72)
 
 
@@ -391,7 +444,7 @@ def _places_alike(shown: Sequence[str]) -> set[int]:
     return {i for i, name in enumerate(shown) if counts[name] > 1}
 
 
-def add_numerals(axes: Axes, numerals: Iterable[Numeral], colour: str) -> None:
+def add_numerals(axes: Plot, numerals: Iterable[Numeral], colour: str) -> None:
     """Draw all numerals of one colour. Data coordinates of the axes are points."""
     places: dict[str, list[tuple[float, float, float]]] = defaultdict(list)
     for numeral in numerals:
@@ -422,7 +475,7 @@ def _outline(character: str) -> tuple[FloatArray, NDArray[np.uint8]]:
     return np.asarray(path.vertices, dtype=np.float64) / 100, np.asarray(path.codes, dtype=np.uint8)
 
 
-def add_plot(figure: Figure, top: float, height: float, titles: tuple[str, str]) -> Axes:
+def add_plot(figure: Canvas, top: float, height: float, titles: tuple[str, str]) -> Plot:
     """Axes from 0 to 1 with a quiet grid; `titles` are those of the x and the y axis."""
     box = Box(_LEFT, top, WIDTH - _LEFT - 1.5 * MARGIN, height)
     axes = add_axes(figure, box)
@@ -441,7 +494,7 @@ def add_plot(figure: Figure, top: float, height: float, titles: tuple[str, str])
     return axes
 
 
-def draw_line(axes: Axes, line: Curve) -> None:
+def draw_line(axes: Plot, line: Curve) -> None:
     """Draw a curve; the axes keep their limits."""
     axes.add_artist(_make_line(line, line.points))  # add_line would look for the extremes of each
 
@@ -464,14 +517,14 @@ def notes_height(note: str) -> float:
     return max(2, len(_wrap_note(note))) * NOTE_ROW if note else 0.0
 
 
-def add_notes(figure: Figure, note: str, top: float) -> None:
+def add_notes(figure: Canvas, note: str, top: float) -> None:
     """A text over the whole width, in as many rows as it needs."""
     for i, row in enumerate(_wrap_note(note)):
         add_text(figure, (MARGIN, top + (i + 0.5) * NOTE_ROW), row, size=TEXT_SIZE)
 
 
 def add_legend(
-    figure: Figure, lines: Sequence[Curve], top: float, columns: Sequence[float]
+    figure: Canvas, lines: Sequence[Curve], top: float, columns: Sequence[float]
 ) -> None:
     """A sample and a name for each line, row by row.
 
@@ -486,7 +539,7 @@ def add_legend(
         add_text(figure, name, line.legend, size=TEXT_SIZE, verticalalignment="center_baseline")
 
 
-def _add_tick(figure: Figure, box: Box, tick: float) -> None:
+def _add_tick(figure: Canvas, box: Box, tick: float) -> None:
     """The number of a tick below and left of the plot."""
     below = (box.left + tick * box.width, box.top + box.height + 22)
     side = (box.left - 12, box.top + (1 - tick) * box.height)

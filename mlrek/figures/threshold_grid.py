@@ -33,7 +33,7 @@ from mlrek.figures.confusion import (
     plan_layout,
     say_others,
 )
-from mlrek.figures.paint import index_colours, open_codes, open_pixels, paint_padded
+from mlrek.figures.paint import index_colours, open_codes, open_pixels
 from mlrek.figures.pictures import GridFiles, Pixels
 from mlrek.figures.style import (
     MARGIN,
@@ -46,7 +46,8 @@ from mlrek.figures.style import (
     add_text,
     encode_codes,
     fit_name,
-    new_figure,
+    new_sheet,
+    render_padded,
 )
 from mlrek.metrics import ConfusionMatrix
 from mlrek.metrics.drawn_labels import MAX_LABELS, find_drawn
@@ -153,18 +154,18 @@ def draw_names(
     layout: Layout,
 ) -> Pixels:
     """What all versions with these labels share: everything but the title; (height, width, 4)."""
-    figure = new_figure(layout.height, scale=_SCALE)
+    figure = new_sheet(layout.height, scale=_SCALE)
     add_names(figure, names, shown, own, layout)
     add_axis_titles(figure, layout)
-    return paint_padded(figure)
+    return render_padded(figure)
 
 
 def _draw_title(version: str) -> Pixels:
     """The upper end of the picture, with the name of a version; (height, width, 4)."""
-    figure = new_figure(2 * _HEAD, scale=_SCALE)
+    figure = new_sheet(2 * _HEAD, scale=_SCALE)
     title = fit_name(version, WIDTH - 2 * MARGIN, TITLE_SIZE, weight="bold")
     add_text(figure, (MARGIN, 38), title, size=TITLE_SIZE, fontweight="bold")
-    return paint_padded(figure)[: round(_HEAD * _SCALE)]
+    return render_padded(figure)[: round(_HEAD * _SCALE)]
 
 
 def _index_frame(pixels: Pixels, heatmap: Heatmap, layout: Layout, ratio: float) -> _Frame:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from mlrek.evaluation import RecordsKind, Task
-from mlrek.figures import draw_pictures
+from mlrek.figures import draw_figure, draw_pictures
 from mlrek.metrics import ConfusionMatrix, Metrics, PrecisionRecallCurve, ThresholdCurves
 
 
@@ -26,13 +26,12 @@ def make_metrics():
 
 
 @pytest.fixture
-def draw_figures(monkeypatch):
+def draw_figures():
     """Draws the pictures of a run, by their paths: figures that are not made into pixels yet."""
 
     def draw(metrics, version="v"):
-        with monkeypatch.context() as patch:
-            patch.setattr("mlrek.figures.style.render_rgb", lambda figure: figure)
-            return draw_pictures(metrics, version=version)
+        paths = draw_pictures(metrics, version=version)
+        return {path: draw_figure(path, metrics, version=version) for path in paths}
 
     return draw
 

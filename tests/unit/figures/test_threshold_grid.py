@@ -8,7 +8,7 @@ from PIL import Image, ImageDraw
 
 from mlrek.figures import draw_threshold_pictures, threshold_grid
 from mlrek.figures.confusion import colour_cells, plan_layout
-from mlrek.figures.paint import paint_padded
+from mlrek.figures.style import add_text, render_padded
 from mlrek.metrics.thresholds import ThresholdMatrices
 
 INK_BELOW = 200
@@ -117,7 +117,7 @@ def test_a_cell_has_the_colour_of_its_share(draw, confusion):
 
 def test_of_the_next_version_only_its_name_is_drawn(draw_files, ten, monkeypatch):
     """No label, count or threshold is set again, and no pixel's colour is counted by Pillow."""
-    counted, written, drawn = [], [], []
+    counted, written, painted, said = [], [], [], []
     quantize, write = Image.Image.quantize, ImageDraw.ImageDraw.text
     monkeypatch.setattr(
         Image.Image, "quantize", lambda *args, **look: counted.append(1) or quantize(*args, **look)
@@ -126,16 +126,23 @@ def test_of_the_next_version_only_its_name_is_drawn(draw_files, ten, monkeypatch
         ImageDraw.ImageDraw, "text", lambda *args, **look: written.append(1) or write(*args, **look)
     )
     monkeypatch.setattr(
-        threshold_grid, "paint_padded", lambda figure: drawn.append(figure) or paint_padded(figure)
+        threshold_grid,
+        "render_padded",
+        lambda sheet: painted.append(sheet) or render_padded(sheet),
+    )
+    monkeypatch.setattr(
+        threshold_grid,
+        "add_text",
+        lambda sheet, at, text, **look: said.append(text) or add_text(sheet, at, text, **look),
     )
     matrices = dict.fromkeys(range(0, 101, 10), ten(73))
     draw_files(matrices, ten(73), 10, "v1")
-    for calls in (counted, written, drawn):
+    for calls in (counted, written, painted, said):
         calls.clear()
     draw_files(matrices, ten(73), 10, "v2")
 
     assert (len(counted), len(written)) == (0, 0)
-    assert [[text.get_text() for text in figure.texts] for figure in drawn] == [["v2"]]
+    assert (len(painted), said) == (1, ["v2"])
 
 
 def test_nothing_of_a_former_version_stays(draw_files, ten, confusion):
