@@ -199,26 +199,30 @@ class DeLong:
 
 def estimate_areas(ranked: RankedPairs, units: Units) -> Areas:
     """The areas of each label and their means; `units` are those of the ranked images."""
-    pairs = ranked.pairs
-    ap, roc_auc = score_areas(ranked)
+    n_labels = ranked.pairs.n_labels
+    if ranked.missing or not ranked.pairs.n_images or units.lacking:
+        values, means = dict(zip(_COLUMNS, score_areas(ranked), strict=True)), {}
+    else:
+        values = {name: np.full(n_labels, nan) for name in _COLUMNS}
+        means = {name: _Mean() for name in _COLUMNS}
     ends = {
-        f"{column}_{end}": np.full(len(ap), nan)
+        f"{column}_{end}": np.full(n_labels, nan)
         for column in _COLUMNS.values()
         for end in ("low", "high")
     }
-    macro = _average(ap, roc_auc, ranked.missing or units.lacking, is_missing=bool(ranked.missing))
-    if not ranked.missing and pairs.n_images and not units.lacking:
-        means = {_AP: _Mean(), _AUC: _Mean()}
-        for one in _leave_out(ranked, units, {_AP: ap, _AUC: roc_auc}):
-            means[one.name].add(one)
-            number = one.estimate(units)
-            ends[f"{_COLUMNS[one.name]}_low"][one.label_idx] = number.low
-            ends[f"{_COLUMNS[one.name]}_high"][one.label_idx] = number.high
-        macro = {
-            f"{name}_macro": mean.estimate(f"{name}_macro", macro[f"{name}_macro"], units)
-            for name, mean in means.items()
-        }
-    return Areas(ap=ap, roc_auc=roc_auc, ends=ends, macro=macro)
+    for one in _leave_out(ranked, units) if means else ():
+        means[one.name].add(one)
+        number = one.estimate(units)
+        values[one.name][one.label_idx] = one.value
+        ends[f"{_COLUMNS[one.name]}_low"][one.label_idx] = number.low
+        ends[f"{_COLUMNS[one.name]}_high"][one.label_idx] = number.high
+    reason = ranked.missing or units.lacking
+    macro = _average(values[_AP], values[_AUC], reason, is_missing=bool(ranked.missing))
+    macro |= {
+        f"{name}_macro": mean.estimate(f"{name}_macro", macro[f"{name}_macro"], units)
+        for name, mean in means.items()
+    }
+    return Areas(ap=values[_AP], roc_auc=values[_AUC], ends=ends, macro=macro)
 
 
 def score_areas(ranked: RankedPairs) -> tuple[FloatArray, FloatArray]:
@@ -344,25 +348,25 @@ def _average(
     }
 
 
-def _leave_out(
-    ranked: RankedPairs, units: Units, values: Mapping[str, FloatArray]
-) -> Iterator[_Area]:
-    """The areas of each label without each unit."""
+def _leave_out(ranked: RankedPairs, units: Units) -> Iterator[_Area]:
+    """The areas of each label, and without each unit."""
     groups = _leave_out_groups(ranked, units) if units.are_groups else {}
     for i, falling in enumerate(ranked.falling):
+        places = falling.count_places()
         image_idx = ranked.pairs.image_idx[falling.rows]
         unit_idx = units.unit_idx[image_idx] if groups else None
         n_least, n_most = _count_kinds(falling.is_true, unit_idx)
         found = (
-            ((name, groups[f"{name}/{i}"], groups[f"{name}/{i}"].values) for name in values)
+            ((name, groups[f"{name}/{i}"], groups[f"{name}/{i}"].values) for name in _COLUMNS)
             if groups
-            else _leave_out_images(falling, image_idx)
+            else _leave_out_images(falling, places, image_idx)
         )
+        values = dict(zip(_COLUMNS, compute_areas(places), strict=True))
         for name, left_out, by_unit in found:
             yield _Area(
                 name=name,
                 label_idx=i,
-                value=float(values[name][i]),
+                value=values[name],
                 left_out=left_out,
                 by_unit=by_unit,
                 n_least=n_least,
@@ -371,12 +375,11 @@ def _leave_out(
 
 
 def _leave_out_images(
-    falling: FallingScores, image_idx: IntArray
+    falling: FallingScores, places: Places, image_idx: IntArray
 ) -> Iterator[tuple[str, LeftOut, FloatArray]]:
     """Each area of a label without an image of each kind, and without each image."""
-    places = falling.count_places()
     kinds, kind = _Kinds.of(places), places.find()
-    kind[~falling.is_true] += len(places.tp)
+    kind += np.multiply(~falling.is_true, len(places.tp), dtype=kind.dtype)
     of_image = np.empty_like(kind)
     of_image[image_idx] = kind
     for name, leave_out in _LEAVE_OUT.items():

@@ -1,5 +1,6 @@
 """Scores in falling order, sorted once: areas, curves and chosen thresholds all start from here."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -46,15 +47,11 @@ class FallingScores:
         return _count_places(self.is_true, find_ends(self.confidence))
 
 
-def sort_scores(
-    confidence: FloatArray, is_true: BoolArray, rows: IntArray | None = None
-) -> FallingScores:
-    """Sort scores, (n,) both; those of `rows` alone, where these are given."""
-    if rows is not None:
-        confidence, is_true = confidence[rows], is_true[rows]
-    order = np.argsort(-confidence)
+def sort_scores(confidence: FloatArray, is_true: BoolArray) -> FallingScores:
+    """Sort scores, (n,) both."""
+    order = _find_order(confidence)
     return FallingScores(
-        rows=order.astype(find_type(len(order))) if rows is None else rows[order],
+        rows=order.astype(find_type(len(order))),
         confidence=confidence[order],
         is_true=is_true[order],
     )
@@ -62,13 +59,60 @@ def sort_scores(
 
 def sort_labels(pairs: Pairs) -> tuple[FallingScores, ...]:
     """The recorded scores of each label, in the order of labels."""
-    codes = pairs.label_idx.astype(np.min_scalar_type(pairs.n_labels))  # short ones sort faster
-    by_label = np.argsort(codes, kind="stable").astype(find_type(len(codes)))
-    ends = np.cumsum(np.bincount(pairs.label_idx, minlength=pairs.n_labels))
-    return tuple(
-        sort_scores(pairs.confidence, pairs.is_true, rows)
-        for rows in np.split(by_label, ends[:-1])[: pairs.n_labels]
+    return tuple(_sort_rows(pairs, rows) for rows in _split_labels(pairs))
+
+
+def _sort_rows(pairs: Pairs, rows: IntArray | slice) -> FallingScores:
+    confidence, is_true = pairs.confidence[rows], pairs.is_true[rows]
+    order = _find_order(confidence)
+    if isinstance(rows, slice):
+        places = order * rows.step
+        places += rows.start
+    else:
+        places = rows[order]
+    return FallingScores(
+        rows=places.astype(find_type(len(pairs.confidence)), copy=False),
+        confidence=confidence[order],
+        is_true=is_true[order],
     )
+
+
+def _split_labels(pairs: Pairs) -> Sequence[IntArray | slice]:
+    """The rows of each label."""
+    n, n_labels = len(pairs.confidence), pairs.n_labels
+    shape = pairs.n_images, n_labels
+    if n == pairs.n_images * n_labels and np.all(
+        pairs.label_idx.reshape(shape) == np.arange(n_labels)
+    ):  # each label of each image, in their order
+        return [slice(i, None, n_labels) for i in range(n_labels)]
+    codes = pairs.label_idx.astype(np.min_scalar_type(n_labels))  # short ones sort faster
+    by_label = np.argsort(codes, kind="stable").astype(find_type(n))
+    ends = np.cumsum(np.bincount(pairs.label_idx, minlength=n_labels))
+    return np.split(by_label, ends[:-1])[:n_labels]
+
+
+def _find_order(confidence: FloatArray) -> NDArray[np.int64]:
+    """The order of numbers from 0 to 1, the highest first.
+
+    Their bits are in the order of the numbers, and plain numbers are sorted much faster than an
+    order is found. So the first bits of each, turned round, are sorted with its place behind them;
+    numbers that only differ in the last bits are put in order after that.
+    """
+    n = len(confidence)
+    places = np.uint64((1 << n.bit_length()) - 1)
+    keys = (confidence + 0.0).view(np.uint64)  # -0.0 + 0.0 is 0.0
+    keys |= places
+    np.invert(keys, out=keys)
+    keys |= np.arange(n, dtype=np.uint64)
+    keys = np.sort(keys)
+    order = (keys & places).view(np.int64)
+    falling = confidence[order]
+    if np.any(falling[1:] > falling[:-1]):
+        keys &= ~places
+        is_same = keys[1:] == keys[:-1]
+        alike = np.flatnonzero(np.append(is_same, False) | np.append(False, is_same))
+        order[alike] = order[alike][np.argsort(-falling[alike])]
+    return order
 
 
 def pool_places(confidence: FloatArray, is_true: BoolArray) -> Places:
@@ -106,8 +150,10 @@ def find_ends(falling: NDArray[np.float64] | NDArray[np.uint64]) -> IntArray:
 
 
 def _count_places(is_true: BoolArray, ends: IntArray) -> Places:
-    tp: IntArray = np.cumsum(is_true, dtype=ends.dtype)[ends - 1]
-    nothing = ends.dtype.type(0)
-    positive, negative = np.diff(tp, prepend=nothing), np.diff(ends, prepend=nothing)
-    negative -= positive
+    tp: IntArray = np.cumsum(is_true, dtype=ends.dtype)
+    if len(ends) < len(tp):
+        tp = tp[ends - 1]
+    positive, negative = tp.copy(), ends - tp
+    positive[1:] -= tp[:-1]
+    negative[1:] -= ends[:-1] - tp[:-1]
     return Places(positive=positive, negative=negative, tp=tp, predicted=ends)
