@@ -3,7 +3,7 @@
 `join_answers` of `mlrek.formats.predictions.join` makes an evaluation of them and the truth.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -30,7 +30,7 @@ class Answers:
     it says of each image besides.
     """
 
-    images: tuple[str, ...]
+    images: Sequence[str]
     labels: tuple[str, ...]
     offsets: IntArray
     label_idx: IntArray

@@ -1,6 +1,6 @@
 """True and predicted boxes in one form, and whether they can be boxes of the same images."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -81,7 +81,7 @@ def place_boxes(
     return detections, (*said, *outside, *far)
 
 
-def _check_corners(side: str, boxes: Boxes, images: tuple[str, ...]) -> None:
+def _check_corners(side: str, boxes: Boxes, images: Sequence[str]) -> None:
     """Refuse boxes that end before they begin.
 
     Raises:
@@ -141,7 +141,7 @@ def _merge_sizes(truth: GroundTruth, answers: Answers, answer: IntArray) -> Floa
     return np.asarray(np.where(np.isnan(truth.image_sizes), told, truth.image_sizes))
 
 
-def _scale(found: Boxes, sizes: FloatArray, images: tuple[str, ...], *, to_pixels: bool) -> Boxes:
+def _scale(found: Boxes, sizes: FloatArray, images: Sequence[str], *, to_pixels: bool) -> Boxes:
     """The boxes in pixels instead of shares, or the reverse.
 
     Raises:
@@ -162,7 +162,7 @@ def _scale(found: Boxes, sizes: FloatArray, images: tuple[str, ...], *, to_pixel
     )
 
 
-def _warn_outside(sides: _Sides, images: tuple[str, ...]) -> Iterator[str]:
+def _warn_outside(sides: _Sides, images: Sequence[str]) -> Iterator[str]:
     """Counts boxes that reach over the edge of their image, where its size is known.
 
     Raises:
@@ -193,7 +193,7 @@ def _find_beyond(shares: FloatArray, margin: float) -> BoolArray:
     return np.asarray(((shares < -margin) | (shares > 1 + margin)).any(axis=1))
 
 
-def _say_boxes(concerned: BoolArray, boxes: Boxes, images: tuple[str, ...], what: str) -> str:
+def _say_boxes(concerned: BoolArray, boxes: Boxes, images: Sequence[str], what: str) -> str:
     first = images[boxes.image_idx[int(np.argmax(concerned))]]
     return say_first(int(np.count_nonzero(concerned)), len(concerned), what, first)
 

@@ -202,7 +202,8 @@ def _count_together(evaluation: Evaluation) -> _Together:
         found_unit = true_unit
     else:
         kept, n_units = _find_predicted(evaluation), len(evaluation.images)
-        true_unit, found_unit = evaluation.truth.image_idx, evaluation.records.image_idx[kept]
+        true_unit = evaluation.truth.image_idx
+        found_unit = np.searchsorted(evaluation.records.offsets, kept, side="right") - 1
         true, found = evaluation.truth.label_idx, evaluation.records.label_idx[kept]
     shape = n_units, n_labels
     counts = (_tabulate(true_unit, true, shape).T @ _tabulate(found_unit, found, shape)).tocoo()

@@ -121,7 +121,7 @@ def join_own_test_set(
         version=version.version,
         task=task,
         labels=labels,
-        images=truth.images,
+        images=tuple(truth.images),
         truth=make_label_sets(
             truth.truth.image_idx,
             true_codes[truth.truth.label_idx],
@@ -380,7 +380,7 @@ def join_answers(
         version=version,
         task=task,
         labels=labels,
-        images=truth.images,
+        images=tuple(truth.images),
         truth=make_label_sets(
             truth.truth.image_idx,
             true_codes[truth.truth.label_idx],

@@ -1,7 +1,8 @@
 """Columns that grow as a table is read: numbers, and the images of rows as codes."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, overload
 
 import numpy as np
 import pyarrow as pa
@@ -37,6 +38,50 @@ class GrowingColumn:
         return self._values
 
 
+class Names(Sequence[str]):
+    """Texts as Arrow holds them, until somebody goes through them.
+
+    A million texts of Python take more than twice the memory, and most tables are only asked
+    whether they name the same images as another one.
+    """
+
+    def __init__(self, texts: pa.ChunkedArray) -> None:
+        self._texts: pa.ChunkedArray | tuple[str, ...] = texts
+
+    def __len__(self) -> int:
+        return len(self._texts)
+
+    @overload
+    def __getitem__(self, place: int) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> tuple[str, ...]: ...
+
+    def __getitem__(self, place: int | slice) -> str | tuple[str, ...]:
+        if isinstance(place, slice):
+            return self._list()[place]
+        found = self._texts[place]
+        return found if isinstance(found, str) else str(found.as_py())
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._list())
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Names):
+            if isinstance(self._texts, pa.ChunkedArray) and not isinstance(other._texts, tuple):
+                return bool(self._texts.equals(other._texts))
+            other = other._list()
+        return self._list() == other if isinstance(other, tuple) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self._list())
+
+    def _list(self) -> tuple[str, ...]:
+        if isinstance(self._texts, pa.ChunkedArray):
+            self._texts = tuple(self._texts.to_pylist())
+        return self._texts
+
+
 @dataclass(slots=True)
 class ImageCodes:
     """Codes of the images of rows in the order in which they come up.
@@ -56,10 +101,15 @@ class ImageCodes:
     column: GrowingColumn = field(default_factory=lambda: GrowingColumn(dtype=np.int32))
 
     def add(self, column: pa.Array) -> int:
-        """Code a column, at the latest when `finish` is called; its first empty cell, or -1."""
+        """Code a column, at the latest when `finish` is called; its first empty cell, or -1.
+
+        Raises:
+            ArrowInvalid: A name is no text in UTF-8.
+        """
         texts = column if pa.types.is_string(column.type) else to_text_column(column)
         runs = pa.compute.run_end_encode(texts)
         images, ends = to_text_column(runs.values), runs.run_ends.to_numpy()
+        images.validate(full=True)
         lengths = pa.compute.binary_length(images).fill_null(0)
         if (empty := pa.compute.index(lengths, 0).as_py()) >= 0:
             return int(ends[empty - 1]) if empty else 0
@@ -80,32 +130,31 @@ class ImageCodes:
         if not self.rises and self.n_waiting >= max(_IMAGES_AT_ONCE, len(self.known)):
             self._code()
 
-    def finish(self) -> tuple[tuple[str, ...], IntArray]:
+    def finish(self) -> tuple[pa.ChunkedArray, IntArray]:
         """All images, and the code of each row."""
         if self.rises:
-            self.known, counts = self._take_waiting()
+            images = pa.chunked_array([part for part, _ in self.waiting], pa.large_string())
+            counts = self._count_waiting()
             image_idx = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
         else:
             self._code()
-            image_idx = self.column.finish()
-        images = tuple(self.known.to_pylist())
-        self.known = pa.nulls(0, pa.large_string())
+            images, image_idx = pa.chunked_array([self.known]), self.column.finish()
+        self.waiting, self.known = [], pa.nulls(0, pa.large_string())
         return images, image_idx
 
     def _code(self) -> None:
         n_known = len(self.known)
-        images, counts = self._take_waiting()
+        images = pa.concat_arrays([self.known, *(images for images, _ in self.waiting)])
+        counts = self._count_waiting()
+        self.waiting, self.n_waiting = [], 0
         coded = images.dictionary_encode()
         codes, self.known = coded.indices.to_numpy()[n_known:], coded.dictionary
         self.column.append(np.repeat(codes, counts))
         self.n_looked_up += len(images)
 
-    def _take_waiting(self) -> tuple[pa.Array, IntArray]:
-        """The known images and those that wait, and of these how many rows each has."""
-        images = pa.concat_arrays([self.known, *(images for images, _ in self.waiting)])
-        counts = [np.zeros(0, dtype=np.int32), *(counts for _, counts in self.waiting)]
-        self.waiting, self.n_waiting = [], 0
-        return images, np.concatenate(counts)
+    def _count_waiting(self) -> IntArray:
+        """How many rows each of the images has that wait."""
+        return np.concatenate([np.zeros(0, dtype=np.int32), *(n for _, n in self.waiting)])
 
 
 def _rise(texts: pa.Array) -> bool:

@@ -2,12 +2,11 @@
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import repeat
-from operator import contains
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute
 from msgspec import MsgspecError
 from msgspec.json import Decoder
 from numpy.typing import NDArray
@@ -36,7 +35,7 @@ from mlrek.formats.tables.further import (
     list_read,
     warn_unread,
 )
-from mlrek.formats.tables.growing import GrowingColumn, ImageCodes
+from mlrek.formats.tables.growing import GrowingColumn, ImageCodes, Names
 from mlrek.metrics.test_set import take_rows
 
 _MAY_BE_LISTS: Final = (*LABELS, Role.CONFIDENCE)
@@ -77,7 +76,7 @@ class TableRows:
     """
 
     header: Header
-    images: tuple[str, ...]
+    images: Sequence[str]
     image_idx: IntArray
     labels: tuple[str, ...]
     cells: Mapping[Role, Cells]
@@ -134,7 +133,7 @@ class ImageTable:
     """A table whose columns say something of images: `columns` are of the `images`."""
 
     uri: str
-    images: tuple[str, ...]
+    images: Sequence[str]
     columns: tuple[SliceColumn, ...]
     warnings: tuple[str, ...] = ()
 
@@ -156,7 +155,8 @@ def read_image_table(files: Files) -> ImageTable:
     gathered.read(table, scores=False, hot=False)
     if not gathered.n_rows:
         raise ParseError(table.uri, 0, "has a header, but not one row")
-    images, image_idx = gathered.images.finish()
+    texts, image_idx = gathered.images.finish()
+    images = Names(texts)
     rows = RowsOfImages.of(image_idx, len(images))
     columns, warnings = finish_asked(further, rows, images, table.uri)
     return ImageTable(
@@ -259,7 +259,11 @@ class _Gathered:
         self.files.append((start, table.uri))
         for columns in table.iter_batches(places):
             for role, column in zip(self.roles, columns, strict=False):
-                self._add(table, start, role, column)
+                try:
+                    self._add(table, start, role, column)
+                except (UnicodeDecodeError, pa.ArrowInvalid) as exc:
+                    said = f"{table.header.name_of(role)} holds bytes that are no UTF-8 text"
+                    raise ParseError(table.uri, 0, said) from exc
             many = columns[len(self.roles) : n_known]
             for further, column in zip(self.further, columns[n_known:], strict=True):
                 further.add(column)
@@ -277,7 +281,7 @@ class _Gathered:
             ParseError: One holds something else than belongs there.
         """
         if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
-            column = self._decode(table, column, role)
+            column = column.cast(pa.large_string())
         inner = column.type.value_type if is_list(column.type) else column.type
         if pa.types.is_nested(inner) or (is_list(column.type) and role not in _MAY_BE_LISTS):
             name = table.header.name_of(role)
@@ -296,13 +300,6 @@ class _Gathered:
         else:
             numbers = self._convert(table, start, column, table.header.name_of(role))
             self._append(self.numbers, role, numbers)
-
-    def _decode(self, table: TableFile, column: pa.Array, role: Role) -> pa.Array:
-        try:
-            return column.cast(pa.large_string())
-        except pa.ArrowInvalid as exc:
-            name = table.header.name_of(role)
-            raise ParseError(table.uri, 0, f"{name} holds bytes that are no UTF-8 text") from exc
 
     def _append(self, columns: dict[Role, GrowingColumn], role: Role, part: NDArray[Any]) -> None:
         columns.setdefault(role, GrowingColumn(dtype=part.dtype)).append(part)
@@ -343,10 +340,10 @@ class _Gathered:
             )
             for role, column in self.codes.items()
         }
-        images, image_idx = self.images.finish()
-        pa.default_memory_pool().release_unused()
-        self._check_texts(images)
-        self._check_texts(tuple(self.labels.codes))
+        texts, image_idx = self.images.finish()
+        self._check_texts(texts)
+        images = Names(texts)
+        self._check_texts(pa.array(self.labels.codes, pa.large_string()))
         labels, cells = _open_lists(tuple(self.labels.codes), cells)
         rows = RowsOfImages.of(image_idx, len(images))
         further, said = finish_columns(self.further, rows, images)
@@ -354,7 +351,7 @@ class _Gathered:
             header=self.header,
             images=_strip_zeros(images),
             image_idx=image_idx,
-            labels=_strip_zeros(labels),
+            labels=tuple(_strip_zeros(labels)),
             cells=cells,
             numbers={role: column.finish() for role, column in self.numbers.items()},
             confidence_counts=self.counts[Role.CONFIDENCE].finish()
@@ -367,10 +364,11 @@ class _Gathered:
             warnings=(*warnings, *said),
         )
 
-    def _check_texts(self, texts: tuple[str, ...]) -> None:
+    def _check_texts(self, texts: pa.Array | pa.ChunkedArray) -> None:
         """Refuse names that no store takes."""
-        if any(map(contains, texts, repeat("\0"))):
-            text = next(text for text in texts if "\0" in text)
+        has_nul = pa.compute.match_substring(texts, "\0")
+        if (first := pa.compute.index(has_nul, True).as_py()) >= 0:
+            text = texts[first].as_py()
             raise ParseError(self.files[0][1], 0, f"{quoted(text)} holds a NUL character")
 
     def _find_hot(self) -> BoolArray | None:
@@ -414,8 +412,10 @@ def _decode_lists(texts: Sequence[str]) -> Iterator[list[str]]:
             return
 
 
-def _strip_zeros(texts: tuple[str, ...]) -> tuple[str, ...]:
+def _strip_zeros(texts: Sequence[str]) -> Sequence[str]:
     """Whole numbers of a column of floats without their `.0`."""
+    if not texts or not texts[0].endswith(".0"):  # mostly, and then no other is looked at
+        return texts
     if not all(text.endswith(".0") and text[:-2].lstrip("-").isdigit() for text in texts):
         return texts
     return tuple(text[:-2] for text in texts)

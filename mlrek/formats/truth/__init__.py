@@ -73,7 +73,7 @@ class GroundTruth:
 
     task: Task
     labels: tuple[str, ...]
-    images: tuple[str, ...]
+    images: Sequence[str]
     truth: LabelSets
     boxes: Boxes | None = None
     image_sizes: FloatArray | None = None

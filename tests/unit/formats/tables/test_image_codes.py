@@ -3,11 +3,15 @@
 import numpy as np
 import pyarrow as pa
 import pytest
+from builders.answers import VERSION
+from builders.tables import answer, tell_truth
 from hypothesis import example, given
 from hypothesis import strategies as st
 
+from mlrek.formats.predictions import JoinOptions
+from mlrek.formats.predictions.join import join_answers
 from mlrek.formats.tables import growing
-from mlrek.formats.tables.growing import ImageCodes
+from mlrek.formats.tables.growing import ImageCodes, Names
 
 NAMES = ["a", "b", "ab", "a\n", "B", "é", "e\u0301", "𝒜", "\uffff", "a" * 300]
 
@@ -25,7 +29,7 @@ def code(batches, kind=None):
     for batch in batches:
         assert codes.add(pa.array(batch, kind or pa.string())) == -1
     images, image_idx = codes.finish()
-    return images, image_idx.tolist()
+    return tuple(images.to_pylist()), image_idx.tolist()
 
 
 def draw_batches(seed, n_images, order):
@@ -79,3 +83,40 @@ def test_first_row_without_an_image_is_found():
     assert codes.add(pa.array(["", "a"])) == 0
     assert codes.add(pa.array(["a", "a", "b", None, ""])) == 3
     assert codes.add(pa.array(["a", "a", "b", "", None])) == 3
+
+
+@given(st.lists(st.sampled_from(NAMES)), st.integers(0, 9))
+def test_names_are_as_a_tuple_of_texts(texts, place):
+    """Names that Arrow holds have the length, the items, the order and the equals of a tuple."""
+    names, expected = hold(texts, place), tuple(texts)
+
+    assert len(names) == len(expected)
+    assert [names[i] for i in range(len(expected))] == texts
+    assert names[place:] == expected[place:]
+    assert names == hold(texts, 0)
+    assert names != hold([*texts, "a"], place)
+    assert names == expected
+    assert expected == names
+    assert tuple(names) == expected
+    assert names == hold(texts, 0)
+    assert hash(names) == hash(expected)
+    assert names != texts
+
+
+def hold(texts, place):
+    """Texts that came up in two batches."""
+    parts = [pa.array(part, pa.large_string()) for part in (texts[:place], texts[place:])]
+    return Names(pa.chunked_array(parts))
+
+
+def test_names_of_predictions_in_the_order_of_the_truth_become_no_texts(monkeypatch):
+    """A join by whole names makes texts of one side: a million take 100 MB."""
+    made = []
+    list_texts = Names._list  # noqa: SLF001 - counted, as a pass over the data
+    monkeypatch.setattr(Names, "_list", lambda names: made.append(names) or list_texts(names))
+    truth = tell_truth("image,label\na,cat\nb,dog\n")
+    answers = answer("image,label,score\na,cat,0.5\na,dog,0.5\nb,cat,1\nb,dog,0\n")
+    evaluation = join_answers(VERSION, truth, answers, JoinOptions())
+
+    assert evaluation.images == ("a", "b")
+    assert all(names is truth.images for names in made)

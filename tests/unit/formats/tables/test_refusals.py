@@ -1,5 +1,6 @@
 """A table that cannot be read as it is ends in one line: what is wrong, where, what to do."""
 
+import pyarrow as pa
 import pytest
 from builders.tables import answer, make_files, tell_truth, write_parquet
 
@@ -87,6 +88,14 @@ ANSWERS = {
     "bytes": (
         write_parquet({"image": [b"\xff"], "label": ["cat"]}),
         "'image' holds bytes that are no UTF-8",
+    ),
+    "texts that are bytes": (
+        write_parquet({"image": pa.array([b"a", b"\xff"]).view(pa.string()), "label": ["x", "y"]}),
+        "'image' holds bytes that are no UTF-8",
+    ),
+    "labels that are bytes": (
+        write_parquet({"image": ["a", "b"], "label": pa.array([b"x", b"\xff"]).view(pa.string())}),
+        "'label' holds bytes that are no UTF-8",
     ),
     "truth values as confidences": (
         write_parquet({"image": ["a"], "label": ["cat"], "score": [True]}),
