@@ -13,6 +13,7 @@ from mlrek.figures import (
 )
 from mlrek.figures.pictures import Pixels, ReadImages
 from mlrek.figures.style import encode_png, encode_thumbnail
+from mlrek.formats.memory import release_memory
 from mlrek.formats.stored import dump_evaluation
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.compute import compute_metrics
@@ -24,7 +25,6 @@ from mlrek.render.document import describe_tables
 from mlrek.render.doubts import list_version_remarks, list_warnings, order_doubts
 from mlrek.render.picture_table import describe_table
 from mlrek.render.report import ReportPictures, read_pictures, render_report
-from mlrek.runs import release_memory
 from mlrek.runs.meanwhile import Meanwhile
 from mlrek.tracking import STEPS_TAG
 from mlrek.tracking.description import (

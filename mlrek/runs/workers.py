@@ -24,7 +24,7 @@ from mlrek import __version__
 from mlrek.errors import ClusterError, EvaluationError, SourceNotFoundError, UsageError
 from mlrek.evaluation import Evaluation
 from mlrek.formats.dealing import CAN_FORK
-from mlrek.runs import release_memory
+from mlrek.formats.memory import release_memory
 from mlrek.runs.meanwhile import WORTH_SHARING, has_one_thread, make_context
 from mlrek.sources.aws import AwsClients, AwsOptions, HandedOver, hand_over, take_over
 from mlrek.sources.contents import add_found, keep_contents

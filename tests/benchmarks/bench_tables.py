@@ -144,6 +144,7 @@ def prepare_mlrek(folder: Path, form: str):
     """Read, join and compute as a run does."""
     from mlrek.evaluation import Project, Provider, Version
     from mlrek.formats.files import ITSELF, Files
+    from mlrek.formats.memory import release_memory
     from mlrek.formats.predictions import JoinOptions
     from mlrek.formats.predictions.join import join_answers
     from mlrek.formats.tables import contents, read_table_answers, read_table_truth
@@ -164,6 +165,7 @@ def prepare_mlrek(folder: Path, form: str):
         truth = read_table_truth(open_file("truth.csv"))
         evaluation = join_answers(version, truth, answers, JoinOptions())
         del answers, truth
+        release_memory()
         numbers = compute_numbers(evaluation, PredictionRule.TOP1)
         of_labels = {
             f"{name}/{label}": float(getattr(numbers.per_label, name)[i])

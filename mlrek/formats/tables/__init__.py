@@ -8,6 +8,7 @@ UTF-16, with a byte-order mark, and parted by `,`, `;`, tab or `|`.
 
 from mlrek.errors import ParseError
 from mlrek.formats.files import ITSELF, Files
+from mlrek.formats.memory import release_memory
 from mlrek.formats.predictions import Answers
 from mlrek.formats.tables.columns import list_column_names
 from mlrek.formats.tables.lists import read_label_map, read_thresholds
@@ -61,7 +62,9 @@ def read_table_answers(files: Files) -> Answers:
     from mlrek.formats.tables.own import find_own_table, read_own_answers
 
     own = find_own_table(files)
-    return read_answers(files) if own is None else read_own_answers(files, own)
+    answers = read_answers(files) if own is None else read_own_answers(files, own)
+    release_memory()
+    return answers
 
 
 def read_table_truth(files: Files) -> GroundTruth:
@@ -74,4 +77,6 @@ def read_table_truth(files: Files) -> GroundTruth:
     from mlrek.formats.tables.own import find_own_table, read_own_truth
 
     own = find_own_table(files)
-    return read_truth(files) if own is None else read_own_truth(files, own)
+    truth = read_truth(files) if own is None else read_own_truth(files, own)
+    release_memory()
+    return truth
