@@ -43,17 +43,14 @@ OnBadLine: TypeAlias = Callable[[int, ValueError], None]
 class Block:
     """Whole lines, without the end of the last one; `number` is that of the first, from 1.
 
-    `rows` is their text with `],[` for each line end.
+    `rows` is that text as a list of lists, `[[` before it, `],[` for each line end, `]]` behind it.
+    A block that another process has cut has only those, and no `text`.
     """
 
     number: int
-    text: bytes
-    rows: bytes
-
-    @property
-    def n_lines(self) -> int:
-        """How many lines there are; counting their ends would be far slower."""
-        return (len(self.rows) - len(self.text)) // 2 + 1
+    n_lines: int
+    rows: bytes | memoryview
+    text: bytes = b""
 
 
 class BlockDecoder(Generic[T]):
@@ -70,7 +67,7 @@ class BlockDecoder(Generic[T]):
         on one line, or one value on two.)
         """
         try:
-            values = self._together.decode(b"[[%b]]" % block.rows)
+            values = self._together.decode(block.rows)
         except (ValueError, RecursionError):
             return []
         return list(chain.from_iterable(values)) if len(values) == block.n_lines else []
@@ -195,7 +192,9 @@ def peek_chunks(chunks: Iterable[bytes]) -> tuple[bytes, Iterator[bytes]]:
 
 def make_block(number: int, text: bytes) -> Block:
     """The block of a text of whole lines, of which the first has this number."""
-    return Block(number, text, text.replace(b"\n", b"],["))
+    rows = b"[[%b]]" % text.replace(b"\n", b"],[")
+    n_lines = (len(rows) - len(text)) // 2 - 1  # counting line ends would be far slower
+    return Block(number, n_lines, rows, text)
 
 
 def _cut(chunks: Iterable[bytes], size: int) -> Iterator[tuple[bytes, int, int]]:
