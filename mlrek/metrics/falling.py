@@ -125,8 +125,8 @@ def pool_places(confidence: FloatArray, is_true: BoolArray) -> Places:
     keys = (confidence + 0.0).view(np.uint64)  # -0.0 + 0.0 is 0.0
     keys <<= np.uint64(1)
     keys |= is_true
-    keys = np.sort(keys)[::-1]
-    is_true = (keys.astype(np.uint8) & np.uint8(1)).view(np.bool_)
+    keys = np.sort(np.invert(keys, out=keys))  # so the highest come first
+    is_true = (keys.astype(np.uint8) & np.uint8(1)) == 0
     keys >>= np.uint64(1)
     ends = find_ends(keys)
     del keys

@@ -40,6 +40,10 @@ class Folds:
 
 
 N_PARTS: Final = N_FOLDS * PARTS
+_OTHERS: Final = np.array(
+    [[part for part in range(N_PARTS) if part // PARTS != fold] for fold in range(N_FOLDS)]
+)
+"""The parts of all folds but one, (N_FOLDS, N_PARTS - PARTS)."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -190,8 +194,9 @@ def _find_contenders(scores: _Scores, support: IntArray) -> IntArray:
     tp, predicted = (np.pad(counts, ((0, 0), (1, 0))) for counts in (few.tp, few.predicted))
     is_open = np.zeros(len(ends), dtype=np.bool_)
     for _, right, total in _leave_out(support, tp, predicted):  # from no prediction on
-        most = right[:, 1:] / total[:, :-1]
-        is_open |= ((most >= (right / total).max(axis=1, keepdims=True)) & (most > 0)).any(axis=0)
+        most = right[..., 1:] / total[..., :-1]
+        best = np.divide(right, total, out=right).max(axis=-1, keepdims=True)
+        is_open |= ((most >= best) & (most > 0)).any(axis=(0, 1))
     blocks = np.flatnonzero(is_open)
     return np.arange(blocks[0] * width, ends[blocks[-1]]) if len(blocks) else np.arange(0)
 
@@ -222,44 +227,40 @@ def _choose(support: IntArray, candidates: _Candidates) -> NDArray[np.int64]:
     chosen = np.full((N_FOLDS, 1 + N_PARTS), n, dtype=np.int64)
     if not n:
         return chosen
-    for fold, (others, tp, total) in enumerate(
-        _leave_out(support, candidates.tp, candidates.predicted)
-    ):
+    for folds, tp, total in _leave_out(support, candidates.tp, candidates.predicted):
         f1 = np.divide(tp, total, out=tp)  # which is twice this
-        best = f1.argmax(axis=1)  # the first one, so the highest threshold
-        is_fitted = f1[np.arange(len(best)), best] > 0
+        best = f1.argmax(axis=-1)  # the first one, so the highest threshold
+        is_fitted = np.take_along_axis(f1, best[..., np.newaxis], axis=-1)[..., 0] > 0
         found = np.where(is_fitted, best, n)
-        chosen[fold] = found[0]  # also without parts of its own, of which it learns nothing
-        chosen[fold, 1 + others] = found[1:]
+        chosen[folds] = found[:, :1]  # also without parts of its own, of which it learns nothing
+        np.put_along_axis(chosen[folds], 1 + _OTHERS[folds], found[:, 1:], axis=1)
     return chosen
 
 
 def _leave_out(
     support: IntArray, tp: IntArray, predicted: IntArray
-) -> Iterator[tuple[IntArray, FloatArray, FloatArray]]:
-    """Of each fold the parts of the other folds, and what counts there at each candidate.
+) -> Iterator[tuple[slice, FloatArray, FloatArray]]:
+    """Some folds at a time, and what counts at each candidate in the parts of the other folds.
 
     True positives, and predictions with the support: of all these parts, then without each of them,
-    (1 + n_others, n) both; 1 in place of 0 of the second.
+    (n_folds, 1 + n_others, n) both; 1 in place of 0 of the second.
     """
     right = tp.astype(np.float64)
     total = (predicted + support[:, np.newaxis]).astype(np.float64)
-    for fold in range(N_FOLDS):
-        others = _others(fold)
-        sums = _leave_each_out(total[others])
-        yield others, _leave_each_out(right[others]), np.maximum(sums, 1, out=sums)
+    at_once = N_FOLDS if tp.shape[1] <= _FEW else 1  # of many, one fills the cache
+    for start in range(0, N_FOLDS, at_once):
+        folds = slice(start, start + at_once)
+        sums = _leave_each_out(total[_OTHERS[folds]])
+        yield folds, _leave_each_out(right[_OTHERS[folds]]), np.maximum(sums, 1, out=sums)
 
 
 def _leave_each_out(counts: FloatArray) -> FloatArray:
-    """The sum of all rows, then without each of them."""
-    whole = counts.sum(axis=0)
-    return np.vstack([whole, whole - counts])
-
-
-def _others(fold: int) -> NDArray[np.int64]:
-    """The parts of all folds but one."""
-    parts = np.arange(N_PARTS)
-    return np.asarray(parts[parts // PARTS != fold])
+    """The sum of all parts of each fold, then without each of them; counts (n_folds, parts, n)."""
+    n_folds, n_parts, n = counts.shape
+    sums = np.empty((n_folds, 1 + n_parts, n))
+    np.sum(counts, axis=1, out=sums[:, 0])
+    np.subtract(sums[:, :1], counts, out=sums[:, 1:])
+    return sums
 
 
 def _count_held_out(counts: IntArray, chosen: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -234,19 +234,20 @@ def leave_out_decisions(
     if units.n_units * n_labels > _MAX_TABLE:
         units = units.deal()
     tables = _tabulate(decisions, units, n_labels, are_boxes=are_boxes)
-    whole, times = _as_counts([table.sum(axis=0) for table in tables]), _count_once(units)
-    predicted, support = (np.count_nonzero(table, axis=0) for table in tables[1:])
     by_group = (
         _as_counts([table.astype(np.int64, copy=False) for table in tables])
         if units.are_groups or are_boxes
         else None
     )
+    times = _count_once(units)
     if not units.are_groups:
         tables, times = _join_alike(tables, units.n_units)
-        if len(times) * n_labels > MAX_KINDS:
-            units = units.deal()
-            tables = _tabulate(decisions, units, n_labels, are_boxes=are_boxes)
-            times = _count_once(units)
+    whole = _as_counts([times @ table for table in tables])
+    predicted, support = (times @ (table > 0) for table in tables[1:])
+    if not units.are_groups and len(times) * n_labels > MAX_KINDS:
+        units = units.deal()
+        tables = _tabulate(decisions, units, n_labels, are_boxes=are_boxes)
+        times = _count_once(units)
     totals = (whole.tp, whole.predicted, whole.support)
     without = [total - table for total, table in zip(totals, tables, strict=True)]
     return CountsLeftOut(
