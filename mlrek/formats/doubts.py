@@ -22,7 +22,7 @@ from mlrek.evaluation import (
 )
 from mlrek.formats.json_text import join_some, quoted, quoted_some, say_first
 from mlrek.metrics.decisions import AVERAGE_NAMES
-from mlrek.metrics.test_set import doubt_images, take_images
+from mlrek.metrics.test_set import count_images, doubt_images, take_images
 
 _AT_THRESHOLDS: Final = ("at_threshold/*", "label_at_threshold_*")
 _DECIDED: Final = (
@@ -116,7 +116,7 @@ def doubt_test_images(evaluation: Evaluation) -> Iterator[Doubt]:
     Images that are left out with a doubt of their own, since their lines are malformed or nobody
     has labelled them, are no missing ones.
     """
-    told, n_images = evaluation.reported.test_images, len(set(evaluation.images))
+    told, n_images = evaluation.reported.test_images, count_images(evaluation.images)
     left_out = sum(
         doubt.count or 0
         for doubt in evaluation.doubts

@@ -20,6 +20,7 @@ from mlrek.metrics.drawn_labels import count_undivided
 from mlrek.metrics.numbers import NumberRow, list_headlines, list_numbers
 from mlrek.metrics.reported import DEFAULT_THRESHOLD
 from mlrek.metrics.slices import SliceReport, Slicing
+from mlrek.metrics.test_set import count_images
 from mlrek.render.doubts import list_version_remarks, list_warnings, order_doubts
 from mlrek.render.slices import list_logged_numbers
 from mlrek.text import metric_key_labels
@@ -308,7 +309,7 @@ def compute_knowledge(evaluation: Evaluation) -> Knowledge:
     said = sum(int(n) for line in evaluation.warnings for n in _SAID.findall(line))
     unread = int((~evaluation.masks.readable).sum()) if evaluation.masks else 0
     return Knowledge(
-        images=len(set(evaluation.images)),
+        images=count_images(evaluation.images),
         unanswered=max(unread, said, *told),
         files=frozenset((file.role, file.sha256) for file in evaluation.files),
     )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from mlrek.evaluation import DoubtKind, Effect
 from mlrek.metrics.compute import compute_metrics
-from mlrek.metrics.test_set import count_once, take_images
+from mlrek.metrics.test_set import count_images, count_once, take_images
 from mlrek.metrics.test_set import test_set_digest as digest_test_set
 
 
@@ -38,6 +38,13 @@ def test_distinct_images_are_returned_as_they_are():
     """Nothing is copied where nothing repeats."""
     evaluation = build_evaluation([[0], [1]], [[(0, 0.9)], [(1, 0.8)]])
     assert count_once(evaluation) is evaluation
+
+
+@given(st.lists(st.text(max_size=2), max_size=6), st.booleans())
+def test_different_images_are_counted_in_any_order(names, rise):
+    """As many images are counted as a set of their names has, whether names rise or not."""
+    names = tuple(sorted(names) if rise else names)
+    assert count_images(names) == len(set(names))
 
 
 def test_equal_lines_count_once():
