@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray
+from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray, RecordsKind
 from mlrek.metrics import ThresholdCurves
 
 AVERAGES = ("micro", "macro", "weighted")
@@ -227,20 +227,29 @@ def pair_records(evaluation: Evaluation, keep: BoolArray | None = None) -> Pairs
     """The recorded pairs of the images in `keep` (n_images,); of all without it."""
     records, truth, n_labels = evaluation.records, evaluation.truth, len(evaluation.labels)
     image_idx = np.repeat(np.arange(len(evaluation.images), dtype=np.int32), records.counts)
-    is_true = find_codes(
-        pair_codes(image_idx, records.label_idx, n_labels),
-        pair_codes(truth.image_idx, truth.label_idx, n_labels),
-    )
     pairs = Pairs(
         n_images=len(evaluation.images),
         places=order_images(evaluation.images),
         image_idx=image_idx,
         label_idx=records.label_idx,
         confidence=records.confidence,
-        is_true=is_true,
+        is_true=_find_true(evaluation, image_idx),
         support=np.bincount(truth.label_idx, minlength=n_labels),
     )
     return pairs if keep is None or keep.all() else _keep_images(evaluation, pairs, keep)
+
+
+def _find_true(evaluation: Evaluation, image_idx: IntArray) -> BoolArray:
+    """Whether the label of each record is true, (n,); `image_idx` (n,) are the records' images."""
+    records, truth, n_labels = evaluation.records, evaluation.truth, len(evaluation.labels)
+    if evaluation.records_kind is RecordsKind.COMPLETE:  # then the place of each label is known
+        is_true = np.zeros(len(image_idx), dtype=np.bool_)
+        is_true[records.offsets[truth.image_idx] + truth.label_idx] = True
+        return is_true
+    return find_codes(
+        pair_codes(image_idx, records.label_idx, n_labels),
+        pair_codes(truth.image_idx, truth.label_idx, n_labels),
+    )
 
 
 def pair_codes(image_idx: IntArray, label_idx: IntArray, n_labels: int) -> NDArray[np.int64]:

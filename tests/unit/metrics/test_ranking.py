@@ -73,6 +73,15 @@ def test_pooled_area_of_a_resample_is_scikit_learns(build_scores, images):
 
 
 @given(images=_resampled_images(n_labels=3))
+def test_true_labels_of_complete_records_are_those_of_the_truth(build_scores, images):
+    """Of complete records the true ones are found by their places alone."""
+    scores, truth, _ = images
+    evaluation = build_scores([np.flatnonzero(row) for row in truth], scores, task=Task.MULTILABEL)
+
+    assert pair_records(evaluation).is_true.reshape(truth.shape).tolist() == truth.tolist()
+
+
+@given(images=_resampled_images(n_labels=3))
 def test_macro_areas_are_means_of_defined_ones(build_scores, images):
     """A label that a resample lacks is skipped in it."""
     scores, truth, drawn = images
