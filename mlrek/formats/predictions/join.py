@@ -17,6 +17,7 @@ from mlrek.evaluation import (
     Evaluation,
     FloatArray,
     IntArray,
+    LabelSets,
     Outcome,
     Records,
     Reported,
@@ -381,12 +382,7 @@ def join_answers(
         task=task,
         labels=labels,
         images=tuple(truth.images),
-        truth=make_label_sets(
-            truth.truth.image_idx,
-            true_codes[truth.truth.label_idx],
-            n_images=len(truth.images),
-            n_labels=len(labels),
-        ),
+        truth=_recode_truth(truth, true_codes, len(labels)),
         records=records,
         thresholds=thresholds,
         detections=detections,
@@ -439,6 +435,18 @@ def _find_used(truth: GroundTruth) -> BoolArray:
     """Which labels are true of some image, (n_labels,)."""
     rows = truth.truth if truth.boxes is None else truth.boxes
     return np.bincount(rows.label_idx, minlength=len(truth.labels)) > 0
+
+
+def _recode_truth(truth: GroundTruth, true_codes: IntArray, n_labels: int) -> LabelSets:
+    """The true labels with the codes of the evaluation, which mostly are those that they have."""
+    if np.array_equal(true_codes, np.arange(len(true_codes))):
+        return truth.truth
+    return make_label_sets(
+        truth.truth.image_idx,
+        true_codes[truth.truth.label_idx],
+        n_images=len(truth.images),
+        n_labels=n_labels,
+    )
 
 
 def _recode(detections: Detections, true_codes: IntArray, codes: IntArray) -> Detections:

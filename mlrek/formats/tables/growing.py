@@ -109,10 +109,10 @@ class ImageCodes:
         texts = column if pa.types.is_string(column.type) else to_text_column(column)
         runs = pa.compute.run_end_encode(texts)
         images, ends = to_text_column(runs.values), runs.run_ends.to_numpy()
-        images.validate(full=True)
         lengths = pa.compute.binary_length(images).fill_null(0)
         if (empty := pa.compute.index(lengths, 0).as_py()) >= 0:
             return int(ends[empty - 1]) if empty else 0
+        images.validate(full=True)
         if len(images):
             self._wait(images, np.diff(ends, prepend=ends.dtype.type(0)))
         return _NOWHERE
