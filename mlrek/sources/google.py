@@ -310,7 +310,7 @@ def find_location(name: str) -> str:
 
 def _seems_known(file: StoredFile) -> bool:
     """Whether it is worth a look, by its name."""
-    return PurePosixPath(file.name).suffix.lower() in _SUFFIXES
+    return file.ending in _SUFFIXES
 
 
 def _sniff(tree: Tree, file: StoredFile) -> tuple[str, GoogleRole] | None:

@@ -185,8 +185,7 @@ def load_evaluation(entry: VersionEntry, reader: PartReader) -> Evaluation:
 
 def _seems_known(file: StoredFile) -> bool:
     """Whether it is worth a look, by its name."""
-    path = PurePosixPath(file.name)
-    return path.suffix.lower() in _SUFFIXES or _guess_role(path.name) is not None
+    return file.ending in _SUFFIXES or _guess_role(file.own_name) is not None
 
 
 def _inspect(tree: Tree, file: StoredFile) -> _SavedFile | None:

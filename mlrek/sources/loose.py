@@ -80,9 +80,9 @@ class LooseFile:
 
 def seems_evaluation(file: StoredFile) -> bool:
     """Whether it is worth a look: JSON or an evaluation's by its name, and no other output."""
-    path = PurePosixPath(file.name)
-    is_json = path.suffix.lower() in EVALUATION_SUFFIXES
-    return (is_json or bool(_guess_role(path.name))) and not _OTHER_OUTPUT.match(path.name)
+    is_json = file.ending in EVALUATION_SUFFIXES
+    name = file.own_name
+    return (is_json or bool(_guess_role(name))) and not _OTHER_OUTPUT.match(name)
 
 
 def inspect_file(tree: Tree, file: StoredFile, project: Project | None) -> LooseFile | None:

@@ -10,10 +10,11 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from errno import ENAMETOOLONG
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import sha256
 from itertools import islice
 from pathlib import Path
+from stat import S_ISREG
 from typing import Protocol
 
 from mlrek.errors import SourceError, SourceNotFoundError
@@ -51,6 +52,17 @@ class StoredFile:
     uri: str
     name: str
     size: int
+
+    @property
+    def own_name(self) -> str:
+        """Its name without the folders."""
+        return self.name.rpartition("/")[2]
+
+    @property
+    def ending(self) -> str:
+        """What its name ends with from the last dot on, in small letters; '' without one."""
+        start, dot, end = self.own_name.rpartition(".")
+        return f"{dot}{end.lower()}" if start and end else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -213,8 +225,18 @@ def parent_uri(uri: str) -> str:
     if uri.startswith(S3_SCHEME):
         bucket, key = parse_s3_uri(uri.rstrip("/"))
         return f"{S3_SCHEME}{bucket}/{key.rpartition('/')[0]}".rstrip("/")
+    folder, _, name = uri.rpartition("/")
+    is_plain = folder[-1:] not in {"", "/", ":"} and not uri.startswith("//")
+    if is_plain and name not in {"", ".", ".."} and os.sep not in name:
+        return _tidy(folder)
     path = Path(uri)
     return str(path.parent if path.name not in ("", "..") else path.resolve().parent)
+
+
+@lru_cache
+def _tidy(folder: str) -> str:
+    """A folder as paths spell it; thousands of pictures lie in one."""
+    return str(Path(folder))
 
 
 def join_uri(uri: str, *names: str) -> str:
@@ -280,9 +302,9 @@ class LocalStorage:
             one = Path(folder, "x")  # of pictures there are thousands: paths are joined once
             uris, below = str(one)[:-1], one.relative_to(root).as_posix()[:-1]
             for name in (name for name in names if not is_hidden(name)):
-                path = Path(uris + name)
-                if path.is_file():
-                    yield StoredFile(uri=uris + name, name=below + name, size=path.stat().st_size)
+                size = _find_size(uris + name)
+                if size is not None:
+                    yield StoredFile(uri=uris + name, name=below + name, size=size)
 
     def read(
         self,
@@ -335,6 +357,17 @@ def _check_kind(path: Path) -> None:
 
 def _stat_file(path: Path, name: str) -> StoredFile:
     return StoredFile(uri=str(path), name=name, size=path.stat().st_size)
+
+
+def _find_size(place: str) -> int | None:
+    """The bytes of a plain file; None for anything else, and for a link to nothing."""
+    try:
+        found = os.stat(place)  # noqa: PTH116 - half of what a Path takes, and there are thousands
+    except (OSError, ValueError):
+        if Path(place).exists():
+            raise
+        return None
+    return found.st_size if S_ISREG(found.st_mode) else None
 
 
 def _raise_for(uri: str, exc: OSError) -> None:

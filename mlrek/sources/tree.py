@@ -217,7 +217,7 @@ def read_all(read: Callable[[StoredFile], T | None], files: Iterable[StoredFile]
 
 def is_description(file: StoredFile) -> bool:
     """Whether it has the name of an archived version's description."""
-    return VERSION_FILE in file.name and PurePosixPath(file.name).name == VERSION_FILE
+    return file.own_name == VERSION_FILE
 
 
 def place_parts(parts: Iterable[Part], folder: str) -> tuple[Part, ...]:
