@@ -5,7 +5,7 @@ Who reads a policy needs no more. `mlrek.evaluation` has these names, too.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from enum import StrEnum
+from enum import IntEnum, StrEnum
 from types import MappingProxyType
 from typing import Final, Literal, TypeAlias
 
@@ -13,6 +13,13 @@ ANY_VALUE: Final = "*"
 """Of a slice: each value of its column."""
 CROSSFIT_OF_LABELS: Final = "crossfit/label_"
 """How names of cross-fitted numbers of labels begin."""
+
+MAX_COLUMNS: Final = 50
+"""Columns by which images are sliced."""
+MAX_VALUES: Final = 1_000
+"""Of all columns together."""
+MAX_WHOLE: Final = 10
+"""A column with no more distinct numbers is not cut: each is a value."""
 
 
 class Task(StrEnum):
@@ -22,6 +29,21 @@ class Task(StrEnum):
     MULTILABEL = "multilabel"
     DETECTION = "detection"
     SEGMENTATION = "segmentation"
+
+
+class BoxError(IntEnum):
+    """Why a prediction is wrong, or a true box missed. `NONE`: it is right, or told elsewhere."""
+
+    NONE = 0
+    CLASSIFICATION = 1  # at the place of a true box of another label
+    LOCALIZATION = 2  # on a true box of its label, but with too little overlap
+    BOTH = 3  # with too little overlap on a true box of another label
+    DUPLICATE = 4  # on a true box of its label that a surer prediction has found
+    BACKGROUND = 5  # on no true box at all
+    MISSED = 6  # a true box that no prediction finds, nor would but for its label or place
+
+
+BOX_ERRORS: Final = tuple(kind.name.lower() for kind in BoxError if kind != BoxError.NONE)
 
 
 class DoubtKind(StrEnum):

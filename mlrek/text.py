@@ -37,6 +37,7 @@ _ASCII_MINUS: Final = re.compile(r"(?<![^\s(])-(?=[\d.])")
 
 UNDEFINED: Final = "—"
 """Stands for a number that does not exist."""
+_TINY: Final = 0.0005
 _NEAR: Final = 0.5
 _BEGINS: Final = 0.9
 _FARTHER: Final = 0.2
@@ -320,6 +321,37 @@ def fmt_percent(share: float | None) -> str:
     if share is None or isnan(share):
         return UNDEFINED
     return f"{round_half_up(100 * share, 2):g} %"
+
+
+def say_number(value: float) -> str:
+    """A number with four decimals, and no zeros at its end; a tiny one with two digits.
+
+    >>> say_number(0.9), say_number(0.93871), say_number(1234.5), say_number(0.00002)
+    ('0.9', '0.9387', '1,234.5', '2e-05')
+    """
+    if value and abs(value) < _TINY:
+        return f"{value:.2g}"
+    return f"{value:,.4f}".rstrip("0").rstrip(".")
+
+
+def round_up_images(n: int) -> int:
+    """A number of images with two digits: an estimate knows no more.
+
+    >>> round_up_images(1841), round_up_images(94)
+    (1900, 94)
+    """
+    unit: int = 10 ** max(len(str(n)) - 2, 0)
+    return -(-n // unit) * unit
+
+
+def say_range(fewest: int, most: int) -> str:
+    """From how many images to how many, rounded up to two digits.
+
+    >>> say_range(3613, 8241), say_range(301, 301)
+    ('3,700 to 8,300', 'about 310')
+    """
+    low, high = (f"{round_up_images(n):,}" for n in (fewest, most))
+    return f"{low} to {high}" if low != high else f"about {high}"
 
 
 def round_half_up(value: float, digits: int = 0) -> float:

@@ -8,10 +8,10 @@ import numpy as np
 
 from mlrek.api.given import check_share
 from mlrek.api.sliced import SliceBy, list_slices_by
-from mlrek.comparison.doubts import list_doubts
 from mlrek.errors import EvaluationError, UsageError
 from mlrek.evaluation import Doubt, Evaluation, Task
 from mlrek.figures import Choice, draw_figure
+from mlrek.formats.doubts import list_doubts
 from mlrek.metrics import Metrics, Number, PredictionRule, Predictions
 from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.numbers import MAIN_SCORES, list_headlines, list_numbers, name_metric
@@ -22,8 +22,8 @@ from mlrek.metrics.test_set import count_once, test_set_digest
 from mlrek.metrics.thresholds import AtChosenThreshold, compute_at_chosen_threshold
 from mlrek.promotion import Referred
 from mlrek.render import null_undefined
-from mlrek.render.document import display_names, label_columns
 from mlrek.render.doubts import list_version_remarks, list_warnings, order_doubts
+from mlrek.render.labels import display_names, label_columns
 from mlrek.render.report import render_report
 from mlrek.render.version import build_shown_json, choose_shown
 from mlrek.sources import AwsOptions

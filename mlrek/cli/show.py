@@ -75,7 +75,6 @@ def show(
     from mlrek.metrics.compute import compute_metrics
     from mlrek.metrics.reported import DEFAULT_THRESHOLD
     from mlrek.promotion import load_version
-    from mlrek.render.slices import NO_COLUMNS
     from mlrek.render.tables import LabelOutcome
     from mlrek.render.version import build_shown_json, choose_shown, list_version_blocks
 
@@ -107,6 +106,8 @@ def show(
         if shown.stops_at:
             output.hint(f"Mind: {shown.stops_at}.")
         if has_slices and not evaluation.slice_columns:
+            from mlrek.render.slices import NO_COLUMNS
+
             output.hint(f"Mind: {NO_COLUMNS}.")
         output.warn(shown.remarks)
 

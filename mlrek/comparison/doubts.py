@@ -13,7 +13,7 @@ from mlrek.comparison.left_out import RANKED_MACRO, count_kinds
 from mlrek.comparison.measured import Measured
 from mlrek.comparison.pairing import Pairing, Setting, name_some
 from mlrek.evaluation import Doubt, DoubtKind, Effect, Evaluation, Task
-from mlrek.formats.doubts import complete_doubts, doubt_different, find_different
+from mlrek.formats.doubts import doubt_different, find_different, list_doubts
 from mlrek.metrics import Metrics
 from mlrek.metrics.doubts import find_short
 
@@ -68,11 +68,6 @@ def doubt_intervals(
     }
     if given:
         yield from find_short(count_kinds(versions, setting), given, "the difference in ")
-
-
-def list_doubts(evaluation: Evaluation, metrics: Metrics) -> tuple[Doubt, ...]:
-    """Every doubt of one version, each once: of its reading, then of its numbers."""
-    return tuple(dict.fromkeys((*complete_doubts(evaluation).doubts, *metrics.doubts)))
 
 
 def find_leakage(evaluation: Evaluation) -> Leakage:

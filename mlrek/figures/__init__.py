@@ -4,16 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
-from mlrek.comparison import Comparison
 from mlrek.evaluation import Evaluation, Task
 from mlrek.figures.pictures import GridFiles, Pixels, ReadImages
 from mlrek.metrics import Metrics, Predictions
-from mlrek.metrics.thresholds import ThresholdMatrices
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
+    from mlrek.comparison import Comparison
     from mlrek.figures.style import Canvas, NewCanvas
+    from mlrek.metrics.thresholds import ThresholdMatrices
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +55,7 @@ def draw_figure(
 
 
 def draw_threshold_pictures(
-    metrics: Metrics, thresholds: ThresholdMatrices, *, version: str, choice: Choice = Choice()
+    metrics: Metrics, thresholds: "ThresholdMatrices", *, version: str, choice: Choice = Choice()
 ) -> dict[int, GridFiles]:
     """The confusion matrix at each threshold in percent, small: labels in the same places."""
     if metrics.confusion is None or not metrics.confusion.counts.any():
@@ -94,7 +94,7 @@ def draw_mask_pictures(
     return {} if figure is None else {"masks.png": render_rgb(figure)}
 
 
-def draw_difference(comparison: Comparison, drawn_labels: Sequence[str] = ()) -> "Figure | None":
+def draw_difference(comparison: "Comparison", drawn_labels: Sequence[str] = ()) -> "Figure | None":
     """What changed in the confusion matrix on shared images; None where there is no matrix."""
     if comparison.confusion is None:
         return None

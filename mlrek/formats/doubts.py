@@ -21,6 +21,7 @@ from mlrek.evaluation import (
     Task,
 )
 from mlrek.formats.json_text import join_some, quoted, quoted_some, say_first
+from mlrek.metrics import Metrics
 from mlrek.metrics.decisions import AVERAGE_NAMES
 from mlrek.metrics.test_set import count_images, doubt_images, take_images
 
@@ -71,6 +72,11 @@ def complete_doubts(evaluation: Evaluation) -> Evaluation:
         if doubt.kind not in known
     ]
     return replace(evaluation, doubts=(*evaluation.doubts, *shown)) if shown else evaluation
+
+
+def list_doubts(evaluation: Evaluation, metrics: Metrics) -> tuple[Doubt, ...]:
+    """Every doubt of one version, each once: of its reading, then of its numbers."""
+    return tuple(dict.fromkeys((*complete_doubts(evaluation).doubts, *metrics.doubts)))
 
 
 def _take_impossible_out(evaluation: Evaluation) -> Evaluation:

@@ -16,7 +16,7 @@ import numpy as np
 from mlrek.errors import EvaluationError, UsageError
 from mlrek.evaluation import Evaluation, FloatArray, IntArray, SliceColumn
 from mlrek.formats.json_text import join_some, quoted
-from mlrek.metrics.slices import MAX_COLUMNS, MAX_VALUES, MAX_WHOLE
+from mlrek.kinds import MAX_COLUMNS, MAX_VALUES, MAX_WHOLE
 from mlrek.text import escape_unencodable, hide_secrets, strip_signature
 
 MAX_TEXT: Final = 200

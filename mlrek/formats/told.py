@@ -16,7 +16,7 @@ from mlrek.evaluation import SliceColumn
 from mlrek.formats.image_columns import gather_column, limit_columns
 from mlrek.formats.json_text import join_some, quoted
 from mlrek.formats.lines import BYTE_ORDER_MARK, Block
-from mlrek.metrics.slices import MAX_COLUMNS
+from mlrek.kinds import MAX_COLUMNS
 
 _METADATA: Final = "-metadata"
 _OF_THE_SERVICE: Final = re.compile(

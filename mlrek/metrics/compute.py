@@ -8,7 +8,6 @@ from typing import Protocol
 from mlrek.evaluation import Evaluation, IntArray, Reported, Task
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.classification import compute_classification, compute_from_counts
-from mlrek.metrics.detection import compute_detection
 from mlrek.metrics.doubts import doubt_constant, doubt_fitted, doubt_records, doubt_short
 from mlrek.metrics.grouped import doubt_grouped
 from mlrek.metrics.intervals import CONFIDENCE
@@ -17,7 +16,6 @@ from mlrek.metrics.multilabel import compute_multilabel
 from mlrek.metrics.positive_class import add_positive_class
 from mlrek.metrics.ranking import RankedPairs
 from mlrek.metrics.reported import Basis, reconcile
-from mlrek.metrics.segmentation import compute_segmentation
 
 
 class _Compute(Protocol):
@@ -130,6 +128,8 @@ def _compute_detection(
     curves: bool = True,
     **_scores: object,
 ) -> Metrics:
+    from mlrek.metrics.detection import compute_detection  # no other task needs it
+
     metrics = compute_detection(evaluation, sampling, curves=curves)
     return _warn_unused(rule, metrics, "images here have boxes")
 
@@ -137,6 +137,8 @@ def _compute_detection(
 def _compute_segmentation(
     evaluation: Evaluation, rule: PredictionRule, sampling: Sampling, **_scores: object
 ) -> Metrics:
+    from mlrek.metrics.segmentation import compute_segmentation  # no other task needs it
+
     return _warn_unused(rule, compute_segmentation(evaluation, sampling), "images here have masks")
 
 

@@ -9,9 +9,8 @@ from typing import Final
 import numpy as np
 
 from mlrek.evaluation import Evaluation, FloatArray, IntArray, Task
-from mlrek.kinds import CROSSFIT_OF_LABELS
+from mlrek.kinds import BOX_ERRORS, CROSSFIT_OF_LABELS
 from mlrek.metrics import LabelScores, Metrics, Number
-from mlrek.metrics.detection.outcomes import BOX_ERRORS
 from mlrek.metrics.positive_class import define_positive_class
 
 MAIN_SCORES: Final = ("precision", "recall", "f1")

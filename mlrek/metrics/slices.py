@@ -13,16 +13,13 @@ import scipy.sparse as sp
 
 from mlrek.errors import EvaluationError, UsageError
 from mlrek.evaluation import Detections, Evaluation, FloatArray, IntArray, SliceColumn
-from mlrek.kinds import ANY_VALUE
+from mlrek.kinds import ANY_VALUE, MAX_WHOLE
 from mlrek.metrics import Number
 from mlrek.metrics.detection.matching import SIZES
 from mlrek.text import say_nearest
 
 MIN_SLICE_IMAGES: Final = 20
 """A smaller slice tells nothing that would hold."""
-MAX_COLUMNS: Final = 50
-MAX_VALUES: Final = 1_000
-"""Of all columns together."""
 
 LABEL_COLUMN: Final = "label"
 IMAGE_SIZE_COLUMN: Final = "image_size"
@@ -30,9 +27,6 @@ BOX_SIZE_COLUMN: Final = "box_size"
 
 PAIRED: Final = " & "
 """Between the names of the two slices of a pair."""
-
-MAX_WHOLE: Final = 10
-"""A column with no more distinct numbers is not cut: each is a value."""
 
 _LOOKED_AT: Final = 1_000
 _PARTS: Final = 4

@@ -31,12 +31,8 @@ from mlrek.policy.reading import (
     say_absent,
     say_needed,
 )
-from mlrek.policy.saying import (
-    count_family,
-    say_apart,
-    say_number,
-    say_percent,
-)
+from mlrek.policy.saying import count_family, say_apart, say_percent
+from mlrek.text import say_number
 
 _Label = TypeVar("_Label")
 

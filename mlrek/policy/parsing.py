@@ -33,7 +33,8 @@ from mlrek.policy import (
     TestSetPolicy,
     Text,
 )
-from mlrek.policy.saying import say_number, say_percent
+from mlrek.policy.saying import say_percent
+from mlrek.text import say_number
 
 GROUPS: Final = (
     "aggregate",

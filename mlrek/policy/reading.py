@@ -31,7 +31,7 @@ from mlrek.policy import (
     TestImages,
     TestSetPolicy,
 )
-from mlrek.policy.saying import say_number, say_range
+from mlrek.text import say_number, say_range
 
 ACCEPT_ADVICE: Final = 'or accept it in the policy: [test_set] accept = ["{}"]'
 CROSSFIT_NOTE: Final = (

@@ -44,12 +44,8 @@ from mlrek.policy.reading import (
     say_absent,
     say_needed,
 )
-from mlrek.policy.saying import (
-    count_family,
-    say_change,
-    say_number,
-    say_percent,
-)
+from mlrek.policy.saying import count_family, say_change, say_percent
+from mlrek.text import say_number
 
 MAX_NAMES = 10
 ONLY_THRESHOLDS = "both versions have the same confidences on every image: only thresholds differ"

@@ -17,8 +17,7 @@ from mlrek.metrics.slices import MIN_SLICE_IMAGES
 from mlrek.policy import DEFAULT_CONFIDENCE, Candidate, Figure, Metric, TestSetPolicy
 from mlrek.policy.parsing import write_text
 from mlrek.policy.reading import Reading, choose_reading
-from mlrek.policy.saying import say_number
-from mlrek.text import escape_unencodable, escape_unprintable, fmt, span
+from mlrek.text import escape_unencodable, escape_unprintable, fmt, say_number, span
 
 FEW_IMAGES: Final = 10
 """Images of a label that are asked for, where the version has so many."""

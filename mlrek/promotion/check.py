@@ -7,10 +7,11 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
-from mlrek.comparison.doubts import find_leakage, list_doubts
+from mlrek.comparison.doubts import find_leakage
 from mlrek.comparison.pairing import group_images, number_groups
 from mlrek.errors import TrackingError
 from mlrek.evaluation import Doubt, Evaluation
+from mlrek.formats.doubts import list_doubts
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.test_set import test_set_digest

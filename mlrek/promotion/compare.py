@@ -11,8 +11,6 @@ from mlrek.errors import ParseError, TrackingError, UsageError
 from mlrek.evaluation import Evaluation
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.test_set import is_same_project, test_set_digest
-from mlrek.policy import DEFAULT_CONFIDENCE
-from mlrek.policy.reading import compute_chance
 from mlrek.promotion import Listed, Referred, list_looks, load_given, name_look
 from mlrek.render import Json, number_or_null
 from mlrek.render.comparison import build_candidate_json, build_version_json
@@ -174,10 +172,14 @@ def _say_looks(
     count = len(list_looks(open_store(), name, candidate.run.experiment_id))
     if count < SEVERAL_LOOKS:
         return comparison
+    from mlrek.policy import DEFAULT_CONFIDENCE  # files have no looks
+    from mlrek.policy.reading import compute_chance
+
+    chance = fmt(100 * compute_chance(count, DEFAULT_CONFIDENCE), 1)
     warning = (
         f"{count:,} logged versions were checked on this test set against this baseline: were none "
         'of them better, at least one would pass as "better" with a chance of about '
-        f"{fmt(100 * compute_chance(count, DEFAULT_CONFIDENCE), 1)} %"
+        f"{chance} %"
     )
     return replace(comparison, warnings=(*comparison.warnings, warning))
 

@@ -14,13 +14,11 @@ import numpy as np
 from mlrek.comparison import Verdict
 from mlrek.evaluation import Evaluation, IntArray, SliceColumn, Task
 from mlrek.formats.image_columns import cut_by_uri, with_columns
-from mlrek.kinds import ANY_VALUE
+from mlrek.kinds import ANY_VALUE, MAX_VALUES, MAX_WHOLE
 from mlrek.metrics.slices import (
     BOX_SIZE_COLUMN,
     IMAGE_SIZE_COLUMN,
     LABEL_COLUMN,
-    MAX_VALUES,
-    MAX_WHOLE,
     MIN_SLICE_IMAGES,
     Slice,
     list_slices,

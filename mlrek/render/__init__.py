@@ -31,6 +31,8 @@ _REFERENCE: Final = re.compile(
 """How GitHub and GitLab write to the people, teams, issues and the like that a text names."""
 _BREAK: Final = "&#8203;"
 """A space without width: no backslash keeps GitHub from a mention."""
+WIDE: Final = 104
+"""Columns of a terminal from which on numbers have their intervals."""
 _BLOCK_ROWS: Final = 20_000
 _HAZARDS: Final = ('"', ",", "\r", "\n", *(f"\0{start}" for start in _STARTS_FORMULA))
 

@@ -8,10 +8,9 @@ from math import isnan
 from typing import Final
 
 from mlrek.policy import Check, CheckKind, Decision, Status
-from mlrek.policy.saying import say_number
 from mlrek.render import Block, Folded, Line, Note, Table
 from mlrek.render.doubts import say_doubt
-from mlrek.text import fmt, span
+from mlrek.text import fmt, say_number, span
 
 COLUMNS: Final = (
     *("check", "metric", "label", "value", "baseline", "limit", "interval", "verdict"),

@@ -21,7 +21,6 @@ from mlrek.comparison.compare import Several
 from mlrek.evaluation import Version
 from mlrek.metrics.numbers import HEADLINES, SERVICE_F1, name_metric
 from mlrek.metrics.paired_tests import format_p
-from mlrek.policy.saying import say_number, say_range
 from mlrek.render import (
     Block,
     Heading,
@@ -36,7 +35,7 @@ from mlrek.render import (
 )
 from mlrek.render.comparison_slices import build_slice_json, compared_slice_blocks
 from mlrek.render.doubts import build_doubt_json, say_doubt
-from mlrek.text import display_label, fmt, span
+from mlrek.text import display_label, fmt, say_number, say_range, span
 
 PARTS: Final[Mapping[str, str]] = {
     "label_set": "other labels",

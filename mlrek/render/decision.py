@@ -13,7 +13,6 @@ from xml.etree import ElementTree as ET
 
 from mlrek import __version__
 from mlrek.policy import Check, Decision, Forgive, Looks, Policy, Status, VersionIdentity
-from mlrek.policy.saying import say_range
 from mlrek.render import (
     Block,
     Heading,
@@ -36,7 +35,7 @@ from mlrek.render.checks import (
     say_doubts,
 )
 from mlrek.render.doubts import build_doubt_json
-from mlrek.text import fmt, hide_secrets
+from mlrek.text import fmt, hide_secrets, say_range
 
 _SHORT = 12
 """Rows and remarks, which may take several lines each, below which the verdict stays in sight."""

@@ -8,15 +8,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrek import __version__
-from mlrek.comparison.doubts import list_doubts
-from mlrek.evaluation import Evaluation, FloatArray, IntArray, SourceFile, Version
+from mlrek.evaluation import Evaluation, IntArray, SourceFile, Version
+from mlrek.formats.doubts import list_doubts
 from mlrek.metrics import ConfusionMatrix, Metrics, Reconciled, ThresholdCurves
 from mlrek.metrics.counts import score_all_labels, score_counts
 from mlrek.metrics.numbers import (
     NUMBER_GROUPS,
     find_definition,
     list_definitions,
-    list_label_columns,
     list_numbers,
 )
 from mlrek.metrics.slices import SliceReport
@@ -29,6 +28,7 @@ from mlrek.render import (
     write_json,
 )
 from mlrek.render.doubts import build_doubt_json, order_doubts
+from mlrek.render.labels import display_names, label_columns, rank_mistakes
 from mlrek.render.slices import SLICES_FILE, build_logged_json, write_slices
 from mlrek.render.tables import (
     build_report,
@@ -313,19 +313,6 @@ def write_per_label(evaluation: Evaluation, metrics: Metrics) -> bytes:
     return write_csv(tuple(columns), tuple(columns.values()))
 
 
-def label_columns(evaluation: Evaluation, metrics: Metrics) -> dict[str, FloatArray | IntArray]:
-    """The numbers of `per_label.csv` by column, each (n_labels,), NaN where undefined.
-
-    The ends of an interval follow their number as `…_low` and `…_high`.
-    """
-    columns: dict[str, FloatArray | IntArray] = {}
-    for name, column in list_label_columns(evaluation, metrics).items():
-        ends = {f"{name}_low": column.low, f"{name}_high": column.high}
-        columns[name] = column.values
-        columns |= {end: values for end, values in ends.items() if values is not None}
-    return columns
-
-
 def write_threshold_curves(curves: ThresholdCurves, labels: Sequence[str]) -> bytes:
     """Counts and scores at each threshold: all labels together, `(all)`, then label by label."""
     tp, fp, fn = (_with_total(counts) for counts in (curves.tp, curves.fp, curves.fn))
@@ -382,20 +369,3 @@ def write_most_confused(confusion: ConfusionMatrix, n_labels: int) -> bytes:
             number_cells(count / confusion.counts.sum(axis=1)[row]),
         ),
     )
-
-
-def rank_mistakes(confusion: ConfusionMatrix, n_labels: int) -> tuple[IntArray, IntArray]:
-    """Row and column of each cell of mistakes that is not empty, in the order of the table."""
-    mistakes = confusion.counts.copy()
-    diagonal = np.arange(n_labels)
-    mistakes[diagonal, diagonal] = 0
-    row, column = np.nonzero(mistakes)
-    count = mistakes[row, column]
-    share = count / confusion.counts.sum(axis=1)[row]
-    order = np.lexsort((column, row, -share, -count))
-    return row[order], column[order]
-
-
-def display_names(names: tuple[str, ...], n_labels: int) -> list[str]:
-    """Labels first, quoted where they are named like one of our own rows, which come after."""
-    return [*map(display_label, names[:n_labels]), *names[n_labels:]]

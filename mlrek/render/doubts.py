@@ -6,8 +6,8 @@ from math import isnan
 from types import MappingProxyType
 from typing import Any, Final
 
-from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import EVERYTHING, Doubt, DoubtKind, Effect, Evaluation
+from mlrek.formats.doubts import list_doubts
 from mlrek.metrics import Metrics, Number
 from mlrek.metrics.numbers import name_metric
 from mlrek.render import Json

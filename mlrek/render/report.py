@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from mlrek import __version__
-from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import Evaluation, Task
 from mlrek.figures.pictures import ReadImages
+from mlrek.formats.doubts import list_doubts
 from mlrek.metrics import Metrics, Number
 from mlrek.metrics.matrix_steps import compute_matrix_steps
 from mlrek.metrics.numbers import (

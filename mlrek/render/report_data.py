@@ -14,7 +14,7 @@ from mlrek.metrics.curves import N_STEPS
 from mlrek.metrics.probabilities import bin_predictions
 from mlrek.metrics.thresholds import GOALS, Trials, advise, count_least, count_trials
 from mlrek.render import Json
-from mlrek.render.document import label_columns
+from mlrek.render.labels import label_columns
 from mlrek.render.matrix_data import build_matrix_json, encode_number
 from mlrek.render.report_images import (
     Thumbnails,

@@ -20,7 +20,7 @@ from mlrek.metrics.slices import (
     SliceReport,
     SliceRow,
 )
-from mlrek.render import Block, Json, Line, Table, build_fields, number_or_null, render_csv
+from mlrek.render import WIDE, Block, Json, Line, Table, build_fields, number_or_null, render_csv
 from mlrek.text import fmt, fmt_with, list_some, metric_key_labels, span
 
 SLICES_FILE: Final = "slices.csv"
@@ -40,9 +40,8 @@ _MAX_ROWS: Final = 25
 _MAX_PAIRS: Final = 10
 MAX_SAID: Final = 3
 _MAX_NAME: Final = 80
-WIDE: Final = 104
 _NARROW: Final = 72
-"""Columns of a terminal from which on numbers have their intervals: both, or the difference."""
+"""Columns of a terminal from which on that of the difference is there."""
 _SCORES: Final[Mapping[str, str]] = {
     "f1_samples": "mean F1 of an image",
     "iou_samples": "mean IoU of an image",

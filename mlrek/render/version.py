@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from math import isnan
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import Doubt, Evaluation, Task
+from mlrek.formats.doubts import list_doubts
 from mlrek.metrics import LabelScores, Metrics
 from mlrek.metrics.numbers import (
     MAIN_SCORES,
@@ -18,11 +18,8 @@ from mlrek.metrics.numbers import (
     name_metric,
 )
 from mlrek.metrics.reported import DEFAULT_THRESHOLD, ReportedAt, reported_at
-from mlrek.metrics.slices import SliceReport
 from mlrek.metrics.test_set import test_set_digest
-from mlrek.metrics.thresholds import AtChosenThreshold, compute_at_chosen_threshold
-from mlrek.render import Block, Line, Table
-from mlrek.render.document import display_names, label_columns, rank_mistakes
+from mlrek.render import WIDE, Block, Line, Table
 from mlrek.render.doubts import (
     EFFECT_WORDS,
     build_doubt_json,
@@ -31,9 +28,13 @@ from mlrek.render.doubts import (
     order_doubts,
     say_touched,
 )
-from mlrek.render.slices import WIDE, build_slices_json, slice_blocks
+from mlrek.render.labels import display_names, label_columns, rank_mistakes
 from mlrek.render.tables import LabelOutcome, list_outcomes
 from mlrek.text import display_label, fmt, fmt_percent, fmt_with, span
+
+if TYPE_CHECKING:
+    from mlrek.metrics.slices import SliceReport
+    from mlrek.metrics.thresholds import AtChosenThreshold
 
 WORST_LABELS = 10
 TOP_CONFUSIONS = 10
@@ -63,9 +64,9 @@ class Shown:
     metrics: Metrics
     label: str = ""
     outcome: LabelOutcome | None = None
-    chosen: AtChosenThreshold | None = None
+    chosen: "AtChosenThreshold | None" = None
     published: ReportedAt | None = None
-    slices: SliceReport | None = None
+    slices: "SliceReport | None" = None
 
     @property
     def code(self) -> int | None:
@@ -96,7 +97,7 @@ def choose_shown(
     label: str = "",
     outcome: LabelOutcome | None = None,
     threshold: float | None = None,
-    slices: SliceReport | None = None,
+    slices: "SliceReport | None" = None,
 ) -> Shown:
     """What is shown of a version, or of one label of it.
 
@@ -109,14 +110,15 @@ def choose_shown(
         return Shown(
             evaluation=evaluation, metrics=metrics, label=label, outcome=outcome, slices=slices
         )
+    from mlrek.metrics.thresholds import compute_at_chosen_threshold
+
+    chosen = compute_at_chosen_threshold(evaluation, threshold) if evaluation.has_images else None
     return Shown(
         evaluation=evaluation,
         metrics=metrics,
         label=label,
         outcome=outcome,
-        chosen=(
-            compute_at_chosen_threshold(evaluation, threshold) if evaluation.has_images else None
-        ),
+        chosen=chosen,
         published=reported_at(curves[label], threshold) if label in curves else None,
         slices=slices,
     )
@@ -127,6 +129,8 @@ def list_version_blocks(shown: Shown, width: int = WIDE) -> Iterator[Block]:
     yield from _list_title(shown)
     yield from _list_doubts(shown)
     if shown.slices is not None:
+        from mlrek.render.slices import slice_blocks
+
         yield from slice_blocks(shown.slices, width)
         return
     if shown.outcome:
@@ -143,6 +147,11 @@ def build_shown_json(shown: Shown) -> dict[str, Any]:
     evaluation, metrics = shown.evaluation, shown.metrics
     version = evaluation.version
     labels = [shown.label] if shown.label else list(evaluation.labels)
+    slices = None
+    if shown.slices:
+        from mlrek.render.slices import build_slices_json
+
+        slices = build_slices_json(shown.slices)
     return {
         "project_arn": version.project.arn,
         "version": version.name,
@@ -169,7 +178,7 @@ def build_shown_json(shown: Shown) -> dict[str, Any]:
             if shown.outcome
             else None
         ),
-        "slices": build_slices_json(shown.slices) if shown.slices else None,
+        "slices": slices,
         "doubts": [build_doubt_json(doubt) for doubt in shown.doubts],
         "warnings": list(list_warnings(evaluation, metrics)),
     }
@@ -330,7 +339,7 @@ def _list_cells(threshold: float, values: Mapping[str, float]) -> Iterator[str]:
         yield fmt_percent(values.get(name))
 
 
-def _choose(chosen: AtChosenThreshold, code: int | None) -> dict[str, float]:
+def _choose(chosen: "AtChosenThreshold", code: int | None) -> dict[str, float]:
     """The numbers of a label, or of all labels together."""
     names = (*_COUNTS, *MAIN_SCORES)
     if code is None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Mapping
 
-from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import Evaluation
 from mlrek.figures import (
     Choice,
@@ -13,6 +12,7 @@ from mlrek.figures import (
 )
 from mlrek.figures.pictures import Pixels, ReadImages
 from mlrek.figures.style import encode_png, encode_thumbnail
+from mlrek.formats.doubts import list_doubts
 from mlrek.formats.memory import release_memory
 from mlrek.formats.stored import dump_evaluation
 from mlrek.metrics import Metrics, PredictionRule

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from mlrek import __version__
-from mlrek.comparison.doubts import list_doubts
 from mlrek.errors import EvaluationError, TrackingError
 from mlrek.evaluation import Doubt, DoubtKind, Evaluation, Provider, Reported
+from mlrek.formats.doubts import list_doubts
 from mlrek.metrics import Metrics, ThresholdCurves
 from mlrek.metrics.counts import score_all_labels
 from mlrek.metrics.crossfit import LOGGED_NAMES, PREFIX

@@ -7,8 +7,8 @@ from typing import Final
 
 import numpy as np
 
-from mlrek.comparison.doubts import list_doubts
 from mlrek.evaluation import Doubt, Evaluation, Task
+from mlrek.formats.doubts import list_doubts
 from mlrek.metrics import Metrics, Number
 from mlrek.metrics.numbers import HEADLINES, SERVICE_F1, list_headlines, name_metric
 from mlrek.metrics.slices import SliceReport

@@ -11,9 +11,15 @@ ROOT = Path(__file__).parents[2]
 OF_OTHERS = {
     *("mlrek.tracking.store", "mlrek.tracking.connection", "mlrek.registry.door"),
     *("mlrek.render.report", "mlrek.render.comparison_page", "mlrek.formats.google.collection"),
-    *("mlrek.formats.stored", "mlrek.promotion.keeping", "mlrek.runs"),
+    *("mlrek.formats.stored", "mlrek.promotion.keeping", "mlrek.runs", "mlrek.policy"),
+    *("mlrek.render.document", "mlrek.metrics.thresholds"),
 }
 """What commands on files of Rekognition do without."""
+OF_OTHER_TASKS = {
+    *("mlrek.comparison", "mlrek.metrics.detection"),
+    *("mlrek.metrics.slices", "mlrek.render.slices"),
+}
+"""What `show` of a classification does without, where nobody asks for slices."""
 HEAVY = {"mlflow", "numpy", "pandas", "sklearn", "scipy", "matplotlib", "boto3", "pyarrow"}
 
 
@@ -67,6 +73,8 @@ def test_what_reads_files_imports_no_store_and_draws_nothing(digits):
         found = list_imports(*args)
         assert found & (HEAVY | {"PIL", "scipy.optimize", "scipy.stats"}) <= allowed, args
         assert not found & OF_OTHERS, args
+        if args[0] == "show":
+            assert not found & OF_OTHER_TASKS
 
 
 def test_policy_check_imports_what_reads_a_policy_alone():

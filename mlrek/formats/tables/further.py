@@ -29,7 +29,7 @@ from mlrek.formats.image_columns import (
 from mlrek.formats.json_text import join_some, quoted
 from mlrek.formats.tables.columns import Header
 from mlrek.formats.tables.growing import GrowingColumn
-from mlrek.metrics.slices import MAX_COLUMNS, MAX_VALUES
+from mlrek.kinds import MAX_COLUMNS, MAX_VALUES
 
 A = TypeVar("A", FloatArray, IntArray)
 

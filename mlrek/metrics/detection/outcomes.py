@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from enum import IntEnum
 from math import nan
 from typing import Final
 
@@ -19,6 +18,7 @@ from mlrek.evaluation import (
     Provider,
     RecordsKind,
 )
+from mlrek.kinds import BOX_ERRORS, BoxError
 from mlrek.metrics import ConfusionMatrix, Predictions
 from mlrek.metrics.counts import LabelCounts, name_labels, select_labels
 from mlrek.metrics.decisions import DEFAULT_THRESHOLD, FLAGS_RULE, THRESHOLD_RULE
@@ -35,21 +35,6 @@ from mlrek.text import BACKGROUND_LABEL
 
 BACKGROUND_IOU: Final = 0.1
 """TIDE's t_b: a box that overlaps less is on the background."""
-
-
-class BoxError(IntEnum):
-    """Why a prediction is wrong, or a true box missed. `NONE`: it is right, or told elsewhere."""
-
-    NONE = 0
-    CLASSIFICATION = 1  # at the place of a true box of another label
-    LOCALIZATION = 2  # on a true box of its label, but with too little overlap
-    BOTH = 3  # with too little overlap on a true box of another label
-    DUPLICATE = 4  # on a true box of its label that a surer prediction has found
-    BACKGROUND = 5  # on no true box at all
-    MISSED = 6  # a true box that no prediction finds, nor would but for its label or place
-
-
-BOX_ERRORS: Final = tuple(kind.name.lower() for kind in BoxError if kind != BoxError.NONE)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
