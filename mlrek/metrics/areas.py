@@ -106,25 +106,55 @@ class _Area:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kinds:
-    """Images of one label that are alike: of one place, and with the label or without it.
+    """Images of one label that are alike: the areas without each of them are the same.
 
-    A kind is numbered by its place, after all places where it is without. `kinds` (n_kinds,) are
-    those that there are, `times` (n_kinds,) their images.
+    A rise is a place that some image with the label has, the highest first. First come images with
+    the label, by rise, (n_rises,), then those without it at each rise, then those without it before
+    each rise and after the last one. `tp` and `predicted` (n_rises,) are the right images, and all,
+    at each rise or above; `times` (3 * n_rises + 1,) the images of each kind.
     """
 
-    kinds: IntArray
+    rises: IntArray
+    tp: IntArray
+    predicted: IntArray
     times: IntArray
 
     @staticmethod
     def of(places: Places) -> "_Kinds":
         """Those of a label."""
-        times = np.concatenate([places.positive, places.negative])
-        kinds = np.flatnonzero(times)
-        return _Kinds(kinds=kinds, times=times[kinds])
+        rises = np.flatnonzero(places.positive)
+        positive, negative = places.positive[rises], places.negative[rises]
+        tp, predicted = places.tp[rises], places.predicted[rises]
+        wrong = np.append(predicted - tp, places.negative.sum())  # at each rise or above, and all
+        between = np.diff(wrong, prepend=0)
+        between[:-1] -= negative
+        return _Kinds(
+            rises=rises,
+            tp=tp,
+            predicted=predicted,
+            times=np.concatenate([positive, negative, between]),
+        )
+
+    def find(self, places: Places, is_true: BoolArray) -> IntArray:
+        """The kind of each score in falling order, (n,)."""
+        n, is_rise = len(self.rises), places.positive > 0
+        negative = np.cumsum(is_rise, dtype=places.tp.dtype)
+        negative += 2 * n
+        negative[self.rises] -= n + 1
+        kind = np.repeat(negative, places.positive + places.negative)
+        kind[is_true] = np.repeat(np.arange(n, dtype=kind.dtype), self.times[:n])
+        return kind
 
     def take(self, without: FloatArray) -> LeftOut:
         """A number without an image of each kind; the order of images does not matter."""
-        return LeftOut(values=without[self.kinds], times=self.times, is_in_order=True)
+        kinds = np.flatnonzero(self.times)
+        return LeftOut(values=without[kinds], times=self.times[kinds], is_in_order=True)
+
+    def divide(self, values: FloatArray, n_with: int, n_without: int) -> FloatArray:
+        """Values of images with the label over one number, the others over another; NaN over 0."""
+        for part, n in zip(np.split(values, [len(self.rises)]), (n_with, n_without), strict=True):
+            np.divide(part, n or nan, out=part)
+        return values
 
 
 class _Mean:
@@ -251,7 +281,7 @@ def estimate_area(
             name=name,
             label_idx=0,
             value=value,
-            left_out=kinds.take(_LEAVE_OUT[name](places)),
+            left_out=kinds.take(_LEAVE_OUT[name](kinds)),
             by_unit=np.zeros(0),
             n_least=n_least,
             n_most=n_most,
@@ -287,49 +317,52 @@ def explain_kind(
     )
 
 
-def _leave_out_of_precision(places: Places) -> FloatArray:
-    """Average precision without an image of each kind, (2 * n_places,), in O(n).
+def _leave_out_of_precision(kinds: _Kinds) -> FloatArray:
+    """Average precision without an image of each kind, in O(n).
 
     Without an image, the places before its score keep their precision, and those from there on have
     one prediction less: sums over places before and after give each value at once.
     """
-    n_true = int(places.tp[-1]) if len(places.tp) else 0
+    n = len(kinds.rises)
+    n_true = int(kinds.tp[-1]) if n else 0
     positive, tp, predicted = (  # whole numbers, of which NumPy divides doubles much faster
-        column.astype(np.float64) for column in (places.positive, places.tp, places.predicted)
+        column.astype(np.float64) for column in (kinds.times[:n], kinds.tp, kinds.predicted)
     )
     found = positive * tp
     precision = found / predicted
     before = np.cumsum(precision)
+    whole = before[-1:].copy()
     before -= precision
     del precision
     predicted -= 1
     fewer = np.maximum(predicted, 1, out=predicted)  # where it is 0, so are the numerators
     found /= fewer
-    without = np.concatenate([before, _sum_from(found)])
-    without[len(found) :] += before
+    at_rise = before + _sum_from(found)
     after = np.multiply(positive, tp - 1, out=found)
     after /= fewer
     own = np.maximum(positive - 1, 0, out=positive)
     own *= np.maximum(tp - 1, 0)
     own /= fewer
-    with_label = without[: len(found)]
+    with_label = before
     with_label += own
     with_label += _sum_from(after)
     with_label -= after
-    return _divide_kinds(without, n_true - 1, n_true)
+    without = np.concatenate([with_label, at_rise, at_rise, whole if n else np.zeros(1)])
+    return kinds.divide(without, n_true - 1, n_true)
 
 
-def _leave_out_of_order(places: Places) -> FloatArray:
-    """ROC AUC without an image of each kind, (2 * n_places,); ties count half."""
-    positive, negative, tp = places.positive, places.negative, places.tp
-    n_true, n_false = int(positive.sum()), int(negative.sum())
-    below = n_false - np.cumsum(negative) + negative / 2  # right pairs that a positive is in
-    above = tp - positive / 2
+def _leave_out_of_order(kinds: _Kinds) -> FloatArray:
+    """ROC AUC without an image of each kind; ties count half."""
+    n, tp = len(kinds.rises), kinds.tp
+    positive, tied = kinds.times[:n], kinds.times[n : 2 * n]
+    n_true, n_false = int(positive.sum()), int(kinds.times[n:].sum())
+    below = n_false - (kinds.predicted - tp) + tied / 2  # right pairs that a positive is in
+    above = np.concatenate([tp - positive / 2, [0], tp])
     without = float(positive @ below) - np.concatenate([below, above])
-    return _divide_kinds(without, (n_true - 1) * n_false, n_true * (n_false - 1))
+    return kinds.divide(without, (n_true - 1) * n_false, n_true * (n_false - 1))
 
 
-_LEAVE_OUT: Mapping[str, Callable[[Places], FloatArray]] = MappingProxyType(
+_LEAVE_OUT: Mapping[str, Callable[[_Kinds], FloatArray]] = MappingProxyType(
     {_AP: _leave_out_of_precision, _AUC: _leave_out_of_order}
 )
 
@@ -378,12 +411,12 @@ def _leave_out_images(
     falling: FallingScores, places: Places, image_idx: IntArray
 ) -> Iterator[tuple[str, LeftOut, FloatArray]]:
     """Each area of a label without an image of each kind, and without each image."""
-    kinds, kind = _Kinds.of(places), places.find()
-    kind += np.multiply(~falling.is_true, len(places.tp), dtype=kind.dtype)
+    kinds = _Kinds.of(places)
+    kind = kinds.find(places, falling.is_true)
     of_image = np.empty_like(kind)
     of_image[image_idx] = kind
     for name, leave_out in _LEAVE_OUT.items():
-        without = leave_out(places)
+        without = leave_out(kinds)
         yield name, kinds.take(without), without[of_image]
 
 
@@ -411,13 +444,6 @@ def _count_kinds(is_true: BoolArray, group_idx: IntArray | None = None) -> tuple
 def _sum_from(values: FloatArray) -> FloatArray:
     """Sums of each value and all after it."""
     return np.asarray(np.cumsum(values[::-1])[::-1])
-
-
-def _divide_kinds(values: FloatArray, n_with: int, n_without: int) -> FloatArray:
-    """The first half of the values over one number, the second over the other; NaN over 0."""
-    for half, n in zip(np.split(values, 2), (n_with, n_without), strict=True):
-        np.divide(half, n or nan, out=half)
-    return values
 
 
 def delong(baseline_scores: FloatArray, candidate_scores: FloatArray, is_true: BoolArray) -> DeLong:
