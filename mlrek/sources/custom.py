@@ -12,7 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from pathlib import Path, PurePosixPath
-from typing import Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from msgspec import Struct
 from msgspec.json import Decoder, encode
@@ -33,7 +33,6 @@ from mlrek.formats.json_text import decode_json, quoted, say_unreadable
 from mlrek.formats.lookout import parse_lookout_arn
 from mlrek.formats.pictures_below import is_left_behind, is_picture
 from mlrek.formats.predictions import Answers, JoinOptions, Match, Unmatched
-from mlrek.formats.truth import GroundTruth
 from mlrek.sources.aws import AwsClients
 from mlrek.sources.description import parse_arn
 from mlrek.sources.entries import Part, PartReader, VersionEntry
@@ -49,6 +48,9 @@ from mlrek.sources.storage import (
 )
 from mlrek.sources.tree import FoundVersions, Tree, is_description, place_parts, read_all
 from mlrek.text import escape_unencodable
+
+if TYPE_CHECKING:
+    from mlrek.formats.truth import GroundTruth
 
 T = TypeVar("T")
 
@@ -591,7 +593,7 @@ def _read_list(
     return {} if place is None else read(place.files.read_whole(), place.uri)
 
 
-def _find_truth(predictions: ReadPlace, answers: Answers) -> GroundTruth:
+def _find_truth(predictions: ReadPlace, answers: Answers) -> "GroundTruth":
     """The truth that the predictions themselves hold.
 
     Raises:

@@ -19,7 +19,6 @@ from mlrek.metrics.reported import DEFAULT_THRESHOLD
 from mlrek.metrics.test_set import hide_signatures
 from mlrek.sources import custom, google, lookout, rekognition
 from mlrek.sources.aws import AwsClients, AwsOptions
-from mlrek.sources.contents import choose_storage, read_contents
 from mlrek.sources.description import make_up_version, parse_arn
 from mlrek.sources.entries import (
     FoundContents,
@@ -30,7 +29,6 @@ from mlrek.sources.entries import (
     SeenInTraining,
     VersionEntry,
 )
-from mlrek.sources.images import read_images
 from mlrek.sources.loose import EVALUATION_SUFFIXES, make_up_project
 from mlrek.sources.rekognition import (
     LiveProject,
@@ -140,6 +138,8 @@ class StoredSource:
         self, entry: VersionEntry, images: Sequence[str], folder: str, aws: AwsOptions
     ) -> FoundContents:
         """See `Source`."""
+        from mlrek.sources.contents import choose_storage, read_contents  # for what is logged
+
         return read_contents(
             choose_storage(self.storage, folder, AwsClients(aws)),
             entry,
@@ -155,6 +155,8 @@ class StoredSource:
 
     def read_images(self, entry: VersionEntry, uris: Sequence[str]) -> Iterator[bytes]:
         """See `Source`."""
+        from mlrek.sources.images import read_images  # for pages alone
+
         return read_images(self.storage, entry, uris)
 
 

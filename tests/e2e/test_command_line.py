@@ -12,7 +12,8 @@ OF_OTHERS = {
     *("mlrek.tracking.store", "mlrek.tracking.connection", "mlrek.registry.door"),
     *("mlrek.render.report", "mlrek.render.comparison_page", "mlrek.formats.google.collection"),
     *("mlrek.formats.stored", "mlrek.promotion.keeping", "mlrek.runs", "mlrek.policy"),
-    *("mlrek.render.document", "mlrek.metrics.thresholds"),
+    *("mlrek.render.document", "mlrek.metrics.thresholds", "mlrek.sources.contents"),
+    *("mlrek.sources.images", "mlrek.figures", "mlrek.formats.truth"),
 }
 """What commands on files of Rekognition do without."""
 OF_OTHER_TASKS = {

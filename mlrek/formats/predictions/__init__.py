@@ -6,11 +6,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from mlrek.evaluation import Boxes, Doubt, FloatArray, IntArray, SliceColumn, Task
-from mlrek.formats.truth import GroundTruth
+
+if TYPE_CHECKING:
+    from mlrek.formats.truth import GroundTruth
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,7 +48,7 @@ class Answers:
     lacks_ending: bool = False
     by_id: bool = False
     by_class: bool = False
-    truth: GroundTruth | None = None
+    truth: "GroundTruth | None" = None
     columns: tuple[SliceColumn, ...] = ()
     doubts: tuple[Doubt, ...] = ()
     warnings: tuple[str, ...] = ()
