@@ -110,7 +110,8 @@ def index_colours(pixels: Pixels, most: int = 256) -> Indexed:
     words = _read_words(pixels).ravel()
     starts = np.concatenate([[0], np.flatnonzero(words[1:] != words[:-1]) + 1])
     lengths = np.diff(starts, append=len(words))
-    channels = [(words[starts] >> shift) & 255 for shift in (0, 8, 16)]
+    runs = words[starts]
+    channels = [(runs >> shift) & 255 for shift in (0, 8, 16)]
     drop = 8 - _BITS
     bucket = sum((channel >> drop) << (i * _BITS) for i, channel in enumerate(channels))
     bucket = np.asarray(bucket, dtype=np.intp)
