@@ -306,8 +306,11 @@ _HEADER_DECODER = json.Decoder(_Header, dec_hook=_decode_array)
 
 
 def find_groups(names: list[str]) -> Iterator[ColumnGroup]:
-    """The groups that a file with columns of these names has."""
-    return (group for group in GROUPS if group.schema.names[0] in names)
+    """The groups that a file with columns of these names should have; always that of images."""
+    always = GROUPS[0]
+    for group in GROUPS:
+        if group is always or not set(names).isdisjoint(group.schema.names):
+            yield group
 
 
 def _write_image_labels(evaluation: Evaluation) -> list[pa.Array | pa.ChunkedArray]:

@@ -456,12 +456,16 @@ def test_another_file_is_refused(data):
         load_stored(data)
 
 
-def test_missing_column_is_refused(evaluation):
-    """A file that lost a column is damaged."""
+@pytest.mark.parametrize(
+    "name", ["image", "truth", "label", "confidence", "outcome", "base_label", "base_outcome"]
+)
+def test_missing_column_is_refused(evaluation, name):
+    """A file that lost a column is damaged, whichever of its group it is."""
+    evaluation = replace(evaluation, baseline=evaluation.records)
     table = parquet.read_table(io.BytesIO(dump_evaluation(evaluation)))
     sink = io.BytesIO()
-    parquet.write_table(table.drop_columns(["outcome"]), sink)
-    with pytest.raises(EvaluationError, match="outcome"):
+    parquet.write_table(table.drop_columns([name]), sink)
+    with pytest.raises(EvaluationError, match=rf'can be read: .*"{name}"'):
         load_stored(sink.getvalue())
 
 
