@@ -46,8 +46,9 @@ A code is a position in `labels`. The schema's metadata holds one JSON object un
 `schema_version`, `task`, `labels`, `thresholds` (null: not published), `pos_label` ('': none),
 `normalized` (whether corners are shares of the image's width and height, else they are pixels),
 `version` with its project, `reported`, `files`, `is_scored` (false where the predictions hold no
-confidences and each stands as 1; else it is not there), `doubts` (since schema 2), `warnings`, and
-`summary`, the provider's file as base64 of zlib.
+confidences and each stands as 1; else it is not there), `doubts` (since schema 2), `warnings`,
+`summary`, the provider's file as base64 of zlib, and `rows` and `columns`: how many rows and which
+columns were written (files of an earlier mlrek have neither); a file that has lost any is refused.
 """
 
 import zlib
@@ -84,7 +85,7 @@ from mlrek.evaluation import (
 )
 from mlrek.formats.columns import find_offsets
 from mlrek.formats.doubts import complete_doubts, doubt_unanswered
-from mlrek.formats.json_text import quoted
+from mlrek.formats.json_text import quoted, quoted_some
 from mlrek.formats.stored_slices import (
     SLICE_PREFIX,
     choose_encodings,
@@ -151,6 +152,8 @@ class _Header(Struct, kw_only=True):
     doubts: tuple[Doubt, ...] = ()
     warnings: tuple[str, ...]
     summary: bytes
+    rows: int | UnsetType = UNSET  # not there in files of an earlier mlrek, as `columns`
+    columns: tuple[str, ...] = ()
 
 
 # made at import: threads that made them at once would meet what is not made to its end
@@ -160,12 +163,12 @@ _SCHEMA_DECODER = json.Decoder(_SchemaVersion)
 def dump_evaluation(evaluation: Evaluation) -> bytes:
     """The evaluation as the bytes of a Parquet file; equal evaluations give equal bytes."""
     groups = [group for group in GROUPS if group.is_in(evaluation)]
-    header = json.encode(_build_header(evaluation), enc_hook=_encode_array)
     schema = pa.unify_schemas([group.schema for group in groups])
     columns = [column for group in groups for column in group.write(evaluation)]
     for one in evaluation.slice_columns:
         columns.append(write_slice_column(one))
         schema = schema.append(pa.field(f"{SLICE_PREFIX}{one.name}", columns[-1].type))
+    header = json.encode(_build_header(evaluation, schema.names), enc_hook=_encode_array)
     table = pa.Table.from_arrays(columns, schema=schema.with_metadata({_METADATA_KEY: header}))
     sink = BytesIO()
     parquet.write_table(
@@ -188,6 +191,7 @@ def load_stored(data: bytes) -> Evaluation:
     try:
         file = _open(data)
         header = _decode_header(file.schema_arrow.metadata or {})
+        _check_complete(file, header)
         columns: dict[str, Any] = {}
         for group in find_groups(file.schema_arrow.names):
             table = file.read(columns=group.schema.names)
@@ -245,6 +249,21 @@ def _open(data: bytes) -> parquet.ParquetFile:
     return file
 
 
+def _check_complete(file: parquet.ParquetFile, header: _Header) -> None:
+    """That the file still has the rows and columns it was written with.
+
+    Whatever else is missing, a whole group of columns would read as never there.
+
+    Raises:
+        ValueError: Something was lost.
+    """
+    lost = set(header.columns).difference(file.schema_arrow.names)
+    if lost:
+        raise ValueError(f"columns were lost: {quoted_some(sorted(lost))}")
+    if header.rows is not UNSET and header.rows != file.metadata.num_rows:
+        raise ValueError(f"it has {file.metadata.num_rows} rows, {header.rows} were written")
+
+
 def _decompress(summary: bytes) -> bytes:
     """The provider's file.
 
@@ -261,7 +280,7 @@ def _decompress(summary: bytes) -> bytes:
     return content
 
 
-def _build_header(evaluation: Evaluation) -> _Header:
+def _build_header(evaluation: Evaluation, columns: Sequence[str]) -> _Header:
     return _Header(
         task=evaluation.task,
         labels=evaluation.labels,
@@ -275,6 +294,8 @@ def _build_header(evaluation: Evaluation) -> _Header:
         doubts=evaluation.doubts,
         warnings=evaluation.warnings,
         summary=zlib.compress(evaluation.summary),
+        rows=len(evaluation.images),
+        columns=tuple(columns),
     )
 
 

@@ -305,6 +305,8 @@ def test_header_as_documented(evaluation):
     assert header["reported"]["aggregate"] == {"f1": 0.1}
     assert header["files"] == [{"role": "manifest", "uri": "s3://b/m", "size": 7, "sha256": "ab"}]
     assert header["warnings"] == ["one", "two"]
+    assert header["rows"] == 3
+    assert header["columns"] == ["image", "truth", "label", "confidence", "outcome"]
 
 
 def test_numbers_alone(evaluation):
@@ -456,17 +458,53 @@ def test_another_file_is_refused(data):
         load_stored(data)
 
 
+def _has_lost(evaluation, names):
+    table = parquet.read_table(io.BytesIO(dump_evaluation(evaluation)))
+    sink = io.BytesIO()
+    parquet.write_table(table.drop_columns(names), sink)
+    return sink.getvalue()
+
+
+def test_any_missing_column_is_refused(evaluation):
+    """A file that lost a column is damaged, whichever it is: also the only one of its kind."""
+    everything = replace(
+        _with_everything(evaluation),
+        slice_columns=(SliceColumn(name="site", numbers=np.arange(3.0)),),
+    )
+    names = parquet.read_schema(io.BytesIO(dump_evaluation(everything))).names
+    assert {"image", "base_outcome", "seen_in_training", "slice:site"} <= {*names}
+    for name in names:
+        with pytest.raises(EvaluationError, match=f"can be read: columns were lost: '{name}'"):
+            load_stored(_has_lost(everything, [name]))
+
+
+def test_a_missing_group_of_columns_is_refused(evaluation):
+    """Without the columns of the model adapted from, that model would seem never to have been."""
+    stored = replace(evaluation, baseline=evaluation.records)
+    names = ["base_label", "base_confidence", "base_outcome"]
+    with pytest.raises(EvaluationError, match="lost: 'base_confidence', 'base_label', 'base_outc"):
+        load_stored(_has_lost(stored, names))
+
+
+@pytest.mark.parametrize("rows", [slice(0), slice(2), [0, 1, 2, 2]])
+def test_missing_and_added_rows_are_refused(evaluation, rows):
+    """So is a file with more or fewer images than were written."""
+    table = parquet.read_table(io.BytesIO(dump_evaluation(evaluation)))
+    taken = table.take(np.arange(3)[rows])
+    sink = io.BytesIO()
+    parquet.write_table(taken, sink)
+    with pytest.raises(EvaluationError, match=f"it has {len(taken)} rows, 3 were written"):
+        load_stored(sink.getvalue())
+
+
 @pytest.mark.parametrize(
     "name", ["image", "truth", "label", "confidence", "outcome", "base_label", "base_outcome"]
 )
-def test_missing_column_is_refused(evaluation, name):
-    """A file that lost a column is damaged, whichever of its group it is."""
-    evaluation = replace(evaluation, baseline=evaluation.records)
-    table = parquet.read_table(io.BytesIO(dump_evaluation(evaluation)))
-    sink = io.BytesIO()
-    parquet.write_table(table.drop_columns([name]), sink)
+def test_missing_column_of_an_earlier_file_is_refused(evaluation, name):
+    """Files that do not tell their columns are refused where one of a group is not there."""
+    stored = _has_lost(replace(evaluation, baseline=evaluation.records), [name])
     with pytest.raises(EvaluationError, match=rf'can be read: .*"{name}"'):
-        load_stored(sink.getvalue())
+        load_stored(_rewrite(stored, columns=[]))
 
 
 @pytest.mark.parametrize(
