@@ -3,7 +3,7 @@
     python tests/benchmarks/run_all.py
     python tests/benchmarks/run_all.py again parse     # only these
 
-It takes half an hour on two processors, and 12 GB on the disk of TMPDIR. Ends with 1 where a target
+It takes an hour on two processors, and 12 GB on the disk of TMPDIR. Ends with 1 where a target
 is missed. Only figures of a quiet machine are worth keeping.
 """
 
@@ -21,14 +21,13 @@ README = HERE / "README.md"
 BEGIN, END = "<!-- measured by run_all.py -->", "<!-- end -->"
 BENCHMARKS = {
     "sync": "bench_sync.py --versions 5 --images 20000 --labels 20 --local --against tuned",
-    "sync-s3": "bench_sync.py --versions 5 --images 20000 --labels 20 --against tuned --wanted 2.5"
-    " --rounds 3",
+    "sync-s3": "bench_sync.py --versions 5 --images 20000 --labels 20 --against tuned --wanted 2.5",
     "sync-many": "bench_sync.py --versions 100 --images 2000 --labels 10 --records top1 --local"
-    " --against tuned --wanted 4 --rounds 3",
+    " --against tuned --wanted 4",
     "parse": "bench_parse.py --images 250000 --labels 20 --records top1",
     "parse-complete": "bench_parse.py --images 20000 --labels 20 --records complete",
     "tables": "bench_tables.py --images 1000000",
-    "split": "bench_split.py --images 250000 --labels 6 --rounds 3",
+    "split": "bench_split.py --images 250000 --labels 6",
     "memory": "bench_memory.py --images 250000 --labels 6",
     "metrics": "bench_metrics.py --images 250000",
     "numbers": "bench_numbers.py",
