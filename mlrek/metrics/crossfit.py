@@ -156,7 +156,8 @@ def fit_evaluation(
     is_complete = evaluation.is_scored and evaluation.records_kind == RecordsKind.COMPLETE
     if evaluation.task not in CROSSFIT_NAMES or is_lacking or not (is_complete and pairs.n_images):
         return None
-    folds = deal_folds(tuple(compress(groups or evaluation.images, find_counted(evaluation))))
+    keys, counted = groups or evaluation.images, find_counted(evaluation)
+    folds = deal_folds(keys if counted.all() else tuple(compress(keys, counted)))
     fit = fit_across(ranked, evaluation.thresholds, folds)
     values = compute_averages(fit.counts)
     if evaluation.task == Task.MULTILABEL:

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlrek.evaluation import BoolArray, FloatArray, IntArray
-from mlrek.metrics.counts import LabelCounts
+from mlrek.metrics.counts import LabelCounts, are_rising
 from mlrek.metrics.falling import FallingScores, find_ends
 from mlrek.metrics.ranking import RankedPairs
 
@@ -289,19 +289,26 @@ def deal_folds(keys: Sequence[str]) -> Folds:
     >>> deal_folds(["s3://b/1.jpg", "s3://b/2.jpg"]).fold.tolist()
     [2, 1]
     """
-    distinct = tuple(dict.fromkeys(keys))
+    are_distinct = are_rising(keys) or len(set(keys)) == len(keys)
+    distinct = keys if are_distinct else tuple(dict.fromkeys(keys))
     first, fold = _digest(distinct)
-    order = np.argsort(first)
-    if np.any(np.diff(first[order]) == 0):  # then they go as they came
-        order = np.argsort(first, kind="stable")
     part = np.empty(len(distinct), dtype=np.uint8)
     for own in range(N_FOLDS):
-        rows = order[fold[order] == own]
+        rows = np.flatnonzero(fold == own)
+        rows = rows[_find_order(first[rows])]
         part[rows] = own * PARTS + np.arange(len(rows)) % PARTS
-    if len(distinct) < len(keys):  # else each has its own place already
+    if not are_distinct:  # else each has its own place already
         codes = {key: code for code, key in enumerate(distinct)}
         part = part[np.fromiter(map(codes.__getitem__, keys), dtype=np.int64, count=len(keys))]
     return Folds(part=part, n_keys=len(distinct))
+
+
+def _find_order(numbers: NDArray[np.uint64]) -> NDArray[np.int64]:
+    """The order of numbers, of which equal ones go as they came."""
+    order = np.argsort(numbers)
+    rising = numbers[order]
+    are_apart = np.all(rising[1:] > rising[:-1])
+    return order if are_apart else np.argsort(numbers, kind="stable")
 
 
 def _digest(keys: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:

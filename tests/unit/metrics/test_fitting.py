@@ -171,6 +171,17 @@ def test_folds_are_by_digest_and_parts_of_equal_size():
     assert deal_folds(images[::-1]).part.tolist() == folds.part[::-1].tolist()
 
 
+def test_an_image_that_comes_twice_has_one_part_and_changes_no_other():
+    """In whatever order the names come, and however often."""
+    images = [f"s3://bucket/folder/{i:03}.jpg" for i in range(203)]
+    folds = deal_folds(images)
+
+    twice = deal_folds([*images[5:], *images])
+
+    assert twice.n_keys == 203
+    assert twice.part.tolist() == [*folds.part[5:].tolist(), *folds.part.tolist()]
+
+
 def test_images_of_a_group_stay_together():
     """Keys that are groups: every image of one is in the same part."""
     groups = [f"object-{i // 4}" for i in range(100)]
