@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mlrek.cli import options as opt
-from mlrek.cli.output import Output, collect_figures
+from mlrek.cli.output import Output, collect_figures, import_much
 from mlrek.cli.sync import Rule
 from mlrek.errors import UsageError
 from mlrek.text import fmt, span
@@ -110,7 +110,7 @@ def evaluate(
     from mlrek.tracking.connection import connect
     from mlrek.tracking.description import Options
 
-    collect_figures()
+    import_much()
     slicing = opt.make_slicing(slice_by, slices, joining.match)
     joins_slices = bool(slices) and joining.is_match_alone
     if joining.is_given and not predictions and not joins_slices:
@@ -140,6 +140,7 @@ def evaluate(
         aws=aws,
     )
     store = connect(tracking_uri)
+    collect_figures()
     referred = load_version(version, aws, lambda: store, skip_bad_lines=skip_bad_lines)
     with show_calls(output) as watch:
         own = evaluate_own_test_set(

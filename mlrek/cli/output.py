@@ -282,9 +282,19 @@ def write_file(option: str, path: str, content: bytes) -> None:
         raise UsageError(f"{option} {path}: cannot be written: {said}") from exc
 
 
+def import_much() -> None:
+    """Look for no garbage while what is imported makes millions of objects, which stay."""
+    gc.disable()
+
+
 def collect_figures() -> None:
-    """From now on look for garbage often, as a process that reads for `mlrek sync` does."""
+    """From now on look for garbage often, but in nothing that is there already.
+
+    So does a process that reads for `mlrek sync`.
+    """
+    gc.freeze()
     gc.set_threshold(50_000, 10, 10)
+    gc.enable()
 
 
 def make_streams_harmless(environ: Mapping[str, str]) -> None:

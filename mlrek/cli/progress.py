@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from threading import Event, Lock, Thread, Timer
 from typing import TYPE_CHECKING, Protocol
 
-from mlrek.cli.output import Output
+from mlrek.cli.output import Output, collect_figures
 from mlrek.text import escape_unprintable
 
 if TYPE_CHECKING:
@@ -208,13 +208,17 @@ class VersionsProgress:
         self.activity.begin(versions, "versions" if versions != 1 else "version")
         self.activity.enter("", "opening MLflow")
 
+    def open_store(self) -> None:
+        """MLflow is open: what its import made stays."""
+        self.activity.leave("")
+        collect_figures()
+
     def on_bytes(self, n: int) -> None:
         """Count bytes."""
         self.activity.on_bytes(n)
 
     def enter_version(self, entry: "VersionEntry", step: str) -> None:
         """A version is worked on."""
-        self.activity.leave("")
         self.activity.enter(_name(entry), step)
 
     def finish_version(self, result: "VersionResult") -> None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from mlrek.cli import options as opt
-from mlrek.cli.output import EXIT_FAILED, Output, collect_figures
+from mlrek.cli.output import EXIT_FAILED, Output, import_much
 from mlrek.errors import UsageError
 
 if TYPE_CHECKING:
@@ -158,7 +158,7 @@ def sync(
     from mlrek.runs.results import SyncOptions
     from mlrek.tracking.description import Options
 
-    collect_figures()
+    import_much()
     if not (sources or all_projects):
         raise UsageError("name a SOURCE, or give --all-projects; `mlrek sync --help` tells more")
     versions = tuple(filter(None, version or ()))

@@ -25,6 +25,7 @@ WORTH_SHARING: Final = 64 << 20
 _TOLD_BY: Final = frozenset((".json", ".jsonl", ".manifest", ".csv", ".tsv", ".parquet"))
 """Endings of files that are read, unlike images next to them."""
 _LOOKED_AT: Final = 2_000
+_OF_AWS: Final = ("botocore.session",)
 
 T = TypeVar("T")
 
@@ -105,7 +106,8 @@ def make_context() -> multiprocessing.context.BaseContext:
     if sys.platform == "win32":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload(["mlrek.runs.preload"])
+    far = [name for name in _OF_AWS if name in sys.modules]  # asked already, so it is read from
+    context.set_forkserver_preload([*far, "mlrek.runs.preload"])
     _start_fork_server()
     return context
 

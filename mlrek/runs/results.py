@@ -34,6 +34,9 @@ class Progress(Protocol):
     def start(self, versions: int) -> None:
         """The number of versions is known."""
 
+    def open_store(self) -> None:
+        """MLflow is imported and open, where there is a store."""
+
     def on_bytes(self, n: int) -> None:
         """So many more bytes of evaluation files are read."""
 
@@ -48,6 +51,9 @@ class SilentProgress:
     """Says nothing: for pipes, --quiet, --json and Python."""
 
     def start(self, versions: int) -> None:
+        """Nothing to show."""
+
+    def open_store(self) -> None:
         """Nothing to show."""
 
     def on_bytes(self, n: int) -> None:

@@ -204,7 +204,7 @@ def sync_opened(
         with ThreadPoolExecutor(max_workers=1) as ahead:  # MLflow takes seconds to import
             unlogged = entries if is_fresh(tracking_uri, environ) else []
             begun = ahead.submit(_begin, unlogged, options, workers)
-            store = connect_existing(tracking_uri) if options.dry_run else connect(tracking_uri)
+            store = _open_store(tracking_uri, options, progress)
         if store is not None and options.register:
             from mlrek.runs.results import check_registry
 
@@ -241,6 +241,12 @@ def sync_opened(
     if store and not options.dry_run and (around := environ.get(RUN_VARIABLE)):
         mark_project_run(store, around, _say_result(result))
     return result
+
+
+def _open_store(tracking_uri: str, options: SyncOptions, progress: Progress) -> Store | None:
+    store = connect_existing(tracking_uri) if options.dry_run else connect(tracking_uri)
+    progress.open_store()
+    return store
 
 
 def _open_sources(sources: Sequence[str], options: SyncOptions) -> Iterator[Source]:

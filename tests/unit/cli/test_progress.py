@@ -1,5 +1,6 @@
 """How a command goes on: what is said, and when, by a clock of the test's own."""
 
+import gc
 import io
 import os
 import pty
@@ -12,7 +13,7 @@ from collections.abc import Iterable
 import pytest
 from fakes.evaluations import save_archive
 
-from mlrek.cli.output import Output
+from mlrek.cli.output import Output, import_much
 from mlrek.cli.progress import (
     LINE_EVERY_S,
     Activity,
@@ -95,6 +96,21 @@ def test_lines_come_every_ten_seconds_and_none_before():
         (40, "0 of 2 versions, digits / v1 (logging), 40 s"),
         (50, "1 of 2 versions, digits / v2 (reading), 50 s"),
     ]
+
+
+def test_no_garbage_is_looked_for_while_mlflow_is_opened() -> None:
+    """Nor later in what its import made, which stays; from then on again in all that is new."""
+    thresholds = gc.get_threshold()
+    try:
+        import_much()
+        assert not gc.isenabled()
+        VersionsProgress(Activity()).open_store()
+        assert gc.isenabled()
+        assert gc.get_freeze_count() > 0
+    finally:
+        gc.unfreeze()
+        gc.enable()
+        gc.set_threshold(*thresholds)
 
 
 def test_nothing_is_said_where_nothing_is_known_yet():
