@@ -36,9 +36,14 @@ class ArtifactSender:
             place: The address of the run's artifacts.
             files: Their content by path.
         """
+        repository = self._open(place)
+        if (target := _find_folder(repository)) is not None:
+            yield
+            _write_files(target, files)
+            return
         with temporary_folder() as folder:
             _write_files(folder, files)
-            tasks = self._list_tasks(place, folder, files)
+            tasks = _list_tasks(repository, folder, files)
             if not self._is_served:
                 yield
                 for task in tasks:
@@ -53,23 +58,6 @@ class ArtifactSender:
                 for one in sent:
                     one.cancel()
                 wait(sent)
-
-    def _list_tasks(
-        self, place: str, folder: Path, files: Mapping[str, bytes]
-    ) -> list[Callable[[], object]]:
-        """What sends the files of a folder: one task a file, where a server takes them.
-
-        Clients of clouds are not all made for several threads: there one task sends them all.
-        """
-        from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
-
-        repository = self._open(place)
-        if not isinstance(repository, HttpArtifactRepository):
-            return [partial(repository.log_artifacts, str(folder))]
-        return [
-            partial(repository.log_artifact, str(folder / path), _name_folder(path))
-            for path in files
-        ]
 
     def _open(self, place: str) -> "ArtifactRepository":
         """As MLflow's client does, which would ask for the run's place first."""
@@ -102,11 +90,36 @@ def ask_layout(tracking_uri: str) -> PictureLayout:
     return find_layout(paths)
 
 
+def _find_folder(repository: "ArtifactRepository") -> Path | None:
+    """The folder of this machine that MLflow would copy files to, None where they are sent."""
+    from mlflow.store.artifact.local_artifact_repo import LocalArtifactRepository
+
+    if type(repository) is LocalArtifactRepository:  # a plug-in's may do more
+        return Path(repository.artifact_dir)
+    return None
+
+
+def _list_tasks(
+    repository: "ArtifactRepository", folder: Path, files: Mapping[str, bytes]
+) -> list[Callable[[], object]]:
+    """What sends the files of a folder: one task a file, where a server takes them.
+
+    Clients of clouds are not all made for several threads: there one task sends them all.
+    """
+    from mlflow.store.artifact.http_artifact_repo import HttpArtifactRepository
+
+    if not isinstance(repository, HttpArtifactRepository):
+        return [partial(repository.log_artifacts, str(folder))]
+    return [
+        partial(repository.log_artifact, str(folder / path), _name_folder(path)) for path in files
+    ]
+
+
 def _write_files(folder: Path, files: Mapping[str, bytes]) -> None:
+    for parent in {(folder / path).parent for path in files}:
+        parent.mkdir(parents=True, exist_ok=True)
     for path, content in files.items():
-        target = folder / path
-        target.parent.mkdir(parents=True, exist_ok=True)
-        target.write_bytes(content)
+        (folder / path).write_bytes(content)
 
 
 def _name_folder(path: str) -> str | None:

@@ -101,3 +101,12 @@ def test_the_files_of_a_folder_are_copied_after_the_block(tmp_path):
         str(p.relative_to(tmp_path / "run")): p.read_bytes() for p in tmp_path.rglob("run/**/*.*")
     }
     assert kept == FILES
+
+
+def test_the_files_of_a_folder_are_written_once(tmp_path, monkeypatch):
+    """They go through no temporary folder, of which each would be copied."""
+    monkeypatch.setattr("mlrek.tracking.artifacts.temporary_folder", lambda: pytest.fail("copied"))
+    with ArtifactSender(f"sqlite:///{tmp_path}/m.db").send((tmp_path / "run").as_uri(), FILES):
+        pass
+
+    assert (tmp_path / "run/folder/19.csv").exists()
