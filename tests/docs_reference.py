@@ -96,10 +96,10 @@ def _mark(text: str) -> str:
 
 
 def _write_options(words: str) -> str:
-    from mlrek.cli import app
+    from mlrek.cli import make_app
     from mlrek.cli.command import COMMON
 
-    command = typer.main.get_command(app)
+    command = typer.main.get_command(make_app())
     for word in words.split():
         command = command.commands[word]
     lines = []

@@ -2,41 +2,25 @@
 
 import gc
 import os
-from typing import Annotated
+import sys
+from collections.abc import Callable, Mapping
+from importlib import import_module
+from types import MappingProxyType
+from typing import Annotated, Final
 
 import typer
 from typer.main import get_command
 
-from mlrek.cli.catalogue import archive, projects, versions
-from mlrek.cli.check import check
-from mlrek.cli.command import CommandGroup, HelpfulCommand
-from mlrek.cli.comment import comment
-from mlrek.cli.compare import compare
-from mlrek.cli.completion import SHELL_VARIABLE, answer, install_option, show_option
-from mlrek.cli.evaluate import evaluate
+from mlrek.cli.command import SHELL_VARIABLE, CommandGroup, HelpfulCommand
 from mlrek.cli.options import RegisteringCommand, with_shared_options
 from mlrek.cli.output import EXIT_FAILED, make_streams_harmless, say_fault
-from mlrek.cli.policy import check_files, init, schema
-from mlrek.cli.promote import promote
-from mlrek.cli.show import show
-from mlrek.cli.sync import begin_sync, sync
-from mlrek.cli.ui import ui
-from mlrek.cli.verify import verify
 
 OBJECTS_BEFORE_COLLECTION = 250_000
 """Imports make many objects that stay: a command that only reads ends before garbage is looked for.
 
 What logs runs looks for it more often, as figures hold memory (`collect_figures`).
 """
-
-app = typer.Typer(
-    name="mlrek",
-    cls=CommandGroup,
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
+POLICY: Final = "policy"
 
 
 def _print_version(wanted: bool) -> None:
@@ -47,7 +31,18 @@ def _print_version(wanted: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
+def _install_completion(shell: str) -> str:
+    from mlrek.cli.completion import install_option
+
+    return install_option(shell)
+
+
+def _show_completion(shell: str) -> str:
+    from mlrek.cli.completion import show_option
+
+    return show_option(shell)
+
+
 def root(
     _version: Annotated[
         bool,
@@ -58,7 +53,7 @@ def root(
         typer.Option(
             "--install-completion",
             metavar="[bash|zsh|fish]",
-            callback=install_option,
+            callback=_install_completion,
             is_eager=True,
             help="Complete commands, files, versions and labels with Tab; default: in this shell.",
         ),
@@ -68,7 +63,7 @@ def root(
         typer.Option(
             "--show-completion",
             metavar="[bash|zsh|fish]",
-            callback=show_option,
+            callback=_show_completion,
             is_eager=True,
             help="Print the script that does so.",
         ),
@@ -83,27 +78,80 @@ def root(
     """
 
 
-app.command(cls=RegisteringCommand)(with_shared_options(sync, begin=begin_sync))
-for command in (versions, show, compare, check, promote, verify, evaluate, ui, projects, archive):
-    app.command(cls=HelpfulCommand)(with_shared_options(command))
-
-app.command(cls=HelpfulCommand, hidden=True)(with_shared_options(comment))  # for jobs, not people
-
-policies = typer.Typer(cls=CommandGroup)
-
-
-@policies.callback()
-def policy() -> None:
+def policies() -> None:
     """Write a policy to start from, check files, or say what policies may hold.
 
     Example: mlrek policy init examples/digits#v2-linear -o policy.toml
     """
 
 
-policies.command(cls=HelpfulCommand)(with_shared_options(init))
-policies.command("check", cls=HelpfulCommand)(with_shared_options(check_files))
-policies.command(cls=HelpfulCommand)(with_shared_options(schema))
-app.add_typer(policies, name="policy", no_args_is_help=True)
+def make_app(called: str = "") -> typer.Typer:
+    """The command line; with one command alone where that is called.
+
+    To import all commands, and to make their options, takes 20 ms.
+    """
+    app = typer.Typer(
+        name="mlrek",
+        cls=CommandGroup,
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    app.callback()(root)
+    is_known = called in {*_ADDED, POLICY}
+    for name, add in _ADDED.items():
+        if not is_known or name == called:
+            add(app)
+    if not is_known or called == POLICY:
+        app.add_typer(_make_policy_commands(), name=POLICY, no_args_is_help=True)
+    return app
+
+
+def _add_sync(app: typer.Typer) -> None:
+    from mlrek.cli.sync import begin_sync, sync
+
+    app.command(cls=RegisteringCommand)(with_shared_options(sync, begin=begin_sync))
+
+
+def _add(name: str, module: str, *, hidden: bool = False) -> Callable[[typer.Typer], None]:
+    """What adds the function of that name in a module of commands."""
+
+    def add(app: typer.Typer) -> None:
+        command: Callable[..., None] = getattr(import_module(f"mlrek.cli.{module}"), name)
+        app.command(cls=HelpfulCommand, hidden=hidden)(with_shared_options(command))
+
+    return add
+
+
+_ADDED: Final[Mapping[str, Callable[[typer.Typer], None]]] = MappingProxyType(
+    {
+        "sync": _add_sync,
+        "versions": _add("versions", "catalogue"),
+        "show": _add("show", "show"),
+        "compare": _add("compare", "compare"),
+        "check": _add("check", "check"),
+        "promote": _add("promote", "promote"),
+        "verify": _add("verify", "verify"),
+        "evaluate": _add("evaluate", "evaluate"),
+        "ui": _add("ui", "ui"),
+        "projects": _add("projects", "catalogue"),
+        "archive": _add("archive", "catalogue"),
+        "comment": _add("comment", "comment", hidden=True),  # for jobs, not people
+    }
+)
+"""What adds each command, in the order of the help; only then is its module imported."""
+
+
+def _make_policy_commands() -> typer.Typer:
+    from mlrek.cli.policy import check_files, init, schema
+
+    group = typer.Typer(cls=CommandGroup)
+    group.callback()(policies)
+    group.command(cls=HelpfulCommand)(with_shared_options(init))
+    group.command("check", cls=HelpfulCommand)(with_shared_options(check_files))
+    group.command(cls=HelpfulCommand)(with_shared_options(schema))
+    return group
 
 
 def main() -> None:
@@ -113,10 +161,12 @@ def main() -> None:
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
     gc.set_threshold(OBJECTS_BEFORE_COLLECTION, 10, 10)
     if os.environ.get(SHELL_VARIABLE):
-        answer(get_command(app), os.environ)
+        from mlrek.cli.completion import answer
+
+        answer(get_command(make_app()), os.environ)
         raise SystemExit
     try:
-        app()
+        make_app(next(iter(sys.argv[1:]), ""))()
     except Exception as exc:  # noqa: BLE001 - a fault of mlrek itself: said in one line, no secret
         say_fault(exc)
         raise SystemExit(EXIT_FAILED) from None

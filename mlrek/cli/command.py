@@ -28,6 +28,8 @@ if TYPE_CHECKING:
     from typer._click import Command as AnyCommand
     from typer._click import Context, HelpFormatter, Parameter
 
+SHELL_VARIABLE = "_MLREK_COMPLETE"
+"""What a shell sets that asks for completions."""
 SHELL_OPTIONS = frozenset({"--install-completion", "--show-completion"})
 MIN_WIDTH = 40
 MAX_WIDTH = 120

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Final
 import typer
 from typer.core import TyperGroup
 
+from mlrek.cli.command import SHELL_VARIABLE
 from mlrek.cli.values import Typed, Value, suggest_values
 from mlrek.errors import MlrekError, UsageError
 
@@ -29,7 +30,6 @@ if TYPE_CHECKING:
     from typer._click import Command as AnyCommand
     from typer._click import Parameter
 
-SHELL_VARIABLE: Final = "_MLREK_COMPLETE"
 LINE_VARIABLE: Final = "_MLREK_LINE"
 PATIENCE_S: Final = 4
 MAX_WORDS: Final = 500

@@ -5,7 +5,7 @@ import json
 import pytest
 from typer.testing import CliRunner
 
-from mlrek.cli import app
+from mlrek.cli import make_app
 
 LABELS = ("cat", "dog", "fox")
 N = 60
@@ -37,7 +37,7 @@ def make_predictions(path, change=str, labels=Y_PRED, confidence=lambda i: 0.95 
 def sync(predictions, truth, *options):
     """The exit code, and the one version, of a dry run in this process."""
     words = ["sync", str(predictions), "--truth", str(truth), "--project", "p", "--version", "v"]
-    result = CliRunner().invoke(app, [*words, "--dry-run", "--json", *options])
+    result = CliRunner().invoke(make_app(), [*words, "--dry-run", "--json", *options])
     (version,) = json.loads(result.stdout)["versions"]
     return result.exit_code, version
 

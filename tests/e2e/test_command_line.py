@@ -21,6 +21,14 @@ OF_OTHER_TASKS = {
     *("mlrek.metrics.slices", "mlrek.render.slices"),
 }
 """What `show` of a classification does without, where nobody asks for slices."""
+OF_OTHER_COMMANDS = {
+    f"mlrek.cli.{name}"
+    for name in (
+        *("catalogue", "check", "comment", "compare", "completion", "evaluate"),
+        *("policy", "promote", "show", "sync", "ui", "verify"),
+    )
+}
+"""Modules of commands: only that of the one that is called is imported."""
 HEAVY = {"mlflow", "numpy", "pandas", "sklearn", "scipy", "matplotlib", "boto3", "pyarrow"}
 
 
@@ -74,6 +82,7 @@ def test_what_reads_files_imports_no_store_and_draws_nothing(digits):
         found = list_imports(*args)
         assert found & (HEAVY | {"PIL", "scipy.optimize", "scipy.stats"}) <= allowed, args
         assert not found & OF_OTHERS, args
+        assert not found & (OF_OTHER_COMMANDS - {f"mlrek.cli.{args[0]}"}), args
         if args[0] == "show":
             assert not found & OF_OTHER_TASKS
 

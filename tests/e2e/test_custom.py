@@ -22,7 +22,7 @@ from sklearn.dummy import DummyClassifier
 from sklearn.naive_bayes import GaussianNB
 from typer.testing import CliRunner
 
-from mlrek.cli import app
+from mlrek.cli import make_app
 
 ROOT = Path(__file__).parents[2]
 ARN = "arn:aws:rekognition:us-east-1:111122223333:project/digits/1772442724118"
@@ -37,7 +37,7 @@ def mlrek(new_store, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", new_store)
 
     def run(*words):
-        result = CliRunner().invoke(app, [*map(str, words), "--json"])
+        result = CliRunner().invoke(make_app(), [*map(str, words), "--json"])
         return result.exit_code, json.loads(result.stdout) if result.stdout else result.stderr
 
     return run

@@ -8,7 +8,7 @@ import pytest
 from fakes.evaluations import PROJECT_ARN, save_archive
 from typer.testing import CliRunner
 
-from mlrek.cli import app
+from mlrek.cli import make_app
 from mlrek.errors import EvaluationError
 from mlrek.runs import workers
 
@@ -23,7 +23,7 @@ def saved(tmp_path):
 def sync(saved, store, jobs):
     """Sync the archive in this process; the action and reason of each version."""
     words = ["sync", str(saved), "--tracking-uri", store, "--jobs", str(jobs), "--json"]
-    result = CliRunner().invoke(app, words)
+    result = CliRunner().invoke(make_app(), words)
     versions = json.loads(result.stdout)["versions"]
     return {one["version"]: (one["action"], one["reason"]) for one in versions}
 

@@ -8,7 +8,7 @@ from builders.columns import list_columns
 from mlflow import MlflowClient
 from typer.testing import CliRunner
 
-from mlrek.cli import app
+from mlrek.cli import make_app
 from mlrek.formats.stored import load_stored
 
 ROOT = Path(__file__).parents[2]
@@ -21,7 +21,7 @@ def mlrek(new_store, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", new_store)
 
     def run(*words):
-        return CliRunner().invoke(app, [*map(str, words), "--json"])
+        return CliRunner().invoke(make_app(), [*map(str, words), "--json"])
 
     return run
 

@@ -10,7 +10,7 @@ from docs_outputs import DOCS, README, ROOT, list_pages, read_blocks, read_page
 from docs_reference import generate, list_keys, list_words, select_keys
 
 import mlrek
-from mlrek.cli import app
+from mlrek.cli import make_app
 from mlrek.evaluation import DoubtKind
 from mlrek.policy.parsing import parse_policy
 from mlrek.policy.schema import build_schema
@@ -69,7 +69,7 @@ def test_every_doubt_is_explained():
 def test_every_command_is_documented():
     """Each has its options and an example on the page of commands."""
     page = read_page("commands.md")
-    commands = typer.main.get_command(app).commands
+    commands = typer.main.get_command(make_app()).commands
     names = [name for name, one in commands.items() if not one.hidden and name != "policy"]
     names += [f"policy {name}" for name in commands["policy"].commands]
     typed = "\n".join(block.body for block in read_blocks(page) if block.language == "sh")
@@ -121,7 +121,7 @@ def test_links_into_the_repository_lead_somewhere(page):
 @pytest.mark.parametrize("page", PAGES)
 def test_commands_and_options_exist(page):
     """Each `mlrek …` that a page shows, also where it is not run."""
-    group = typer.main.get_command(app)
+    group = typer.main.get_command(make_app())
     text = read_page(page)
     shown = [b.body for b in read_blocks(text) if b.language in ("", "sh", "yaml")]
     shown += re.findall(r"`([^`\n]*\bmlrek [^`\n]*)`", text)

@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from typer.main import get_command
 
-from mlrek.cli import app
+from mlrek.cli import make_app
 from mlrek.policy.parsing import parse_policy
 
 ROOT = Path(__file__).parents[2]
@@ -52,7 +52,7 @@ def check_entry(mlproject) -> dict[str, Any]:
 @pytest.fixture(scope="module")
 def sync_command() -> typer.core.TyperCommand:
     """`mlrek sync`, as Typer built it."""
-    return get_command(app).commands["sync"]
+    return get_command(make_app()).commands["sync"]
 
 
 def test_conda_installs_the_dependencies_of_pyproject(pyproject, conda):
@@ -154,7 +154,7 @@ def test_mlproject_runs_the_code_of_its_folder(main_entry):
 
 def test_the_gate_of_the_project_is_mlrek_check(check_entry):
     """Values arrive whatever characters they have; what is not given counts as not given."""
-    command = get_command(app).commands["check"]
+    command = get_command(make_app()).commands["check"]
     values = {"candidate": "models:/a b;c/3", "policy": "my policy.toml"}
 
     assert check_entry["command"].startswith("python -m mlrek check ")

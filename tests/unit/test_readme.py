@@ -7,7 +7,7 @@ import pytest
 import typer
 import yaml
 
-from mlrek.cli import app
+from mlrek.cli import make_app
 from mlrek.policy.parsing import parse_policy
 
 ROOT = Path(__file__).parents[2]
@@ -26,7 +26,7 @@ def read_blocks(language: str) -> list[str]:
 
 def list_options() -> dict[str, set[str]]:
     """The options of each command."""
-    commands = typer.main.get_command(app).commands
+    commands = typer.main.get_command(make_app()).commands
     return {
         name: {option for p in command.params for option in (*p.opts, *p.secondary_opts)}
         for name, command in commands.items()

@@ -9,7 +9,7 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from mlrek.cli import app
+from mlrek.cli import make_app
 from mlrek.cli.completion import answer, install_completion
 from mlrek.errors import UsageError
 
@@ -57,7 +57,7 @@ def complete(capsys):
     """The words that a shell is given for a line, without what explains them."""
 
     def run(line: str, shell: str = "fish") -> list[str]:
-        answer(get_command(app), {"_MLREK_COMPLETE": shell, "_MLREK_LINE": line})
+        answer(get_command(make_app()), {"_MLREK_COMPLETE": shell, "_MLREK_LINE": line})
         shown = capsys.readouterr()
         assert shown.err == ""
         return [word.partition("\t")[0] for word in shown.out.splitlines()]
@@ -179,9 +179,9 @@ def test_another_shell_is_refused_with_those_there_are(tmp_path):
 def test_the_script_is_shown_and_installed_by_options(monkeypatch, tmp_path):
     """Of the shell that is named."""
     monkeypatch.setenv("HOME", str(tmp_path))
-    shown = CliRunner().invoke(app, ["--show-completion", "zsh"])
-    done = CliRunner().invoke(app, ["--install-completion", "fish"])
-    refused = CliRunner().invoke(app, ["--show-completion", "tcsh"])
+    shown = CliRunner().invoke(make_app(), ["--show-completion", "zsh"])
+    done = CliRunner().invoke(make_app(), ["--install-completion", "fish"])
+    refused = CliRunner().invoke(make_app(), ["--show-completion", "tcsh"])
 
     assert shown.stdout.startswith("#compdef mlrek")
     assert str(tmp_path / ".config/fish/completions/mlrek.fish") in done.stdout

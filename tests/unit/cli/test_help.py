@@ -6,7 +6,7 @@ import pytest
 from fakes.commands import COMMANDS
 from typer.testing import CliRunner
 
-from mlrek.cli import app
+from mlrek.cli import make_app
 
 WIDTHS = (60, 80, 120, 200)
 TITLES = {"Arguments:", "Options:", "Common options:"}
@@ -15,7 +15,7 @@ TITLES = {"Arguments:", "Options:", "Common options:"}
 def read_help(command: str, width: int, monkeypatch) -> list[str]:
     """The lines of a command's help in a terminal of that width."""
     monkeypatch.setenv("COLUMNS", str(width))
-    done = CliRunner().invoke(app, [*command.split(), "--help"])
+    done = CliRunner().invoke(make_app(), [*command.split(), "--help"])
     assert done.exit_code == 0
     return done.stdout.splitlines()
 
@@ -79,7 +79,7 @@ def test_help_explains_every_option(command, monkeypatch):
 
 def test_a_bare_command_shows_its_help(monkeypatch):
     """`mlrek` alone is wrong usage, and shows which commands there are."""
-    done = CliRunner().invoke(app, [])
+    done = CliRunner().invoke(make_app(), [])
 
     assert done.exit_code == 2
     assert "Commands:" in done.stdout

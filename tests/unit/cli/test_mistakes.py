@@ -4,7 +4,7 @@ import pytest
 from fakes.commands import COMMANDS
 from typer.testing import CliRunner
 
-from mlrek.cli import app
+from mlrek.cli import make_app
 
 LIBRARIES = (
     "Input should be",
@@ -65,7 +65,7 @@ def _list_wrong() -> list[list[str]]:
 @pytest.mark.parametrize("words", _list_wrong(), ids=" ".join)
 def test_wrong_words_are_answered_in_one_line_of_ours(words):
     """Whatever is wrong with a command's words, no library's wording is shown."""
-    done = CliRunner().invoke(app, words)
+    done = CliRunner().invoke(make_app(), words)
 
     assert done.exit_code == 2, done.output
     assert done.stdout == ""
@@ -99,4 +99,4 @@ def test_wrong_words_are_answered_in_one_line_of_ours(words):
 )
 def test_an_answer_says_what_to_type(words, said):
     """What is wrong, where, and what was probably meant."""
-    assert said in CliRunner().invoke(app, words).stderr
+    assert said in CliRunner().invoke(make_app(), words).stderr

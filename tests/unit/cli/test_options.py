@@ -6,7 +6,7 @@ from pathlib import Path
 from typer.testing import CliRunner
 
 from mlrek import sources
-from mlrek.cli import app
+from mlrek.cli import make_app
 from mlrek.cli.output import Output
 from mlrek.render import Block, Line
 
@@ -20,7 +20,7 @@ def test_shared_options_follow_the_arguments_of_any_command(monkeypatch, tmp_pat
         sources, "open_source", lambda text, aws: asked.append((text, aws)) or open_source(text)
     )
     words = ["archive", DIGITS, str(tmp_path / "saved"), "--region", "eu-west-1", "--json"]
-    result = CliRunner().invoke(app, words)
+    result = CliRunner().invoke(make_app(), words)
 
     assert asked == [(DIGITS, sources.AwsOptions(region="eu-west-1"))]
     assert len(json.loads(result.stdout)["versions"]) == 4

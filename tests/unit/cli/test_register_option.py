@@ -4,12 +4,12 @@ import pytest
 from typer.main import get_command
 from typer.testing import CliRunner
 
-from mlrek.cli import app
+from mlrek.cli import make_app
 
 
 def read(line: str) -> str:
     """What `mlrek sync` understands of a line."""
-    given = get_command(app).commands["sync"].make_context("sync", line.split()).params
+    given = get_command(make_app()).commands["sync"].make_context("sync", line.split()).params
     sources = ["*"] if given["all_projects"] else given["sources"]
     return f"{sources} {given['register']!r} {given['experiment']!r} {given['force']}"
 
@@ -54,7 +54,7 @@ def test_the_next_word_is_the_name_where_it_can_be_one(line, understood):
 
 def test_a_wrong_option_is_told_of_as_ever():
     """The look ahead says nothing."""
-    result = CliRunner().invoke(app, ["sync", "s", "--register", "n", "--nope"])
+    result = CliRunner().invoke(make_app(), ["sync", "s", "--register", "n", "--nope"])
 
     assert result.exit_code == 2
     assert "--nope" in result.output

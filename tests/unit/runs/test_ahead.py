@@ -81,14 +81,14 @@ def test_it_is_started_before_what_takes_long() -> None:
     """The command starts it before it imports its own slower parts."""
     code = """if True:
         import sys
-        from mlrek.cli import app
+        from mlrek.cli import make_app
         from mlrek.runs import meanwhile
         def note(*_):
             print([name for name in sys.modules if name in
                    ("pyarrow", "mlrek.runs.sync", "mlrek.sources", "mlrek.metrics")])
             raise SystemExit
         meanwhile.start_ahead = note
-        app(["sync", "folder"])
+        make_app()(["sync", "folder"])
     """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert (done.stdout, done.stderr) == ("[]\n", "")
