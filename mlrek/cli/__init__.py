@@ -32,15 +32,19 @@ def _print_version(wanted: bool) -> None:
 
 
 def _install_completion(shell: str) -> str:
-    from mlrek.cli.completion import install_option
+    if shell:
+        from mlrek.cli.completion import install_option
 
-    return install_option(shell)
+        install_option(shell)
+    return shell
 
 
 def _show_completion(shell: str) -> str:
-    from mlrek.cli.completion import show_option
+    if shell:
+        from mlrek.cli.completion import show_option
 
-    return show_option(shell)
+        show_option(shell)
+    return shell
 
 
 def root(

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from inspect import cleandoc
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 import typer
 from typer.core import TyperGroup
@@ -358,18 +358,14 @@ class _limited:  # noqa: N801 - used like a function
         raise TimeoutError
 
 
-def show_option(value: str) -> str:
+def show_option(value: str) -> NoReturn:
     """`--show-completion`: print the script."""
-    if value:
-        typer.echo(SCRIPTS[choose_shell(value, os.environ)].strip())
-        raise typer.Exit
-    return value
+    typer.echo(SCRIPTS[choose_shell(value, os.environ)].strip())
+    raise typer.Exit
 
 
-def install_option(value: str) -> str:
+def install_option(value: str) -> NoReturn:
     """`--install-completion`: write the script, and say where."""
-    if value:
-        path = install_completion(value, os.environ)
-        typer.echo(f"completion is installed in {path}; it works in the next terminal you open")
-        raise typer.Exit
-    return value
+    path = install_completion(value, os.environ)
+    typer.echo(f"completion is installed in {path}; it works in the next terminal you open")
+    raise typer.Exit
