@@ -16,7 +16,7 @@ FORMATS: Final = ("JPEG", "PNG", "GIF", "BMP", "WEBP", "ICO")
 """What the services take (Google the last four). Pillow knows more, also some that run programs."""
 
 MAX_PIXELS: Final = 4096 * 4096
-_PNG_HEAD: Final = b"\x89PNG\r\n\x1a\n"
+PNG_HEAD: Final = b"\x89PNG\r\n\x1a\n"
 _PNG_SIZE: Final = struct.Struct(">II")  # width and height, after the head and the chunk's own 8
 
 T = TypeVar("T")
@@ -88,10 +88,10 @@ def _decode(image: "Image") -> Pixels:
 
 def _holds_large_png(icon: bytes, max_pixels: int) -> bool:
     """Whether a PNG in an icon is larger than the icon says: Pillow decodes it all the same."""
-    start = icon.find(_PNG_HEAD)
+    start = icon.find(PNG_HEAD)
     while start >= 0:
         size = icon[start + 16 : start + 24]
         if len(size) == _PNG_SIZE.size and np.prod(_PNG_SIZE.unpack(size)) > max_pixels:
             return True
-        start = icon.find(_PNG_HEAD, start + 1)
+        start = icon.find(PNG_HEAD, start + 1)
     return False

@@ -10,8 +10,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
+from struct import pack
 from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, overload
 from unicodedata import bidirectional, normalize
+from zlib import compress, crc32
 
 import numpy as np
 from matplotlib import __version__ as matplotlib_version
@@ -31,10 +33,10 @@ from mlrek.evaluation import FloatArray
 from mlrek.figures.paint import (
     KEEPS_TEXTS,
     index_colours,
-    open_codes,
     open_pixels,
     paint_padded,
 )
+from mlrek.figures.pictures import PNG_HEAD
 from mlrek.figures.sheet import Pane, Sheet
 
 MAIN_FAMILY: Final = "DejaVu Sans"  # comes with matplotlib
@@ -96,6 +98,7 @@ WHITE: Final = "#ffffff"
 
 _BORDER_WIDTH: Final = 4.0  # half of it lies outside
 
+_INDEXED: Final = 3  # the kind of PNG whose pixels are places in a palette
 PNG_COMPRESSION: Final = 3  # half the time of 6, and a tenth more bytes
 THUMBNAIL: Final = 256
 """Pixels of the longer side of a picture as MLflow's charts page shows it."""
@@ -284,10 +287,21 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
 
 
 def encode_codes(codes: NDArray[np.uint8], palette: NDArray[np.uint8]) -> bytes:
-    """A PNG file of places in a palette, (height, width), of red, green and blue, (colours, 3)."""
-    buffer = BytesIO()
-    open_codes(codes, palette).save(buffer, "png", compress_level=PNG_COMPRESSION)
-    return buffer.getvalue()
+    """A PNG file of places in a palette, (height, width), of red, green and blue, (colours, 3).
+
+    Made here, as Pillow takes a fifth longer for larger files: its hash tables outgrow the cache.
+    """
+    height, width = codes.shape
+    rows = np.zeros((height, 1 + width), dtype=np.uint8)  # each begins with its filter: none
+    rows[:, 1:] = codes
+    return PNG_HEAD + b"".join(
+        (
+            _build_chunk(b"IHDR", pack(">2I5B", width, height, 8, _INDEXED, 0, 0, 0)),
+            _build_chunk(b"PLTE", palette.tobytes()),
+            _build_chunk(b"IDAT", compress(rows.data, PNG_COMPRESSION)),
+            _build_chunk(b"IEND", b""),
+        )
+    )
 
 
 def encode_thumbnail(pixels: NDArray[np.uint8]) -> bytes:
@@ -300,6 +314,11 @@ def encode_thumbnail(pixels: NDArray[np.uint8]) -> bytes:
     buffer = BytesIO()
     open_pixels(pixels).resize(size).save(buffer, "webp")
     return buffer.getvalue()
+
+
+def _build_chunk(kind: bytes, content: bytes) -> bytes:
+    """A part of a PNG file: its length, its kind, what it holds, and the check sum of both."""
+    return pack(">I", len(content)) + kind + content + pack(">I", crc32(kind + content))
 
 
 def say_images(images: int) -> str:

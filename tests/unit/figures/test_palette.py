@@ -1,11 +1,14 @@
 """From pixels to places in a palette."""
 
+from io import BytesIO
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
 from mlrek.figures.paint import index_colours, open_pixels
+from mlrek.figures.style import encode_codes
 
 
 def show(indexed):
@@ -55,3 +58,14 @@ def test_a_photograph_has_colours_as_pillow_chooses_them():
     pixels = np.random.default_rng(0).integers(0, 256, (200, 200, 3)).astype(np.uint8)
     few = Image.fromarray(pixels).quantize(256, method=Image.Quantize.FASTOCTREE, dither=0)
     assert (show(index_colours(pixels)) == np.asarray(few.convert("RGB"))).all()
+
+
+@given(seed=st.integers(0, 2**32 - 1), colours=st.integers(1, 256))
+def test_a_file_of_places_in_a_palette_is_what_pillow_reads(seed, colours):
+    """Of any size and number of colours: whole, with right check sums, and the same pixels."""
+    rng = np.random.default_rng(seed)
+    palette = rng.integers(0, 256, (colours, 3)).astype(np.uint8)
+    codes = rng.integers(0, colours, rng.integers(1, 40, 2)).astype(np.uint8)
+    content = encode_codes(codes, palette)
+    Image.open(BytesIO(content)).verify()
+    assert (np.asarray(Image.open(BytesIO(content)).convert("RGB")) == palette[codes]).all()
