@@ -76,7 +76,7 @@ def measure_version(
 ) -> Measured:
     """Compute what one version does; `labels` are those of both, in shared order."""
     codes = _code_labels(evaluation, labels)
-    ranked = rank_pairs(evaluation)
+    ranked = rank_pairs(evaluation, is_shared=True)
     metrics = compute_numbers(evaluation, rule, ranked)
     rows = translate_rows(metrics, codes, len(evaluation.images))
     return Measured(

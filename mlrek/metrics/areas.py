@@ -76,7 +76,6 @@ class _Area:
     """
 
     name: str
-    label_idx: int
     value: float
     left_out: LeftOut
     by_unit: FloatArray
@@ -227,40 +226,80 @@ class DeLong:
         return self.candidate_auc - self.baseline_auc
 
 
+class LabelAreas:
+    """Estimates the areas of each label and their means, label by label.
+
+    Args:
+        ranked: Of these scores.
+        units: Those of the ranked images.
+    """
+
+    def __init__(self, ranked: RankedPairs, units: Units) -> None:
+        n_labels = ranked.pairs.n_labels
+        self._missing, self._units, self._n_added = ranked.missing, units, 0
+        self._values = {name: np.full(n_labels, nan) for name in _COLUMNS}
+        self._ends = {
+            f"{column}_{end}": np.full(n_labels, nan)
+            for column in _COLUMNS.values()
+            for end in ("low", "high")
+        }
+        asked = not (ranked.missing or units.lacking) and ranked.pairs.n_images > 0
+        self._means = {name: _Mean() for name in _COLUMNS} if asked else {}
+        self._groups = _leave_out_groups(ranked, units) if asked and units.are_groups else {}
+
+    def add(self, scores: FallingScores) -> None:
+        """The next label."""
+        i, self._n_added = self._n_added, self._n_added + 1
+        places = scores.count_places()
+        values = dict(zip(_COLUMNS, compute_areas(places), strict=True))
+        for name, value in values.items():
+            self._values[name][i] = value
+        if not self._means:
+            return
+        unit_idx = self._units.unit_idx[scores.image_idx] if self._groups else None
+        n_least, n_most = _count_kinds(scores.is_true, unit_idx)
+        for name, left_out, by_unit in self._leave_out(i, scores, places):
+            one = _Area(
+                name=name,
+                value=values[name],
+                left_out=left_out,
+                by_unit=by_unit,
+                n_least=n_least,
+                n_most=n_most,
+            )
+            self._means[name].add(one)
+            number = one.estimate(self._units)
+            self._ends[f"{_COLUMNS[name]}_low"][i] = number.low
+            self._ends[f"{_COLUMNS[name]}_high"][i] = number.high
+
+    def _leave_out(
+        self, label_idx: int, scores: FallingScores, places: Places
+    ) -> Iterator[tuple[str, LeftOut, FloatArray]]:
+        if not self._groups:
+            yield from _leave_out_images(scores, places)
+            return
+        for name in _COLUMNS:
+            group = self._groups[f"{name}/{label_idx}"]
+            yield name, group, group.values
+
+    def finish(self) -> Areas:
+        """The areas, once all labels are there."""
+        ap, roc_auc = self._values[_AP], self._values[_AUC]
+        reason = self._missing or self._units.lacking
+        macro = _average(ap, roc_auc, reason, is_missing=bool(self._missing))
+        macro |= {
+            f"{name}_macro": mean.estimate(f"{name}_macro", macro[f"{name}_macro"], self._units)
+            for name, mean in self._means.items()
+        }
+        return Areas(ap=ap, roc_auc=roc_auc, ends=self._ends, macro=macro)
+
+
 def estimate_areas(ranked: RankedPairs, units: Units) -> Areas:
     """The areas of each label and their means; `units` are those of the ranked images."""
-    n_labels = ranked.pairs.n_labels
-    if ranked.missing or not ranked.pairs.n_images or units.lacking:
-        values, means = dict(zip(_COLUMNS, score_areas(ranked), strict=True)), {}
-    else:
-        values = {name: np.full(n_labels, nan) for name in _COLUMNS}
-        means = {name: _Mean() for name in _COLUMNS}
-    ends = {
-        f"{column}_{end}": np.full(n_labels, nan)
-        for column in _COLUMNS.values()
-        for end in ("low", "high")
-    }
-    for one in _leave_out(ranked, units) if means else ():
-        means[one.name].add(one)
-        number = one.estimate(units)
-        values[one.name][one.label_idx] = one.value
-        ends[f"{_COLUMNS[one.name]}_low"][one.label_idx] = number.low
-        ends[f"{_COLUMNS[one.name]}_high"][one.label_idx] = number.high
-    reason = ranked.missing or units.lacking
-    macro = _average(values[_AP], values[_AUC], reason, is_missing=bool(ranked.missing))
-    macro |= {
-        f"{name}_macro": mean.estimate(f"{name}_macro", macro[f"{name}_macro"], units)
-        for name, mean in means.items()
-    }
-    return Areas(ap=values[_AP], roc_auc=values[_AUC], ends=ends, macro=macro)
-
-
-def score_areas(ranked: RankedPairs) -> tuple[FloatArray, FloatArray]:
-    """Average precision and ROC AUC of each label, (n_labels,) each; NaN where undefined."""
-    if ranked.missing:
-        return np.full(ranked.pairs.n_labels, nan), np.full(ranked.pairs.n_labels, nan)
-    areas = np.array([compute_areas(one.count_places()) for one in ranked.falling])
-    return areas[:, 0], areas[:, 1]
+    areas = LabelAreas(ranked, units)
+    for scores in () if ranked.missing else ranked.read():
+        areas.add(scores)
+    return areas.finish()
 
 
 def estimate_area(
@@ -279,7 +318,6 @@ def estimate_area(
     return {
         name: _Area(
             name=name,
-            label_idx=0,
             value=value,
             left_out=kinds.take(_LEAVE_OUT[name](kinds)),
             by_unit=np.zeros(0),
@@ -381,40 +419,14 @@ def _average(
     }
 
 
-def _leave_out(ranked: RankedPairs, units: Units) -> Iterator[_Area]:
-    """The areas of each label, and without each unit."""
-    groups = _leave_out_groups(ranked, units) if units.are_groups else {}
-    for i, falling in enumerate(ranked.falling):
-        places = falling.count_places()
-        image_idx = ranked.pairs.image_idx[falling.rows]
-        unit_idx = units.unit_idx[image_idx] if groups else None
-        n_least, n_most = _count_kinds(falling.is_true, unit_idx)
-        found = (
-            ((name, groups[f"{name}/{i}"], groups[f"{name}/{i}"].values) for name in _COLUMNS)
-            if groups
-            else _leave_out_images(falling, places, image_idx)
-        )
-        values = dict(zip(_COLUMNS, compute_areas(places), strict=True))
-        for name, left_out, by_unit in found:
-            yield _Area(
-                name=name,
-                label_idx=i,
-                value=values[name],
-                left_out=left_out,
-                by_unit=by_unit,
-                n_least=n_least,
-                n_most=n_most,
-            )
-
-
 def _leave_out_images(
-    falling: FallingScores, places: Places, image_idx: IntArray
+    falling: FallingScores, places: Places
 ) -> Iterator[tuple[str, LeftOut, FloatArray]]:
     """Each area of a label without an image of each kind, and without each image."""
     kinds = _Kinds.of(places)
     kind = kinds.find(places, falling.is_true)
     of_image = np.empty_like(kind)
-    of_image[image_idx] = kind
+    of_image[falling.image_idx] = kind
     for name, leave_out in _LEAVE_OUT.items():
         without = leave_out(kinds)
         yield name, kinds.take(without), without[of_image]

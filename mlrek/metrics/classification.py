@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from mlrek.evaluation import BoolArray, Evaluation, FloatArray, Task
 from mlrek.metrics import ConfusionMatrix, Metrics, Number, PredictionRule
-from mlrek.metrics.areas import estimate_areas
 from mlrek.metrics.counts import (
     NO_TRUTH_REASON,
     UNDEFINED_REASONS,
@@ -20,13 +19,7 @@ from mlrek.metrics.counts import (
     count_labels,
     count_pairs,
 )
-from mlrek.metrics.crossfit import compute_crossfit
-from mlrek.metrics.curves import (
-    compute_at_threshold,
-    compute_precision_recall,
-    compute_threshold_curves,
-    warn_constant,
-)
+from mlrek.metrics.curves import compute_at_threshold, warn_constant
 from mlrek.metrics.decisions import Sample, list_predictions, predict
 from mlrek.metrics.estimates import estimate_counted, widen_means
 from mlrek.metrics.left_out import (
@@ -40,6 +33,7 @@ from mlrek.metrics.left_out import (
     score_labels,
     warn_zero_division,
 )
+from mlrek.metrics.order_numbers import compute_order_numbers
 from mlrek.metrics.probabilities import compute_consistency, compute_probability_numbers
 from mlrek.metrics.ranking import RankedPairs, rank_pairs
 from mlrek.metrics.reported import Basis, count_reported, reconcile
@@ -77,18 +71,11 @@ def compute_classification(
     """
     labels = evaluation.labels
     sample = predict(evaluation, rule)
-    ranked = ranked or rank_pairs(evaluation)
+    ranked = ranked or rank_pairs(evaluation, is_shared=sampling.groups is not None)
     units = sampling.find_units(len(evaluation.images), evaluation.truth.counts > 0)
     matrix = _count_sample(sample, len(labels))
-    precision_recall = compute_precision_recall(evaluation, ranked) if curves else ()
-    threshold_curves = (
-        compute_threshold_curves(evaluation, ranked.pairs, ranked.falling) if curves else None
-    )
-    crossfit = compute_crossfit(
-        evaluation, ranked, confidence=sampling.confidence, groups=sampling.name_groups()
-    )
-    areas = estimate_areas(ranked, units)
-    ranked = ranked.forget()
+    ordered = compute_order_numbers(evaluation, ranked, sampling, units, curves=curves)
+    areas = ordered.areas
     at_threshold = compute_at_threshold(evaluation, ranked.pairs, areas, units)
     top1 = sample if rule == PredictionRule.TOP1 else predict(evaluation, PredictionRule.TOP1)
     reconciled = reconcile(
@@ -112,11 +99,11 @@ def compute_classification(
             count_labels(matrix), sampling.confidence, _count_groups(sample, units, matrix)
         ),
         at_threshold_per_label=at_threshold.per_label,
-        crossfit=crossfit.numbers,
-        crossfit_per_label=crossfit.per_label,
+        crossfit=ordered.crossfit.numbers,
+        crossfit_per_label=ordered.crossfit.per_label,
         confusion=_build_matrix(matrix, labels),
-        curves=threshold_curves,
-        precision_recall=precision_recall,
+        curves=ordered.curves,
+        precision_recall=ordered.precision_recall,
         predictions=list_predictions(sample),
         reconciliation=reconciled,
         extra=compute_consistency(sample) if units.asked and not units.are_groups else {},

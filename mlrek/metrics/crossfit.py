@@ -23,7 +23,8 @@ from mlrek.metrics.counts import (
 )
 from mlrek.metrics.curves import AT_THRESHOLD_NAMES
 from mlrek.metrics.decisions import AVERAGE_NAMES, find_exact, score_images
-from mlrek.metrics.fitting import N_FOLDS, N_PARTS, CrossFit, Folds, deal_folds, fit_across
+from mlrek.metrics.falling import FallingScores
+from mlrek.metrics.fitting import N_FOLDS, N_PARTS, CrossFit, Folds, LabelFits, deal_folds
 from mlrek.metrics.intervals import CONFIDENCE, compute_wilson
 from mlrek.metrics.left_out import score_labels
 from mlrek.metrics.ranking import RankedPairs
@@ -119,22 +120,8 @@ def find_crossfit(task: Task, name: str) -> str:
     return CROSSFIT_OF_LABELS + label if label != name and names and label in LABEL_NAMES else ""
 
 
-def compute_crossfit(
-    evaluation: Evaluation,
-    ranked: RankedPairs,
-    *,
-    confidence: float = CONFIDENCE,
-    groups: Sequence[str] | None = None,
-) -> CrossFitted:
-    """Every number at cross-fitted thresholds, where records are complete and thresholds known.
-
-    Args:
-        evaluation: A classification, of one label an image or of several.
-        ranked: The recorded pairs of the images that count.
-        confidence: Of every interval.
-        groups: The group of each image of the evaluation, where images come in groups.
-    """
-    fitted = fit_evaluation(evaluation, ranked, groups=groups)
+def estimate_crossfit(fitted: CrossFitValues | None, confidence: float = CONFIDENCE) -> CrossFitted:
+    """The numbers with their intervals; none of None."""
     if fitted is None:
         return CrossFitted(numbers={})
     return CrossFitted(
@@ -149,26 +136,73 @@ def fit_evaluation(
     """All cross-fitted numbers with what they are without each part, None where there are none.
 
     Two evaluations of the same images can be compared part by part, since their folds are the same.
-    Arguments as of `compute_crossfit`.
+    Arguments as of `EvaluationFits.start`.
     """
-    unknown, pairs = np.isnan(evaluation.thresholds), ranked.pairs
+    fits = EvaluationFits.start(evaluation, ranked.pairs, groups=groups)
+    if fits is None:
+        return None
+    for scores in ranked.falling:
+        fits.add(scores)
+    return fits.finish()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvaluationFits:
+    """Fits thresholds across the folds of an evaluation, label by label."""
+
+    task: Task
+    pairs: Pairs
+    folds: Folds
+    labels: LabelFits
+
+    @staticmethod
+    def start(
+        evaluation: Evaluation, pairs: Pairs, *, groups: Sequence[str] | None = None
+    ) -> "EvaluationFits | None":
+        """None where records are not complete, or a threshold is unknown.
+
+        Args:
+            evaluation: A classification, of one label an image or of several.
+            pairs: The recorded pairs of the images that count.
+            groups: The group of each image of the evaluation, where images come in groups.
+        """
+        if not _can_be_fitted(evaluation, pairs):
+            return None
+        keys, counted = groups or evaluation.images, find_counted(evaluation)
+        folds = deal_folds(keys if counted.all() else tuple(compress(keys, counted)))
+        return EvaluationFits(
+            task=evaluation.task,
+            pairs=pairs,
+            folds=folds,
+            labels=LabelFits(evaluation.thresholds, folds),
+        )
+
+    def add(self, scores: FallingScores) -> None:
+        """The next label."""
+        self.labels.add(scores)
+
+    def finish(self) -> CrossFitValues:
+        """The numbers, once all labels are there."""
+        fit, folds = self.labels.finish(), self.folds
+        values = compute_averages(fit.counts)
+        if self.task == Task.MULTILABEL:
+            values |= _compute_decisions(self.pairs, fit, folds)
+        return CrossFitValues(
+            values={name: values[name] for name in CROSSFIT_NAMES[self.task]},
+            per_label={name: divide(*FRACTIONS[name](fit.counts)) for name in LABEL_NAMES},
+            counts=fit.counts,
+            is_filled=np.bincount(folds.part, minlength=N_PARTS) > 0,
+            n=folds.n_keys,
+        )
+
+
+def _can_be_fitted(evaluation: Evaluation, pairs: Pairs) -> bool:
+    """Whether records are complete, and thresholds of all true labels known."""
+    unknown = np.isnan(evaluation.thresholds)
     is_lacking = unknown.all() or np.any(unknown & (pairs.support > 0))
     is_complete = evaluation.is_scored and evaluation.records_kind == RecordsKind.COMPLETE
-    if evaluation.task not in CROSSFIT_NAMES or is_lacking or not (is_complete and pairs.n_images):
-        return None
-    keys, counted = groups or evaluation.images, find_counted(evaluation)
-    folds = deal_folds(keys if counted.all() else tuple(compress(keys, counted)))
-    fit = fit_across(ranked, evaluation.thresholds, folds)
-    values = compute_averages(fit.counts)
-    if evaluation.task == Task.MULTILABEL:
-        values |= _compute_decisions(pairs, fit, folds)
-    return CrossFitValues(
-        values={name: values[name] for name in CROSSFIT_NAMES[evaluation.task]},
-        per_label={name: divide(*FRACTIONS[name](fit.counts)) for name in LABEL_NAMES},
-        counts=fit.counts,
-        is_filled=np.bincount(folds.part, minlength=N_PARTS) > 0,
-        n=folds.n_keys,
-    )
+    is_known = evaluation.task in CROSSFIT_NAMES and not is_lacking
+    return is_known and is_complete and pairs.n_images > 0
 
 
 def find_counted(evaluation: Evaluation) -> BoolArray:

@@ -1,6 +1,6 @@
 """Numbers over all thresholds, and at the provider's assumed ones."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from math import nan
 from typing import Final
@@ -21,7 +21,7 @@ from mlrek.metrics.counts import (
     select_labels,
 )
 from mlrek.metrics.estimates import estimate_counted, widen_means
-from mlrek.metrics.falling import FallingScores, Places, pool_places
+from mlrek.metrics.falling import FallingScores, Places, pool_places, sort_labels
 from mlrek.metrics.left_out import (
     CountsLeftOut,
     Units,
@@ -29,7 +29,6 @@ from mlrek.metrics.left_out import (
     list_pair_decisions,
     warn_zero_division,
 )
-from mlrek.metrics.ranking import RankedPairs
 
 N_STEPS: Final = 101
 _MAX_POINTS: Final = 400
@@ -61,28 +60,83 @@ class AtThreshold:
     warnings: tuple[str, ...] = ()
 
 
-def compute_threshold_curves(
-    evaluation: Evaluation, pairs: Pairs, falling: Sequence[FallingScores]
-) -> ThresholdCurves:
-    """Counts per label where a recorded pair is predicted at confidence >= i / 100.
+class LabelCurves:
+    """Curves of an evaluation over the confidence, label by label.
 
-    A true label that is not predicted at a threshold is a false negative there, with a record or
-    without. `falling` are the scores of each label.
+    That of all pairs together is made first, so that their scores in order are never held with
+    those of a label.
     """
-    thresholds = np.arange(N_STEPS) / 100
-    tp, fp = np.zeros((2, N_STEPS, pairs.n_labels), dtype=np.int64)
-    for i, scores in enumerate(falling):
+
+    def __init__(self, evaluation: Evaluation, pairs: Pairs) -> None:
+        self._evaluation, self._pairs = evaluation, pairs
+        self._thresholds = np.arange(N_STEPS) / 100
+        self._tp: list[IntArray] = []
+        self._predicted: list[IntArray] = []
+        has_curves = len(pairs.confidence) > 0 and pairs.support.any()
+        self._traces = [_pool(pairs)] if has_curves else []
+
+    @staticmethod
+    def of(evaluation: Evaluation, pairs: Pairs) -> "LabelCurves":
+        """Those of all labels."""
+        curves = LabelCurves(evaluation, pairs)
+        for scores in sort_labels(pairs):
+            curves.add(scores)
+        return curves
+
+    @property
+    def n_pairs(self) -> int:
+        """How many pairs are recorded."""
+        return len(self._pairs.confidence)
+
+    def add(self, scores: FallingScores) -> None:
+        """The next label."""
+        i = len(self._tp)
         rising, n = scores.confidence[::-1], len(scores.confidence)
-        predicted = n - np.searchsorted(rising, thresholds, side="left")
-        tp[:, i] = np.append(0, np.cumsum(scores.is_true))[predicted]
-        fp[:, i] = predicted - tp[:, i]
-    return ThresholdCurves(
-        thresholds=thresholds,
-        tp=tp,
-        fp=fp,
-        fn=pairs.support - tp,
-        stops_at=say_stop(evaluation),
-    )
+        predicted = n - np.searchsorted(rising, self._thresholds, side="left")
+        self._predicted.append(predicted)
+        self._tp.append(np.append(0, np.cumsum(scores.is_true))[predicted])
+        n_true = int(self._pairs.support[i])
+        if n and n_true:
+            label = self._evaluation.labels[i]
+            self._traces.append(_trace(label, scores.count_places(), n_true))
+
+    def count_thresholds(self) -> ThresholdCurves:
+        """Counts per label where a recorded pair is predicted at confidence >= i / 100.
+
+        A true label that is not predicted at a threshold is a false negative there, with a record
+        or without.
+        """
+        shape = self._pairs.n_labels, N_STEPS
+        tp = np.array(self._tp, dtype=np.int64).reshape(shape).T
+        predicted = np.array(self._predicted, dtype=np.int64).reshape(shape).T
+        return ThresholdCurves(
+            thresholds=self._thresholds,
+            tp=tp,
+            fp=predicted - tp,
+            fn=self._pairs.support - tp,
+            stops_at=say_stop(self._evaluation),
+        )
+
+    def trace_precision(self) -> tuple[PrecisionRecallCurve, ...]:
+        """The curve of all pairs together, then those of the labels that are true on some image.
+
+        Past 25 labels only the ten with the smallest area, which is their average precision where
+        the records are complete. Long curves keep at most 400 points.
+        """
+        pooled, traces = self._traces[:1], self._traces[1:]
+        if len(self._evaluation.labels) > _MAX_LABELS:
+            smallest = sorted(trace.area for trace in traces)[:_N_LOWEST]
+            traces = [trace for trace in traces if trace.area <= smallest[-1]][:_N_LOWEST]
+        complete = self._evaluation.records_kind == RecordsKind.COMPLETE
+        return tuple(
+            PrecisionRecallCurve(
+                label=trace.label,
+                precision=trace.precision,
+                recall=trace.recall,
+                average_precision=trace.area if complete else nan,
+            )
+            for trace in (*pooled, *traces)
+        )
 
 
 def say_stop(evaluation: Evaluation) -> str:
@@ -101,41 +155,6 @@ def say_stop(evaluation: Evaluation) -> str:
     return f"the records are incomplete: {share:.0%} of all labels of all images"
 
 
-def compute_precision_recall(
-    evaluation: Evaluation, ranked: RankedPairs
-) -> tuple[PrecisionRecallCurve, ...]:
-    """The curve of all pairs together, then those of the labels that are true on some image.
-
-    Past 25 labels only the ten with the smallest area, which is their average precision where the
-    records are complete. Long curves keep at most 400 points. Scores of labels are sorted after
-    those of all are done with, so that both are never held.
-    """
-    pairs = ranked.pairs
-    if not len(pairs.confidence) or not pairs.support.any():
-        return ()
-    pooled = _trace("", pool_places(pairs.confidence, pairs.is_true), int(pairs.support.sum()))
-    traces = [
-        _trace(label, scores.count_places(), n_true)
-        for label, scores, n_true in zip(
-            evaluation.labels, ranked.falling, pairs.support.tolist(), strict=True
-        )
-        if n_true and len(scores.confidence)
-    ]
-    if len(evaluation.labels) > _MAX_LABELS:
-        smallest = sorted(trace.area for trace in traces)[:_N_LOWEST]
-        traces = [trace for trace in traces if trace.area <= smallest[-1]][:_N_LOWEST]
-    complete = evaluation.records_kind == RecordsKind.COMPLETE
-    return tuple(
-        PrecisionRecallCurve(
-            label=trace.label,
-            precision=trace.precision,
-            recall=trace.recall,
-            average_precision=trace.area if complete else nan,
-        )
-        for trace in (pooled, *traces)
-    )
-
-
 def warn_constant(evaluation: Evaluation, pairs: Pairs) -> Iterator[str]:
     """Confidences that do not vary draw no curve; of complete records that is a doubt."""
     confidence = pairs.confidence
@@ -145,6 +164,12 @@ def warn_constant(evaluation: Evaluation, pairs: Pairs) -> Iterator[str]:
     if confidence.min() == confidence.max():
         said = f"all {len(confidence)} records have the confidence {confidence[0]:.6g}"
         yield f"{said}: curves say nothing"
+
+
+def _pool(pairs: Pairs) -> _Trace:
+    """The trace of all labels together."""
+    places = pool_places(pairs.confidence, pairs.is_true)
+    return _trace("", places, int(pairs.support.sum()))
 
 
 def _trace(label: str, places: Places, n_true: int) -> _Trace:

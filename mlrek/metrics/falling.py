@@ -1,6 +1,6 @@
 """Scores in falling order, sorted once: areas, curves and chosen thresholds all start from here."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -34,11 +34,11 @@ class Places:
 class FallingScores:
     """The recorded scores of one label, the highest first; (n,) each.
 
-    `rows` are their places in the columns that they were sorted from. Equal scores stand in any
-    order, which differs from machine to machine: what is made of them must not depend on it.
+    `image_idx` are their images. Equal scores stand in any order, which differs from machine to
+    machine: what is made of them must not depend on it.
     """
 
-    rows: IntArray
+    image_idx: IntArray
     confidence: FloatArray
     is_true: BoolArray
 
@@ -47,52 +47,50 @@ class FallingScores:
         return _count_places(self.is_true, find_ends(self.confidence))
 
 
-def sort_scores(confidence: FloatArray, is_true: BoolArray) -> FallingScores:
-    """Sort scores, (n,) both."""
-    order = _find_order(confidence)
+def sort_scores(
+    confidence: FloatArray, is_true: BoolArray, image_idx: IntArray | None = None
+) -> FallingScores:
+    """Sort scores, (n,) all; without `image_idx` there is one of each image, in their order."""
+    order, falling = _find_order(np.ascontiguousarray(confidence))
     return FallingScores(
-        rows=order.astype(find_type(len(order))),
-        confidence=confidence[order],
+        image_idx=order.astype(find_type(len(order))) if image_idx is None else image_idx[order],
+        confidence=falling,
         is_true=is_true[order],
     )
 
 
-def sort_labels(pairs: Pairs) -> tuple[FallingScores, ...]:
-    """The recorded scores of each label, in the order of labels."""
-    return tuple(_sort_rows(pairs, rows) for rows in _split_labels(pairs))
-
-
-def _sort_rows(pairs: Pairs, rows: IntArray | slice) -> FallingScores:
-    confidence, is_true = pairs.confidence[rows], pairs.is_true[rows]
-    order = _find_order(confidence)
-    if isinstance(rows, slice):
-        places = order * rows.step
-        places += rows.start
+def sort_labels(pairs: Pairs) -> Iterator[FallingScores]:
+    """The recorded scores of each label, in the order of labels, sorted as they are asked for."""
+    if _are_in_order(pairs):
+        for i in range(pairs.n_labels):
+            rows = np.s_[i :: pairs.n_labels]
+            yield sort_scores(pairs.confidence[rows], pairs.is_true[rows])
     else:
-        places = rows[order]
-    return FallingScores(
-        rows=places.astype(find_type(len(pairs.confidence)), copy=False),
-        confidence=confidence[order],
-        is_true=is_true[order],
+        for own in _split_labels(pairs):
+            yield sort_scores(pairs.confidence[own], pairs.is_true[own], pairs.image_idx[own])
+
+
+def _are_in_order(pairs: Pairs) -> bool:
+    """Whether each label of each image is recorded, in their order."""
+    shape = pairs.n_images, pairs.n_labels
+    return bool(
+        len(pairs.confidence) == pairs.n_images * pairs.n_labels
+        and np.all(pairs.label_idx.reshape(shape) == np.arange(pairs.n_labels))
+        and np.all(pairs.image_idx.reshape(shape) == np.arange(pairs.n_images)[:, np.newaxis])
     )
 
 
-def _split_labels(pairs: Pairs) -> Sequence[IntArray | slice]:
+def _split_labels(pairs: Pairs) -> Sequence[IntArray]:
     """The rows of each label."""
     n, n_labels = len(pairs.confidence), pairs.n_labels
-    shape = pairs.n_images, n_labels
-    if n == pairs.n_images * n_labels and np.all(
-        pairs.label_idx.reshape(shape) == np.arange(n_labels)
-    ):  # each label of each image, in their order
-        return [slice(i, None, n_labels) for i in range(n_labels)]
     codes = pairs.label_idx.astype(np.min_scalar_type(n_labels))  # short ones sort faster
     by_label = np.argsort(codes, kind="stable").astype(find_type(n))
     ends = np.cumsum(np.bincount(pairs.label_idx, minlength=n_labels))
     return np.split(by_label, ends[:-1])[:n_labels]
 
 
-def _find_order(confidence: FloatArray) -> NDArray[np.int64]:
-    """The order of numbers from 0 to 1, the highest first.
+def _find_order(confidence: FloatArray) -> tuple[NDArray[np.int64], FloatArray]:
+    """The order of numbers from 0 to 1, the highest first, and the numbers in it.
 
     Their bits are in the order of the numbers, and plain numbers are sorted much faster than an
     order is found. So the first bits of each, turned round, are sorted with its place behind them;
@@ -112,7 +110,8 @@ def _find_order(confidence: FloatArray) -> NDArray[np.int64]:
         is_same = keys[1:] == keys[:-1]
         alike = np.flatnonzero(np.append(is_same, False) | np.append(False, is_same))
         order[alike] = order[alike][np.argsort(-falling[alike])]
-    return order
+        falling = confidence[order]
+    return order, falling
 
 
 def pool_places(confidence: FloatArray, is_true: BoolArray) -> Places:

@@ -120,54 +120,64 @@ class _Scores:
         )
 
 
-def fit_across(ranked: RankedPairs, assumed: FloatArray, folds: Folds) -> CrossFit:
-    """Count every image at the thresholds that the other folds choose.
+class LabelFits:
+    """Counts every image at the thresholds that the other folds choose, label by label.
 
     Of each label and fold the threshold is the one with the best F1 on the other folds, the highest
     of several; where these hold no positive, it is the assumed one.
 
     Args:
-        ranked: With the confidence of every label on every image.
         assumed: The assumed threshold of each label, (n_labels,); NaN: the label is never predicted
             where the other folds do not choose one.
-        folds: Of the same images.
+        folds: Of the images that the scores are of.
     """
-    pairs = ranked.pairs
-    part = folds.part.astype(np.uint8, copy=False)[pairs.image_idx]
-    true = pairs.label_idx[pairs.is_true] * N_PARTS + part[pairs.is_true]
-    support = np.bincount(true, minlength=pairs.n_labels * N_PARTS)
-    support = support.reshape(pairs.n_labels, N_PARTS)
-    fitted = [
-        _fit_label(scores, part[scores.rows], own, threshold)
-        for scores, own, threshold in zip(ranked.falling, support, assumed.tolist(), strict=True)
-    ]
-    tp, predicted, thresholds = (
-        np.array([columns[i] for columns in fitted]).reshape(pairs.n_labels, 1 + N_PARTS, -1)
-        for i in range(3)
-    )
-    whole = support.sum(axis=1, keepdims=True)
-    return CrossFit(
-        counts=LabelCounts(
-            tp=tp[..., 0].T,
-            predicted=predicted[..., 0].T,
-            support=np.hstack([whole, whole - support]).T,
-        ),
-        thresholds=thresholds,
-    )
+
+    def __init__(self, assumed: FloatArray, folds: Folds) -> None:
+        self._assumed = assumed.tolist()
+        self._part = folds.part.astype(np.uint8, copy=False)
+        self._fitted: list[tuple[NDArray[np.int64], NDArray[np.int64], FloatArray, IntArray]] = []
+
+    def add(self, scores: FallingScores) -> None:
+        """The next label: its confidence on every image."""
+        part = self._part[scores.image_idx]
+        self._fitted.append(_fit_label(scores, part, self._assumed[len(self._fitted)]))
+
+    def finish(self) -> CrossFit:
+        """The counts, once all labels are there."""
+        tp, predicted, thresholds, support = map(np.array, zip(*self._fitted, strict=True))
+        whole = support.sum(axis=1, keepdims=True)
+        return CrossFit(
+            counts=LabelCounts(
+                tp=tp.T, predicted=predicted.T, support=np.hstack([whole, whole - support]).T
+            ),
+            thresholds=thresholds,
+        )
+
+
+def fit_across(ranked: RankedPairs, assumed: FloatArray, folds: Folds) -> CrossFit:
+    """The same of all labels; `ranked` has the confidence of each on every image."""
+    fits = LabelFits(assumed, folds)
+    for scores in ranked.falling:
+        fits.add(scores)
+    return fits.finish()
 
 
 def _fit_label(
-    falling: FallingScores, part: NDArray[np.uint8], support: IntArray, assumed: float
-) -> tuple[NDArray[np.int64], NDArray[np.int64], FloatArray]:
-    """True positives and predictions, (1 + N_PARTS,) each, and thresholds, (1 + N_PARTS, folds).
+    falling: FallingScores, part: NDArray[np.uint8], assumed: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64], FloatArray, IntArray]:
+    """What is predicted, and by which thresholds, of all images and without each part.
 
     Args:
         falling: The scores of the label.
         part: The part of the image of each of them, (n,).
-        support: True images in each part, (N_PARTS,).
         assumed: The assumed threshold.
+
+    Returns:
+        True positives and predictions, (1 + N_PARTS,) each, thresholds, (1 + N_PARTS, folds), and
+        true images in each part, (N_PARTS,).
     """
     scores = _Scores.of(falling, part)
+    support = np.bincount(scores.true_part, minlength=N_PARTS)
     candidates = scores.count(_find_contenders(scores, support))
     chosen = _choose(support, candidates)
     known = candidates, scores.count_assumed(assumed, falling.is_true)
@@ -175,7 +185,7 @@ def _fit_label(
         _count_held_out(np.hstack(counts), chosen)
         for counts in ([one.tp for one in known], [one.predicted for one in known])
     )
-    return tp, predicted, np.concatenate([one.thresholds for one in known])[chosen].T
+    return tp, predicted, np.concatenate([one.thresholds for one in known])[chosen].T, support
 
 
 def _find_contenders(scores: _Scores, support: IntArray) -> IntArray:

@@ -22,13 +22,7 @@ from mlrek.metrics.counts import (
     find_codes,
     pair_codes,
 )
-from mlrek.metrics.crossfit import compute_crossfit
-from mlrek.metrics.curves import (
-    compute_at_threshold,
-    compute_precision_recall,
-    compute_threshold_curves,
-    warn_constant,
-)
+from mlrek.metrics.curves import compute_at_threshold, warn_constant
 from mlrek.metrics.decisions import (
     AVERAGE_NAMES,
     count_images,
@@ -52,6 +46,7 @@ from mlrek.metrics.left_out import (
     list_pair_decisions,
     warn_zero_division,
 )
+from mlrek.metrics.order_numbers import compute_order_numbers
 from mlrek.metrics.ranking import RANKING_REASONS, RankedPairs, rank_pairs, rank_pooled
 from mlrek.metrics.reported import Basis, reconcile
 from mlrek.metrics.shares import Shares
@@ -84,22 +79,15 @@ def compute_multilabel(
     """
     labels, truth = evaluation.labels, evaluation.truth
     decision = decide_records(evaluation)
-    ranked = ranked or rank_pairs(evaluation)
+    ranked = ranked or rank_pairs(evaluation, is_shared=sampling.groups is not None)
     pairs, units = ranked.pairs, sampling.find_units(len(evaluation.images))
     counts = count_predicted(pairs, decision.is_predicted)
     images = count_images(pairs, decision.is_predicted, truth)
     left_out = leave_out_decisions(
         list_pair_decisions(truth, pairs, decision.is_predicted), units, len(labels)
     )
-    precision_recall = compute_precision_recall(evaluation, ranked) if curves else ()
-    threshold_curves = (
-        compute_threshold_curves(evaluation, pairs, ranked.falling) if curves else None
-    )
-    crossfit = compute_crossfit(
-        evaluation, ranked, confidence=sampling.confidence, groups=sampling.name_groups()
-    )
-    areas = estimate_areas(ranked, units)
-    ranked = ranked.forget()
+    ordered = compute_order_numbers(evaluation, ranked, sampling, units, curves=curves)
+    areas = ordered.areas
     at_threshold = compute_at_threshold(evaluation, pairs, areas, units)
     reconciled = reconcile(evaluation, Basis(support=pairs.support, at_threshold=at_threshold))
     return Metrics(
@@ -114,11 +102,11 @@ def compute_multilabel(
         at_threshold=at_threshold.numbers,
         per_label=areas.score_labels(counts, sampling.confidence, left_out.by_group),
         at_threshold_per_label=at_threshold.per_label,
-        crossfit=crossfit.numbers,
-        crossfit_per_label=crossfit.per_label,
+        crossfit=ordered.crossfit.numbers,
+        crossfit_per_label=ordered.crossfit.per_label,
         confusion=count_decisions(counts, labels),
-        curves=threshold_curves,
-        precision_recall=precision_recall,
+        curves=ordered.curves,
+        precision_recall=ordered.precision_recall,
         predictions=list_label_predictions(evaluation, pairs, decision.is_predicted),
         reconciliation=reconciled,
         warnings=(
@@ -133,7 +121,8 @@ def compute_multilabel(
 
 def compute_label_averages(evaluation: Evaluation, sampling: Sampling) -> dict[str, Number]:
     """The averages alone: of decisions, and of the areas of labels."""
-    decision, ranked = decide_records(evaluation), rank_pairs(evaluation)
+    decision = decide_records(evaluation)
+    ranked = rank_pairs(evaluation, is_shared=sampling.groups is not None)
     pairs, units = ranked.pairs, sampling.find_units(len(evaluation.images))
     images = count_images(pairs, decision.is_predicted, evaluation.truth)
     decisions = list_pair_decisions(evaluation.truth, pairs, decision.is_predicted)

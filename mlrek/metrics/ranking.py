@@ -1,7 +1,7 @@
 """Numbers that need the order of scores: average precision and the area under the ROC curve."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from functools import cached_property, partial
 from math import nan
 from types import MappingProxyType
@@ -109,8 +109,8 @@ def rank_scores(
     array([[0.83333333],
            [0.5       ]])
     """
-    falling = sort_scores(scores, is_true)
-    return _lay_out(falling, image_idx[falling.rows], n_images)
+    falling = sort_scores(scores, is_true, image_idx)
+    return _lay_out(falling, falling.image_idx, n_images)
 
 
 def _lay_out(falling: FallingScores, image_idx: IntArray, n_images: int) -> RankedScores:
@@ -163,37 +163,42 @@ class Ranking:
 class RankedPairs:
     """The recorded pairs of the images that count, and the scores of each label in order.
 
-    `missing` says why their areas are undefined: these are of complete records only.
+    `missing` says why their areas are undefined: these are of complete records only. `is_shared`
+    tells whether the order of scores is needed more than once.
     """
 
     pairs: Pairs
     missing: str = ""
+    is_shared: bool = False
 
     @cached_property
     def falling(self) -> tuple[FallingScores, ...]:
         """The recorded scores of each label, sorted at the first use."""
-        return sort_labels(self.pairs)
+        return tuple(sort_labels(self.pairs))
 
-    def forget(self) -> "RankedPairs":
-        """The same without what is sorted, where the order of scores is needed no more."""
-        return replace(self)
+    def read(self) -> Iterator[FallingScores]:
+        """The same label by label; they are kept only where others share them."""
+        return iter(self.falling) if self.is_shared else sort_labels(self.pairs)
 
     @cached_property
     def ranking(self) -> Ranking:
         """The same laid out for weighted images; empty where areas are `missing`."""
-        pairs = self.pairs
-        places = pairs.places[pairs.image_idx]
+        places, n_images = self.pairs.places, self.pairs.n_images
         return Ranking(
             labels=()
             if self.missing
-            else tuple(_lay_out(one, places[one.rows], pairs.n_images) for one in self.falling)
+            else tuple(_lay_out(one, places[one.image_idx], n_images) for one in self.falling)
         )
 
 
-def rank_pairs(evaluation: Evaluation) -> RankedPairs:
+def rank_pairs(evaluation: Evaluation, *, is_shared: bool = False) -> RankedPairs:
     """Of a classification the images with truth count, of several labels an image all."""
     keep = evaluation.truth.counts > 0 if evaluation.task == Task.CLASSIFICATION else None
-    return RankedPairs(pairs=pair_records(evaluation, keep), missing=_explain_missing(evaluation))
+    return RankedPairs(
+        pairs=pair_records(evaluation, keep),
+        missing=_explain_missing(evaluation),
+        is_shared=is_shared,
+    )
 
 
 def _explain_missing(evaluation: Evaluation) -> str:

@@ -22,8 +22,7 @@ from mlrek.metrics import (
 from mlrek.metrics.counts import LabelCounts, Pairs, compute_averages, order_images
 from mlrek.metrics.curves import (
     AT_THRESHOLD_NAMES,
-    compute_precision_recall,
-    compute_threshold_curves,
+    LabelCurves,
     estimate_at_threshold,
 )
 from mlrek.metrics.detection.ap import (
@@ -56,7 +55,6 @@ from mlrek.metrics.left_out import (
     score_labels,
     warn_zero_division,
 )
-from mlrek.metrics.ranking import RankedPairs
 from mlrek.metrics.reported import put_side_by_side
 
 _AREAS: Final = {
@@ -149,7 +147,7 @@ def compute_detection(
     )
     at_threshold = _compute_at_threshold(evaluation, decision, detections, matched)
     pairs = _pair_found(ranked, places)
-    scores = RankedPairs(pairs=pairs)
+    drawn = LabelCurves.of(evaluation, pairs) if curves else None
     reconciled = reconcile_boxes(
         evaluation, detections, numbers | at_threshold.numbers, at_threshold.per_label
     )
@@ -164,8 +162,8 @@ def compute_detection(
         per_label=matched.score(matched.counts, matched.left_out),
         at_threshold_per_label=at_threshold.per_label,
         confusion=confusion,
-        curves=_compute_curves(evaluation, decision, scores) if curves else None,
-        precision_recall=_compute_precision_recall(evaluation, scores, label_ap) if curves else (),
+        curves=_compute_curves(drawn, evaluation, decision) if drawn else None,
+        precision_recall=_compute_precision_recall(drawn, evaluation, label_ap) if drawn else (),
         predictions=_list_predictions(evaluation, outcomes),
         reconciliation=reconciled,
         extra=_compute_extra(decision, scenes, places) if evaluation.is_scored else {},
@@ -291,15 +289,16 @@ def _pair_found(scenes: Scenes, places: IntArray) -> Pairs:
 
 
 def _compute_curves(
-    evaluation: Evaluation, decision: BoxDecision, scores: RankedPairs
+    drawn: LabelCurves, evaluation: Evaluation, decision: BoxDecision
 ) -> ThresholdCurves:
     """Counts over the confidence. Greedy matching in falling confidence needs no second pass.
 
     What a detection finds depends on surer ones alone, so that leaving out less sure ones changes
     nothing.
     """
-    curves = compute_threshold_curves(evaluation, scores.pairs, scores.falling)
-    return replace(curves, stops_at=_say_stop(evaluation, decision, len(scores.pairs.confidence)))
+    return replace(
+        drawn.count_thresholds(), stops_at=_say_stop(evaluation, decision, drawn.n_pairs)
+    )
 
 
 def _say_stop(evaluation: Evaluation, decision: BoxDecision, n_found: int) -> str:
@@ -316,11 +315,11 @@ def _say_stop(evaluation: Evaluation, decision: BoxDecision, n_found: int) -> st
 
 
 def _compute_precision_recall(
-    evaluation: Evaluation, scores: RankedPairs, label_ap: LabelAp
+    drawn: LabelCurves, evaluation: Evaluation, label_ap: LabelAp
 ) -> tuple[PrecisionRecallCurve, ...]:
     """Curves at the IoU of our matching, 0.50; the area of a label is COCO's at that."""
     areas = dict(zip(evaluation.labels, label_ap.ap_50.tolist(), strict=True))
-    curves = compute_precision_recall(evaluation, scores)
+    curves = drawn.trace_precision()
     return tuple(
         replace(curve, average_precision=areas.get(curve.label, nan) if i else nan)
         for i, curve in enumerate(curves)  # the first one is all labels together

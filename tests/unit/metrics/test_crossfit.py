@@ -20,7 +20,7 @@ from mlrek.metrics.counts import LabelCounts
 from mlrek.metrics.crossfit import (
     CROSSFIT_NAMES,
     LOGGED_NAMES,
-    compute_crossfit,
+    estimate_crossfit,
     find_crossfit,
     fit_evaluation,
 )
@@ -177,7 +177,7 @@ def test_a_group_is_set_aside_as_a_whole():
     evaluation = build(truth, scores)
     groups = [f"object-{i // 2}" for i in range(80)]
 
-    found = compute_crossfit(evaluation, rank_pairs(evaluation), groups=groups)
+    found = estimate_crossfit(fit_evaluation(evaluation, rank_pairs(evaluation), groups=groups))
 
     decided = decide(evaluation, scores, deal_folds(groups))
     expected = precision_recall_fscore_support(truth, decided, average="macro", zero_division=0)
@@ -291,7 +291,7 @@ def _simulate(rng, number):
         images=[f"s3://bucket/{number}/{i}.jpg" for i in range(300)],
     )
     ranked = rank_pairs(evaluation)
-    found = compute_crossfit(evaluation, ranked).numbers["f1_macro"].value
+    found = estimate_crossfit(fit_evaluation(evaluation, ranked)).numbers["f1_macro"].value
     return _score(truth, scores >= best), found, _score(new_truth, new_scores >= best)
 
 

@@ -45,8 +45,8 @@ def test_scores_that_differ_in_their_last_bits_fall(parts, is_true):
     falling = sort_scores(scores, np.full(len(scores), is_true))
 
     assert falling.confidence.tolist() == sorted(scores.tolist(), reverse=True)
-    assert scores[falling.rows].tolist() == falling.confidence.tolist()
-    assert sorted(falling.rows.tolist()) == list(range(len(scores)))
+    assert scores[falling.image_idx].tolist() == falling.confidence.tolist()
+    assert sorted(falling.image_idx.tolist()) == list(range(len(scores)))
 
 
 @given(st.sets(st.integers(0, 40)), st.sets(st.integers(0, 40)))

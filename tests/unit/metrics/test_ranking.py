@@ -8,8 +8,9 @@ from sklearn.metrics import average_precision_score, roc_auc_score
 
 from mlrek.evaluation import RecordsKind, Task
 from mlrek.metrics import ranking
-from mlrek.metrics.areas import score_areas
+from mlrek.metrics.areas import estimate_areas
 from mlrek.metrics.counts import pair_records
+from mlrek.metrics.left_out import Sampling
 from mlrek.metrics.ranking import (
     RankedPairs,
     average_rankings,
@@ -174,4 +175,5 @@ def test_incomplete_records_have_no_areas(build, records, kind):
     ranked = rank_pairs(build([[0], [1]], records))
 
     assert kind in ranked.missing
-    assert np.isnan(score_areas(ranked)).all()
+    areas = estimate_areas(ranked, Sampling().find_units(2))
+    assert np.isnan([areas.ap, areas.roc_auc]).all()
