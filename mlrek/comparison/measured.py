@@ -25,7 +25,7 @@ from mlrek.comparison.rows import (
 from mlrek.evaluation import Evaluation, IntArray, RecordsKind, Task
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.compute import compute_numbers
-from mlrek.metrics.counts import FRACTIONS, Pairs, divide, order_images, pair_records
+from mlrek.metrics.counts import FRACTIONS, Pairs, divide, find_reached, order_images, pair_records
 from mlrek.metrics.crossfit import PREFIX
 from mlrek.metrics.decisions import decide_records, predict, sum_images
 from mlrek.metrics.detection import IOU_THRESHOLD
@@ -291,7 +291,7 @@ def sum_at_threshold(
     `kept` are the images that the pairs count, in order; `codes` (n_own_labels,) the shared code of
     each label.
     """
-    reaches = pairs.confidence >= evaluation.thresholds[pairs.label_idx]
+    reaches = find_reached(pairs.confidence, pairs.label_idx, evaluation.thresholds)
     right = reaches & pairs.is_true
     images, label_idx, truth = kept[pairs.image_idx], codes[pairs.label_idx], evaluation.truth
     parts = [(label_idx[mask], images[mask]) for mask in (right, reaches)]

@@ -117,6 +117,7 @@ class CurveScores(NamedTuple):
 
 
 _MAX_NAMES: Final = 25
+_ROWS: Final = 2**15  # whose thresholds stay in the cache
 
 
 def count_pairs(y_true: IntArray, y_pred: IntArray, n_labels: int) -> NDArray[np.int64]:
@@ -269,6 +270,15 @@ def find_codes(codes: IntArray, among: IntArray) -> BoolArray:
         return np.zeros(len(codes), dtype=np.bool_)
     place = np.minimum(np.searchsorted(among, codes), len(among) - 1)
     return np.asarray(among[place] == codes)
+
+
+def find_reached(confidence: FloatArray, label_idx: IntArray, thresholds: FloatArray) -> BoolArray:
+    """Whether each confidence reaches the threshold of its label, (n,); none reaches NaN."""
+    reached = np.empty(len(confidence), dtype=np.bool_)
+    for start in range(0, len(confidence), _ROWS):
+        rows = np.s_[start : start + _ROWS]
+        np.greater_equal(confidence[rows], thresholds[label_idx[rows]], out=reached[rows])
+    return reached
 
 
 def count_predicted(pairs: Pairs, is_predicted: BoolArray) -> LabelCounts:

@@ -17,6 +17,7 @@ from mlrek.metrics.counts import (
     Pairs,
     compute_averages,
     count_predicted,
+    find_reached,
     name_labels,
     select_labels,
 )
@@ -227,7 +228,7 @@ def compute_at_threshold(
     unknown = np.isnan(thresholds)
     if unknown.all():
         return AtThreshold(numbers=_undefined("the provider publishes no thresholds"))
-    is_predicted = pairs.confidence >= thresholds[pairs.label_idx]
+    is_predicted = find_reached(pairs.confidence, pairs.label_idx, thresholds)
     counts = count_predicted(pairs, is_predicted)
     left_out = leave_out_decisions(
         list_pair_decisions(evaluation.truth, pairs, is_predicted), units, pairs.n_labels

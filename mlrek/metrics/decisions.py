@@ -27,6 +27,7 @@ from mlrek.metrics.counts import (
     Pairs,
     compute_averages,
     divide,
+    find_reached,
     name_labels,
     select_labels,
 )
@@ -124,6 +125,9 @@ def decide_records(evaluation: Evaluation) -> Decided:
     rule is named after what decides first: `threshold`, `flags` or `0.5`.
     """
     records = evaluation.records
+    if len(evaluation.labels) and not np.isnan(evaluation.thresholds).any():
+        reached = find_reached(records.confidence, records.label_idx, evaluation.thresholds)
+        return Decided(is_predicted=reached, rule=THRESHOLD_RULE)
     thresholds = evaluation.thresholds[records.label_idx]
     has_threshold = ~np.isnan(thresholds)
     has_flag = records.outcome != Outcome.UNKNOWN
@@ -281,11 +285,12 @@ def _predict_notebook(evaluation: Evaluation, y_true: IntArray) -> Sample:
 
 def _has_unknown_top(evaluation: Evaluation) -> BoolArray:
     """Images with false negatives only, where the service left true negatives out, (n_images,)."""
-    records = evaluation.records
-    is_missed = records.outcome == Outcome.FN
-    if np.any(records.outcome == Outcome.TN):
-        return np.zeros(len(evaluation.images), dtype=np.bool_)
-    n_missed = np.bincount(records.image_idx[is_missed], minlength=len(evaluation.images))
+    records, n = evaluation.records, len(evaluation.images)
+    missed = np.flatnonzero(records.outcome == Outcome.FN)
+    if not len(missed) or np.any(records.outcome == Outcome.TN):
+        return np.zeros(n, dtype=np.bool_)
+    image_idx = np.searchsorted(records.offsets, missed, side="right") - 1
+    n_missed = np.bincount(image_idx, minlength=n)
     return np.asarray((n_missed > 0) & (n_missed == records.counts))
 
 

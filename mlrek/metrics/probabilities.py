@@ -200,15 +200,14 @@ def compute_probability_numbers(
 
 def _estimate_calibration(pairs: Pairs, sample: Sample, units: Units) -> dict[str, Number]:
     """`ece` and `ece_debiased`."""
-    plan = _plan_calibration_error(pairs, sample)
-    if isinstance(plan, str):
-        return dict.fromkeys(NAMES[:2], Number(value=nan, reason=plan))
-    value = float(compute_statistic(plan, pairs.n_images)["ece"])
     confidence, is_right, predicted = _select_predictions(sample)
-    bins = bin_predictions(confidence, is_right)
-    effect = (
-        find_effect(is_right - confidence, units.unit_idx[predicted]) if units.are_groups else 1.0
-    )
+    if lacking := _explain_uncalibrated(sample.rule, confidence):
+        return dict.fromkeys(NAMES[:2], Number(value=nan, reason=lacking))
+    found, moves = find_bins(confidence), is_right - confidence
+    gaps = _sum_in_order(found, moves, pairs.places[predicted], pairs.n_images)
+    value = float(np.abs(gaps).sum()) / len(confidence)
+    bins = _average_bins(found, confidence, is_right)
+    effect = find_effect(moves, units.unit_idx[predicted]) if units.are_groups else 1.0
     debiased = debias_calibration_error(bins, compute_margin(units.confidence), effect)
     return {
         "ece": Number(value=value, reason=NO_ECE_INTERVAL),
@@ -216,6 +215,14 @@ def _estimate_calibration(pairs: Pairs, sample: Sample, units: Units) -> dict[st
         if units.lacking
         else Number(value=debiased.value, low=debiased.low, high=debiased.high),
     }
+
+
+def _sum_in_order(bins: IntArray, moves: FloatArray, places: IntArray, n_images: int) -> FloatArray:
+    """The sum over each bin, (15,), in the order of places: no bit depends on that of lines."""
+    ordered, bin_of = np.zeros(n_images), np.full(n_images, N_BINS, dtype=np.uint8)
+    ordered[places], bin_of[places] = moves, bins
+    sums = np.bincount(bin_of, weights=ordered, minlength=N_BINS + 1)
+    return np.asarray(sums[:N_BINS], dtype=np.float64)
 
 
 def compute_consistency(sample: Sample) -> dict[str, Number]:
@@ -262,14 +269,19 @@ def plan_score_means(pairs: Pairs, sample: Sample, missing: str) -> dict[tuple[s
 
 
 def _plan_calibration_error(pairs: Pairs, sample: Sample) -> Plan:
-    if sample.rule == PredictionRule.NOTEBOOK:
-        return _NOTEBOOK
     confidence, is_right, predicted = _select_predictions(sample)
+    if lacking := _explain_uncalibrated(sample.rule, confidence):
+        return lacking
+    return calibration_error(confidence, is_right, pairs.places[predicted], pairs.n_images)
+
+
+def _explain_uncalibrated(rule: PredictionRule, confidence: FloatArray) -> str:
+    """Why predictions of these confidences have no calibration error, '' where they have."""
+    if rule == PredictionRule.NOTEBOOK:
+        return _NOTEBOOK
     if not len(confidence):
         return _NO_PREDICTION
-    if np.isnan(confidence).any():
-        return NO_CONFIDENCES
-    return calibration_error(confidence, is_right, pairs.places[predicted], pairs.n_images)
+    return NO_CONFIDENCES if np.isnan(confidence).any() else ""
 
 
 def _plan_log_loss(pairs: Pairs, missing: str) -> Plan:
@@ -278,19 +290,21 @@ def _plan_log_loss(pairs: Pairs, missing: str) -> Plan:
 
 
 def _find_losses(pairs: Pairs, missing: str) -> FloatArray | str:
-    """The loss of each image, or why there is none; complete records are rows of all labels."""
+    """The loss of each image, or why there is none; complete records have its true label."""
     if missing:
         return missing
-    scores = pairs.confidence.reshape(pairs.n_images, pairs.n_labels)
-    if n := count_not_summing_to_one(scores):
-        return f"the confidences of {n} of {len(scores)} images do not sum to 1 within 0.001"
-    y_true = pairs.is_true.reshape(scores.shape).argmax(axis=1)
-    return log_loss_of_images(scores, y_true)
+    sums = pairs.confidence.reshape(pairs.n_images, pairs.n_labels).sum(axis=1)
+    if n := count_apart_from_one(sums):
+        return f"the confidences of {n} of {len(sums)} images do not sum to 1 within 0.001"
+    return log_loss_of_images(pairs.confidence[pairs.is_true], sums)
 
 
 def bin_predictions(confidence: FloatArray, is_right: BoolArray) -> CalibrationBins:
     """How sure predictions are and how often right, bin by bin; both (n,)."""
-    bins = find_bins(confidence)
+    return _average_bins(find_bins(confidence), confidence, is_right)
+
+
+def _average_bins(bins: IntArray, confidence: FloatArray, is_right: BoolArray) -> CalibrationBins:
     count = np.bincount(bins, minlength=N_BINS)
     sums = np.bincount(bins, weights=confidence, minlength=N_BINS)
     right = np.bincount(bins, weights=is_right, minlength=N_BINS)
@@ -441,23 +455,23 @@ def calibration_error(
     return partial(_compute_calibration_error, sums)
 
 
-def log_loss_of_images(scores: FloatArray, y_true: IntArray) -> FloatArray:
+def log_loss_of_images(own: FloatArray, sums: FloatArray) -> FloatArray:
     """-log of the true label's share of the scores of each image, (n_images,).
 
     Shares are kept away from 0 and 1 by the smallest step of a double, as scikit-learn does.
 
     Args:
-        scores: Complete records, (n_images, n_labels).
-        y_true: True label codes, (n_images,).
+        own: The score of the true label of each image, (n_images,).
+        sums: Of all scores of each image, (n_images,).
     """
-    share = scores[np.arange(len(y_true)), y_true] / scores.sum(axis=1)
+    share = own / sums
     eps = np.finfo(np.float64).eps
     return np.asarray(-np.log(np.clip(share, eps, 1 - eps)))
 
 
-def count_not_summing_to_one(scores: FloatArray) -> int:
-    """Images whose scores do not sum to 1 within 0.001; `scores` (n_images, n_labels)."""
-    off = np.abs(scores.sum(axis=1) - 1)
+def count_apart_from_one(sums: FloatArray) -> int:
+    """Images whose scores do not sum to 1 within 0.001; `sums` (n_images,)."""
+    off = np.abs(sums - 1)
     return int(np.count_nonzero(off > _SUM_TOLERANCE + _ROUNDING))
 
 
