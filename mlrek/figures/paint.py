@@ -6,8 +6,9 @@ picture is mostly runs of one colour: only where a run begins is its colour look
 """
 
 from dataclasses import dataclass, field
+from functools import lru_cache
 from math import ceil, floor
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 from matplotlib import __version__ as matplotlib_version
@@ -28,6 +29,7 @@ KEEPS_TEXTS: Final = tuple(map(int, matplotlib_version.split(".")[:2])) >= (3, 1
 """Older versions set texts at whole pixels: one that is kept could stand a pixel aside."""
 _MOST_KEPT: Final = 1000
 _MOST_GROUNDS: Final = 4
+_MOST_SIZES: Final = 4
 _AROUND: Final = 3
 """Pixels around the box of a text that its letters may reach into."""
 
@@ -240,20 +242,26 @@ def _find_cover(
 
 
 def _make_text(words: Words, at: tuple[float, float], dpi: float) -> Text:
-    return Figure(dpi=dpi).text(
-        *at,
-        words.text,
-        transform=IdentityTransform(),
-        family=list(words.family),
-        fontweight=words.weight,
-        fontsize=words.size,
-        rotation=words.rotation,
-        rotation_mode=words.rotation_mode,
-        horizontalalignment=words.horizontal,
-        verticalalignment=words.vertical,
-        parse_math=False,
-        usetex=False,
-    )
+    look: dict[str, Any] = {
+        "family": list(words.family),
+        "fontweight": words.weight,
+        "fontsize": words.size,
+        "rotation": words.rotation,
+        "rotation_mode": words.rotation_mode,
+        "horizontalalignment": words.horizontal,
+        "verticalalignment": words.vertical,
+        "parse_math": False,
+        "usetex": False,
+    }
+    text = Text(*at, words.text, transform=IdentityTransform(), **look)
+    text.set_figure(_make_figure(dpi))
+    return text
+
+
+@lru_cache(maxsize=_MOST_SIZES)
+def _make_figure(dpi: float) -> Figure:
+    """One that texts ask for its resolution: it costs as much as to set a text."""
+    return Figure(dpi=dpi)
 
 
 def _set_text(text: Text, at: tuple[float, float], renderer: RendererAgg) -> Cover:

@@ -289,7 +289,7 @@ def encode_png(pixels: NDArray[np.uint8]) -> bytes:
 def encode_codes(codes: NDArray[np.uint8], palette: NDArray[np.uint8]) -> bytes:
     """A PNG file of places in a palette, (height, width), of red, green and blue, (colours, 3).
 
-    Made here, as Pillow takes a fifth longer for larger files: its hash tables outgrow the cache.
+    Made here, as Pillow takes a fifth longer for as many bytes: its hash tables outgrow the cache.
     """
     height, width = codes.shape
     rows = np.zeros((height, 1 + width), dtype=np.uint8)  # each begins with its filter: none

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -77,9 +77,8 @@ EVALUATOR_NAMES = {
 """MLflow's own evaluator's names -> ours, where both mean the same (weighted averages)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricPoint:
-    """One logged number."""
+class MetricPoint(NamedTuple):
+    """One logged number; a run has hundreds, which travel from one process to another."""
 
     key: str
     value: float
