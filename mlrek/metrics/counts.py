@@ -75,16 +75,16 @@ FRACTIONS: Mapping[str, _Fraction] = MappingProxyType(
 class Pairs:
     """The recorded (image, label) pairs of the images that count, by image, then label.
 
-    `image_idx` counts these images only, 0 to `n_images` - 1; `label_idx`, `confidence` and
-    `is_true` (the label is true on the image) go with it, all (n,). `support` (n_labels,) are the
-    images where each label is true, with a record of it or without. `places` (n_images,) is the
-    place of each image in the order of URIs: resamples are drawn in this order, so that an interval
-    does not depend on the order of lines.
+    Image i has the rows `offsets[i]:offsets[i + 1]` of `label_idx`, `confidence` and `is_true` (the
+    label is true on the image), all (n,). `support` (n_labels,) are the images where each label is
+    true, with a record of it or without. `places` (n_images,) is the place of each image in the
+    order of URIs: resamples are drawn in this order, so that an interval does not depend on the
+    order of lines.
     """
 
     n_images: int
     places: IntArray
-    image_idx: IntArray
+    offsets: IntArray
     label_idx: IntArray
     confidence: FloatArray
     is_true: BoolArray
@@ -94,6 +94,15 @@ class Pairs:
     def n_labels(self) -> int:
         """Number of labels of the evaluation."""
         return len(self.support)
+
+    @property
+    def image_idx(self) -> IntArray:
+        """The image of each pair, (n,), from 0 to `n_images` - 1; made anew at each use."""
+        return np.repeat(np.arange(self.n_images, dtype=np.int32), np.diff(self.offsets))
+
+    def find_images(self, rows: IntArray) -> IntArray:
+        """The images of some pairs alone; `rows` (n_rows,)."""
+        return np.searchsorted(self.offsets, rows, side="right") - 1
 
 
 _SUM_TOLERANCE: Final = 1e-3
@@ -228,28 +237,27 @@ def _chance(counts: LabelCounts) -> tuple[IntArray, IntArray, IntArray]:
 def pair_records(evaluation: Evaluation, keep: BoolArray | None = None) -> Pairs:
     """The recorded pairs of the images in `keep` (n_images,); of all without it."""
     records, truth, n_labels = evaluation.records, evaluation.truth, len(evaluation.labels)
-    image_idx = np.repeat(np.arange(len(evaluation.images), dtype=np.int32), records.counts)
     pairs = Pairs(
         n_images=len(evaluation.images),
         places=order_images(evaluation.images),
-        image_idx=image_idx,
+        offsets=records.offsets,
         label_idx=records.label_idx,
         confidence=records.confidence,
-        is_true=_find_true(evaluation, image_idx),
+        is_true=_find_true(evaluation),
         support=np.bincount(truth.label_idx, minlength=n_labels),
     )
     return pairs if keep is None or keep.all() else _keep_images(evaluation, pairs, keep)
 
 
-def _find_true(evaluation: Evaluation, image_idx: IntArray) -> BoolArray:
-    """Whether the label of each record is true, (n,); `image_idx` (n,) are the records' images."""
+def _find_true(evaluation: Evaluation) -> BoolArray:
+    """Whether the label of each record is true, (n,)."""
     records, truth, n_labels = evaluation.records, evaluation.truth, len(evaluation.labels)
     if evaluation.records_kind is RecordsKind.COMPLETE:  # then the place of each label is known
-        is_true = np.zeros(len(image_idx), dtype=np.bool_)
+        is_true = np.zeros(len(records.label_idx), dtype=np.bool_)
         is_true[records.offsets[truth.image_idx] + truth.label_idx] = True
         return is_true
     return find_codes(
-        pair_codes(image_idx, records.label_idx, n_labels),
+        pair_codes(records.image_idx, records.label_idx, n_labels),
         pair_codes(truth.image_idx, truth.label_idx, n_labels),
     )
 
@@ -293,12 +301,13 @@ def count_predicted(pairs: Pairs, is_predicted: BoolArray) -> LabelCounts:
 
 def _keep_images(evaluation: Evaluation, pairs: Pairs, keep: BoolArray) -> Pairs:
     images = tuple(compress(evaluation.images, keep))
-    kept = keep[pairs.image_idx]
+    counts = np.diff(pairs.offsets)
+    kept = np.repeat(keep, counts)
     true_label_idx = evaluation.truth.label_idx[np.repeat(keep, evaluation.truth.counts)]
     return Pairs(
         n_images=len(images),
         places=order_images(images),
-        image_idx=(np.cumsum(keep, dtype=np.int32) - 1)[pairs.image_idx[kept]],
+        offsets=np.append(0, np.cumsum(counts[keep])),
         label_idx=pairs.label_idx[kept],
         confidence=pairs.confidence[kept],
         is_true=pairs.is_true[kept],

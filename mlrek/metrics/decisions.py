@@ -345,10 +345,11 @@ def count_images(pairs: Pairs, is_predicted: BoolArray, truth: LabelSets) -> Lab
         is_predicted: Which of them are predictions, (n_pairs,).
         truth: The true labels of the same images.
     """
-    n = pairs.n_images
+    n, rows = pairs.n_images, np.flatnonzero(is_predicted)
+    image_idx = pairs.find_images(rows)
     return LabelCounts(
-        tp=np.bincount(pairs.image_idx[is_predicted & pairs.is_true], minlength=n),
-        predicted=np.bincount(pairs.image_idx[is_predicted], minlength=n),
+        tp=np.bincount(image_idx[pairs.is_true[rows]], minlength=n),
+        predicted=np.bincount(image_idx, minlength=n),
         support=truth.counts,
     )
 
@@ -357,10 +358,12 @@ def sum_images(pairs: Pairs, is_predicted: BoolArray, truth: LabelSets) -> Image
     """Lay out what each image adds; arguments as of `count_images`."""
     images = count_images(pairs, is_predicted, truth)
     own = np.array([*score_images(images), find_exact(images)], dtype=np.float64)
-    is_right = is_predicted & pairs.is_true
+    predicted = np.flatnonzero(is_predicted)
+    label_idx, image_idx = pairs.label_idx[predicted], pairs.find_images(predicted)
+    is_right = pairs.is_true[predicted]
     cells = [
-        (pairs.label_idx[is_right], pairs.image_idx[is_right]),
-        (pairs.label_idx[is_predicted] + pairs.n_labels, pairs.image_idx[is_predicted]),
+        (label_idx[is_right], image_idx[is_right]),
+        (label_idx + pairs.n_labels, image_idx),
         (truth.label_idx + 2 * pairs.n_labels, truth.image_idx),
     ]
     own_rows, own_images = np.indices(own.shape)

@@ -66,17 +66,17 @@ def sort_labels(pairs: Pairs) -> Iterator[FallingScores]:
             rows = np.s_[i :: pairs.n_labels]
             yield sort_scores(pairs.confidence[rows], pairs.is_true[rows])
     else:
+        image_idx = pairs.image_idx
         for own in _split_labels(pairs):
-            yield sort_scores(pairs.confidence[own], pairs.is_true[own], pairs.image_idx[own])
+            yield sort_scores(pairs.confidence[own], pairs.is_true[own], image_idx[own])
 
 
 def _are_in_order(pairs: Pairs) -> bool:
     """Whether each label of each image is recorded, in their order."""
-    shape = pairs.n_images, pairs.n_labels
+    n_labels, shape = pairs.n_labels, (pairs.n_images, pairs.n_labels)
     return bool(
-        len(pairs.confidence) == pairs.n_images * pairs.n_labels
-        and np.all(pairs.label_idx.reshape(shape) == np.arange(pairs.n_labels))
-        and np.all(pairs.image_idx.reshape(shape) == np.arange(pairs.n_images)[:, np.newaxis])
+        np.all(np.diff(pairs.offsets) == n_labels)
+        and np.all(pairs.label_idx.reshape(shape) == np.arange(n_labels))
     )
 
 

@@ -279,14 +279,15 @@ def list_pair_decisions(truth: LabelSets, pairs: Pairs, is_predicted: BoolArray)
         pairs: Of all its images, or of those with truth.
         is_predicted: Which pairs are predictions, (n_pairs,).
     """
-    predicted = np.flatnonzero(is_predicted)
-    right = predicted[pairs.is_true[predicted]]
+    rows = np.flatnonzero(is_predicted)
+    predicted = Counted(image_idx=pairs.find_images(rows), label_idx=pairs.label_idx[rows])
+    is_right = pairs.is_true[rows]
     kept = np.cumsum(truth.counts > 0) - 1
     return Decisions(
-        right=Counted(image_idx=pairs.image_idx[right], label_idx=pairs.label_idx[right]),
-        predicted=Counted(
-            image_idx=pairs.image_idx[predicted], label_idx=pairs.label_idx[predicted]
+        right=Counted(
+            image_idx=predicted.image_idx[is_right], label_idx=predicted.label_idx[is_right]
         ),
+        predicted=predicted,
         true=Counted(
             image_idx=truth.image_idx
             if pairs.n_images == len(truth.counts)

@@ -203,7 +203,8 @@ def list_label_predictions(
 ) -> Predictions:
     """A row for each label of an image that is true or predicted; one for an image without any."""
     truth, n_labels = evaluation.truth, pairs.n_labels
-    recorded = pair_codes(pairs.image_idx, pairs.label_idx, n_labels)
+    images_of = pairs.image_idx
+    recorded = pair_codes(images_of, pairs.label_idx, n_labels)
     true = pair_codes(truth.image_idx, truth.label_idx, n_labels)
     unrecorded = true[~find_codes(true, recorded)]
     shown = is_predicted | pairs.is_true
@@ -211,7 +212,7 @@ def list_label_predictions(
     empty = np.flatnonzero(~counts.occurs)
     outcome = np.where(is_predicted, np.where(pairs.is_true, _TP, _FP), _FN)[shown]
 
-    image_idx = np.concatenate([pairs.image_idx[shown], unrecorded // max(n_labels, 1), empty])
+    image_idx = np.concatenate([images_of[shown], unrecorded // max(n_labels, 1), empty])
     label_idx = np.concatenate(
         [pairs.label_idx[shown], unrecorded % max(n_labels, 1), np.full(len(empty), -1)]
     )

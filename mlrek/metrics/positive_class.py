@@ -231,13 +231,13 @@ def _warn_notebook(evaluation: Evaluation, rule: PredictionRule) -> Iterator[str
 def _plan_areas(evaluation: Evaluation, pairs: Pairs) -> Plan:
     if not evaluation.is_scored:
         return NO_CONFIDENCES
-    rows = pairs.label_idx == evaluation.labels.index(evaluation.pos_label)
-    if n_missing := pairs.n_images - np.count_nonzero(rows):
+    rows = np.flatnonzero(pairs.label_idx == evaluation.labels.index(evaluation.pos_label))
+    if n_missing := pairs.n_images - len(rows):
         return (
             f"needs the confidence in {evaluation.pos_label!r} on every image; it is missing on "
             f"{n_missing} of {pairs.n_images}"
         )
-    places = pairs.places[pairs.image_idx[rows]]
+    places = pairs.places[pairs.find_images(rows)]
     ranked = rank_scores(places, pairs.confidence[rows], pairs.is_true[rows], pairs.n_images)
     return partial(_compute_areas, ranked)
 

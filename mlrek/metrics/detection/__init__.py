@@ -280,7 +280,7 @@ def _pair_found(scenes: Scenes, places: IntArray) -> Pairs:
     return Pairs(
         n_images=scenes.n_images,
         places=places,
-        image_idx=found.image_idx,
+        offsets=np.searchsorted(found.image_idx, np.arange(scenes.n_images + 1)),
         label_idx=found.label_idx,
         confidence=found.confidence,
         is_true=scenes.match(np.array([IOU_THRESHOLD]))[0] != NO_MATCH,
