@@ -1,8 +1,7 @@
 """One version on the images of a scope: its predictions, its numbers, and how they follow."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from types import MappingProxyType
 from typing import Final
 
@@ -22,30 +21,17 @@ from mlrek.comparison.rows import (
     sum_rows,
     translate_rows,
 )
-from mlrek.evaluation import Evaluation, IntArray, RecordsKind, Task
+from mlrek.evaluation import Evaluation, IntArray, Task
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.compute import compute_numbers
-from mlrek.metrics.counts import FRACTIONS, Pairs, divide, find_reached, order_images, pair_records
+from mlrek.metrics.counts import Pairs, find_reached
 from mlrek.metrics.crossfit import PREFIX
 from mlrek.metrics.decisions import decide_records, predict, sum_images
-from mlrek.metrics.detection import IOU_THRESHOLD
-from mlrek.metrics.detection.ap import (
-    ALL_SIZES,
-    IOU_THRESHOLDS,
-    RECALL,
-    RankedDetections,
-    average_areas,
-    plan_sizes,
-    rank_boxes,
-)
-from mlrek.metrics.detection.matching import arrange_boxes
-from mlrek.metrics.detection.outcomes import decide_boxes
 from mlrek.metrics.intervals import Weights
 from mlrek.metrics.numbers import NumberRow, list_numbers
 from mlrek.metrics.positive_class import plan_positive_class
 from mlrek.metrics.probabilities import plan_score_means
 from mlrek.metrics.ranking import RankedPairs, average_rankings, rank_pairs, rank_pooled
-from mlrek.metrics.segmentation import ImageAreas, sum_areas
 
 GROUPS: Final = ("aggregate/", "at_threshold/", "reported/")
 OF_BASE: Final = "reported/base_"
@@ -122,87 +108,6 @@ def _code_labels(evaluation: Evaluation, labels: tuple[str, ...]) -> IntArray:
     """The shared code of each label of an evaluation, (n_own_labels,)."""
     places = {label: code for code, label in enumerate(labels)}
     return np.array([places[label] for label in evaluation.labels], dtype=np.int64)
-
-
-def measure_detection(
-    evaluation: Evaluation,
-    _ranked: RankedPairs,
-    rows: Rows,
-    codes: IntArray,
-    n_labels: int,
-    _rule: PredictionRule,
-) -> Measure:
-    """How they follow; arguments as of `MEASURES`, rule and scores being of no use here."""
-    detections = evaluation.detections
-    assert detections is not None  # noqa: S101 - the metrics have refused it before
-    decision = decide_boxes(evaluation, detections.records)
-    scenes = arrange_boxes(
-        detections,
-        decision.is_detection,
-        len(evaluation.labels),
-        min(IOU_THRESHOLD, IOU_THRESHOLDS[0]),
-    )
-    if decision.kind != RecordsKind.COMPLETE:
-        scenes = scenes.keep(decision.is_predicted[scenes.records])
-    places = order_images(evaluation.images)
-    ranked = rank_boxes(scenes, places, ALL_SIZES)
-    statistics: list[Scorer] = [partial(_recall_boxes, ranked)]
-    if evaluation.is_scored:
-        statistics = [
-            partial(_average_boxes, ranked, codes),
-            *name_aggregates(plan_sizes(scenes, places)),
-        ]
-    order, labels = np.argsort(places), sum_rows(rows, n_labels)
-    flagged = decision.is_flagged.all()
-    return Measure(
-        task=evaluation.task,
-        known_share=len(codes) / max(n_labels, 1),
-        statistics=tuple(Ordered(order=order, compute=each) for each in statistics),
-        labels=labels,
-        at_threshold=_sum_flags(evaluation, codes, n_labels) if flagged else labels,
-    )
-
-
-def _average_boxes(ranked: Sequence[RankedDetections], codes: IntArray, weights: Weights) -> Values:
-    """COCO's averages, and the average precision of each label."""
-    computed = [one.compute(weights) for one in ranked]
-    ap = np.mean([area for area, _ in computed], axis=0)
-    averages = average_areas(computed)
-    values: Values = {(f"aggregate/{name}", None): mean for name, mean in averages.items()}
-    return values | {("label_ap", code): ap[i] for i, code in enumerate(codes.tolist())}
-
-
-def _recall_boxes(ranked: Sequence[RankedDetections], weights: Weights) -> Values:
-    """What needs no confidences."""
-    averages = average_areas([one.compute(weights) for one in ranked])
-    return {(f"aggregate/{RECALL}", None): averages[RECALL]}
-
-
-def _sum_flags(evaluation: Evaluation, codes: IntArray, n_labels: int) -> CountSums:
-    """Counts by the provider's flags; true boxes without a record are misses of their image."""
-    assert evaluation.detections is not None  # noqa: S101 - the metrics have refused it before
-    records, truth = evaluation.detections.records, evaluation.detections.truth
-    decision = decide_boxes(evaluation, records)
-    images, label_idx = records.image_idx, codes[records.label_idx]
-    hit = decision.is_predicted & decision.is_matched
-    n_images = len(evaluation.images)
-    own = np.bincount(
-        images[decision.is_matched] * n_labels + label_idx[decision.is_matched],
-        minlength=n_images * n_labels,
-    )
-    cells = truth.image_idx * n_labels + codes[truth.label_idx]
-    true = np.bincount(cells[truth.counted], minlength=n_images * n_labels)
-    support = np.maximum(own, true)
-    cells = np.repeat(np.arange(len(support)), support)
-    return sum_cells(
-        [
-            (label_idx[hit], images[hit]),
-            (label_idx[decision.is_predicted], images[decision.is_predicted]),
-            (cells % n_labels, cells // n_labels),
-        ],
-        n_labels,
-        n_images,
-    )
 
 
 def measure_classification(
@@ -299,7 +204,20 @@ def sum_at_threshold(
     return sum_cells(parts, n_labels, len(evaluation.images))
 
 
-def measure_segmentation(
+def _measure_detection(
+    evaluation: Evaluation,
+    _ranked: RankedPairs,
+    rows: Rows,
+    codes: IntArray,
+    n_labels: int,
+    _rule: PredictionRule,
+) -> Measure:
+    from mlrek.comparison.measured_areas import measure_detection  # no other task needs it
+
+    return measure_detection(evaluation, rows, codes, n_labels)
+
+
+def _measure_segmentation(
     evaluation: Evaluation,
     _ranked: RankedPairs,
     rows: Rows,
@@ -307,50 +225,17 @@ def measure_segmentation(
     n_labels: int,
     rule: PredictionRule,
 ) -> Measure:
-    """How they follow; arguments as of `MEASURES`."""
-    masks = evaluation.masks
-    assert masks is not None  # noqa: S101 - the metrics have refused it before
-    places = order_images(evaluation.images)
-    areas = sum_areas(masks, places, len(evaluation.labels))
-    readable = np.flatnonzero(masks.readable)
-    order = readable[np.argsort(places[readable])]
-    statistics = [
-        Ordered(order=order, compute=name_aggregate(areas.compute_averages)),
-        Ordered(order=order, compute=partial(_score_areas, areas, codes)),
-    ]
-    has_truth = evaluation.truth.counts > 0
-    if evaluation.pos_label and has_truth.any():
-        pairs = pair_records(evaluation, has_truth)
-        order = np.flatnonzero(has_truth)[np.argsort(pairs.places)]
-        plans = plan_positive_class(evaluation, pairs, rule)
-        statistics += [Ordered(order=order, compute=each) for each in name_aggregates(plans)]
-    return Measure(
-        task=evaluation.task,
-        known_share=len(codes) / max(n_labels, 1),
-        statistics=tuple(statistics),
-        labels=sum_rows(rows, n_labels),
-        at_threshold=None,
-    )
+    from mlrek.comparison.measured_areas import measure_segmentation  # no other task needs it
 
-
-def _score_areas(areas: ImageAreas, codes: IntArray, weights: Weights) -> Values:
-    """IoU, Dice, and the scores in pixels of each label."""
-    sums = areas.sum(weights)
-    pixels = {score: divide(*FRACTIONS[score](sums.pixels)).T for score in LABEL_SCORES}
-    scores = {"iou": sums.mean_iou, "dice": sums.mean_dice, **pixels}
-    return {
-        (f"label_{name}", code): values[i]
-        for name, values in scores.items()
-        for i, code in enumerate(codes.tolist())
-    }
+    return measure_segmentation(evaluation, rows, codes, n_labels, rule)
 
 
 MEASURES: Mapping[Task, _Describe] = MappingProxyType(
     {
         Task.CLASSIFICATION: measure_classification,
         Task.MULTILABEL: measure_multilabel,
-        Task.DETECTION: measure_detection,
-        Task.SEGMENTATION: measure_segmentation,
+        Task.DETECTION: _measure_detection,
+        Task.SEGMENTATION: _measure_segmentation,
     }
 )
 """How the numbers of an evaluation follow from weights.

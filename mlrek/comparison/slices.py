@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
@@ -13,12 +13,9 @@ from mlrek.comparison.pairing import Setting
 from mlrek.evaluation import BoolArray, Evaluation, IntArray, SliceColumn
 from mlrek.metrics.numbers import HEADLINES
 from mlrek.metrics.paired_tests import adjust_holm
-from mlrek.metrics.slices import (
-    LABEL_COLUMN,
-    MIN_SLICE_IMAGES,
-    Slice,
-    list_slices,
-)
+
+if TYPE_CHECKING:
+    from mlrek.metrics.slices import Slice
 
 MAX_NUMBERED: Final = 20
 """Slices whose headline numbers are compared, with intervals: those that stand first."""
@@ -64,6 +61,10 @@ def compare_slices(
     """
     first, second = (version.evaluation for version in versions)
     columns, warnings = _join_columns(first, second)
+    if not columns and second.detections is None:  # boxes have columns of their own
+        return ComparedSlices(warnings=warnings)
+    from mlrek.metrics.slices import LABEL_COLUMN, MIN_SLICE_IMAGES, list_slices  # none, mostly
+
     counted = versions[0].rows.counted & versions[1].rows.counted
     listed = list_slices(replace(second, slice_columns=columns))
     groups = _join_same(one for one in listed.slices if one.column != LABEL_COLUMN)
@@ -134,7 +135,7 @@ def _differ(one: SliceColumn, other: SliceColumn) -> BoolArray:
     return np.asarray(translated[one.codes] != other.codes)
 
 
-def _join_same(slices: Iterator[Slice]) -> list[tuple[tuple[str, ...], IntArray]]:
+def _join_same(slices: "Iterator[Slice]") -> list[tuple[tuple[str, ...], IntArray]]:
     """Names and images; slices that hold the same images are one, in the order of the first."""
     found: dict[bytes, tuple[list[str], IntArray]] = {}
     for one in slices:

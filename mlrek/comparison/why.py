@@ -28,7 +28,6 @@ from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray, Task
 from mlrek.metrics import Metrics, PredictionRule
 from mlrek.metrics.counts import LabelCounts, compute_averages, divide, pair_records
 from mlrek.metrics.decisions import predict
-from mlrek.metrics.detection import match_predictions
 from mlrek.metrics.intervals import CONFIDENCE, compute_student
 
 
@@ -471,6 +470,8 @@ def _count_boxes(shared: Shared, taken: _Taken) -> CountSums:
     if taken.truth == taken.model == taken.thresholds:
         return sum_rows(shared.rows[taken.model], shared.n_labels)
     evaluation = _put_together(shared, taken)
+    from mlrek.metrics.detection import match_predictions  # no other task needs it
+
     predictions = match_predictions(evaluation)
     codes, n_images = np.arange(shared.n_labels), len(evaluation.images)
     return sum_rows(translate_predictions(predictions, codes, n_images), shared.n_labels)

@@ -16,7 +16,6 @@ from mlrek.render import Json, number_or_null
 from mlrek.render.comparison import build_candidate_json, build_version_json
 from mlrek.sources import AwsOptions
 from mlrek.sources.aws import AwsClients
-from mlrek.sources.s3 import open_storage
 from mlrek.sources.storage import read_small_text, say_missing_path
 from mlrek.text import fmt
 from mlrek.tracking import AUTO_IMAGES, NO_IMAGES, LoggedRun
@@ -189,7 +188,8 @@ def _choose_images(referred: Referred, images: str, aws: AwsOptions) -> "ReadIma
         return None
     if images == AUTO_IMAGES:
         return referred.read_images
-    from mlrek.sources.images import read_images_below  # for pages alone
+    from mlrek.sources.any_storage import open_storage  # for pages alone
+    from mlrek.sources.images import read_images_below
 
     return partial(read_images_below, open_storage(images, AwsClients(aws)), images)
 

@@ -33,6 +33,7 @@ _BREAK: Final = "&#8203;"
 """A space without width: no backslash keeps GitHub from a mention."""
 WIDE: Final = 104
 """Columns of a terminal from which on numbers have their intervals."""
+_MAX_NAME: Final = 80
 _BLOCK_ROWS: Final = 20_000
 _HAZARDS: Final = ('"', ",", "\r", "\n", *(f"\0{start}" for start in _STARTS_FORMULA))
 
@@ -160,6 +161,11 @@ def write_long_csv(
 def number_or_null(value: float) -> float | None:
     """A number as JSON has it: what is not finite is null."""
     return value if isfinite(value) else None
+
+
+def cut_name(name: str) -> str:
+    """The name of a slice, not too long for a table."""
+    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
 
 
 def null_undefined(value: Any) -> Any:

@@ -7,8 +7,7 @@ from typing import Final
 from mlrek.comparison import Comparison, Judgement, SliceDifference
 from mlrek.metrics.numbers import name_metric
 from mlrek.metrics.paired_tests import format_p
-from mlrek.render import Block, Folded, Json, Line, Table, build_fields
-from mlrek.render.slices import cut_name
+from mlrek.render import Block, Folded, Json, Line, Table, build_fields, cut_name
 from mlrek.text import fmt, list_some, span
 
 MAX_SHOWN: Final = 15

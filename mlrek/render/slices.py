@@ -20,7 +20,17 @@ from mlrek.metrics.slices import (
     SliceReport,
     SliceRow,
 )
-from mlrek.render import WIDE, Block, Json, Line, Table, build_fields, number_or_null, render_csv
+from mlrek.render import (
+    WIDE,
+    Block,
+    Json,
+    Line,
+    Table,
+    build_fields,
+    cut_name,
+    number_or_null,
+    render_csv,
+)
 from mlrek.text import fmt, fmt_with, list_some, metric_key_labels, span
 
 SLICES_FILE: Final = "slices.csv"
@@ -39,7 +49,6 @@ _ALSO: Final = " | "
 _MAX_ROWS: Final = 25
 _MAX_PAIRS: Final = 10
 MAX_SAID: Final = 3
-_MAX_NAME: Final = 80
 _NARROW: Final = 72
 """Columns of a terminal from which on that of the difference is there."""
 _SCORES: Final[Mapping[str, str]] = {
@@ -218,11 +227,6 @@ def slice_blocks(report: SliceReport, width: int) -> Iterator[Block]:
     yield from _list_pairs(report, width)
     for said in (_say_tried(report), *report.notes):
         yield Line(said)
-
-
-def cut_name(name: str) -> str:
-    """A name that is not too long for a table."""
-    return name if len(name) <= _MAX_NAME else f"{name[: _MAX_NAME - 1]}…"
 
 
 def _list_singles(report: SliceReport, width: int) -> Iterator[Block]:

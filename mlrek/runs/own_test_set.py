@@ -29,6 +29,7 @@ from mlrek.metrics.test_set import hide_signatures, test_set_digest
 from mlrek.runs.calling import Watch, call_missing
 from mlrek.runs.log import Target, choose_experiment, clean_up, log_run, write_note
 from mlrek.sources import AwsOptions
+from mlrek.sources.any_storage import open_storage
 from mlrek.sources.aws import AwsClients
 from mlrek.sources.contents import add_found, choose_storage, keep_contents, read_contents
 from mlrek.sources.custom import LABEL_MAP, THRESHOLDS, ReadPlace, open_place
@@ -43,7 +44,6 @@ from mlrek.sources.entries import (
 )
 from mlrek.sources.images import read_images, read_images_below
 from mlrek.sources.rekognition import Endpoint
-from mlrek.sources.s3 import open_storage
 from mlrek.sources.slices import add_asked_columns
 from mlrek.sources.storage import S3_SCHEME, parent_uri
 from mlrek.text import escape_markdown, escape_unencodable

@@ -26,11 +26,11 @@ from mlrek.evaluation import Evaluation
 from mlrek.formats.dealing import CAN_FORK
 from mlrek.formats.memory import release_memory
 from mlrek.runs.meanwhile import WORTH_SHARING, has_one_thread, make_context
+from mlrek.sources.any_storage import open_storage
 from mlrek.sources.aws import AwsClients, AwsOptions, HandedOver, hand_over, take_over
 from mlrek.sources.contents import add_found, keep_contents
 from mlrek.sources.entries import OnBytes, Source, VersionEntry
 from mlrek.sources.images import read_images_below
-from mlrek.sources.s3 import open_storage
 from mlrek.sources.slices import add_asked_columns, read_slices_state
 from mlrek.tracking import AUTO_IMAGES, NO_IMAGES
 from mlrek.tracking.description import (

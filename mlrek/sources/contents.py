@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 from mlrek.errors import EvaluationError, SourceError, SourceNotFoundError
 from mlrek.evaluation import BoolArray, Contents, Evaluation
 from mlrek.formats.doubts import Print, add_contents, add_copies, list_prints
+from mlrek.sources.any_storage import open_storage
 from mlrek.sources.aws import AwsClients
 from mlrek.sources.entries import FoundContents, VersionEntry
 from mlrek.sources.images import Digest, digest_images
-from mlrek.sources.s3 import ListedObject, Lister, PagesSpentError, S3Storage, open_storage
+from mlrek.sources.s3 import ListedObject, Lister, PagesSpentError, S3Storage
 from mlrek.sources.storage import S3_SCHEME, LocalStorage, Storage, parse_s3_uri
 from mlrek.text import escape_unencodable, hide_secrets
 

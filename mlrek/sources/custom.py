@@ -30,17 +30,13 @@ from mlrek.evaluation import (
 from mlrek.formats.files import ITSELF, Files
 from mlrek.formats.google.documents import parse_google_name
 from mlrek.formats.json_text import decode_json, quoted, say_unreadable
-from mlrek.formats.lookout import parse_lookout_arn
 from mlrek.formats.pictures_below import is_left_behind, is_picture
 from mlrek.formats.predictions import Answers, JoinOptions, Match, Unmatched
-from mlrek.sources.aws import AwsClients
 from mlrek.sources.description import parse_arn
 from mlrek.sources.entries import Part, PartReader, VersionEntry
 from mlrek.sources.loose import make_up_project
-from mlrek.sources.s3 import open_storage
 from mlrek.sources.storage import (
     S3_SCHEME,
-    FileState,
     Storage,
     StoredFile,
     join_uri,
@@ -136,31 +132,6 @@ class _Description(Struct, kw_only=True):
 _DECODER: Final = Decoder(_Description)
 
 
-@dataclass(frozen=True, slots=True)
-class AnyStorage:
-    """Files of which some are here and some in S3; see `Storage` for the methods."""
-
-    clients: AwsClients
-
-    def list_files(self, uri: str, *, deep: bool = True) -> Iterator[StoredFile]:
-        """See `Storage`."""
-        return open_storage(uri, self.clients).list_files(uri, deep=deep)
-
-    def read(
-        self, uri: str, version_id: str = "", *, max_size: int | None = None
-    ) -> Iterator[bytes]:
-        """See `Storage`."""
-        return open_storage(uri, self.clients).read(uri, version_id, max_size=max_size)
-
-    def read_head(self, uri: str, size: int) -> bytes:
-        """See `Storage`."""
-        return open_storage(uri, self.clients).read_head(uri, size)
-
-    def read_state(self, uri: str, version_id: str = "") -> FileState:
-        """See `Storage`."""
-        return open_storage(uri, self.clients).read_state(uri, version_id)
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CustomVersion:
     """The one version that files of predictions are."""
@@ -250,6 +221,8 @@ def _find_project_name(arn: str) -> str:
     rekognition = parse_arn(arn) or parse_arn(f"{arn}/0")  # its number may be unknown
     if rekognition:
         return "" if rekognition.version_name else rekognition.project_name
+    from mlrek.formats.lookout import parse_lookout_arn
+
     lookout = parse_lookout_arn(arn)
     if lookout:
         return "" if lookout.version_name else lookout.project.name
@@ -280,13 +253,6 @@ def _check_name(option: str, name: str) -> str:
 
 
 # ---- which files it has --------------------------------------------------------------------
-
-
-def choose_storage_for(places: Iterable[str], clients: AwsClients) -> Storage:
-    """What reads files at all of these places."""
-    places = list(places)
-    in_s3 = {place.startswith(S3_SCHEME) for place in places}
-    return AnyStorage(clients) if len(in_s3) > 1 else open_storage(places[0], clients)
 
 
 def make_entry(

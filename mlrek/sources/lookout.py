@@ -8,21 +8,11 @@ from functools import partial
 from hashlib import sha256
 from itertools import islice
 from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
 
 from mlrek.errors import SourceError, SourceNotFoundError
 from mlrek.evaluation import Evaluation, Project, Provider, SourceFile, Version
 from mlrek.formats.json_text import peek_inside
-from mlrek.formats.lookout import (
-    Document,
-    LookoutDescription,
-    LookoutInput,
-    LookoutResult,
-    find_lookout_version,
-    parse_description,
-    parse_lookout_evaluation,
-    parse_lookout_name,
-    parse_result,
-)
 from mlrek.formats.sniff import Role, Service
 from mlrek.sources.entries import Part, PartReader, VersionEntry, chain_lines
 from mlrek.sources.storage import (
@@ -37,6 +27,9 @@ from mlrek.sources.storage import (
 )
 from mlrek.sources.tree import FoundVersions, Tree, inspect, is_description, place_parts, read_all
 from mlrek.text import escape_unencodable
+
+if TYPE_CHECKING:
+    from mlrek.formats.lookout import Document, LookoutDescription, LookoutInput, LookoutResult
 
 READERS = 8
 WINDOW = 32  # masks held at once: each may have many megabytes
@@ -135,8 +128,8 @@ class _SavedFile:
     role: Role
     version: Version | None = None
     data: bytes = b""
-    description: LookoutDescription | None = None
-    result: LookoutResult | None = None
+    description: "LookoutDescription | None" = None
+    result: "LookoutResult | None" = None
     broken: str = ""
 
     @property
@@ -162,6 +155,8 @@ def load_evaluation(entry: VersionEntry, reader: PartReader) -> Evaluation:
     Raises:
         SourceNotFoundError: Nothing is left of it.
     """
+    from mlrek.formats.lookout import parse_description, parse_lookout_evaluation
+
     manifest, masks = _open_manifest(entry, reader)
     result = _read_result(entry, reader)
     if manifest is None and result is None and not entry.reported:
@@ -197,6 +192,8 @@ def _inspect(tree: Tree, file: StoredFile) -> _SavedFile | None:
         return None
     found = _SavedFile(file=file, role=seen.role, broken=seen.broken)
     try:
+        from mlrek.formats.lookout import find_lookout_version  # for files of Lookout's alone
+
         version = find_lookout_version(peek_inside(tree.read_head(file)))
         found = replace(found, version=version)
         return found if found.broken else _READ[found.role](tree, found)
@@ -225,6 +222,8 @@ def _claim_description(tree: Tree, file: StoredFile) -> Role | None:
 
 
 def _read_description(tree: Tree, found: _SavedFile) -> _SavedFile:
+    from mlrek.formats.lookout import parse_description
+
     data = tree.read(found.file)
     try:
         description = parse_description(found.file.uri, data)
@@ -234,6 +233,8 @@ def _read_description(tree: Tree, found: _SavedFile) -> _SavedFile:
 
 
 def _read_result_file(tree: Tree, found: _SavedFile) -> _SavedFile:
+    from mlrek.formats.lookout import parse_result
+
     return replace(found, result=parse_result(found.file.uri, tree.read(found.file)))
 
 
@@ -246,6 +247,10 @@ _READ: Mapping[Role, Callable[[Tree, _SavedFile], _SavedFile]] = {
 
 def _name_all(found: Sequence[_SavedFile]) -> Iterator[_SavedFile]:
     """Every file with its version: its own, its namesake's, or the only one in its folder."""
+    if not found:
+        return
+    from mlrek.formats.lookout import parse_lookout_name
+
     by_name: dict[tuple[str, str], Version] = {}
     by_folder: dict[str, dict[str, Version]] = {}
     for one in found:
@@ -306,7 +311,7 @@ def _make_entry(group: Sequence[_SavedFile], tree: Tree) -> VersionEntry:
 
 
 def _identify(
-    group: Sequence[_SavedFile], description: LookoutDescription | None
+    group: Sequence[_SavedFile], description: "LookoutDescription | None"
 ) -> tuple[Version, tuple[str, ...]]:
     version = description.version if description else group[0].version
     if version is None:
@@ -349,7 +354,9 @@ def _list_parts(group: Sequence[_SavedFile], described: _SavedFile | None) -> It
 
 def _open_manifest(
     entry: VersionEntry, reader: PartReader
-) -> tuple[LookoutInput | None, MaskFolder | None]:
+) -> "tuple[LookoutInput | None, MaskFolder | None]":
+    from mlrek.formats.lookout import LookoutInput
+
     for part in reader.find(entry, Role.MANIFEST, _NO_MANIFEST):
         chunks = reader.open_if_there(part, _NO_MANIFEST)
         if chunks is not None:
@@ -359,7 +366,9 @@ def _open_manifest(
     return None, None
 
 
-def _read_result(entry: VersionEntry, reader: PartReader) -> Document | None:
+def _read_result(entry: VersionEntry, reader: PartReader) -> "Document | None":
+    from mlrek.formats.lookout import Document
+
     for part in reader.find(entry, Role.SUMMARY, _NO_RESULT):
         chunks = reader.open_if_there(part, _NO_RESULT)
         if chunks is not None:
@@ -367,7 +376,7 @@ def _read_result(entry: VersionEntry, reader: PartReader) -> Document | None:
     return None
 
 
-def _explain_status(description: LookoutDescription | None) -> str:
+def _explain_status(description: "LookoutDescription | None") -> str:
     if description is None:
         return "no evaluation is here"
     status = description.version.status or "unknown"

@@ -40,7 +40,6 @@ from mlrek.sources.rekognition import (
     list_trained,
     read_projects,
 )
-from mlrek.sources.s3 import S3Storage
 from mlrek.sources.search import Search, say_kinds
 from mlrek.sources.storage import (
     FileState,
@@ -242,7 +241,9 @@ def open_predictions(
     places = [text, *options.places.values()]
     for place in places:
         _check_place(place)
-    storage = custom.choose_storage_for(places, AwsClients(aws or AwsOptions()))
+    from mlrek.sources.any_storage import choose_storage_for
+
+    storage = choose_storage_for(places, AwsClients(aws or AwsOptions()))
     catalogue = custom.CustomVersion(
         storage=storage, predictions=text, options=options, version=version
     )
@@ -266,6 +267,8 @@ def open_all_projects(aws: AwsOptions) -> list[StoredSource]:
     Raises:
         SourceError: AWS cannot be asked or denies it.
     """
+    from mlrek.sources.s3 import S3Storage  # for AWS alone
+
     clients = AwsClients(aws)
     storage = S3Storage(clients)
     return [
@@ -283,6 +286,8 @@ def _open_arn(text: str, aws: AwsOptions) -> StoredSource:
             f"{text}: is not the ARN of a Rekognition project or version; it should end in "
             "project/NAME/ID or project/NAME/version/VERSION/ID (`mlrek projects` lists them)"
         )
+    from mlrek.sources.s3 import S3Storage
+
     clients = AwsClients(replace(aws, region=aws.region or arn.region))
     catalogue = LiveVersion(clients, arn) if arn.version_name else LiveProject(clients, arn)
     return StoredSource(uri=text, catalogue=catalogue, storage=S3Storage(clients))
@@ -300,6 +305,8 @@ def _open_vertex(text: str, _aws: AwsOptions) -> StoredSource:
 
 
 def _open_s3(text: str, aws: AwsOptions) -> StoredSource:
+    from mlrek.sources.s3 import S3Storage
+
     storage = S3Storage(AwsClients(aws))
     return StoredSource(uri=text, catalogue=SavedVersions(storage, text), storage=storage)
 
@@ -312,6 +319,8 @@ def _open_path_or_name(text: str, aws: AwsOptions) -> StoredSource:
         raise UsageError(f"{text!r} names no source")
     if not is_project_name(text) or Path(text).suffix in EVALUATION_SUFFIXES:
         raise SourceNotFoundError(text, say_missing_path(text))
+    from mlrek.sources.s3 import S3Storage
+
     clients = AwsClients(aws)
     return StoredSource(uri=text, catalogue=NamedProject(clients, text), storage=S3Storage(clients))
 

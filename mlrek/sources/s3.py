@@ -16,8 +16,6 @@ from mlrek.sources.storage import (
     S3_SCHEME,
     FileState,
     FileTooLargeError,
-    LocalStorage,
-    Storage,
     StoredFile,
     Walk,
     check_size,
@@ -305,13 +303,6 @@ class Lister:
         start: Any = {"StartAfter": after} if after else {}
         with asking_aws(uri, needs=NEEDS_LIST):
             return self.client.list_objects_v2(Bucket=bucket, Prefix=prefix, **start)
-
-
-def open_storage(uri: str, clients: AwsClients) -> Storage:
-    """The storage that `uri` lies in."""
-    if uri.startswith(S3_SCHEME):
-        return S3Storage(clients)
-    return LocalStorage()
 
 
 def _watch(uri: str, body: "StreamingBody") -> "StreamingBody":

@@ -9,10 +9,10 @@ from mlrek.formats.predictions import Match
 from mlrek.formats.slicing import add_columns
 from mlrek.formats.tables.rows import read_image_table
 from mlrek.metrics.slices import Slicing
+from mlrek.sources.any_storage import open_storage
 from mlrek.sources.aws import AwsClients
 from mlrek.sources.custom import open_place
 from mlrek.sources.entries import PartReader, ReadOptions
-from mlrek.sources.s3 import open_storage
 
 SLICES: Final = "slices"
 """The role of a table of images among the files of an evaluation."""

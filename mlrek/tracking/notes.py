@@ -12,10 +12,10 @@ from mlrek.formats.doubts import list_doubts
 from mlrek.metrics import Metrics, Number
 from mlrek.metrics.numbers import HEADLINES, SERVICE_F1, list_headlines, name_metric
 from mlrek.metrics.slices import SliceReport
-from mlrek.render import Block, Line, Table, render_markdown
+from mlrek.render import Block, Line, Table, cut_name, render_markdown
 from mlrek.render.doubts import EFFECT_WORDS, order_doubts, say_touched
 from mlrek.render.project_page import PROJECT_PAGE
-from mlrek.render.slices import MAX_SAID, cut_name, list_weak, say_weak
+from mlrek.render.slices import MAX_SAID, list_weak, say_weak
 from mlrek.text import display_label, escape_markdown, escape_unprintable, fmt, fmt_date, span
 from mlrek.tracking import LoggedRun, current_runs, find_page_run
 from mlrek.tracking.links import (
