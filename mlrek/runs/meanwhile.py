@@ -25,7 +25,8 @@ WORTH_SHARING: Final = 64 << 20
 _TOLD_BY: Final = frozenset((".json", ".jsonl", ".manifest", ".csv", ".tsv", ".parquet"))
 """Endings of files that are read, unlike images next to them."""
 _LOOKED_AT: Final = 2_000
-_OF_AWS: Final = ("botocore.session",)
+_IN_AWS: Final = ("s3://", "arn:")
+_OF_AWS: Final = "botocore.session"
 
 T = TypeVar("T")
 
@@ -84,9 +85,14 @@ def default_jobs() -> int:
 def start_ahead(
     sources: Iterable[str], tracking_uri: str, jobs: int, environ: Mapping[str, str]
 ) -> None:
-    """Start the process where there is much to read here that no run can be of yet."""
-    if jobs > 1 and is_fresh(tracking_uri, environ) and any(map(_holds_much, sources)):
-        make_context()
+    """Start the process where there is much to read that no run can be of yet.
+
+    What is in the cloud mostly is much: to list it takes as long as the imports.
+    """
+    if jobs > 1 and is_fresh(tracking_uri, environ):
+        of_aws = any(source.startswith(_IN_AWS) for source in sources)
+        if of_aws or any(map(_holds_much, sources)):
+            make_context(of_aws=of_aws)
 
 
 def _holds_much(source: str) -> bool:
@@ -101,12 +107,15 @@ def _holds_much(source: str) -> bool:
     return False
 
 
-def make_context() -> multiprocessing.context.BaseContext:
-    """Processes forked from a clean one that has the imports; where there is no fork, spawned."""
+def make_context(*, of_aws: bool = False) -> multiprocessing.context.BaseContext:
+    """Processes forked from a clean one that has the imports; where there is no fork, spawned.
+
+    `of_aws`: they will read from AWS, which this process may not have imported yet.
+    """
     if sys.platform == "win32":
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
-    far = [name for name in _OF_AWS if name in sys.modules]  # asked already, so it is read from
+    far = [_OF_AWS] if of_aws or _OF_AWS in sys.modules else []
     context.set_forkserver_preload([*far, "mlrek.runs.preload"])
     _start_fork_server()
     return context

@@ -17,7 +17,11 @@ def started(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
     """What is started instead, in a folder without a store."""
     monkeypatch.chdir(tmp_path)
     started: list[str] = []
-    monkeypatch.setattr(meanwhile, "make_context", lambda: started.append("process"))
+
+    def make_context(*, of_aws: bool) -> None:
+        started.append("process of AWS" if of_aws else "process")
+
+    monkeypatch.setattr(meanwhile, "make_context", make_context)
     return started
 
 
@@ -70,9 +74,16 @@ def test_a_store_that_is_there_starts_nothing(tmp_path: Path, started: list[str]
     assert started == []
 
 
-@pytest.mark.parametrize("source", ["s3://bucket/large.json", "arn:aws:x", "no\0file", "absent"])
-def test_what_is_elsewhere_starts_nothing(started: list[str], source: str) -> None:
-    """Nothing is asked of a source that is no file here, and nothing is said of a strange name."""
+@pytest.mark.parametrize("source", ["s3://bucket/project", "arn:aws:rekognition:eu-west-1:1:p/x"])
+def test_what_is_in_the_cloud_starts_it(started: list[str], source: str) -> None:
+    """It imports while the versions are listed, and what asks AWS besides."""
+    start_ahead([source], STORE, 2, {})
+    assert started == ["process of AWS"]
+
+
+@pytest.mark.parametrize("source", ["a-project", "no\0file", "absent"])
+def test_what_may_be_small_or_nothing_starts_nothing(started: list[str], source: str) -> None:
+    """Nothing is asked of a name that is no file here, and nothing is said of a strange one."""
     start_ahead([source], STORE, 2, {})
     assert started == []
 
