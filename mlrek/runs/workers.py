@@ -7,9 +7,11 @@ worker costs nothing but time: the scheduler gives its versions to another one.
 """
 
 import logging
+import os
 import pickle
 import re
 import signal
+import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -50,8 +52,10 @@ WORTH_A_PROCESS = 4_000_000
 """Bytes of evaluation files from which on a process of its own pays for its start."""
 FEW = 6
 """So many smaller versions are described right here; for more of them processes pay too."""
-AHEAD = 16
+AHEAD = 32
 """So many smaller versions are begun before anything is logged: what is made of them is held."""
+BEHIND = 3
+"""By so much a process that describes is nicer: two of them weigh as much as the one that logs."""
 
 T = TypeVar("T")
 W = TypeVar("W")
@@ -449,8 +453,13 @@ def _make_pool(jobs: int) -> ProcessPoolExecutor:
 
 
 def _start_worker(credentials: Mapping[str, HandedOver]) -> None:
-    """Leave Ctrl-C to the parent, and ask nobody for a code that somebody typed already."""
+    """Leave Ctrl-C to the parent, and ask nobody for a code that somebody typed already.
+
+    Where all processors are busy, what logs goes first: it is one process, which all others feed.
+    """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if sys.platform != "win32":
+        os.nice(BEHIND)
     take_over(credentials)
 
 

@@ -1,12 +1,14 @@
 """Which versions are begun before MLflow is there."""
 
+import os
+import sys
 from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
 
 from mlrek.runs import workers
-from mlrek.runs.workers import AHEAD, FEW, WORTH_A_PROCESS, WORTH_SHARING, Work, Workers
+from mlrek.runs.workers import AHEAD, BEHIND, FEW, WORTH_A_PROCESS, WORTH_SHARING, Work, Workers
 from mlrek.sources import open_source
 from mlrek.sources.aws import AwsOptions
 from mlrek.tracking.description import Options
@@ -100,3 +102,10 @@ def test_nobody_helps_where_each_processor_has_a_version(pool: Pool) -> None:
     assert [work.is_shared for work in pool.works] == [False, False]
     begin(2, size=WORTH_SHARING, jobs=3)
     assert [work.is_shared for work in pool.works] == [False, False, True, True]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such numbers")
+def test_what_logs_goes_before_what_describes() -> None:
+    """Where all processors are busy, processes that compute wait for the one that all feed."""
+    with workers._make_pool(1) as pool:  # noqa: SLF001 - nobody else starts a process
+        assert pool.submit(os.nice, 0).result() == min(os.nice(0) + BEHIND, 19)
