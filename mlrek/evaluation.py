@@ -4,10 +4,12 @@ Columns are numpy arrays, labels are integer codes, images are positions in `Eva
 Everything is validated when it is built, so later code does not check again.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
-from typing import Any, TypeAlias
+from itertools import islice, pairwise
+from operator import lt
+from typing import Any, Final, SupportsIndex, TypeAlias, overload
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +33,7 @@ __all__ = [
     "LabelSets",
     "MaskCounts",
     "MaskPixel",
+    "Names",
     "Outcome",
     "Project",
     "Provider",
@@ -43,12 +46,16 @@ __all__ = [
     "SourceFile",
     "Task",
     "Version",
+    "are_rising",
+    "keep_names",
     "order_labels",
 ]
 
 IntArray: TypeAlias = NDArray[np.integer[Any]]
 FloatArray: TypeAlias = NDArray[np.float64]
 BoolArray: TypeAlias = NDArray[np.bool_]
+
+_NAMES_AT_ONCE: Final = 1 << 12
 
 
 class Provider(StrEnum):
@@ -394,6 +401,83 @@ class SliceColumn:
         return SliceColumn(name=self.name, values=self.values, codes=codes, numbers=numbers)
 
 
+class Names(Sequence[str]):
+    """Texts as their bytes in UTF-8, one after the other; each is made when it is asked for.
+
+    A million texts of Python take more than twice the memory, and most names are only compared
+    with others, put in order and digested.
+    """
+
+    __slots__ = ("_data", "_offsets", "rises")
+
+    def __init__(self, data: bytes, offsets: NDArray[np.int64], *, rises: bool = False) -> None:
+        """Args: `offsets` (n + 1,) tell where in `data` each begins and ends.
+
+        `rises`: each is known to come after the one before it.
+        """
+        self._data = data
+        self._offsets = offsets
+        self.rises = rises
+
+    def __len__(self) -> int:
+        return len(self._offsets) - 1
+
+    @overload
+    def __getitem__(self, place: SupportsIndex) -> str: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> tuple[str, ...]: ...
+
+    def __getitem__(self, place: SupportsIndex | slice) -> str | tuple[str, ...]:
+        found = range(len(self))[place]
+        if isinstance(found, int):
+            return str(self._data[self._offsets[found] : self._offsets[found + 1]], "utf-8")
+        if found.step == 1:
+            return tuple(self._list(found.start, max(found.start, found.stop)))
+        return tuple(self[i] for i in found)
+
+    def __iter__(self) -> Iterator[str]:
+        for start in range(0, len(self), _NAMES_AT_ONCE):
+            yield from self._list(start, min(start + _NAMES_AT_ONCE, len(self)))
+
+    def __eq__(self, other: object) -> bool:
+        if isinstance(other, Names):
+            same = len(self) == len(other) and np.array_equal(self._offsets, other._offsets)
+            return same and self._data == other._data
+        return tuple(self) == other if isinstance(other, tuple) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
+
+    def may_hold(self, text: str) -> bool:
+        """Whether a text is in one of them; perhaps only where two follow each other."""
+        return text.encode() in self._data
+
+    def encode(self, start: int, stop: int) -> list[bytes]:
+        """The bytes of those from `start` to before `stop`."""
+        data, offsets = self._data, self._offsets[start : stop + 1].tolist()
+        return [data[begin:end] for begin, end in pairwise(offsets)]
+
+    def _list(self, start: int, stop: int) -> list[str]:
+        begin, end = self._offsets[start], self._offsets[stop]
+        text = str(self._data[begin:end], "utf-8")
+        if len(text) < end - begin:  # where not all is ASCII, characters have several bytes
+            return [str(name, "utf-8") for name in self.encode(start, stop)]
+        ends = (self._offsets[start : stop + 1] - begin).tolist()
+        return [text[first:last] for first, last in pairwise(ends)]
+
+
+def are_rising(names: Sequence[str]) -> bool:
+    """Whether each name comes after the one before it, so that all of them differ."""
+    is_known = isinstance(names, Names) and names.rises
+    return is_known or all(map(lt, names, islice(names, 1, None)))
+
+
+def keep_names(names: Sequence[str]) -> tuple[str, ...] | Names:
+    """Names that do not change, as they are where they are so already."""
+    return names if isinstance(names, Names) else tuple(names)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evaluation:
     """Everything a provider published about testing one version.
@@ -415,7 +499,7 @@ class Evaluation:
     version: Version
     task: Task
     labels: tuple[str, ...]
-    images: tuple[str, ...]
+    images: tuple[str, ...] | Names
     truth: LabelSets
     records: Records
     thresholds: FloatArray

@@ -7,16 +7,15 @@ value of the whole sample and those of 1,000 resamples of it.
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import compress, islice
+from itertools import compress
 from math import nan
-from operator import lt
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray, RecordsKind
+from mlrek.evaluation import BoolArray, Evaluation, FloatArray, IntArray, RecordsKind, are_rising
 from mlrek.metrics import ThresholdCurves
 
 AVERAGES = ("micro", "macro", "weighted")
@@ -322,11 +321,6 @@ def order_images(images: Sequence[str]) -> IntArray:
     places = np.empty(len(images), dtype=np.int32)
     places[sorted(range(len(images)), key=images.__getitem__)] = np.arange(len(images))
     return places
-
-
-def are_rising(names: Sequence[str]) -> bool:
-    """Whether each name comes after the one before it, so that all of them differ."""
-    return all(map(lt, names, islice(names, 1, None)))
 
 
 def find_normalisation(values: FloatArray, support: FloatArray) -> Normalisation | None:

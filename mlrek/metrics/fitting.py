@@ -9,8 +9,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrek.evaluation import BoolArray, FloatArray, IntArray
-from mlrek.metrics.counts import LabelCounts, are_rising
+from mlrek.evaluation import BoolArray, FloatArray, IntArray, are_rising
+from mlrek.metrics.counts import LabelCounts
 from mlrek.metrics.falling import FallingScores, find_ends
 from mlrek.metrics.ranking import RankedPairs
 

@@ -3,8 +3,7 @@
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import islice, repeat
-from operator import lt
+from itertools import repeat
 from typing import Final, TypeAlias
 from unicodedata import normalize
 from urllib.parse import unquote, unquote_plus
@@ -12,7 +11,7 @@ from urllib.parse import unquote, unquote_plus
 import numpy as np
 
 from mlrek.errors import EvaluationError
-from mlrek.evaluation import BoolArray, Doubt, DoubtKind, IntArray, Task
+from mlrek.evaluation import BoolArray, Doubt, DoubtKind, IntArray, Names, Task, are_rising
 from mlrek.formats.doubts import doubt_unanswered, show_spellings
 from mlrek.formats.json_text import quoted, quoted_some, say_first
 from mlrek.formats.predictions import Answers, JoinOptions, Match, Unmatched
@@ -105,12 +104,14 @@ def _are_same(truth: GroundTruth, answers: Answers, options: JoinOptions) -> boo
 
 
 def _may_be_signed(images: Sequence[str]) -> bool:
+    if isinstance(images, Names) and not images.may_hold("http"):
+        return False
     return any(map(str.startswith, images, repeat(("http://", "https://"))))
 
 
 def _are_distinct(images: Sequence[str]) -> bool:
     """Whether no image comes up twice; names that rise, as in most files, need no set of them."""
-    return all(map(lt, images, islice(images, 1, None))) or len(set(images)) == len(images)
+    return are_rising(images) or len(set(images)) == len(images)
 
 
 def strip_signatures(images: Sequence[str]) -> list[str]:

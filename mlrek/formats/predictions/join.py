@@ -25,6 +25,7 @@ from mlrek.evaluation import (
     SourceFile,
     Task,
     Version,
+    keep_names,
     order_labels,
 )
 from mlrek.formats.columns import (
@@ -381,7 +382,7 @@ def join_answers(
         version=version,
         task=task,
         labels=labels,
-        images=tuple(truth.images),
+        images=keep_names(truth.images),
         truth=_recode_truth(truth, true_codes, len(labels)),
         records=records,
         thresholds=thresholds,

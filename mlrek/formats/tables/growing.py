@@ -1,15 +1,15 @@
 """Columns that grow as a table is read: numbers, and the images of rows as codes."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, overload
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute
 from numpy.typing import NDArray
 
-from mlrek.evaluation import IntArray
+from mlrek.evaluation import IntArray, Names
 from mlrek.formats.tables.batches import to_text_column
 
 _IMAGES_AT_ONCE: Final = 1 << 18
@@ -36,50 +36,6 @@ class GrowingColumn:
         """All rows."""
         self._values.resize((self._n, *self._values.shape[1:]), refcheck=False)
         return self._values
-
-
-class Names(Sequence[str]):
-    """Texts as Arrow holds them, until somebody goes through them.
-
-    A million texts of Python take more than twice the memory, and most tables are only asked
-    whether they name the same images as another one.
-    """
-
-    def __init__(self, texts: pa.ChunkedArray) -> None:
-        self._texts: pa.ChunkedArray | tuple[str, ...] = texts
-
-    def __len__(self) -> int:
-        return len(self._texts)
-
-    @overload
-    def __getitem__(self, place: int) -> str: ...
-
-    @overload
-    def __getitem__(self, place: slice) -> tuple[str, ...]: ...
-
-    def __getitem__(self, place: int | slice) -> str | tuple[str, ...]:
-        if isinstance(place, slice):
-            return self._list()[place]
-        found = self._texts[place]
-        return found if isinstance(found, str) else str(found.as_py())
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._list())
-
-    def __eq__(self, other: object) -> bool:
-        if isinstance(other, Names):
-            if isinstance(self._texts, pa.ChunkedArray) and not isinstance(other._texts, tuple):
-                return bool(self._texts.equals(other._texts))
-            other = other._list()
-        return self._list() == other if isinstance(other, tuple) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self._list())
-
-    def _list(self) -> tuple[str, ...]:
-        if isinstance(self._texts, pa.ChunkedArray):
-            self._texts = tuple(self._texts.to_pylist())
-        return self._texts
 
 
 @dataclass(slots=True)
@@ -130,17 +86,15 @@ class ImageCodes:
         if not self.rises and self.n_waiting >= max(_IMAGES_AT_ONCE, len(self.known)):
             self._code()
 
-    def finish(self) -> tuple[pa.ChunkedArray, IntArray]:
+    def finish(self) -> tuple[Names, IntArray]:
         """All images, and the code of each row."""
-        if self.rises:
-            images = pa.chunked_array([part for part, _ in self.waiting], pa.large_string())
-            counts = self._count_waiting()
-            image_idx = np.repeat(np.arange(len(counts), dtype=np.int32), counts)
-        else:
+        if not self.rises:
             self._code()
-            images, image_idx = pa.chunked_array([self.known]), self.column.finish()
-        self.waiting, self.known = [], pa.nulls(0, pa.large_string())
-        return images, image_idx
+            images, self.known = join_names([self.known]), pa.nulls(0, pa.large_string())
+            return images, self.column.finish()
+        counts = self._count_waiting()
+        images, self.waiting = join_names([part for part, _ in self.waiting], rises=True), []
+        return images, np.repeat(np.arange(len(counts), dtype=np.int32), counts)
 
     def _code(self) -> None:
         n_known = len(self.known)
@@ -155,6 +109,16 @@ class ImageCodes:
     def _count_waiting(self) -> IntArray:
         """How many rows each of the images has that wait."""
         return np.concatenate([np.zeros(0, dtype=np.int32), *(n for _, n in self.waiting)])
+
+
+def join_names(parts: Sequence[pa.Array], *, rises: bool = False) -> Names:
+    """Large texts of Arrow, none of them empty cells, as names."""
+    texts, lengths = [], [np.zeros(1, dtype=np.int64)]
+    for part in filter(len, parts):
+        offsets = np.frombuffer(part.buffers()[1], dtype=np.int64)[part.offset :][: len(part) + 1]
+        texts.append(memoryview(part.buffers()[2] or b"")[offsets[0] : offsets[-1]])
+        lengths.append(np.diff(offsets))
+    return Names(b"".join(texts), np.cumsum(np.concatenate(lengths)), rises=rises)
 
 
 def _rise(texts: pa.Array) -> bool:

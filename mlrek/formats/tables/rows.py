@@ -1,6 +1,6 @@
 """All rows of a table in memory: images and labels as codes, numbers as columns of floats."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
@@ -35,7 +35,7 @@ from mlrek.formats.tables.further import (
     list_read,
     warn_unread,
 )
-from mlrek.formats.tables.growing import GrowingColumn, ImageCodes, Names
+from mlrek.formats.tables.growing import GrowingColumn, ImageCodes
 from mlrek.metrics.test_set import take_rows
 
 _MAY_BE_LISTS: Final = (*LABELS, Role.CONFIDENCE)
@@ -155,8 +155,7 @@ def read_image_table(files: Files) -> ImageTable:
     gathered.read(table, scores=False, hot=False)
     if not gathered.n_rows:
         raise ParseError(table.uri, 0, "has a header, but not one row")
-    texts, image_idx = gathered.images.finish()
-    images = Names(texts)
+    images, image_idx = gathered.images.finish()
     rows = RowsOfImages.of(image_idx, len(images))
     columns, warnings = finish_asked(further, rows, images, table.uri)
     return ImageTable(
@@ -340,10 +339,10 @@ class _Gathered:
             )
             for role, column in self.codes.items()
         }
-        texts, image_idx = self.images.finish()
-        self._check_texts(texts)
-        images = Names(texts)
-        self._check_texts(pa.array(self.labels.codes, pa.large_string()))
+        images, image_idx = self.images.finish()
+        if images.may_hold("\0"):
+            self._check_texts(images)
+        self._check_texts(self.labels.codes)
         labels, cells = _open_lists(tuple(self.labels.codes), cells)
         rows = RowsOfImages.of(image_idx, len(images))
         further, said = finish_columns(self.further, rows, images)
@@ -364,12 +363,10 @@ class _Gathered:
             warnings=(*warnings, *said),
         )
 
-    def _check_texts(self, texts: pa.Array | pa.ChunkedArray) -> None:
+    def _check_texts(self, texts: Iterable[str]) -> None:
         """Refuse names that no store takes."""
-        has_nul = pa.compute.match_substring(texts, "\0")
-        if (first := pa.compute.index(has_nul, True).as_py()) >= 0:
-            text = texts[first].as_py()
-            raise ParseError(self.files[0][1], 0, f"{quoted(text)} holds a NUL character")
+        if (first := next((text for text in texts if "\0" in text), None)) is not None:
+            raise ParseError(self.files[0][1], 0, f"{quoted(first)} holds a NUL character")
 
     def _find_hot(self) -> BoolArray | None:
         if self.hot is None:
