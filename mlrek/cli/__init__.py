@@ -15,11 +15,6 @@ from mlrek.cli.command import SHELL_VARIABLE, CommandGroup, HelpfulCommand
 from mlrek.cli.options import RegisteringCommand, with_shared_options
 from mlrek.cli.output import EXIT_FAILED, make_streams_harmless, say_fault
 
-OBJECTS_BEFORE_COLLECTION = 250_000
-"""Imports make many objects that stay: a command that only reads ends before garbage is looked for.
-
-What logs runs looks for it more often, as figures hold memory (`collect_figures`).
-"""
 POLICY: Final = "policy"
 
 
@@ -163,7 +158,6 @@ def main() -> None:
     make_streams_harmless(os.environ)
     for library in ("OPENBLAS", "MKL", "OMP"):  # their threads wait for each other, and for ours
         os.environ.setdefault(f"{library}_NUM_THREADS", "1")
-    gc.set_threshold(OBJECTS_BEFORE_COLLECTION, 10, 10)
     if os.environ.get(SHELL_VARIABLE):
         from mlrek.cli.completion import answer
 

@@ -18,7 +18,7 @@ from typing import Any, Protocol
 from mlrek.errors import SourceError
 from mlrek.formats.columns import ManifestInput
 from mlrek.formats.predictions.responses import parse_responses
-from mlrek.sources.rekognition import Answered
+from mlrek.sources.rekognition_now import Answered
 
 SECONDS_A_CALL = 0.4  # of one image at one inference unit, roughly
 CALLS_A_SECOND = 50  # the service allows no more, whoever makes them
@@ -28,7 +28,7 @@ MAX_UNREADABLE = 10
 
 
 class Asks(Protocol):
-    """An endpoint: see `mlrek.sources.rekognition.Endpoint`."""
+    """An endpoint: see `mlrek.sources.rekognition_now.Endpoint`."""
 
     @property
     def version_arn(self) -> str:

@@ -43,7 +43,7 @@ from mlrek.sources.entries import (
     VersionEntry,
 )
 from mlrek.sources.images import read_images, read_images_below
-from mlrek.sources.rekognition import Endpoint
+from mlrek.sources.rekognition_now import Endpoint
 from mlrek.sources.slices import add_asked_columns
 from mlrek.sources.storage import S3_SCHEME, parent_uri
 from mlrek.text import escape_markdown, escape_unencodable

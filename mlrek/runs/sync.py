@@ -45,7 +45,7 @@ from mlrek.sources import FILE_FORMATS, open_all_projects, open_predictions, ope
 from mlrek.sources.aws import AwsClients
 from mlrek.sources.custom import CustomOptions, is_made_up
 from mlrek.sources.entries import Source, VersionEntry
-from mlrek.sources.rekognition import ANY_VERSION
+from mlrek.sources.rekognition_now import ANY_VERSION
 from mlrek.sources.slices import read_slices_state
 from mlrek.sources.storage import path_exists
 from mlrek.text import hide_secrets, say_nearest

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
         open_predictions,
         open_source,
     )
-    from mlrek.sources.rekognition import ListedProject, list_projects
+    from mlrek.sources.rekognition_now import ListedProject, list_projects
 
 __all__ = [
     "FILE_FORMATS",
@@ -36,11 +36,11 @@ __all__ = [
 
 _MODULES = {
     "AwsOptions": "mlrek.sources.aws",
-    "ListedProject": "mlrek.sources.rekognition",
+    "ListedProject": "mlrek.sources.rekognition_now",
     "Part": "mlrek.sources.entries",
     "Source": "mlrek.sources.entries",
     "VersionEntry": "mlrek.sources.entries",
-    "list_projects": "mlrek.sources.rekognition",
+    "list_projects": "mlrek.sources.rekognition_now",
 }
 """Where a name is that is not in `mlrek.sources.opening`."""
 

@@ -30,16 +30,7 @@ from mlrek.sources.entries import (
     VersionEntry,
 )
 from mlrek.sources.loose import EVALUATION_SUFFIXES, make_up_project
-from mlrek.sources.rekognition import (
-    LiveProject,
-    LiveVersion,
-    NamedProject,
-    OneOfAll,
-    find_seen,
-    is_project_name,
-    list_trained,
-    read_projects,
-)
+from mlrek.sources.rekognition import find_seen, is_project_name, list_trained
 from mlrek.sources.search import Search, say_kinds
 from mlrek.sources.storage import (
     FileState,
@@ -267,7 +258,8 @@ def open_all_projects(aws: AwsOptions) -> list[StoredSource]:
     Raises:
         SourceError: AWS cannot be asked or denies it.
     """
-    from mlrek.sources.s3 import S3Storage  # for AWS alone
+    from mlrek.sources.rekognition_now import OneOfAll, read_projects  # for AWS alone
+    from mlrek.sources.s3 import S3Storage
 
     clients = AwsClients(aws)
     storage = S3Storage(clients)
@@ -286,6 +278,7 @@ def _open_arn(text: str, aws: AwsOptions) -> StoredSource:
             f"{text}: is not the ARN of a Rekognition project or version; it should end in "
             "project/NAME/ID or project/NAME/version/VERSION/ID (`mlrek projects` lists them)"
         )
+    from mlrek.sources.rekognition_now import LiveProject, LiveVersion
     from mlrek.sources.s3 import S3Storage
 
     clients = AwsClients(replace(aws, region=aws.region or arn.region))
@@ -319,6 +312,7 @@ def _open_path_or_name(text: str, aws: AwsOptions) -> StoredSource:
         raise UsageError(f"{text!r} names no source")
     if not is_project_name(text) or Path(text).suffix in EVALUATION_SUFFIXES:
         raise SourceNotFoundError(text, say_missing_path(text))
+    from mlrek.sources.rekognition_now import NamedProject
     from mlrek.sources.s3 import S3Storage
 
     clients = AwsClients(aws)

@@ -17,10 +17,15 @@ OF_OTHERS = {
 }
 """What commands on files of Rekognition do without."""
 OF_OTHER_TASKS = {
-    *("mlrek.comparison", "mlrek.metrics.detection"),
+    *("mlrek.comparison.measured_areas", "mlrek.metrics.detection", "mlrek.metrics.segmentation"),
     *("mlrek.metrics.slices", "mlrek.render.slices"),
 }
-"""What `show` of a classification does without, where nobody asks for slices."""
+"""What `show` and `compare` of a classification do without, where there are no slices."""
+OF_OTHER_PLACES = {
+    *("mlrek.sources.s3", "mlrek.sources.any_storage", "mlrek.sources.rekognition_now"),
+    *("mlrek.formats.lookout", "mlrek.formats.lookout.manifest"),
+}
+"""What asks services, and what reads files of other services than Rekognition."""
 OF_OTHER_COMMANDS = {
     f"mlrek.cli.{name}"
     for name in (
@@ -81,10 +86,9 @@ def test_what_reads_files_imports_no_store_and_draws_nothing(digits):
     ):
         found = list_imports(*args)
         assert found & (HEAVY | {"PIL", "scipy.optimize", "scipy.stats"}) <= allowed, args
-        assert not found & OF_OTHERS, args
+        assert not found & (OF_OTHERS | OF_OTHER_TASKS | OF_OTHER_PLACES), args
         assert not found & (OF_OTHER_COMMANDS - {f"mlrek.cli.{args[0]}"}), args
-        if args[0] == "show":
-            assert not found & OF_OTHER_TASKS
+        assert args[0] != "show" or "mlrek.comparison" not in found
 
 
 def test_policy_check_imports_what_reads_a_policy_alone():

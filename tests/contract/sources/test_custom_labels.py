@@ -6,7 +6,7 @@ from fakes.rekognition_server import Fault
 
 from mlrek.errors import SourceError
 from mlrek.sources.aws import AwsClients, AwsOptions
-from mlrek.sources.rekognition import Answered, Endpoint
+from mlrek.sources.rekognition_now import Answered, Endpoint
 
 ARN = "arn:aws:rekognition:us-east-1:111122223333:project/pets/version/v1/1690556751958"
 CAT = [{"Name": "cat", "Confidence": 75.0}]

@@ -7,7 +7,7 @@ from fakes.evaluations import PROJECT_ARN, version_arn
 
 from mlrek.errors import SourceError, SourceNotFoundError, UsageError
 from mlrek.sources import SavedVersions, open_source
-from mlrek.sources.rekognition import LiveProject, LiveVersion, NamedProject
+from mlrek.sources.rekognition_now import LiveProject, LiveVersion, NamedProject
 
 NAMELESS = PROJECT_ARN.rpartition("/")[0]
 

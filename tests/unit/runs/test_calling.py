@@ -7,7 +7,7 @@ import pytest
 
 from mlrek.errors import ParseError, SourceError
 from mlrek.runs.calling import MAX_UNREADABLE, call_missing, say_cost
-from mlrek.sources.rekognition import Answered
+from mlrek.sources.rekognition_now import Answered
 
 ARN = "arn:v1"
 SEEN = {"CustomLabels": [{"Name": "größe", "Confidence": 50.0}]}
