@@ -6,12 +6,8 @@ names, and in which of them are right. That some labels are harder than others i
 what the true labels explain is taken out first.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import count
-from string import digits
-from types import MappingProxyType
 from typing import Final
 
 import numpy as np
@@ -20,6 +16,7 @@ from numpy.typing import NDArray
 
 from mlrek.evaluation import Doubt, DoubtKind, Evaluation, FloatArray, IntArray, MaskCounts, Task
 from mlrek.metrics import Metrics, Predictions
+from mlrek.metrics.name_groups import GROUPINGS, number_name_groups
 
 MIN_STRATUM: Final = 10
 _MAX_LABELS: Final = 300
@@ -69,14 +66,6 @@ class Grouping:
     effect: float
     n_groups: int
     n_together: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Rule:
-    """How groups are found in URIs, and the pattern that finds the same."""
-
-    find: Callable[[Sequence[str]], Iterator[str]]
-    pattern: str
 
 
 _NOTHING: Final = 1e-9
@@ -230,14 +219,7 @@ def _permute(
 
 def _list_groups(images: Sequence[str]) -> dict[str, NDArray[np.int64]]:
     """The group of each image in every grouping that has enough of them."""
-    found = {}
-    for name, rule in GROUPINGS.items():
-        codes: defaultdict[str, int] = defaultdict(count().__next__)
-        of_images = map(codes.__getitem__, rule.find(images))  # no list of names, only of codes
-        group = np.fromiter(of_images, dtype=np.int64, count=len(images))
-        if len(codes) >= MIN_GROUPS:
-            found[name] = group
-    return _keep_enough(found)
+    return _keep_enough(number_name_groups(images))
 
 
 def _keep_enough(groups: Mapping[str, NDArray[np.int64]]) -> dict[str, NDArray[np.int64]]:
@@ -255,30 +237,6 @@ def _number(group: NDArray[np.int64]) -> NDArray[np.int64]:
     """Groups numbered as they come, from 0."""
     _, first, codes = np.unique(group, return_index=True, return_inverse=True)
     return np.asarray(np.argsort(np.argsort(first))[codes])
-
-
-def _find_folders(images: Sequence[str]) -> Iterator[str]:
-    return (image.rpartition("/")[0] or image for image in images)
-
-
-def _strip_numbers(images: Sequence[str]) -> Iterator[str]:
-    """The URIs up to the number at the end of their file names; all of it without one."""
-    for image in images:
-        stem, dot, ending = image.rpartition(".")
-        stripped = stem.rstrip(digits) if dot and "/" not in ending else stem
-        if stripped == stem:  # then a number may be at the very end
-            stripped = image.rstrip(digits)
-        yield stripped or image
-
-
-GROUPINGS: Mapping[str, _Rule] = MappingProxyType(
-    {
-        "parent folders": _Rule(find=_find_folders, pattern="^(.*)/[^/]*$"),
-        "file names without their trailing number": _Rule(
-            find=_strip_numbers, pattern=r"^(.*?)[0-9]+(?:\.[^./]*)?$"
-        ),
-    }
-)
 
 
 def compute_outcomes(

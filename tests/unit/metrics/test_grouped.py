@@ -6,18 +6,20 @@ import numpy as np
 import pytest
 from builders.detections import build_detection
 from builders.evaluations import build_evaluation
+from hypothesis import given
+from hypothesis import strategies as st
 
 from mlrek.comparison.pairing import group_images
 from mlrek.evaluation import DoubtKind, Effect, Task
-from mlrek.metrics import PredictionRule
+from mlrek.metrics import PredictionRule, name_groups
 from mlrek.metrics.compute import compute_metrics, compute_numbers
 from mlrek.metrics.grouped import (
-    GROUPINGS,
     ImageOutcomes,
     find_effect,
     find_grouping,
     is_beyond_chance,
 )
+from mlrek.metrics.name_groups import GROUPINGS, number_name_groups
 
 
 def build(images, truth, is_right, *, n_labels=2):
@@ -95,6 +97,41 @@ def test_groups_are_those_of_the_pattern(grouping, name):
     groups, _ = group_images([name, f"s3://bucket/{name}"], one.pattern)
 
     assert list(one.find([name, f"s3://bucket/{name}"])) == groups
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.text("a/.09é\n-", max_size=6),
+            st.tuples(st.sampled_from(["a/b", "a/b.9/é", ""]), st.integers(0, 200)).map(
+                lambda parts: f"{parts[0]}{parts[1]}.jpg"
+            ),
+        ),
+        max_size=30,
+    ),
+    st.sampled_from([3, 8, 100]),
+)
+def test_groups_of_many_names_are_those_of_each(names, at_once):
+    """Names that continue the group before them are seen in bytes, and change nothing."""
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(name_groups, "_AT_ONCE", at_once)
+        found = number_name_groups(names)
+
+    for grouping, rule in GROUPINGS.items():
+        groups = list(rule.find(names))
+        assert found[grouping].tolist() == [list(dict.fromkeys(groups)).index(g) for g in groups]
+
+
+def test_of_names_in_a_row_few_groups_are_looked_up(monkeypatch):
+    """Of 2,000 names of one folder, each with the next number, one in 100 or fewer."""
+    looked_up = []
+    rule = GROUPINGS["parent folders"]
+    counted = replace(rule, find=lambda names: looked_up.extend(names) or rule.find(names))
+    monkeypatch.setattr(name_groups, "GROUPINGS", {"parent folders": counted})
+
+    number_name_groups([f"s3://bucket/folder/{i:04}.jpg" for i in range(2000)])
+
+    assert len(looked_up) <= 20
 
 
 def test_one_folder_a_label_is_no_group():
