@@ -147,7 +147,7 @@ def prepare_mlrek(folder: Path, form: str):
     from mlrek.formats.memory import release_memory
     from mlrek.formats.predictions import JoinOptions
     from mlrek.formats.predictions.join import join_answers
-    from mlrek.formats.tables import contents, read_table_answers, read_table_truth
+    from mlrek.formats.tables import contents, own, read_table_answers, read_table_truth
     from mlrek.metrics import PredictionRule
     from mlrek.metrics.compute import compute_numbers
 
@@ -157,7 +157,8 @@ def prepare_mlrek(folder: Path, form: str):
     def open_file(name: str) -> Files:
         return Files(uri=name, names=(ITSELF,), read=lambda _: read_chunks(folder / name))
 
-    assert contents  # its imports are paid before
+    assert contents, own  # their imports are paid before
+    pa.array([])  # which imports pandas, as on the other side
 
     def compute(note_read: Callable[[], None]) -> dict[str, float]:
         answers = read_table_answers(open_file(f"answers.{form}"))

@@ -20,6 +20,7 @@ from mlrek.evaluation import (
     RecordsKind,
     Task,
 )
+from mlrek.formats.columns import add_up
 from mlrek.formats.json_text import join_some, quoted, say_first
 from mlrek.formats.predictions import Answers
 from mlrek.formats.predictions.boxes import equals_truth, list_overlapping
@@ -197,16 +198,13 @@ def _count_together(evaluation: Evaluation) -> _Together:
     n_labels = len(evaluation.labels)
     if evaluation.detections is not None:
         true, found = list_overlapping(evaluation.detections)
-        n_units = len(true)
-        true_unit: IntArray = np.arange(n_units)
-        found_unit = true_unit
+        of_true: IntArray = np.arange(len(true) + 1)
+        of_found = of_true
     else:
-        kept, n_units = _find_predicted(evaluation), len(evaluation.images)
-        true_unit = evaluation.truth.image_idx
-        found_unit = np.searchsorted(evaluation.records.offsets, kept, side="right") - 1
-        true, found = evaluation.truth.label_idx, evaluation.records.label_idx[kept]
-    shape = n_units, n_labels
-    counts = (_tabulate(true_unit, true, shape).T @ _tabulate(found_unit, found, shape)).tocoo()
+        true, of_true = evaluation.truth.label_idx, evaluation.truth.offsets
+        kept, of_found = _find_predicted(evaluation)
+        found = evaluation.records.label_idx[kept]
+    counts = (_tabulate(true, of_true, n_labels).T @ _tabulate(found, of_found, n_labels)).tocoo()
     return _Together(
         true=counts.row,
         found=counts.col,
@@ -216,19 +214,22 @@ def _count_together(evaluation: Evaluation) -> _Together:
     )
 
 
-def _tabulate(unit: IntArray, label: IntArray, shape: tuple[int, int]) -> sp.csr_array:
-    """How often each label is there in each unit."""
-    return sp.csr_array((np.ones(len(unit), dtype=np.int64), (unit, label)), shape=shape)
+def _tabulate(label: IntArray, offsets: IntArray, n_labels: int) -> sp.csr_array:
+    """Which labels each unit has; unit i those of `offsets[i]:offsets[i + 1]`, each once."""
+    shape = len(offsets) - 1, n_labels
+    return sp.csr_array((np.ones(len(label), dtype=np.int64), label, offsets), shape=shape)
 
 
-def _find_predicted(evaluation: Evaluation) -> IntArray:
-    """The records that are predictions."""
+def _find_predicted(evaluation: Evaluation) -> tuple[IntArray, IntArray]:
+    """The records that are predictions, and the offsets of each image among them."""
     if evaluation.task is Task.CLASSIFICATION:
         top = top_records(evaluation)
-        return top[(top >= 0) & (evaluation.truth.counts > 0)]
+        is_found = (top >= 0) & (evaluation.truth.counts > 0)
+        return top[is_found], add_up(is_found)
     thresholds = np.nan_to_num(evaluation.thresholds, nan=DEFAULT_THRESHOLD)
     records = evaluation.records
-    return np.flatnonzero(records.confidence >= thresholds[records.label_idx])
+    kept = np.flatnonzero(records.confidence >= thresholds[records.label_idx])
+    return kept, np.searchsorted(kept, records.offsets)
 
 
 def _find_moved(together: _Together) -> dict[int, int]:

@@ -246,7 +246,7 @@ def _make_records(offsets: IntArray, code: IntArray, confidence: FloatArray) -> 
         offsets=offsets,
         label_idx=code.astype(np.int32, copy=False),
         confidence=confidence,
-        outcome=np.full(len(code), Outcome.UNKNOWN, dtype=np.uint8),
+        outcome=np.broadcast_to(np.uint8(Outcome.UNKNOWN), len(code)),  # takes no memory,
     )
 
 
@@ -562,6 +562,6 @@ def _take_answers(answers: Answers, answer: IntArray, codes: IntArray) -> _Rows:
         offsets=offsets,
         code=label_idx if are_alike else codes.astype(np.int32)[label_idx],
         confidence=answers.confidence[rows],
-        has_box=np.zeros(offsets[-1], dtype=np.bool_),
+        has_box=np.broadcast_to(np.False_, int(offsets[-1])),
         corners=np.zeros((0, 4)),
     )

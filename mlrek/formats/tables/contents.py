@@ -214,9 +214,16 @@ def _list_labelled(rows: TableRows, role: Role) -> tuple[_Labelled, tuple[str, .
             )
         )
         found = replace(found, confidence=scaled)
+    return _order_labelled(found), warnings
+
+
+def _order_labelled(found: _Labelled) -> _Labelled:
+    """The labels without empty cells, image by image in file order; mostly they are so already."""
+    if np.any(found.code == NONE):
+        found = found.select(found.code != NONE)
     if np.any(found.image_idx[1:] < found.image_idx[:-1]):
         found = found.select(np.argsort(found.image_idx, kind="stable"))
-    return found, warnings
+    return found
 
 
 def _find_highest(rows: TableRows, found: _Labelled) -> FloatArray:
@@ -569,8 +576,7 @@ def _build_truth(rows: TableRows, role: Role | None, *, agrees: bool) -> GroundT
         code=cells.codes,
         confidence=np.full(len(cells.codes), np.nan),
     )
-    found = found.select(found.code != NONE)
-    found = found.select(np.argsort(found.image_idx, kind="stable"))
+    found = _order_labelled(found)
     labels, codes = _sort_labels(rows, found.code)
     sets = make_label_sets(
         found.image_idx.astype(np.int64),

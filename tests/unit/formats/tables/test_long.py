@@ -1,12 +1,18 @@
 """Long tables, of many parts: each is gone through once, and read as short ones are."""
 
+import tracemalloc
+
 import numpy as np
 import pyarrow as pa
 import pytest
+from builders.answers import VERSION
 from builders.tables import answer, list_answers, tell_truth, write_parquet
 
 from mlrek.errors import ParseError
+from mlrek.evaluation import Outcome
 from mlrek.formats.files import ITSELF, Files
+from mlrek.formats.predictions import JoinOptions
+from mlrek.formats.predictions.join import join_answers
 from mlrek.formats.tables import read_table_answers
 
 N_ROWS = 60_000
@@ -92,3 +98,38 @@ def test_a_table_is_gone_through_once():
         read_table_answers(Files(uri="table", names=(ITSELF,), read=read_chunks))
         n_chunks = -(-len(data) // CHUNK)
         assert len(read) - read.count(0) == n_chunks - 1
+
+
+def test_a_long_table_takes_thirty_bytes_a_row():
+    """While it is read and joined with its truth, names in it; of them an evaluation keeps 20."""
+    rng, n = np.random.default_rng(0), 10_000
+    images = [f"s3://b/{i:07}.jpg" for i in range(n)]
+    long = {
+        "image": np.repeat(images, 10).tolist(),
+        "label": [*map(str, range(10))] * n,
+        "confidence": rng.dirichlet(np.ones(10), n).ravel().tolist(),
+    }
+    files = write_parquet(long), write_parquet({"image": images, "label": long["label"][:n]})
+    del long
+    tracemalloc.start()
+    try:
+        answers, truth = answer(files[0]), tell_truth(files[1])
+        evaluation = join_answers(VERSION, truth, answers, JoinOptions())
+        del answers, truth
+        held, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert len(evaluation.records.confidence) == 10 * n
+    assert held / (10 * n) < 20
+    assert most / (10 * n) < 30
+
+
+def test_what_no_service_says_of_records_takes_no_memory():
+    """The outcome of a record is unknown for all, so that it is kept once."""
+    truth = tell_truth("image,label\na,cat\nb,dog\n")
+    answers = answer("image,label,score\na,cat,0.5\na,dog,0.5\nb,cat,1\nb,dog,0\n")
+    outcome = join_answers(VERSION, truth, answers, JoinOptions()).records.outcome
+
+    assert outcome.tolist() == [Outcome.UNKNOWN] * 4
+    assert outcome.strides == (0,)
