@@ -140,7 +140,7 @@ def _find_runs(
     compared: "Compared", tracking_uri: str, output: Output
 ) -> "tuple[Compared, Store | None]":
     """The comparison with the runs of its versions, and the store, None without such runs."""
-    from mlrek.tracking.first_use import is_fresh
+    from mlrek.tracking.database import is_fresh
 
     if is_fresh(tracking_uri, os.environ):  # told without importing MLflow, which takes seconds
         return compared, None

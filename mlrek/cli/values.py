@@ -31,7 +31,7 @@ class Typed:
     @property
     def names(self) -> "StoreNames":
         """The names in the store that the command would use."""
-        from mlrek.tracking.first_use import DEFAULT_STORE
+        from mlrek.tracking.database import DEFAULT_STORE
         from mlrek.tracking.names import StoreNames
 
         given = self.options.get("--tracking-uri") or os.environ.get("MLFLOW_TRACKING_URI")

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, Generic, TypeVar
 
 from mlrek.formats.dealing import CAN_FORK
-from mlrek.tracking.first_use import is_fresh
+from mlrek.tracking.database import is_fresh
 
 WORTH_SHARING: Final = 64 << 20
 """Bytes of a version's files from which on processors that have no version help with it."""

@@ -51,6 +51,7 @@ from mlrek.sources.storage import path_exists
 from mlrek.text import hide_secrets, say_nearest
 from mlrek.tracking import DOCUMENT, LoggedRun, current_runs, find_page_run, read_doubts
 from mlrek.tracking.connection import connect, connect_existing
+from mlrek.tracking.database import is_fresh
 from mlrek.tracking.description import (
     LOG_CHANGES,
     Options,
@@ -60,7 +61,6 @@ from mlrek.tracking.description import (
     read_earlier,
 )
 from mlrek.tracking.drawn import read_drawn
-from mlrek.tracking.first_use import is_fresh
 from mlrek.tracking.links import VIEW_TAGS, Links, build_artifact_link, build_links
 from mlrek.tracking.store import Store
 from mlrek.tracking.translation import hide_userinfo

@@ -19,7 +19,8 @@ from threading import Lock
 from typing import Final, Protocol
 
 from mlrek.errors import TrackingError
-from mlrek.tracking.first_use import DEFAULT_STORE, find_database, prepared_database, tell_migration
+from mlrek.tracking.database import DEFAULT_STORE, find_database
+from mlrek.tracking.first_use import prepared_database, tell_migration
 from mlrek.tracking.store import Store
 from mlrek.tracking.translation import check_reachable, translate_errors
 from mlrek.tracking.view import remove_old_folders, temporary_folder

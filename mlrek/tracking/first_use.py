@@ -14,7 +14,7 @@ import re
 import secrets
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from enum import Enum, auto
 from glob import escape
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Final
 from urllib.parse import quote
 
 from mlrek.errors import TrackingError
+from mlrek.tracking.database import DATABASE_URI, find_database
 from mlrek.tracking.translation import (
     explain_revision,
     hide_userinfo,
@@ -79,7 +80,6 @@ class Patience:
 
 STILL_AFTER_S: Final = 3.0
 """A database half set up that has not changed for so long is nobody's work any more."""
-_URI: Final = re.compile(r"sqlite(?:\+pysqlite)?:///(?P<path>[^?]*)(?P<query>\?.*)?", re.DOTALL)
 _NO_LOCKS: Final = frozenset({errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL})
 _NO_LINKS: Final = frozenset({errno.EPERM, errno.ENOSYS, errno.EOPNOTSUPP, errno.EMLINK})
 _REBUILT: Final = ("-journal", "-wal", "-shm")
@@ -98,25 +98,8 @@ class _State(Enum):
     READY = auto()  # or whatever else MLflow shall say what it thinks of
 
 
-DEFAULT_STORE = "sqlite:///mlflow.db"
-"""Where MLflow itself keeps runs when nobody says otherwise."""
-
 SERVERS: Final = ("postgresql", "mysql", "mssql")
 """What the URIs of databases on servers begin with, as MLflow takes them."""
-
-
-def find_database(uri: str) -> Path | None:
-    """The file of a local database; None for any other store."""
-    found = _URI.fullmatch(uri)
-    path = found["path"] if found else ""
-    return None if path in {"", ":memory:"} or path.startswith("file:") else Path(path)
-
-
-def is_fresh(tracking_uri: str, environ: Mapping[str, str]) -> bool:
-    """Whether the store is a database file that is not there yet, told without MLflow's help."""
-    uri = tracking_uri or environ.get("MLFLOW_TRACKING_URI") or DEFAULT_STORE
-    path = find_database(uri)
-    return path is not None and not path.exists()
 
 
 def list_known_tables() -> frozenset[str]:
@@ -292,7 +275,7 @@ def _build(uri: str, path: Path) -> Iterator[Path]:
     from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
 
     part = path.with_name(f"{path.name}.{secrets.token_hex(8)}.part")
-    found = _URI.fullmatch(uri)
+    found = DATABASE_URI.fullmatch(uri)
     query = (found["query"] or "") if found else ""
     try:
         with _unsynced(part):

@@ -18,7 +18,7 @@ from urllib.error import URLError
 from urllib.parse import quote, urlencode
 from urllib.request import HTTPRedirectHandler, Request, build_opener, url2pathname
 
-from mlrek.tracking.first_use import find_database
+from mlrek.tracking.database import find_database
 
 PATIENCE_S = 1.0
 MOST = 200

@@ -13,7 +13,7 @@ OF_OTHERS = {
     *("mlrek.render.report", "mlrek.render.comparison_page", "mlrek.formats.google.collection"),
     *("mlrek.formats.stored", "mlrek.promotion.keeping", "mlrek.runs", "mlrek.policy"),
     *("mlrek.render.document", "mlrek.metrics.thresholds", "mlrek.sources.contents"),
-    *("mlrek.sources.images", "mlrek.figures", "mlrek.formats.truth"),
+    *("mlrek.sources.images", "mlrek.figures", "mlrek.formats.truth", "mlrek.tracking.first_use"),
 }
 """What commands on files of Rekognition do without."""
 OF_OTHER_TASKS = {
@@ -23,9 +23,9 @@ OF_OTHER_TASKS = {
 """What `show` and `compare` of a classification do without, where there are no slices."""
 OF_OTHER_PLACES = {
     *("mlrek.sources.s3", "mlrek.sources.any_storage", "mlrek.sources.rekognition_now"),
-    *("mlrek.formats.lookout", "mlrek.formats.lookout.manifest"),
+    *("mlrek.formats.lookout", "mlrek.formats.lookout.manifest", "mlrek.formats.dealing"),
 }
-"""What asks services, and what reads files of other services than Rekognition."""
+"""What asks services, what reads files of other services than Rekognition, and long ones."""
 OF_OTHER_COMMANDS = {
     f"mlrek.cli.{name}"
     for name in (

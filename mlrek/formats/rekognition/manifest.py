@@ -23,7 +23,6 @@ from numpy.typing import NDArray
 from mlrek.errors import ParseError
 from mlrek.evaluation import BoolArray, Doubt
 from mlrek.formats.columns import BadLines, ManifestInput, check_place, malformed
-from mlrek.formats.dealing import CAN_FORK, deal, take_first
 from mlrek.formats.json_text import LabelName, join_some, quoted
 from mlrek.formats.lines import (
     BYTE_ORDER_MARK,
@@ -471,7 +470,7 @@ def parse_manifest(manifest: ManifestInput, *, skip_bad_lines: bool = False) -> 
     """
     bad_lines, reader = BadLines(manifest.uri, skip=skip_bad_lines), _Reader()
     blocks = iter_blocks(manifest.chunks, manifest.uri)
-    if manifest.is_shared and CAN_FORK:
+    if manifest.is_shared:
         _read_shared(reader, blocks, bad_lines.add)
     for block in blocks:
         reader.read(block, bad_lines.add)
@@ -485,6 +484,10 @@ def parse_manifest(manifest: ManifestInput, *, skip_bad_lines: bool = False) -> 
 
 def _read_shared(reader: _Reader, blocks: Iterator[Block], on_bad_line: OnBadLine) -> None:
     """Read with a second process what is long enough; not where each line has to be looked at."""
+    from mlrek.formats.dealing import CAN_FORK, deal, take_first  # for long files alone
+
+    if not CAN_FORK:
+        return
     for block in take_first(blocks):
         reader.read(block, on_bad_line)
     if reader.is_usual:
