@@ -133,7 +133,9 @@ def draw_precision_recall(
     return figure
 
 
-def draw_label_iou(metrics: Metrics, *, version: str, new: NewCanvas = new_figure) -> Canvas | None:
+def draw_label_iou(
+    metrics: Metrics, *, version: str, new: NewCanvas = new_figure
+) -> "Canvas | None":
     """IoU of each label with its 95 % interval, and the mean of all labels as a line.
 
     In label order; past 25 labels those with the smallest IoU. None where no label has one.

@@ -3,11 +3,10 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from math import floor
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from matplotlib.collections import QuadMesh
-from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from mlrek.comparison import ConfusionDifference
@@ -42,6 +41,9 @@ from mlrek.figures.style import (
 from mlrek.metrics import ConfusionMatrix
 from mlrek.metrics.drawn_labels import MAX_LABELS, count_shown, find_drawn, find_most_confused
 from mlrek.text import BACKGROUND_LABEL, OTHER_LABEL, display_label
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 # Okabe and Ito's blue and vermilion, told apart with any kind of colour vision.
 _BETTER: Final = np.array([(222, 235, 247), (0, 114, 178)], dtype=np.float64)
@@ -349,7 +351,7 @@ def draw_confusion_difference(
     candidate: str,
     images: int,
     drawn_labels: Sequence[str] = (),
-) -> Figure:
+) -> "Figure":
     """Signed changes of counts, candidate minus baseline; cells without a change stay empty.
 
     Blue is better (more on the diagonal, less off it), orange worse; the darker, the larger the

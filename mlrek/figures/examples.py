@@ -3,10 +3,9 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import repeat
-from typing import Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import numpy as np
-from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 
@@ -33,6 +32,9 @@ from mlrek.figures.style import (
 from mlrek.metrics import Predictions
 from mlrek.metrics.counts import divide
 from mlrek.text import display_label
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 MAX_BOX_IMAGES: Final = 12
 MAX_MASK_IMAGES: Final = 6
@@ -111,7 +113,7 @@ S = TypeVar("S", bound=_Scene)
 
 def draw_boxes(
     evaluation: Evaluation, predictions: Predictions, read_images: ReadImages
-) -> Figure | None:
+) -> "Figure | None":
     """The images with the most false alarms and misses; None where none can be read.
 
     Found boxes are blue, false alarms orange, missed ones dashed. Only images with a mistake are
@@ -139,7 +141,7 @@ def draw_boxes(
     return figure
 
 
-def draw_masks(evaluation: Evaluation, read_images: ReadImages | None = None) -> Figure | None:
+def draw_masks(evaluation: Evaluation, read_images: ReadImages | None = None) -> "Figure | None":
     """The images whose masks agree least; None where there is no mistake, or no mask to show.
 
     What both masks have is blue, what the predicted one alone has orange, what the true one alone
@@ -239,7 +241,7 @@ def _new_figure(
     order: str,
     legend: Sequence[Curve],
     layout: _Layout,
-) -> Figure:
+) -> "Figure":
     """The page without its images: the title, how many there are, and what the colours mean."""
     rows = -(-len(scenes) // _COLUMNS)
     pitch = _measure(scenes, layout)[1] + layout.caption + layout.below
@@ -273,7 +275,7 @@ def _name_image(uri: str) -> str:
 
 
 def _add_boxes(
-    figure: Figure, box: Box, scene: _BoxScene, shown: tuple[Evaluation, Predictions]
+    figure: "Figure", box: Box, scene: _BoxScene, shown: tuple[Evaluation, Predictions]
 ) -> None:
     evaluation, predictions = shown
     axes = add_axes(figure, box)
@@ -320,7 +322,7 @@ def _corners(
     return np.asarray(corners * np.tile(scale, 2))
 
 
-def _add_masks(figure: Figure, box: Box, scene: _MaskScene) -> None:
+def _add_masks(figure: "Figure", box: Box, scene: _MaskScene) -> None:
     axes = add_axes(figure, box)
     axes.imshow(scene.pixels, interpolation="nearest")
     axes.set_anchor("NW")

@@ -6,15 +6,13 @@ picture is mostly runs of one colour: only where a run begins is its colour look
 """
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 from math import ceil, floor
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 import numpy as np
 from matplotlib import __version__ as matplotlib_version
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
 from matplotlib.colors import to_rgb
-from matplotlib.figure import Figure
 from matplotlib.text import Text
 from matplotlib.transforms import IdentityTransform
 from numpy.typing import NDArray
@@ -25,11 +23,12 @@ from mlrek.figures.pictures import Pixels
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from matplotlib.figure import Figure
+
 KEEPS_TEXTS: Final = tuple(map(int, matplotlib_version.split(".")[:2])) >= (3, 11)
 """Older versions set texts at whole pixels: one that is kept could stand a pixel aside."""
 _MOST_KEPT: Final = 1000
 _MOST_GROUNDS: Final = 4
-_MOST_SIZES: Final = 4
 _AROUND: Final = 3
 """Pixels around the box of a text that its letters may reach into."""
 
@@ -71,7 +70,7 @@ class Cover:
 _kept: dict[tuple[object, ...], Cover] = {}
 
 
-def paint_padded(figure: Figure) -> NDArray[np.uint8]:
+def paint_padded(figure: "Figure") -> NDArray[np.uint8]:
     """The pixels of a figure, (height, width, 4); texts lie above all else."""
     canvas = FigureCanvasAgg(figure)
     texts = [text for text in _list_texts(figure) if KEEPS_TEXTS and not text.get_bbox_patch()]
@@ -147,7 +146,7 @@ def open_codes(codes: NDArray[np.uint8], palette: Pixels) -> Image.Image:
     return picture
 
 
-def _list_texts(figure: Figure) -> list[Text]:
+def _list_texts(figure: "Figure") -> list[Text]:
     return [*figure.texts, *(text for axes in figure.axes for text in axes.texts)]
 
 
@@ -254,14 +253,20 @@ def _make_text(words: Words, at: tuple[float, float], dpi: float) -> Text:
         "usetex": False,
     }
     text = Text(*at, words.text, transform=IdentityTransform(), **look)
-    text.set_figure(_make_figure(dpi))
+    text.set_figure(_Ground(dpi))  # type: ignore[arg-type]
     return text
 
 
-@lru_cache(maxsize=_MOST_SIZES)
-def _make_figure(dpi: float) -> Figure:
-    """One that texts ask for its resolution: it costs as much as to set a text."""
-    return Figure(dpi=dpi)
+class _Ground:
+    """What a text asks its figure for: the resolution. A figure costs as much as to set a text."""
+
+    def __init__(self, dpi: float) -> None:
+        self.dpi = dpi
+
+    def get_figure(self, *, root: bool) -> Self:
+        """Itself: there is none around it."""
+        assert root  # noqa: S101 - nobody asks for another one
+        return self
 
 
 def _set_text(text: Text, at: tuple[float, float], renderer: RendererAgg) -> Cover:

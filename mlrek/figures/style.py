@@ -11,16 +11,23 @@ from dataclasses import dataclass
 from functools import lru_cache
 from io import BytesIO
 from struct import pack
-from typing import Any, Final, Literal, NamedTuple, Protocol, TypeAlias, overload
+from typing import (
+    TYPE_CHECKING,
+    Any,
+    Final,
+    Literal,
+    NamedTuple,
+    Protocol,
+    TypeAlias,
+    TypeGuard,
+    overload,
+)
 from unicodedata import bidirectional, normalize
 from zlib import compress, crc32
 
 import numpy as np
 from matplotlib import __version__ as matplotlib_version
-from matplotlib.axes import Axes
-from matplotlib.axis import XAxis, YAxis
 from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
 from matplotlib.lines import Line2D
 from matplotlib.patches import PathPatch, Rectangle
@@ -38,6 +45,10 @@ from mlrek.figures.paint import (
 )
 from mlrek.figures.pictures import PNG_HEAD
 from mlrek.figures.sheet import Pane, Sheet
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 MAIN_FAMILY: Final = "DejaVu Sans"  # comes with matplotlib
 
@@ -107,9 +118,9 @@ THUMBNAIL: Final = 256
 LineStyle: TypeAlias = Literal["solid", "dashed", "dotted", "dashdot"]
 
 
-Canvas: TypeAlias = Figure | Sheet
+Canvas: TypeAlias = "Figure | Sheet"
 """What is drawn on: for somebody who has matplotlib, or only to become pixels."""
-Plot: TypeAlias = Axes | Pane
+Plot: TypeAlias = "Axes | Pane"
 """A part of it with data coordinates."""
 
 
@@ -163,37 +174,17 @@ class Curve:
     style: LineStyle = "solid"
 
 
-class Picture(Figure):
-    """A figure that notebooks show by itself: without pyplot nothing else tells them how."""
-
-    def _repr_png_(self) -> bytes:
-        return encode_png(render_rgb(self))
-
-
-class BareAxes(Axes):
-    """Axes that show no axis: nearly all that it costs to make some are their ticks."""
-
-    def _init_axis(self) -> None:
-        self.xaxis, self.yaxis = _BareXAxis(self, clear=False), _BareYAxis(self, clear=False)
-
-
-class _BareXAxis(XAxis):
-    def _keep(self, *_args: object, **_look: object) -> None:
-        """Nothing: to turn off a grid, say, ticks would be made first."""
-
-    grid = set_clip_path = set_tick_params = _keep
-
-
-class _BareYAxis(YAxis):
-    grid = set_clip_path = set_tick_params = _BareXAxis.grid
-
-
-def new_figure(height: float, *, scale: float = 1.0) -> Figure:
+def new_figure(height: float, *, scale: float = 1.0) -> "Figure":
     """An empty figure, `WIDTH` by `height` points of `scale` pixels each."""
+    from mlrek.figures.figure import Picture
+
     size = WIDTH / 72, height / 72
-    return Picture(
-        figsize=size, dpi=72 * scale, facecolor=PAPER, edgecolor=BORDER, linewidth=_BORDER_WIDTH
-    )
+    look: dict[str, Any] = {"facecolor": PAPER, "edgecolor": BORDER, "linewidth": _BORDER_WIDTH}
+    return Picture(_encode_figure, figsize=size, dpi=72 * scale, **look)
+
+
+def _encode_figure(figure: "Figure") -> bytes:
+    return encode_png(render_rgb(figure))
 
 
 def new_sheet(height: float, *, scale: float = 1.0) -> Canvas:
@@ -206,7 +197,7 @@ def new_sheet(height: float, *, scale: float = 1.0) -> Canvas:
 
 
 @overload
-def add_axes(figure: Figure, box: Box) -> Axes: ...
+def add_axes(figure: "Figure", box: Box) -> "Axes": ...
 @overload
 def add_axes(figure: Canvas, box: Box) -> Plot: ...
 def add_axes(figure: Canvas, box: Box) -> Plot:
@@ -216,6 +207,8 @@ def add_axes(figure: Canvas, box: Box) -> Plot:
     share = (box.left / WIDTH, bottom / height, box.width / WIDTH, box.height / height)
     if isinstance(figure, Sheet):
         return figure.add_pane(share)
+    from mlrek.figures.figure import BareAxes
+
     axes = BareAxes(figure, share)
     figure.add_axes(axes)
     axes.set_axis_off()
@@ -223,7 +216,7 @@ def add_axes(figure: Canvas, box: Box) -> Plot:
 
 
 def add_text(
-    parent: Canvas | Plot, xy: tuple[float, float], text: str, *, size: float, **look: Any
+    parent: "Canvas | Plot", xy: tuple[float, float], text: str, *, size: float, **look: Any
 ) -> None:
     """Text exactly as it stands, in fonts that have its characters.
 
@@ -231,11 +224,15 @@ def add_text(
     have gone through `fit_name`.
     """
     x, y = xy
-    if isinstance(parent, Figure | Sheet):
+    if _is_canvas(parent):
         x, y = x / WIDTH, 1 - y / _height(parent)
     look = {"color": INK, "verticalalignment": "center", **look}
     families = families_for(text, look.get("fontweight", "normal"))
     parent.text(x, y, text, fontsize=size, family=families, parse_math=False, usetex=False, **look)
+
+
+def _is_canvas(parent: "Canvas | Plot") -> TypeGuard[Canvas]:
+    return hasattr(parent, "get_figheight")
 
 
 def add_header(figure: Canvas, version: str, facts: str) -> None:
