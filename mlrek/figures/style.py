@@ -84,6 +84,8 @@ FALLBACK_FAMILIES: Final = (
 )
 
 _MEASURED_SIZE: Final = 100
+_MOST_MEASURED: Final = 2048
+"""Texts whose sizes are kept: versions of a project have the same names and numbers."""
 _FIRST_WITH_SCRIPTS: Final = (3, 11)
 _RIGHT_TO_LEFT: Final = frozenset(("R", "AL"))
 
@@ -227,7 +229,7 @@ def add_text(
     if _is_canvas(parent):
         x, y = x / WIDTH, 1 - y / _height(parent)
     look = {"color": INK, "verticalalignment": "center", **look}
-    families = families_for(text, look.get("fontweight", "normal"))
+    families = [*families_for(text, look.get("fontweight", "normal"))]
     parent.text(x, y, text, fontsize=size, family=families, parse_math=False, usetex=False, **look)
 
 
@@ -327,10 +329,11 @@ def _height(figure: Canvas) -> float:
     return float(figure.get_figheight() * 72)
 
 
-def families_for(text: str, weight: str = "normal") -> list[str]:
+@lru_cache(maxsize=_MOST_MEASURED)
+def families_for(text: str, weight: str = "normal") -> tuple[str, ...]:
     """The font families to draw a text with, the main one first."""
     found = (_family_of(character, weight) for character in text)
-    return list(dict.fromkeys((MAIN_FAMILY, *(family for family in found if family))))
+    return tuple(dict.fromkeys((MAIN_FAMILY, *(family for family in found if family))))
 
 
 def is_drawable(character: str, weight: str = "normal") -> bool:
@@ -343,6 +346,7 @@ def is_drawable(character: str, weight: str = "normal") -> bool:
     return bool(_family_of(character, weight))
 
 
+@lru_cache(maxsize=_MOST_MEASURED)
 def text_width(text: str, size: float, weight: str = "normal") -> float:
     """Width of a drawable text in pixels, from the advance of each character."""
     return sum(_advance(character, weight) for character in text) * size
@@ -381,6 +385,7 @@ def _installed_fallbacks() -> tuple[str, ...]:
     return tuple(family for family in FALLBACK_FAMILIES if family in installed)
 
 
+@lru_cache(maxsize=_MOST_MEASURED)
 def fit_name(name: str, width: float, size: float, *, weight: str = "normal") -> str:
     """A name with all characters visible, shortened in the middle to so many pixels.
 
@@ -546,13 +551,19 @@ def add_legend(
 
     Names must fit already; `columns` is where each column begins.
     """
-    height = _height(figure)
+    height, samples = _height(figure), []
     for i, line in enumerate(lines):
         x, y = columns[i % len(columns)], top + (i // len(columns) + 0.5) * LEGEND_ROW
         ends = np.array([(x, y), (x + _SAMPLE_WIDTH, y)])
-        figure.add_artist(_make_line(line, (0, 1) + ends * (1 / WIDTH, -1 / height)))
+        samples.append((0, 1) + ends * (1 / WIDTH, -1 / height))
         name = (x + _SAMPLE_WIDTH + 10, y)
         add_text(figure, name, line.legend, size=TEXT_SIZE, verticalalignment="center_baseline")
+    look: dict[str, Any] = {
+        "colors": [line.colour for line in lines],
+        "linewidths": [line.width for line in lines],
+        "linestyles": [line.style for line in lines],
+    }
+    figure.add_artist(LineCollection(samples, capstyle="butt", joinstyle="round", **look))
 
 
 def _add_tick(figure: Canvas, box: Box, tick: float) -> None:

@@ -92,7 +92,7 @@ def test_arabic_is_drawn_where_its_letters_are_joined():
 def test_no_font_has_an_unassigned_character():
     """A code point that means nothing is not drawable, and needs no fallback family."""
     assert not is_drawable("\U000e0fff")
-    assert families_for("\U000e0fff") == ["DejaVu Sans"]
+    assert families_for("\U000e0fff") == ("DejaVu Sans",)
 
 
 def test_names_that_would_look_alike_are_numbered():

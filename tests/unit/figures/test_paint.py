@@ -4,10 +4,12 @@ import numpy as np
 import pytest
 from matplotlib.axis import Tick
 from matplotlib.backends.backend_agg import FigureCanvasAgg, RendererAgg
+from matplotlib.lines import Line2D
 from PIL import Image
 
 from mlrek.figures import draw_pictures
 from mlrek.figures import paint as paint_module
+from mlrek.figures import style as style_module
 from mlrek.figures.style import encode_png, render_rgb
 
 NAMES = [
@@ -83,6 +85,24 @@ def test_a_second_version_sets_only_the_texts_that_are_new(metrics, count_calls,
     texts = {text for _, _, _, _, text, *_ in drawn}
     assert texts == {"v2"} if paint_module.KEEPS_TEXTS else "v2" in texts
     assert len(drawn) <= 2 or not paint_module.KEEPS_TEXTS  # in two resolutions
+
+
+def test_a_second_version_measures_only_the_texts_that_are_new(metrics, count_calls):
+    """What names and numbers of a project take of the picture is known from the first version."""
+    draw_pictures(metrics, version="v1")
+    measured = count_calls(style_module, "_visible_pieces")
+    draw_pictures(metrics, version="a new name")
+
+    assert {text for text, _ in measured} == {"a new name"}
+
+
+def test_the_samples_of_a_legend_are_drawn_as_one(metrics, count_calls):
+    """To make a line for each would take as long as all that is drawn of the curves."""
+    lines = count_calls(Line2D, "__init__")
+    draw_pictures(metrics, version="v1")
+
+    curves, dots = 3 + len(metrics.precision_recall), 1
+    assert len(lines) == curves + dots
 
 
 def test_no_ticks_are_made(metrics, count_calls):
