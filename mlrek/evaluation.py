@@ -47,6 +47,7 @@ __all__ = [
     "Task",
     "Version",
     "are_rising",
+    "encode_names",
     "keep_names",
     "order_labels",
 ]
@@ -471,6 +472,13 @@ def are_rising(names: Sequence[str]) -> bool:
     """Whether each name comes after the one before it, so that all of them differ."""
     is_known = isinstance(names, Names) and names.rises
     return is_known or all(map(lt, names, islice(names, 1, None)))
+
+
+def encode_names(names: Sequence[str], start: int, stop: int) -> list[bytes]:
+    """The bytes in UTF-8 of the names from `start` to before `stop`."""
+    if isinstance(names, Names):
+        return names.encode(start, stop)
+    return [name.encode("utf-8", "surrogatepass") for name in names[start:stop]]
 
 
 def keep_names(names: Sequence[str]) -> tuple[str, ...] | Names:

@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrek.evaluation import BoolArray, FloatArray, IntArray, are_rising
+from mlrek.evaluation import BoolArray, FloatArray, IntArray, are_rising, encode_names
 from mlrek.metrics.counts import LabelCounts
 from mlrek.metrics.falling import FallingScores, find_ends
 from mlrek.metrics.ranking import RankedPairs
@@ -325,10 +325,9 @@ def _digest(keys: Sequence[str]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]
     """The first bytes of the digest of each key as a whole number, and its fold, (n,) both."""
     first, fold = np.empty(len(keys), dtype=np.uint64), np.empty(len(keys), dtype=np.uint8)
     for start in range(0, len(keys), _AT_ONCE):  # few at once, which stay in the cache
-        own = slice(start, start + _AT_ONCE)
-        digests = b"".join(
-            [sha256(key.encode("utf-8", "surrogatepass")).digest() for key in keys[own]]
-        )
+        own = slice(start, min(start + _AT_ONCE, len(keys)))
+        encoded = encode_names(keys, own.start, own.stop)
+        digests = b"".join([sha256(key).digest() for key in encoded])
         words = np.frombuffer(digests, dtype=">u8").reshape(-1, _WORDS)
         first[own] = words[:, 0]
         fold[own] = (words % N_FOLDS).sum(axis=1) % N_FOLDS  # 2**64 % 5 is 1

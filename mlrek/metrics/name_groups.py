@@ -15,7 +15,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from mlrek.evaluation import BoolArray, IntArray
+from mlrek.evaluation import BoolArray, IntArray, encode_names
 
 _AT_ONCE: Final = 4096  # names, whose bytes stay in the cache
 _SHARE: Final = 16  # a distance between names is looked at where one of so many names has it
@@ -36,10 +36,9 @@ class _Text:
     dots: IntArray
 
     @staticmethod
-    def of(names: Sequence[str]) -> "_Text | None":
+    def of(names: Sequence[bytes]) -> "_Text | None":
         """That of names; None where one has a line break in it."""
-        joined = "\n".join([*names, ""]).encode("utf-8", "surrogatepass")
-        text = np.frombuffer(joined, dtype=np.uint8)
+        text = np.frombuffer(b"\n".join([*names, b""]), dtype=np.uint8)
         places = np.flatnonzero(text < _ZERO)  # few signs, of which slash and dot are two
         signs = text[places]
         ends = np.flatnonzero(signs == _NEWLINE)
@@ -91,26 +90,27 @@ def number_name_groups(images: Sequence[str]) -> dict[str, NDArray[np.int64]]:
     codes = {name: defaultdict[str, int](count().__next__) for name in GROUPINGS}
     continues = True  # as long as most names continue a group
     for start in range(0, len(images), _AT_ONCE):
-        own = images[start : start + _AT_ONCE]
-        firsts = _find_firsts(own) if continues else {name: np.arange(len(own)) for name in codes}
-        continues = 2 * sum(map(len, firsts.values())) <= len(firsts) * len(own)
+        stop = min(start + _AT_ONCE, len(images))
+        every = np.arange(start, stop)
+        firsts = _find_firsts(images, every) if continues else dict.fromkeys(GROUPINGS, every)
+        continues = 2 * sum(map(len, firsts.values())) <= len(firsts) * len(every)
         for name, rows in firsts.items():
-            names = own if len(rows) == len(own) else [own[i] for i in rows.tolist()]
+            names = [images[i] for i in rows.tolist()] if continues else images[start:stop]
             found = map(codes[name].__getitem__, GROUPINGS[name].find(names))
-            group = np.fromiter(found, dtype=np.int64, count=len(rows))
-            times = np.diff(rows, append=len(own))
-            groups[name][start : start + len(own)] = np.repeat(group, times)
+            group = np.fromiter(found, dtype=np.int64)
+            times = np.diff(rows, append=stop) if continues else 1
+            groups[name][start:stop] = np.repeat(group, times)
     return groups
 
 
-def _find_firsts(names: Sequence[str]) -> dict[str, IntArray]:
+def _find_firsts(images: Sequence[str], every: IntArray) -> dict[str, IntArray]:
     """In every grouping the places of names that may not continue the group before them."""
-    text = _Text.of(names)
+    text = _Text.of(encode_names(images, int(every[0]), int(every[-1]) + 1))
     if text is None:
-        return {name: np.arange(len(names)) for name in GROUPINGS}
+        return dict.fromkeys(GROUPINGS, every)
     common = text.count_common()
     return {
-        name: np.flatnonzero(~_find_continued(common, rule.measure(text)))
+        name: every[~_find_continued(common, rule.measure(text))]
         for name, rule in GROUPINGS.items()
     }
 

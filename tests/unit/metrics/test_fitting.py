@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from builders.evaluations import build_evaluation
 
+from mlrek.evaluation import Names
 from mlrek.metrics.counts import pair_records
 from mlrek.metrics.fitting import N_PARTS, PARTS, deal_folds, fit_across
 from mlrek.metrics.ranking import RankedPairs
@@ -169,6 +170,15 @@ def test_folds_are_by_digest_and_parts_of_equal_size():
     sizes = np.bincount(folds.part, minlength=N_PARTS).reshape(5, PARTS)
     assert (sizes.max(axis=1) - sizes.min(axis=1)).max() <= 1
     assert deal_folds(images[::-1]).part.tolist() == folds.part[::-1].tolist()
+
+
+def test_folds_of_names_in_one_piece_of_memory_are_those_of_texts():
+    """The digest is of the same bytes."""
+    images = [f"s3://bucket/é/{i}.jpg" for i in range(203)]
+    parts = [image.encode() for image in images]
+    held = Names(b"".join(parts), np.cumsum([0, *map(len, parts)]))
+
+    assert deal_folds(held).part.tolist() == deal_folds(images).part.tolist()
 
 
 def test_an_image_that_comes_twice_has_one_part_and_changes_no_other():

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from mlrek.comparison.pairing import group_images
-from mlrek.evaluation import DoubtKind, Effect, Task
+from mlrek.evaluation import DoubtKind, Effect, Names, Task
 from mlrek.metrics import PredictionRule, name_groups
 from mlrek.metrics.compute import compute_metrics, compute_numbers
 from mlrek.metrics.grouped import (
@@ -113,13 +113,16 @@ def test_groups_are_those_of_the_pattern(grouping, name):
 )
 def test_groups_of_many_names_are_those_of_each(names, at_once):
     """Names that continue the group before them are seen in bytes, and change nothing."""
+    parts = [name.encode() for name in names]
+    held = Names(b"".join(parts), np.cumsum([0, *map(len, parts)]))
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(name_groups, "_AT_ONCE", at_once)
-        found = number_name_groups(names)
+        found = [number_name_groups(given) for given in (names, held)]
 
     for grouping, rule in GROUPINGS.items():
         groups = list(rule.find(names))
-        assert found[grouping].tolist() == [list(dict.fromkeys(groups)).index(g) for g in groups]
+        expected = [list(dict.fromkeys(groups)).index(group) for group in groups]
+        assert [one[grouping].tolist() for one in found] == [expected, expected]
 
 
 def test_of_names_in_a_row_few_groups_are_looked_up(monkeypatch):
