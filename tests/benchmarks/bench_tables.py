@@ -142,6 +142,8 @@ def peak_mib() -> float:
 
 def prepare_mlrek(folder: Path, form: str):
     """Read, join and compute as a run does."""
+    from scipy import special
+
     from mlrek.evaluation import Project, Provider, Version
     from mlrek.formats.files import ITSELF, Files
     from mlrek.formats.memory import release_memory
@@ -157,7 +159,7 @@ def prepare_mlrek(folder: Path, form: str):
     def open_file(name: str) -> Files:
         return Files(uri=name, names=(ITSELF,), read=lambda _: read_chunks(folder / name))
 
-    assert contents, own  # their imports are paid before
+    assert contents, own, special  # their imports are paid before, as on the other side
     pa.array([])  # which imports pandas, as on the other side
 
     def compute(note_read: Callable[[], None]) -> dict[str, float]:
