@@ -159,7 +159,7 @@ def prepare_mlrek(folder: Path, form: str):
     def open_file(name: str) -> Files:
         return Files(uri=name, names=(ITSELF,), read=lambda _: read_chunks(folder / name))
 
-    assert contents, own, special  # their imports are paid before, as on the other side
+    assert all((contents, own, special))  # their imports are paid before, as on the other side
     pa.array([])  # which imports pandas, as on the other side
 
     def compute(note_read: Callable[[], None]) -> dict[str, float]:
