@@ -15,7 +15,7 @@ from itertools import chain, islice
 from multiprocessing import get_context
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 from mlrek.formats.dealing import CAN_FORK
 from mlrek.tracking.database import is_fresh
@@ -47,7 +47,7 @@ class Meanwhile(Generic[T]):
         """What it is; computed here where no other process does that, or it is lost or fails."""
         if self._answer is not None:
             with suppress(EOFError, OSError), self._answer:
-                result: T = self._answer.recv()
+                result: T = _receive(self._answer)
                 return result
         return self._compute()
 
@@ -72,7 +72,25 @@ def _answer(compute: Callable[[], T], mine: Connection, theirs: Connection) -> N
     """Send the result; nothing where it fails, as the parent then meets the same error itself."""
     mine.close()
     with suppress(Exception):
-        theirs.send(compute())
+        _send(theirs, compute())
+
+
+def _send(connection: Connection, made: object) -> None:
+    """Files one by one: of what comes as a whole there are two copies for a moment."""
+    if isinstance(made, dict) and all(type(file) is bytes for file in made.values()):
+        connection.send([*made])
+        for file in made.values():
+            connection.send_bytes(file)
+    else:
+        connection.send(None)
+        connection.send(made)
+
+
+def _receive(connection: Connection) -> Any:
+    names = connection.recv()
+    if names is None:
+        return connection.recv()
+    return {name: connection.recv_bytes() for name in names}
 
 
 def default_jobs() -> int:

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import tracemalloc
 import weakref
 from collections.abc import Callable
 from multiprocessing import context
@@ -25,6 +26,20 @@ def test_another_process_computes() -> None:
     pid, size = Meanwhile(lambda: (os.getpid(), len(held)), is_shared=True).result()
     assert pid != os.getpid()
     assert size == 3_000_000
+
+
+def test_files_come_one_by_one() -> None:
+    """Of several files never two copies of all are held: one comes after the other."""
+    held = {"a": bytes(3_000_000), "none": b"", "b": b"b" * 3_000_000, "c": b"c" * 3_000_000}
+    made = Meanwhile(lambda: held, is_shared=True)
+    tracemalloc.start()
+    try:
+        found = made.result()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert found == held
+    assert peak < 15_000_000
 
 
 def test_alone_it_is_computed_here() -> None:
