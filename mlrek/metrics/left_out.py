@@ -223,7 +223,8 @@ def leave_out_decisions(
 ) -> CountsLeftOut:
     """Without each unit; of images, those with equal decisions stand once.
 
-    Where too many differ, they are put together at random (`deal_units`).
+    Where too many differ, they are put together at random (`deal_units`). Where no interval is
+    asked for, no image is left out.
 
     Args:
         decisions: On all images.
@@ -231,6 +232,8 @@ def leave_out_decisions(
         n_labels: The number of labels.
         are_boxes: Whether an image may have a label several times.
     """
+    if not (units.asked or units.are_groups or are_boxes):
+        return _count_whole(decisions, n_labels)
     if units.n_units * n_labels > _MAX_TABLE:
         units = units.deal()
     tables = _tabulate(decisions, units, n_labels, are_boxes=are_boxes)
@@ -258,6 +261,19 @@ def leave_out_decisions(
         predicted=predicted,
         by_group=by_group,
         are_groups=units.are_groups,
+    )
+
+
+def _count_whole(decisions: Decisions, n_labels: int) -> CountsLeftOut:
+    parts = decisions.right, decisions.predicted, decisions.true
+    whole = _as_counts([np.bincount(part.label_idx, minlength=n_labels) for part in parts])
+    nothing: NDArray[np.int64] = np.zeros((0, n_labels), dtype=np.int64)
+    return CountsLeftOut(
+        whole=whole,
+        counts=_as_counts([nothing] * len(parts)),
+        times=np.zeros(0, dtype=np.int64),
+        support=whole.support,
+        predicted=whole.predicted,
     )
 
 
