@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from mlrek.evaluation import Evaluation
     from mlrek.metrics import Metrics
     from mlrek.metrics.slices import SliceReport
+    from mlrek.render.tables import LabelOutcome
 
 
 def show(
@@ -75,7 +76,6 @@ def show(
     from mlrek.metrics.compute import compute_metrics
     from mlrek.metrics.reported import DEFAULT_THRESHOLD
     from mlrek.promotion import load_version
-    from mlrek.render.tables import LabelOutcome
     from mlrek.render.version import build_shown_json, choose_shown, list_version_blocks
 
     if outcome and not label:
@@ -98,7 +98,7 @@ def show(
         metrics,
         label=label,
         slices=_compute_slices(evaluation, metrics, by or []) if has_slices else None,
-        outcome=LabelOutcome(outcome) if outcome else None,
+        outcome=_name_outcome(outcome) if outcome else None,
         threshold=threshold,
     )
     output.show(list_version_blocks(shown, output.width), lambda: build_shown_json(shown))
@@ -110,6 +110,12 @@ def show(
 
             output.hint(f"Mind: {NO_COLUMNS}.")
         output.warn(shown.remarks)
+
+
+def _name_outcome(outcome: str) -> "LabelOutcome":
+    from mlrek.render.tables import LabelOutcome
+
+    return LabelOutcome(outcome)
 
 
 def _cut_columns(evaluation: "Evaluation", slice_by: "Sequence[str]") -> "Evaluation":

@@ -29,12 +29,12 @@ from mlrek.render.doubts import (
     say_touched,
 )
 from mlrek.render.labels import display_names, label_columns, rank_mistakes
-from mlrek.render.tables import LabelOutcome, list_outcomes
 from mlrek.text import display_label, fmt, fmt_percent, fmt_with, span
 
 if TYPE_CHECKING:
     from mlrek.metrics.slices import SliceReport
     from mlrek.metrics.thresholds import AtChosenThreshold
+    from mlrek.render.tables import LabelOutcome
 
 WORST_LABELS = 10
 TOP_CONFUSIONS = 10
@@ -44,9 +44,9 @@ ALONE = ("errors", "reported", "training")
 """Groups of numbers that have no interval."""
 MAY_BE_NONE = ("base_model", "errors", "training")
 OUTCOMES = {
-    LabelOutcome.TP: "rightly predicted",
-    LabelOutcome.FN: "true, but not predicted",
-    LabelOutcome.FP: "predicted, but not true",
+    "tp": "rightly predicted",
+    "fn": "true, but not predicted",
+    "fp": "predicted, but not true",
 }
 _COUNTS = ("tp", "fp", "fn")
 _TITLES = ("threshold", "TP", "FP", "FN", "precision", "recall", "F1")
@@ -63,7 +63,7 @@ class Shown:
     evaluation: Evaluation
     metrics: Metrics
     label: str = ""
-    outcome: LabelOutcome | None = None
+    outcome: "LabelOutcome | None" = None
     chosen: "AtChosenThreshold | None" = None
     published: ReportedAt | None = None
     slices: "SliceReport | None" = None
@@ -95,7 +95,7 @@ def choose_shown(
     metrics: Metrics,
     *,
     label: str = "",
-    outcome: LabelOutcome | None = None,
+    outcome: "LabelOutcome | None" = None,
     threshold: float | None = None,
     slices: "SliceReport | None" = None,
 ) -> Shown:
@@ -207,7 +207,7 @@ def _list_doubts(shown: Shown) -> Iterator[Line]:
     yield Line()
 
 
-def _list_outcome(shown: Shown, outcome: LabelOutcome) -> Iterator[Block]:
+def _list_outcome(shown: Shown, outcome: "LabelOutcome") -> Iterator[Block]:
     """Confidence and image, the least sure first; what has no confidence last."""
     rows = [[fmt(confidence, 4), image] for image, confidence in _list_images(shown, outcome)]
     yield Line(f"label {shown.label}, {OUTCOMES[outcome]}: {len(rows):,}")
@@ -216,10 +216,12 @@ def _list_outcome(shown: Shown, outcome: LabelOutcome) -> Iterator[Block]:
         yield Table(["confidence", "image"], rows, numeric=frozenset({"confidence"}))
 
 
-def _list_images(shown: Shown, outcome: LabelOutcome) -> Iterator[tuple[str, float]]:
+def _list_images(shown: Shown, outcome: "LabelOutcome") -> Iterator[tuple[str, float]]:
     """The images where the label has the outcome, with its confidence."""
     if shown.metrics.predictions is None:
         return
+    from mlrek.render.tables import list_outcomes  # for one outcome alone
+
     images, code = shown.evaluation.images, shown.evaluation.labels.index(shown.label)
     outcomes = list_outcomes(shown.evaluation, shown.metrics.predictions)
     for row in outcomes.select(code, outcome):

@@ -18,7 +18,7 @@ OF_OTHERS = {
 """What commands on files of Rekognition do without."""
 OF_OTHER_TASKS = {
     *("mlrek.comparison.measured_areas", "mlrek.metrics.detection", "mlrek.metrics.segmentation"),
-    *("mlrek.metrics.slices", "mlrek.render.slices"),
+    *("mlrek.metrics.slices", "mlrek.render.slices", "mlrek.render.tables"),
 }
 """What `show` and `compare` of a classification do without, where there are no slices."""
 OF_OTHER_PLACES = {
