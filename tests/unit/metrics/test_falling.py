@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from mlrek.metrics.compute import compute_metrics
+from mlrek.metrics import PredictionRule
+from mlrek.metrics.compute import compute_metrics, compute_numbers
 from mlrek.metrics.counts import find_codes
 from mlrek.metrics.falling import pool_places, sort_scores
 
@@ -90,6 +91,23 @@ def test_the_scores_of_a_label_are_sorted_once(build_scores, sorts):
     compute_metrics(evaluation)
 
     assert sorts == {"argsort": 1, "sort": 5 + N_LABELS, "unique": 1}
+
+
+def test_numbers_without_intervals_are_the_same_and_leave_no_image_out(build_scores, sorts):
+    """The scores of each label are sorted one time, and nothing else that is as long."""
+    rng = np.random.default_rng(0)
+    y_true, scores = rng.integers(N_LABELS, size=N_IMAGES), rng.random((N_IMAGES, N_LABELS))
+    scores /= scores.sum(axis=1, keepdims=True)
+    evaluation = build_scores([[code] for code in y_true], scores, thresholds=[0.3] * N_LABELS)
+    whole = compute_metrics(evaluation)
+    sorts.clear()
+
+    found = compute_numbers(evaluation, PredictionRule.TOP1)
+
+    assert +sorts == {"sort": N_LABELS}
+    for group in ("aggregate", "at_threshold", "crossfit"):
+        ours, theirs = getattr(found, group), getattr(whole, group)
+        assert {n: v.value for n, v in ours.items()} == {n: v.value for n, v in theirs.items()}
 
 
 def test_numbers_take_forty_bytes_a_record(build_scores):
