@@ -80,6 +80,18 @@ class _Gaps:
         """The calibration error as it is."""
         return float(self.weight @ np.abs(self.gap))
 
+    def bound_whole(self, margin: float) -> float:
+        """How far the mean confidence may be from the probability to be right, of all bins."""
+        from scipy.special import betaincinv, ndtr
+
+        n = float(self.n.sum()) / self.effect
+        mean = float(self.weight @ self.mean)
+        right = min(max(n * (mean + float(self.weight @ self.gap)), 0.0), n)
+        tail = ndtr(-margin)
+        low = betaincinv(right, n - right + 1, tail) if right > 0 else 0.0
+        high = betaincinv(right + 1, n - right, 1 - tail) if right < n else 1.0
+        return max(mean - float(low), float(high) - mean)
+
     def shrink(self) -> "_Gaps":
         """The gaps without half of what chance makes of their squares, all where none is left."""
         p = np.clip(self.mean + self.gap, 0, 1)
@@ -91,12 +103,13 @@ class _Gaps:
     def expect(self, times: float, margin: float) -> float:
         """The plain error, `margin` standard errors above its mean, of gaps so many times these.
 
-        Its quantile allows for skew (Cornish and Fisher 1938), as sums of absolute values have it.
+        Its quantile allows for skew (Cornish and Fisher 1938), as sums of absolute values have it,
+        and shares of predictions that are nearly all right or nearly all wrong.
         """
         center = self.gap * times
         p = np.clip(self.mean + center, 0, 1)
         s = np.sqrt(self.effect * p * (1 - p) / self.n) + _ROUNDING
-        far = np.abs(center) > _ALL_ONE_SIDE * s  # not folded any more: a plain normal gap
+        far = np.abs(center) > _ALL_ONE_SIDE * s  # not folded any more: a gap of one sign
         z = np.where(far, 0.0, np.abs(center) / s)
         density, within = 2 * np.exp(-np.square(z) / 2) / sqrt(2 * pi), _within(z)
         first = density + z * within  # of |N(z, 1)|, times s that of the gap
@@ -108,7 +121,9 @@ class _Gaps:
         error = sqrt(float(np.where(far, 1.0, second) @ np.square(spread)))
         if error <= _ROUNDING:
             return mean
-        skew = float(np.where(far, 0.0, third) @ spread**3) / error**3
+        of_share = self.effect * (1 - 2 * p) / (self.n * s)  # skew of the share of right ones
+        one_sided = np.sign(center) * np.where(far, 1.0, within)
+        skew = float((np.where(far, 0.0, third) + one_sided * of_share) @ spread**3) / error**3
         return mean + error * (margin + (margin**2 - 1) * skew / 6 if margin else 0.0)
 
 
@@ -323,7 +338,9 @@ def debias_calibration_error(bins: CalibrationBins, margin: float, effect: float
     were seen, the value is the error of the one that gives the plain error on average (0 where even
     a calibrated model gives more), and the ends are those of the models that give it with the
     probability of a tail, the upper one no less than the plain error: the interval of a calibrated
-    model begins at 0.
+    model begins at 0. Where all or nearly all are right, such gaps say nothing of how many more
+    may be wrong, so the upper end is no less than that of the gap between the mean confidence and
+    the share right either, which is no larger than the error (Clopper and Pearson 1934).
 
     Args:
         bins: How sure predictions are and how often right.
@@ -331,12 +348,13 @@ def debias_calibration_error(bins: CalibrationBins, margin: float, effect: float
         effect: How many times as uncertain the gaps are as of independent images.
     """
     gaps = _Gaps.of(bins, effect)
+    least = gaps.bound_whole(margin)
     if gaps.plain <= _ROUNDING:  # no gap at all, as of a model that is always sure and right
-        return Debiased(value=0.0, low=0.0, high=margin**2 / (int(bins.count.sum()) + margin**2))
+        return Debiased(value=0.0, low=0.0, high=least)
     shrunk = gaps.shrink()
     value, low = (_find_times(shrunk, gaps.plain, side) * shrunk.plain for side in (0.0, margin))
     high = _find_times(gaps, gaps.plain, -margin) * gaps.plain
-    return Debiased(value, min(low, value), max(high, gaps.plain))
+    return Debiased(value, min(low, value), max(high, gaps.plain, least))
 
 
 def find_slopes(

@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import binom
 from sklearn.metrics import log_loss
 
-from mlrek.metrics.intervals import compute_statistic
+from mlrek.metrics.intervals import compute_margin, compute_statistic
 from mlrek.metrics.probabilities import (
+    bin_predictions,
     calibration_error,
     count_apart_from_one,
+    debias_calibration_error,
     log_loss_of_images,
 )
 
@@ -83,3 +86,23 @@ def test_calibration_error_by_hand():
     )
 
     assert compute_statistic(statistic, 4)["ece"] == pytest.approx((0.82 + 0.5) / 3)
+
+
+@pytest.mark.parametrize("n", [2, 10, 30, 100, 300])
+def test_the_upper_end_of_the_calibration_error_holds_where_nearly_all_are_right(n):
+    """Of equally sure predictions, at most 2.5 % of test sets end below the error: exact chances.
+
+    No confidence and no share of right predictions is an exception, not even where all are right.
+    """
+    right = np.arange(n + 1)
+    for confidence in (0.7, 0.9, 0.98, 0.999, 1.0):
+        ends = [
+            debias_calibration_error(
+                bin_predictions(np.full(n, confidence), np.arange(n) < k), compute_margin(0.95)
+            ).high
+            for k in right
+        ]
+        for p in np.linspace(0.5, 1, 51):
+            error = abs(p - confidence)
+            missed = binom.pmf(right, n, p)[np.array(ends) < error - 1e-9].sum()
+            assert missed <= 0.025 + 1e-9, (confidence, p)
