@@ -151,16 +151,11 @@ def compare_versions(
                 (scopes.whole[0].metrics, scopes.whole[1].metrics),
                 scopes.pairing,
                 settings.label_map,
+                (baseline.evaluation.task, candidate.evaluation.task),
             )
             if not (settings.group_by and doubt.kind is DoubtKind.GROUPED)  # it is answered
         ),
-        warnings=tuple(
-            warn(
-                scopes.pairing,
-                is_mixed=baseline.evaluation.task != candidate.evaluation.task,
-                group_by=settings.group_by,
-            )
-        ),
+        warnings=tuple(warn(scopes.pairing, group_by=settings.group_by)),
         why=explain_change(
             scopes.whole, scopes.pairing.test_sets, partial(_pair_up, scopes, settings)
         ),

@@ -29,6 +29,7 @@ def doubt_comparison(
     metrics: tuple[Metrics, Metrics],
     pairing: Pairing,
     names: Mapping[str, str],
+    tasks: tuple[Task, Task],
 ) -> tuple[Doubt, ...]:
     """Every doubt of both versions with its side, then those of the pair.
 
@@ -37,6 +38,7 @@ def doubt_comparison(
         metrics: Their numbers on their whole test sets.
         pairing: The images that they share.
         names: New label names by those that the doubts of the versions hold.
+        tasks: What each of them does by itself, whatever they are compared as.
     """
     sides = [
         [_rename(doubt, names) for doubt in list_doubts(evaluation, own)]
@@ -46,6 +48,7 @@ def doubt_comparison(
         *_join(sides[0], sides[1]),
         *_doubt_truth(pairing),
         *_doubt_pictures(evaluations, pairing),
+        *_doubt_tasks(tasks, evaluations),
         *_doubt_rules(metrics),
         *_doubt_thresholds(evaluations),
     )
@@ -135,6 +138,30 @@ def _doubt_pictures(
             first, pairing.baseline_idx, second, pairing.candidate_idx
         )
         yield from doubt_different(list(compress(pairing.images, differs.tolist())), n_known)
+
+
+def _doubt_tasks(
+    tasks: tuple[Task, Task], evaluations: tuple[Evaluation, Evaluation]
+) -> Iterator[Doubt]:
+    """Whether one version is judged by its top label alone, and here by thresholds as the other."""
+    if tasks[0] == tasks[1]:
+        return
+    is_one = [task is Task.CLASSIFICATION for task in tasks]
+    one, other = ("baseline", "candidate") if is_one[0] else ("candidate", "baseline")
+    counts = evaluations[is_one.index(False)].truth.counts
+    n = int(np.count_nonzero(counts > 1))
+    yield Doubt(
+        kind=DoubtKind.OTHER_RULE,
+        text=(
+            f"the {one} gives an image one label, the {other} several ({n:,} of {len(counts):,} "
+            "test images have more than one true label): both are compared as several, by the "
+            f"assumed thresholds, so these are not the numbers that the {one} has by itself; "
+            "compare at_threshold/*, or evaluate both on one test set"
+        ),
+        count=n,
+        of=len(counts),
+        touches=_DECIDED,
+    )
 
 
 def _doubt_rules(metrics: tuple[Metrics, Metrics]) -> Iterator[Doubt]:

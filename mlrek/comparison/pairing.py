@@ -392,26 +392,15 @@ def number_groups(groups: Sequence[str]) -> IntArray:
     return np.array([places[name] for name in groups], dtype=np.int64)
 
 
-def warn(
-    pairing: Pairing,
-    *,
-    is_mixed: bool,
-    group_by: str,
-) -> Iterator[str]:
+def warn(pairing: Pairing, *, group_by: str) -> Iterator[str]:
     """One sentence on each thing that makes a comparison less than it seems.
 
     Args:
         pairing: The shared images.
-        is_mixed: Whether one of them gave an image one label, the other several.
         group_by: How images were grouped, '' for not at all.
     """
     yield from _warn_test_sets(pairing)
     yield from _warn_labels(pairing)
-    if is_mixed:
-        yield (
-            "one version gives an image one label, the other several: both are compared as "
-            "several, by the assumed thresholds"
-        )
     if group_by and (n := group_images(pairing.images, group_by)[1]):
         yield f"--group-by finds no object in the URIs of {n} shared images: each is its own"
 

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from mlrek.comparison import Scope, Verdict
 from mlrek.errors import IncomparableError, UsageError
-from mlrek.evaluation import Task
+from mlrek.evaluation import DoubtKind, Task
 from mlrek.metrics import PredictionRule
 
 NAMES = [f"s3://bucket/{i:02}.jpg" for i in range(40)]
@@ -174,7 +174,7 @@ def test_swapped_boxes_mirror_everything(compare):
 
 
 def test_one_label_against_several_is_compared_as_several(build, compare, values):
-    """By the thresholds, and a warning says so."""
+    """By the thresholds, and a doubt says so."""
     one = build([[0], [1]], [[(0, 0.9), (1, 0.6)], [(1, 0.9)]], thresholds=[0.5] * 3)
     several = build([[0], [1]], [[(0, 0.9)], [(1, 0.4)]], thresholds=[0.5] * 3, task="multilabel")
 
@@ -182,7 +182,9 @@ def test_one_label_against_several_is_compared_as_several(build, compare, values
 
     assert comparison.task is Task.MULTILABEL
     assert values(comparison)["aggregate/subset_accuracy", ""] == (1 / 2, 1 / 2)
-    assert any(w.startswith("one version gives an image one label") for w in comparison.warnings)
+    assert [d.kind for d in comparison.doubts if "gives an image one label" in d.text] == [
+        DoubtKind.OTHER_RULE
+    ]
 
 
 def test_other_tasks_cannot_be_compared(build_top, compare):

@@ -165,6 +165,30 @@ def test_the_rule_of_several_labels_is_doubted_too(build, compare):
     assert "threshold (baseline) and flags (candidate)" in doubt.text
 
 
+@pytest.mark.parametrize("is_swapped", [False, True])
+def test_a_version_judged_as_another_task_is_doubted(build, compare, is_swapped):
+    """One image of four has two true labels, and is not even shared: the task is the version's."""
+    records = [[(0, 0.4), (1, 0.3)]] * 4
+    one = build([[0]] * 4, records, n_labels=2, images=NAMES)
+    several = build(
+        [[0], [0], [0], [0, 1]],
+        records,
+        n_labels=2,
+        images=(*NAMES[:3], "s3://b/other.jpg"),
+        task="multilabel",
+    )
+    sides = [several, one] if is_swapped else [one, several]
+
+    [doubt] = _list(compare(*sides), DoubtKind.OTHER_RULE)
+
+    assert (doubt.side, doubt.effect, doubt.count, doubt.of) == (None, "stops_relative", 1, 4)
+    which = "candidate" if is_swapped else "baseline"
+    assert doubt.text.startswith(f"the {which} gives an image one label")
+    assert doubt.touches_number("aggregate/f1_macro")
+    assert doubt.touches_number("label_recall", "a")
+    assert not doubt.touches_number("at_threshold/f1_macro")
+
+
 def test_a_rule_that_boxes_do_not_have_is_no_other_rule(compare):
     """The option is for one label an image."""
     box = (0, 0, 10, 10)
