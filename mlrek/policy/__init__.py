@@ -217,7 +217,8 @@ class Candidate:
     """The version to be promoted. `numbers_at` gives its numbers with intervals at a confidence.
 
     `doubts` weaken its numbers. `is_champion`: it has the alias already that is to be moved.
-    `is_grouped`: its intervals are over the groups of `group_by`.
+    `is_grouped`: its intervals are over the groups of `group_by`; in the URIs of `n_alone` of
+    `n_images` test images that finds no object.
     """
 
     identity: VersionIdentity
@@ -228,6 +229,8 @@ class Candidate:
     doubts: tuple[Doubt, ...] = ()
     is_champion: bool = False
     is_grouped: bool = False
+    n_alone: int = 0
+    n_images: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +241,9 @@ class Opponent:
     `missing`: one is named that is not there. `incomparable`: there is one, but it cannot be
     compared. `shared_images` are the test images that both versions have; where these are not all
     of them, `advice` may say how the two get on one test set. `differs_in_thresholds`: that is all
-    that the versions differ in.
+    that the versions differ in. `is_ungrouped`: `group_by` finds no object in any image that is
+    compared, or in any of one version; `n_alone` counts those of the baseline where its own test
+    set is compared.
     """
 
     identity: VersionIdentity | None = None
@@ -249,6 +254,8 @@ class Opponent:
     incomparable: str = ""
     advice: str = ""
     differs_in_thresholds: bool = False
+    is_ungrouped: bool = False
+    n_alone: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

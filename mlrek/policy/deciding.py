@@ -86,7 +86,10 @@ def decide(
         doubts=list_decision_doubts(candidate, opponent),
         warnings=()
         if candidate.is_champion
-        else tuple(_warn(policy, opponent, checks, worse, slices)),
+        else (
+            *_warn_groups(policy.test_set.group_by, candidate, opponent),
+            *_warn(policy, opponent, checks, worse, slices),
+        ),
     )
 
 
@@ -125,6 +128,20 @@ def _warn(
     counted = (c.status for c in checks if c.kind in NUMBER_KINDS)
     if not policy.floors and all(status == Status.IGNORED for status in counted):
         yield "no number was checked, so nothing shows that the version is good: add a [[floor]]"
+
+
+def _warn_groups(group_by: str, candidate: Candidate, opponent: Opponent) -> Iterator[str]:
+    """The images that belong to no group: they count as if each showed an object of its own."""
+    counted = (
+        (candidate.n_alone, f" of {candidate.n_images:,}", "candidate"),
+        (opponent.n_alone, "", "baseline"),
+    )
+    for n, of, whose in counted:
+        if n:
+            yield (
+                f"group_by {group_by!r} finds no object in the URIs of {n:,}{of} test images of "
+                f"the {whose}: each of these counts as an object of its own"
+            )
 
 
 # ---- is the test set one that the policy accepts? ------------------------------------------

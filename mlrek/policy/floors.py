@@ -50,9 +50,9 @@ class CheckAnswer:
 
 
 SINGLE_IMAGES = (
-    "the interval of this number is over single images, not over the groups of group_by; leave out "
-    "confidence to check the value itself"
+    "group_by finds no object in the URI of any image, so this interval would be over single images"
 )
+_MEND_GROUPS = "mend the pattern, or leave out confidence to check the value itself"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -275,7 +275,7 @@ def _want_groups(check: Check) -> Check:
     """Where groups are asked for, no interval over single images lets a check pass."""
     if check.status != Status.PASSED:
         return check
-    reason = "; ".join(filter(None, (SINGLE_IMAGES, check.reason)))
+    reason = "; ".join(filter(None, (f"{SINGLE_IMAGES}: {_MEND_GROUPS}", check.reason)))
     return replace(check, status=Status.UNDECIDED, reason=reason, is_doubted=True)
 
 

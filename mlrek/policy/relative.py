@@ -34,7 +34,14 @@ from mlrek.policy import (
     Status,
     TestSetPolicy,
 )
-from mlrek.policy.floors import CheckAnswer, Ground, expand_labels, find_failing, range_variance
+from mlrek.policy.floors import (
+    SINGLE_IMAGES,
+    CheckAnswer,
+    Ground,
+    expand_labels,
+    find_failing,
+    range_variance,
+)
 from mlrek.policy.reading import (
     CROSSFIT_NOTE,
     Reading,
@@ -219,6 +226,9 @@ def _check(asked: NoWorse | Better, reading: Reading, found: _Found) -> Check:
     answer = _answer(asked, difference, images)
     if answer.status == Status.PASSED and footing.asked.adjust_for_looks:
         answer = _hold_to_look(answer, asked, difference, footing.looks, images)
+    if answer.status == Status.PASSED and footing.opponent.is_ungrouped:
+        reason = f"it would pass, but {SINGLE_IMAGES}: mend the pattern"
+        answer = replace(answer, status=Status.UNDECIDED, reason=reason, is_doubted=True)
     if answer.status == Status.PASSED and footing.unaccepted:
         reason = f"it would pass, but not on this test set: {footing.unaccepted}"
         answer = replace(answer, status=Status.UNDECIDED, reason=reason)

@@ -188,13 +188,30 @@ def _compare(baseline: Referred, candidate: Referred, asked: TestSetPolicy) -> O
     alike = ~pairing.relabelled
     shared = frozenset(np.array(pairing.images, dtype=object)[alike].tolist())
     return replace(
-        opponent,
+        _count_alone(opponent, (baseline.evaluation, candidate.evaluation), pairing, asked),
         comparison=comparison,
         shared_images=count_test_images(candidate.evaluation, shared),
         differs_in_thresholds=_differ_in_thresholds_alone(
             baseline.evaluation, candidate.evaluation
         ),
     )
+
+
+def _count_alone(
+    opponent: Opponent,
+    versions: tuple[Evaluation, Evaluation],
+    pairing: Pairing,
+    asked: TestSetPolicy,
+) -> Opponent:
+    """The opponent with what the grouping of a policy finds in the images that are compared."""
+    if not asked.group_by:
+        return opponent
+    if pairing.is_exact or asked.same is not SameTestSet.ANY:
+        n_alone = group_images(pairing.images, asked.group_by)[1]
+        return replace(opponent, is_ungrouped=n_alone == len(pairing.images))
+    alone = [group_images(version.images, asked.group_by)[1] for version in versions]
+    is_ungrouped = any(n == len(version.images) for n, version in zip(alone, versions, strict=True))
+    return replace(opponent, is_ungrouped=is_ungrouped, n_alone=alone[0])
 
 
 def _compare_by_one_truth(

@@ -197,6 +197,7 @@ def _compute_candidate(
     """
     evaluation = referred.evaluation
     compute = cache(partial(_compute, evaluation, referred.prediction_rule, group_by))
+    n_alone = group_images(evaluation.images, group_by)[1] if group_by else 0
 
     def numbers_at(confidence: float) -> Numbers:
         return compute(confidence)[0]
@@ -207,7 +208,9 @@ def _compute_candidate(
         numbers_at=numbers_at,
         test_images=count_test_images(evaluation),
         leakage=find_leakage(evaluation),
-        is_grouped=bool(group_by),
+        is_grouped=bool(group_by) and n_alone < len(evaluation.images),
+        n_alone=n_alone,
+        n_images=len(evaluation.images),
         doubts=tuple(
             doubt_groups(doubt, referred, group_by)
             for doubt in _list_doubts(referred, compute(DEFAULT_CONFIDENCE)[1], store)

@@ -203,6 +203,21 @@ def test_an_interval_over_single_images_answers_no_question_about_groups():
     assert "single images" in sure.checks[0].reason
 
 
+def test_images_that_are_in_no_group_are_counted():
+    """With the pattern as it was written, braces and all; each version's by itself."""
+    policy = "[test_set]\ngroup_by = 'o{2}[0-9]'\n"
+    candidate = make_candidate(is_grouped=True, n_alone=20, n_images=1_500)
+    opponent = make_opponent(make_comparison(GOOD), n_alone=7)
+    decision = run(policy + SURE + BETTER, candidate, opponent)
+
+    assert decision.exit_code() == 0
+    said = "group_by 'o{2}[0-9]' finds no object in the URIs of "
+    assert [w.partition(":")[0] for w in decision.warnings] == [
+        f"{said}20 of 1,500 test images of the candidate",
+        f"{said}7 test images of the baseline",
+    ]
+
+
 AT = "at_threshold/f1_macro"
 FITTED = doubt(DoubtKind.THRESHOLDS_FITTED, touches=("at_threshold/*",))
 
