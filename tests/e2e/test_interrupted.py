@@ -54,7 +54,7 @@ def interrupt(command, tmp_path):
     ("name", "args"),
     [
         ("typer", ["--version"]),  # before there is a command line
-        ("configparser", ["--help"]),  # while it is read
+        ("shlex", ["--help"]),  # while it is read
         ("mlflow", ["sync", "{digits}"]),  # in the first imports of a command
     ],
 )
