@@ -67,6 +67,8 @@ _OF_TRUTH: Final = frozenset(
     )
 )
 """Doubts of an evaluation that are about its truth."""
+_OF_ANSWERS: Final = frozenset((DoubtKind.RECORDS_PARTIAL, DoubtKind.UNANSWERED))
+"""Those that are about its predictions, and do not show in them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -390,7 +392,7 @@ def _read_stored_answers(files: Files, _asked: Asked) -> Answers:
         truth=truth,
         columns=once.slice_columns,
         doubts=(
-            *(d for d in once.doubts if d.kind is DoubtKind.RECORDS_PARTIAL),
+            *(d for d in once.doubts if d.kind in _OF_ANSWERS),
             *doubt_chosen(evaluation),
         ),
     )

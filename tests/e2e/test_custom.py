@@ -376,3 +376,29 @@ def test_predictions_alone_are_not_logged(mlrek, options):
 
     assert code == 2
     assert "--project ARN or NAME and --version NAME" in message
+
+
+GATE = '[baseline]\nversion = "models:/pets/1"\n[[better]]\nmetric = "aggregate/{}"\n'
+
+
+@pytest.mark.parametrize("how", ["blank", "absent"])
+def test_a_baseline_without_some_predictions_is_no_proof(log, mlrek, tmp_path, how):
+    """A third of its labels are blank, or their rows are not there: nothing passes for better."""
+    names, true = [f"{i:03}.jpg" for i in range(300)], [LABELS[i % 2] for i in range(300)]
+    found, new = ([LABELS[(i + (i % 10 < n)) % 2] for i in range(300)] for n in (1, 2))
+    rows = [(name, found[i] if i % 3 else "") for i, name in enumerate(names)]
+    rows = [row for row in rows if how == "blank" or row[1]]
+    truth = write_csv(tmp_path / "truth.csv", ["image", "label"], [*zip(names, true, strict=True)])
+    base = write_csv(tmp_path / "base.csv", ["image", "predicted"], rows)
+    new = write_csv(tmp_path / "new.csv", ["image", "label"], [*zip(names, new, strict=True)])
+    options = ("--truth", truth, "--register", "pets")
+    log(base, *options, *(("--unmatched", "miss") if how == "absent" else ()))
+    log(new, *options, version="v2")
+    policy = tmp_path / "policy.toml"
+    policy.write_text(GATE.format("accuracy"))
+
+    code, decision = mlrek("check", "models:/pets/2", "--policy", policy)
+
+    (doubt,) = decision["doubts"]
+    assert (code, decision["verdict"]) == (4, "undecided")
+    assert (doubt["kind"], doubt["side"], doubt["count"]) == ("unanswered", "baseline", 100)

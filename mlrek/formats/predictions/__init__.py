@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from mlrek.evaluation import Boxes, Doubt, FloatArray, IntArray, SliceColumn, Task
+from mlrek.evaluation import BoolArray, Boxes, Doubt, FloatArray, IntArray, SliceColumn, Task
 
 if TYPE_CHECKING:
     from mlrek.formats.truth import GroundTruth
@@ -27,7 +27,8 @@ class Answers:
     `normalized` tells whether corners are shares of these. `predicted` (n_images,) is the label
     that the file itself names as an image's prediction, -1 where it names none; None where it has
     no such column. `thresholds` are those of the file, by label. `errors` are images without an
-    answer, and why. `lacks_ending`: images are named without the ending of their file; `by_id`:
+    answer, and why; `is_answered` (n_images,) tells which of `images` have one, be it that nothing
+    is there: None, all. `lacks_ending`: images are named without the ending of their file; `by_id`:
     images and labels are ids of the truth (`image_ids`, `label_ids`); `by_class`: labels are its
     class numbers (`class_names`). `truth` is there where the file holds it too. `columns` are what
     it says of each image besides.
@@ -45,6 +46,7 @@ class Answers:
     predicted: IntArray | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
     errors: Mapping[str, str] = field(default_factory=dict)
+    is_answered: BoolArray | None = None
     lacks_ending: bool = False
     by_id: bool = False
     by_class: bool = False

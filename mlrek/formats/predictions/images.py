@@ -56,7 +56,12 @@ def match_images(
     """
     if _are_same(truth, answers, options):
         places: IntArray = np.arange(len(truth.images))
-        return MatchedImages(answer=places, is_kept=np.ones(len(places), dtype=np.bool_))
+        missed = [*map(quoted, _list_blank(truth.images, answers, places, task))]
+        return MatchedImages(
+            answer=places,
+            is_kept=np.ones(len(places), dtype=np.bool_),
+            doubts=(*doubt_unanswered(missed, len(places)),),
+        )
     names = strip_signatures(truth.images)
     asked = strip_signatures((*answers.images, *answers.errors))
     _check_some(names, asked)
@@ -78,7 +83,8 @@ def match_images(
     if options.unmatched is Unmatched.ERROR:
         _refuse_unmatched(n_names, asked, lacking, strangers)
     failed = {name: why for name, why in reasons.items() if name and name not in place}
-    unanswered = failed if drops else failed | dict.fromkeys(lacking, "")
+    blank = dict.fromkeys(_list_blank(names, answers, answer, task), "")
+    unanswered = failed | blank | ({} if drops else dict.fromkeys(lacking, ""))
     return MatchedImages(
         answer=answer,
         is_kept=~is_missing if drops else np.ones(len(names), dtype=np.bool_),
@@ -92,6 +98,19 @@ def match_images(
             *_warn_some(empty, n_names, _EMPTY),
         ),
     )
+
+
+def _list_blank(
+    names: Sequence[str], answers: Answers, answer: IntArray, task: Task
+) -> Iterator[str]:
+    """Yield the images whose answer is blank; of one label an image, nothing is no answer."""
+    is_answered = answers.is_answered
+    if is_answered is None:
+        return
+    if task is Task.CLASSIFICATION:
+        is_answered = np.diff(answers.offsets) > 0
+    for i in np.flatnonzero((answer >= 0) & ~is_answered[answer]).tolist():
+        yield names[i]
 
 
 def _are_same(truth: GroundTruth, answers: Answers, options: JoinOptions) -> bool:

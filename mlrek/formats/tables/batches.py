@@ -375,17 +375,15 @@ def _check_names(
 def make_array(values: Sequence[Any]) -> pa.Array:
     """Values of JSON as a column; of several types all become text as JSON writes it."""
     if any(isinstance(value, list) for value in values):
-        values = [_make_list(value) for value in values]
+        values = [*map(_make_list, values)]
     try:
         return pa.array(values, from_pandas=True)
     except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError):
         return pa.array([_write(value) for value in values], pa.string())
 
 
-def _make_list(value: Any) -> list[Any]:
-    if value is None:
-        return []
-    return value if isinstance(value, list) else [value]
+def _make_list(value: Any) -> list[Any] | None:
+    return value if value is None or isinstance(value, list) else [value]
 
 
 def _write(value: Any) -> str | None:

@@ -272,7 +272,8 @@ def _build_long(rows: TableRows, meaning: _Meaning) -> Answers:
         labels, codes = _sort_labels(rows, found.code)
         offsets, label_idx = find_offsets(found.image_idx, n_images), codes[found.code]
     thresholds, said = _find_label_thresholds(rows, role, labels, codes)
-    no_answer = warn_first(rows.images, np.diff(offsets) == 0, "images have no prediction")
+    counts = np.diff(offsets)
+    is_told = _find_told(rows, rows.cells[role], counts)
     return Answers(
         images=rows.images,
         labels=labels,
@@ -282,8 +283,30 @@ def _build_long(rows: TableRows, meaning: _Meaning) -> Answers:
         is_scored=Role.CONFIDENCE in rows.header,
         predicted=_find_predicted(rows, role, codes) if meaning.is_wide else None,
         thresholds=thresholds,
-        warnings=(*warnings, *repeated, *said, *no_answer),
+        is_answered=is_told,
+        warnings=(*warnings, *repeated, *said, *_warn_none(rows, counts, is_told)),
     )
+
+
+def _find_told(rows: TableRows, cells: Cells, counts: IntArray) -> BoolArray | None:
+    """The images of which a column says something: a label, or a list without any; None: all.
+
+    Args:
+        rows: All rows.
+        cells: The column.
+        counts: The labels of each image in it, (n_images,).
+    """
+    is_told: BoolArray = counts > 0
+    if is_told.all():
+        return None
+    is_told[rows.image_idx[cells.empty_lists]] = True
+    return is_told
+
+
+def _warn_none(rows: TableRows, counts: IntArray, is_told: BoolArray | None) -> Iterator[str]:
+    if is_told is not None:
+        has_none = is_told & (counts == 0)
+        yield from warn_first(rows.images, has_none, "images are predicted to have no label")
 
 
 def _find_regular(rows: TableRows, found: _Labelled) -> IntArray | None:
@@ -402,7 +425,6 @@ def _build_scores(rows: TableRows, meaning: _Meaning) -> Answers:
         predicted = _find_predicted(rows, meaning.answer, place_labels(rows.labels, labels))
     codes = place_labels(rows.labels, labels)
     thresholds, said = _find_label_thresholds(rows, meaning.answer, labels, codes)
-    unanswered = warn_first(rows.images, is_unanswered, "images have no score at all")
     if Role.CONFIDENCE in rows.header:
         name = rows.header.name_of(Role.CONFIDENCE)
         said = (*said, f"{name} is passed over, as each label has a column of scores")
@@ -414,7 +436,8 @@ def _build_scores(rows: TableRows, meaning: _Meaning) -> Answers:
         confidence=confidence,
         predicted=predicted,
         thresholds=thresholds,
-        warnings=(*scaled, *said, *unanswered),
+        is_answered=~is_unanswered if is_unanswered.any() else None,
+        warnings=(*scaled, *said),
     )
 
 

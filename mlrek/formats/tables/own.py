@@ -73,6 +73,7 @@ def read_own_answers(files: Files, name: str) -> Answers:
     found = np.flatnonzero(own.y_pred != NONE)
     confidence = own.confidence[found]
     is_scored = not (own.is_of_pairs or np.isnan(confidence).any())
+    is_every = own.is_of_pairs or len(found) == len(own.y_pred)
     return Answers(
         images=own.images,
         labels=own.labels,
@@ -81,6 +82,7 @@ def read_own_answers(files: Files, name: str) -> Answers:
         confidence=confidence if is_scored else np.ones(len(found)),
         is_scored=is_scored,
         predicted=None if own.is_of_pairs else own.y_pred,
+        is_answered=None if is_every else own.y_pred != NONE,
         truth=_make_truth(own),
         warnings=own.warnings,
     )

@@ -44,14 +44,19 @@ NONE: Final = -1
 """The code of an empty cell."""
 
 _LISTS: Final = Decoder(list[str])
+_NO_LABEL: Final = "[]"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cells:
-    """The labels in a column: codes, -1 for an empty cell; `counts` a row, None: one each."""
+    """The labels in a column: codes, -1 for an empty cell; `counts` a row, None: one each.
+
+    Where cells hold lists, `is_blank` (n_rows,) tells those that hold none, not even an empty one.
+    """
 
     codes: IntArray
     counts: IntArray | None = None
+    is_blank: BoolArray | None = None
 
     def spread(self, rows: NDArray[Any]) -> NDArray[Any]:
         """What belongs to rows, (n_rows,), for each label: (n_labels,)."""
@@ -62,6 +67,21 @@ class Cells:
         """The row of each label."""
         n = len(self.codes) if self.counts is None else len(self.counts)
         return np.asarray(self.spread(np.arange(n)))
+
+    @property
+    def empty_lists(self) -> IntArray:
+        """The rows that say on purpose that there is no label: their list is written empty."""
+        if self.counts is None or self.is_blank is None:
+            return np.zeros(0, dtype=np.int64)
+        return np.flatnonzero((self.counts == 0) & ~self.is_blank)
+
+    def take(self, kept: IntArray) -> "Cells":
+        """The cells of some rows."""
+        if self.counts is None:
+            return Cells(codes=self.codes[kept])
+        taken, _ = take_rows(np.append(0, np.cumsum(self.counts)), kept)
+        is_blank = None if self.is_blank is None else self.is_blank[kept]
+        return Cells(codes=self.codes[taken], counts=self.counts[kept], is_blank=is_blank)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -204,8 +224,9 @@ def say_lacking(header: Header) -> str:
 
 @dataclass(slots=True)
 class TextCodes:
-    """Codes of texts in the order in which they come up."""
+    """Codes of texts in the order in which they come up; `strips`: blanks alone are no text."""
 
+    strips: bool = False
     codes: dict[str, int] = field(default_factory=dict)
 
     def encode(self, column: pa.Array) -> IntArray:
@@ -214,10 +235,10 @@ class TextCodes:
             return np.full(len(column), NONE, dtype=np.int32)
         coded = column if pa.types.is_dictionary(column.type) else column.dictionary_encode()
         used = coded.indices.unique().drop_null()  # a dictionary may have more
-        codes = self.codes
+        codes, strips = self.codes, self.strips
         places = np.full(len(coded.dictionary) + 1, NONE, dtype=np.int32)
         places[used.to_numpy()] = [
-            codes.setdefault(text, len(codes)) if text else NONE
+            codes.setdefault(text, len(codes)) if text and not (strips and text.isspace()) else NONE
             for text in to_texts(coded.dictionary.take(used))
         ]
         at = coded.indices.fill_null(len(places) - 1).to_numpy(zero_copy_only=False)
@@ -232,7 +253,7 @@ class _Gathered:
     roles: list[Role]
     further: list[FurtherColumn]
     images: ImageCodes = field(default_factory=ImageCodes)
-    labels: TextCodes = field(default_factory=TextCodes)
+    labels: TextCodes = field(default_factory=lambda: TextCodes(strips=True))
     codes: dict[Role, GrowingColumn] = field(default_factory=dict)
     counts: dict[Role, GrowingColumn] = field(default_factory=dict)
     numbers: dict[Role, GrowingColumn] = field(default_factory=dict)
@@ -291,7 +312,8 @@ class _Gathered:
                 raise ParseError(table.uri, 0, f"row {row}: names no image")
             return
         if is_list(column.type):
-            counts = column.value_lengths().fill_null(0).to_numpy(zero_copy_only=False)
+            lengths = column.value_lengths().fill_null(NONE if role in LABELS else 0)
+            counts = lengths.to_numpy(zero_copy_only=False)
             self._append(self.counts, role, counts.astype(np.int32))
             column = column.flatten()
         if role in LABELS:
@@ -333,10 +355,9 @@ class _Gathered:
             raise ParseError(self.files[0][1], 0, "has a header, but not one row")
         pa.default_memory_pool().release_unused()  # before as many texts of Python are made
         cells = {
-            role: Cells(
-                codes=column.finish(),
-                counts=self.counts[role].finish() if role in self.counts else None,
-            )
+            role: _make_cells(column.finish(), self.counts[role].finish())
+            if role in self.counts
+            else Cells(codes=column.finish())
             for role, column in self.codes.items()
         }
         images, image_idx = self.images.finish()
@@ -381,21 +402,39 @@ class _Gathered:
         return np.asarray(hot == 1)
 
 
+def _make_cells(codes: IntArray, lengths: IntArray) -> Cells:
+    """The labels in a column of lists of these lengths, -1 where there is none."""
+    return Cells(codes=codes, counts=np.maximum(lengths, 0), is_blank=lengths == NONE)
+
+
 def _open_lists(
     texts: tuple[str, ...], cells: dict[Role, Cells]
 ) -> tuple[tuple[str, ...], dict[Role, Cells]]:
-    """Labels that are each a list in JSON, as text holds several, one by one."""
-    lists = [*_decode_lists(texts)]
-    if not texts or len(lists) < len(texts) or any(c.counts is not None for c in cells.values()):
+    """Labels that are each a list in JSON, as text holds several, one by one.
+
+    `[]` is no label also where the others are no lists, as a cell must be able to say so.
+    """
+    if not texts or any(c.counts is not None for c in cells.values()):
         return texts, cells
+    lists = [*_decode_lists(texts)]
+    are_lists = len(lists) == len(texts)
+    if not are_lists:
+        if _NO_LABEL not in texts:
+            return texts, cells
+        lists = [[] if text == _NO_LABEL else [text] for text in texts]
     codes: dict[str, int] = {}
     flat = [codes.setdefault(label, len(codes)) for labels in lists for label in labels]
     offsets = np.cumsum([0, *map(len, lists), 0])  # the last, empty, for -1
     opened = {}
     for role, found in cells.items():
         taken, ends = take_rows(offsets, found.codes)
-        codes_of_cells = np.array(flat, dtype=np.int32)[taken]
-        opened[role] = Cells(codes=codes_of_cells, counts=np.diff(ends).astype(np.int32))
+        lengths = np.diff(ends).astype(np.int32)
+        is_blank = found.codes == NONE
+        lengths[is_blank] = NONE
+        opened[role] = _make_cells(np.array(flat, dtype=np.int32)[taken], lengths)
+        if not are_lists and not len(opened[role].empty_lists):
+            new = np.array([*(codes[one[0]] if one else NONE for one in lists), NONE], np.int32)
+            opened[role] = Cells(codes=new[found.codes])
     return tuple(codes), opened
 
 
@@ -420,18 +459,10 @@ def _strip_zeros(texts: Sequence[str]) -> Sequence[str]:
 
 def take(rows: TableRows, kept: IntArray) -> TableRows:
     """Some of the rows, which have an image each; images that have none of them stay."""
-    cells = {}
-    for role, found in rows.cells.items():
-        if found.counts is None:
-            cells[role] = Cells(codes=found.codes[kept])
-            continue
-        offsets = np.append(0, np.cumsum(found.counts))
-        taken, _ = take_rows(offsets, kept)
-        cells[role] = Cells(codes=found.codes[taken], counts=found.counts[kept])
     return replace(
         rows,
         image_idx=rows.image_idx[kept],
-        cells=cells,
+        cells={role: found.take(kept) for role, found in rows.cells.items()},
         numbers={role: column[kept] for role, column in rows.numbers.items()},
         scores=None if rows.scores is None else rows.scores[kept],
         hot=None if rows.hot is None else rows.hot[kept],
@@ -471,6 +502,8 @@ def _is_same(rows: TableRows, row: int, earlier: int) -> bool:
             if cells.codes[row] != cells.codes[earlier]:
                 return False
             continue
+        if cells.is_blank is not None and cells.is_blank[row] != cells.is_blank[earlier]:
+            return False
         ends = np.append(0, np.cumsum(cells.counts))
         one, other = (set(cells.codes[ends[i] : ends[i + 1]].tolist()) for i in (row, earlier))
         if one != other:

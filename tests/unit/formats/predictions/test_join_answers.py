@@ -1,10 +1,13 @@
 """Truth and the answers of a model from anywhere -> an evaluation."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from builders.answers import VERSION, make_answers, make_truth
 
 from mlrek.errors import EvaluationError
+from mlrek.evaluation import Task
 from mlrek.formats.predictions import JoinOptions, Match, Unmatched, images
 from mlrek.formats.predictions.join import join_answers
 
@@ -53,6 +56,49 @@ def test_images_of_one_side_mean_what_is_said(unmatched, images):
     assert len(joined.doubts) == 1
     assert joined.doubts[0].count == 1
     assert any(said.startswith("1 of 2 predictions are of images") for said in joined.warnings)
+
+
+@pytest.mark.parametrize("unmatched", Unmatched)
+@pytest.mark.parametrize("names", ["abcd", "dcba"])
+def test_blank_answers_are_misses_and_counted(names, unmatched):
+    """They are `unanswered`, as images without a row are, whatever is said of those."""
+    truth = make_truth([(name, "cat") for name in "abcd"])
+    answers = make_answers([(name, "cat" if name in "ab" else []) for name in names])
+    blank = np.array([name in "ab" for name in names])
+
+    joined = join_answers(
+        VERSION, truth, replace(answers, is_answered=blank), JoinOptions(unmatched=unmatched)
+    )
+
+    (doubt,) = joined.doubts
+    assert (doubt.kind, doubt.count, doubt.of) == ("unanswered", 2, 4)
+    assert doubt.text.endswith("have no prediction and count as misses: 'c'; 'd'")
+    assert joined.images == tuple("abcd")
+    assert joined.records.counts.tolist() == [1, 1, 0, 0]
+
+
+def test_blank_and_missing_answers_are_counted_together():
+    """Each image once, whichever of the two it is."""
+    truth = make_truth([(name, "cat") for name in "abcd"])
+    answers = make_answers([("a", "cat"), ("b", []), ("c", [])])
+    answers = replace(answers, is_answered=np.array([True, False, False]))
+
+    joined = join_answers(VERSION, truth, answers, JoinOptions(unmatched=Unmatched.MISS))
+
+    assert [(doubt.kind, doubt.count) for doubt in joined.doubts] == [("unanswered", 3)]
+
+
+@pytest.mark.parametrize(
+    ("task", "kinds"), [("multilabel", []), ("classification", ["unanswered"])]
+)
+def test_no_label_is_an_answer_only_where_an_image_may_have_none(task, kinds):
+    """Of one label an image, an empty list is no prediction; of several it is one."""
+    truth = make_truth([("a", "cat"), ("b", "cat")])
+    answers = replace(make_answers([("a", "cat"), ("b", [])]), is_answered=np.ones(2, dtype=bool))
+
+    joined = join_answers(VERSION, truth, answers, JoinOptions(task=Task(task)))
+
+    assert [doubt.kind for doubt in joined.doubts] == kinds
 
 
 @pytest.mark.parametrize("seed", range(3))

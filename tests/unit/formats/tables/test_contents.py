@@ -51,12 +51,80 @@ def test_repeated_rows_count_once_and_are_said():
     assert said in wide.warnings
 
 
-def test_image_without_a_prediction_is_answered_with_nothing():
-    """A row with an image alone is an answer without labels."""
-    answers = answer("image,label,score\na,cat,0.5\nb,,\n")
+BLANK = {
+    "long": "image,label,score\na,cat,0.5\nb,,\n",
+    "long without scores": "image,label\na,cat\nb,\nb,\n",
+    "wide": "image,truth,predicted\na,cat,cat\nb,cat,\n",
+    "wide with a confidence": "image,truth,predicted,confidence\na,cat,cat,0.5\nb,cat,,\n",
+    "nothing but blanks": "image,truth,predicted\na,cat,cat\nb,cat,  \n",
+    "lists as text": 'image,predicted\na,"[""cat""]"\nb,\n',
+    "scores": "image,truth,score_cat,score_dog\na,cat,0.5,0.5\nb,cat,,\n",
+    "null in JSON": '{"image": "a", "predicted": "cat"}\n{"image": "b", "predicted": null}\n',
+    "no key in JSON": '{"image": "a", "predicted": "cat"}\n{"image": "b"}\n',
+    "null among lists in JSON": '{"image": "a", "predicted": ["cat"]}\n'
+    '{"image": "b", "predicted": null}\n',
+    "nulls in a list": '{"image": "a", "predicted": ["cat"]}\n'
+    '{"image": "b", "predicted": [null]}\n',
+    "null in Parquet": write_parquet({"image": ["a", "b"], "predicted": ["cat", None]}),
+    "null among lists in Parquet": write_parquet(
+        {"image": ["a", "b"], "predicted": [["cat"], None]}
+    ),
+}
+EMPTY = {
+    "JSON": '{"image": "a", "LABEL": ["cat"]}\n{"image": "b", "LABEL": []}\n',
+    "Parquet": {"image": ["a", "b"], "LABEL": [["cat"], []]},
+    "lists as text": 'image,LABEL\na,"[""cat""]"\nb,[]\n',
+    "among labels": "image,LABEL\na,cat\nb,[]\n",
+}
 
-    assert list_answers(answers) == {"a": {"cat": 0.5}, "b": {}}
-    assert answers.warnings == ("1 of 2 images have no prediction; first: 'b'",)
+
+def write_empty(name, label):
+    """One of the tables that say with an empty list that an image has no label."""
+    table = EMPTY[name]
+    if isinstance(table, str):
+        return table.replace("LABEL", label)
+    return write_parquet({column.replace("LABEL", label): cells for column, cells in table.items()})
+
+
+@pytest.mark.parametrize("table", BLANK.values(), ids=BLANK)
+def test_a_blank_prediction_is_no_answer(table):
+    """An image whose predicted label or scores are blank stays, without an answer."""
+    answers = answer(table)
+
+    assert [*list_answers(answers)] == ["a", "b"]
+    assert list_answers(answers)["b"] == {}
+    assert answers.is_answered.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_an_empty_list_is_a_prediction_of_no_label(name):
+    """A list that is written empty is an answer without labels, which is said."""
+    answers = answer(write_empty(name, "predicted"))
+
+    assert list_answers(answers) == {"a": {"cat": 1.0}, "b": {}}
+    assert answers.is_answered.all()
+    assert answers.warnings == ("1 of 2 images are predicted to have no label; first: 'b'",)
+
+
+def test_an_empty_list_leaves_other_columns_as_they_are():
+    """Where only predictions have one, a blank truth stays blank and one label stays one."""
+    answers = answer("image,truth,predicted\na,dog,cat\nb,cat,[]\nc,cat,\n")
+
+    assert list_answers(answers) == {"a": {"cat": 1.0}, "b": {}, "c": {}}
+    assert answers.is_answered.tolist() == [True, True, False]
+    assert list_truth(answers.truth) == {"a": ["dog"], "b": ["cat"], "c": ["cat"]}
+    assert answers.truth.task == Task.CLASSIFICATION
+
+
+def test_blank_and_empty_predictions_of_one_image_differ():
+    """Rows of one image that say nothing, and that it has no label, are refused as others are."""
+    rows = '{"image": "a", "truth": ["cat"], "predicted": ["cat"]}\n'
+    rows += "".join(
+        f'{{"image": "b", "truth": ["cat"], "predicted": {one}}}\n' for one in ("null", "[]")
+    )
+
+    with pytest.raises(ParseError, match="differs from row 2"):
+        answer(rows)
 
 
 def test_table_without_confidences_is_not_scored():

@@ -3,12 +3,14 @@
 from dataclasses import replace
 
 import pytest
+from builders.answers import VERSION
 from builders.tables import answer, list_truth, make_files
 
 from mlrek.errors import ParseError
 from mlrek.formats.forms import read_answers
 from mlrek.formats.predictions import JoinOptions
 from mlrek.formats.predictions.join import join_answers
+from mlrek.formats.stored import dump_evaluation
 from mlrek.formats.tables import read_table_answers, read_table_truth, seems_table
 from mlrek.metrics.compute import compute_metrics
 from mlrek.metrics.test_set import count_once
@@ -60,6 +62,19 @@ def test_numbers_of_decisions_come_out_again(examples, example):
         )
         assert found.confusion.counts.tolist() == metrics.confusion.counts.tolist()
     assert n_versions
+
+
+def test_an_image_without_a_prediction_stays_unanswered():
+    """In `predictions.csv`, and in `evaluation.parquet` as predictions of a truth of its own."""
+    rows = "a,cat,cat,0.5,correct\nb,(none),cat,,wrong\n"
+    again = answer({"predictions.csv": f"image,predicted,truth,confidence,outcome\n{rows}"})
+    evaluation = join_answers(VERSION, again.truth, again, JoinOptions())
+    stored = read_answers(make_files(dump_evaluation(evaluation)))
+    joined = join_answers(VERSION, stored.truth, stored, JoinOptions())
+
+    for one in (evaluation, joined):
+        found = [(doubt.kind, doubt.count, doubt.of) for doubt in one.doubts]
+        assert found == [("unanswered", 1, 2)]
 
 
 def test_truth_of_own_table_is_read_alone(examples):
