@@ -11,6 +11,7 @@ from pathlib import Path
 
 import mlflow
 import numpy as np
+import pandas as pd
 import pytest
 from fakes.tracking_uri import use_store
 from mlflow import MlflowClient
@@ -402,3 +403,29 @@ def test_a_baseline_without_some_predictions_is_no_proof(log, mlrek, tmp_path, h
     (doubt,) = decision["doubts"]
     assert (code, decision["verdict"]) == (4, "undecided")
     assert (doubt["kind"], doubt["side"], doubt["count"]) == ("unanswered", "baseline", 100)
+
+
+@pytest.mark.parametrize("form", ["csv", "parquet", "jsonl"])
+def test_truth_that_is_blank_where_the_model_is_wrong_is_said(log, mlrek, tmp_path, form):
+    """120 of 300 images have no truth: they are left out, and the check that passes says so."""
+    true = [LABELS[i % 2] if i % 5 < 3 else None for i in range(300)]
+    found = [LABELS[(i + (i % 5 > 2)) % 2] for i in range(300)]
+    images = [f"{i:03}.jpg" for i in range(300)]
+    table = pd.DataFrame({"image": images, "truth": true, "predicted": found})
+    path = tmp_path / f"cherry.{form}"
+    write = {
+        "csv": lambda: table.to_csv(path, index=False),
+        "parquet": lambda: table.to_parquet(path),
+        "jsonl": lambda: table.to_json(path, orient="records", lines=True),
+    }
+    write[form]()
+    run = log(path, "--register", "pets")
+    policy = tmp_path / "policy.toml"
+    policy.write_text(FLOOR.format(metric="accuracy", least=0.95))
+
+    code, decision = mlrek("check", "models:/pets/1", "--policy", policy)
+
+    assert (code, run.data.params["test_images"]) == (0, "180")
+    (doubt,) = decision["doubts"]
+    assert (doubt["kind"], doubt["effect"], doubt["count"]) == ("truth_unknown", "said", 120)
+    assert doubt["of"] == 300

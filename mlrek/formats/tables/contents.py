@@ -26,6 +26,7 @@ from mlrek.formats.columns import (
     place_labels,
     warn_first,
 )
+from mlrek.formats.doubts import doubt_unlabelled
 from mlrek.formats.files import Files
 from mlrek.formats.image_columns import make_numbers
 from mlrek.formats.json_text import join_some, quoted, say_first
@@ -134,9 +135,10 @@ def read_answers(files: Files) -> Answers:
         else _build_long(rows, meaning)
     )
     has_truth = meaning.truth is not None or rows.hot is not None
+    truth = _build_truth(rows, meaning.truth, agrees=True) if has_truth else None
     return replace(
         answers,
-        truth=_build_truth(rows, meaning.truth, agrees=True) if has_truth else None,
+        truth=truth,
         columns=_list_columns(rows, is_boxes=is_boxes),
         warnings=(*rows.warnings, *meaning.warnings, *said, *_warn_labels(rows), *answers.warnings),
     )
@@ -552,10 +554,13 @@ def read_truth(files: Files) -> GroundTruth:
     if agrees and meaning.is_wide:
         rows, said = count_rows_once(rows)
     passed = ("the predictions of the table are passed over: only its truth is read",)
-    truth = _build_truth(rows, role, agrees=agrees)
+    columns = _list_columns(rows, is_boxes=is_boxes)
+    truth = _build_truth(rows, role, agrees=agrees, columns=columns)
+    if not len(truth.images):
+        name = rows.header.name_of(role) if role is not None else "truth"
+        raise ParseError(rows.uri, 0, f"holds no labelled image: {name} is blank in every row")
     return replace(
         truth,
-        columns=_list_columns(rows, is_boxes=is_boxes),
         warnings=(
             *rows.warnings,
             *(passed if holds_answers else ()),
@@ -583,13 +588,19 @@ def _say_no_truth(header: Header) -> str:
     return say_lacking(header)
 
 
-def _build_truth(rows: TableRows, role: Role | None, *, agrees: bool) -> GroundTruth:
-    """Args: `role` is the column of true labels; None: columns of 1 and 0, one a label.
+def _build_truth(
+    rows: TableRows, role: Role | None, *, agrees: bool, columns: tuple[SliceColumn, ...] = ()
+) -> GroundTruth:
+    """What is true of the images, without those of which nobody says it.
 
-    `agrees`: further rows of an image must say the same as the first.
+    Args:
+        rows: All rows.
+        role: The column of true labels; None: columns of 1 and 0, one a label.
+        agrees: Further rows of an image must say the same as the first.
+        columns: What further ones say of each image.
     """
     if role is None:
-        return _build_hot(rows)
+        return _build_hot(rows, columns)
     cells = rows.cells[role]
     if agrees and cells.counts is None:
         _check_agrees(rows, cells.codes)
@@ -608,22 +619,44 @@ def _build_truth(rows: TableRows, role: Role | None, *, agrees: bool) -> GroundT
         n_labels=len(labels),
     )
     if has_boxes(rows.header):
-        return _build_true_boxes(rows, found, labels, codes, sets)
+        return _build_true_boxes(rows, found, labels, codes, sets, columns)
     n_again = len(found.code) - len(sets.label_idx)
     is_several = cells.counts is not None or bool(np.any(sets.counts > 1))
-    return GroundTruth(
+    is_told = _find_told(rows, cells, sets.counts)
+    truth = GroundTruth(
         task=Task.MULTILABEL if is_several else Task.CLASSIFICATION,
         labels=labels,
         images=rows.images,
         truth=sets,
+        columns=columns,
         warnings=(
             *_warn_again(rows, found, n_again, agrees=agrees),
-            *_warn_sets(rows, sets),
+            *_warn_sets(rows, sets, is_told),
         ),
+    )
+    return truth if is_told is None else leave_unknown(truth, is_told)
+
+
+def leave_unknown(truth: GroundTruth, is_told: BoolArray) -> GroundTruth:
+    """The truth without images of which nobody tells it, (n_images,), and a doubt that counts them.
+
+    No such image has a label.
+    """
+    if is_told.all():
+        return truth
+    unknown, kept = (np.flatnonzero(told) for told in (~is_told, is_told))
+    named = [truth.images[i] for i in unknown.tolist()]
+    return replace(
+        truth,
+        images=tuple(truth.images[i] for i in kept.tolist()),
+        truth=LabelSets(offsets=add_up(truth.truth.counts[kept]), label_idx=truth.truth.label_idx),
+        columns=tuple(column.take(kept) for column in truth.columns),
+        unlabelled=truth.unlabelled | frozenset(named),
+        doubts=(*truth.doubts, *doubt_unlabelled(named, len(truth.images))),
     )
 
 
-def _build_hot(rows: TableRows) -> GroundTruth:
+def _build_hot(rows: TableRows, columns: tuple[SliceColumn, ...]) -> GroundTruth:
     assert rows.hot is not None  # noqa: S101 - for the type checker
     row_idx, code = np.nonzero(rows.hot)
     labels = tuple(rows.header.hot)
@@ -638,12 +671,18 @@ def _build_hot(rows: TableRows) -> GroundTruth:
         labels=labels,
         images=rows.images,
         truth=sets,
+        columns=columns,
         warnings=tuple(_warn_sets(rows, sets)),
     )
 
 
 def _build_true_boxes(
-    rows: TableRows, found: _Labelled, labels: tuple[str, ...], codes: IntArray, sets: LabelSets
+    rows: TableRows,
+    found: _Labelled,
+    labels: tuple[str, ...],
+    codes: IntArray,
+    sets: LabelSets,
+    columns: tuple[SliceColumn, ...],
 ) -> GroundTruth:
     boxes = find_boxes_of_rows(rows)
     _check_boxed(rows, found, boxes)
@@ -656,6 +695,7 @@ def _build_true_boxes(
         boxes=_make_boxes(rows, found, codes, corners),
         image_sizes=boxes.image_sizes,
         normalized=boxes.normalized,
+        columns=columns,
         warnings=(*boxes.warnings, *_check_repeated(rows, found, corners)),
     )
 
@@ -686,9 +726,11 @@ def _warn_again(rows: TableRows, found: _Labelled, n_again: int, *, agrees: bool
     yield say_first(n_again, len(keys), "rows are there twice and count once", image)
 
 
-def _warn_sets(rows: TableRows, sets: LabelSets) -> Iterator[str]:
+def _warn_sets(rows: TableRows, sets: LabelSets, is_told: BoolArray | None = None) -> Iterator[str]:
     """Yield how many images have no label, and how many have several where these are few."""
     has_none, has_several = sets.counts == 0, sets.counts > 1
+    if is_told is not None:
+        has_none &= is_told
     yield from warn_first(rows.images, has_none, "images are labelled as having no label")
     if _count(has_several) * _RARE < len(rows.images):
         yield from warn_first(rows.images, has_several, "images have several labels: all count")

@@ -22,6 +22,7 @@ from mlrek.formats.lines import decode_document
 from mlrek.formats.predictions import Answers
 from mlrek.formats.tables.batches import open_table, parse_column, peek_names
 from mlrek.formats.tables.columns import OWN_LABELS, OWN_TABLE
+from mlrek.formats.tables.contents import leave_unknown
 from mlrek.formats.tables.rows import NONE, TextCodes
 from mlrek.formats.truth import GroundTruth
 from mlrek.text import BACKGROUND_LABEL, NONE_LABEL
@@ -102,13 +103,14 @@ def _make_truth(own: _Decisions) -> GroundTruth:
     sets = make_label_sets(
         own.image_idx[rows], own.y_true[rows], n_images=len(own.images), n_labels=len(own.labels)
     )
-    return GroundTruth(
+    truth = GroundTruth(
         task=Task.MULTILABEL if own.is_of_pairs else Task.CLASSIFICATION,
         labels=own.labels,
         images=own.images,
         truth=sets,
         warnings=own.warnings,
     )
+    return truth if own.is_of_pairs else leave_unknown(truth, own.y_true != NONE)
 
 
 def _read(files: Files, name: str) -> _Decisions:

@@ -1,8 +1,11 @@
 """What tables say: confidences, predicted labels, thresholds, boxes; and what is said of it."""
 
+from io import BytesIO
+
 import numpy as np
 import pytest
 from builders.tables import answer, list_answers, list_truth, make_files, tell_truth, write_parquet
+from pyarrow.parquet import read_table
 
 from mlrek.errors import ParseError
 from mlrek.evaluation import Task
@@ -70,6 +73,7 @@ BLANK = {
         {"image": ["a", "b"], "predicted": [["cat"], None]}
     ),
 }
+BLANK_LABELS = [name for name in BLANK if name not in {"long", "wide with a confidence", "scores"}]
 EMPTY = {
     "JSON": '{"image": "a", "LABEL": ["cat"]}\n{"image": "b", "LABEL": []}\n',
     "Parquet": {"image": ["a", "b"], "LABEL": [["cat"], []]},
@@ -84,6 +88,14 @@ def write_empty(name, label):
     if isinstance(table, str):
         return table.replace("LABEL", label)
     return write_parquet({column.replace("LABEL", label): cells for column, cells in table.items()})
+
+
+def rename_to_truth(table):
+    """The table with its predictions as the truth alone."""
+    if isinstance(table, bytes):
+        columns = read_table(BytesIO(table))
+        return write_parquet({"image": columns["image"], "truth": columns["predicted"]})
+    return table.replace("truth,", "site,").replace("predicted", "truth")
 
 
 @pytest.mark.parametrize("table", BLANK.values(), ids=BLANK)
@@ -218,12 +230,56 @@ def test_truth_values_as_labels_are_said():
     assert any("truth values" in said for said in answers.warnings)
 
 
-def test_empty_truth_is_an_image_without_a_label():
-    """A row with an empty label tells that the image has none, which is said."""
-    truth = tell_truth("image,label\na,cat\nb,\n")
+@pytest.mark.parametrize("table", [BLANK[name] for name in BLANK_LABELS], ids=BLANK_LABELS)
+def test_a_blank_truth_is_unknown(table):
+    """Nobody has labelled the image: it is left out, and a doubt counts it."""
+    truth = tell_truth(rename_to_truth(table))
+
+    assert list_truth(truth) == {"a": ["cat"]}
+    assert truth.unlabelled == {"b"}
+    assert truth.warnings == ()
+    (doubt,) = truth.doubts
+    assert (doubt.kind, doubt.count, doubt.of) == ("truth_unknown", 1, 2)
+    assert doubt.text.startswith("1 of 2 images are labelled by nobody")
+
+
+@pytest.mark.parametrize("name", EMPTY)
+def test_an_empty_list_is_the_truth_of_an_image_without_a_label(name):
+    """A list that is written empty tells that the image has no label, which is said."""
+    truth = tell_truth(write_empty(name, "truth"))
 
     assert list_truth(truth) == {"a": ["cat"], "b": []}
+    assert (truth.doubts, truth.unlabelled) == ((), frozenset())
     assert truth.warnings == ("1 of 2 images are labelled as having no label; first: 'b'",)
+
+
+def test_blank_truth_next_to_predictions_is_unknown():
+    """Also where one table holds both, and what else it says of images stays with them."""
+    table = "image,truth,predicted,place\na,,dog,x\nb,cat,cat,y\nc,,,x\n"
+    answers, truth = answer(table), tell_truth(table)
+
+    assert [*list_answers(answers)] == ["a", "b", "c"]
+    for one in (answers.truth, truth):
+        assert list_truth(one) == {"b": ["cat"]}
+        assert one.unlabelled == {"a", "c"}
+        assert [(doubt.kind, doubt.count) for doubt in one.doubts] == [("truth_unknown", 2)]
+    assert [column.codes.tolist() for column in truth.columns] == [[1]]
+
+
+def test_truth_that_is_blank_throughout_is_refused():
+    """A test set that nobody has labelled is none."""
+    with pytest.raises(ParseError, match="holds no labelled image: 'label' is blank in every row"):
+        tell_truth("image,label\na,\nb,\n")
+
+
+def test_a_row_with_an_image_alone_is_one_without_objects():
+    """Of boxes it tells that nothing is there, and of predictions that nothing was found."""
+    table = f"{BOXES}a,cat,1,1,1,9,9\nb,,,,,,\n"
+    truth, answers = tell_truth(table), answer(table)
+
+    assert list_truth(truth) == {"a": ["cat"], "b": []}
+    assert answers.boxes.offsets.tolist() == [0, 1, 1]
+    assert (truth.doubts, answers.is_answered) == ((), None)
 
 
 def test_truth_alone_is_read_of_a_table_with_predictions():

@@ -77,6 +77,16 @@ def test_an_image_without_a_prediction_stays_unanswered():
         assert found == [("unanswered", 1, 2)]
 
 
+def test_an_image_without_truth_stays_unlabelled():
+    """Of one label an image, `(none)` is no label."""
+    rows = "a,cat,cat,0.5,correct\nb,cat,(none),0.5,no truth\n"
+    table = {"predictions.csv": f"image,predicted,truth,confidence,outcome\n{rows}"}
+
+    for truth in (answer(table).truth, read_table_truth(make_files(table))):
+        assert list_truth(truth) == {"a": ["cat"]}
+        assert [(doubt.kind, doubt.count) for doubt in truth.doubts] == [("truth_unknown", 1)]
+
+
 def test_truth_of_own_table_is_read_alone(examples):
     """`predictions.csv` given as the truth gives its truth."""
     evaluation, _, tables = next(load_versions(examples / "multilabel"))
