@@ -15,6 +15,7 @@ import numpy as np
 import scipy.sparse as sp
 
 from mlrek.comparison import Evidence
+from mlrek.comparison.interpolated import DealtDifference, compare_interpolated
 from mlrek.comparison.measured import Measured
 from mlrek.comparison.pairing import PairUnits, Setting
 from mlrek.comparison.rows import HAMMING, CountSums, Key, Values, compute_label_scores
@@ -183,17 +184,25 @@ def find_evidence(
         setting: What the units are, and whether the images are paired.
         shown: The differences that are shown, candidate minus baseline; NaN have no evidence.
     """
-    evidence: dict[Key, Mover] = {}
+    evidence: dict[Key, Mover | DealtDifference] = {}
     if setting.units.total < 2:  # noqa: PLR2004 - one unit cannot vary
         return FoundEvidence(evidence=evidence, reasons={})
     support = _count_support(versions, setting)
-    for batch in (_leave_out_scores(versions, setting), *_leave_out_counts(versions, setting)):
+    batches = [*_leave_out_counts(versions, setting)]
+    undefined: Mapping[Key, str] = {}
+    if versions[0].measure.task is Task.DETECTION:
+        dealt = compare_interpolated(versions, setting, shown, support.count_units)
+        evidence |= dealt.evidence
+        undefined = dealt.reasons
+    else:
+        batches.insert(0, _leave_out_scores(versions, setting))
+    for batch in batches:
         evidence |= _compare(batch, shown, support, setting)
     short = _find_short(evidence, support, setting)
     kept: dict[Key, Evidence] = {key: found for key, found in evidence.items() if key not in short}
     if not setting.grouped or setting.units.total >= MIN_GROUPS:
         kept |= _compare_debiased(versions, setting, shown)
-    return FoundEvidence(evidence=kept, reasons=short)
+    return FoundEvidence(evidence=kept, reasons={**undefined, **short})
 
 
 def _compare_debiased(
@@ -359,7 +368,7 @@ def count_kinds(versions: tuple[Measured, Measured], setting: Setting) -> Suppor
 
 
 def _find_short(
-    evidence: Mapping[Key, Mover], support: _Support, setting: Setting
+    evidence: Mapping[Key, Mover | DealtDifference], support: _Support, setting: Setting
 ) -> dict[Key, str]:
     """Why some of these numbers get no interval: there are too few images, or objects."""
     if setting.grouped and setting.units.total < MIN_GROUPS:
@@ -371,7 +380,9 @@ def _find_short(
     return short
 
 
-def _say_short(key: Key, found: Mover, support: _Support, setting: Setting) -> str:
+def _say_short(
+    key: Key, found: Mover | DealtDifference, support: _Support, setting: Setting
+) -> str:
     """Why a number gets no interval on so few images; '' where it gets one."""
     name, code = key
     if name in _RANKED_CLASS:
@@ -387,7 +398,8 @@ def _say_short(key: Key, found: Mover, support: _Support, setting: Setting) -> s
     n, whose = support.rarest, "have the rarest label"
     if code is not None:
         n, whose = int(support.by_label[code]), "have the label"
-    nearest = max(found.baseline.value, found.candidate.value)
+    below = [one.value for one in (found.baseline, found.candidate) if one.value < 1]
+    nearest = max(below, default=0.0)  # a perfect one has Wilson's interval
     if n * (1 - nearest) < MIN_MISTAKES:
         needed = round(MIN_MISTAKES / (1 - nearest))
         return f"no interval: {n} images {whose}, so near 1 about {needed:,} are needed"

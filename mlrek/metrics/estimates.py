@@ -1,16 +1,18 @@
 """Numbers with the interval that belongs to each: by jackknife, by formula, or why it lacks."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import inf, isnan, nan, sqrt
 from typing import Final, TypeAlias
 
 import numpy as np
 
-from mlrek.evaluation import FloatArray
+from mlrek.evaluation import FloatArray, IntArray
 from mlrek.metrics import Number
 from mlrek.metrics.counts import LabelCounts, divide
 from mlrek.metrics.intervals import (
+    CONFIDENCE,
+    LOGIT,
     MIN_DEGREES,
     Form,
     Jackknife,
@@ -45,10 +47,12 @@ CountStatistic: TypeAlias = Callable[[LabelCounts], Mapping[str, FloatArray]]
 MIN_OF_LABEL: Final = 5
 """Images (or groups) of each label with which a mean of their Wilson intervals holds."""
 
+MISSED_BIAS: Final = 2.0
+"""How often the bias of the highest precisions is what parts that are left out find of it."""
+
 _BORROWED: Final = 2.0
 _PARTS: Final = 20
 _DEALINGS: Final = 5
-_MISSED_BIAS: Final = 2.0
 _ROUNDING: Final = 1e-12
 
 
@@ -197,10 +201,10 @@ def estimate_interpolated(
     numbers = _list_values(values, undefined, units.lacking)
     if units.lacking:
         return numbers
-    n_parts, dealings = min(_PARTS, units.n_units), []
-    for seed in range(_DEALINGS):
-        dealt = np.random.default_rng(seed).permutation(units.n_units) % n_parts
-        dealings.append(leave_out_units(statistic, dealt[units.unit_idx], n_parts))
+    dealings = [
+        leave_out_units(statistic, dealt[units.unit_idx], n_parts)
+        for dealt, n_parts in deal_parts(units.n_units)
+    ]
     for name, number in numbers.items():
         if number.is_defined:
             without = [left_out[name] for left_out in dealings]
@@ -208,22 +212,69 @@ def estimate_interpolated(
     return numbers
 
 
+def deal_parts(n_units: int) -> Iterator[tuple[IntArray, int]]:
+    """The part of each unit, (n_units,), and how many parts there are, in each dealing."""
+    n_parts = max(min(_PARTS, n_units), 1)
+    for seed in range(_DEALINGS):
+        yield np.random.default_rng(seed).permutation(n_units) % n_parts, n_parts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dealt:
+    """A number from what it is without parts of its `n_units` units, over several dealings.
+
+    `bias` and `standard_error` are NaN where it is undefined without some part.
+    """
+
+    value: float
+    bias: float
+    standard_error: float
+    n_parts: int
+    n_units: int
+
+    @classmethod
+    def of(cls, value: float, without: Sequence[LeftOut], n_units: int) -> "Dealt":
+        """From the number without each part, in each dealing."""
+        found = [jackknife(value, left_out) for left_out in without]
+        return cls(
+            value=value,
+            bias=float(np.mean([one.bias for one in found])),
+            standard_error=sqrt(float(np.mean([one.standard_error**2 for one in found]))),
+            n_parts=found[0].n_units,
+            n_units=n_units,
+        )
+
+    @property
+    def is_at_bound(self) -> bool:
+        """Whether it is 0 or 1."""
+        return bound(LOGIT, self.value, self.n_units, CONFIDENCE) is not None
+
+    def find_ends(self, confidence: float, times_bias: float = 0.0) -> tuple[float, float]:
+        """Its interval with so much of the bias taken off; at a bound Wilson's.
+
+        NaN where no part moves it, or it is undefined without one.
+        """
+        if (ends := bound(LOGIT, self.value, self.n_units, confidence)) is not None:
+            return ends
+        if not self.standard_error > _ROUNDING or self.n_units <= MIN_DEGREES:
+            return nan, nan
+        estimate = Jackknife(
+            value=self.value,
+            bias=times_bias * self.bias,
+            standard_error=self.standard_error,
+            n_units=self.n_parts,
+            degrees=float(self.n_parts - 1),
+        )
+        return compute_interval(estimate, Scale.LOGIT, confidence, Tails.BOTH)
+
+
 def _estimate_dealt(name: str, value: float, without: Sequence[LeftOut], units: Units) -> Number:
     """A number from what it is without parts of its units, in several dealings."""
     plain = estimate_number(name, value, without[0], units)
     if isnan(plain.low) or plain.reason:
         return plain
-    found = [jackknife(value, left_out) for left_out in without]
-    mean = replace(
-        found[0],
-        bias=0.0,
-        standard_error=sqrt(float(np.mean([one.standard_error**2 for one in found]))),
-        degrees=float(found[0].n_units - 1),
-    )
-    lowered = replace(mean, bias=_MISSED_BIAS * float(np.mean([one.bias for one in found])))
-    ends = [
-        compute_interval(one, Scale.LOGIT, units.confidence, Tails.BOTH) for one in (mean, lowered)
-    ]
+    dealt = Dealt.of(value, without, units.n_units)
+    ends = [dealt.find_ends(units.confidence, times) for times in (0.0, MISSED_BIAS)]
     return replace(plain, low=min(ends[0][0], ends[1][0]), high=max(ends[0][1], ends[1][1]))
 
 

@@ -59,6 +59,36 @@ def find_interval(shown, before, after, *, shares=None, scale="logit", degrees=N
     )
 
 
+def find_interval_of_parts(before, after):
+    """The 95 % interval of a difference of numbers that are known without each part.
+
+    Each number's on the logit scale; the bias that the parts show counts twice, towards wider.
+
+    Args:
+        before: Value, and values without each part, of the baseline.
+        after: Those of the candidate.
+    """
+    n = len(before[1])
+    factor, quantile = (n - 1) / n, t.ppf(0.975, n - 1)
+    moved = [left - np.mean(left) for _, left in (before, after)]
+    bias = [(n - 1) * (np.mean(left) - value) for value, left in (before, after)]
+    errors = [np.sqrt(factor * np.sum(one**2)) for one in moved]
+    correlation = factor * (moved[0] @ moved[1]) / (errors[0] * errors[1])
+    (x, low, high), (other_x, other_low, other_high) = (
+        _reach(value, error, quantile, "logit")
+        for (value, _), error in zip((before, after), errors, strict=True)
+    )
+    middle, shift = other_x - x, 2 * (bias[1] - bias[0])
+
+    def add(one, other):
+        return np.sqrt(one**2 + other**2 - 2 * correlation * one * other)
+
+    return (
+        max(min(middle, middle - shift) - add(other_x - other_low, high - x), -1),
+        min(max(middle, middle - shift) + add(other_high - other_x, x - low), 1),
+    )
+
+
 def assert_interval(comparison, scope, name, ends, label=""):
     """The comparison has this interval."""
     difference = comparison.find(name, label=label, scope=scope)

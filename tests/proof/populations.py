@@ -120,16 +120,42 @@ def build(*, truth, scores, thresholds, task):
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scene:
+    """Objects of five labels, from 12 to 200 pixels, on `n` images, some of which are hard."""
+
+    n: int
+    image_idx: np.ndarray
+    label_idx: np.ndarray
+    size: np.ndarray
+    corner: np.ndarray
+    skill: np.ndarray
+
+
 def draw_detections(rng, n):
-    """Objects of five labels, from 12 to 200 pixels; most are found, more or less in place."""
+    """A scene of which most objects are found, more or less in place."""
+    return detect(rng, draw_scene(rng, n))
+
+
+def draw_scene(rng, n):
+    """What there is to find."""
     n_true = rng.poisson(rng.gamma(4, 0.7, size=n))
     image_idx = np.repeat(np.arange(n), n_true)
     label_idx = rng.choice(5, len(image_idx), p=[0.4, 0.25, 0.2, 0.1, 0.05])
     size = np.exp(rng.uniform(np.log(12), np.log(200), (len(image_idx), 2)))
     corner = rng.random((len(image_idx), 2)) * (SIDE - size)
-    skill = np.repeat(rng.normal(size=n) * 0.5, n_true)  # some images are hard
+    skill = np.repeat(rng.normal(size=n) * 0.5, n_true)
+    return Scene(
+        n=n, image_idx=image_idx, label_idx=label_idx, size=size, corner=corner, skill=skill
+    )
+
+
+def detect(rng, scene, strength=1.6):
+    """What a version finds, which is the more the greater its strength."""
+    n, image_idx, label_idx = scene.n, scene.image_idx, scene.label_idx
+    size, corner, skill = scene.size, scene.corner, scene.skill
     is_found = rng.random(len(image_idx)) < 1 / (
-        1 + np.exp(-(1.6 + skill + 0.3 * (size[:, 0] > 50)))
+        1 + np.exp(-(strength + skill + 0.3 * (size[:, 0] > 50)))
     )
     jitter = rng.normal(size=(len(image_idx), 4)) * 0.07 * np.tile(size, 2)
     found = np.concatenate([corner, corner + size], axis=1) + jitter
