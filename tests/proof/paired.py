@@ -137,9 +137,8 @@ def main():
     parser.add_argument("--sets", type=int, default=10_000)
     parser.add_argument("--setting", action="append", choices=list(POPULATIONS))
     options = parser.parse_args()
-    print(
-        "| setting | images | number | coverage | low above | high below | at end | width | without |"
-    )
+    columns = ("coverage", "low above", "high below", "at end", "width", "without")
+    print(f"| setting | images | number | {' | '.join(columns)} |")
     print("|---|---|---|---|---|---|---|---|---|")
     for name in options.setting or POPULATIONS:
         for size in POPULATIONS[name].sizes:
