@@ -304,7 +304,8 @@ class Check:
     Of a floor `low` and `high` are the ends of the number's interval, of a relative check those of
     candidate minus baseline; `limit` is what they are held against, `is_maximum` whether they must
     lie below it. `is_comparable` is False where the versions cannot be compared at all.
-    `is_doubted`: a doubt keeps it from passing, whatever the numbers say. `images_needed_range` is
+    `is_doubted`: a doubt keeps it from passing, whatever the numbers say, or what it asks for is
+    not there: more images alone would not decide it. `images_needed_range` is
     an estimate of the test images that would decide it.
     """
 
@@ -402,9 +403,9 @@ class Decision:
     def exit_code(self, forgive: Forgive = "") -> int:
         """0, 3 or 4.
 
-        `pass` forgives too little evidence, never a doubt, nor a test set that the policy does not
-        accept, nor that no number was checked; neither `pass` nor `fail` changes the answer where
-        the versions cannot be compared.
+        `pass` forgives too little evidence, never a doubt, nor a number, label or slice that is not
+        there, nor a test set that the policy does not accept, nor that no number was checked;
+        neither `pass` nor `fail` changes the answer where the versions cannot be compared.
         """
         if self.verdict != Status.UNDECIDED or not forgive:
             return _EXIT_CODES[self.verdict]

@@ -162,6 +162,11 @@ def expand_labels(metric: Metric, labels: tuple[str, ...]) -> tuple[Metric, ...]
     return tuple(Metric(name=metric.name, label=label) for label in labels)
 
 
+def lacks_images(label: str, candidate: Candidate) -> bool:
+    """Whether a number is undefined because no test image has its label: more would define it."""
+    return bool(label) and (candidate.test_images.per_label or {}).get(label) == 0
+
+
 def find_failing(
     m: int, confidence: float, fails_at: Callable[[float], frozenset[_Label]]
 ) -> frozenset[_Label]:
@@ -199,9 +204,11 @@ def _check(question: _Question, reading: Reading, ground: Ground) -> Check:
     figure = _find_figure(reading.metric, candidate, floor.confidence)
     if figure is None:
         reason = say_absent(reading, candidate.numbers)
-        answer = CheckAnswer(status=Status.UNDECIDED, reason=reason)
+        answer = CheckAnswer(status=Status.UNDECIDED, reason=reason, is_doubted=True)
     else:
         answer = _answer(figure, question, ground)
+        is_lost = isnan(figure.value) and not lacks_images(reading.asked.label, candidate)
+        answer = replace(answer, is_doubted=is_lost)
     said = (answer.reason, _say_reading(reading, candidate), ground.note)
     answer = replace(answer, reason="; ".join(filter(None, said)))
     return _build_check(question, reading, figure, answer, ground)
@@ -394,5 +401,6 @@ def _build_check(
         low=figure.low if figure and shows_interval else nan,
         high=figure.high if figure and shows_interval else nan,
         reason=answer.reason,
+        is_doubted=answer.is_doubted,
         images_needed_range=ground.scale(answer.images_needed),
     )

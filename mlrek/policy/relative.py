@@ -40,6 +40,7 @@ from mlrek.policy.floors import (
     Ground,
     expand_labels,
     find_failing,
+    lacks_images,
     range_variance,
 )
 from mlrek.policy.reading import (
@@ -220,10 +221,13 @@ def _check(asked: NoWorse | Better, reading: Reading, found: _Found) -> Check:
         answer = CheckAnswer(Status.UNDECIDED, f"not comparable: {footing.incomparable}")
         return _build_check(asked, metric, answer, footing, difference, is_comparable=False)
     if difference is None:
-        answer = CheckAnswer(Status.UNDECIDED, _say_no_difference(reading, footing.candidate))
+        reason = _say_no_difference(reading, footing.candidate)
+        answer = CheckAnswer(Status.UNDECIDED, reason, is_doubted=True)
         return _build_check(asked, metric, answer, footing)
     images = _count_images(difference, footing)
     answer = _answer(asked, difference, images)
+    if isnan(difference.difference) and not lacks_images(metric.label, footing.candidate):
+        answer = replace(answer, is_doubted=True)
     if answer.status == Status.PASSED and footing.asked.adjust_for_looks:
         answer = _hold_to_look(answer, asked, difference, footing.looks, images)
     if answer.status == Status.PASSED and footing.opponent.is_ungrouped:
@@ -349,7 +353,8 @@ def _answer(asked: NoWorse | Better, found: Difference, images: _Images | None) 
         return CheckAnswer(Status.UNDECIDED, found.reason or _say_undefined(found))
     if found.evidence is None:
         why = found.reason or "nothing tells how sure this difference is"
-        return CheckAnswer(Status.UNDECIDED, f"{why}: check it with a [[floor]] instead")
+        reason = f"{why}: check it with a [[floor]] instead"
+        return CheckAnswer(Status.UNDECIDED, reason, is_doubted=not found.reason)
     low, high = found.evidence.interval(asked.confidence)
     if isnan(low) or isnan(high) or high - low <= _NO_WIDTH:
         why = found.reason or (

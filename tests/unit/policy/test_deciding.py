@@ -336,7 +336,8 @@ def test_what_cannot_be_compared_at_all_keeps_its_floors():
 
 def test_forgiving_too_little_evidence():
     """`pass` makes it 0 and `fail` 3; a failed check stays failed."""
-    open_, failed = (against(BETTER, make_difference(low, 0.0)) for low in (nan, -0.1))
+    ends = (-0.01, 0.03), (-0.1, 0.0)
+    open_, failed = (against(BETTER, make_difference(*interval)) for interval in ends)
 
     assert [open_.exit_code(f) for f in ("", "pass", "fail")] == [4, 0, 3]
     assert [failed.exit_code(f) for f in ("", "pass", "fail")] == [3, 3, 3]

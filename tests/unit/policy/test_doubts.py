@@ -1,6 +1,7 @@
 """What doubts do to a decision, on literal numbers: the contract's table, kind by kind."""
 
 from dataclasses import replace
+from math import nan
 
 import pytest
 from builders.policies import (
@@ -165,6 +166,54 @@ def test_forgiving_too_little_evidence_forgives_no_doubt():
     assert decide(wide).exit_code("pass") == 0
     assert [decide(t, skipped).exit_code("pass") for t in (VALUE, wide)] == [4, 4]
     assert decide(VALUE, skipped).exit_code("fail") == 3
+
+
+@pytest.mark.parametrize(
+    "toml",
+    [
+        '[[floor]]\nmetric = "aggregate/acuracy"\nmin = 0.95\n',
+        '[[floor]]\nmetric = "aggregate/acuracy"\nmin = 0.95\nconfidence = 0.95\n',
+        '[[floor]]\nmetric = "label_recall/bb"\nmin = 0.95\n',
+        '[[floor]]\nmetric = "label_recal/*"\nmin = 0.95\n',
+        '[[floor]]\nmetric = "aggregate/log_loss"\nmax = 0.3\n',
+        '[[floor]]\nmetric = "label_recall/b"\nmin = 0.95\n',
+        '[[no_worse]]\nmetric = "aggregate/acuracy"\n',
+        '[[no_worse]]\nmetric = "label_recall/bb"\n',
+        '[[better]]\nmetric = "aggregate/mcc"\n',
+        '[[better]]\nmetric = "reported/f1"\n',
+    ],
+)
+def test_forgiving_too_little_evidence_forgives_nothing_that_is_not_there(toml):
+    """A slip in a name, an undefined number, one that nothing tells how sure it is."""
+    figures = {
+        F1: Figure(value=0.9, low=0.88, high=0.92),
+        "aggregate/log_loss": Figure(value=nan, reason="the records are partial"),
+        ("label_recall", "a"): Figure(value=0.96, low=0.9, high=0.98),
+        ("label_recall", "b"): Figure(value=nan, reason="never predicted"),
+    }
+    shown = replace(make_difference(0, 0, name="reported/f1"), evidence=None)
+    comparison = make_comparison(GOOD, make_difference(name="aggregate/mcc"), shown)
+    decision = run(VALUE + toml, make_candidate(figures), make_opponent(comparison))
+
+    assert decision.verdict == "undecided"
+    assert (decision.exit_code("pass"), decision.exit_code("fail")) == (4, 3)
+
+
+def test_a_label_without_any_image_is_too_little_evidence():
+    """It is known, and images of it would decide: somebody may say that this is enough."""
+    figures = {
+        F1: Figure(value=0.9),
+        ("label_recall", "b"): Figure(value=nan, reason="nothing of this label"),
+    }
+    candidate = make_candidate(figures, per_label={"a": 500, "b": 0})
+    none = make_difference(name="label_recall", label="b")
+    floor = '[[floor]]\nmetric = "label_recall/b"\nmin = 0.95\n'
+    no_worse = '[[no_worse]]\nmetric = "label_recall/b"\n'
+    opponent = make_opponent(make_comparison(none))
+
+    codes = [run(VALUE + t, candidate, opponent).exit_code("pass") for t in (floor, no_worse)]
+
+    assert codes == [0, 0]
 
 
 def test_nothing_passes_where_no_number_did():
