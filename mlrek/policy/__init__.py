@@ -243,7 +243,8 @@ class Opponent:
     of them, `advice` may say how the two get on one test set. `differs_in_thresholds`: that is all
     that the versions differ in. `is_ungrouped`: `group_by` finds no object in any image that is
     compared, or in any of one version; `n_alone` counts those of the baseline where its own test
-    set is compared.
+    set is compared. `gone` counts the baseline's test images of each label of which the candidate
+    was tested on none.
     """
 
     identity: VersionIdentity | None = None
@@ -256,6 +257,7 @@ class Opponent:
     differs_in_thresholds: bool = False
     is_ungrouped: bool = False
     n_alone: int = 0
+    gone: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -41,6 +41,7 @@ from mlrek.policy.relative import (
     say_worse_labels,
 )
 from mlrek.policy.slices import check_floor_in_slices, check_relative_in_slices, say_gone
+from mlrek.text import list_some
 
 MAX_NAMES: Final = 5
 _OWN_TEST_SET_ADVICE: Final = "evaluate both on one test set (mlrek evaluate VERSION --on MANIFEST)"
@@ -97,7 +98,11 @@ def _check_numbers(
     policy: Policy, footing: Footing, slices: Mapping[str, Portions]
 ) -> Iterator[Check]:
     candidate = footing.ground.candidate
-    whole = Ground(candidate=candidate, doubts=list_floor_doubts(candidate, footing.opponent))
+    whole = Ground(
+        candidate=candidate,
+        doubts=list_floor_doubts(candidate, footing.opponent),
+        gone=footing.opponent.gone,
+    )
     for floor in policy.floors:
         if floor.slice:
             yield from check_floor_in_slices(floor, whole, footing, slices.get(floor.slice))
@@ -119,6 +124,8 @@ def _warn(
 ) -> Iterator[str]:
     if worse:
         yield worse
+    if opponent.gone:
+        yield f"labels that only the baseline was tested on: {_name_gone(opponent)}"
     yield from say_gone(slices.values())
     if opponent.absent and policy.relative:
         yield (
@@ -128,6 +135,10 @@ def _warn(
     counted = (c.status for c in checks if c.kind in NUMBER_KINDS)
     if not policy.floors and all(status == Status.IGNORED for status in counted):
         yield "no number was checked, so nothing shows that the version is good: add a [[floor]]"
+
+
+def _name_gone(opponent: Opponent) -> str:
+    return list_some(f"{label} ({n:,} images)" for label, n in opponent.gone.items())
 
 
 def _warn_groups(group_by: str, candidate: Candidate, opponent: Opponent) -> Iterator[str]:
@@ -159,7 +170,7 @@ def _check_test_set(policy: Policy, candidate: Candidate, opponent: Opponent) ->
     if asked.min_images:
         yield _check_total(asked.min_images, tests)
     if asked.min_images_per_label:
-        yield _check_labels(asked.min_images_per_label, tests)
+        yield _check_labels(asked.min_images_per_label, tests, opponent)
     if asked.leakage is LeakageRule.FORBIDDEN:
         yield _check_leakage(candidate)
 
@@ -205,13 +216,13 @@ def _check_total(wanted: int, tests: list[tuple[str, TestImages]]) -> Check:
     return replace(check, images_needed_range=(wanted, wanted))
 
 
-def _check_labels(wanted: int, tests: list[tuple[str, TestImages]]) -> Check:
-    """The labels that lack images are named, the poorest first."""
+def _check_labels(wanted: int, tests: list[tuple[str, TestImages]], opponent: Opponent) -> Check:
+    """The labels that lack images are named, the poorest first, with those that have none left."""
     name = "min_images_per_label"
     if any(not images.per_label for _, images in tests):
         reason = "nothing tells how many test images each label has"
         return _check(name, Status.UNDECIDED, reason, limit=wanted)
-    counts: dict[str, int] = {}
+    counts = dict.fromkeys(opponent.gone, 0)
     for _, images in tests:
         for label, count in (images.per_label or {}).items():
             counts[label] = min(count, counts.get(label, count))
@@ -223,6 +234,11 @@ def _check_labels(wanted: int, tests: list[tuple[str, TestImages]]) -> Check:
     more = f" and {len(poor) - MAX_NAMES:,} more labels" if len(poor) > MAX_NAMES else ""
     total = min(images.total or 0 for _, images in tests)
     reason = f"too few test images of {named}{more}: add images until each label has {wanted:,}"
+    if opponent.gone:
+        reason += (
+            f"; the baseline was tested on {_name_gone(opponent)}, the candidate on none: if that "
+            "is meant, test both on images without them"
+        )
     check = _check(name, Status.UNDECIDED, reason, value=fewest, limit=wanted)
     needed = -(-total * wanted // fewest) if fewest else None
     return replace(check, images_needed_range=(needed, needed) if needed else None)

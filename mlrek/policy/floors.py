@@ -61,7 +61,7 @@ class Ground:
 
     `candidate` is the version on these images alone, `doubts` are those that weaken its numbers.
     `slice` names the slice, '' for all images; `share` is the part of the test set that it is, and
-    `note` what is to be known of it.
+    `note` what is to be known of it. `gone` are labels that the baseline alone was tested on.
     """
 
     candidate: Candidate
@@ -69,6 +69,7 @@ class Ground:
     slice: str = ""
     share: float = 1.0
     note: str = ""
+    gone: Collection[str] = ()
 
     @property
     def images(self) -> str:
@@ -164,7 +165,8 @@ def expand_labels(metric: Metric, labels: tuple[str, ...]) -> tuple[Metric, ...]
 
 def lacks_images(label: str, candidate: Candidate) -> bool:
     """Whether a number is undefined because no test image has its label: more would define it."""
-    return bool(label) and (candidate.test_images.per_label or {}).get(label) == 0
+    counts = candidate.test_images.per_label
+    return bool(label) and counts is not None and not counts.get(label)
 
 
 def find_failing(
@@ -207,8 +209,9 @@ def _check(question: _Question, reading: Reading, ground: Ground) -> Check:
         answer = CheckAnswer(status=Status.UNDECIDED, reason=reason, is_doubted=True)
     else:
         answer = _answer(figure, question, ground)
-        is_lost = isnan(figure.value) and not lacks_images(reading.asked.label, candidate)
-        answer = replace(answer, is_doubted=is_lost)
+        label = reading.asked.label
+        may_have_few = lacks_images(label, candidate) and label not in ground.gone
+        answer = replace(answer, is_doubted=isnan(figure.value) and not may_have_few)
     said = (answer.reason, _say_reading(reading, candidate), ground.note)
     answer = replace(answer, reason="; ".join(filter(None, said)))
     return _build_check(question, reading, figure, answer, ground)

@@ -226,8 +226,8 @@ def _check(asked: NoWorse | Better, reading: Reading, found: _Found) -> Check:
         return _build_check(asked, metric, answer, footing)
     images = _count_images(difference, footing)
     answer = _answer(asked, difference, images)
-    if isnan(difference.difference) and not lacks_images(metric.label, footing.candidate):
-        answer = replace(answer, is_doubted=True)
+    if isnan(difference.difference):
+        answer = _explain_undefined(answer, metric.label, footing)
     if answer.status == Status.PASSED and footing.asked.adjust_for_looks:
         answer = _hold_to_look(answer, asked, difference, footing.looks, images)
     if answer.status == Status.PASSED and footing.opponent.is_ungrouped:
@@ -243,6 +243,18 @@ def _check(asked: NoWorse | Better, reading: Reading, found: _Found) -> Check:
     said = (answer.reason, note, remark, alike, footing.ground.note)
     answer = replace(answer, reason="; ".join(filter(None, said)))
     return _build_check(asked, metric, answer, footing, difference)
+
+
+def _explain_undefined(answer: CheckAnswer, label: str, footing: Footing) -> CheckAnswer:
+    """Why a difference does not exist; that a label lacks images may be too little evidence.
+
+    Not where the candidate's test set has lost them: it would pass by what it is not asked.
+    """
+    gone = footing.opponent.gone.get(label, 0)
+    if gone:
+        reason = f"the baseline was tested on {gone:,} images of this label, the candidate on none"
+        return replace(answer, reason=f"{reason}; {answer.reason}", is_doubted=True)
+    return replace(answer, is_doubted=not lacks_images(label, footing.candidate))
 
 
 def _say_reading(reading: Reading, comparison: Comparison | None, scope: Scope) -> str:

@@ -125,6 +125,7 @@ def _make_ground(
         slice=portion.name,
         share=of_slice / total if total and of_slice else 0.0,
         note=portion.note,
+        gone=whole.gone,
     )
 
 

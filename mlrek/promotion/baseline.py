@@ -191,10 +191,17 @@ def _compare(baseline: Referred, candidate: Referred, asked: TestSetPolicy) -> O
         _count_alone(opponent, (baseline.evaluation, candidate.evaluation), pairing, asked),
         comparison=comparison,
         shared_images=count_test_images(candidate.evaluation, shared),
+        gone=_list_gone(baseline.evaluation, candidate.evaluation),
         differs_in_thresholds=_differ_in_thresholds_alone(
             baseline.evaluation, candidate.evaluation
         ),
     )
+
+
+def _list_gone(baseline: Evaluation, candidate: Evaluation) -> dict[str, int]:
+    """The labels that the baseline alone was tested on, with its images of each."""
+    theirs, ours = (count_test_images(one).per_label or {} for one in (baseline, candidate))
+    return {label: n for label, n in theirs.items() if n and not ours.get(label)}
 
 
 def _count_alone(
