@@ -379,7 +379,7 @@ def test_predictions_alone_are_not_logged(mlrek, options):
     assert "--project ARN or NAME and --version NAME" in message
 
 
-GATE = '[baseline]\nversion = "models:/pets/1"\n[[better]]\nmetric = "aggregate/{}"\n'
+GATE = '[baseline]\nversion = "models:/pets/1"\n[[better]]\nmetric = "{}"\n'
 
 
 @pytest.mark.parametrize("how", ["blank", "absent"])
@@ -396,7 +396,7 @@ def test_a_baseline_without_some_predictions_is_no_proof(log, mlrek, tmp_path, h
     log(base, *options, *(("--unmatched", "miss") if how == "absent" else ()))
     log(new, *options, version="v2")
     policy = tmp_path / "policy.toml"
-    policy.write_text(GATE.format("accuracy"))
+    policy.write_text(GATE.format("aggregate/accuracy"))
 
     code, decision = mlrek("check", "models:/pets/2", "--policy", policy)
 
@@ -429,3 +429,30 @@ def test_truth_that_is_blank_where_the_model_is_wrong_is_said(log, mlrek, tmp_pa
     (doubt,) = decision["doubts"]
     assert (doubt["kind"], doubt["effect"], doubt["count"]) == ("truth_unknown", "said", 120)
     assert doubt["of"] == 300
+
+
+def test_boxes_of_a_baseline_that_was_cut_are_no_proof(log, mlrek, tmp_path):
+    """Its file ends after 85 of 150 images, and `--unmatched miss` says that these were missed."""
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, 50, (150, 1, 2)) + np.array([[0, 0], [40, 40]])
+    rows = [(f"{i:03}.jpg", LABELS[i % 2], *c.ravel().tolist()) for i, c in enumerate(corners)]
+    names = ["x_min", "y_min", "x_max", "y_max"]
+    truth = write_csv(tmp_path / "truth.csv", ["image", "label", *names], rows)
+    found = [(*row[:2], round(rng.uniform(0.6, 1), 3), *row[2:]) for row in rows]
+    header = ["image", "label", "confidence", *names]
+    base = write_csv(tmp_path / "base.csv", header, found[:85])
+    new = write_csv(tmp_path / "new.csv", header, [row for i, row in enumerate(found) if i % 6])
+    options = ("--truth", truth, "--register", "pets", "--unmatched", "miss")
+    log(base, *options)
+    log(new, *options, version="v2")
+    policy = tmp_path / "policy.toml"
+    policy.write_text(GATE.format("at_threshold/recall_micro"))
+
+    code, decision = mlrek("check", "models:/pets/2", "--policy", policy)
+
+    doubts = {d["side"]: d for d in decision["doubts"] if d["kind"] == "unanswered"}
+    assert code == 4
+    assert (doubts["baseline"]["count"], doubts["candidate"]["count"]) == (65, 25)
+    assert (
+        "of the baseline: 65 of 150 images have no prediction" in decision["checks"][-1]["reason"]
+    )

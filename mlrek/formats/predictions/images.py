@@ -48,7 +48,7 @@ def match_images(
     """The answer of each image.
 
     Of boxes, an image that the answers do not name is one on which nothing was found, as long as
-    they name at least half of the images.
+    they name at least half of the images and nobody said what such images mean.
 
     Raises:
         EvaluationError: No image has an answer, a name is of several images, an image has two
@@ -78,9 +78,10 @@ def match_images(
     missing = [*dict.fromkeys(names[i] for i in np.flatnonzero(is_missing))]
     strangers = [name for name, image in zip(asked, found, strict=True) if image is None]
     n_names, drops = len(distinct), options.unmatched is Unmatched.DROP
-    are_empty = task is Task.DETECTION and not drops and 2 * len(missing) <= n_names
+    is_open = options.unmatched is Unmatched.ERROR
+    are_empty = task is Task.DETECTION and is_open and 2 * len(missing) <= n_names
     empty, lacking = (missing, []) if are_empty else ([], missing)
-    if options.unmatched is Unmatched.ERROR:
+    if is_open:
         _refuse_unmatched(n_names, asked, lacking, strangers)
     failed = {name: why for name, why in reasons.items() if name and name not in place}
     blank = dict.fromkeys(_list_blank(names, answers, answer, task), "")

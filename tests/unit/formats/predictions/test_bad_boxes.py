@@ -196,6 +196,17 @@ def test_an_image_without_a_predicted_box_is_one_on_which_nothing_was_found():
     assert [doubt.kind for doubt in joined.doubts] == ["unanswered"]
 
 
+@pytest.mark.parametrize("n_named", [1, 15, 20, 29])
+def test_images_without_a_predicted_box_are_unanswered_where_they_are_said_to_be_missed(n_named):
+    """However few they are: who says `miss` says that no answer is there."""
+    some = answers(images=IMAGES[:n_named])
+    joined = join(some, options=JoinOptions(unmatched=Unmatched.MISS))
+
+    (doubt,) = joined.doubts
+    assert (doubt.kind, doubt.count, doubt.of) == ("unanswered", 30 - n_named, 30)
+    assert not any("nothing was found" in said for said in joined.warnings)
+
+
 def test_true_boxes_given_as_predictions_are_an_error():
     """To the pixel, and without a confidence."""
     assert "this is the truth itself" in say(answers(TRUE, is_scored=False))
