@@ -315,14 +315,19 @@ def _find_run(runs: Iterable[LoggedRun], version_arn: str) -> LoggedRun | None:
     return current_run(run for run in runs if run.version_arn == version_arn and version_arn)
 
 
-def is_champion(candidate: Referred, baseline: str, alias: str, registry: Registry) -> bool:
-    """Whether a candidate has an alias already, of its model or of the baseline's.
+def is_champion(
+    candidate: Referred, baseline: str, alias: str, registry: Registry, *, moves: str = ""
+) -> bool:
+    """Whether a candidate has an alias already: of the model that it would be moved in.
+
+    That is `moves`, where a promotion has chosen it, else the baseline's. Where neither is known
+    the candidate must have it in each model that it is in.
 
     Raises:
         TrackingError: MLflow cannot be reached or refuses.
     """
-    names = _list_models(candidate, baseline, registry)
-    return any(_bears(name, candidate, alias, registry) for name in names)
+    names = [moves] if moves else _list_models(candidate, baseline, registry)
+    return bool(names) and all(_bears(name, candidate, alias, registry) for name in names)
 
 
 def explain_absence(baseline: str, candidate: Referred, alias: str, registry: Registry) -> Opponent:
@@ -376,15 +381,16 @@ def is_superseded(version: Referred, registry: Registry) -> bool:
 
 
 def _list_models(candidate: Referred, baseline: str, registry: Registry) -> list[str]:
-    """The registered models whose alias the candidate may have."""
+    """The registered models whose alias the candidate may have: of several, none is meant."""
+    if model := MODEL_URI.fullmatch(baseline):
+        return [model["name"]]
     if candidate.registered is not None:
         return [candidate.registered.name]
-    model = MODEL_URI.fullmatch(baseline)
-    named = [model["name"]] if model else []
     arn = candidate.evaluation.version.arn
     with contextlib.suppress(TrackingError):  # a store without a registry has no champion
-        named += [version.name for version in registry.find_versions(arn)] if arn else []
-    return list(dict.fromkeys(named))
+        found = registry.find_versions(arn) if arn else ()
+        return list(dict.fromkeys(version.name for version in found))
+    return []
 
 
 def _bears(name: str, candidate: Referred, alias: str, registry: Registry) -> bool:
@@ -394,8 +400,8 @@ def _bears(name: str, candidate: Referred, alias: str, registry: Registry) -> bo
         return False
     if number is None:
         return False
-    if candidate.registered is not None:
-        own = candidate.registered
+    own = candidate.registered
+    if own is not None and own.name == name:
         return int(own.version) == number or _is_run(name, number, own.run_id, registry)
     versions = registry.list_versions(name)
     run = candidate.run

@@ -113,8 +113,9 @@ def check_version(
     if referred.run is not None and not referred.run.is_logged:
         raise TrackingError(say_incomplete(referred.run.run_id))
     described = _compute_candidate(referred, policy.test_set.group_by, store)
+    moves = asking.registered.name if asking.registered else ""
     if referred.run is not None and is_champion(
-        referred, policy.baseline, asking.alias, Registry(store())
+        referred, policy.baseline, asking.alias, Registry(store()), moves=moves
     ):
         reason = f"the candidate is already the {asking.alias}"
         described = replace(described, is_champion=True)
