@@ -23,7 +23,8 @@ from mlrek.metrics.grouped import are_independent
 from mlrek.metrics.test_set import digest_test_set, take_images
 from mlrek.policy import Opponent, Policy, SameTestSet, TestSetPolicy, VersionIdentity
 from mlrek.policy.reading import count_test_images
-from mlrek.promotion import MODEL_URI, RUN_URI, Referred, load_given, read_run
+from mlrek.promotion import MODEL_URI, RUN_URI, Referred, load_given
+from mlrek.promotion.own_test_set import advise_test_set, follow_test_set, is_of_run, is_replaced
 from mlrek.registry.door import (
     SUPERSEDED,
     VALIDATION,
@@ -35,7 +36,6 @@ from mlrek.registry.door import (
 )
 from mlrek.registry.moving import PREVIOUS, PROMOTED
 from mlrek.sources import AwsOptions
-from mlrek.tracking import OWN_TEST_SET_TAG, LoggedRun, current_run
 from mlrek.tracking.store import Store
 
 MAX_NAMES = 5
@@ -103,13 +103,19 @@ def doubt_run(referred: Referred, side: Side, registry: Registry) -> Iterator[Do
     Raises:
         TrackingError: MLflow cannot be reached or refuses.
     """
-    if is_superseded(referred, registry):
-        yield Doubt(
-            kind=DoubtKind.SUPERSEDED,
-            side=side,
-            text=f"the run {referred.run_id} is no longer the newest of "
-            f"{referred.evaluation.version.name}: its evaluation was replaced since",
+    if not is_superseded(referred, registry):
+        return
+    run, name = referred.run, referred.evaluation.version.name
+    text = (
+        f"the run {referred.run_id} is no longer the newest of {name}: its evaluation was replaced "
+        "since"
+    )
+    if run is not None and run.own_test_set and not run.is_superseded:
+        text = (
+            f"the run {referred.run_id} is of predictions of {name} that were replaced since: "
+            "evaluate it again"
         )
+    yield Doubt(kind=DoubtKind.SUPERSEDED, side=side, text=text)
 
 
 def doubt_groups(doubt: Doubt, referred: Referred, group_by: str) -> Doubt:
@@ -158,7 +164,7 @@ def _oppose(
         return Opponent(identity=identity, incomparable=reason), None
     if candidate.run is not None and not RUN_URI.fullmatch(baseline):
         # a run that was named is the one that is meant
-        referred = _follow_test_set(referred, candidate.run, open_store())
+        referred = follow_test_set(referred, candidate.run, open_store())
     opponent = compare_sides(policy, referred, candidate)
     comparison = opponent.comparison
     if comparison is None:
@@ -168,7 +174,7 @@ def _oppose(
         opponent = replace(opponent, comparison=replace(comparison, doubts=doubts))
     if candidate.run is None or comparison.test_sets.verdict is Verdict.SAME:
         return opponent, referred
-    advice = _advise_test_set(baseline, referred, candidate.run, open_store())
+    advice = advise_test_set(baseline, referred, candidate, open_store())
     return replace(opponent, advice=advice), referred
 
 
@@ -274,47 +280,6 @@ def _differ_in_thresholds_alone(baseline: Evaluation, candidate: Evaluation) -> 
     )
 
 
-# ---- your own test sets --------------------------------------------------------------------
-
-
-def _follow_test_set(baseline: Referred, candidate: LoggedRun, store: Store) -> Referred:
-    """The baseline's run on the candidate's own test set, else the baseline as it is."""
-    if not candidate.own_test_set:
-        return baseline
-    alike = store.list_runs(candidate.experiment_id, {OWN_TEST_SET_TAG: candidate.own_test_set})
-    run = _find_run(alike, baseline.evaluation.version.arn)
-    if run is None:
-        return baseline
-    found = read_run(run, store)
-    return replace(baseline, evaluation=found.evaluation, run=run, sha256=found.sha256)
-
-
-def _advise_test_set(baseline: str, referred: Referred, candidate: LoggedRun, store: Store) -> str:
-    """How a candidate and a baseline of other test images compare, '' where nothing is known."""
-    if candidate.own_test_set:
-        return (
-            f"evaluate the baseline on {candidate.own_test_set_name!r}, too "
-            f"(mlrek evaluate {baseline} --on MANIFEST)"
-        )
-    run = _find_common(referred.evaluation.version.arn, candidate, store)
-    if run is None:
-        return ""
-    name = run.own_test_set_name
-    return f"both were tested on {name!r} as well: check runs:/{run.run_id} instead"
-
-
-def _find_common(baseline_arn: str, candidate: LoggedRun, store: Store) -> LoggedRun | None:
-    """The candidate's newest run on an own test set that the baseline was tested on, too."""
-    runs = store.list_own_test_set_runs(candidate.experiment_id)
-    own = [run for run in runs if run.is_complete and run.version_arn == baseline_arn]
-    test_sets = {run.own_test_set for run in own}
-    return _find_run((run for run in runs if run.own_test_set in test_sets), candidate.version_arn)
-
-
-def _find_run(runs: Iterable[LoggedRun], version_arn: str) -> LoggedRun | None:
-    return current_run(run for run in runs if run.version_arn == version_arn and version_arn)
-
-
 def is_champion(
     candidate: Referred, baseline: str, alias: str, registry: Registry, *, moves: str = ""
 ) -> bool:
@@ -374,8 +339,10 @@ def is_superseded(version: Referred, registry: Registry) -> bool:
         return False
     if run.tags.get(SUPERSEDED) == "true":
         return True
-    if run.own_test_set or not run.version_arn:
+    if not run.version_arn:
         return False
+    if run.own_test_set:
+        return is_replaced(version, registry.store)
     counting = registry.store.find_counting_run(run)
     return counting is not None and counting.run_id != run.run_id
 
@@ -405,13 +372,15 @@ def _bears(name: str, candidate: Referred, alias: str, registry: Registry) -> bo
         return int(own.version) == number or _is_run(name, number, own.run_id, registry)
     versions = registry.list_versions(name)
     run = candidate.run
-    if run is not None and run.own_test_set:  # stands for its version as a whole
+    is_own = run is not None and bool(run.own_test_set)  # stands for its version as a whole
+    if is_own:
         found = current_version(versions, candidate.evaluation.version.arn)
     else:
         found = find_version_of_run(versions, candidate.run_id)
-    return found is not None and (
-        found.number == number or _is_run(name, number, found.run_id, registry)
-    )
+    if found is None:
+        return False
+    has_alias = found.number == number or _is_run(name, number, found.run_id, registry)
+    return has_alias and (not is_own or is_of_run(candidate, found.run_id, registry.store))
 
 
 def _is_run(name: str, number: int, run_id: str, registry: Registry) -> bool:

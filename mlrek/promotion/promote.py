@@ -11,8 +11,9 @@ from typing import Final
 from mlrek.errors import ModelNotFoundError, PolicyError, TrackingError, UsageError
 from mlrek.policy import Decision, Forgive, Policy, VersionIdentity
 from mlrek.policy.parsing import list_weaker
-from mlrek.promotion import MODEL_URI, RUN_URI, digest, find_entry
+from mlrek.promotion import MODEL_URI, RUN_URI, Referred, digest, find_entry, read_run
 from mlrek.promotion.check import Asking, check_version, read_sealed_policy
+from mlrek.promotion.own_test_set import is_of_run
 from mlrek.registry.door import (
     VALIDATION,
     ModelVersion,
@@ -228,7 +229,9 @@ def find_candidate(text: str, aws: AwsOptions, registry: Registry) -> ModelVersi
         found = registry.store.get_run(run["run_id"])
         versions = registry.find_versions(found.version_arn)
         if found.own_test_set:
-            return _choose(text, versions, lambda own: current_version(own, found.version_arn))
+            version = _choose(text, versions, lambda own: current_version(own, found.version_arn))
+            _check_predictions(text, read_run(found, registry.store), version, registry)
+            return version
         return _choose(text, versions, lambda own: find_version_of_run(own, found.run_id))
     arn = text if parse_custom_arn(text) else find_entry(text, aws)[1].version.arn
     return _choose(text, registry.find_versions(arn), lambda own: current_version(own, arn))
@@ -286,6 +289,22 @@ def _check_current(version: ModelVersion, registry: Registry) -> None:
     raise UsageError(
         f"{version.uri} stands for an evaluation, or a model, that was replaced since; "
         + (f"promote {new.uri}" if new else "register the new one: mlrek sync SOURCE --register")
+    )
+
+
+def _check_predictions(text: str, own: Referred, version: ModelVersion, registry: Registry) -> None:
+    """Refuse a run on your own test set that stands for what its version was before.
+
+    Raises:
+        UsageError: Its version has other predictions by now, or nothing tells.
+    """
+    if is_of_run(own, version.run_id, registry.store):
+        return
+    name = own.evaluation.version.name
+    raise UsageError(
+        f"{text} is of predictions of {name} that were replaced since, so it says nothing of "
+        f"{version.uri}; evaluate that one on the same test set: mlrek evaluate {version.uri} "
+        "--on MANIFEST"
     )
 
 

@@ -21,7 +21,7 @@ from mlrek.formats.files import ITSELF
 from mlrek.formats.forms import convert_responses, read_answers, read_truth, recognise
 from mlrek.formats.predictions import Answers, JoinOptions
 from mlrek.formats.predictions.join import join_own_test_set
-from mlrek.formats.predictions.of_version import join_known_version
+from mlrek.formats.predictions.of_version import join_known_version, keep_predictions
 from mlrek.formats.predictions.responses import Responses, parse_responses
 from mlrek.formats.tables.lists import read_label_map, read_thresholds
 from mlrek.formats.truth import GroundTruth
@@ -178,6 +178,7 @@ def evaluate_own_test_set(
     else:
         answers = convert_responses(answered) if isinstance(answered, Responses) else answered
         evaluation = join_known_version(version, truth, answers, joining, (*files, *of_lists))
+    evaluation = replace(evaluation, files=(*evaluation.files, *keep_predictions(version)))
     told = find_seen(evaluation.images) if find_seen else SeenInTraining()
     said = tuple(map(escape_unencodable, (*evaluation.warnings, *told.warnings)))
     evaluation = replace(evaluation, seen_in_training=told.seen, warnings=said)

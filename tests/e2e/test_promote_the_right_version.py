@@ -1,4 +1,4 @@
-"""The gate decides on the version, the model and the predictions that were asked about, no others."""
+"""The gate decides on the version, model and predictions that were asked about, no others."""
 
 import json
 from types import SimpleNamespace
@@ -89,3 +89,76 @@ def test_who_is_champion_of_one_of_two_models_is_checked_where_neither_is_named(
 
     assert (of_one.code, of_one.found["already_champion"]) == (3, False)
     assert (of_both.code, of_both.found["already_champion"]) == (0, True)
+
+
+@pytest.fixture
+def evaluate(run_mlrek, place):
+    """Evaluate a version on 100 images of your own: its run."""
+    (place.folder / "own.csv").write_text(
+        "".join(("image,label\n", *(f"e{i:04}.jpg,{'ab'[i % 2]}\n" for i in range(100))))
+    )
+
+    def run(version: str, accuracy: float) -> str:
+        answers = place.folder / "answers.csv"
+        write_table(answers, accuracy, 100, "e")
+        rows = (line.split(",") for line in answers.read_text().splitlines()[1:])
+        said = (f"{image},{predicted}\n" for image, _, predicted in rows)
+        answers.write_text("".join(("image,label\n", *said)))
+        done = run_mlrek(
+            *("evaluate", version, "--on", "own.csv", "--predictions", answers),
+            *("--tracking-uri", place.uri, "--json"),
+        )
+        return json.loads(done.stdout)["versions"][0]["run_id"]
+
+    return run
+
+
+def test_your_own_test_set_promotes_the_predictions_that_met_it_alone(place, evaluate):
+    """Others that got the version's name since must meet it too; that is all that it takes."""
+    place.sync("v1", 0.9, "--register=pm")
+    place.sync("v2", 0.95, "--register=pm")
+    evaluate("models:/pm/1", 0.85)
+    before = evaluate("models:/pm/2", 0.97)
+    place.client.set_registered_model_alias("pm", "champion", "1")
+    place.policy.write_text(BASELINE.format("pm") + NO_WORSE + FLOOR.format(0.9))
+    place.sync("v2", 0.3, "--register=pm")
+
+    checked = place.ask("check", f"runs:/{before}")
+    advised = place.ask("check", "models:/pm/3")
+    refused = place.ask("promote", f"runs:/{before}", "--yes")
+
+    assert [(d["kind"], d["side"]) for d in checked.found["doubts"]] == [
+        ("superseded", "candidate")
+    ]
+    assert advised.code == 3
+    assert (refused.code, refused.found) == (2, {})
+    assert "predictions of v2 that were replaced since" in refused.said
+    assert "mlrek evaluate models:/pm/3 --on MANIFEST" in refused.said
+    assert int(place.client.get_registered_model("pm").aliases["champion"]) == 1
+
+    after = evaluate("models:/pm/3", 0.97)  # the same answers, of the new one
+    promoted = place.ask("promote", f"runs:/{after}", "--yes")
+
+    assert after != before
+    assert (promoted.code, promoted.found["promotion"]["outcome"]) == (0, "moved")
+    assert int(place.client.get_registered_model("pm").aliases["champion"]) == 3
+
+
+def test_a_baseline_is_not_held_to_what_others_of_its_name_said(place, evaluate):
+    """The champion's predictions were replaced: the run of those before counts for neither side."""
+    place.sync("v1", 0.9, "--register=pm")
+    before = evaluate("models:/pm/1", 0.5)
+    place.sync("v1", 0.95, "--register=pm")
+    place.sync("v2", 0.9, "--register=pm")
+    candidate = evaluate("models:/pm/3", 0.9)
+    place.client.set_registered_model_alias("pm", "champion", "2")
+    place.policy.write_text(BASELINE.format("pm") + NO_WORSE + FLOOR.format(0.4))
+
+    asked = place.ask("check", f"runs:/{candidate}")
+    of_replaced = place.ask("check", f"runs:/{before}")
+
+    assert asked.code == 4
+    assert "evaluate the baseline on 'own', too" in asked.found["checks"][0]["reason"]
+    assert not of_replaced.found["already_champion"]
+    evaluate("models:/pm/2", 0.97)
+    assert place.ask("check", f"runs:/{candidate}").code == 3

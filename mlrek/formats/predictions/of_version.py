@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Final
 
 import numpy as np
 
 from mlrek.evaluation import (
     Evaluation,
+    Provider,
     Reported,
     SourceFile,
     Task,
@@ -17,6 +19,14 @@ from mlrek.formats.predictions import Answers, JoinOptions
 from mlrek.formats.predictions.join import choose_own_task, join_answers
 from mlrek.formats.truth import GroundTruth
 from mlrek.metrics.doubts import doubt_shared
+
+_PREDICTIONS: Final = "predictions"
+VERSION_PREDICTIONS: Final = "version_predictions"
+"""Of a run on your own test set: what its version's own predictions were then, by their digests.
+
+The versions of a service stay the models that they are. One of a model from anywhere is what was
+synced last under its name.
+"""
 
 
 def join_known_version(
@@ -79,3 +89,31 @@ def _order_labels(version: Evaluation, truth: GroundTruth) -> GroundTruth:
         truth=sets,
         boxes=boxes,
     )
+
+
+def keep_predictions(version: Evaluation) -> tuple[SourceFile, ...]:
+    """What a run on your own test set keeps of the version's own predictions."""
+    if not may_be_replaced(version):
+        return ()
+    named = (file for file in version.files if file.role == _PREDICTIONS)
+    return tuple(replace(file, role=VERSION_PREDICTIONS) for file in named)
+
+
+def may_be_replaced(version: Evaluation) -> bool:
+    """Whether another model may get the version's name."""
+    return version.version.project.provider is Provider.CUSTOM
+
+
+def has_same_predictions(own: Evaluation, version: Evaluation) -> bool | None:
+    """Whether a version still has the predictions of when it met your own test set.
+
+    None where its run of then does not tell.
+
+    Args:
+        own: The version on your own test set.
+        version: The version as it is now.
+    """
+    kept = {file.sha256 for file in own.files if file.role == VERSION_PREDICTIONS}
+    if not kept:
+        return None
+    return kept == {file.sha256 for file in keep_predictions(version)}
