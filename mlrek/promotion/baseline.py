@@ -305,14 +305,23 @@ def explain_absence(baseline: str, candidate: Referred, alias: str, registry: Re
     """
     model = MODEL_URI.fullmatch(baseline)
     name, wanted = (model["name"], model["alias"] or "") if model else ("", "")
+    if wanted == alias and (begun := _find_begun(name, candidate, alias, registry)):
+        return Opponent(missing=_say_begun(baseline, candidate, alias, begun))
     if not registry.has_model(name):
-        if wanted == alias and _begins_here(name, candidate, registry):
-            reason = f"first promotion: the registry has no model {name!r} yet, so no {baseline}"
-            return Opponent(absent=reason)
-        return Opponent(missing=_say_no_model(baseline, candidate, alias, registry))
-    aliases = registry.get_aliases(name)
+        if wanted != alias or not _begins_here(name, candidate, registry):
+            return Opponent(missing=_say_no_model(baseline, candidate, alias, registry))
+        reason = f"first promotion: the registry has no model {name!r} yet, so no {baseline}"
+        return Opponent(absent=reason)
     if not _is_model_of(candidate, name, registry):
         return Opponent(missing=_say_other_model(baseline, name, candidate))
+    return _explain_name(baseline, candidate, alias, registry)
+
+
+def _explain_name(baseline: str, candidate: Referred, alias: str, registry: Registry) -> Opponent:
+    """The same where the candidate's model is there."""
+    model = MODEL_URI.fullmatch(baseline)
+    name, wanted = (model["name"], model["alias"] or "") if model else ("", "")
+    aliases = registry.get_aliases(name)
     if wanted != alias:
         numbers = [version.number for version in registry.list_versions(name)]
         return Opponent(missing=_say_no_name(baseline, aliases, numbers, alias))
@@ -408,6 +417,30 @@ def _begins_here(name: str, candidate: Referred, registry: Registry) -> bool:
     return is_known and not get_close_matches(name, registry.list_names())
 
 
+def _find_begun(name: str, candidate: Referred, alias: str, registry: Registry) -> list[str]:
+    """Other models in which the candidate's project was promoted; none where it is one of `name`.
+
+    A project may have several models, each with a first promotion of its own.
+    """
+    version = candidate.evaluation.version
+    if candidate.registered is not None:
+        return []
+    own = registry.find_versions(version.arn) if version.arn else ()
+    if any(found.name == name for found in own):
+        return []
+    models = registry.find_project_models(version.project, alias)
+    others = dict.fromkeys((*models, *(found.name for found in own)))
+    return [
+        other
+        for other in others
+        if other != name
+        and (
+            alias in registry.get_aliases(other)
+            or _find_promotion(other, alias, candidate, registry)
+        )
+    ]
+
+
 def _find_promotion(name: str, alias: str, candidate: Referred, registry: Registry) -> str:
     """What tells that somebody was promoted before, '' where nothing does."""
     tags = registry.get_model_tags(name)
@@ -446,6 +479,15 @@ def _say_no_model(baseline: str, candidate: Referred, alias: str, registry: Regi
     advice = "; register versions with mlrek sync SOURCE --register, or check --tracking-uri"
     place = registry.place
     return f"the registry at {place} has no model {name!r}, so no {baseline}{meant or advice}"
+
+
+def _say_begun(baseline: str, candidate: Referred, alias: str, models: Sequence[str]) -> str:
+    meant = [f"models:/{model}@{alias}" for model in models[:MAX_NAMES]]
+    name, known = candidate.evaluation.version.project.name, " and ".join(meant)
+    return (
+        f"the registry has no {baseline}, and {name} was promoted as {known} already, so this "
+        f"is no first promotion{_mean(*meant)}"
+    )
 
 
 def _say_other_model(baseline: str, name: str, candidate: Referred) -> str:

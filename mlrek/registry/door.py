@@ -220,6 +220,26 @@ class Registry:
         found = self._search(f"tags.`version_arn` = {_quote(version_arn)}")
         return tuple(version for version in found if version.version_arn == version_arn)
 
+    def find_project_models(self, project: Project, alias: str) -> list[str]:
+        """The registered models of a project, of very many the first ones, by name.
+
+        Also those with versions of it, and those that nobody said the project of, where a version
+        of it has the alias.
+        """
+        with self._translated():
+            models = list(self.client.search_registered_models(max_results=MANY))
+        found = self._search(f"tags.`project_arn` = {_quote(project.arn)}")
+        names = {version.name for version in found}
+        for model in models:
+            owner = model.tags.get("project_arn", "")
+            if not owner and alias in model.aliases:
+                run_id = self.get_version(model.name, int(model.aliases[alias])).run_id
+                run = self.store.find_run(run_id) if run_id else None
+                owner = run.project_arn if run else ""
+            if owner and is_same_project(owner, project.arn):
+                names.add(model.name)
+        return sorted(names)
+
     def get_version(self, name: str, number: int) -> ModelVersion:
         """One version by its number.
 

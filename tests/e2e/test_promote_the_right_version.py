@@ -162,3 +162,21 @@ def test_a_baseline_is_not_held_to_what_others_of_its_name_said(place, evaluate)
     assert not of_replaced.found["already_champion"]
     evaluate("models:/pm/2", 0.97)
     assert place.ask("check", f"runs:/{candidate}").code == 3
+
+
+def test_a_project_that_has_a_champion_has_no_first_promotion_elsewhere(place):
+    """Whatever the policy calls its model: undecided, with the model that was meant."""
+    place.sync("v1", 0.95, "--register=parts")
+    run_id = place.sync("v2", 0.6)
+    place.policy.write_text(BASELINE.format("widgets") + NO_WORSE + FLOOR.format(0.5))
+    named = f"runs:/{run_id}", "mlrek:project/p/custom/v2"
+
+    assert [place.ask("check", one).code for one in named] == [0, 0]  # nobody is champion yet
+    place.client.set_registered_model_alias("parts", "champion", "1")
+    found = [place.ask("check", one) for one in named]
+    place.client.create_registered_model("widgets")  # of nobody, so not of this project
+    found.append(place.ask("check", named[0]))
+
+    assert [one.code for one in found] == [4, 4, 4]
+    for one in found:
+        assert "did you mean models:/parts@champion?" in one.found["checks"][0]["reason"]
