@@ -6,6 +6,7 @@ MlrekError
 │   ├── SourceInterruptedError            it cannot be read just now; later it may be
 │   └── ParseError(uri, line, reason)     it is there, but is not what it should be
 ├── EvaluationError                       what was read contradicts itself or cannot answer
+│   └── OtherVersionError                 a run holds what another version's run should
 ├── IncomparableError                     two versions cannot be compared
 ├── TrackingError                         MLflow cannot be reached, or refuses
 │   ├── ModelNotFoundError                the registry has no such model, version or alias
@@ -67,6 +68,10 @@ class ParseError(SourceError):
 
 class EvaluationError(MlrekError):
     """An evaluation contradicts itself, or cannot carry what was asked of it."""
+
+
+class OtherVersionError(EvaluationError):
+    """A run's evaluation is of another version, or project, than the run says that it is of."""
 
 
 class IncomparableError(MlrekError):

@@ -11,11 +11,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING, TypeAlias
 
-from mlrek.errors import RunNotFoundError, SourceNotFoundError, TrackingError, UsageError
-from mlrek.evaluation import Evaluation
+from mlrek.errors import (
+    OtherVersionError,
+    RunNotFoundError,
+    SourceNotFoundError,
+    TrackingError,
+    UsageError,
+)
+from mlrek.evaluation import Evaluation, Version
 from mlrek.metrics import PredictionRule
 from mlrek.metrics.reported import DEFAULT_THRESHOLD
-from mlrek.metrics.test_set import count_once, test_set_digest
+from mlrek.metrics.test_set import count_once, is_same_project, test_set_digest
 from mlrek.sources import AwsOptions, open_source
 from mlrek.sources.custom import parse_custom_arn
 from mlrek.sources.entries import SeenInTraining, Source, VersionEntry
@@ -200,13 +206,29 @@ def parse_run(run: LoggedRun, content: bytes) -> Referred:
     """The evaluation of a run from the content of its file, each image once.
 
     Raises:
+        OtherVersionError: It is of another version than the run.
         EvaluationError: It is not what it should be.
     """
     from mlrek.formats.stored import load_stored
 
     stored = load_stored(content)
+    _check_version(run, stored.version)
     return Referred(
         evaluation=count_once(stored), published=stored, run=run, sha256=digest(content)
+    )
+
+
+def _check_version(run: LoggedRun, version: Version) -> None:
+    """Refuse a file that names another version, or project, than its run; what is not told fits."""
+    of, project = run.version_arn, run.project_arn
+    is_same = not of or of == version.arn
+    if is_same and (not project or is_same_project(project, version.project.arn)):
+        return
+    told, found = (of, version.arn) if not is_same else (project, version.project.arn)
+    raise OtherVersionError(
+        f"runs:/{run.run_id} is of {told or 'no version'}, but its {EVALUATION_PATH} is of "
+        f"{found or 'no version'}: one of them was overwritten; log the version anew with "
+        "`mlrek sync SOURCE --force`"
     )
 
 

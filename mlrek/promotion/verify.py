@@ -10,7 +10,7 @@ from enum import StrEnum
 from math import isclose, nan
 from typing import Any, Final
 
-from mlrek.errors import EvaluationError, MlrekError, UsageError
+from mlrek.errors import EvaluationError, MlrekError, OtherVersionError, UsageError
 from mlrek.metrics.test_set import digest_test_set
 from mlrek.promotion import MODEL_URI, Referred, digest, parse_run
 from mlrek.registry.door import ModelVersion, Registry, find_registered
@@ -234,6 +234,8 @@ def _read_evaluation(
         return [_unknown(f"{side} run", reason)], None
     try:
         referred = parse_run(run, content)
+    except OtherVersionError as exc:
+        return [_broken(f"{side} {EVALUATION_FILE}", str(exc))], None
     except EvaluationError as exc:
         return [_unknown(f"{side} run", str(exc))], None
     own = _find_subject(statement, f"{side}/{TEST_SET}") or _find_subject(statement, TEST_SET)

@@ -180,3 +180,35 @@ def test_a_project_that_has_a_champion_has_no_first_promotion_elsewhere(place):
     assert [one.code for one in found] == [4, 4, 4]
     for one in found:
         assert "did you mean models:/parts@champion?" in one.found["checks"][0]["reason"]
+
+
+def test_a_run_with_the_file_of_another_version_is_refused(place, run_mlrek):
+    """Whatever asks for it: one line names both versions; a sealed decision does not hold."""
+    for version, accuracy in (("v1", 0.9), ("v2", 0.97), ("v3", 0.5)):
+        place.sync(version, accuracy, "--register=pm")
+    place.client.set_registered_model_alias("pm", "champion", "1")
+    place.policy.write_text(BASELINE.format("pm") + NO_WORSE + FLOOR.format(0.4))
+    assert place.ask("promote", "models:/pm/2", "--yes").code == 0
+    runs = [place.client.get_model_version("pm", one).run_id for one in "123"]
+    other = place.client.download_artifacts(runs[1], "evaluation.parquet")
+    place.client.log_artifact(runs[2], other)
+
+    commands = [
+        ("check", "models:/pm/3", "--policy", place.policy),
+        ("promote", "models:/pm/3", "--policy", place.policy, "--yes"),
+        ("compare", "models:/pm/1", f"runs:/{runs[2]}"),
+        ("compare", f"runs:/{runs[2]}", "models:/pm/1"),
+        ("show", f"runs:/{runs[2]}"),
+    ]
+    for command in commands:
+        done = run_mlrek(*command, "--tracking-uri", place.uri, check=False)
+        assert (done.returncode, done.stdout) == (1, ""), command
+        (line,) = done.stderr.strip().splitlines()
+        assert f"runs:/{runs[2]} is of mlrek:project/p/custom/v3" in line
+        assert "evaluation.parquet is of mlrek:project/p/custom/v2" in line
+    assert int(place.client.get_registered_model("pm").aliases["champion"]) == 2
+
+    place.client.set_tag(runs[1], "version_arn", "mlrek:project/p/custom/v3")
+    verified = run_mlrek("verify", "models:/pm@champion", "--tracking-uri", place.uri, check=False)
+    assert verified.returncode == 3
+    assert "evaluation.parquet is of mlrek:project/p/custom/v2" in " ".join(verified.stdout.split())
