@@ -12,8 +12,8 @@ from mlrek.errors import ModelNotFoundError, PolicyError, TrackingError, UsageEr
 from mlrek.policy import Decision, Forgive, Policy, VersionIdentity
 from mlrek.policy.parsing import list_weaker
 from mlrek.promotion import MODEL_URI, RUN_URI, Referred, digest, find_entry, read_run
+from mlrek.promotion.baseline import is_of_run
 from mlrek.promotion.check import Asking, check_version, read_sealed_policy
-from mlrek.promotion.own_test_set import is_of_run
 from mlrek.registry.door import (
     VALIDATION,
     ModelVersion,

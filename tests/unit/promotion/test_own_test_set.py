@@ -8,7 +8,7 @@ from builders.evaluations import build_evaluation
 from mlrek.evaluation import Provider, SourceFile
 from mlrek.formats.predictions.of_version import keep_predictions
 from mlrek.promotion import Referred
-from mlrek.promotion.own_test_set import is_of
+from mlrek.promotion.baseline import is_of
 from mlrek.tracking import LoggedRun
 
 MORNING, NOON = "2026-11-30T08:00:00+00:00", "2026-11-30T12:00:00+00:00"
