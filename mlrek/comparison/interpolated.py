@@ -157,13 +157,11 @@ def _leave_out_parts(version: Measured, unit_idx: IntArray) -> _Side:
     is_in = unit_idx >= 0
     own = np.unique(unit_idx[is_in])
     codes = np.searchsorted(own, unit_idx)
-    blocks = [is_in[:, np.newaxis].astype(np.float32)]
+    compute, column = version.measure.compute_statistics, is_in[:, np.newaxis]
+    whole, without = compute(column.astype(np.float32)), []
     for dealt, n_parts in deal_parts(len(own)):
-        parts = np.append(dealt, -1)[codes]
-        blocks.append(
-            (is_in[:, np.newaxis] & (parts[:, np.newaxis] != np.arange(n_parts))).astype(np.float32)
-        )
-    whole, *without = map(version.measure.compute_statistics, blocks)
+        parts = np.append(dealt, -1)[codes][:, np.newaxis]
+        without.append(compute((column & (parts != np.arange(n_parts))).astype(np.float32)))
     return _Side(
         values={key: float(values[0]) for key, values in whole.items()},
         left_out={
