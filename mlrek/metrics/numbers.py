@@ -118,9 +118,10 @@ _DETECTION: Final = {
     },
     "errors/missed": _ERRORS["missed"],
     "interval": (
-        "95 % interval over images (or groups of them): jackknife of value and bias on the logit "
-        "scale, without each image, of many without each of 200 random parts; of a label's boxes "
-        "Wilson's at as many boxes as they are worth, since those of an image go together"
+        "95 % interval over images (or groups of them): of average precision and recall the "
+        "jackknife of value and bias on the logit scale, without each of 20 random parts, in five "
+        "dealings; of a label's boxes Wilson's at as many boxes as they are worth, since those of "
+        "an image go together"
     ),
 }
 _SEGMENTATION: Final = {
