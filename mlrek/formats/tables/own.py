@@ -153,6 +153,8 @@ def _read(files: Files, name: str) -> _Decisions:
 
 def _check_rows(uri: str, images: TextCodes, image_idx: IntArray, *, is_of_pairs: bool) -> None:
     """Refuse rows that mlrek does not write."""
+    if np.any(image_idx == NONE):
+        raise ParseError(uri, 0, f"row {int(np.argmax(image_idx == NONE)) + 1}: names no image")
     steps = np.diff(image_idx)
     if np.any(steps < 0) or (not is_of_pairs and np.any(steps == 0)):
         row = int(np.argmax(steps < 0 if is_of_pairs else steps <= 0)) + 1

@@ -136,3 +136,14 @@ def test_folder_of_a_run_is_recognised(examples):
     assert read_answers(files).labels == metrics.labels
     pictures = {f"images/{i}.jpg": b"" for i in range(99)} | {f"p/{i}.jpg": b"" for i in range(99)}
     assert read_answers(make_files(tables | pictures)).labels == metrics.labels
+
+
+@pytest.mark.parametrize("row", [1, 2])
+@pytest.mark.parametrize("read", [read_table_answers, read_table_truth])
+def test_a_row_without_an_image_is_refused(row, read):
+    """It counts for no image, least of all for the last one."""
+    rows = ["b,cat,cat,1,correct\n"]
+    rows.insert(row - 1, ",cat,(none),0.5,no truth\n")
+    content = f"image,predicted,truth,confidence,outcome\n{''.join(rows)}"
+    with pytest.raises(ParseError, match=f"row {row}: names no image"):
+        read(make_files({"predictions.csv": content}))
