@@ -33,6 +33,12 @@ def decision():
     return run(TOML, make_candidate(figures, labels=(NASTY,)))
 
 
+def decide_on_too_little():
+    """Undecided: the interval of a number that is there reaches below the limit."""
+    floor = f'[[floor]]\nmetric = "{F1}"\nmin = 0.8\nconfidence = 0.95\n'
+    return run(floor, make_candidate({F1: Figure(value=0.9, low=0.7, high=0.95)}))
+
+
 def test_junit_is_what_the_common_schemas_ask_for(decision):
     """Ant's elements in its order with all that it requires; nothing unknown to Surefire's."""
     root = ET.fromstring(write_junit(decision, "p.toml"))  # noqa: S314 - our own file
@@ -80,7 +86,7 @@ def test_junit_counts_what_it_holds(decision):
 
 def test_junit_of_what_was_forgiven_is_skipped():
     """`--undecided pass` shows no error, unless the versions cannot be compared."""
-    open_ = run('[[floor]]\nmetric = "aggregate/none"\nmin = 0.5\n')
+    open_ = decide_on_too_little()
     other = run(f'[[better]]\nmetric = "{F1}"\n', opponent=make_opponent(incomparable="no"))
 
     assert b"<error" not in write_junit(open_, "p.toml", "pass")
@@ -126,7 +132,7 @@ def test_an_annotation_is_one_line_whatever_a_label_is_called(decision):
 )
 def test_the_verdict_s_annotation_agrees_with_the_exit_code(forgive, level, may):
     """What `--undecided` says holds there too."""
-    open_ = run('[[floor]]\nmetric = "aggregate/none"\nmin = 0.5\n')
+    open_ = decide_on_too_little()
     verdict = render_annotations(open_, "p.toml", forgive)[-1]
 
     assert verdict.startswith(f"::{level} ")
