@@ -230,7 +230,7 @@ def _find_cover(
     words: Words, at: tuple[float, float], renderer: RendererAgg, make: "Callable[[], Text]"
 ) -> Cover:
     """What a text covers at a place; where that is within its pixel matters too."""
-    places = [round(value % 1, 4) for value in (*at, renderer.height)]
+    places = [round(value % 1, 6) for value in (*at, renderer.height)]
     key = (words, renderer.dpi, *places)
     cover = _kept.get(key)
     if cover is None:
